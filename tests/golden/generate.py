@@ -1,0 +1,513 @@
+#!/usr/bin/env python3
+"""Write the golden values that `cargo test -p tests` compares against.
+
+    python tests/golden/generate.py [family ...]
+
+needs PyTorch (the version that made the committed files is recorded in each of
+them) with NumPy. The files are committed, so running the tests needs no
+Python. The same PyTorch gives the same bytes again: each family has its own
+seed and everything runs on one thread.
+
+A file is one family of ops or layers:
+
+    { "family", "command", "torch", "seed",
+      "cases": [ { "name", "dtype", "settings": {...},
+                   "arrays": { "x": { "shape": [..], "data": [..] }, ... } } ] }
+
+Arrays are row-major. A number is the shortest decimal that reads back as the
+same f64, or as the same f32 when the array was computed in f32. Inputs are
+rounded to four decimals, which keeps the files small and a diff readable.
+
+Names: `x` (or `a`, `b`, `weight`, ...) an input, `y` the output, `dy` the random
+upstream gradient, `dx` (`da`, `db`, ...) the gradient that autograd returns.
+
+Cases with dtype "f32" hold inputs that are exact in f32. Their plain results
+(`y`, `dx`, ...) are computed in f64 from those very inputs: they are the truth
+to which an f32 kernel is compared. `y_f32`, `dx_f32`, ... are PyTorch's own f32
+results, so that a test can say how much better or worse than PyTorch we are.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+HERE = Path(__file__).resolve().parent
+COMMAND = "python tests/golden/generate.py"
+F64 = torch.float64
+
+
+# ---------------------------------------------------------------- random inputs
+
+GEN = torch.Generator()
+
+
+def randn(*shape, scale=1.0, offset=0.0):
+    """Normal values rounded to four decimals."""
+    v = torch.randn(shape, generator=GEN, dtype=F64) * scale + offset
+    return (v * 1e4).round() / 1e4
+
+
+def positive(*shape, low=0.5):
+    return (randn(*shape).abs() * 1e4 + low * 1e4).round() / 1e4
+
+
+def distinct(*shape):
+    """Values no two of which are equal, so that a maximum is unique."""
+    n = torch.Size(shape).numel()
+    v = torch.randperm(n, generator=GEN).to(F64) - n / 2 + 0.25
+    return (v / 8).reshape(*shape)
+
+
+# ------------------------------------------------------------------ file format
+
+
+def number(v, dtype):
+    if dtype == torch.float32:
+        text = str(np.float32(v))
+        assert np.float32(float(text)) == np.float32(v)
+        return text
+    return repr(v)
+
+
+def array(t):
+    t = t.detach().contiguous()
+    flat = t.reshape(-1).tolist()
+    if t.dtype in (torch.int64, torch.int32):
+        body = ", ".join(str(v) for v in flat)
+    else:
+        assert torch.isfinite(t).all(), "a golden value is not finite"
+        body = ", ".join(number(v, t.dtype) for v in flat)
+    return '{ "shape": %s, "data": [%s] }' % (json.dumps(list(t.shape)), body)
+
+
+def case(name, arrays, dtype="f64", **settings):
+    rows = ",\n".join(f'        "{k}": {array(v)}' for k, v in arrays.items())
+    return (
+        f'    {{ "name": {json.dumps(name)}, "dtype": "{dtype}", '
+        f'"settings": {json.dumps(settings)},\n      "arrays": {{\n{rows} }} }}'
+    )
+
+
+def write(family, seed, cases):
+    text = (
+        f'{{ "family": "{family}",\n  "command": "{COMMAND} {family}",\n'
+        f'  "torch": "{torch.__version__}",\n  "seed": {seed},\n  "cases": [\n'
+        + ",\n".join(cases)
+        + "\n  ] }\n"
+    )
+    names = [c["name"] for c in json.loads(text)["cases"]]
+    assert len(names) == len(set(names)), f"{family}: two cases share a name"
+    path = HERE / f"{family}.json"
+    path.write_text(text)
+    print(f"{path.name:24} {len(cases):3} cases {len(text) / 1024:7.1f} KiB")
+
+
+# ------------------------------------------------------- one op, forward and back
+
+
+def op(name, f, inputs, ints=None, **settings):
+    """y = f(inputs), a random dy, and the gradient of <y, dy> for each input."""
+    ints = ints or {}
+    leaves = {k: v.clone().requires_grad_() for k, v in inputs.items()}
+    y = f(**leaves, **ints)
+    dy = randn(*y.shape)
+    grads = torch.autograd.grad(y, list(leaves.values()), dy)
+    arrays = {**inputs, **ints, "y": y, "dy": dy}
+    arrays.update({f"d{k}": g for k, g in zip(leaves, grads)})
+    return case(name, arrays, **settings)
+
+
+# ------------------------------------------------------------------------- ops
+
+
+def elementwise():
+    x = randn(3, 4, scale=1.5)
+    wide = torch.tensor([-30.0, -6.5, -1.0, -1e-3, 1e-3, 0.7, 5.25, 30.0], dtype=F64)
+    out = [
+        op("neg", lambda x: -x, {"x": x}),
+        op("exp", torch.exp, {"x": x}),
+        op("ln", torch.log, {"x": positive(3, 4, low=0.01)}),
+        op("sqrt", torch.sqrt, {"x": positive(3, 4, low=0.01)}),
+        op("tanh", torch.tanh, {"x": x}),
+        op("tanh wide", torch.tanh, {"x": wide}),
+        op("sigmoid", torch.sigmoid, {"x": x}),
+        op("sigmoid wide", torch.sigmoid, {"x": wide}),
+        op("relu", torch.relu, {"x": x}),
+        op("relu at zero", torch.relu, {"x": torch.tensor([-1.0, 0.0, 1.0], dtype=F64)}),
+        op("gelu", F.gelu, {"x": x}),
+        op("gelu wide", F.gelu, {"x": wide}),
+        op("gelu tails", F.gelu, {"x": torch.linspace(-9, 9, 13, dtype=F64)}),
+    ]
+    for n in [-2, -1, 0, 1, 2, 3, 5]:
+        b = positive(2, 3) * randn(2, 3).sign()
+        out.append(op(f"powi {n}", lambda x, n=n: x**n, {"x": b}, exponent=n))
+    return out
+
+
+def broadcasting():
+    out = []
+    shapes = [
+        ((3, 4), (3, 4)),
+        ((3, 4), (4,)),
+        ((3, 4), ()),
+        ((3, 1), (1, 4)),
+        ((2, 1, 4), (3, 1)),
+        ((4,), (2, 3, 4)),
+        ((1,), (2, 3)),
+    ]
+    ops = {
+        "add": torch.add,
+        "sub": torch.sub,
+        "mul": torch.mul,
+        "div": torch.div,
+    }
+    for name, f in ops.items():
+        for sa, sb in shapes:
+            a = randn(*sa)
+            b = randn(*sb) if name != "div" else positive(*sb) * randn(*sb).sign()
+            out.append(op(f"{name} {list(sa)} {list(sb)}", lambda a, b, f=f: f(a, b), {"a": a, "b": b}, op=name))
+    out.append(op("x * x", lambda x: x * x, {"x": randn(2, 3)}, op="square"))
+    out.append(op("x + x", lambda x: x + x, {"x": randn(2, 3)}, op="double"))
+    return out
+
+
+def reductions():
+    out = []
+    for axes in [[0], [1], [2], [0, 2], [1, 2], [0, 1, 2]]:
+        for name, f in {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}.items():
+            x = distinct(2, 3, 4)
+            out.append(op(f"{name} {axes}", lambda x, f=f: f(x, dim=axes), {"x": x}, op=name, axes=axes))
+    return out
+
+
+def softmax():
+    out = []
+    for name, f in {"softmax": F.softmax, "log_softmax": F.log_softmax}.items():
+        for shape, axis in [((3, 5), 1), ((3, 5), 0), ((2, 3, 4), 1), ((2, 3, 4), 2)]:
+            x = randn(*shape, scale=2)
+            out.append(op(f"{name} {list(shape)} axis {axis}", lambda x, f=f: f(x, dim=axis), {"x": x}, op=name, axis=axis))
+        for offset in [1000.0, -1000.0]:
+            x = randn(2, 4, offset=offset)
+            out.append(op(f"{name} offset {offset:g}", lambda x, f=f: f(x, dim=1), {"x": x}, op=name, axis=1))
+        spread = torch.tensor([[-40.0, 0.0, 3.0, 40.0]], dtype=F64)
+        out.append(op(f"{name} spread", lambda x, f=f: f(x, dim=1), {"x": spread}, op=name, axis=1))
+    return out
+
+
+def losses():
+    out = []
+    for n, c, scale, offset in [(4, 3, 1, 0), (1, 5, 2, 0), (5, 10, 3, 0), (3, 4, 1, 1000), (3, 4, 30, 0)]:
+        target = torch.randint(0, c, (n,), generator=GEN)
+        name = f"cross_entropy [{n}, {c}] scale {scale} offset {offset}"
+        x = randn(n, c, scale=scale, offset=offset)
+        out.append(op(name, lambda x, target: F.cross_entropy(x, target), {"x": x}, {"target": target}, op="cross_entropy"))
+    for shape in [(4, 3), (2, 3, 2)]:
+        a, b = randn(*shape), randn(*shape)
+        out.append(op(f"mse {list(shape)}", lambda a, b: F.mse_loss(a, b), {"a": a, "b": b}, op="mse"))
+    return out
+
+
+def matmul():
+    out = []
+    shapes = [
+        ((3, 4), (4, 2)),
+        ((1, 5), (5, 1)),
+        ((5, 1), (1, 3)),
+        ((2, 3, 4), (2, 4, 2)),
+        ((2, 3, 4), (4, 2)),
+        ((3, 4), (2, 4, 2)),
+        ((2, 1, 2, 3), (3, 3, 2)),
+        ((1, 3, 2, 3), (2, 1, 3, 2)),
+    ]
+    for sa, sb in shapes:
+        inputs = {"a": randn(*sa), "b": randn(*sb)}
+        out.append(op(f"{list(sa)} @ {list(sb)}", lambda a, b: a @ b, inputs))
+    return out
+
+
+def conv2d():
+    out = []
+    cases = [
+        # n, c_in, h, w, c_out, kernel, stride, padding, bias
+        (2, 3, 5, 6, 4, (3, 3), 1, 0, True),
+        (2, 3, 5, 6, 4, (3, 3), 1, 1, True),
+        (1, 2, 7, 7, 3, (3, 3), 2, 1, True),
+        (2, 1, 6, 5, 2, (2, 2), 2, 0, False),
+        (1, 2, 4, 5, 3, (1, 1), 1, 0, False),
+        (1, 1, 5, 5, 1, (5, 5), 1, 2, False),
+        (1, 2, 6, 7, 2, (3, 3), 3, 1, False),
+        (1, 2, 5, 6, 2, (3, 2), 1, 1, False),
+    ]
+    for n, ci, h, w, co, k, s, p, bias in cases:
+        inputs = {"x": randn(n, ci, h, w), "weight": randn(co, ci, *k)}
+        if bias:
+            inputs["bias"] = randn(co)
+
+        def f(x, weight, bias=None):
+            return F.conv2d(x, weight, bias, stride=s, padding=p)
+
+        name = f"[{n}, {ci}, {h}, {w}] kernel {list(k)} stride {s} padding {p}"
+        out.append(op(name, f, inputs, stride=s, padding=p))
+    return out
+
+
+def pooling():
+    out = []
+    for shape, k, s in [
+        ((2, 3, 4, 6), 2, 2),
+        ((1, 2, 5, 5), 3, 1),
+        ((1, 2, 5, 7), 2, 2),
+        ((1, 1, 7, 6), 3, 2),
+        ((2, 1, 4, 4), 4, 4),
+    ]:
+        for name, f in {"max_pool2d": F.max_pool2d, "avg_pool2d": F.avg_pool2d}.items():
+            out.append(op(f"{name} {list(shape)} kernel {k} stride {s}", lambda x, f=f: f(x, k, stride=s), {"x": distinct(*shape)}, op=name, kernel=k, stride=s))
+    return out
+
+
+def indexing():
+    out = []
+    # Embedding: rows repeat, so that their gradients must add up.
+    index = torch.tensor([[2, 0, 2], [4, 2, 1]])
+    out.append(op("embedding", lambda weight, index: F.embedding(index, weight), {"weight": randn(5, 3)}, {"index": index}, op="embedding"))
+    index = torch.tensor([1, 1, 3, 0, 1])
+    for axis in [0, 1]:
+        x = randn(4, 5)
+        out.append(op(f"index_select axis {axis}", lambda x, index: torch.index_select(x, axis, index), {"x": x}, {"index": index}, op="index_select", axis=axis))
+    for shape, ranges in [((5, 4), [[1, 4], [0, 4]]), ((3, 4, 5), [[0, 3], [1, 3], [2, 5]]), ((6,), [[2, 3]])]:
+
+        def f(x):
+            return x[tuple(slice(a, b) for a, b in ranges)]
+
+        out.append(op(f"slice {list(shape)} {ranges}", f, {"x": randn(*shape)}, op="slice", ranges=ranges))
+    for axis, sizes in [(0, [(2, 3), (1, 3), (3, 3)]), (1, [(2, 3), (2, 1)]), (2, [(2, 2, 1), (2, 2, 3)])]:
+        inputs = {"abc"[i]: randn(*s) for i, s in enumerate(sizes)}
+        out.append(op(f"concat axis {axis} of {len(sizes)}", lambda **t: torch.cat(list(t.values()), dim=axis), inputs, op="concat", axis=axis))
+    for shape, perm in [((3, 4), [1, 0]), ((2, 3, 4), [2, 0, 1]), ((2, 3, 4), [0, 2, 1]), ((2, 3, 2, 2), [0, 2, 3, 1])]:
+        out.append(op(f"permute {list(shape)} {perm}", lambda x: x.permute(perm), {"x": randn(*shape)}, op="permute", axes=perm))
+    out.append(op("reshape [2, 6] [3, 4]", lambda x: x.reshape(3, 4), {"x": randn(2, 6)}, op="reshape", shape=[3, 4]))
+    return out
+
+
+# ------------------------------------------------------------------------ norms
+
+
+def affine_of(shape, with_affine):
+    """gamma and beta, far enough from 1 and 0 that forgetting one shows."""
+    if not with_affine:
+        return {}
+    return {"gamma": randn(*shape, offset=1.5), "beta": randn(*shape)}
+
+
+def op_f32(name, f, inputs, **settings):
+    """As `op`, on inputs exact in f32: the truth in f64, and PyTorch in f32."""
+    inputs = {k: v.to(torch.float32) for k, v in inputs.items()}
+    arrays = dict(inputs)
+    dy = None
+    for dtype, suffix in [(F64, ""), (torch.float32, "_f32")]:
+        leaves = {k: v.to(dtype).requires_grad_() for k, v in inputs.items()}
+        y = f(**leaves)
+        if dy is None:
+            dy = randn(*y.shape).to(torch.float32)
+            arrays["dy"] = dy
+        grads = torch.autograd.grad(y, list(leaves.values()), dy.to(dtype))
+        arrays[f"y{suffix}"] = y
+        arrays.update({f"d{k}{suffix}": g for k, g in zip(leaves, grads)})
+    return case(name, arrays, dtype="f32", **settings)
+
+
+def batchnorm():
+    """Training mode, one batch: forward, backward, running statistics."""
+    out = []
+
+    def train(eps):
+        def f(x, gamma=None, beta=None):
+            return F.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
+
+        return f
+
+    layouts = {"[N, C]": (6, 4), "[N, C, L]": (4, 3, 5), "[N, C, H, W]": (3, 2, 3, 4)}
+    for layout, shape in layouts.items():
+        for with_affine in [True, False]:
+            name = f"{layout} {'affine' if with_affine else 'plain'}"
+            inputs = {"x": randn(*shape, scale=1.3, offset=0.7), **affine_of(shape[1:2], with_affine)}
+            out.append(op(name, train(1e-5), inputs, eps=1e-5, layout=layout))
+    out.append(op("two examples", train(1e-5), {"x": randn(2, 3), **affine_of((3,), True)}, eps=1e-5, layout="[N, C]"))
+    out.append(op("one example, many positions", train(1e-5), {"x": randn(1, 2, 3, 3), **affine_of((2,), True)}, eps=1e-5, layout="[N, C, H, W]"))
+    for eps in [1e-12, 1e-3, 0.1]:
+        x = randn(5, 3, scale=0.05)
+        out.append(op(f"eps {eps:g}", train(eps), {"x": x, **affine_of((3,), True)}, eps=eps, layout="[N, C]"))
+    x = randn(5, 3)
+    x[:, 1] = 2.5
+    out.append(op("a constant channel", train(1e-5), {"x": x, **affine_of((3,), True)}, eps=1e-5, layout="[N, C]"))
+    for offset in [0.0, 1e3, 1e4, 1e6]:
+        for layout, shape in [("[N, C]", (16, 3)), ("[N, C, H, W]", (4, 2, 3, 3))]:
+            x = randn(*shape, scale=4, offset=offset)
+            inputs = {"x": x, **affine_of(shape[1:2], True)}
+            out.append(op_f32(f"f32 {layout} offset {offset:g}", train(1e-5), inputs, eps=1e-5, layout=layout, offset=offset))
+    return out
+
+
+def batchnorm_running():
+    """Several batches of different sizes in training, then one in evaluation."""
+    out = []
+    layouts = {
+        "[N, C]": [(5, 3), (2, 3), (8, 3)],
+        "[N, C, L]": [(2, 2, 4), (3, 2, 2), (1, 2, 6)],
+        "[N, C, H, W]": [(2, 2, 2, 3), (1, 2, 3, 3), (3, 2, 2, 2)],
+    }
+    for layout, shapes in layouts.items():
+        c = shapes[0][1]
+        cls = {2: torch.nn.BatchNorm1d, 3: torch.nn.BatchNorm1d, 4: torch.nn.BatchNorm2d}[len(shapes[0])]
+        for momentum in [0.1, 0.3, None]:
+            for with_affine in [True, False]:
+                bn = cls(c, eps=1e-5, momentum=momentum, affine=with_affine).double()
+                params = affine_of((c,), with_affine)
+                arrays = dict(params)
+                if with_affine:
+                    with torch.no_grad():
+                        bn.weight.copy_(params["gamma"])
+                        bn.bias.copy_(params["beta"])
+                for i, shape in enumerate(shapes):
+                    x = randn(*shape, scale=1.0 + i, offset=i)
+                    arrays[f"x{i}"] = x
+                    arrays[f"y{i}"] = bn(x)
+                    arrays[f"running_mean{i}"] = bn.running_mean.clone()
+                    arrays[f"running_var{i}"] = bn.running_var.clone()
+                assert bn.num_batches_tracked.item() == len(shapes)
+                bn.eval()
+                x = randn(*shapes[0], scale=2)
+                leaf = x.clone().requires_grad_()
+                y = bn(leaf)
+                dy = randn(*y.shape)
+                wrt = [leaf, *bn.parameters()]
+                grads = torch.autograd.grad(y, wrt, dy)
+                arrays.update({"x_eval": x, "y_eval": y, "dy_eval": dy, "dx_eval": grads[0]})
+                if with_affine:
+                    arrays.update({"dgamma_eval": grads[1], "dbeta_eval": grads[2]})
+                name = f"{layout} momentum {momentum} {'affine' if with_affine else 'plain'}"
+                out.append(case(name, arrays, eps=1e-5, momentum=momentum, layout=layout, batches=len(shapes)))
+    return out
+
+
+def layernorm():
+    out = []
+
+    def norm(shape, eps):
+        def f(x, gamma=None, beta=None):
+            return F.layer_norm(x, list(shape), gamma, beta, eps)
+
+        return f
+
+    for shape, normalized in [((4, 5), (5,)), ((2, 3, 5), (5,)), ((2, 3, 5), (3, 5)), ((2, 2, 3, 4), (2, 3, 4)), ((7,), (7,)), ((3, 2), (2,))]:
+        for with_affine in [True, False]:
+            name = f"{list(shape)} over {list(normalized)} {'affine' if with_affine else 'plain'}"
+            inputs = {"x": randn(*shape, scale=1.3, offset=0.7), **affine_of(normalized, with_affine)}
+            out.append(op(name, norm(normalized, 1e-5), inputs, eps=1e-5, normalized_shape=list(normalized)))
+    for eps in [1e-12, 1e-3, 0.1]:
+        inputs = {"x": randn(3, 6, scale=0.05), **affine_of((6,), True)}
+        out.append(op(f"eps {eps:g}", norm((6,), eps), inputs, eps=eps, normalized_shape=[6]))
+    x = randn(3, 4)
+    x[1] = 2.5
+    out.append(op("a constant row", norm((4,), 1e-5), {"x": x, **affine_of((4,), True)}, eps=1e-5, normalized_shape=[4]))
+    for offset in [0.0, 1e3, 1e4, 1e6]:
+        inputs = {"x": randn(3, 24, scale=4, offset=offset), **affine_of((24,), True)}
+        out.append(op_f32(f"f32 offset {offset:g}", norm((24,), 1e-5), inputs, eps=1e-5, normalized_shape=[24], offset=offset))
+    # A known trap: a variance computed as E[x^2] - E[x]^2 in f32 gives +-1106.8
+    # for these rows instead of +-1.53.
+    ramp = 1e4 + torch.arange(8, dtype=F64).repeat(2, 1)
+    inputs = {"x": ramp, "gamma": torch.ones(8, dtype=F64), "beta": torch.zeros(8, dtype=F64)}
+    out.append(op_f32("f32 ramp at 1e4", norm((8,), 1e-5), inputs, eps=1e-5, normalized_shape=[8], offset=1e4))
+    return out
+
+
+def rmsnorm():
+    out = []
+
+    def norm(shape, eps):
+        def f(x, gamma=None):
+            return F.rms_norm(x, list(shape), gamma, eps)
+
+        return f
+
+    for shape, normalized in [((4, 5), (5,)), ((2, 3, 5), (5,)), ((2, 3, 4), (3, 4))]:
+        for with_affine in [True, False]:
+            inputs = {"x": randn(*shape, scale=1.3, offset=0.7)}
+            if with_affine:
+                inputs["gamma"] = randn(*normalized, offset=1.5)
+            name = f"{list(shape)} over {list(normalized)} {'affine' if with_affine else 'plain'}"
+            out.append(op(name, norm(normalized, 1e-5), inputs, eps=1e-5, normalized_shape=list(normalized)))
+    for eps in [1e-12, 0.1]:
+        inputs = {"x": randn(3, 6, scale=0.05), "gamma": randn(6, offset=1.5)}
+        out.append(op(f"eps {eps:g}", norm((6,), eps), inputs, eps=eps, normalized_shape=[6]))
+    return out
+
+
+# --------------------------------------------------------- a network that trains
+
+
+def mlp():
+    """Linear, norm, ReLU, Linear, cross-entropy; five steps of SGD with momentum.
+
+    Weights are stored as PyTorch keeps them, [out, in].
+    """
+    out = []
+    for kind in ["batchnorm", "layernorm"]:
+        steps, n, d, h, c = 5, 8, 5, 6, 3
+        layer = torch.nn.BatchNorm1d(h) if kind == "batchnorm" else torch.nn.LayerNorm(h)
+        net = torch.nn.Sequential(torch.nn.Linear(d, h), layer, torch.nn.ReLU(), torch.nn.Linear(h, c)).double()
+        names = {"0.weight": "w1", "0.bias": "b1", "1.weight": "gamma", "1.bias": "beta", "3.weight": "w2", "3.bias": "b2"}
+        arrays = {}
+        with torch.no_grad():
+            for key, p in net.named_parameters():
+                p.copy_(randn(*p.shape, scale=0.6, offset=1.5 if key == "1.weight" else 0))
+                arrays[names[key]] = p.clone()
+        lr, momentum = 0.2, 0.9
+        optimizer = torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum)
+        losses = []
+        for i in range(steps):
+            x = randn(n, d)
+            target = torch.randint(0, c, (n,), generator=GEN)
+            arrays[f"x{i}"], arrays[f"target{i}"] = x, target
+            loss = F.cross_entropy(net(x), target)
+            losses.append(loss.item())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        arrays["loss"] = torch.tensor(losses, dtype=F64)
+        for key, p in net.named_parameters():
+            arrays[f"{names[key]}_final"] = p
+        if kind == "batchnorm":
+            arrays["running_mean"] = layer.running_mean
+            arrays["running_var"] = layer.running_var
+        out.append(case(kind, arrays, lr=lr, momentum=momentum, steps=steps, eps=1e-5))
+    return out
+
+
+FAMILIES = [
+    elementwise, broadcasting, reductions, softmax, losses, matmul, conv2d, pooling,
+    indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp,
+]  # fmt: skip
+
+
+def main():
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    known = [f.__name__ for f in FAMILIES]
+    for name in sys.argv[1:]:
+        if name not in known:
+            sys.exit(f"no family is called {name}; there are: {' '.join(known)}")
+    for i, family in enumerate(FAMILIES):
+        name = family.__name__
+        if len(sys.argv) == 1 or name in sys.argv[1:]:
+            seed = 1000 + i
+            GEN.manual_seed(seed)
+            write(name, seed, family())
+
+
+if __name__ == "__main__":
+    main()
