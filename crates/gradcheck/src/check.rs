@@ -1,0 +1,180 @@
+//! The check: an analytic gradient against a numerical one that knows its own error.
+
+use crate::input::Input;
+use crate::numeric::EPS;
+use crate::report::{Mode, Report};
+use crate::run::Run;
+use crate::vacuous::Vacuous;
+
+/// A gradient check in preparation.
+///
+/// ```
+/// use gradcheck::Check;
+/// let report = Check::new("square")
+///     .input("x", &[3], vec![1.0, 2.0, -3.0])
+///     .run(
+///         |xs| xs[0].iter().map(|x| x * x).collect(),
+///         |xs, dy| vec![xs[0].iter().zip(dy).map(|(x, dy)| 2.0 * x * dy).collect()],
+///     );
+/// report.assert_passes();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub(crate) name: String,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) output_shape: Option<Vec<usize>>,
+    pub(crate) dy: Option<Vec<f64>>,
+    pub(crate) mode: Mode,
+    pub(crate) seed: u64,
+    pub(crate) may_be_zero: Vec<String>,
+    /// The machine epsilon of the arithmetic on the analytic side.
+    pub(crate) eps: f64,
+    pub(crate) refused: Vec<Vacuous>,
+}
+
+impl Check {
+    /// A check of every element, with a random upstream gradient from seed 0.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            inputs: Vec::new(),
+            output_shape: None,
+            dy: None,
+            mode: Mode::EveryElement,
+            seed: 0,
+            may_be_zero: Vec::new(),
+            eps: EPS,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Adds an input; `f` receives them in this order.
+    ///
+    /// # Panics
+    /// When `data` does not hold as many elements as `shape` asks for.
+    #[track_caller]
+    pub fn input(
+        mut self,
+        name: impl Into<String>,
+        shape: &[usize],
+        data: impl Into<Vec<f64>>,
+    ) -> Self {
+        self.inputs.push(Input::new(name, shape, data));
+        self
+    }
+
+    /// Adds several inputs.
+    pub fn inputs(mut self, inputs: &[Input]) -> Self {
+        self.inputs.extend_from_slice(inputs);
+        self
+    }
+
+    /// The shape of the output, so that a NaN in it is reported by its index tuple.
+    pub fn output_shape(mut self, shape: &[usize]) -> Self {
+        self.output_shape = Some(shape.to_vec());
+        self
+    }
+
+    /// The upstream gradient, in place of a random one.
+    ///
+    /// A chosen upstream is a chance to choose a blind one; prefer the random default.
+    pub fn upstream(mut self, dy: impl Into<Vec<f64>>) -> Self {
+        self.dy = Some(dy.into());
+        self
+    }
+
+    /// The seed of the upstream gradient, of the directions and of the noise measurement.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Compares directional derivatives along `count` random directions of each input,
+    /// in place of every element: `2 · rungs · count` evaluations for an input of any
+    /// size. A direction that disagrees is halved until the wrong element is found.
+    ///
+    /// # Panics
+    /// When `count` is 0.
+    #[track_caller]
+    pub fn projections(mut self, count: usize) -> Self {
+        assert!(
+            count > 0,
+            "gradcheck: 0 projections check nothing; ask for at least 1"
+        );
+        self.mode = Mode::Projections { count };
+        self
+    }
+
+    /// Accepts that the true gradient of this input is zero, and checks that it is.
+    ///
+    /// # Panics
+    /// When no input has this name yet.
+    #[track_caller]
+    pub fn may_be_zero(mut self, input: &str) -> Self {
+        let known = self.inputs.iter().any(|i| i.name == input);
+        assert!(
+            known,
+            "gradcheck: no input is named `{input}`; add it before may_be_zero"
+        );
+        self.may_be_zero.push(input.to_string());
+        self
+    }
+
+    /// Checks `backward` against numerical derivatives of `f`.
+    ///
+    /// `f` maps the inputs to the flat output. `backward` maps the inputs and the
+    /// upstream gradient to one gradient per input, in the same order.
+    ///
+    /// # Panics
+    /// When a chosen upstream has another length than the output.
+    #[track_caller]
+    pub fn run(
+        &self,
+        f: impl Fn(&[Vec<f64>]) -> Vec<f64>,
+        backward: impl Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>>,
+    ) -> Report {
+        // Behind references, so that the loops are compiled here, optimized, and not in
+        // the caller's crate.
+        Run::new(self, &f).against_backward(&backward)
+    }
+
+    /// Checks gradients that were computed beforehand, matched to the inputs by name,
+    /// shapes included. They must belong to this very upstream gradient, so one must
+    /// have been chosen with [`Check::upstream`].
+    ///
+    /// # Panics
+    /// When no upstream was chosen, or it has another length than the output.
+    #[track_caller]
+    pub fn run_against(&self, f: impl Fn(&[Vec<f64>]) -> Vec<f64>, gradients: &[Input]) -> Report {
+        assert!(
+            self.dy.is_some(),
+            "gradcheck: gradients computed beforehand belong to one upstream gradient; \
+             pass it with Check::upstream"
+        );
+        Run::new(self, &f).against_values(gradients)
+    }
+}
+
+/// Checks every element of every gradient, with a random upstream gradient.
+///
+/// `f` maps the inputs to the flat output; `backward` maps the inputs and the upstream
+/// gradient to one gradient per input. Shorthand for [`Check`].
+///
+/// ```
+/// use gradcheck::{Input, vjp};
+/// let inputs = [Input::new("a", &[2], [1.0, 2.0]), Input::new("b", &[2], [3.0, 5.0])];
+/// let product = |xs: &[Vec<f64>]| vec![xs[0][0] * xs[1][0], xs[0][1] * xs[1][1]];
+/// let backward = |xs: &[Vec<f64>], dy: &[f64]| {
+///     let times = |x: &Vec<f64>| vec![dy[0] * x[0], dy[1] * x[1]];
+///     vec![times(&xs[1]), times(&xs[0])]
+/// };
+/// vjp(&inputs, product, backward).assert_passes();
+/// ```
+#[track_caller]
+pub fn vjp(
+    inputs: &[Input],
+    f: impl Fn(&[Vec<f64>]) -> Vec<f64>,
+    backward: impl Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>>,
+) -> Report {
+    Check::new("vjp").inputs(inputs).run(f, backward)
+}

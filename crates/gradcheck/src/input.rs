@@ -1,0 +1,66 @@
+//! Named, shaped arrays: what a check takes in.
+
+/// One input of the function under check, or one gradient handed in for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The name used in the report.
+    pub name: String,
+    /// The shape; an empty shape is a scalar.
+    pub shape: Vec<usize>,
+    /// The elements, row-major.
+    pub data: Vec<f64>,
+}
+
+impl Input {
+    /// A named array.
+    ///
+    /// # Panics
+    /// When `data` does not hold as many elements as `shape` asks for.
+    #[track_caller]
+    pub fn new(name: impl Into<String>, shape: &[usize], data: impl Into<Vec<f64>>) -> Self {
+        let (name, data) = (name.into(), data.into());
+        let len: usize = shape.iter().product();
+        assert!(
+            data.len() == len,
+            "gradcheck: input `{name}` of shape {shape:?} needs {len} elements, got {}; \
+             pass the shape the data has",
+            data.len()
+        );
+        Self {
+            name,
+            shape: shape.to_vec(),
+            data,
+        }
+    }
+
+    /// The distance over which a function of this input may be expected to change: its
+    /// standard deviation; if all elements are equal their size; if all are 0, 1.
+    pub(crate) fn scale(&self) -> f64 {
+        let n = self.data.len().max(1) as f64;
+        let mean = self.data.iter().sum::<f64>() / n;
+        let square = |x: &f64| (x - mean) * (x - mean);
+        let deviation = (self.data.iter().map(square).sum::<f64>() / n).sqrt();
+        let usable = |s: &f64| s.is_normal() && *s > 1e-14 * mean.abs();
+        [deviation, mean.abs(), 1.0]
+            .into_iter()
+            .find(usable)
+            .unwrap_or(1.0)
+    }
+}
+
+/// The index tuple of element `flat` of a row-major array.
+pub(crate) fn index_of(flat: usize, shape: &[usize]) -> Vec<usize> {
+    let mut rest = flat;
+    let mut index: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&d| {
+            let d = d.max(1);
+            let i = rest % d;
+            rest /= d;
+            i
+        })
+        .collect();
+    index.reverse();
+    index
+}

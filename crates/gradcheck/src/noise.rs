@@ -1,0 +1,77 @@
+//! How much of a function's output is rounding noise: measured, not guessed.
+//!
+//! A rule such as "2⁻⁵³ times the output" is wrong by 10⁴ for a normalization fed with
+//! inputs near 10⁴, because the subtraction of the mean loses four digits. So the noise
+//! is measured, after Moré and Wild ("Estimating computational noise", 2011): evaluate
+//! the function at a few equally spaced points so close together that a smooth function
+//! is a straight line to within rounding. Third differences of the values then hold
+//! noise alone, and if the noise has variance `s²`, a third difference has variance
+//! `(1 + 9 + 9 + 1) · s² = 20 s²`.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// Points on the line; eight third differences come from eleven points.
+const POINTS: usize = 11;
+/// Their distance, as a share of the input's scale: 2⁻²⁸, whose cube is far below 2⁻⁵².
+const SPACING: f64 = 1.0 / (1u64 << 28) as f64;
+
+/// The standard deviation of the rounding noise of each output of `f` near `inputs`.
+///
+/// `scales[i]` is the scale of `inputs[i]`, `eps` the machine epsilon of the arithmetic
+/// inside `f` (2⁻⁵² for `f64`, 2⁻²³ for `f32`). Never less than half a unit in the last
+/// place of the output. Costs eleven evaluations, whatever the number of inputs.
+pub fn measure(
+    f: &dyn Fn(&[Vec<f64>]) -> Vec<f64>,
+    inputs: &[Vec<f64>],
+    scales: &[f64],
+    eps: f64,
+    seed: u64,
+) -> Vec<f64> {
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x6e6f_6973);
+    let spacing = SPACING * (eps / f64::EPSILON).cbrt();
+    let strides: Vec<Vec<f64>> = inputs
+        .iter()
+        .zip(scales)
+        .map(|(input, &scale)| {
+            let stride = |x: &f64| {
+                // At least some units in the last place, or the points would coincide.
+                let length = spacing * scale + 16.0 * eps * x.abs();
+                let sign = if rng.random::<bool>() { 1.0 } else { -1.0 };
+                sign * length * rng.random_range(0.5..1.5)
+            };
+            input.iter().map(stride).collect()
+        })
+        .collect();
+    // From 1, not 0: a kink at the point itself is left behind and never crossed.
+    let samples: Vec<Vec<f64>> = (1..=POINTS)
+        .map(|k| {
+            let step = |(x, s): (&f64, &f64)| x + k as f64 * s;
+            let moved: Vec<Vec<f64>> = inputs
+                .iter()
+                .zip(&strides)
+                .map(|(x, s)| x.iter().zip(s).map(step).collect())
+                .collect();
+            f(&moved)
+        })
+        .collect();
+    (0..samples[0].len())
+        .map(|i| of_series(&samples, i, eps))
+        .collect()
+}
+
+/// The noise of output `i` over equally spaced samples.
+fn of_series(samples: &[Vec<f64>], i: usize, eps: f64) -> f64 {
+    let y = |k: usize| samples[k][i];
+    let third = |k: usize| y(k + 3) - 3.0 * y(k + 2) + 3.0 * y(k + 1) - y(k);
+    let count = samples.len() - 3;
+    let square = (0..count).map(|k| third(k).powi(2)).sum::<f64>() / count as f64;
+    let measured = (square / 20.0).sqrt();
+    let least = 0.5 * eps * y(0).abs();
+    // A NaN means that the edge of the domain is near; the ladder will run into it.
+    if measured.is_finite() {
+        measured.max(least)
+    } else {
+        least
+    }
+}

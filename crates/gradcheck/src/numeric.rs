@@ -1,0 +1,299 @@
+//! Numerical derivatives that know how wrong they are.
+//!
+//! A central difference `(f(x + h) - f(x - h)) / 2h` has two errors. Truncation falls
+//! as `h²` when `h` shrinks; rounding grows as `1/h`. No single `h` is right for every
+//! function, so none is chosen here. A ladder of steps, each half the one before, feeds
+//! a Richardson table (Ridders, "Accurate computation of F′(x) and F′(x)F″(x)", 1982):
+//! each column cancels one more power of `h²`, and neighbours in the table that disagree
+//! show how much truncation is left. The rounding of `f` is measured, not guessed (see
+//! [`crate::noise`]). Their sum is the [`Estimate::error`] that comes with each value.
+//!
+//! Two more looks, at a step 1024 times smaller, guard the result: one confirms that the
+//! ladder did not step over a feature narrower than its steps, the other compares the
+//! slopes on the left and on the right and so finds a kink.
+
+use serde::Serialize;
+
+/// The relative spacing of `f64` numbers, 2⁻⁵².
+pub(crate) const EPS: f64 = f64::EPSILON;
+
+/// The first step of a ladder, as a share of the scale of the input.
+const FIRST_STEP: f64 = 0.125;
+/// No ladder has more rungs than this; it starts at the scale of the input and halves.
+const RUNGS: usize = 64;
+/// Columns beyond the seventh cancel truncation that is already below rounding.
+const COLUMNS: usize = 7;
+/// How much smaller the confirming step is.
+const CLOSER: f64 = 1024.0;
+
+/// A derivative, and how far from the truth it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The derivative of `sum(dy * f)` along the line.
+    pub value: f64,
+    /// Estimated bound on `|value - truth|`: truncation plus rounding.
+    pub error: f64,
+    /// `sum |dy_i * df_i|`: what the terms of `value` add up to when none cancel.
+    pub magnitude: f64,
+    /// The step of the last difference that entered `value`.
+    pub step: f64,
+    /// At a kink, half the distance between the slopes on the left and on the right:
+    /// every subgradient lies within `value ± kink`.
+    pub kink: Option<f64>,
+}
+
+/// What `f` returns at one point of a line through the input.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The distance really travelled: `(x + t) - x`, which rounding keeps from being `t`.
+    pub t: f64,
+    /// The outputs there.
+    pub y: Vec<f64>,
+}
+
+/// The fixed part of a derivative along a line: where it starts, and what is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The outputs at the start of the line.
+    pub y: &'a [f64],
+    /// The upstream gradient, one weight for each output.
+    pub dy: &'a [f64],
+    /// The standard deviation of the rounding noise of each output.
+    pub noise: &'a [f64],
+}
+
+/// The function is not finite on one side of the point, however small the step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EdgeOfDomain {
+    /// The smallest step that was tried.
+    pub step: f64,
+}
+
+/// The central difference of a function of one number.
+///
+/// Truncation `h²/6 · f‴`, rounding about `2⁻⁵³ · |f| / h`.
+pub fn central_difference(f: impl Fn(f64) -> f64, x: f64, h: f64) -> f64 {
+    // Rounding may keep x + h from being h away from x: divide by what was travelled.
+    let (right, left) = (x + h, x - h);
+    (f(right) - f(left)) / (right - left)
+}
+
+/// The derivative of a function of one number, with its estimated error.
+///
+/// `x` sets the scale of the first step; at 0 the scale is 1.
+///
+/// # Errors
+/// [`EdgeOfDomain`] where `f` is NaN or infinite next to `x`.
+pub fn derivative(f: impl Fn(f64) -> f64, x: f64) -> Result<Estimate, EdgeOfDomain> {
+    let scale = if x == 0.0 { 1.0 } else { x.abs() };
+    let at = |inputs: &[Vec<f64>]| vec![f(inputs[0][0])];
+    let noise = crate::noise::measure(&at, &[vec![x]], &[scale], EPS, 0);
+    let target = Target {
+        y: &[f(x)],
+        dy: &[1.0],
+        noise: &noise,
+    };
+    let mut line = |t: f64| Sample {
+        t: (x + t) - x,
+        y: vec![f(x + t)],
+    };
+    derivative_along(&mut line, target, scale)
+}
+
+/// The derivative of `sum(dy * f)` along a line, with its estimated error.
+///
+/// `line(t)` gives the outputs a distance `t` from the start; `scale` is the distance
+/// over which the outputs may be expected to change noticeably. A wrong guess costs
+/// evaluations, not accuracy.
+///
+/// # Errors
+/// [`EdgeOfDomain`] where an output is NaN or infinite on one side of the start.
+pub fn derivative_along(
+    line: &mut dyn FnMut(f64) -> Sample,
+    target: Target<'_>,
+    scale: f64,
+) -> Result<Estimate, EdgeOfDomain> {
+    let mut step = FIRST_STEP * power_of_two(scale);
+    let mut may_widen = true;
+    loop {
+        let found = ladder(line, target, step, may_widen)?;
+        step = found.step / CLOSER;
+        let Some(closer) = Secant::new(line, target, step) else {
+            return Ok(found.estimate(None));
+        };
+        let left_over = (found.value - found.secant.slope).abs() / CLOSER;
+        let allowed = found.error + 4.0 * closer.noise + left_over;
+        let confirmed = (closer.slope - found.value).abs() <= allowed;
+        // Below this step nothing but rounding would be seen: what was found must do.
+        let blind = closer.noise >= closer.magnitude;
+        if confirmed || blind {
+            return Ok(found.estimate(kink(&found.secant, &closer, target)));
+        }
+        may_widen = false;
+    }
+}
+
+/// One central difference, with what is needed to judge it.
+struct Secant {
+    /// `sum(dy * slope_i)`.
+    slope: f64,
+    /// `sum |dy * slope_i|`.
+    magnitude: f64,
+    /// How much of `slope` may be rounding noise.
+    noise: f64,
+    /// For each output, the slope on the right minus the slope on the left.
+    jump: Vec<f64>,
+    /// For each output, how much of `jump` may be rounding noise.
+    jump_noise: Vec<f64>,
+}
+
+impl Secant {
+    /// `None` when an output is not finite at one of the two ends.
+    fn new(line: &mut dyn FnMut(f64) -> Sample, at: Target<'_>, h: f64) -> Option<Self> {
+        let (right, left) = (line(h), line(-h));
+        let width = right.t - left.t;
+        let mut secant = Self {
+            slope: 0.0,
+            magnitude: 0.0,
+            noise: 0.0,
+            jump: Vec::with_capacity(at.y.len()),
+            jump_noise: Vec::with_capacity(at.y.len()),
+        };
+        for (i, (&up, &down)) in right.y.iter().zip(&left.y).enumerate() {
+            let (y, dy) = (at.y[i], at.dy[i]);
+            if !(up.is_finite() && down.is_finite()) {
+                return None;
+            }
+            // An output that no step moved is constant along the line: no noise in it.
+            let moved = up != y || down != y;
+            let rounding = 0.5 * EPS * up.abs().max(down.abs());
+            let noise = if moved {
+                at.noise[i].max(rounding)
+            } else {
+                0.0
+            };
+            let slope = (up - down) / width;
+            secant.slope += dy * slope;
+            secant.magnitude += (dy * slope).abs();
+            secant.noise += dy.abs() * 2.0 * noise / width;
+            secant.jump.push((up - y) / right.t - (down - y) / left.t);
+            secant.jump_noise.push(8.0 * noise / width);
+        }
+        let finite = secant.slope.is_finite() && width > 0.0;
+        finite.then_some(secant)
+    }
+}
+
+/// The best entry of a Richardson table.
+struct Found {
+    value: f64,
+    error: f64,
+    step: f64,
+    secant: Secant,
+}
+
+impl Found {
+    fn estimate(&self, kink: Option<f64>) -> Estimate {
+        Estimate {
+            value: self.value,
+            error: self.error,
+            magnitude: self.secant.magnitude,
+            step: self.step,
+            kink,
+        }
+    }
+}
+
+/// Halves the step until rounding outweighs what another halving could gain.
+fn ladder(
+    line: &mut dyn FnMut(f64) -> Sample,
+    target: Target<'_>,
+    first: f64,
+    mut may_widen: bool,
+) -> Result<Found, EdgeOfDomain> {
+    let mut h = first;
+    let mut above: Vec<f64> = Vec::new();
+    let mut rows = 0;
+    let mut best: Option<Found> = None;
+    for _ in 0..RUNGS {
+        let Some(secant) = Secant::new(line, target, h) else {
+            // A step out of the domain: start again, much closer.
+            (rows, may_widen) = (0, false);
+            (above, best) = (Vec::new(), None);
+            h /= 16.0;
+            continue;
+        };
+        let row = neville(&above, secant.slope);
+        let rounding = 2.0 * secant.noise + 2.0 * EPS * secant.magnitude;
+        rows += 1;
+
+        // Two steps that agree to within the noise are too short to show anything but
+        // noise, unless the noise is already below the rounding of the sum itself.
+        let indistinct = rows == 2 && (row[0] - above[0]).abs() <= 2.0 * secant.noise;
+        if may_widen && indistinct && secant.noise > 8.0 * EPS * secant.magnitude {
+            may_widen = h < first * 1e8;
+            rows = 0;
+            (above, best) = (Vec::new(), None);
+            h *= 32.0;
+            continue;
+        }
+
+        // An entry is trusted as far as it agrees with its two parents.
+        let trusted = (1..row.len())
+            .map(|j| {
+                let (left, above_left) = (row[j - 1], above[j - 1]);
+                let change = (row[j] - left).abs().max((row[j] - above_left).abs());
+                (row[j], change + rounding)
+            })
+            .min_by(|a, b| a.1.total_cmp(&b.1));
+        above = row;
+        // The noise of the next rung is twice this one's.
+        let next_rounding = 4.0 * secant.noise;
+        if let Some((value, error)) = trusted
+            && best.as_ref().is_none_or(|b| error < b.error)
+        {
+            best = Some(Found {
+                value,
+                error,
+                step: h,
+                secant,
+            });
+        }
+        if rows >= 3 && best.as_ref().is_some_and(|b| next_rounding >= b.error) {
+            break;
+        }
+        h /= 2.0;
+    }
+    best.ok_or(EdgeOfDomain { step: h })
+}
+
+/// The next row of the table: column `j` cancels the error term in `h^(2j)`.
+fn neville(above: &[f64], slope: f64) -> Vec<f64> {
+    let mut row = vec![slope];
+    let mut factor = 1.0;
+    for (j, &older) in above.iter().take(COLUMNS - 1).enumerate() {
+        factor *= 4.0;
+        row.push(row[j] + (row[j] - older) / (factor - 1.0));
+    }
+    row
+}
+
+/// Half the gap between left and right slopes, summed over the outputs that have one.
+///
+/// On a smooth function `jump` is `h · f″` and shrinks with `h`; at a kink it stays.
+fn kink(wide: &Secant, close: &Secant, target: Target<'_>) -> Option<f64> {
+    let mut gap = 0.0;
+    for (i, dy) in target.dy.iter().enumerate() {
+        let jump = close.jump[i].abs();
+        let stays = jump > 0.5 * wide.jump[i].abs();
+        if stays && jump > 4.0 * close.jump_noise[i] {
+            gap += 0.5 * dy.abs() * jump;
+        }
+    }
+    (gap > 0.0).then_some(gap)
+}
+
+/// The power of two just below `x`, so that adding it to a number rarely rounds.
+fn power_of_two(x: f64) -> f64 {
+    x.abs().log2().floor().exp2()
+}

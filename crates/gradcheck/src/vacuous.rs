@@ -1,0 +1,101 @@
+//! Checks that cannot fail, and so prove nothing.
+
+use serde::Serialize;
+use std::fmt;
+
+/// Why a probe is refused: under it a wrong gradient would pass as well as a right one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Vacuous {
+    /// There is nothing to differentiate by, or nothing to differentiate.
+    Empty,
+    /// Every element of the upstream gradient is 0.
+    UpstreamZero,
+    /// The true gradient of this input is numerically zero: an all-zero answer passes.
+    ZeroGradient {
+        /// The input.
+        input: String,
+    },
+    /// The numerical gradient is too uncertain to contradict anything.
+    TooCoarse {
+        /// The input.
+        input: String,
+        /// The bound on the disagreement, as a share of the largest gradient.
+        relative: f64,
+    },
+    /// `f` is not finite beside this element, so it has no derivative on both sides.
+    EdgeOfDomain {
+        /// The input.
+        input: String,
+        /// The index of the element; empty when a random direction was followed.
+        index: Vec<usize>,
+    },
+    /// The upstream gradient has one value all over a normalized group.
+    UpstreamConstant {
+        /// The number of the group: a channel for Batch Norm, a row for Layer Norm.
+        group: usize,
+    },
+    /// All elements of gamma are equal.
+    GammaAllEqual {
+        /// Their value.
+        value: f64,
+    },
+    /// A normalized group has so few values that its gradient is zero.
+    TooFewPerGroup {
+        /// Values in the group.
+        values: usize,
+    },
+    /// All values of a normalized group are equal, so its variance is zero.
+    GroupConstant {
+        /// The number of the group.
+        group: usize,
+    },
+}
+
+impl fmt::Display for Vacuous {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(out, "there is no element to check"),
+            Self::UpstreamZero => write!(
+                out,
+                "the upstream gradient is all zero, so every gradient is zero too"
+            ),
+            Self::ZeroGradient { input } => write!(
+                out,
+                "the true gradient of `{input}` is numerically zero here, \
+                 so a backward that returns zeros would pass"
+            ),
+            Self::TooCoarse { input, relative } => write!(
+                out,
+                "the gradient of `{input}` is known only to {relative:.0e} of its size here, \
+                 so a wrong one could pass"
+            ),
+            Self::EdgeOfDomain { input, index } => write!(
+                out,
+                "the function is not finite beside `{input}`{index:?}, \
+                 so it has no two-sided derivative there"
+            ),
+            Self::UpstreamConstant { group } => write!(
+                out,
+                "the upstream gradient is constant over normalized group {group}; \
+                 normalization sends constants to zero, so every path could be wrong unseen"
+            ),
+            Self::GammaAllEqual { value } => write!(
+                out,
+                "every gamma is {value}; \
+                 a gamma that is forgotten, or taken from the wrong place, would not be seen"
+            ),
+            Self::TooFewPerGroup { values } => write!(
+                out,
+                "a normalized group has {values} value(s); with two or fewer, \
+                 x_hat is -1 and 1 whatever x is, and the gradient is zero"
+            ),
+            Self::GroupConstant { group } => write!(
+                out,
+                "all values of normalized group {group} are equal, \
+                 so x_hat and the variance path are zero"
+            ),
+        }
+    }
+}
