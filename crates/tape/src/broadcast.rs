@@ -1,0 +1,200 @@
+//! Elementwise functions of two tensors that broadcast, and the adjoint of broadcasting.
+//!
+//! Forward, broadcasting repeats a value along an axis. Backward, the gradient of one
+//! value that was used many times is the sum over its uses (book, section 3.3). So the
+//! adjoint of every broadcast is [`sum_to`], and every op uses this one function.
+
+use crate::shape::Axes;
+use crate::strided::Loops;
+use crate::{Real, Shape, Tensor, lanes};
+
+/// The shape two operands of `op` broadcast to.
+///
+/// # Panics
+/// If they do not go together; the message names `op` and both shapes.
+#[track_caller]
+pub fn broadcast_shape(op: &str, a: &Shape, b: &Shape) -> Shape {
+    let Some(shape) = a.broadcast(b) else {
+        panic!(
+            "{op}: shapes {a} and {b} do not broadcast: aligned at the last axis, \
+             lengths must be equal or one of them 1"
+        );
+    };
+    shape
+}
+
+/// `f(a, b)` element by element, broadcasting both operands to `shape`.
+pub fn zip<T: Real>(
+    shape: &Shape,
+    a: &Tensor<T>,
+    b: &Tensor<T>,
+    f: impl Fn(T, T) -> T,
+) -> Tensor<T> {
+    let mut out = Tensor::scratch(shape);
+    let loops = Loops::new(shape, [a.shape(), b.shape()]);
+    let (length, stride) = loops.inner();
+    let (a, b) = (a.data(), b.data());
+    let mut rows = out.data_mut().chunks_exact_mut(length.max(1));
+    loops.for_each_row(|[i, j]| {
+        let row = rows.next().expect("one output row for each inner loop");
+        match stride {
+            [1, 1] => {
+                for ((y, &p), &q) in row.iter_mut().zip(&a[i..]).zip(&b[j..]) {
+                    *y = f(p, q);
+                }
+            }
+            [1, 0] => {
+                for (y, &p) in row.iter_mut().zip(&a[i..]) {
+                    *y = f(p, b[j]);
+                }
+            }
+            [0, 1] => {
+                for (y, &q) in row.iter_mut().zip(&b[j..]) {
+                    *y = f(a[i], q);
+                }
+            }
+            _ => row.fill(f(a[i], b[j])),
+        }
+    });
+    out
+}
+
+/// The sum over `axes`, which stay as axes of length 1.
+pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
+    let mut out = Tensor::zeros(x.shape().with_ones(axes));
+    let loops = Loops::new(x.shape(), [x.shape(), &out.shape().clone()]);
+    let (length, stride) = loops.inner();
+    let (data, sums) = (x.data(), out.data_mut());
+    loops.for_each_row(|[i, j]| {
+        let row = &data[i..i + length];
+        if stride[1] == 0 {
+            sums[j] += lanes::sum(row);
+        } else {
+            for (s, &v) in sums[j..].iter_mut().zip(row) {
+                *s += v;
+            }
+        }
+    });
+    out
+}
+
+/// The adjoint of broadcasting `shape` to the shape of `dy`: sums `dy` over the axes
+/// along which it was repeated. Moves `dy` through when there are none.
+pub fn sum_to<T: Real>(dy: Tensor<T>, shape: &Shape) -> Tensor<T> {
+    let axes = Axes::broadcast(shape, dy.shape());
+    if axes.is_empty() {
+        dy.reshape(shape)
+    } else {
+        sum_axes(&dy, axes).reshape(shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn iota(shape: &[usize]) -> Tensor<f64> {
+        Tensor::from_fn(shape, |i| (i + 1) as f64)
+    }
+
+    /// Broadcasting by its definition: one index per axis, wrapped where repeated.
+    fn by_definition(shape: &Shape, x: &Tensor<f64>, index: &[usize]) -> f64 {
+        let padding = shape.len() - x.shape().len();
+        let own: Vec<usize> = (padding..shape.len())
+            .map(|axis| {
+                if x.shape()[axis - padding] == 1 {
+                    0
+                } else {
+                    index[axis]
+                }
+            })
+            .collect();
+        x.at(&own)
+    }
+
+    fn indices(shape: &Shape) -> Vec<Vec<usize>> {
+        (0..shape.count())
+            .map(|i| {
+                shape
+                    .iter()
+                    .zip(shape.strides())
+                    .map(|(n, s)| i / s % n)
+                    .collect()
+            })
+            .collect()
+    }
+
+    const PAIRS: [(&[usize], &[usize]); 9] = [
+        (&[2, 3, 4], &[2, 3, 4]),
+        (&[2, 3, 4], &[4]),
+        (&[2, 3, 4], &[3, 1]),
+        (&[2, 1, 4], &[3, 1]),
+        (&[], &[2, 3]),
+        (&[4, 1], &[1, 5]),
+        (&[2, 3, 1, 5], &[1, 3, 4, 1]),
+        (&[1, 1], &[1]),
+        (&[2, 0], &[1]),
+    ];
+
+    #[test]
+    fn zip_agrees_with_the_definition() {
+        for (a, b) in PAIRS {
+            for (a, b) in [(iota(a), iota(b)), (iota(b), iota(a))] {
+                let shape = broadcast_shape("test", a.shape(), b.shape());
+                let y = zip(&shape, &a, &b, |p, q| 100.0 * p + q);
+                for index in indices(&shape) {
+                    let expected = 100.0 * by_definition(&shape, &a, &index)
+                        + by_definition(&shape, &b, &index);
+                    assert_eq!(y.at(&index), expected, "{a:?} {b:?} at {index:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sum_to_is_the_adjoint_of_broadcasting() {
+        // <dy, broadcast(x)> = <sum_to(dy), x>, exactly, on small integers.
+        for (a, b) in PAIRS {
+            let shape = Shape::new(a).broadcast(&Shape::new(b)).unwrap();
+            let dy = iota(&shape);
+            for operand in [a, b] {
+                let x = iota(operand);
+                let broadcast = zip(&shape, &x, &Tensor::zeros(&shape), |p, _| p);
+                let left = lanes::dot(dy.data(), broadcast.data());
+                let adjoint = sum_to(dy.clone(), x.shape());
+                assert_eq!(adjoint.shape(), x.shape());
+                assert_eq!(
+                    left,
+                    lanes::dot(adjoint.data(), x.data()),
+                    "{operand:?} in {shape}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sum_axes_adds_over_each_set_of_axes() {
+        let x = iota(&[2, 3, 4]);
+        let all: [&[usize]; 7] = [&[0], &[1], &[2], &[0, 1], &[0, 2], &[1, 2], &[0, 1, 2]];
+        for axes in all {
+            let set = Axes::new("sum", axes, x.shape());
+            let y = sum_axes(&x, set);
+            let mut expected = Tensor::zeros(x.shape().with_ones(set));
+            for index in indices(x.shape()) {
+                let kept: Vec<usize> = (0..3)
+                    .map(|k| if axes.contains(&k) { 0 } else { index[k] })
+                    .collect();
+                let strides = expected.shape().strides();
+                let at: usize = kept.iter().zip(strides).map(|(i, s)| i * s).sum();
+                expected.data_mut()[at] += x.at(&index);
+            }
+            assert_eq!(y, expected, "axes {axes:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "add: shapes [2, 3] and [2] do not broadcast")]
+    fn shapes_that_do_not_go_together_are_named() {
+        broadcast_shape("add", &Shape::new(&[2, 3]), &Shape::new(&[2]));
+    }
+}

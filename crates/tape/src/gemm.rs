@@ -1,0 +1,205 @@
+//! Matrix products: the one module with `unsafe` in it.
+//!
+//! `matrixmultiply` takes raw pointers and strides. A [`Matrix`] checks, when it is
+//! made, that every element its strides can reach lies inside its slice; the unsafe
+//! calls rely on that check, and on the output's length, and on nothing else.
+#![allow(unsafe_code)]
+
+use crate::Real;
+
+/// A read-only matrix over a slice: element `(i, j)` is at `i * row_stride + j * col_stride`.
+///
+/// A transpose is the same slice with its strides exchanged: no element moves.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// A row-major `rows × cols` matrix.
+    ///
+    /// # Panics
+    /// If `data.len() != rows * cols`.
+    #[track_caller]
+    pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
+        assert_eq!(
+            data.len(),
+            rows * cols,
+            "a {rows} x {cols} matrix needs {} elements, but the slice has {}",
+            rows * cols,
+            data.len()
+        );
+        Matrix {
+            data,
+            rows,
+            cols,
+            row_stride: cols,
+            col_stride: 1,
+        }
+    }
+
+    /// The transpose, `cols × rows`, over the same elements.
+    pub fn t(self) -> Self {
+        Matrix {
+            data: self.data,
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+        }
+    }
+}
+
+/// `out = a · b + beta · out`, with `out` row-major, `a.rows × b.cols`.
+///
+/// With `beta` 0, `out` may hold anything, NaN included. The work is single-threaded
+/// or threaded as `matrixmultiply` decides; each output element is summed in the same
+/// order either way.
+///
+/// # Panics
+/// If the inner dimensions differ, or `out` has the wrong length.
+#[track_caller]
+pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T]) {
+    assert_eq!(
+        a.cols, b.rows,
+        "cannot multiply [{}, {}] by [{}, {}]: the inner dimensions must agree",
+        a.rows, a.cols, b.rows, b.cols
+    );
+    assert_eq!(
+        out.len(),
+        a.rows * b.cols,
+        "the product is [{}, {}], but the output has {} elements",
+        a.rows,
+        b.cols,
+        out.len()
+    );
+    T::call(a, b, beta, out);
+}
+
+/// Types that `matrixmultiply` has a kernel for. Sealed by [`Real`].
+pub trait Gemm: Sized {
+    /// The product, shapes already checked.
+    #[doc(hidden)]
+    fn call(a: Matrix<'_, Self>, b: Matrix<'_, Self>, beta: Self, out: &mut [Self]);
+}
+
+macro_rules! gemm {
+    ($t:ident, $kernel:path) => {
+        impl Gemm for $t {
+            fn call(a: Matrix<'_, $t>, b: Matrix<'_, $t>, beta: $t, out: &mut [$t]) {
+                // SAFETY: `Matrix` covers rows × cols elements of its slice, reached by
+                // strides (cols, 1) or (1, rows) from its first element, so every read is
+                // inside it. `out` holds a.rows × b.cols elements (checked by `gemm`) and
+                // is written with strides (b.cols, 1). It is a unique borrow, so it
+                // overlaps neither input. Lengths of slices fit in `isize`.
+                unsafe {
+                    $kernel(
+                        a.rows,
+                        a.cols,
+                        b.cols,
+                        1.0,
+                        a.data.as_ptr(),
+                        a.row_stride as isize,
+                        a.col_stride as isize,
+                        b.data.as_ptr(),
+                        b.row_stride as isize,
+                        b.col_stride as isize,
+                        beta,
+                        out.as_mut_ptr(),
+                        b.cols as isize,
+                        1,
+                    );
+                }
+            }
+        }
+    };
+}
+
+gemm!(f32, matrixmultiply::sgemm);
+gemm!(f64, matrixmultiply::dgemm);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naive(a: &[f64], b: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
+        let mut c = vec![0.0; m * n];
+        for i in 0..m {
+            for j in 0..n {
+                c[i * n + j] = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
+            }
+        }
+        c
+    }
+
+    #[test]
+    fn every_pairing_of_transposes_gives_the_plain_product() {
+        let (m, k, n) = (3, 4, 5);
+        let a: Vec<f64> = (0..m * k).map(|i| (i as f64).sin()).collect();
+        let b: Vec<f64> = (0..k * n).map(|i| (i as f64).cos()).collect();
+        let at: Vec<f64> = (0..k * m).map(|i| a[(i % m) * k + i / m]).collect();
+        let bt: Vec<f64> = (0..n * k).map(|i| b[(i % k) * n + i / k]).collect();
+        let expected = naive(&a, &b, m, k, n);
+        let views = [
+            (Matrix::new(&a, m, k), Matrix::new(&b, k, n)),
+            (Matrix::new(&at, k, m).t(), Matrix::new(&b, k, n)),
+            (Matrix::new(&a, m, k), Matrix::new(&bt, n, k).t()),
+            (Matrix::new(&at, k, m).t(), Matrix::new(&bt, n, k).t()),
+        ];
+        for (x, y) in views {
+            let mut out = vec![f64::NAN; m * n];
+            gemm(x, y, 0.0, &mut out);
+            for (got, want) in out.iter().zip(&expected) {
+                assert!((got - want).abs() < 1e-14, "{got} is not {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn beta_one_accumulates() {
+        let mut out = [10.0_f32];
+        gemm(
+            Matrix::new(&[2.0], 1, 1),
+            Matrix::new(&[3.0], 1, 1),
+            1.0,
+            &mut out,
+        );
+        assert_eq!(out, [16.0]);
+    }
+
+    #[test]
+    fn an_empty_inner_dimension_gives_zeros() {
+        let mut out = [f32::NAN; 4];
+        gemm(
+            Matrix::new(&[], 2, 0),
+            Matrix::new(&[], 0, 2),
+            0.0,
+            &mut out,
+        );
+        assert_eq!(out, [0.0; 4]);
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot multiply [1, 2] by [1, 2]")]
+    fn inner_dimensions_must_agree() {
+        let m = Matrix::new(&[1.0_f32, 2.0], 1, 2);
+        gemm(m, m, 0.0, &mut [0.0; 4]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the product is [2, 2], but the output has 3 elements")]
+    fn the_output_must_have_the_size_of_the_product() {
+        let m = Matrix::new(&[1.0_f32, 2.0], 1, 2);
+        gemm(m.t(), m, 0.0, &mut [0.0; 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a 2 x 2 matrix needs 4 elements, but the slice has 3")]
+    fn a_matrix_must_fit_its_slice() {
+        let _ = Matrix::new(&[1.0_f32; 3], 2, 2);
+    }
+}

@@ -1,0 +1,49 @@
+//! What a backward pass returns.
+
+use std::collections::HashMap;
+
+use crate::tape::NodeId;
+use crate::{Param, ParamId, Real, Shape, Tensor};
+
+/// The gradients of one recording, filed under the parameters it used.
+#[derive(Debug)]
+pub struct Grads<T: Real> {
+    pub(crate) params: HashMap<ParamId, Tensor<T>>,
+    pub(crate) watched: Vec<(NodeId, Option<Tensor<T>>)>,
+}
+
+/// A receipt for the gradient of an intermediate value, from [`Var::watch`](crate::Var::watch).
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    pub(crate) node: NodeId,
+    pub(crate) shape: Shape,
+}
+
+impl<T: Real> Grads<T> {
+    /// The gradient with respect to `param`, of its shape; `None` when the result did
+    /// not depend on it.
+    pub fn get(&self, param: &Param<T>) -> Option<&Tensor<T>> {
+        self.params.get(&param.id())
+    }
+
+    /// The gradient with respect to `param`; zeros when the result did not depend on it.
+    pub fn of(&self, param: &Param<T>) -> Tensor<T> {
+        self.get(param)
+            .cloned()
+            .unwrap_or_else(|| Tensor::zeros(param.value().shape()))
+    }
+
+    /// The gradient with respect to a watched intermediate value of the same recording;
+    /// zeros when the result did not depend on it.
+    ///
+    /// # Panics
+    /// If the receipt is from another recording.
+    #[track_caller]
+    pub fn at(&self, watch: Watch) -> Tensor<T> {
+        match self.watched.iter().find(|(node, _)| *node == watch.node) {
+            Some((_, Some(grad))) => grad.clone(),
+            Some((_, None)) => Tensor::zeros(watch.shape),
+            None => panic!("this value was not watched in the recording these gradients come from"),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Reductions that vectorize: sums kept in [`LANES`] independent accumulators.
+//!
+//! Floating-point addition is not associative, so a compiler may not reorder
+//! `iter().sum()`: it stays one long chain of dependent additions. With an array of
+//! accumulators the order is ours, fixed in the source, and the compiler turns the
+//! array into vector registers. The result does not depend on the machine: the order
+//! of additions is the same whatever the width of a register, and no step fuses a
+//! multiplication with an addition.
+
+use crate::Real;
+
+/// How many partial sums run side by side.
+pub const LANES: usize = 32;
+
+/// `Σ f(i)` over the elements of `x`: the one loop behind every reduction here.
+#[inline(always)]
+pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
+    let mut acc = [T::ZERO; LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            acc[lane] += f(chunk[lane]);
+        }
+    }
+    for (lane, &value) in chunks.remainder().iter().enumerate() {
+        acc[lane] += f(value);
+    }
+    fold(acc)
+}
+
+/// `Σ f(aᵢ, bᵢ)` over two slices of equal length.
+#[inline(always)]
+pub fn sum_map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+    debug_assert_eq!(a.len(), b.len());
+    let mut acc = [T::ZERO; LANES];
+    let mut a_chunks = a.chunks_exact(LANES);
+    let mut b_chunks = b.chunks_exact(LANES);
+    for (x, y) in (&mut a_chunks).zip(&mut b_chunks) {
+        for lane in 0..LANES {
+            acc[lane] += f(x[lane], y[lane]);
+        }
+    }
+    let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
+    for (lane, (&x, &y)) in rest.enumerate() {
+        acc[lane] += f(x, y);
+    }
+    fold(acc)
+}
+
+/// `Σ xᵢ`.
+#[inline]
+pub fn sum<T: Real>(x: &[T]) -> T {
+    sum_map(x, |v| v)
+}
+
+/// `Σ aᵢ bᵢ`.
+#[inline]
+pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    sum_map2(a, b, |x, y| x * y)
+}
+
+/// Adds the lanes pairwise: log₂(LANES) rounds, so rounding errors stay small.
+#[inline(always)]
+pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            acc[lane] = acc[lane] + acc[lane + width];
+        }
+        width /= 2;
+    }
+    acc[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_every_length_are_exact_on_integers() {
+        for n in 0..200 {
+            let x: Vec<f64> = (0..n).map(f64::from).collect();
+            let expected = f64::from(n * (n - 1) / 2);
+            assert_eq!(sum(&x), expected);
+            assert_eq!(dot(&x, &vec![2.0; x.len()]), 2.0 * expected);
+            assert_eq!(sum_map(&x, |v| v + 1.0), expected + f64::from(n));
+        }
+    }
+
+    #[test]
+    fn lanes_lose_less_than_one_long_chain() {
+        let x = vec![0.1_f32; 1 << 20];
+        let exact = f64::from(0.1_f32) * f64::from(1 << 20);
+        let error = |s: f32| (f64::from(s) - exact).abs() / exact;
+        assert!(error(sum(&x)) < error(x.iter().sum()) / 10.0);
+    }
+}

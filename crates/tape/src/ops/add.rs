@@ -1,0 +1,109 @@
+//! `y = a + b`, with broadcasting.
+//!
+//! ∂y/∂a = ∂y/∂b = 1, so both inputs receive `dy`, summed over the axes along which
+//! they were repeated.
+
+use crate::broadcast::{broadcast_shape, zip};
+use crate::{Backward, InputGrads, Real, Tensor, Var};
+
+/// `a + b`; also written `&a + &b`.
+///
+/// # Panics
+/// If the shapes do not broadcast.
+#[track_caller]
+pub fn add<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
+    let shape = broadcast_shape("add", a.shape(), b.shape());
+    let y = zip(&shape, a.value(), b.value(), |a, b| a + b);
+    a.tape().record(&[a, b], y, || Add)
+}
+
+super::operator!(Add, add);
+
+struct Add;
+
+impl<T: Real> Backward<T> for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        dx.add_broadcast(0, dy.clone());
+        dx.add_broadcast(1, dy);
+    }
+
+    fn saved(&self) -> Vec<&Tensor<T>> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check_gradient, normal};
+    use crate::{Param, Tape, Tensor};
+
+    #[test]
+    fn adds_with_broadcasting() {
+        Tape::eval(|t| {
+            let a = t.constant(Tensor::new([2, 1], vec![1.0, 2.0]));
+            let b = t.constant(Tensor::new([3], vec![10.0, 20.0, 30.0]));
+            let y = &a + &b;
+            assert_eq!(
+                y.value(),
+                &Tensor::new([2, 3], vec![11., 21., 31., 12., 22., 32.])
+            );
+            assert_eq!((a + 0.5).value().data(), [1.5, 2.5]);
+        });
+    }
+
+    #[test]
+    fn gradient() {
+        for (a, b) in [
+            (vec![3, 4], vec![3, 4]),
+            (vec![3, 4], vec![4]),
+            (vec![3, 1], vec![2, 1, 4]),
+        ] {
+            check_gradient(&[normal(&a[..], 1), normal(&b[..], 2)], |x| &x[0] + &x[1]);
+        }
+        check_gradient(&[normal([3], 3)], |x| &x[0] + &x[0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "add: shapes [2, 3] and [2] do not broadcast")]
+    fn names_both_shapes() {
+        Tape::eval(|t| {
+            let _ = t.constant(Tensor::<f32>::zeros([2, 3])) + t.constant(Tensor::zeros([2]));
+        });
+    }
+
+    #[test]
+    fn a_mismatch_points_at_the_callers_line() {
+        // Through the operator, the panic's location is the line of the `+`.
+        let hook = std::panic::take_hook();
+        let place = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let (seen, me) = (place.clone(), std::thread::current().id());
+        std::panic::set_hook(Box::new(move |info| {
+            if std::thread::current().id() == me {
+                *seen.lock().unwrap() = info.location().map(|l| (l.file().to_owned(), l.line()));
+            }
+        }));
+        let line = line!() + 3;
+        let result = std::panic::catch_unwind(|| {
+            Tape::eval(|t| {
+                let _ = t.constant(Tensor::<f32>::zeros([2])) + t.constant(Tensor::zeros([3]));
+            });
+        });
+        std::panic::set_hook(hook);
+        assert!(result.is_err());
+        let place = place.lock().unwrap().clone().unwrap();
+        assert!(place.0.ends_with("add.rs"), "{place:?}");
+        assert_eq!(place.1, line);
+    }
+
+    #[test]
+    fn an_untracked_operand_costs_no_gradient() {
+        let x = Param::new("x", Tensor::new([2], vec![1.0_f64, 2.0]));
+        let (_, _, grads) =
+            Tape::new().grad(|t| ((t.param(&x) + t.constant(Tensor::ones([2]))).sum(&[0]), ()));
+        assert_eq!(grads.of(&x).data(), [1.0, 1.0]);
+    }
+}

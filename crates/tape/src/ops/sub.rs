@@ -1,0 +1,74 @@
+//! `y = a − b`, with broadcasting.
+//!
+//! ∂y/∂a = 1 and ∂y/∂b = −1: `a` receives `dy`, `b` receives `−dy`, each summed over
+//! the axes along which it was repeated.
+
+use crate::broadcast::{broadcast_shape, zip};
+use crate::{Backward, InputGrads, Real, Tensor, Var};
+
+/// `a − b`; also written `&a - &b`.
+///
+/// # Panics
+/// If the shapes do not broadcast.
+#[track_caller]
+pub fn sub<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
+    let shape = broadcast_shape("sub", a.shape(), b.shape());
+    let y = zip(&shape, a.value(), b.value(), |a, b| a - b);
+    a.tape().record(&[a, b], y, || Sub)
+}
+
+super::operator!(Sub, sub);
+
+struct Sub;
+
+impl<T: Real> Backward<T> for Sub {
+    fn name(&self) -> &'static str {
+        "sub"
+    }
+
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        if dx.needs(1) {
+            dx.add_broadcast(1, dy.map(|dy| -dy));
+        }
+        dx.add_broadcast(0, dy);
+    }
+
+    fn saved(&self) -> Vec<&Tensor<T>> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check_gradient, normal};
+    use crate::{Tape, Tensor};
+
+    #[test]
+    fn subtracts_with_broadcasting() {
+        Tape::eval(|t| {
+            let a = t.constant(Tensor::new([2, 2], vec![5.0, 6.0, 7.0, 8.0]));
+            let b = t.constant(Tensor::new([2], vec![1.0, 10.0]));
+            assert_eq!((&a - &b).value().data(), [4.0, -4.0, 6.0, -2.0]);
+            assert_eq!((a - 1.0).value().data(), [4.0, 5.0, 6.0, 7.0]);
+        });
+    }
+
+    #[test]
+    fn gradient() {
+        for (a, b) in [
+            (vec![3, 4], vec![3, 4]),
+            (vec![4], vec![3, 4]),
+            (vec![3, 1], vec![2, 1, 4]),
+        ] {
+            check_gradient(&[normal(&a[..], 1), normal(&b[..], 2)], |x| &x[0] - &x[1]);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "sub: shapes [2, 3] and [2] do not broadcast")]
+    fn names_both_shapes() {
+        Tape::eval(|t| {
+            let _ = t.constant(Tensor::<f32>::zeros([2, 3])) - t.constant(Tensor::zeros([2]));
+        });
+    }
+}

@@ -1,0 +1,127 @@
+//! Threads inside kernels: off for small work, and never visible in a result.
+//!
+//! A kernel cuts its work into parts that touch disjoint outputs. Where a sum crosses
+//! parts, the kernel keeps one partial sum for each block of a fixed size and adds the
+//! blocks in order, so that the number of threads changes no bit of the result.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Elements below which a kernel stays on the calling thread: waking another one costs
+/// tens of microseconds, in which one core streams about this many.
+pub const SERIAL_BELOW: usize = 1 << 18;
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many threads kernels may use: what [`set_threads`] said, else one per core.
+pub fn threads() -> usize {
+    match THREADS.load(Ordering::Relaxed) {
+        0 => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            THREADS.store(cores, Ordering::Relaxed);
+            cores
+        }
+        n => n,
+    }
+}
+
+/// Limits kernels to `n` threads, for the whole process.
+///
+/// # Panics
+/// If `n` is zero.
+#[track_caller]
+pub fn set_threads(n: usize) {
+    assert!(
+        n > 0,
+        "set_threads: at least one thread must do the work, got 0"
+    );
+    THREADS.store(n, Ordering::Relaxed);
+}
+
+/// Cuts `0..items` into one contiguous range per thread, or into a single range when
+/// `elements`, the size of the whole work, is too small to be worth a thread.
+pub fn ranges(items: usize, elements: usize) -> Vec<Range<usize>> {
+    let parts = if elements < SERIAL_BELOW {
+        1
+    } else {
+        threads().min(items).max(1)
+    };
+    (0..parts)
+        .map(|p| items * p / parts..items * (p + 1) / parts)
+        .collect()
+}
+
+/// Runs `f` on every part, each on its own thread; the first on the calling thread.
+///
+/// A panic in any part reaches the caller.
+pub fn for_each<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
+    let mut parts = parts.into_iter();
+    let Some(first) = parts.next() else { return };
+    if parts.len() == 0 {
+        return f(first);
+    }
+    std::thread::scope(|scope| {
+        for part in parts {
+            let f = &f;
+            scope.spawn(move || f(part));
+        }
+        f(first);
+    });
+}
+
+/// Cuts `data` into consecutive pieces of the given lengths.
+///
+/// # Panics
+/// If the lengths add up to more than `data.len()`.
+pub fn split_mut<'a, T>(
+    mut data: &'a mut [T],
+    lengths: impl IntoIterator<Item = usize>,
+) -> Vec<&'a mut [T]> {
+    let mut pieces = Vec::new();
+    for length in lengths {
+        let (piece, rest) = data.split_at_mut(length);
+        pieces.push(piece);
+        data = rest;
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_every_item_once() {
+        for items in [0, 1, 2, 7, 100] {
+            let all: Vec<usize> = ranges(items, usize::MAX).into_iter().flatten().collect();
+            assert_eq!(all, (0..items).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn small_work_stays_on_one_thread() {
+        assert_eq!(ranges(100, SERIAL_BELOW - 1), [0..100]);
+    }
+
+    #[test]
+    fn every_part_is_run() {
+        let mut out = [0; 6];
+        let parts = split_mut(&mut out, [1, 2, 3]);
+        for_each(parts.into_iter().enumerate().collect(), |(i, part)| {
+            part.fill(i + 1)
+        });
+        assert_eq!(out, [1, 2, 2, 3, 3, 3]);
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_panic_in_a_part_reaches_the_caller() {
+        for_each(vec![0, 1, 2], |i| assert!(i != 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "at least one thread")]
+    fn no_threads_is_refused() {
+        set_threads(0);
+    }
+}

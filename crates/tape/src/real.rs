@@ -1,0 +1,164 @@
+//! The numbers a tensor may hold: [`f32`] and [`f64`], and nothing else.
+//!
+//! One trait over both means that the very code which trains in `f32` is checked
+//! in `f64`, where finite differences are sharp enough to trust.
+
+use std::fmt::{Debug, Display, LowerExp};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
+
+use crate::buffer::Pooled;
+use crate::gemm::Gemm;
+
+/// A floating-point type that tensors are made of. Sealed: `f32` and `f64`.
+pub trait Real:
+    Copy
+    + Default
+    + Debug
+    + Display
+    + LowerExp
+    + PartialOrd
+    + Send
+    + Sync
+    + Sum
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Pooled
+    + Gemm
+    + 'static
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// Distance from 1 to the next larger number.
+    const EPSILON: Self;
+    /// −∞.
+    const NEG_INFINITY: Self;
+    /// Not a number.
+    const NAN: Self;
+    /// The type's name, `"f32"` or `"f64"`.
+    const NAME: &'static str;
+
+    /// Rounds an `f64` to this type.
+    fn from_f64(x: f64) -> Self;
+    /// Widens to `f64`; exact.
+    fn to_f64(self) -> f64;
+    /// Rounds a count to this type.
+    fn from_usize(n: usize) -> Self;
+    /// eˣ.
+    fn exp(self) -> Self;
+    /// Natural logarithm.
+    fn ln(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// Hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// Integer power.
+    fn powi(self, n: i32) -> Self;
+    /// Absolute value.
+    fn abs(self) -> Self;
+    /// The larger of two numbers; NaN wins, so that it cannot be hidden.
+    fn max(self, other: Self) -> Self;
+    /// The error function, 2/√π ∫₀ˣ e^(−t²) dt.
+    fn erf(self) -> Self;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+}
+
+macro_rules! real {
+    ($t:ident, $erf:path) => {
+        impl Real for $t {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const EPSILON: Self = $t::EPSILON;
+            const NEG_INFINITY: Self = $t::NEG_INFINITY;
+            const NAN: Self = $t::NAN;
+            const NAME: &'static str = stringify!($t);
+
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn from_usize(n: usize) -> Self {
+                n as $t
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $t::exp(self)
+            }
+            #[inline(always)]
+            fn ln(self) -> Self {
+                $t::ln(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                $t::sqrt(self)
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                $t::tanh(self)
+            }
+            #[inline(always)]
+            fn powi(self, n: i32) -> Self {
+                $t::powi(self, n)
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                $t::abs(self)
+            }
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                if self >= other || self.is_nan() {
+                    self
+                } else {
+                    other
+                }
+            }
+            #[inline(always)]
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                $t::is_finite(self)
+            }
+        }
+    };
+}
+
+real!(f32, libm::erff);
+real!(f64, libm::erf);
+
+#[cfg(test)]
+mod tests {
+    use super::Real;
+
+    #[test]
+    fn max_does_not_hide_a_nan() {
+        assert!(Real::max(f32::NAN, 1.0).is_nan());
+        assert!(Real::max(1.0, f32::NAN).is_nan());
+        assert_eq!(Real::max(1.0, 2.0), 2.0);
+        assert_eq!(Real::max(-1.0, -2.0), -1.0);
+    }
+
+    #[test]
+    fn erf_matches_tabulated_values() {
+        // Abramowitz & Stegun, table 7.1.
+        assert!((Real::erf(0.5_f64) - 0.520_499_877_813_046_5).abs() < 1e-15);
+        assert!((Real::erf(2.0_f64) - 0.995_322_265_018_952_7).abs() < 1e-15);
+        assert!((Real::erf(-0.5_f32) + 0.520_499_9).abs() < 1e-7);
+    }
+}

@@ -1,0 +1,255 @@
+//! Shapes: how many elements a tensor has along each axis, and which shapes go together.
+
+use std::fmt;
+use std::ops::Deref;
+
+/// The most axes a tensor may have. Six is one more than a batch of volumes needs.
+pub const MAX_RANK: usize = 6;
+
+/// The lengths of a tensor's axes, outermost first. `Copy`: it lives beside the data,
+/// not on the heap.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    dims: [usize; MAX_RANK],
+    rank: usize,
+}
+
+impl Shape {
+    /// A shape of the given lengths. The empty slice is a scalar's.
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_RANK`] axes.
+    #[track_caller]
+    pub fn new(dims: &[usize]) -> Self {
+        assert!(
+            dims.len() <= MAX_RANK,
+            "shape {dims:?} has {} axes; a tensor has at most {MAX_RANK}",
+            dims.len()
+        );
+        let mut shape = Shape {
+            dims: [0; MAX_RANK],
+            rank: dims.len(),
+        };
+        shape.dims[..dims.len()].copy_from_slice(dims);
+        shape
+    }
+
+    /// How many elements a tensor of this shape has: the product of its lengths.
+    pub fn count(&self) -> usize {
+        self.iter().product()
+    }
+
+    /// Distance in memory between neighbours along each axis, row-major.
+    pub fn strides(&self) -> [usize; MAX_RANK] {
+        let mut strides = [1; MAX_RANK];
+        for axis in (1..self.rank).rev() {
+            strides[axis - 1] = strides[axis] * self.dims[axis];
+        }
+        strides
+    }
+
+    /// The shape with the axes in `axes` set to length 1.
+    pub fn with_ones(&self, axes: Axes) -> Self {
+        let mut shape = *self;
+        for axis in 0..self.rank {
+            if axes.contains(axis) {
+                shape.dims[axis] = 1;
+            }
+        }
+        shape
+    }
+
+    /// The shape that NumPy's broadcasting gives to `self` and `other` together.
+    ///
+    /// Shapes are aligned at their last axis; two lengths go together when they are
+    /// equal or one of them is 1. `None` when they do not.
+    pub fn broadcast(&self, other: &Shape) -> Option<Shape> {
+        if self == other {
+            return Some(*self);
+        }
+        let rank = self.rank.max(other.rank);
+        let mut dims = [0; MAX_RANK];
+        for axis in 0..rank {
+            dims[axis] = match (self.aligned(axis, rank), other.aligned(axis, rank)) {
+                (a, b) if a == b => a,
+                (1, b) => b,
+                (a, 1) => a,
+                _ => return None,
+            };
+        }
+        Some(Shape { dims, rank })
+    }
+
+    /// The length along `axis` once the shape is padded with leading ones to `rank` axes.
+    pub(crate) fn aligned(&self, axis: usize, rank: usize) -> usize {
+        let padding = rank - self.rank;
+        if axis < padding {
+            1
+        } else {
+            self.dims[axis - padding]
+        }
+    }
+}
+
+impl Deref for Shape {
+    type Target = [usize];
+    fn deref(&self) -> &[usize] {
+        &self.dims[..self.rank]
+    }
+}
+
+impl From<&[usize]> for Shape {
+    #[track_caller]
+    fn from(dims: &[usize]) -> Self {
+        Shape::new(dims)
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    #[track_caller]
+    fn from(dims: [usize; N]) -> Self {
+        Shape::new(&dims)
+    }
+}
+
+impl<const N: usize> From<&[usize; N]> for Shape {
+    #[track_caller]
+    fn from(dims: &[usize; N]) -> Self {
+        Shape::new(dims)
+    }
+}
+
+impl From<&Shape> for Shape {
+    fn from(shape: &Shape) -> Self {
+        *shape
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+/// A set of axes of one shape, as a bit mask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Axes(u8);
+
+impl Axes {
+    /// The axes listed, of a tensor of shape `shape`.
+    ///
+    /// # Panics
+    /// If an axis is out of range or listed twice; the message names `op`.
+    #[track_caller]
+    pub fn new(op: &str, axes: &[usize], shape: &Shape) -> Self {
+        let mut mask = 0;
+        for &axis in axes {
+            check_axis(op, axis, shape);
+            assert!(
+                mask & (1 << axis) == 0,
+                "{op}: axis {axis} is listed twice in {axes:?}"
+            );
+            mask |= 1 << axis;
+        }
+        Axes(mask)
+    }
+
+    /// The axes along which a tensor of shape `from` is repeated to become `to`.
+    pub(crate) fn broadcast(from: &Shape, to: &Shape) -> Self {
+        let mut mask = 0;
+        for axis in 0..to.rank {
+            if from.aligned(axis, to.rank) != to[axis] {
+                mask |= 1 << axis;
+            }
+        }
+        Axes(mask)
+    }
+
+    /// Whether `axis` is in the set.
+    pub fn contains(&self, axis: usize) -> bool {
+        self.0 & (1 << axis) != 0
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Panics unless `axis` is one of `shape`'s.
+#[track_caller]
+pub(crate) fn check_axis(op: &str, axis: usize, shape: &Shape) {
+    assert!(
+        axis < shape.len(),
+        "{op}: axis {axis} is out of range for shape {shape}, which has axes 0 to {}",
+        shape.len().saturating_sub(1)
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(dims: &[usize]) -> Shape {
+        Shape::new(dims)
+    }
+
+    #[test]
+    fn strides_are_row_major() {
+        assert_eq!(shape(&[2, 3, 4]).strides()[..3], [12, 4, 1]);
+        assert_eq!(shape(&[2, 3, 4]).count(), 24);
+        assert_eq!(shape(&[]).count(), 1);
+        assert_eq!(shape(&[3, 0]).count(), 0);
+    }
+
+    #[test]
+    fn broadcasting_follows_numpy() {
+        let cases: [(&[usize], &[usize], Option<&[usize]>); 8] = [
+            (&[2, 3], &[2, 3], Some(&[2, 3])),
+            (&[2, 3], &[3], Some(&[2, 3])),
+            (&[2, 1], &[1, 3], Some(&[2, 3])),
+            (&[], &[4], Some(&[4])),
+            (&[5, 1, 7], &[6, 1], Some(&[5, 6, 7])),
+            (&[0], &[1], Some(&[0])),
+            (&[2, 3], &[2], None),
+            (&[0], &[2], None),
+        ];
+        for (a, b, expected) in cases {
+            let expected = expected.map(shape);
+            assert_eq!(shape(a).broadcast(&shape(b)), expected, "{a:?} with {b:?}");
+            assert_eq!(shape(b).broadcast(&shape(a)), expected, "{b:?} with {a:?}");
+        }
+    }
+
+    #[test]
+    fn shapes_of_other_rank_differ() {
+        assert_ne!(shape(&[2]), shape(&[2, 1]));
+        assert_ne!(shape(&[]), shape(&[1]));
+    }
+
+    #[test]
+    #[should_panic(expected = "shape [1, 1, 1, 1, 1, 1, 1] has 7 axes; a tensor has at most 6")]
+    fn seven_axes_are_too_many() {
+        shape(&[1; 7]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "sum: axis 2 is out of range for shape [2, 3], which has axes 0 to 1"
+    )]
+    fn an_axis_must_exist() {
+        Axes::new("sum", &[2], &shape(&[2, 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "sum: axis 1 is listed twice in [1, 1]")]
+    fn an_axis_is_listed_once() {
+        Axes::new("sum", &[1, 1], &shape(&[2, 3]));
+    }
+}
