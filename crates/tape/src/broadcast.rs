@@ -159,7 +159,7 @@ mod tests {
             let dy = iota(&shape);
             for operand in [a, b] {
                 let x = iota(operand);
-                let broadcast = zip(&shape, &x, &Tensor::zeros(&shape), |p, _| p);
+                let broadcast = zip(&shape, &x, &Tensor::zeros(shape), |p, _| p);
                 let left = lanes::dot(dy.data(), broadcast.data());
                 let adjoint = sum_to(dy.clone(), x.shape());
                 assert_eq!(adjoint.shape(), x.shape());

@@ -65,7 +65,7 @@ pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
-            acc[lane] = acc[lane] + acc[lane + width];
+            acc[lane] += acc[lane + width];
         }
         width /= 2;
     }

@@ -73,10 +73,7 @@ pub fn for_each<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
 ///
 /// # Panics
 /// If the lengths add up to more than `data.len()`.
-pub fn split_mut<'a, T>(
-    mut data: &'a mut [T],
-    lengths: impl IntoIterator<Item = usize>,
-) -> Vec<&'a mut [T]> {
+pub fn split_mut<T>(mut data: &mut [T], lengths: impl IntoIterator<Item = usize>) -> Vec<&mut [T]> {
     let mut pieces = Vec::new();
     for length in lengths {
         let (piece, rest) = data.split_at_mut(length);
@@ -100,7 +97,8 @@ mod tests {
 
     #[test]
     fn small_work_stays_on_one_thread() {
-        assert_eq!(ranges(100, SERIAL_BELOW - 1), [0..100]);
+        assert_eq!(ranges(100, SERIAL_BELOW - 1), vec![0..100]);
+        assert_eq!(ranges(1, usize::MAX).len(), 1);
     }
 
     #[test]

@@ -69,8 +69,8 @@ impl Shape {
         }
         let rank = self.rank.max(other.rank);
         let mut dims = [0; MAX_RANK];
-        for axis in 0..rank {
-            dims[axis] = match (self.aligned(axis, rank), other.aligned(axis, rank)) {
+        for (axis, length) in dims[..rank].iter_mut().enumerate() {
+            *length = match (self.aligned(axis, rank), other.aligned(axis, rank)) {
                 (a, b) if a == b => a,
                 (1, b) => b,
                 (a, 1) => a,
@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn broadcasting_follows_numpy() {
-        let cases: [(&[usize], &[usize], Option<&[usize]>); 8] = [
+        type Case = (&'static [usize], &'static [usize], Option<&'static [usize]>);
+        let cases: [Case; 8] = [
             (&[2, 3], &[2, 3], Some(&[2, 3])),
             (&[2, 3], &[3], Some(&[2, 3])),
             (&[2, 1], &[1, 3], Some(&[2, 3])),

@@ -15,7 +15,7 @@ pub(crate) fn check_gradient(
     let named: Vec<gradcheck::Input> = inputs
         .iter()
         .enumerate()
-        .map(|(i, x)| gradcheck::Input::new(&format!("input {i}"), x.shape(), x.to_vec()))
+        .map(|(i, x)| gradcheck::Input::new(format!("x{i}"), x.shape(), x.to_vec()))
         .collect();
     let params = |data: &[Vec<f64>]| -> Vec<Param<f64>> {
         (data.iter().zip(inputs))
