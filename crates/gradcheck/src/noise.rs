@@ -3,24 +3,27 @@
 //! A rule such as "2⁻⁵³ times the output" is wrong by 10⁴ for a normalization fed with
 //! inputs near 10⁴, because the subtraction of the mean loses four digits. So the noise
 //! is measured, after Moré and Wild ("Estimating computational noise", 2011): evaluate
-//! the function at a few equally spaced points so close together that a smooth function
-//! is a straight line to within rounding. Third differences of the values then hold
-//! noise alone, and if the noise has variance `s²`, a third difference has variance
-//! `(1 + 9 + 9 + 1) · s² = 20 s²`.
+//! the function at equally spaced points so close together that a smooth function is a
+//! polynomial of degree four to within rounding. Fifth differences of the values then
+//! hold noise alone, and if the noise has variance `s²`, a fifth difference has variance
+//! `(1 + 25 + 100 + 100 + 25 + 1) · s² = 252 s²`.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Points on the line; eight third differences come from eleven points.
-const POINTS: usize = 11;
-/// Their distance, as a share of the input's scale: 2⁻²⁸, whose cube is far below 2⁻⁵².
-const SPACING: f64 = 1.0 / (1u64 << 28) as f64;
+/// Points on the line: enough for eleven fifth differences.
+const POINTS: usize = 16;
+/// Their distance, as a share of the input's scale. Its fifth power is far below 2⁻⁵²,
+/// yet it is wide enough for a value that passed through a coarser one to change.
+const SPACING: f64 = 1.0 / (1u64 << 16) as f64;
+/// The fifth row of Pascal's triangle, with alternating signs.
+const FIFTH: [f64; 6] = [-1.0, 5.0, -10.0, 10.0, -5.0, 1.0];
 
 /// The standard deviation of the rounding noise of each output of `f` near `inputs`.
 ///
 /// `scales[i]` is the scale of `inputs[i]`, `eps` the machine epsilon of the arithmetic
 /// inside `f` (2⁻⁵² for `f64`, 2⁻²³ for `f32`). Never less than half a unit in the last
-/// place of the output. Costs eleven evaluations, whatever the number of inputs.
+/// place of the output. Costs sixteen evaluations, whatever the number of inputs.
 pub fn measure(
     f: &dyn Fn(&[Vec<f64>]) -> Vec<f64>,
     inputs: &[Vec<f64>],
@@ -29,7 +32,7 @@ pub fn measure(
     seed: u64,
 ) -> Vec<f64> {
     let mut rng = StdRng::seed_from_u64(seed ^ 0x6e6f_6973);
-    let spacing = SPACING * (eps / f64::EPSILON).cbrt();
+    let spacing = SPACING * (eps / f64::EPSILON).powf(0.2);
     let strides: Vec<Vec<f64>> = inputs
         .iter()
         .zip(scales)
@@ -62,12 +65,16 @@ pub fn measure(
 
 /// The noise of output `i` over equally spaced samples.
 fn of_series(samples: &[Vec<f64>], i: usize, eps: f64) -> f64 {
-    let y = |k: usize| samples[k][i];
-    let third = |k: usize| y(k + 3) - 3.0 * y(k + 2) + 3.0 * y(k + 1) - y(k);
-    let count = samples.len() - 3;
-    let square = (0..count).map(|k| third(k).powi(2)).sum::<f64>() / count as f64;
-    let measured = (square / 20.0).sqrt();
-    let least = 0.5 * eps * y(0).abs();
+    let difference = |window: &[Vec<f64>]| {
+        let terms = FIFTH.iter().zip(window).map(|(c, y)| c * y[i]);
+        terms.sum::<f64>().abs()
+    };
+    let mut sizes: Vec<f64> = samples.windows(FIFTH.len()).map(difference).collect();
+    // The median, because a kink among the points spoils the five windows that span it.
+    // For a normal distribution it is 0.6745 standard deviations.
+    sizes.sort_by(f64::total_cmp);
+    let measured = sizes[sizes.len() / 2] / (0.6745 * 252f64.sqrt());
+    let least = 0.5 * eps * samples[0][i].abs();
     // A NaN means that the edge of the domain is near; the ladder will run into it.
     if measured.is_finite() {
         measured.max(least)

@@ -117,16 +117,13 @@ pub fn derivative_along(
     let mut may_widen = true;
     loop {
         let found = ladder(line, target, step, may_widen)?;
-        step = found.step / CLOSER;
+        step = found.step.min(step) / CLOSER;
         let Some(closer) = Secant::new(line, target, step) else {
             return Ok(found.estimate(None));
         };
         let left_over = (found.value - found.secant.slope).abs() / CLOSER;
         let allowed = found.error + 4.0 * closer.noise + left_over;
-        let confirmed = (closer.slope - found.value).abs() <= allowed;
-        // Below this step nothing but rounding would be seen: what was found must do.
-        let blind = closer.noise >= closer.magnitude;
-        if confirmed || blind {
+        if (closer.slope - found.value).abs() <= allowed {
             return Ok(found.estimate(kink(&found.secant, &closer, target)));
         }
         may_widen = false;
@@ -159,26 +156,30 @@ impl Secant {
             jump: Vec::with_capacity(at.y.len()),
             jump_noise: Vec::with_capacity(at.y.len()),
         };
+        let mut unseen = 0.0;
         for (i, (&up, &down)) in right.y.iter().zip(&left.y).enumerate() {
             let (y, dy) = (at.y[i], at.dy[i]);
             if !(up.is_finite() && down.is_finite()) {
                 return None;
             }
-            // An output that no step moved is constant along the line: no noise in it.
-            let moved = up != y || down != y;
             let rounding = 0.5 * EPS * up.abs().max(down.abs());
-            let noise = if moved {
-                at.noise[i].max(rounding)
-            } else {
-                0.0
-            };
+            let noise = at.noise[i].max(rounding);
             let slope = (up - down) / width;
             secant.slope += dy * slope;
             secant.magnitude += (dy * slope).abs();
-            secant.noise += dy.abs() * 2.0 * noise / width;
+            let share = dy.abs() * 2.0 * noise / width;
+            if up == y && down == y {
+                // It does not depend on this input, or by less than rounding shows.
+                // Such losses are independent of each other: they add as squares.
+                unseen += share * share;
+            } else {
+                // Outputs that move together may share a rounding: they add in full.
+                secant.noise += share;
+            }
             secant.jump.push((up - y) / right.t - (down - y) / left.t);
             secant.jump_noise.push(8.0 * noise / width);
         }
+        secant.noise += unseen.sqrt();
         let finite = secant.slope.is_finite() && width > 0.0;
         finite.then_some(secant)
     }
@@ -280,14 +281,15 @@ fn neville(above: &[f64], slope: f64) -> Vec<f64> {
 
 /// Half the gap between left and right slopes, summed over the outputs that have one.
 ///
-/// On a smooth function `jump` is `h · f″` and shrinks with `h`; at a kink it stays.
+/// On a smooth function `jump` is `h · f″` and shrinks with `h`; noise in it grows as
+/// `1/h`; at a kink it stays.
 fn kink(wide: &Secant, close: &Secant, target: Target<'_>) -> Option<f64> {
     let mut gap = 0.0;
     for (i, dy) in target.dy.iter().enumerate() {
-        let jump = close.jump[i].abs();
-        let stays = jump > 0.5 * wide.jump[i].abs();
-        if stays && jump > 4.0 * close.jump_noise[i] {
-            gap += 0.5 * dy.abs() * jump;
+        let (far, near) = (wide.jump[i], close.jump[i]);
+        let stays = near / far > 0.5 && near / far < 2.0;
+        if stays && near.abs() > 4.0 * close.jump_noise[i] {
+            gap += 0.5 * (dy * near).abs();
         }
     }
     (gap > 0.0).then_some(gap)
