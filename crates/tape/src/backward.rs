@@ -55,11 +55,10 @@ impl<T: Real> InputGrads<'_, T> {
             self.op,
             grad.shape()
         );
-        let slot = &mut self.grads[node.index()];
-        *slot = Some(match slot.take() {
-            None => grad,
-            Some(sum) => sum.zip_with(&grad, |a, b| a + b),
-        });
+        match &mut self.grads[node.index()] {
+            Some(sum) => sum.zip_assign(&grad, |a, b| a + b),
+            slot => *slot = Some(grad),
+        }
     }
 
     /// Like [`InputGrads::add`] for an input that the op broadcast: sums `grad` over the

@@ -30,6 +30,14 @@ pub fn zip<T: Real>(
     b: &Tensor<T>,
     f: impl Fn(T, T) -> T,
 ) -> Tensor<T> {
+    // The two commonest cases need no loop nest: equal shapes, and a single number.
+    if a.shape() == shape && b.shape() == shape {
+        return a.zip(b, f);
+    }
+    if a.shape() == shape && b.len() == 1 {
+        let b = b.data()[0];
+        return a.map(|a| f(a, b));
+    }
     let mut out = Tensor::scratch(shape);
     let loops = Loops::new(shape, [a.shape(), b.shape()]);
     let (length, stride) = loops.inner();
@@ -81,12 +89,10 @@ pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
 /// The adjoint of broadcasting `shape` to the shape of `dy`: sums `dy` over the axes
 /// along which it was repeated. Moves `dy` through when there are none.
 pub fn sum_to<T: Real>(dy: Tensor<T>, shape: &Shape) -> Tensor<T> {
-    let axes = Axes::broadcast(shape, dy.shape());
-    if axes.is_empty() {
-        dy.reshape(shape)
-    } else {
-        sum_axes(&dy, axes).reshape(shape)
+    if dy.shape() == shape {
+        return dy;
     }
+    sum_axes(&dy, Axes::broadcast(shape, dy.shape())).reshape(shape)
 }
 
 #[cfg(test)]

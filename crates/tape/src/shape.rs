@@ -10,8 +10,11 @@ pub const MAX_RANK: usize = 6;
 /// not on the heap.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
+    /// The lengths; unused places hold 0.
     dims: [usize; MAX_RANK],
     rank: usize,
+    /// The product of the lengths, asked for at every step of every op.
+    count: usize,
 }
 
 impl Shape {
@@ -26,17 +29,20 @@ impl Shape {
             "shape {dims:?} has {} axes; a tensor has at most {MAX_RANK}",
             dims.len()
         );
-        let mut shape = Shape {
-            dims: [0; MAX_RANK],
-            rank: dims.len(),
-        };
-        shape.dims[..dims.len()].copy_from_slice(dims);
-        shape
+        let mut padded = [0; MAX_RANK];
+        padded[..dims.len()].copy_from_slice(dims);
+        Shape::padded(padded, dims.len())
+    }
+
+    fn padded(dims: [usize; MAX_RANK], rank: usize) -> Self {
+        let count = dims[..rank].iter().product();
+        Shape { dims, rank, count }
     }
 
     /// How many elements a tensor of this shape has: the product of its lengths.
+    #[inline]
     pub fn count(&self) -> usize {
-        self.iter().product()
+        self.count
     }
 
     /// Distance in memory between neighbours along each axis, row-major.
@@ -50,13 +56,13 @@ impl Shape {
 
     /// The shape with the axes in `axes` set to length 1.
     pub fn with_ones(&self, axes: Axes) -> Self {
-        let mut shape = *self;
-        for axis in 0..self.rank {
+        let mut dims = self.dims;
+        for (axis, length) in dims[..self.rank].iter_mut().enumerate() {
             if axes.contains(axis) {
-                shape.dims[axis] = 1;
+                *length = 1;
             }
         }
-        shape
+        Shape::padded(dims, self.rank)
     }
 
     /// The shape that NumPy's broadcasting gives to `self` and `other` together.
@@ -77,7 +83,7 @@ impl Shape {
                 _ => return None,
             };
         }
-        Some(Shape { dims, rank })
+        Some(Shape::padded(dims, rank))
     }
 
     /// The length along `axis` once the shape is padded with leading ones to `rank` axes.

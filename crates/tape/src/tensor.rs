@@ -198,21 +198,50 @@ impl<T: Real> Tensor<T> {
         out
     }
 
-    /// Replaces every element `a` by `f(a, b)`, with `b` from `other`; in place when
-    /// nobody shares the buffer. This is how backward passes turn `dy` into `dx`.
+    /// A new tensor with `f` applied to every pair of elements; nothing broadcasts.
     ///
     /// # Panics
     /// If the shapes differ.
     #[track_caller]
-    pub fn zip_with(mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
+    pub fn zip(&self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
+        self.check_same_shape(other);
+        let mut out = Tensor::scratch(self.shape);
+        for ((y, &a), &b) in out.data_mut().iter_mut().zip(self.data()).zip(other.data()) {
+            *y = f(a, b);
+        }
+        out
+    }
+
+    #[track_caller]
+    fn check_same_shape(&self, other: &Tensor<T>) {
         assert_eq!(
             self.shape, other.shape,
             "an elementwise step needs equal shapes, got {} and {}",
             self.shape, other.shape
         );
+    }
+
+    /// Replaces every element `a` by `f(a, b)`, with `b` from `other`; in place when
+    /// nobody shares the buffer.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn zip_assign(&mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T) {
+        self.check_same_shape(other);
         for (a, &b) in self.data_mut().iter_mut().zip(other.data()) {
             *a = f(*a, b);
         }
+    }
+
+    /// [`Tensor::zip_assign`] on a tensor passed by value: how backward passes turn `dy`
+    /// into `dx` without a new buffer.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn zip_with(mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
+        self.zip_assign(other, f);
         self
     }
 
