@@ -1,11 +1,17 @@
 //! Matrix products: the one module with `unsafe` in it.
 //!
-//! `matrixmultiply` takes raw pointers and strides. A [`Matrix`] checks, when it is
-//! made, that every element its strides can reach lies inside its slice; the unsafe
-//! calls rely on that check, and on the output's length, and on nothing else.
+//! `matrixmultiply` takes raw pointers and strides. The calls check, right before, that
+//! every element the strides can reach lies inside the slice and that the output has
+//! the size of the product; they rely on nothing else.
 #![allow(unsafe_code)]
 
-use crate::Real;
+use std::ops::Range;
+
+use crate::{Real, parallel};
+
+/// Multiplications below which a product stays on the calling thread: fewer are done
+/// in well under a millisecond.
+const SERIAL_BELOW: usize = 1 << 23;
 
 /// A read-only matrix over a slice: element `(i, j)` is at `i * row_stride + j * col_stride`.
 ///
@@ -42,6 +48,24 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
+    /// The rows in `range`, as a matrix of their own.
+    fn rows(self, range: Range<usize>) -> Self {
+        let data = &self.data[(range.start * self.row_stride).min(self.data.len())..];
+        Matrix {
+            data,
+            rows: range.len(),
+            ..self
+        }
+    }
+
+    /// Whether every element that the strides can reach lies in the slice.
+    fn is_inside(&self) -> bool {
+        let (Some(i), Some(j)) = (self.rows.checked_sub(1), self.cols.checked_sub(1)) else {
+            return true;
+        };
+        i * self.row_stride + j * self.col_stride < self.data.len()
+    }
+
     /// The transpose, `cols × rows`, over the same elements.
     pub fn t(self) -> Self {
         Matrix {
@@ -56,9 +80,9 @@ impl<'a, T> Matrix<'a, T> {
 
 /// `out = a · b + beta · out`, with `out` row-major, `a.rows × b.cols`.
 ///
-/// With `beta` 0, `out` may hold anything, NaN included. The work is single-threaded
-/// or threaded as `matrixmultiply` decides; each output element is summed in the same
-/// order either way.
+/// With `beta` 0, `out` may hold anything, NaN included. Large products are cut into
+/// bands of rows, one per thread; each output element is summed in the same order
+/// however many there are.
 ///
 /// # Panics
 /// If the inner dimensions differ, or `out` has the wrong length.
@@ -77,7 +101,16 @@ pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T])
         b.cols,
         out.len()
     );
-    T::call(a, b, beta, out);
+    if out.is_empty() {
+        return;
+    }
+    let work = a.rows * a.cols * b.cols;
+    let elements = if work < SERIAL_BELOW { 0 } else { usize::MAX };
+    let bands = parallel::ranges(a.rows, elements);
+    let outs = parallel::split_mut(out, bands.iter().map(|rows| rows.len() * b.cols));
+    parallel::for_each(bands.into_iter().zip(outs).collect(), |(rows, out)| {
+        T::call(a.rows(rows), b, beta, out);
+    });
 }
 
 /// Types that `matrixmultiply` has a kernel for. Sealed by [`Real`].
@@ -91,11 +124,14 @@ macro_rules! gemm {
     ($t:ident, $kernel:path) => {
         impl Gemm for $t {
             fn call(a: Matrix<'_, $t>, b: Matrix<'_, $t>, beta: $t, out: &mut [$t]) {
-                // SAFETY: `Matrix` covers rows × cols elements of its slice, reached by
-                // strides (cols, 1) or (1, rows) from its first element, so every read is
-                // inside it. `out` holds a.rows × b.cols elements (checked by `gemm`) and
-                // is written with strides (b.cols, 1). It is a unique borrow, so it
-                // overlaps neither input. Lengths of slices fit in `isize`.
+                // These hold by construction; checking them here keeps the argument local.
+                assert!(a.is_inside() && b.is_inside() && a.cols == b.rows);
+                assert_eq!(out.len(), a.rows * b.cols);
+                // SAFETY: the farthest element that the strides of `a` and `b` can reach
+                // lies inside their slices (`is_inside`), so every read is in bounds. `out`
+                // holds a.rows × b.cols elements and is written with strides (b.cols, 1),
+                // so every write is in bounds. It is a unique borrow, so it overlaps
+                // neither input. Lengths of slices fit in `isize`.
                 unsafe {
                     $kernel(
                         a.rows,
@@ -156,6 +192,35 @@ mod tests {
             for (got, want) in out.iter().zip(&expected) {
                 assert!((got - want).abs() < 1e-14, "{got} is not {want}");
             }
+        }
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        let (m, k, n) = (201, 300, 190);
+        assert!(m * k * n > SERIAL_BELOW);
+        let a: Vec<f32> = (0..m * k).map(|i| (i as f32).sin()).collect();
+        let b: Vec<f32> = (0..k * n).map(|i| (i as f32).cos()).collect();
+        for transposed in [false, true] {
+            let view = |a| {
+                if transposed {
+                    Matrix::new(a, k, m).t()
+                } else {
+                    Matrix::new(a, m, k)
+                }
+            };
+            let mut whole = vec![1.0; m * n];
+            f32::call(view(&a), Matrix::new(&b, k, n), 1.0, &mut whole);
+            for cut in [1, 7, 100, 200] {
+                let mut bands = vec![1.0; m * n];
+                let (top, bottom) = bands.split_at_mut(cut * n);
+                f32::call(view(&a).rows(0..cut), Matrix::new(&b, k, n), 1.0, top);
+                f32::call(view(&a).rows(cut..m), Matrix::new(&b, k, n), 1.0, bottom);
+                assert!(whole == bands, "transposed {transposed}, cut at {cut}");
+            }
+            let mut threaded = vec![1.0; m * n];
+            gemm(view(&a), Matrix::new(&b, k, n), 1.0, &mut threaded);
+            assert!(whole == threaded);
         }
     }
 

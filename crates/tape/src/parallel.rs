@@ -4,12 +4,34 @@
 //! parts, the kernel keeps one partial sum for each block of a fixed size and adds the
 //! blocks in order, so that the number of threads changes no bit of the result.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Elements below which a kernel stays on the calling thread: waking another one costs
 /// tens of microseconds, in which one core streams about this many.
 pub const SERIAL_BELOW: usize = 1 << 18;
+
+thread_local! {
+    /// Set on threads that run a part: what a part calls does not fork again.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as running a part until it is dropped, by a panic too.
+struct Inside;
+
+impl Inside {
+    fn enter() -> Self {
+        INSIDE.set(true);
+        Inside
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(false);
+    }
+}
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -39,9 +61,10 @@ pub fn set_threads(n: usize) {
 }
 
 /// Cuts `0..items` into one contiguous range per thread, or into a single range when
-/// `elements`, the size of the whole work, is too small to be worth a thread.
+/// `elements`, the size of the whole work, is too small to be worth a thread, or when
+/// this is already one part of larger work.
 pub fn ranges(items: usize, elements: usize) -> Vec<Range<usize>> {
-    let parts = if elements < SERIAL_BELOW {
+    let parts = if elements < SERIAL_BELOW || INSIDE.get() {
         1
     } else {
         threads().min(items).max(1)
@@ -63,8 +86,12 @@ pub fn for_each<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
     std::thread::scope(|scope| {
         for part in parts {
             let f = &f;
-            scope.spawn(move || f(part));
+            scope.spawn(move || {
+                let _inside = Inside::enter();
+                f(part);
+            });
         }
+        let _inside = Inside::enter();
         f(first);
     });
 }
@@ -109,6 +136,16 @@ mod tests {
             part.fill(i + 1)
         });
         assert_eq!(out, [1, 2, 2, 3, 3, 3]);
+    }
+
+    #[test]
+    fn a_part_does_not_fork_again() {
+        for_each(vec![0, 1], |_| assert_eq!(ranges(8, usize::MAX).len(), 1));
+        assert_eq!(ranges(8, usize::MAX).len(), threads().min(8));
+        // Not even after a panic in the part that ran here.
+        let outcome = std::panic::catch_unwind(|| for_each(vec![0, 1], |i| assert!(i != 0)));
+        assert!(outcome.is_err());
+        assert_eq!(ranges(8, usize::MAX).len(), threads().min(8));
     }
 
     #[test]
