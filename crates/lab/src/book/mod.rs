@@ -1,0 +1,168 @@
+//! The measurements behind the numbers in the book, one file each.
+//!
+//! A number, table or plot in a chapter is never typed: the chapter quotes a file in
+//! `book/results`, and [`regenerate`] writes that file. Everything is seeded, and uses
+//! correctly rounded arithmetic and the `libm` crate only, so that the files come out
+//! the same, byte for byte, on every machine; a test holds the committed ones to it.
+
+mod cancellation;
+mod plot;
+mod projection;
+mod random;
+mod ridders;
+mod running_stats;
+mod signatures;
+mod u_curve;
+mod vacuous;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// One measurement: its name, the chapter that quotes it, and what computes it.
+pub struct Measurement {
+    /// The stem of its files.
+    pub name: &'static str,
+    /// The number of the chapter.
+    pub chapter: u32,
+    /// One line that says what is measured.
+    pub about: &'static str,
+    run: fn() -> Output,
+}
+
+/// Every measurement, in the order of the chapters.
+pub const MEASUREMENTS: &[Measurement] = &[
+    Measurement {
+        name: "u_curve",
+        chapter: 1,
+        about: "error of difference quotients against the step, in f64 and f32",
+        run: u_curve::run,
+    },
+    Measurement {
+        name: "ridders",
+        chapter: 1,
+        about: "estimated against true error of extrapolated derivatives",
+        run: ridders::run,
+    },
+    Measurement {
+        name: "vacuous",
+        chapter: 1,
+        about: "wrong Batch Norm gradients that different checks let through",
+        run: vacuous::run,
+    },
+    Measurement {
+        name: "cancellation",
+        chapter: 7,
+        about: "relative error of two variance formulas against the size of the mean",
+        run: cancellation::run,
+    },
+    Measurement {
+        name: "running_stats",
+        chapter: 7,
+        about: "running variance against the number of batches, three conventions",
+        run: running_stats::run,
+    },
+    Measurement {
+        name: "projection",
+        chapter: 8,
+        about: "share of the gradient's energy that Batch Norm lets through, against N",
+        run: projection::run,
+    },
+    Measurement {
+        name: "signatures",
+        chapter: 8,
+        about: "coefficients of the three paths in correct and mistaken gradients",
+        run: signatures::run,
+    },
+];
+
+/// What a measurement produces: its numbers, and its plots by file stem.
+struct Output {
+    json: String,
+    plots: Vec<(&'static str, String)>,
+}
+
+impl Output {
+    fn new(results: &impl Serialize) -> Self {
+        let mut json = serde_json::to_string_pretty(results).expect("plain data serializes");
+        json.push('\n');
+        Self {
+            json,
+            plots: Vec::new(),
+        }
+    }
+
+    fn plot(mut self, stem: &'static str, svg: String) -> Self {
+        self.plots.push((stem, svg));
+        self
+    }
+}
+
+/// Runs one measurement and writes `results/<name>.json` and its plots under
+/// `src/figures` of `book`, the folder of the book. Returns the paths written.
+///
+/// # Errors
+/// When a folder or file cannot be written.
+pub fn regenerate(measurement: &Measurement, book: &Path) -> io::Result<Vec<PathBuf>> {
+    let files = files_of(measurement);
+    let mut written = Vec::new();
+    for (path, text) in files {
+        let path = book.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&path, text)?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// The files of a measurement, relative to the folder of the book, and their text.
+fn files_of(measurement: &Measurement) -> Vec<(PathBuf, String)> {
+    let output = (measurement.run)();
+    let json = Path::new("results").join(format!("{}.json", measurement.name));
+    let plots = output.plots.into_iter().map(|(stem, svg)| {
+        let path = Path::new("src/figures").join(format!("{stem}.svg"));
+        (path, svg)
+    });
+    std::iter::once((json, output.json)).chain(plots).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The folder of the book, from this crate.
+    fn book() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book")
+    }
+
+    #[test]
+    fn committed_files_are_what_the_code_computes() {
+        let mut stale = Vec::new();
+        for measurement in MEASUREMENTS {
+            for (path, text) in files_of(measurement) {
+                let committed = fs::read_to_string(book().join(&path)).unwrap_or_default();
+                // A checkout on Windows may have turned line ends into CRLF.
+                if committed.replace("\r\n", "\n") != text {
+                    stale.push(path.display().to_string());
+                }
+            }
+        }
+        assert!(
+            stale.is_empty(),
+            "these files of the book differ from what the code computes now: {stale:?}; \
+             run `course lab book` and read the chapters again"
+        );
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = MEASUREMENTS.iter().map(|m| m.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), MEASUREMENTS.len());
+    }
+}
