@@ -1,0 +1,137 @@
+//! Gradient checks of ops and layers: the tape against finite differences, in `f64`.
+//!
+//! The checks themselves are [`gradcheck`]'s: every element, a random upstream gradient,
+//! no tolerance picked by hand. This module feeds them from the tape.
+
+use gradcheck::{Check, Report};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tape::{Param, Shape, Tape, Tensor, Var};
+
+use crate::module::{Layer, Mode, each_param};
+
+/// Checks the gradient of `op` at `inputs` with respect to all of them, which the report
+/// names `x0`, `x1`, ….
+pub fn check_op(
+    name: &str,
+    inputs: &[Tensor<f64>],
+    op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>,
+) -> Report {
+    let mut check = Check::new(name);
+    for (i, x) in inputs.iter().enumerate() {
+        check = check.input(format!("x{i}"), x.shape(), x.to_vec());
+    }
+    let params = |data: &[Vec<f64>]| -> Vec<Param<f64>> {
+        let tensors = data.iter().zip(inputs);
+        tensors
+            .map(|(data, x)| Param::new("x", Tensor::new(*x.shape(), data.clone())))
+            .collect()
+    };
+    let forward = |data: &[Vec<f64>]| {
+        let params = params(data);
+        Tape::eval(|t| op(&vars(t, &params)).value().clone())
+    };
+    let shape = *forward(&inputs.iter().map(Tensor::to_vec).collect::<Vec<_>>()).shape();
+    check.output_shape(&shape).run(
+        |data| forward(data).to_vec(),
+        |data, dy| {
+            let params = params(data);
+            let dy = Tensor::new(shape, dy.to_vec());
+            let (_, _, grads) = Tape::new().vjp(&dy, |t| (op(&vars(t, &params)), ()));
+            params.iter().map(|p| grads.of(p).to_vec()).collect()
+        },
+    )
+}
+
+fn vars<'t>(t: &'t Tape<f64>, params: &[Param<f64>]) -> Vec<Var<'t, f64>> {
+    params.iter().map(|p| t.param(p)).collect()
+}
+
+/// The check of a layer's gradient with respect to its input and all its parameters.
+///
+/// Parameters are moved away from their initial values first: where every gamma is 1 and
+/// every beta 0, a gradient that forgets them would pass.
+#[derive(Clone, Debug)]
+pub struct CheckLayer {
+    name: String,
+    x: Tensor<f64>,
+    mode: Mode,
+    zero: Vec<&'static str>,
+}
+
+impl CheckLayer {
+    /// A check in training mode at the input `x`.
+    pub fn new(name: &str, x: Tensor<f64>) -> Self {
+        CheckLayer {
+            name: name.to_owned(),
+            x,
+            mode: Mode::Train,
+            zero: Vec::new(),
+        }
+    }
+
+    /// The mode of the forward pass.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Accepts that the gradient of this parameter is zero, and checks that it is: a bias
+    /// that a Batch Norm subtracts again, for example.
+    pub fn may_be_zero(mut self, param: &'static str) -> Self {
+        self.zero.push(param);
+        self
+    }
+
+    /// Runs the check. `make` makes the layer, the same every time; a fresh one serves
+    /// each evaluation, so that running statistics and random states do not move on.
+    pub fn run<L: Layer<f64>>(&self, make: impl Fn() -> L) -> Report {
+        let x = Param::new("x", self.x.clone());
+        let mut check = Check::new(&self.name).input("x", x.value().shape(), x.value().to_vec());
+        let mut start = vec![self.x.to_vec()];
+        let mut rng = StdRng::seed_from_u64(0x6c61_7965);
+        each_param(&mut make(), |p| {
+            let step = Tensor::<f64>::randn(*p.value().shape(), &mut rng);
+            let moved = p.value().clone().zip_with(&step, |p, step| p + 0.3 * step);
+            check = check.clone().input(p.name(), moved.shape(), moved.to_vec());
+            start.push(moved.to_vec());
+        });
+        for param in &self.zero {
+            check = check.may_be_zero(param);
+        }
+        let at = |data: &[Vec<f64>]| {
+            let mut layer = make();
+            let mut values = data[1..].iter();
+            each_param(&mut layer, |p| {
+                let value = values.next().expect("one value for each parameter");
+                p.set(Tensor::new(*p.value().shape(), value.clone()));
+            });
+            (
+                Param::new("x", Tensor::new(*self.x.shape(), data[0].clone())),
+                layer,
+            )
+        };
+        let forward = |data: &[Vec<f64>]| {
+            let (x, mut layer) = at(data);
+            Tape::eval(|t| layer.forward(&t.param(&x), self.mode).value().clone())
+        };
+        let shape = *forward(&start).shape();
+        check.output_shape(&shape).run(
+            |data| forward(data).to_vec(),
+            |data, dy| {
+                let (x, mut layer) = at(data);
+                let dy = Tensor::new(shape, dy.to_vec());
+                let (_, _, grads) =
+                    Tape::new().vjp(&dy, |t| (layer.forward(&t.param(&x), self.mode), ()));
+                let mut all = vec![grads.of(&x).to_vec()];
+                each_param(&mut layer, |p| all.push(grads.of(p).to_vec()));
+                all
+            },
+        )
+    }
+}
+
+/// A tensor of independent normal draws.
+pub fn normal(shape: impl Into<Shape>, seed: u64) -> Tensor<f64> {
+    Tensor::randn(shape, &mut StdRng::seed_from_u64(seed))
+}
