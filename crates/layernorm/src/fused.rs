@@ -1,0 +1,335 @@
+//! Layer Norm in closed form, each row read while it is in cache.
+//!
+//! With `g = dy · gamma` (the gradient that arrives at `x_hat`), the three paths from
+//! `x` to `y`, directly, through the mean and through the variance, add up to
+//!
+//! ```text
+//! dx     = rstd · (g − mean(g) − x_hat · mean(g · x_hat))
+//! dgamma = Σ dy · x_hat      over the rows
+//! dbeta  = Σ dy              over the rows
+//! ```
+//!
+//! (book, chapter 13). The two means are all that a row must know before its `dx` can be
+//! written, so a row is read once to find them and once more, from the cache, to use them.
+//!
+//! # Large means
+//! A mean of 10⁶ cannot be written in `f32` closer than 0.03, and every `x − mean` would
+//! carry that error. But Layer Norm does not see a shift, and the difference of two
+//! numbers that lie close together is exact. So each row is first measured from its own
+//! first element, and the mean that is kept is the mean of `x − x[0]`. The variance is the
+//! mean of the squared deviations, in a second pass: `mean(x²) − mean(x)²` would cancel.
+//!
+//! # Order of additions
+//! Within a row it is fixed by the lanes; across rows by blocks of [`ROWS_PER_BLOCK`].
+//! Neither depends on the batch around the row, the number of threads or the machine.
+
+use tape::lanes::sum_map;
+use tape::{Real, Tensor, parallel};
+
+use crate::rows::{add_blocks, blocks_per_thread, check_lengths, rows_of, take};
+use crate::sums::sums;
+
+pub use crate::rows::ROWS_PER_BLOCK;
+
+// ANCHOR: forward
+/// Normalizes every row of `x`: `y = gamma · (x − mean) · rstd + beta`, with
+/// `rstd = 1/√(var + eps)`.
+///
+/// With D = `gamma.len()` features and R = `rstd.len()` rows, `x` and `y` have R·D
+/// elements, `gamma` and `beta` D, `mean` and `rstd` R. `y`, `mean` and `rstd` are
+/// written; `mean[r]` is the mean of row r **minus the row's first element**. Hand both
+/// to [`backward`].
+///
+/// A row whose values are all equal has `x_hat = 0`, exactly, and so `y = beta`; with
+/// `eps = 0` it has no normalized form and becomes NaN.
+///
+/// # Panics
+/// If a slice has another length.
+#[track_caller]
+pub fn forward<T: Real>(
+    x: &[T],
+    gamma: &[T],
+    beta: &[T],
+    eps: T,
+    mut y: &mut [T],
+    mut mean: &mut [T],
+    mut rstd: &mut [T],
+) {
+    let (rows, d) = (rstd.len(), gamma.len());
+    check_lengths(
+        "layer_norm forward",
+        &[
+            ("x", x.len(), rows * d),
+            ("beta", beta.len(), d),
+            ("y", y.len(), rows * d),
+            ("mean", mean.len(), rows),
+        ],
+    );
+    let parts: Vec<_> = (parallel::ranges(rows, x.len()).into_iter())
+        .map(|rows| {
+            let x = x[rows.start * d..].chunks_exact(d);
+            let y = take(&mut y, rows.len() * d).chunks_exact_mut(d);
+            let mean = take(&mut mean, rows.len()).iter_mut();
+            let rstd = take(&mut rstd, rows.len()).iter_mut();
+            x.zip(y).zip(mean.zip(rstd))
+        })
+        .collect();
+    parallel::for_each(parts, |rows| {
+        for ((x, y), (mean, rstd)) in rows {
+            (*mean, *rstd) = forward_row(x, gamma, beta, eps, y);
+        }
+    });
+}
+
+/// Normalizes one row and returns its `mean` and `rstd`.
+fn forward_row<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T, y: &mut [T]) -> (T, T) {
+    let n = T::from_usize(x.len());
+    let first = x[0];
+    let mean = sum_map(x, |x| x - first) / n;
+    let var = sum_map(x, |x| {
+        let deviation = (x - first) - mean;
+        deviation * deviation
+    }) / n;
+    let rstd = T::ONE / (var + eps).sqrt();
+    for ((y, &x), (&gamma, &beta)) in y.iter_mut().zip(x).zip(gamma.iter().zip(beta)) {
+        *y = gamma * (((x - first) - mean) * rstd) + beta;
+    }
+    (mean, rstd)
+}
+// ANCHOR_END: forward
+
+// ANCHOR: backward
+/// The gradients of [`forward`]: turns `dy` into `dx` in place and writes `dgamma` and
+/// `dbeta`.
+///
+/// `x`, `gamma`, `mean` and `rstd` are those of the forward pass. `dy` holds the upstream
+/// gradient, R·D elements, on entry and `dx` on return; `dgamma` and `dbeta` have D
+/// elements.
+///
+/// # Panics
+/// If a slice has another length.
+#[track_caller]
+pub fn backward<T: Real>(
+    x: &[T],
+    gamma: &[T],
+    mean: &[T],
+    rstd: &[T],
+    mut dy: &mut [T],
+    dgamma: &mut [T],
+    dbeta: &mut [T],
+) {
+    let (rows, d) = (rstd.len(), gamma.len());
+    check_lengths(
+        "layer_norm backward",
+        &[
+            ("x", x.len(), rows * d),
+            ("mean", mean.len(), rows),
+            ("dy", dy.len(), rows * d),
+            ("dgamma", dgamma.len(), d),
+            ("dbeta", dbeta.len(), d),
+        ],
+    );
+    // One row for each block: its dgamma, then its dbeta.
+    let blocks = rows.div_ceil(ROWS_PER_BLOCK);
+    let (mut dgammas, mut dbetas) = (Tensor::zeros([blocks, d]), Tensor::zeros([blocks, d]));
+    let (mut dgamma_rest, mut dbeta_rest) = (dgammas.data_mut(), dbetas.data_mut());
+    let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
+        .map(|blocks| {
+            let rows = rows_of(&blocks, rows);
+            let x = x[rows.start * d..].chunks(ROWS_PER_BLOCK * d);
+            let dy = take(&mut dy, rows.len() * d).chunks_mut(ROWS_PER_BLOCK * d);
+            let mean = mean[rows.start..].chunks(ROWS_PER_BLOCK);
+            let rstd = rstd[rows.start..].chunks(ROWS_PER_BLOCK);
+            let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
+            let dbeta = take(&mut dbeta_rest, blocks.len() * d).chunks_exact_mut(d);
+            x.zip(dy).zip(mean.zip(rstd)).zip(dgamma.zip(dbeta))
+        })
+        .collect();
+    parallel::for_each(parts, |blocks| {
+        for (((x, dy), (mean, rstd)), (dgamma, dbeta)) in blocks {
+            let rows = x.chunks_exact(d).zip(dy.chunks_exact_mut(d));
+            for ((x, dy), (&mean, &rstd)) in rows.zip(mean.iter().zip(rstd)) {
+                backward_row(x, gamma, mean, rstd, dy, dgamma, dbeta);
+            }
+        }
+    });
+    add_blocks(dgammas.data(), dgamma);
+    add_blocks(dbetas.data(), dbeta);
+}
+
+/// Turns one row of `dy` into `dx` and adds its share to `dgamma` and `dbeta`.
+fn backward_row<T: Real>(
+    x: &[T],
+    gamma: &[T],
+    mean: T,
+    rstd: T,
+    dy: &mut [T],
+    dgamma: &mut [T],
+    dbeta: &mut [T],
+) {
+    let n = T::from_usize(x.len());
+    let first = x[0];
+    let x_hat = |x: T| ((x - first) - mean) * rstd;
+    let [sum_g, sum_g_x_hat] = sums(x, dy, gamma, |x, dy, gamma| {
+        let g = dy * gamma;
+        [g, g * x_hat(x)]
+    });
+    let (mean_g, mean_g_x_hat) = (sum_g / n, sum_g_x_hat / n);
+    let features = x.iter().zip(gamma).zip(dgamma.iter_mut().zip(dbeta));
+    for (dy, ((&x, &gamma), (dgamma, dbeta))) in dy.iter_mut().zip(features) {
+        let (x_hat, g) = (x_hat(x), *dy * gamma);
+        *dgamma += *dy * x_hat;
+        *dbeta += *dy;
+        *dy = rstd * (g - mean_g - x_hat * mean_g_x_hat);
+    }
+}
+// ANCHOR_END: backward
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::staged;
+    use crate::testing::{assert_rounds_to, check_of, draws};
+
+    /// What the forward pass writes: `y`, `mean`, `rstd`.
+    fn run(x: &[f64], gamma: &[f64], beta: &[f64], eps: f64) -> [Vec<f64>; 3] {
+        let rows = x.len() / gamma.len();
+        let [mut y, mut mean, mut rstd] = [x.len(), rows, rows].map(|n| vec![f64::NAN; n]);
+        forward(x, gamma, beta, eps, &mut y, &mut mean, &mut rstd);
+        [y, mean, rstd]
+    }
+
+    /// What the backward pass writes: `dx`, `dgamma`, `dbeta`.
+    fn run_backward(x: &[f64], gamma: &[f64], eps: f64, dy: &[f64]) -> [Vec<f64>; 3] {
+        let [_, mean, rstd] = run(x, gamma, gamma, eps);
+        let mut dx = dy.to_vec();
+        let [mut dgamma, mut dbeta] = [(); 2].map(|()| vec![f64::NAN; gamma.len()]);
+        backward(x, gamma, &mean, &rstd, &mut dx, &mut dgamma, &mut dbeta);
+        [dx, dgamma, dbeta]
+    }
+
+    #[test]
+    fn a_row_by_hand() {
+        // Mean 4, variance 5; with eps 4 the deviation is 3.
+        let (gamma, beta) = ([1.0, 1.0, 2.0, 3.0], [0.0, 10.0, 0.0, 0.0]);
+        let [y, mean, rstd] = run(&[1.0, 3.0, 5.0, 7.0], &gamma, &beta, 4.0);
+        assert_rounds_to("y", &y, &[-1.0, 10.0 - 1.0 / 3.0, 2.0 / 3.0, 3.0], 1.0);
+        // The mean is counted from the first element.
+        assert_eq!((mean[0], rstd[0]), (3.0, 1.0 / 3.0));
+    }
+
+    #[test]
+    fn gradient() {
+        // Around the width of the lanes, and with more than one block of rows.
+        for (rows, d) in [
+            (1, 3),
+            (4, 5),
+            (2, 32),
+            (3, 33),
+            (2, 67),
+            (ROWS_PER_BLOCK + 3, 3),
+        ] {
+            let inputs = [draws(rows * d, 1), draws(d, 2), draws(d, 3)];
+            check_of(&["x", "gamma", "beta"], &inputs)
+                .run(
+                    |v| run(&v[0], &v[1], &v[2], 1e-3)[0].clone(),
+                    |v, dy| run_backward(&v[0], &v[1], 1e-3, dy).to_vec(),
+                )
+                .assert_passes();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_staged_form(
+            rows in 1_usize..150,
+            d in 2_usize..70,
+            offset in -3.0..3.0_f64,
+            log_scale in -2.0..2.0_f64,
+            seed: u64,
+        ) {
+            let x = draws(rows * d, seed).iter().map(|x| 10_f64.powf(log_scale) * (x + offset)).collect::<Vec<_>>();
+            let (gamma, beta) = (draws(d, seed ^ 1), draws(d, seed ^ 2));
+            let dy = draws(rows * d, seed ^ 3);
+            let stages = staged::forward(&x, &gamma, &beta, 1e-5);
+            let grads = staged::backward(&stages, &gamma, &dy);
+            let [y, mean, rstd] = run(&x, &gamma, &beta, 1e-5);
+            let [dx, dgamma, dbeta] = run_backward(&x, &gamma, 1e-5, &dy);
+            // Rounding errors grow where the values of a row lie close together.
+            let largest = x.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+            let steepest = rstd.iter().fold(0.0, |m: f64, r| m.max(*r));
+            let ulps = 100.0 * (1.0 + largest * steepest);
+            let mean: Vec<f64> = mean.iter().zip(x.iter().step_by(d)).map(|(m, x)| m + x).collect();
+            let x_scale = vec![largest; rows];
+            assert_rounds_to("mean", &[mean, x_scale.clone()].concat(), &[stages.mean, x_scale].concat(), 100.0);
+            assert_rounds_to("rstd", &rstd, &stages.rstd, ulps);
+            assert_rounds_to("y", &y, &stages.y, ulps);
+            assert_rounds_to("dx", &dx, &grads.dx, ulps);
+            assert_rounds_to("dgamma", &dgamma, &grads.dgamma, ulps);
+            assert_rounds_to("dbeta", &dbeta, &grads.dbeta, ulps);
+        }
+    }
+
+    #[test]
+    fn a_constant_row_is_beta_exactly() {
+        // 0.1 is not a binary fraction: a mean found by summing and dividing misses it.
+        let (gamma, beta) = (draws(7, 1), draws(7, 2));
+        let [y, mean, rstd] = run(&[0.1; 7], &gamma, &beta, 1e-5);
+        assert_eq!(y, beta);
+        assert_eq!((mean[0], rstd[0]), (0.0, 1.0 / 1e-5_f64.sqrt()));
+        let [dx, dgamma, _] = run_backward(&[0.1; 7], &gamma, 1e-5, &draws(7, 3));
+        assert!(dx.iter().all(|dx| dx.is_finite()));
+        assert_eq!(dgamma, [0.0; 7]);
+    }
+
+    #[test]
+    fn one_feature_is_beta_and_has_no_gradient() {
+        // A number minus its own mean is 0, whatever the number. PyTorch agrees.
+        let [y, ..] = run(&[3.0, -1e30, 0.0], &[2.0], &[0.5], 1e-5);
+        assert_eq!(y, [0.5; 3]);
+        let [dx, dgamma, dbeta] = run_backward(&[3.0, -4.0, 0.0], &[2.0], 1e-5, &[1.0, 2.0, 4.0]);
+        assert_eq!((dx, dgamma, dbeta), (vec![0.0; 3], vec![0.0], vec![7.0]));
+    }
+
+    #[test]
+    fn without_eps_a_constant_row_is_not_a_number() {
+        let [y, ..] = run(&[1.0, 1.0, 2.0, 4.0], &[1.0; 2], &[0.0; 2], 0.0);
+        assert!(y[..2].iter().all(|y| y.is_nan()));
+        assert_eq!(y[2..], [-1.0, 1.0]);
+    }
+
+    #[test]
+    fn no_rows_have_no_output_and_zero_gradients() {
+        assert_eq!(
+            run(&[], &[1.0; 3], &[0.0; 3], 1e-5),
+            [vec![], vec![], vec![]]
+        );
+        let [dx, dgamma, dbeta] = run_backward(&[], &[1.0; 3], 1e-5, &[]);
+        assert_eq!((dx, dgamma, dbeta), (vec![], vec![0.0; 3], vec![0.0; 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "layer_norm forward: x has 5 elements, but 6 are needed")]
+    fn forward_wants_whole_rows() {
+        let (y, mean, rstd) = (&mut [0.0; 6], &mut [0.0; 2], &mut [0.0; 2]);
+        forward(&[0.0; 5], &[1.0; 3], &[0.0; 3], 1e-5, y, mean, rstd);
+    }
+
+    #[test]
+    #[should_panic(expected = "layer_norm forward: y has 7 elements, but 6 are needed")]
+    fn forward_wants_room_for_y_and_no_more() {
+        let (y, mean, rstd) = (&mut [0.0; 7], &mut [0.0; 2], &mut [0.0; 2]);
+        forward(&[0.0; 6], &[1.0; 3], &[0.0; 3], 1e-5, y, mean, rstd);
+    }
+
+    #[test]
+    #[should_panic(expected = "layer_norm backward: dy has 5 elements, but 6 are needed")]
+    fn backward_wants_whole_rows() {
+        let (dy, dgamma, dbeta) = (&mut [0.0; 5], &mut [0.0; 3], &mut [0.0; 3]);
+        backward(
+            &[0.0; 6], &[1.0; 3], &[0.0; 2], &[1.0; 2], dy, dgamma, dbeta,
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! RMS Norm composed of the tape's own ops.
+
+use tape::{Real, Var};
+
+use crate::rows;
+
+// ANCHOR: rms_composed
+/// `gamma · x / √(mean(x²) + eps)`, with the mean over the trailing axes of `x` that have
+/// the shape of `gamma`.
+///
+/// # Panics
+/// If `x` does not end in the shape of `gamma`, if `gamma` has no axis or no element, or
+/// if `eps` is negative or not finite.
+#[track_caller]
+pub fn rms_norm<'t, T: Real>(x: &Var<'t, T>, gamma: &Var<'t, T>, eps: f64) -> Var<'t, T> {
+    let axes = rows::trailing_axes("rms::composed::rms_norm", x.shape(), gamma.shape());
+    rows::check_eps("rms::composed::rms_norm", eps);
+    let n = T::from_usize(gamma.value().len());
+    let mean_square = (x * x).sum_keep(&axes) / n;
+    gamma * (x / (mean_square + T::from_f64(eps)).sqrt())
+}
+// ANCHOR_END: rms_composed

@@ -1,0 +1,98 @@
+//! Shapes: an input seen as rows, and what is refused.
+
+use std::ops::Range;
+
+use tape::{Real, Shape, parallel};
+
+// ANCHOR: check
+/// The number of rows when the trailing axes of `x` are one row of shape `normalized`.
+///
+/// # Panics
+/// If `normalized` has no axis or no element, or is not how `x` ends.
+#[track_caller]
+pub(crate) fn count(op: &str, x: &Shape, normalized: &Shape) -> usize {
+    check_normalized(op, normalized);
+    let axes = normalized.len();
+    assert!(
+        x.ends_with(normalized),
+        "{op}: x has shape {x}, but the normalized shape is {normalized}, and x must end in it; \
+         move the features to the last {}, or normalize over a shape that x ends in",
+        if axes == 1 {
+            "axis".to_owned()
+        } else {
+            format!("{axes} axes")
+        }
+    );
+    x[..x.len() - axes].iter().product()
+}
+
+/// The axes of `x` that `normalized` covers; panics like [`count`].
+#[track_caller]
+pub(crate) fn trailing_axes(op: &str, x: &Shape, normalized: &Shape) -> Vec<usize> {
+    count(op, x, normalized);
+    (x.len() - normalized.len()..x.len()).collect()
+}
+
+/// Panics unless `normalized` has at least one axis and at least one element.
+#[track_caller]
+pub(crate) fn check_normalized(op: &str, normalized: &Shape) {
+    assert!(
+        normalized.count() > 0 && !normalized.is_empty(),
+        "{op}: normalized shape {normalized} holds no features to average over; \
+         name at least one trailing axis, each of length 1 or more"
+    );
+}
+
+/// Panics unless `eps` is zero or a positive, finite number.
+#[track_caller]
+pub(crate) fn check_eps(op: &str, eps: f64) {
+    assert!(
+        eps >= 0.0 && eps.is_finite(),
+        "{op}: eps is {eps}, but it is added to a variance before the square root; \
+         use a small positive number such as 1e-5"
+    );
+}
+
+/// Panics unless every slice a kernel was given has the length its rows need.
+#[track_caller]
+pub(crate) fn check_lengths(kernel: &str, slices: &[(&str, usize, usize)]) {
+    for (name, length, expected) in slices {
+        assert!(
+            length == expected,
+            "{kernel}: {name} has {length} elements, but {expected} are needed; \
+             gamma gives the features of a row, rstd the number of rows"
+        );
+    }
+}
+// ANCHOR_END: check
+
+// ANCHOR: blocks
+/// Rows whose parameter gradients are summed together before they are added to the
+/// total. The number is fixed, so that the order of every addition is, too.
+pub const ROWS_PER_BLOCK: usize = 64;
+
+/// The blocks of `rows` rows that each thread works on.
+pub(crate) fn blocks_per_thread(rows: usize, d: usize) -> Vec<Range<usize>> {
+    parallel::ranges(rows.div_ceil(ROWS_PER_BLOCK), rows * d)
+}
+
+/// The rows in a range of blocks.
+pub(crate) fn rows_of(blocks: &Range<usize>, rows: usize) -> Range<usize> {
+    blocks.start * ROWS_PER_BLOCK..rows.min(blocks.end * ROWS_PER_BLOCK)
+}
+
+/// Takes the first `n` elements off the front of `rest`.
+pub(crate) fn take<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
+    rest.split_off_mut(..n).expect("parts add up to the whole")
+}
+
+/// Adds up the partial sums of all blocks, first block first.
+pub(crate) fn add_blocks<T: Real>(partials: &[T], total: &mut [T]) {
+    total.fill(T::ZERO);
+    for partial in partials.chunks_exact(total.len()) {
+        for (sum, &part) in total.iter_mut().zip(partial) {
+            *sum += part;
+        }
+    }
+}
+// ANCHOR_END: blocks

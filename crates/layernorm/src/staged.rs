@@ -1,0 +1,193 @@
+//! Layer Norm one line at a time: for each line of the forward pass, the line of the
+//! backward pass that undoes it.
+//!
+//! Every intermediate value is kept and every one has its gradient, named after it, so
+//! that a derivation made by hand can be compared line by line (book, chapter 13).
+//! Textbook formulas on plain slices: the form to read, not the form to run.
+
+use tape::Real;
+use tape::lanes::sum;
+
+// ANCHOR: staged_forward
+/// Every value of the forward pass, in the order in which it is computed.
+///
+/// With R rows of D features, `mean`, `var` and `rstd` have R elements, the others R·D,
+/// row by row.
+#[derive(Clone, Debug)]
+pub struct Forward<T> {
+    /// The mean of each row.
+    pub mean: Vec<T>,
+    /// `x − mean`.
+    pub centered: Vec<T>,
+    /// The variance of each row: its mean squared deviation.
+    pub var: Vec<T>,
+    /// `1/√(var + eps)` of each row.
+    pub rstd: Vec<T>,
+    /// The normalized input.
+    pub x_hat: Vec<T>,
+    /// The output.
+    pub y: Vec<T>,
+}
+
+/// The forward pass over rows of D = `gamma.len()` features; `x` has R·D elements.
+///
+/// # Panics
+/// If `gamma` is empty, `beta` has another length, or `x` is not a whole number of rows.
+#[track_caller]
+pub fn forward<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T) -> Forward<T> {
+    check("staged::forward", x, gamma);
+    check("staged::forward", beta, gamma);
+    let d = gamma.len();
+    let n = T::from_usize(d);
+
+    let mean = each_row(x, d, |x| sum(x) / n);
+    let centered = with_row(x, &mean, |x, mean| x - mean);
+    let square = zip(&centered, &centered, |a, b| a * b);
+    let var = each_row(&square, d, |square| sum(square) / n);
+    let rstd = each(&var, |var| T::ONE / (var + eps).sqrt());
+    let x_hat = with_row(&centered, &rstd, |centered, rstd| centered * rstd);
+    let scaled = with_feature(&x_hat, gamma, |x_hat, gamma| x_hat * gamma);
+    let y = with_feature(&scaled, beta, |scaled, beta| scaled + beta);
+
+    Forward {
+        mean,
+        centered,
+        var,
+        rstd,
+        x_hat,
+        y,
+    }
+}
+// ANCHOR_END: staged_forward
+
+// ANCHOR: staged_backward
+/// The gradient of every value of the forward pass, in the order in which they are found.
+///
+/// `dgamma` and `dbeta` have D elements; the others have the size of the value they belong
+/// to.
+#[derive(Clone, Debug)]
+pub struct Backward<T> {
+    /// With respect to beta.
+    pub dbeta: Vec<T>,
+    /// With respect to gamma.
+    pub dgamma: Vec<T>,
+    /// With respect to `x_hat`.
+    pub dx_hat: Vec<T>,
+    /// With respect to `rstd`.
+    pub drstd: Vec<T>,
+    /// With respect to `var`.
+    pub dvar: Vec<T>,
+    /// With respect to `centered`, which reaches the output directly and through `var`.
+    pub dcentered: Vec<T>,
+    /// With respect to `mean`.
+    pub dmean: Vec<T>,
+    /// With respect to `x`, which reaches the output directly and through `mean`.
+    pub dx: Vec<T>,
+}
+
+/// The backward pass: the lines of [`forward`] in reverse, each undone in turn. `dy` is
+/// the upstream gradient, of the size of `y`.
+///
+/// # Panics
+/// If `gamma` or `dy` do not have the sizes of the forward pass.
+#[track_caller]
+pub fn backward<T: Real>(forward: &Forward<T>, gamma: &[T], dy: &[T]) -> Backward<T> {
+    check("staged::backward", dy, gamma);
+    let Forward {
+        centered,
+        rstd,
+        x_hat,
+        ..
+    } = forward;
+    let d = gamma.len();
+    let n = T::from_usize(d);
+    let times = |a, b| a * b;
+
+    // y = scaled + beta
+    let dbeta = sum_rows(dy, d);
+    // scaled = x_hat · gamma
+    let dgamma = sum_rows(&zip(dy, x_hat, times), d);
+    let dx_hat = with_feature(dy, gamma, times);
+    // x_hat = centered · rstd
+    let drstd = each_row(&zip(&dx_hat, centered, times), d, sum);
+    let direct = with_row(&dx_hat, rstd, times);
+    // rstd = (var + eps)^(−1/2), so its derivative is −rstd³/2
+    let half = T::from_f64(0.5);
+    let dvar = zip(&drstd, rstd, |drstd, rstd| -half * drstd * rstd.powi(3));
+    // var = Σ centered² / n
+    let two = T::from_f64(2.0);
+    let through_var = with_row(centered, &dvar, |centered, dvar| two * centered * dvar / n);
+    let dcentered = zip(&direct, &through_var, |a, b| a + b);
+    // centered = x − mean
+    let dmean = each_row(&dcentered, d, |dcentered| -sum(dcentered));
+    // mean = Σ x / n
+    let dx = with_row(&dcentered, &dmean, |direct, dmean| direct + dmean / n);
+
+    Backward {
+        dbeta,
+        dgamma,
+        dx_hat,
+        drstd,
+        dvar,
+        dcentered,
+        dmean,
+        dx,
+    }
+}
+// ANCHOR_END: staged_backward
+
+// ANCHOR: stages
+/// `f` of each number.
+pub(crate) fn each<T: Real>(a: &[T], f: impl Fn(T) -> T) -> Vec<T> {
+    a.iter().map(|&a| f(a)).collect()
+}
+
+/// `f` of two numbers in the same place.
+pub(crate) fn zip<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> Vec<T> {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect()
+}
+
+/// One number for each row of `d`.
+pub(crate) fn each_row<T: Real>(a: &[T], d: usize, f: impl Fn(&[T]) -> T) -> Vec<T> {
+    a.chunks_exact(d).map(f).collect()
+}
+
+/// `f` of each number and the number that belongs to its row.
+pub(crate) fn with_row<T: Real>(a: &[T], of_row: &[T], f: impl Fn(T, T) -> T) -> Vec<T> {
+    let d = a.len() / of_row.len().max(1);
+    let rows = a.chunks_exact(d.max(1)).zip(of_row);
+    rows.flat_map(|(row, &r)| row.iter().map(|&a| f(a, r)).collect::<Vec<_>>())
+        .collect()
+}
+
+/// `f` of each number and the number that belongs to its feature.
+pub(crate) fn with_feature<T: Real>(a: &[T], of_feature: &[T], f: impl Fn(T, T) -> T) -> Vec<T> {
+    (a.iter().zip(of_feature.iter().cycle()))
+        .map(|(&a, &b)| f(a, b))
+        .collect()
+}
+
+/// For each feature, the sum over the rows.
+pub(crate) fn sum_rows<T: Real>(a: &[T], d: usize) -> Vec<T> {
+    let mut total = vec![T::ZERO; d];
+    for row in a.chunks_exact(d) {
+        for (sum, &a) in total.iter_mut().zip(row) {
+            *sum += a;
+        }
+    }
+    total
+}
+
+/// Panics unless `a` is a whole number of rows of `gamma.len()` features.
+#[track_caller]
+pub(crate) fn check<T>(name: &str, a: &[T], gamma: &[T]) {
+    assert!(
+        !gamma.is_empty() && a.len().is_multiple_of(gamma.len()),
+        "{name}: {} elements are not a whole number of rows of {} features; \
+         gamma has one element for each feature",
+        a.len(),
+        gamma.len()
+    );
+}
+// ANCHOR_END: stages
