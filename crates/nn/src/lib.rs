@@ -5,9 +5,13 @@ pub mod check;
 pub mod init;
 mod linear;
 mod module;
+pub mod optim;
+mod schedule;
 
 pub use init::Init;
 pub use linear::{Linear, linear};
 pub use module::{
     Layer, Mode, Module, State, Visitor, count_params, each_param, each_state, name_params,
 };
+pub use optim::{Adam, Decay, Optimizer, Sgd};
+pub use schedule::Schedule;
