@@ -1,0 +1,282 @@
+//! The search for the simplest set of mistakes that reproduces a candidate.
+
+use super::least_squares::{least_squares, norm};
+use super::verdict::{Explanation, Finding, Verdict};
+
+/// One part of a right answer, such as a route through the graph of a derivative.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// The start of its slugs, such as `variance-path`.
+    pub id: String,
+    /// Its name in a sentence, such as "the path x -> sigma² -> x_hat".
+    pub name: String,
+}
+
+/// One way to compute all the parts, right or with a known mistake.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    /// The mistakes in it; none in the right one.
+    pub mistakes: Vec<Mistake>,
+    /// One array for each path. Their sum is what the mistakes would produce.
+    pub terms: Vec<Vec<f64>>,
+}
+
+/// A known mistake.
+#[derive(Clone, Debug)]
+pub struct Mistake {
+    /// How it is reported.
+    pub finding: Finding,
+    /// The paths it changes: a candidate without these says nothing about it.
+    pub paths: Vec<usize>,
+}
+
+/// A weight that means something when a path has it in place of 1.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    /// The end of the slug: `missing`, `sign`, `summed`.
+    pub id: String,
+    /// What follows the name of the path: "is missing".
+    pub clause: String,
+    /// The weight.
+    pub value: f64,
+}
+
+/// What a candidate is compared with.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// What the candidate claims to be, such as `dx`.
+    pub target: String,
+    /// The parts of the right answer.
+    pub paths: Vec<Path>,
+    /// The weights that mean something.
+    pub factors: Vec<Factor>,
+    /// The relative rounding error that a candidate may carry.
+    pub precision: f64,
+}
+
+/// Rounding that a candidate in `f64` may carry on a well-conditioned probe.
+pub const F64_PRECISION: f64 = 1e-10;
+
+/// A mistake counts one; a weight without a meaning is worse than any three mistakes.
+const NO_MEANING: usize = 4;
+
+impl Question {
+    /// Explains `candidate` by the simplest of `bases`, of which the first is right.
+    ///
+    /// Every basis is tried with all weights 1, then with the weights that least squares
+    /// finds. A basis explains the candidate when the residual is within the precision.
+    /// Among those that do, the ones with the fewest mistakes count; when several
+    /// different ones remain, the verdict says so.
+    ///
+    /// # Panics
+    /// When a term has another length than the candidate; check shapes first.
+    #[track_caller]
+    pub fn explain(&self, candidate: &[f64], bases: impl Iterator<Item = Basis>) -> Verdict {
+        let mut verdict = Verdict::plain(&self.target, "unknown", String::new());
+        verdict.paths = self.paths.iter().map(|p| p.name.clone()).collect();
+        if let Some(at) = candidate.iter().position(|v| !v.is_finite()) {
+            let value = candidate[at];
+            let sentence = format!("element {at} is {value}");
+            return Verdict::plain(&self.target, "not-finite", sentence);
+        }
+        let (mut zero, mut truth) = (false, 0.0);
+        let mut zeros: Vec<String> = Vec::new();
+        let mut least = (usize::MAX, 0);
+        let mut simplest: Vec<Explanation> = Vec::new();
+        for (number, basis) in bases.enumerate() {
+            let right = number == 0;
+            for term in &basis.terms {
+                assert!(
+                    term.len() == candidate.len(),
+                    "gradcheck: a term of {} elements cannot explain a candidate of {}; \
+                     compare shapes first",
+                    term.len(),
+                    candidate.len()
+                );
+            }
+            let columns: Vec<&[f64]> = basis.terms.iter().map(Vec::as_slice).collect();
+            let size = norm(&(sum_of(&columns)));
+            if right {
+                zero = norm(candidate) <= self.precision * size;
+                truth = size;
+            }
+            if zero {
+                if size <= self.precision * truth {
+                    zeros.extend(basis.mistakes.iter().map(|m| m.finding.sentence.clone()));
+                }
+                continue;
+            }
+            let fit = least_squares(&columns, candidate);
+            if right && let Some(fit) = &fit {
+                verdict.coefficients.clone_from(&fit.coefficients);
+                verdict.residual = fit.residual;
+            }
+            let plain = vec![1.0; columns.len()];
+            let exact = misfit(&columns, &plain, candidate);
+            let (coefficients, residual) = match fit {
+                _ if exact <= self.precision => (plain, exact),
+                Some(fit) if fit.residual <= self.precision => (fit.coefficients, fit.residual),
+                _ => continue,
+            };
+            for readings in self.read(&coefficients) {
+                let moot = |m: &Mistake| m.paths.iter().all(|&p| self.is(coefficients[p], 0.0));
+                let meaningless = readings.iter().any(|r| r.meaningless);
+                if basis.mistakes.iter().any(moot) || (meaningless && !right) {
+                    continue;
+                }
+                let count = |r: &Reading| if r.meaningless { NO_MEANING } else { 1 };
+                let cost = basis.mistakes.len() + readings.iter().map(count).sum::<usize>();
+                // A missing path cannot tell whether a mistake was made in it too. Then
+                // the more general mistake, which covers it, is the simpler one.
+                let gone = |p: &usize| self.is(coefficients[*p], 0.0);
+                let outside = |m: &Mistake| {
+                    let not_covered = |p: &usize| gone(p) && !m.paths.contains(p);
+                    (0..coefficients.len()).filter(not_covered).count()
+                };
+                let rank = (cost, basis.mistakes.iter().map(outside).sum());
+                if rank > least {
+                    continue;
+                }
+                if rank < least {
+                    (least, simplest) = (rank, Vec::new());
+                }
+                let named = basis.mistakes.iter().map(|m| m.finding.clone());
+                simplest.push(Explanation {
+                    findings: named
+                        .chain(readings.into_iter().map(|r| r.finding))
+                        .collect(),
+                    coefficients: coefficients.clone(),
+                    residual,
+                    cost,
+                });
+            }
+        }
+        if zero {
+            let as_when = match zeros.as_slice() {
+                [] => String::new(),
+                some => format!(", as it is when {}", some.join(" or ")),
+            };
+            let sentence = format!("it is zero everywhere{as_when}");
+            return Verdict::plain(&self.target, "zero", sentence);
+        }
+        verdict.explained(simplest)
+    }
+
+    /// What the weights say, in every way they can be read.
+    fn read(&self, coefficients: &[f64]) -> Vec<Vec<Reading>> {
+        let off: Vec<usize> = (0..coefficients.len())
+            .filter(|&p| !self.is(coefficients[p], 1.0))
+            .collect();
+        let Some(&first) = off.first() else {
+            return vec![Vec::new()];
+        };
+        let shared = off.len() > 1
+            && off
+                .iter()
+                .all(|&p| self.is(coefficients[p], coefficients[first]));
+        if shared {
+            // One mistake made in several places is one mistake.
+            let meanings = self.meanings(coefficients[first]);
+            if !meanings.is_empty() {
+                let name = |f: &Factor| Reading::named(self.several(&off, f));
+                return meanings.into_iter().map(|f| vec![name(f)]).collect();
+            }
+        }
+        let mut ways = vec![Vec::new()];
+        for &p in &off {
+            let options: Vec<Reading> = match self.meanings(coefficients[p]) {
+                none if none.is_empty() => vec![self.weight(p, coefficients[p])],
+                some => some
+                    .into_iter()
+                    .map(|f| Reading::named(self.one(p, f)))
+                    .collect(),
+            };
+            let extend = |way: &Vec<Reading>| -> Vec<Vec<Reading>> {
+                let join = |o: &Reading| way.iter().chain([o]).cloned().collect();
+                options.iter().map(join).collect()
+            };
+            ways = ways.iter().flat_map(extend).collect();
+        }
+        ways
+    }
+
+    fn is(&self, coefficient: f64, value: f64) -> bool {
+        // The weights of nearly parallel terms carry more rounding than the candidate.
+        (coefficient - value).abs() <= 1e3 * self.precision * (1.0 + value.abs())
+    }
+
+    fn meanings(&self, coefficient: f64) -> Vec<&Factor> {
+        self.factors
+            .iter()
+            .filter(|f| self.is(coefficient, f.value))
+            .collect()
+    }
+
+    fn one(&self, path: usize, factor: &Factor) -> Finding {
+        let Path { id, name } = &self.paths[path];
+        Finding::new(
+            format!("{id}-{}", factor.id),
+            format!("{name} {}", factor.clause),
+        )
+    }
+
+    fn several(&self, paths: &[usize], factor: &Factor) -> Finding {
+        if paths.len() == self.paths.len() {
+            let sentence = format!("the whole of {} {}", self.target, factor.clause);
+            return Finding::new(format!("whole-{}", factor.id), sentence);
+        }
+        let ids: Vec<&str> = paths.iter().map(|&p| self.paths[p].id.as_str()).collect();
+        let names: Vec<String> = paths
+            .iter()
+            .map(|&p| format!("{} {}", self.paths[p].name, factor.clause))
+            .collect();
+        let id = format!("{}-{}", ids.join("-and-"), factor.id);
+        Finding::new(id, names.join(", and "))
+    }
+
+    fn weight(&self, path: usize, coefficient: f64) -> Reading {
+        let Path { id, name } = &self.paths[path];
+        let sentence = format!("{name} has weight {coefficient:.6} in place of 1");
+        Reading {
+            finding: Finding::new(format!("{id}-weight"), sentence),
+            meaningless: true,
+        }
+    }
+}
+
+/// What one weight says.
+#[derive(Clone, Debug)]
+struct Reading {
+    finding: Finding,
+    /// The weight differs from 1 in a way that no known mistake explains.
+    meaningless: bool,
+}
+
+impl Reading {
+    fn named(finding: Finding) -> Self {
+        Self {
+            finding,
+            meaningless: false,
+        }
+    }
+}
+
+fn sum_of(columns: &[&[f64]]) -> Vec<f64> {
+    let sum = |k: usize| columns.iter().map(|c| c[k]).sum();
+    (0..columns[0].len()).map(sum).collect()
+}
+
+/// The share of `candidate` that the terms, each with its weight, miss or invent.
+fn misfit(columns: &[&[f64]], weights: &[f64], candidate: &[f64]) -> f64 {
+    let sum = |k: usize| {
+        columns
+            .iter()
+            .zip(weights)
+            .map(|(c, w)| w * c[k])
+            .sum::<f64>()
+    };
+    let rest: Vec<f64> = (0..candidate.len())
+        .map(|k| candidate[k] - sum(k))
+        .collect();
+    norm(&rest) / norm(candidate)
+}

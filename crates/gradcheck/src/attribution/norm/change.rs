@@ -1,0 +1,148 @@
+//! Changes to a recipe that reproduce a mistake, and the search among them.
+
+use super::probe::{Kind, Probe};
+use super::recipe::{Eps, Recipe};
+use crate::attribution::{Basis, Finding, Mistake, Question, Verdict};
+
+/// A known mistake, as a change to a recipe.
+pub(super) struct Change {
+    mistake: Mistake,
+    apply: Box<dyn Fn(&mut Recipe)>,
+    /// Two changes to the same part of a recipe cannot stand together.
+    part: &'static str,
+}
+
+/// A list of changes in preparation.
+#[derive(Default)]
+pub(super) struct Changes(Vec<Change>);
+
+impl Changes {
+    /// Adds a mistake that changes the paths of these numbers.
+    pub fn add(
+        &mut self,
+        part: &'static str,
+        paths: &[usize],
+        finding: Finding,
+        apply: impl Fn(&mut Recipe) + 'static,
+    ) {
+        let mistake = Mistake {
+            finding,
+            paths: paths.to_vec(),
+        };
+        self.0.push(Change {
+            mistake,
+            apply: Box::new(apply),
+            part,
+        });
+    }
+
+    /// Adds the mistakes in the statistics, which change the paths of these numbers.
+    pub fn add_statistics(&mut self, probe: &Probe, paths: &[usize]) {
+        let mut add = |id: &str, sentence: &str, apply: fn(&mut Recipe)| {
+            self.add("statistics", paths, Finding::new(id, sentence), apply);
+        };
+        add(
+            "eps-left-out",
+            "eps is left out: rstd is 1/sqrt(var + eps)",
+            |r| {
+                r.eps = Eps::LeftOut;
+            },
+        );
+        add(
+            "eps-outside-root",
+            "eps is added to the standard deviation: it belongs under the root, beside \
+             the variance",
+            |r| r.eps = Eps::OutsideRoot,
+        );
+        add(
+            "bessel-statistics",
+            "the variance is divided by M-1: normalization divides it by M, the number of \
+             values",
+            |r| r.bessel = true,
+        );
+        add(
+            "root-missing",
+            "the square root is missing: the variance stands where the standard deviation \
+             belongs",
+            |r| r.no_root = true,
+        );
+        if probe.kind == Kind::Rms {
+            add(
+                "mean-subtracted",
+                "the mean is subtracted: RMS Norm divides by the root mean square of x itself",
+                |r| r.flip_centre = true,
+            );
+        } else {
+            add(
+                "mean-not-subtracted",
+                "the mean is not subtracted: x_hat is (x - mu) * rstd, and the variance is \
+                 that of x - mu",
+                |r| r.flip_centre = true,
+            );
+        }
+        for (k, other) in probe.others.iter().enumerate() {
+            let number = k + 1;
+            let over = |what: &str| format!("{what} taken over {}", other.over);
+            let finding =
+                |id: &str, what: &str| Finding::new(format!("{id}-{}", other.id), over(what));
+            let whole = finding("axes", "mean and variance are");
+            self.add("statistics", paths, whole, move |r| {
+                (r.statistics, r.backward) = (number, [number, number]);
+            });
+            if other.groups.count == probe.gamma.len() && probe.kind == Kind::Batch {
+                let finding = finding("layout", "mean, variance, gamma and beta are");
+                self.add("statistics", paths, finding, move |r| {
+                    (r.statistics, r.backward) = (number, [number, number]);
+                    r.gamma_by = number;
+                });
+            }
+        }
+    }
+
+    /// Names the mistake, alone or with a second one, that makes the candidate.
+    pub fn explain(
+        &self,
+        question: &Question,
+        candidate: &[f64],
+        terms: &dyn Fn(&Recipe) -> Vec<Vec<f64>>,
+    ) -> Verdict {
+        let basis = |changes: &[&Change]| {
+            let mut recipe = Recipe::default();
+            changes.iter().for_each(|c| (c.apply)(&mut recipe));
+            let mistakes = changes.iter().map(|c| c.mistake.clone()).collect();
+            Basis {
+                mistakes,
+                terms: terms(&recipe),
+            }
+        };
+        let single = || {
+            let right = std::iter::once(basis(&[]));
+            right.chain(self.0.iter().map(|c| basis(&[c])))
+        };
+        let verdict = question.explain(candidate, single());
+        let known = verdict.id != "unknown";
+        // A pair costs two: it cannot be simpler than what was found.
+        if known && verdict.explanations.iter().all(|e| e.cost <= 2) {
+            return verdict;
+        }
+        let pairs = self.0.iter().enumerate().flat_map(|(i, a)| {
+            let others = self.0[i + 1..].iter().filter(move |b| a.part != b.part);
+            others.map(move |b| basis(&[a, b]))
+        });
+        question.explain(candidate, single().chain(pairs))
+    }
+}
+
+/// The verdict on a candidate of the wrong length, before anything is compared.
+pub(super) fn wrong_length(
+    target: &str,
+    expected: usize,
+    candidate: &[f64],
+    why: &str,
+) -> Option<Verdict> {
+    let got = candidate.len();
+    (got != expected).then(|| {
+        let sentence = format!("it has {got} elements and must have {expected}, {why}");
+        Verdict::plain(target, "shape", sentence)
+    })
+}

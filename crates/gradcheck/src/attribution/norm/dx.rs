@@ -1,0 +1,299 @@
+//! The catalogue for dx.
+
+use super::change::{Changes, wrong_length};
+use super::factors;
+use super::probe::{Kind, Probe};
+use super::recipe::{DIRECT, MEAN, Recipe, VARIANCE, XHat};
+use crate::attribution::{Finding, Path, Question, Verdict};
+
+/// Names the mistake in a candidate for dx.
+pub(super) fn explain(probe: &Probe, candidate: &[f64], precision: f64) -> Verdict {
+    let why = "one for each element of x";
+    if let Some(verdict) = wrong_length("dx", probe.x.len(), candidate, why) {
+        return verdict;
+    }
+    let paths = Paths::of(probe.kind);
+    let question = Question {
+        target: "dx".into(),
+        paths: paths.present.iter().map(|&p| path(probe.kind, p)).collect(),
+        factors: [
+            factors::common(),
+            factors::of_a_mean(probe, probe.groups.size()),
+        ]
+        .concat(),
+        precision,
+    };
+    let terms = |recipe: &Recipe| paths.terms(recipe, probe);
+    let verdict = changes(probe, &paths).explain(&question, candidate, &terms);
+    if verdict.id == "unknown" {
+        locate(probe, candidate, verdict)
+    } else {
+        verdict
+    }
+}
+
+/// The paths that a normalization has, by their numbers in a recipe.
+struct Paths {
+    present: Vec<usize>,
+}
+
+impl Paths {
+    fn of(kind: Kind) -> Self {
+        let present = if kind == Kind::Rms {
+            vec![DIRECT, VARIANCE]
+        } else {
+            vec![DIRECT, MEAN, VARIANCE]
+        };
+        Self { present }
+    }
+
+    /// The places of these paths in the list of terms.
+    fn places(&self, paths: &[usize]) -> Vec<usize> {
+        paths
+            .iter()
+            .filter_map(|p| self.present.iter().position(|q| q == p))
+            .collect()
+    }
+
+    fn terms(&self, recipe: &Recipe, probe: &Probe) -> Vec<Vec<f64>> {
+        let [mut direct, mean, variance] = recipe.dx(probe);
+        if probe.kind != Kind::Rms {
+            return vec![direct, mean, variance];
+        }
+        if recipe.flip_centre {
+            // Who subtracts the mean by mistake has its path as well.
+            direct.iter_mut().zip(&mean).for_each(|(d, m)| *d += m);
+        }
+        vec![direct, variance]
+    }
+
+    /// Every choice of one or more of the present paths.
+    fn subsets(&self) -> Vec<Vec<usize>> {
+        let bits = 1..1_usize << self.present.len();
+        let member = |set: usize| {
+            let chosen = move |&(place, _): &(usize, &usize)| set >> place & 1 == 1;
+            self.present
+                .iter()
+                .enumerate()
+                .filter(chosen)
+                .map(|(_, &p)| p)
+                .collect()
+        };
+        bits.map(member).collect()
+    }
+}
+
+fn path(kind: Kind, number: usize) -> Path {
+    let (id, name) = match (number, kind) {
+        (DIRECT, _) => ("direct-path", "the direct path x -> x_hat"),
+        (MEAN, _) => ("mean-path", "the path x -> mu -> x_hat"),
+        (_, Kind::Rms) => ("variance-path", "the path x -> mean square -> x_hat"),
+        _ => ("variance-path", "the path x -> sigma² -> x_hat"),
+    };
+    Path {
+        id: id.into(),
+        name: name.into(),
+    }
+}
+
+fn changes(probe: &Probe, paths: &Paths) -> Changes {
+    let mut changes = Changes::default();
+    let every = paths.places(&[DIRECT, MEAN, VARIANCE]);
+    changes.add_statistics(probe, &every);
+    add_axes(&mut changes, probe, paths);
+    add_gamma(&mut changes, probe, paths);
+    add_rstd(&mut changes, probe, paths);
+    add_x_hat(&mut changes, probe, paths);
+    let ignored = Finding::new("dy-ignored", "dy is ignored: it is taken to be all ones");
+    changes.add("dy", &every, ignored, |r| r.dy_ones = true);
+    changes
+}
+
+/// Finds the slug and the sentence for a mistake made in some of the paths.
+fn in_paths(probe: &Probe, chosen: &[usize], paths: &Paths, id: &str, what: &str) -> Finding {
+    if chosen.len() == paths.present.len() {
+        return Finding::new(id, what);
+    }
+    let named: Vec<Path> = chosen.iter().map(|&p| path(probe.kind, p)).collect();
+    let ids: Vec<&str> = named.iter().map(|p| p.id.as_str()).collect();
+    let names: Vec<&str> = named.iter().map(|p| p.name.as_str()).collect();
+    let sentence = format!("{what}, in {}", names.join(" and in "));
+    Finding::new(format!("{}-{id}", ids.join("-and-")), sentence)
+}
+
+/// Means of the backward over the wrong elements, with the statistics right.
+fn add_axes(changes: &mut Changes, probe: &Probe, paths: &Paths) {
+    for (k, other) in probe.others.iter().enumerate() {
+        let number = k + 1;
+        let id = format!("axes-{}", other.id);
+        for chosen in paths.subsets() {
+            if chosen.contains(&DIRECT) {
+                continue;
+            }
+            let what = format!("the mean is taken over {}", other.over);
+            let finding = in_paths(probe, &chosen, paths, &id, &what);
+            changes.add("backward axes", &paths.places(&chosen), finding, move |r| {
+                for path in &chosen {
+                    r.backward[path - MEAN] = number;
+                }
+            });
+        }
+        let what = format!(
+            "mean and variance, but not the backward, are taken over {}",
+            other.over
+        );
+        let every = paths.places(&[DIRECT, MEAN, VARIANCE]);
+        let finding = Finding::new(format!("statistics-{id}"), what);
+        changes.add("statistics", &every, finding, move |r| {
+            r.statistics = number
+        });
+    }
+}
+
+fn add_gamma(changes: &mut Changes, probe: &Probe, paths: &Paths) {
+    for chosen in paths.subsets() {
+        for (id, what, power) in [
+            ("gamma-forgotten", "gamma is forgotten", 0),
+            ("gamma-squared", "gamma is multiplied in twice", 2),
+            (
+                "gamma-divided",
+                "it is divided by gamma where it must be multiplied",
+                -1,
+            ),
+        ] {
+            let finding = in_paths(probe, &chosen, paths, id, what);
+            let chosen = chosen.clone();
+            changes.add("gamma", &paths.places(&chosen), finding, move |r| {
+                chosen.iter().for_each(|&p| r.gamma[p] = power);
+            });
+        }
+    }
+    // Per channel, gamma is the same before and after a mean over the channel.
+    if probe.kind != Kind::Batch {
+        let what = "gamma is multiplied in after the mean: per feature, it belongs inside";
+        let finding = Finding::new("gamma-outside-mean", what);
+        let places = paths.places(&[MEAN, VARIANCE]);
+        changes.add("gamma", &places, finding, |r| r.gamma_outside = true);
+    }
+}
+
+fn add_rstd(changes: &mut Changes, probe: &Probe, paths: &Paths) {
+    let mut add = |chosen: Vec<usize>, id: &str, what: &str, power: i32| {
+        let finding = in_paths(probe, &chosen, paths, id, what);
+        changes.add("rstd", &paths.places(&chosen), finding, move |r| {
+            chosen.iter().for_each(|&p| r.rstd[p] = power);
+        });
+    };
+    for chosen in paths.subsets() {
+        add(
+            chosen.clone(),
+            "rstd-missing",
+            "a factor rstd is missing",
+            -1,
+        );
+        add(
+            chosen.clone(),
+            "rstd-extra",
+            "there is a factor rstd too many",
+            1,
+        );
+        add(
+            chosen.clone(),
+            "rstd-inverted",
+            "it is multiplied by sigma, not divided",
+            -2,
+        );
+        add(
+            chosen,
+            "rstd-extra-twice",
+            "there are two factors rstd too many",
+            2,
+        );
+    }
+    add(
+        vec![VARIANCE],
+        "rstd-missing-thrice",
+        "three factors rstd are missing",
+        -3,
+    );
+}
+
+fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
+    let places = paths.places(&[VARIANCE]);
+    let name = path(probe.kind, VARIANCE).name;
+    let mut add = |id: &str, what: &str, outer: XHat, inner: XHat| {
+        let sentence = format!("in {name}, {what}");
+        let finding = Finding::new(format!("variance-path-{id}"), sentence);
+        changes.add("x_hat", &places, finding, move |r| r.x_hat = [outer, inner]);
+    };
+    let mut instead = vec![("x", "x", XHat::X), ("y", "y", XHat::Y)];
+    if probe.kind != Kind::Rms {
+        instead.push((
+            "uncentred",
+            "x * rstd (the mean not subtracted)",
+            XHat::Uncentred,
+        ));
+    }
+    for (id, what, wrong) in instead {
+        let both = format!("{what} stands where x_hat belongs");
+        add(&format!("{id}-for-x-hat"), &both, wrong, wrong);
+        let outside = format!("{both} before the mean");
+        add(
+            &format!("{id}-for-x-hat-outside"),
+            &outside,
+            wrong,
+            XHat::Right,
+        );
+        let inside = format!("{both} inside the mean");
+        add(
+            &format!("{id}-for-x-hat-inside"),
+            &inside,
+            XHat::Right,
+            wrong,
+        );
+    }
+    add(
+        "x-hat-missing-outside",
+        "x_hat is missing before the mean",
+        XHat::One,
+        XHat::Right,
+    );
+    add(
+        "x-hat-missing-inside",
+        "x_hat is missing inside the mean",
+        XHat::Right,
+        XHat::One,
+    );
+    if probe.kind != Kind::Rms {
+        let sentence = "the path x -> mu -> x_hat averages dy * x_hat, where it must average dy";
+        let finding = Finding::new("mean-path-weighted", sentence);
+        changes.add("weight", &paths.places(&[MEAN]), finding, |r| {
+            r.weighted_mean = true
+        });
+    }
+}
+
+/// Adds to an unexplained verdict where the candidate is right, if only in places.
+fn locate(probe: &Probe, candidate: &[f64], mut verdict: Verdict) -> Verdict {
+    let right = probe.dx();
+    let largest = right.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+    let wrong = |k: usize| (candidate[k] - right[k]).abs() > 1e-9 * largest;
+    let unit = if probe.kind == Kind::Batch {
+        "channel"
+    } else {
+        "row"
+    };
+    let places = [(unit, &probe.groups), ("feature", &probe.params)];
+    for (unit, groups) in &places[..if probe.kind == Kind::Batch { 1 } else { 2 }] {
+        let mut bad: Vec<usize> = (0..right.len())
+            .filter(|&k| wrong(k))
+            .map(|k| groups.of[k])
+            .collect();
+        bad.sort_unstable();
+        bad.dedup();
+        if bad.len() < groups.count {
+            verdict.sentence += &format!("; it is right except in {unit} {bad:?}");
+        }
+    }
+    verdict
+}

@@ -1,0 +1,108 @@
+//! The catalogue for the output y.
+
+use super::change::{Changes, wrong_length};
+use super::factors;
+use super::probe::{Kind, Probe};
+use super::recipe::{DIRECT, Recipe, XHat};
+use crate::attribution::{Finding, Path, Question, Verdict};
+
+const SCALED: usize = 0;
+const SHIFT: usize = 1;
+
+/// Names the mistake in a candidate for y.
+pub(super) fn explain(probe: &Probe, candidate: &[f64], precision: f64) -> Verdict {
+    let why = "one for each element of x";
+    if let Some(verdict) = wrong_length("y", probe.x.len(), candidate, why) {
+        return verdict;
+    }
+    let path = |id: &str, name: &str| Path {
+        id: id.into(),
+        name: name.into(),
+    };
+    let mut paths = vec![
+        path("scaled", "gamma * x_hat"),
+        path("shift", "the shift by beta"),
+    ];
+    // RMS Norm has no beta.
+    paths.truncate(if probe.kind == Kind::Rms { 1 } else { 2 });
+    let count = paths.len();
+    let factors = factors::common();
+    let question = Question {
+        target: "y".into(),
+        paths,
+        factors,
+        precision,
+    };
+    let terms = |recipe: &Recipe| recipe.y(probe).into_iter().take(count).collect();
+    changes(probe).explain(&question, candidate, &terms)
+}
+
+fn changes(probe: &Probe) -> Changes {
+    let mut changes = Changes::default();
+    changes.add_statistics(probe, &[SCALED]);
+    let mut add = |part, id: &str, what: &str, apply: fn(&mut Recipe)| {
+        changes.add(part, &[SCALED], Finding::new(id, what), apply);
+    };
+    add("gamma", "gamma-forgotten", "gamma is forgotten", |r| {
+        r.gamma[DIRECT] = 0
+    });
+    add(
+        "gamma",
+        "gamma-squared",
+        "gamma is multiplied in twice",
+        |r| r.gamma[DIRECT] = 2,
+    );
+    add(
+        "gamma",
+        "gamma-divided",
+        "it is divided by gamma, not multiplied",
+        |r| {
+            r.gamma[DIRECT] = -1;
+        },
+    );
+    add(
+        "rstd",
+        "rstd-missing",
+        "rstd is missing: x - mu is not divided by sigma",
+        |r| {
+            r.rstd[DIRECT] = -1;
+        },
+    );
+    add(
+        "rstd",
+        "rstd-extra",
+        "there is a factor rstd too many",
+        |r| r.rstd[DIRECT] = 1,
+    );
+    add(
+        "rstd",
+        "rstd-inverted",
+        "it is multiplied by sigma, not divided",
+        |r| {
+            r.rstd[DIRECT] = -2;
+        },
+    );
+    if probe.kind != Kind::Rms {
+        add(
+            "x_hat",
+            "x-hat-uncentred",
+            "the mean is not subtracted from x, though the variance is right",
+            |r| r.x_hat[0] = XHat::Uncentred,
+        );
+        add(
+            "x_hat",
+            "mean-added",
+            "the mean is added to x, not subtracted",
+            |r| {
+                r.x_hat[0] = XHat::MeanAdded;
+            },
+        );
+        let both = [SCALED, SHIFT];
+        let finding = Finding::new("gamma-beta-swapped", "gamma and beta have changed places");
+        changes.add("gamma", &both, finding, |r| r.swapped = true);
+        let what = "beta is multiplied by gamma: y is gamma * x_hat + beta";
+        let finding = Finding::new("beta-scaled", what);
+        changes.add("beta", &[SHIFT], finding, |r| r.beta_scaled = true);
+    }
+    changes
+}

@@ -1,0 +1,115 @@
+//! Which elements are normalized together.
+
+use serde::Serialize;
+
+/// A partition of the elements of an array into groups of equal size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Groups {
+    /// The group of each element, row-major.
+    pub of: Vec<usize>,
+    /// How many groups there are.
+    pub count: usize,
+}
+
+impl Groups {
+    /// Elements that differ only in their index along `axes` share a group; groups are
+    /// numbered row-major along the axes that remain.
+    ///
+    /// # Panics
+    /// When an axis does not exist.
+    #[track_caller]
+    pub fn over(shape: &[usize], axes: &[usize]) -> Self {
+        for axis in axes {
+            assert!(
+                *axis < shape.len(),
+                "gradcheck: axis {axis} of shape {shape:?} does not exist; \
+                 axes run from 0 to {}",
+                shape.len() as isize - 1
+            );
+        }
+        let total: usize = shape.iter().product();
+        let group = |flat: usize| {
+            let (mut rest, mut number, mut stride) = (flat, 0, 1);
+            for (axis, &d) in shape.iter().enumerate().rev() {
+                if !axes.contains(&axis) {
+                    number += rest % d * stride;
+                    stride *= d;
+                }
+                rest /= d;
+            }
+            number
+        };
+        let kept = |(axis, d): (usize, &usize)| if axes.contains(&axis) { 1 } else { *d };
+        let count = shape.iter().enumerate().map(kept).product();
+        Self {
+            of: (0..total).map(group).collect(),
+            count,
+        }
+    }
+
+    /// Values in each group.
+    pub fn size(&self) -> usize {
+        self.of.len() / self.count.max(1)
+    }
+
+    /// The sum over each group.
+    pub fn sums(&self, values: &[f64]) -> Vec<f64> {
+        let mut sums = vec![0.0; self.count];
+        for (&group, v) in self.of.iter().zip(values) {
+            sums[group] += v;
+        }
+        sums
+    }
+
+    /// For each element, the mean over its group.
+    pub fn means(&self, values: &[f64]) -> Vec<f64> {
+        let (sums, size) = (self.sums(values), self.size() as f64);
+        self.of.iter().map(|&group| sums[group] / size).collect()
+    }
+
+    /// The first group over which `values` does not vary.
+    pub(crate) fn constant(&self, values: &[f64]) -> Option<usize> {
+        let mut first = vec![None; self.count];
+        let mut varies = vec![false; self.count];
+        for (&group, v) in self.of.iter().zip(values) {
+            varies[group] |= *first[group].get_or_insert(v) != v;
+        }
+        varies.iter().position(|v| !v)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_of_a_batch_norm_and_rows_of_a_layer_norm() {
+        // [N, C, L] = [2, 3, 2], over N and L.
+        let channels = Groups::over(&[2, 3, 2], &[0, 2]);
+        assert_eq!(channels.of, [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
+        assert_eq!((channels.count, channels.size()), (3, 4));
+        // [B, T, D] = [2, 2, 3], over D.
+        let rows = Groups::over(&[2, 2, 3], &[2]);
+        assert_eq!(rows.of, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        assert_eq!((rows.count, rows.size()), (4, 3));
+        let all = Groups::over(&[2, 3], &[0, 1]);
+        assert_eq!((all.of, all.count), (vec![0; 6], 1));
+    }
+
+    #[test]
+    fn means_belong_to_their_group() {
+        let columns = Groups::over(&[2, 2], &[0]);
+        assert_eq!(
+            columns.means(&[1.0, 10.0, 3.0, 30.0]),
+            [2.0, 20.0, 2.0, 20.0]
+        );
+        assert_eq!(columns.constant(&[1.0, 5.0, 2.0, 5.0]), Some(1));
+        assert_eq!(columns.constant(&[1.0, 5.0, 2.0, 6.0]), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "axis 2 of shape [2, 3] does not exist")]
+    fn a_missing_axis_is_refused() {
+        Groups::over(&[2, 3], &[2]);
+    }
+}
