@@ -1,0 +1,150 @@
+//! Kernels for channels that lie in planes: `[N, C, L]` with L > 1.
+//!
+//! One channel of one example is L neighbours in memory. These kernels take one channel
+//! at a time and run along its planes.
+
+use std::ops::Range;
+
+use tape::Real;
+use tape::lanes::{LANES, fold};
+
+use crate::Layout;
+use crate::lines::{Lines, Slopes};
+use crate::moments::{Seen, Weights};
+use crate::slab::pieces;
+use crate::walk::Walk;
+
+/// Most values in a block: 8 KiB of `f32`. A block that is read a second time is still
+/// in the innermost cache.
+const BLOCK: usize = 2048;
+
+pub(crate) struct Planes;
+
+/// Cuts a channel into blocks, each of some examples and some positions: several whole
+/// planes, or a piece of one.
+// ANCHOR: blocks
+fn blocks(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let (examples, positions) = (layout.examples, layout.positions);
+    let planes = (BLOCK / positions).max(1);
+    pieces(0..examples, planes).flat_map(move |examples| {
+        pieces(0..positions, BLOCK).map(move |positions| (examples.clone(), positions))
+    })
+}
+// ANCHOR_END: blocks
+
+/// `K` sums at once over the values of a block, each in [`LANES`] parts.
+// ANCHOR: sums
+struct Sums<T, const K: usize>([[T; LANES]; K]);
+
+impl<T: Real, const K: usize> Sums<T, K> {
+    fn new() -> Self {
+        Sums([[T::ZERO; LANES]; K])
+    }
+
+    /// Adds `f(aᵢ, bᵢ)` over one piece of the block.
+    #[inline(always)]
+    fn add(&mut self, a: &[T], b: &[T], f: impl Fn(T, T) -> [T; K]) {
+        // A copy, which the compiler can keep in registers.
+        let mut sums = self.0;
+        let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+        let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+        for (a, b) in a_chunks.iter().zip(b_chunks) {
+            for lane in 0..LANES {
+                let terms = f(a[lane], b[lane]);
+                for k in 0..K {
+                    sums[k][lane] += terms[k];
+                }
+            }
+        }
+        for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+            let terms = f(a, b);
+            for k in 0..K {
+                sums[k][lane] += terms[k];
+            }
+        }
+        self.0 = sums;
+    }
+
+    fn total(self) -> [f64; K] {
+        self.0.map(|lanes| fold(lanes).to_f64())
+    }
+}
+// ANCHOR_END: sums
+
+impl Walk for Planes {
+    const GROUP: usize = 1;
+
+    /// Each block is read twice, once from memory and once from the cache: for its
+    /// mean, then for the distances from it.
+    // ANCHOR: moments
+    fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
+        let mut count = 0;
+        for (examples, positions) in blocks(layout) {
+            let size = examples.len() * positions.len();
+            let block = examples.map(|n| &x[layout.range(n, channels.clone())][positions.clone()]);
+
+            let mut sums = Sums::new();
+            for piece in block.clone() {
+                sums.add(piece, piece, |x, _| [x]);
+            }
+            let [sum] = sums.total();
+            let shift = T::from_f64(sum / size as f64);
+
+            let mut sums = Sums::new();
+            for piece in block {
+                sums.add(piece, piece, |x, _| [x - shift, (x - shift) * (x - shift)]);
+            }
+            let [sum, squares] = sums.total();
+            seen[0].add(Weights::new(count, size), shift.to_f64(), sum, squares);
+            count += size;
+        }
+    }
+    // ANCHOR_END: moments
+
+    // ANCHOR: gradient_sums
+    fn gradient_sums<'a, T: Real>(
+        layout: &Layout,
+        x: &[T],
+        dy: impl Fn(usize) -> &'a [T],
+        channels: Range<usize>,
+        shift: &[T],
+        totals: &mut [[f64; 2]],
+    ) {
+        let shift = shift[0];
+        for (examples, positions) in blocks(layout) {
+            let mut sums = Sums::new();
+            for n in examples {
+                let x = &x[layout.range(n, channels.clone())][positions.clone()];
+                let dy = &dy(n)[positions.clone()];
+                sums.add(dy, x, |dy, x| [dy, dy * (x - shift)]);
+            }
+            for (total, sum) in totals[0].iter_mut().zip(sums.total()) {
+                *total += sum;
+            }
+        }
+    }
+    // ANCHOR_END: gradient_sums
+
+    // ANCHOR: elementwise
+    fn line<T: Real>(lines: &Lines<T>, x: &[T], y: &mut [T]) {
+        let (shift, scale, offset) = (lines.shift[0], lines.scale[0], lines.offset[0]);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = (x - shift) * scale + offset;
+        }
+    }
+
+    fn slope<T: Real>(slopes: &Slopes<T>, x: &[T], dy: &mut [T]) {
+        let (shift, level) = (slopes.shift[0], slopes.level[0]);
+        let (slope, scale) = (slopes.slope[0], slopes.scale[0]);
+        for (dy, &x) in dy.iter_mut().zip(x) {
+            *dy = ((*dy - level) - (x - shift) * slope) * scale;
+        }
+    }
+
+    fn scale<T: Real>(scale: &[T], dy: &mut [T]) {
+        for dy in dy {
+            *dy *= scale[0];
+        }
+    }
+    // ANCHOR_END: elementwise
+}
