@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod data;
 mod file;
 pub mod init;
 mod linear;
