@@ -1,1 +1,3 @@
-//! tests
+//! What the tests across crates share.
+
+pub mod golden;
