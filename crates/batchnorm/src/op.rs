@@ -25,6 +25,7 @@ pub fn batch_norm<'t, T: Real>(
     eps: f64,
 ) -> (Var<'t, T>, Moments) {
     let layout = layout(x, gamma, beta);
+    // ANCHOR: one_value
     assert!(
         layout.values_per_channel() > 1,
         "batch norm: in training every channel needs at least 2 values, but shape {} has \
@@ -34,6 +35,7 @@ pub fn batch_norm<'t, T: Real>(
         layout.values_per_channel(),
         layout.channels
     );
+    // ANCHOR_END: one_value
     let mut y = Tensor::scratch(x.shape());
     let moments = fused::forward(
         &layout,

@@ -18,7 +18,7 @@ use crate::Moments;
 /// momentum all batches weigh the same, which is `momentum = 1/t` at batch number `t`.
 /// The batch itself is normalized with the biased `σ²`, the running variance averages
 /// the unbiased `s²`: the one describes this batch, the other estimates the population
-/// it came from (Ioffe & Szegedy 2015, algorithm 2; book, section 7.4).
+/// it came from (Ioffe & Szegedy 2015, algorithm 2; book, section 7.6).
 // ANCHOR: running
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunningStats<T: Real> {

@@ -72,11 +72,13 @@ pub struct EdgeOfDomain {
 /// The central difference of a function of one number.
 ///
 /// Truncation `h²/6 · f‴`, rounding about `2⁻⁵³ · |f| / h`.
+// ANCHOR: central_difference
 pub fn central_difference(f: impl Fn(f64) -> f64, x: f64, h: f64) -> f64 {
     // Rounding may keep x + h from being h away from x: divide by what was travelled.
     let (right, left) = (x + h, x - h);
     (f(right) - f(left)) / (right - left)
 }
+// ANCHOR_END: central_difference
 
 /// The derivative of a function of one number, with its estimated error.
 ///
@@ -206,6 +208,7 @@ impl Found {
 }
 
 /// Halves the step until rounding outweighs what another halving could gain.
+// ANCHOR: ladder
 fn ladder(
     line: &mut dyn FnMut(f64) -> Sample,
     target: Target<'_>,
@@ -267,8 +270,10 @@ fn ladder(
     }
     best.ok_or(EdgeOfDomain { step: h })
 }
+// ANCHOR_END: ladder
 
 /// The next row of the table: column `j` cancels the error term in `h^(2j)`.
+// ANCHOR: neville
 fn neville(above: &[f64], slope: f64) -> Vec<f64> {
     let mut row = vec![slope];
     let mut factor = 1.0;
@@ -278,11 +283,13 @@ fn neville(above: &[f64], slope: f64) -> Vec<f64> {
     }
     row
 }
+// ANCHOR_END: neville
 
 /// Half the gap between left and right slopes, summed over the outputs that have one.
 ///
 /// On a smooth function `jump` is `h · f″` and shrinks with `h`; noise in it grows as
 /// `1/h`; at a kink it stays.
+// ANCHOR: kink
 fn kink(wide: &Secant, close: &Secant, target: Target<'_>) -> Option<f64> {
     let mut gap = 0.0;
     for (i, dy) in target.dy.iter().enumerate() {
@@ -294,6 +301,7 @@ fn kink(wide: &Secant, close: &Secant, target: Target<'_>) -> Option<f64> {
     }
     (gap > 0.0).then_some(gap)
 }
+// ANCHOR_END: kink
 
 /// The power of two just below `x`, so that adding it to a number rarely rounds.
 fn power_of_two(x: f64) -> f64 {
