@@ -14,6 +14,7 @@ mod running_stats;
 mod signatures;
 mod u_curve;
 mod vacuous;
+mod worked;
 
 use std::fs;
 use std::io;
@@ -53,6 +54,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         run: vacuous::run,
     },
     Measurement {
+        name: "worked",
+        chapter: 7,
+        about: "four values through Batch Norm, forward and backward",
+        run: worked::run,
+    },
+    Measurement {
         name: "cancellation",
         chapter: 7,
         about: "relative error of two variance formulas against the size of the mean",
@@ -78,10 +85,11 @@ pub const MEASUREMENTS: &[Measurement] = &[
     },
 ];
 
-/// What a measurement produces: its numbers, and its plots by file stem.
+/// What a measurement produces: its numbers, and its plots and texts by file stem.
 struct Output {
     json: String,
     plots: Vec<(&'static str, String)>,
+    texts: Vec<(&'static str, String)>,
 }
 
 impl Output {
@@ -91,6 +99,7 @@ impl Output {
         Self {
             json,
             plots: Vec::new(),
+            texts: Vec::new(),
         }
     }
 
@@ -98,10 +107,15 @@ impl Output {
         self.plots.push((stem, svg));
         self
     }
+
+    fn text(mut self, stem: &'static str, text: String) -> Self {
+        self.texts.push((stem, text));
+        self
+    }
 }
 
-/// Runs one measurement and writes `results/<name>.json` and its plots under
-/// `src/figures` of `book`, the folder of the book. Returns the paths written.
+/// Runs one measurement and writes `results/<name>.json`, its texts beside it and its
+/// plots under `src/figures` of `book`, the folder of the book. Returns the paths written.
 ///
 /// # Errors
 /// When a folder or file cannot be written.
@@ -127,7 +141,14 @@ fn files_of(measurement: &Measurement) -> Vec<(PathBuf, String)> {
         let path = Path::new("src/figures").join(format!("{stem}.svg"));
         (path, svg)
     });
-    std::iter::once((json, output.json)).chain(plots).collect()
+    let texts = output.texts.into_iter().map(|(stem, text)| {
+        let path = Path::new("results").join(format!("{stem}.txt"));
+        (path, text)
+    });
+    std::iter::once((json, output.json))
+        .chain(plots)
+        .chain(texts)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! The coefficients that a mistake leaves on the three paths.
+//! The coefficients that a mistake leaves on the three paths, and what the checker says.
 //!
 //! The gradient of Batch Norm is the sum of three known parts: direct, through the mean,
-//! through the variance. A gradient under test is fitted by least squares as
+//! through the variance. `gradcheck` fits a gradient under test by least squares as
 //! `a · direct + b · mean + c · variance`; a mistake on a path shows as its coefficient.
 
+use gradcheck::Check;
+use gradcheck::attribution::norm::{Probe, Target, explain};
 use serde::Serialize;
 
 use super::Output;
@@ -25,7 +27,7 @@ struct Results {
     zero_path: Vec<ZeroPath>,
 }
 
-/// A gradient, and how the three paths explain it.
+/// A gradient, how the three paths explain it, and the checker's name for it.
 #[derive(Serialize)]
 struct Row {
     gradient: &'static str,
@@ -34,6 +36,8 @@ struct Row {
     variance: f64,
     /// `‖gradient - fit‖ / ‖gradient‖`.
     residual: f64,
+    id: String,
+    sentence: String,
 }
 
 /// What the path x → mu → sigma² adds to dx in rounded arithmetic.
@@ -41,7 +45,7 @@ struct Row {
 struct ZeroPath {
     arithmetic: &'static str,
     offset: f64,
-    /// `|dL/dvar · dvar/dmu · dmu/dx| / max |dx|`, the largest over the channels.
+    /// `|dL/dvar · dvar/dmu · dmu/dx| / max |dx|`, the largest over the draws.
     relative: f64,
 }
 
@@ -52,7 +56,8 @@ struct Element {
     variance: f64,
     gamma: f64,
     rstd: f64,
-    rstd_without_eps: f64,
+    /// The whole, with eps left out of `rstd` and of `x_hat`.
+    without_eps: f64,
 }
 
 type Gradient = fn(&Element) -> f64;
@@ -86,18 +91,29 @@ const GRADIENTS: &[(&str, Gradient)] = &[
     ("rstd forgotten", |e| {
         (e.direct + e.mean + e.variance) / e.rstd
     }),
-    ("eps left out of rstd", |e| {
-        (e.direct + e.mean + e.variance) / e.rstd * e.rstd_without_eps
-    }),
+    ("eps left out", |e| e.without_eps),
 ];
 
 pub fn run() -> Output {
-    let mut draws = Draws::new(SEED);
-    let elements: Vec<Element> = (0..C).flat_map(|c| channel(c, &mut draws)).collect();
+    let probe = Probe::batch_norm(&[N, C], EPS, SEED);
+    let elements = elements(&probe);
+    let dx_of = |gradient: Gradient| elements.iter().map(gradient).collect::<Vec<f64>>();
     let rows = GRADIENTS
         .iter()
-        .map(|&(name, gradient)| fit(name, &elements, gradient))
+        .map(|&(name, gradient)| {
+            let verdict = explain(&probe, Target::Dx, &dx_of(gradient));
+            Row {
+                gradient: name,
+                direct: verdict.coefficients[0],
+                mean: verdict.coefficients[1],
+                variance: verdict.coefficients[2],
+                residual: verdict.residual,
+                id: verdict.id,
+                sentence: verdict.sentence,
+            }
+        })
         .collect();
+    let dropped = explain(&probe, Target::Dx, &dx_of(|e| e.direct + e.mean));
     Output::new(&Results {
         about: "Least-squares coefficients of the three paths in Batch Norm gradients",
         seed: SEED,
@@ -107,21 +123,36 @@ pub fn run() -> Output {
         rows,
         zero_path: zero_paths(),
     })
+    .text("verdict_variance", format!("{dropped}\n"))
+    .text("refused", refused())
+    .text("checked", checked())
 }
 
-fn channel(c: usize, draws: &mut Draws) -> Vec<Element> {
-    // Channels of different location, spread and gamma, so that no factor is 1.
-    let spread = 0.5 + c as f64;
-    let x: Vec<f64> = draws.normals(N).iter().map(|z| 1.0 + spread * z).collect();
-    let dy = draws.normals(N);
-    let gamma = draws.uniform(0.5, 2.0);
-    let mu = mean(&x);
+/// The elements of `dx`, row-major, taken apart.
+fn elements(probe: &Probe) -> Vec<Element> {
+    let of = |values: &[f64], c: usize| -> Vec<f64> {
+        values.iter().skip(c).step_by(C).copied().collect()
+    };
+    let channels: Vec<Vec<Element>> = (0..C)
+        .map(|c| channel(&of(&probe.x, c), &of(&probe.dy, c), probe.gamma[c]))
+        .collect();
+    let mut columns: Vec<_> = channels.into_iter().map(Vec::into_iter).collect();
+    (0..N * C)
+        .map(|k| columns[k % C].next().expect("N elements in each column"))
+        .collect()
+}
+
+fn channel(x: &[f64], dy: &[f64], gamma: f64) -> Vec<Element> {
+    let mu = mean(x);
     let squares: Vec<f64> = x.iter().map(|x| (x - mu) * (x - mu)).collect();
     let var = mean(&squares);
     let rstd = 1.0 / (var + EPS).sqrt();
     let x_hat: Vec<f64> = x.iter().map(|x| (x - mu) * rstd).collect();
     let products: Vec<f64> = dy.iter().zip(&x_hat).map(|(a, b)| a * b).collect();
-    let (mean_dy, mean_dy_x_hat) = (mean(&dy), mean(&products));
+    let (mean_dy, mean_dy_x_hat) = (mean(dy), mean(&products));
+    // Without eps, rstd and x_hat are larger by this factor.
+    let exact = 1.0 / var.sqrt();
+    let grow = exact / rstd;
     dy.iter()
         .zip(&x_hat)
         .map(|(dy, x_hat)| Element {
@@ -130,52 +161,66 @@ fn channel(c: usize, draws: &mut Draws) -> Vec<Element> {
             variance: -gamma * rstd * x_hat * mean_dy_x_hat,
             gamma,
             rstd,
-            rstd_without_eps: 1.0 / var.sqrt(),
+            without_eps: gamma * exact * (dy - mean_dy - x_hat * grow * mean_dy_x_hat * grow),
         })
         .collect()
 }
 
-/// Least squares with three unknowns: the normal equations, by Cramer's rule.
-fn fit(name: &'static str, elements: &[Element], gradient: Gradient) -> Row {
-    let parts = |e: &Element| [e.direct, e.mean, e.variance];
-    let mut gram = [[0.0; 3]; 3];
-    let mut right = [0.0; 3];
-    for e in elements {
-        let p = parts(e);
-        for i in 0..3 {
-            right[i] += p[i] * gradient(e);
-            for j in 0..3 {
-                gram[i][j] += p[i] * p[j];
-            }
+/// The closed form on a batch `[N, C]` and per-channel `gamma`, for [`Check`].
+fn backward(xs: &[Vec<f64>], dy: &[f64]) -> Vec<Vec<f64>> {
+    let mut dx = vec![0.0; dy.len()];
+    for (c, &gamma) in xs[1].iter().enumerate() {
+        let column = |values: &[f64]| values.iter().skip(c).step_by(C).copied().collect();
+        let (x, dy): (Vec<f64>, Vec<f64>) = (column(&xs[0]), column(dy));
+        for (n, e) in channel(&x, &dy, gamma).iter().enumerate() {
+            dx[n * C + c] = e.direct + e.mean + e.variance;
         }
     }
-    let whole = determinant(gram);
-    let coefficient = |k: usize| {
-        let mut replaced = gram;
-        for i in 0..3 {
-            replaced[i][k] = right[i];
-        }
-        determinant(replaced) / whole
-    };
-    let found = [coefficient(0), coefficient(1), coefficient(2)];
-    let (mut left_over, mut size) = (0.0, 0.0);
-    for e in elements {
-        let explained: f64 = parts(e).iter().zip(found).map(|(p, k)| p * k).sum();
-        left_over += (gradient(e) - explained) * (gradient(e) - explained);
-        size += gradient(e) * gradient(e);
-    }
-    Row {
-        gradient: name,
-        direct: found[0],
-        mean: found[1],
-        variance: found[2],
-        residual: (left_over / size).sqrt(),
-    }
+    vec![dx]
 }
 
-fn determinant(m: [[f64; 3]; 3]) -> f64 {
-    let minor = |a: usize, b: usize| m[1][a] * m[2][b] - m[1][b] * m[2][a];
-    m[0][0] * minor(1, 2) - m[0][1] * minor(0, 2) + m[0][2] * minor(0, 1)
+fn forward(xs: &[Vec<f64>], gamma: &[f64]) -> Vec<f64> {
+    let mut y = vec![0.0; xs[0].len()];
+    for (c, &gamma) in gamma.iter().enumerate() {
+        let x: Vec<f64> = xs[0].iter().skip(c).step_by(C).copied().collect();
+        let mu = mean(&x);
+        let squares: Vec<f64> = x.iter().map(|x| (x - mu) * (x - mu)).collect();
+        let rstd = 1.0 / (mean(&squares) + EPS).sqrt();
+        for (n, x) in x.iter().enumerate() {
+            y[n * C + c] = gamma * (x - mu) * rstd;
+        }
+    }
+    y
+}
+
+/// What a check is made of: the batch, and gamma.
+fn inputs() -> (Vec<f64>, Vec<f64>) {
+    let mut draws = Draws::new(SEED);
+    let x = draws.normals(N * C).iter().map(|z| 3.0 + 2.0 * z).collect();
+    let gamma = (0..C).map(|_| draws.uniform(0.5, 2.0)).collect();
+    (x, gamma)
+}
+
+/// The report of a check with the upstream gradient of `sum()`.
+fn refused() -> String {
+    let (x, gamma) = inputs();
+    let report = Check::new("batch norm, loss = sum(y)")
+        .input("x", &[N, C], x)
+        .upstream(vec![1.0; N * C])
+        .run(|xs| forward(xs, &gamma), |_, dy| vec![vec![0.0; dy.len()]]);
+    report.to_string()
+}
+
+/// The report of a check with a random upstream gradient.
+fn checked() -> String {
+    let (x, gamma) = inputs();
+    let report = Check::new("batch norm, closed form")
+        .input("x", &[N, C], x)
+        .run(
+            |xs| forward(xs, &gamma),
+            |xs, dy| backward(&[xs[0].clone(), gamma.clone()], dy),
+        );
+    report.to_string()
 }
 
 /// `dvar/dmu = -2/N · Σ (x - mu)` is zero; what is it when `mu` is rounded?

@@ -32,6 +32,8 @@ struct Results {
     /// The whole decades of `rows`.
     table: Vec<Row>,
     best: Best,
+    predicted_best_f64: Least,
+    predicted_best_f32: Least,
     travelled: Travelled,
 }
 
@@ -153,6 +155,15 @@ fn predicted(h: f64, unit: f64) -> f64 {
     0.625 * h * h + 2.0 * unit / h
 }
 
+/// The step that makes [`predicted`] least: `h³ = 3 u |f| / |f‴|`, at `v = 1`.
+fn predicted_best(unit: f64) -> Least {
+    let h = libm::cbrt(3.0 * unit / 1.875);
+    Least {
+        h,
+        error: predicted(h, unit),
+    }
+}
+
 pub fn run() -> Output {
     let mut draws = Draws::new(SEED);
     // Points that f32 holds too, so that both types are asked the same question.
@@ -205,6 +216,8 @@ pub fn run() -> Output {
         unit_f32,
         table,
         best,
+        predicted_best_f64: predicted_best(unit_f64),
+        predicted_best_f32: predicted_best(unit_f32),
         travelled: travelled(&points),
         rows,
     })
