@@ -1,22 +1,60 @@
 //! Layers, losses, optimizers and data, on the tape.
+//!
+//! A network is a [`Layer`]: it maps one value to another, in training or evaluation
+//! [`Mode`], and shows its parameters and other state by name. From that follow the
+//! optimizers ([`Sgd`], [`Adam`]), [`save`] and [`load`], and the gradient check of a
+//! whole network ([`check`]).
+//!
+//! ```
+//! use nn::{Layer, MlpSpec, Mode, NormKind, Optimizer, Sgd, loss};
+//! use rand::SeedableRng;
+//! use tape::{Tape, Tensor};
+//!
+//! let rng = &mut rand::rngs::StdRng::seed_from_u64(0);
+//! let mut mlp = MlpSpec::new(&[2, 16, 2]).norm(NormKind::Batch).build::<f32>(rng);
+//! // Inside the circle, or outside of it?
+//! let points = Tensor::randn([64, 2], rng);
+//! let classes: Vec<usize> = points.data().chunks(2)
+//!     .map(|p| usize::from(p[0] * p[0] + p[1] * p[1] < 1.0))
+//!     .collect();
+//! let mut sgd = Sgd::new().momentum(0.9);
+//! let mut tape = Tape::new();
+//! let mut losses = Vec::new();
+//! for _ in 0..50 {
+//!     let (loss, (), grads) = tape.grad(|t| {
+//!         let logits = mlp.forward(&t.constant(points.clone()), Mode::Train);
+//!         (loss::cross_entropy(&logits, &classes), ())
+//!     });
+//!     sgd.step(&mut mlp, &grads, 0.1);
+//!     losses.push(loss);
+//! }
+//! assert!(losses[49] < 0.5 * losses[0]);
+//! ```
 #![forbid(unsafe_code)]
 
+mod activation;
 pub mod check;
 pub mod data;
 mod file;
 pub mod init;
 mod linear;
+pub mod loss;
+mod mlp;
 mod module;
+mod norm;
 pub mod optim;
 mod save;
 mod schedule;
 
+pub use activation::Activation;
 pub use file::write_atomically;
 pub use init::Init;
 pub use linear::{Linear, linear};
+pub use mlp::{Mlp, MlpSpec};
 pub use module::{
-    Layer, Mode, Module, State, Visitor, count_params, each_param, each_state, name_params,
+    Layer, Mode, Module, Probe, State, Visitor, count_params, each_param, each_state, name_params,
 };
+pub use norm::{Norm, NormKind};
 pub use optim::{Adam, Decay, Optimizer, Sgd};
 pub use save::{LoadError, load, save};
 pub use schedule::Schedule;

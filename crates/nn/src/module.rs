@@ -29,7 +29,24 @@ pub trait Module<T: Real> {
 pub trait Layer<T: Real>: Module<T> {
     /// The output for the input `x`, recorded on its tape.
     fn forward<'t>(&mut self, x: &Var<'t, T>, mode: Mode) -> Var<'t, T>;
+
+    /// Like [`Layer::forward`], and shows the values on the way to `probe`, in order and
+    /// by name. A layer with nothing inside shows its output, as `output`.
+    fn forward_probed<'t>(
+        &mut self,
+        x: &Var<'t, T>,
+        mode: Mode,
+        probe: &mut Probe<'_, T>,
+    ) -> Var<'t, T> {
+        let y = self.forward(x, mode);
+        probe(&"output", &y);
+        y
+    }
 }
+
+/// Looks at the values inside a network: receives their names, such as `layers.0.norm`,
+/// and their handles.
+pub type Probe<'p, T> = dyn FnMut(&dyn Display, &Var<'_, T>) + 'p;
 
 /// One piece of a module's state.
 pub enum State<'a, T: Real> {
