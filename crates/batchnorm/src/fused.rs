@@ -10,6 +10,7 @@
 //! records them. All take a batch laid out as `layout` says, and one value of `gamma`
 //! and `beta` per channel.
 
+use std::iter;
 use std::ops::Range;
 
 use tape::{Real, parallel};
@@ -31,11 +32,14 @@ pub struct ParameterGradients<T> {
     pub dbeta: Vec<T>,
 }
 
+/// Planes shorter than this are walked as rows of several channels.
+const SHORT: usize = 256;
+
 /// Calls a function that is generic over the walk with the walk that fits the layout.
 // ANCHOR: dispatch
 macro_rules! walk {
     ($layout:expr, $function:ident($($argument:expr),*)) => {
-        if $layout.positions == 1 {
+        if $layout.positions < SHORT {
             $function::<Rows, _>($($argument),*)
         } else {
             $function::<Planes, _>($($argument),*)
@@ -184,13 +188,13 @@ fn normalize<W: Walk, T: Real>(
 ) {
     let values = layout.values_per_channel() as f64;
     parallel::for_each(split(layout, y, seen), |(mut y, seen)| {
-        let groups = pieces(y.channels.clone(), W::GROUP);
-        for (channels, seen) in groups.zip(seen.chunks_mut(W::GROUP)) {
+        let groups = pieces(y.channels.clone(), W::group(layout));
+        for (channels, seen) in groups.zip(seen.chunks_mut(W::group(layout))) {
             W::moments(layout, x, channels.clone(), seen);
             let mut lines = Lines::new();
             for (c, seen) in channels.clone().zip(seen) {
                 let rstd = 1.0 / (seen.squares / values + eps).sqrt();
-                lines.push(seen.mean, rstd, gamma[c], beta[c]);
+                lines.push(W::columns(layout), seen.mean, rstd, gamma[c], beta[c]);
             }
             // The last example first: it was read last and is still in the cache.
             for n in (0..layout.examples).rev() {
@@ -213,14 +217,21 @@ fn project<W: Walk, T: Real>(
 ) {
     let values = layout.values_per_channel() as f64;
     parallel::for_each(split(layout, dy, sums), |(mut dy, sums)| {
-        let groups = pieces(dy.channels.clone(), W::GROUP);
-        for (channels, sums) in groups.zip(sums.chunks_mut(W::GROUP)) {
+        let groups = pieces(dy.channels.clone(), W::group(layout));
+        for (channels, sums) in groups.zip(sums.chunks_mut(W::group(layout))) {
             let example = |n| dy.read(n, channels.clone());
             sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
             let mut slopes = Slopes::new();
             for (c, [dbeta, dgamma]) in channels.clone().zip(sums) {
                 let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
-                slopes.push(mean, rstd, gamma[c], *dbeta / values, *dgamma / values);
+                slopes.push(
+                    W::columns(layout),
+                    mean,
+                    rstd,
+                    gamma[c],
+                    *dbeta / values,
+                    *dgamma / values,
+                );
             }
             for n in (0..layout.examples).rev() {
                 let x = &x[layout.range(n, channels.clone())];
@@ -241,11 +252,14 @@ fn sum_group<'a, W: Walk, T: Real>(
     channels: Range<usize>,
     sums: &mut [[f64; 2]],
 ) {
-    let means = &moments.mean[channels.clone()];
-    let (shift, rest): (Vec<T>, Vec<f64>) = means.iter().map(|&mean| round::<T>(mean)).unzip();
+    let mut shift: Vec<T> = Vec::new();
+    for &mean in &moments.mean[channels.clone()] {
+        shift.extend(iter::repeat_n(round::<T>(mean).0, W::columns(layout)));
+    }
     W::gradient_sums(layout, x, dy, channels.clone(), &shift, sums);
-    for ((c, rest), [dy, dy_x]) in channels.zip(rest).zip(sums) {
+    for (c, [dy, dy_x]) in channels.zip(sums) {
         // Σ dy·(x − μ) = Σ dy·(x − shift) − rest · Σ dy, because μ = shift + rest.
+        let (_, rest) = round::<T>(moments.mean[c]);
         *dy_x = (*dy_x - rest * *dy) * moments.rstd[c];
     }
 }
@@ -262,10 +276,16 @@ fn draw_lines<W: Walk, T: Real>(
 ) {
     let nothing = &mut vec![(); layout.channels];
     parallel::for_each(split(layout, y, nothing), |(mut y, _)| {
-        for channels in pieces(y.channels.clone(), W::GROUP) {
+        for channels in pieces(y.channels.clone(), W::group(layout)) {
             let mut lines = Lines::new();
             for c in channels.clone() {
-                lines.push(moments.mean[c], moments.rstd[c], gamma[c], beta[c]);
+                lines.push(
+                    W::columns(layout),
+                    moments.mean[c],
+                    moments.rstd[c],
+                    gamma[c],
+                    beta[c],
+                );
             }
             for n in 0..layout.examples {
                 let x = &x[layout.range(n, channels.clone())];
@@ -278,10 +298,12 @@ fn draw_lines<W: Walk, T: Real>(
 fn rescale<W: Walk, T: Real>(layout: &Layout, gamma: &[T], moments: &Moments, dy: &mut [T]) {
     let nothing = &mut vec![(); layout.channels];
     parallel::for_each(split(layout, dy, nothing), |(mut dy, _)| {
-        for channels in pieces(dy.channels.clone(), W::GROUP) {
-            let scale: Vec<T> = (channels.clone())
-                .map(|c| T::from_f64(gamma[c].to_f64() * moments.rstd[c]))
-                .collect();
+        for channels in pieces(dy.channels.clone(), W::group(layout)) {
+            let mut scale = Vec::new();
+            for c in channels.clone() {
+                let value = T::from_f64(gamma[c].to_f64() * moments.rstd[c]);
+                scale.extend(iter::repeat_n(value, W::columns(layout)));
+            }
             for n in 0..layout.examples {
                 W::scale(&scale, dy.write(n, channels.clone()));
             }
@@ -300,8 +322,8 @@ fn sum_all<W: Walk, T: Real>(
     let sums = parallel::split_mut(sums, parts.iter().map(Range::len));
     let work = parts.into_iter().zip(sums).collect();
     parallel::for_each(work, |(channels, sums): (Range<usize>, &mut [_])| {
-        let groups = pieces(channels, W::GROUP);
-        for (channels, sums) in groups.zip(sums.chunks_mut(W::GROUP)) {
+        let groups = pieces(channels, W::group(layout));
+        for (channels, sums) in groups.zip(sums.chunks_mut(W::group(layout))) {
             let example = |n| &dy[layout.range(n, channels.clone())];
             sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
         }

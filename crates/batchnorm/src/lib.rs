@@ -34,7 +34,7 @@
 
 #![forbid(unsafe_code)]
 
-// pub mod composed;
+pub mod composed;
 pub mod fused;
 mod layer;
 mod layout;

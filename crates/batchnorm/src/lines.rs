@@ -1,5 +1,7 @@
 //! What is left of Batch Norm once the sums over a channel are known: a straight line.
 
+use std::iter::repeat_n;
+
 use tape::Real;
 
 /// The forward pass of a group of channels: `y = (x − shift) · scale + offset`.
@@ -24,13 +26,14 @@ impl<T: Real> Lines<T> {
         }
     }
 
-    /// Adds the line of the next channel.
-    pub(crate) fn push(&mut self, mean: f64, rstd: f64, gamma: T, beta: T) {
-        let (shift, rest) = round(mean);
+    /// Adds the line of the next channel, once for each of its columns.
+    pub(crate) fn push(&mut self, columns: usize, mean: f64, rstd: f64, gamma: T, beta: T) {
+        let (shift, rest) = round::<T>(mean);
         let scale = gamma.to_f64() * rstd;
-        self.shift.push(shift);
-        self.scale.push(T::from_f64(scale));
-        self.offset.push(T::from_f64(beta.to_f64() - rest * scale));
+        self.shift.extend(repeat_n(shift, columns));
+        self.scale.extend(repeat_n(T::from_f64(scale), columns));
+        self.offset
+            .extend(repeat_n(T::from_f64(beta.to_f64() - rest * scale), columns));
     }
 }
 // ANCHOR_END: line
@@ -59,14 +62,25 @@ impl<T: Real> Slopes<T> {
         }
     }
 
-    /// Adds the next channel, given the averages over it of `dy` and of `dy · x̂`.
-    pub(crate) fn push(&mut self, mean: f64, rstd: f64, gamma: T, dy: f64, dy_x_hat: f64) {
-        let (shift, rest) = round(mean);
+    /// Adds the next channel, once for each of its columns, given the averages over it of
+    /// `dy` and of `dy · x̂`.
+    pub(crate) fn push(
+        &mut self,
+        columns: usize,
+        mean: f64,
+        rstd: f64,
+        gamma: T,
+        dy: f64,
+        dy_x_hat: f64,
+    ) {
+        let (shift, rest) = round::<T>(mean);
         let slope = rstd * dy_x_hat;
-        self.shift.push(shift);
-        self.level.push(T::from_f64(dy - rest * slope));
-        self.slope.push(T::from_f64(slope));
-        self.scale.push(T::from_f64(gamma.to_f64() * rstd));
+        self.shift.extend(repeat_n(shift, columns));
+        self.level
+            .extend(repeat_n(T::from_f64(dy - rest * slope), columns));
+        self.slope.extend(repeat_n(T::from_f64(slope), columns));
+        self.scale
+            .extend(repeat_n(T::from_f64(gamma.to_f64() * rstd), columns));
     }
 }
 // ANCHOR_END: slope

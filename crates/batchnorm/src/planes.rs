@@ -49,30 +49,46 @@ impl<T: Real, const K: usize> Sums<T, K> {
         let (a_chunks, a_rest) = a.as_chunks::<LANES>();
         let (b_chunks, b_rest) = b.as_chunks::<LANES>();
         for (a, b) in a_chunks.iter().zip(b_chunks) {
-            for lane in 0..LANES {
-                let terms = f(a[lane], b[lane]);
-                for k in 0..K {
-                    sums[k][lane] += terms[k];
-                }
-            }
-        }
-        for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-            let terms = f(a, b);
-            for k in 0..K {
-                sums[k][lane] += terms[k];
-            }
+            step(&mut sums, a, b, &f);
         }
         self.0 = sums;
+        for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+            for (sums, term) in self.0.iter_mut().zip(f(a, b)) {
+                sums[lane] += term;
+            }
+        }
     }
 
     fn total(self) -> [f64; K] {
         self.0.map(|lanes| fold(lanes).to_f64())
     }
 }
+
+/// Adds `f(aᵢ, bᵢ)` to each lane.
+#[inline(always)]
+fn step<T: Real, const K: usize>(
+    sums: &mut [[T; LANES]; K],
+    a: &[T; LANES],
+    b: &[T; LANES],
+    f: impl Fn(T, T) -> [T; K],
+) {
+    for lane in 0..LANES {
+        let terms = f(a[lane], b[lane]);
+        for k in 0..K {
+            sums[k][lane] += terms[k];
+        }
+    }
+}
 // ANCHOR_END: sums
 
 impl Walk for Planes {
-    const GROUP: usize = 1;
+    fn group(_: &Layout) -> usize {
+        1
+    }
+
+    fn columns(_: &Layout) -> usize {
+        1
+    }
 
     /// Each block is read twice, once from memory and once from the cache: for its
     /// mean, then for the distances from it.

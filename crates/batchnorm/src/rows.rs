@@ -1,13 +1,15 @@
-//! Kernels for channels that lie in columns: `[N, C]`.
+//! Kernels for channels whose values lie far apart: `[N, C]`, and `[N, C, L]` with a
+//! small L.
 //!
-//! One example is a row, and neighbours in memory belong to different channels. These
-//! kernels walk along rows and keep one sum for each column. A walk down a column
+//! One example is a row of C · L columns, and neighbours in memory soon belong to
+//! different channels. These kernels walk along rows and keep one sum for each column;
+//! the L columns of a channel are added up at the end of a block. A walk down a column
 //! would use one number of every cache line it fetches.
 
+use std::array;
 use std::ops::Range;
 
-use tape::Real;
-use tape::lanes::LANES;
+use tape::{Real, lanes};
 
 use crate::Layout;
 use crate::lines::{Lines, Slopes};
@@ -15,10 +17,12 @@ use crate::moments::{Seen, Weights};
 use crate::slab::pieces;
 use crate::walk::Walk;
 
-/// Rows in a block.
+/// Rows in a block, summed in `T`.
 const BLOCK: usize = 32;
-/// Rows walked side by side: a column's sum is loaded and stored once for all of them.
-const TOGETHER: usize = 8;
+/// Rows added at once: a column's sums are loaded and stored once for all of them.
+const TOGETHER: usize = 4;
+/// Columns walked together, so that their sums stay in the innermost cache.
+const COLUMNS: usize = 2048;
 
 pub(crate) struct Rows;
 
@@ -31,73 +35,100 @@ fn sum_rows<T: Real, const K: usize>(
     shift: &[T],
     f: impl Fn(T, T, T) -> [T; K],
 ) -> [Vec<T>; K] {
-    let width = shift.len();
-    let mut sums = [const { Vec::new() }; K];
-    for sum in &mut sums {
-        sum.resize(width, T::ZERO);
+    let mut sums = array::from_fn(|_| vec![T::ZERO; shift.len()]);
+    let (a, a_rest) = a.as_chunks::<TOGETHER>();
+    let (b, b_rest) = b.as_chunks::<TOGETHER>();
+    for (a, b) in a.iter().zip(b) {
+        add_rows(&mut sums, a, b, shift, &f);
     }
-    for (a, b) in a.chunks(TOGETHER).zip(b.chunks(TOGETHER)) {
-        for columns in pieces(0..width, LANES) {
-            let shift = &shift[columns.clone()];
-            let mut partial = [[T::ZERO; LANES]; K];
-            for (a, b) in a.iter().zip(b) {
-                let (a, b) = (&a[columns.clone()], &b[columns.clone()]);
-                add_lanes(&mut partial, a, b, shift, &f);
-            }
-            for (sum, partial) in sums.iter_mut().zip(&partial) {
-                for (sum, &partial) in sum[columns.clone()].iter_mut().zip(partial) {
-                    *sum += partial;
-                }
-            }
-        }
+    for (&a, &b) in a_rest.iter().zip(b_rest) {
+        add_rows(&mut sums, &[a], &[b], shift, &f);
     }
     sums
 }
 
-/// Adds one row's terms for at most [`LANES`] columns.
+/// Adds the terms of `R` rows to each column's sums.
 #[inline(always)]
-fn add_lanes<T: Real, const K: usize>(
-    sums: &mut [[T; LANES]; K],
-    a: &[T],
-    b: &[T],
+fn add_rows<T: Real, const K: usize, const R: usize>(
+    sums: &mut [Vec<T>; K],
+    a: &[&[T]; R],
+    b: &[&[T]; R],
     shift: &[T],
     f: impl Fn(T, T, T) -> [T; K],
 ) {
-    for (lane, ((&a, &b), &shift)) in a.iter().zip(b).zip(shift).enumerate() {
-        let terms = f(a, b, shift);
+    // Slices of one known length, so that the loop needs no bounds checks.
+    let width = shift.len();
+    let sums = sums.each_mut().map(|sums| &mut sums[..width]);
+    let (a, b) = (a.map(|a| &a[..width]), b.map(|b| &b[..width]));
+    for i in 0..width {
+        let mut terms = [T::ZERO; K];
+        for r in 0..R {
+            let row = f(a[r][i], b[r][i], shift[i]);
+            for k in 0..K {
+                terms[k] += row[k];
+            }
+        }
         for k in 0..K {
-            sums[k][lane] += terms[k];
+            sums[k][i] += terms[k];
         }
     }
 }
+
+/// Adds up the columns of each channel.
+fn per_channel<T: Real>(columns: Vec<T>, positions: usize) -> Vec<T> {
+    if positions == 1 {
+        return columns;
+    }
+    columns.chunks_exact(positions).map(lanes::sum).collect()
+}
 // ANCHOR_END: sums
 
-impl Walk for Rows {
-    const GROUP: usize = usize::MAX;
+/// The group's part of some examples.
+fn rows<'a, T: Real>(
+    layout: &Layout,
+    x: &'a [T],
+    examples: Range<usize>,
+    channels: &Range<usize>,
+) -> Vec<&'a [T]> {
+    examples
+        .map(|n| &x[layout.range(n, channels.clone())])
+        .collect()
+}
 
-    /// Each block is read twice, once from memory and once from the cache: for its
-    /// means, then for the distances from them.
+impl Walk for Rows {
+    fn group(layout: &Layout) -> usize {
+        (COLUMNS / layout.positions).max(1)
+    }
+
+    fn columns(layout: &Layout) -> usize {
+        layout.positions
+    }
+
+    /// Each block is read twice, once from memory and once from a cache: for its means,
+    /// then for the distances from them.
     // ANCHOR: moments
     fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
-        let mut shift = vec![T::ZERO; channels.len()];
+        let positions = layout.positions;
+        let mut shift = vec![T::ZERO; channels.len() * positions];
         for examples in pieces(0..layout.examples, BLOCK) {
-            let weights = Weights::new(examples.start, examples.len());
-            let size = examples.len() as f64;
-            let rows: Vec<&[T]> = examples
-                .map(|n| &x[layout.range(n, channels.clone())])
-                .collect();
+            let before = examples.start * positions;
+            let size = examples.len() * positions;
+            let weights = Weights::new(before, size);
+            let rows = rows(layout, x, examples, &channels);
 
             let [sum] = sum_rows(&rows, &rows, &shift, |x, _, _| [x]);
-            for (shift, sum) in shift.iter_mut().zip(sum) {
-                *shift = T::from_f64(sum.to_f64() / size);
+            let sum = per_channel(sum, positions);
+            for (shift, sum) in shift.chunks_exact_mut(positions).zip(sum) {
+                shift.fill(T::from_f64(sum.to_f64() / size as f64));
             }
 
             let [sum, squares] = sum_rows(&rows, &rows, &shift, |x, _, shift| {
                 [x - shift, (x - shift) * (x - shift)]
             });
+            let (sum, squares) = (per_channel(sum, positions), per_channel(squares, positions));
             for (c, seen) in seen.iter_mut().enumerate() {
-                let (sum, squares) = (sum[c].to_f64(), squares[c].to_f64());
-                seen.add(weights, shift[c].to_f64(), sum, squares);
+                let shift = shift[c * positions].to_f64();
+                seen.add(weights, shift, sum[c].to_f64(), squares[c].to_f64());
             }
         }
     }
@@ -110,17 +141,17 @@ impl Walk for Rows {
         dy: impl Fn(usize) -> &'a [T],
         channels: Range<usize>,
         shift: &[T],
-        totals: &mut [[f64; 2]],
+        sums: &mut [[f64; 2]],
     ) {
         for examples in pieces(0..layout.examples, BLOCK) {
-            let x: Vec<&[T]> = (examples.clone())
-                .map(|n| &x[layout.range(n, channels.clone())])
-                .collect();
+            let x = rows(layout, x, examples.clone(), &channels);
             let dy: Vec<&[T]> = examples.map(&dy).collect();
-            let [sum, products] = sum_rows(&dy, &x, shift, |dy, x, shift| [dy, dy * (x - shift)]);
-            for (c, total) in totals.iter_mut().enumerate() {
-                total[0] += sum[c].to_f64();
-                total[1] += products[c].to_f64();
+            let terms = |dy, x, shift| [dy, dy * (x - shift)];
+            for (k, columns) in sum_rows(&dy, &x, shift, terms).into_iter().enumerate() {
+                let block = per_channel(columns, layout.positions);
+                for (sums, block) in sums.iter_mut().zip(block) {
+                    sums[k] += block.to_f64();
+                }
             }
         }
     }
@@ -128,16 +159,16 @@ impl Walk for Rows {
 
     // ANCHOR: elementwise
     fn line<T: Real>(lines: &Lines<T>, x: &[T], y: &mut [T]) {
-        let channels = lines.shift.iter().zip(&lines.scale).zip(&lines.offset);
-        for ((y, &x), ((&shift, &scale), &offset)) in y.iter_mut().zip(x).zip(channels) {
+        let columns = lines.shift.iter().zip(&lines.scale).zip(&lines.offset);
+        for ((y, &x), ((&shift, &scale), &offset)) in y.iter_mut().zip(x).zip(columns) {
             *y = (x - shift) * scale + offset;
         }
     }
 
     fn slope<T: Real>(slopes: &Slopes<T>, x: &[T], dy: &mut [T]) {
-        let line = slopes.shift.iter().zip(&slopes.level);
-        let channels = line.zip(&slopes.slope).zip(&slopes.scale);
-        for ((dy, &x), (((&shift, &level), &slope), &scale)) in dy.iter_mut().zip(x).zip(channels) {
+        let line = slopes.shift.iter().zip(&slopes.slope);
+        let columns = line.zip(&slopes.level).zip(&slopes.scale);
+        for ((dy, &x), (((&shift, &slope), &level), &scale)) in dy.iter_mut().zip(x).zip(columns) {
             *dy = ((*dy - level) - (x - shift) * slope) * scale;
         }
     }
