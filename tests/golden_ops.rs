@@ -76,6 +76,13 @@ fn losses() {
                 let (target, _) = case.indices("target");
                 case.check(&["x"], |v| v[0].cross_entropy(&target));
             }
+            "cross_entropy_weighted" => {
+                let (target, _) = case.indices("target");
+                let weights = case.tensor("kept");
+                case.check(&["x"], |v| {
+                    v[0].cross_entropy_weighted(&target, weights.data())
+                });
+            }
             "mse" => case.check(&["a", "b"], |v| v[0].mse(&v[1])),
             other => panic!("no test for {other}"),
         }
@@ -92,13 +99,15 @@ fn matmul() {
 #[test]
 fn conv2d() {
     for case in golden::load("conv2d").cases {
-        let (stride, padding) = (case.count("stride"), case.count("padding"));
+        let (stride, padding) = (case.pair("stride"), case.pair("padding"));
         if case.has("bias") {
             case.check(&["x", "weight", "bias"], |v| {
                 v[0].conv2d(&v[1], Some(&v[2]), stride, padding)
             });
         } else {
-            case.check(&["x", "weight"], |v| v[0].conv2d(&v[1], None, stride, padding));
+            case.check(&["x", "weight"], |v| {
+                v[0].conv2d(&v[1], None, stride, padding)
+            });
         }
     }
 }
@@ -106,10 +115,11 @@ fn conv2d() {
 #[test]
 fn pooling() {
     for case in golden::load("pooling").cases {
-        let (kernel, stride) = (case.count("kernel"), case.count("stride"));
+        let (kernel, stride) = (case.pair("kernel"), case.pair("stride"));
+        let padding = case.pair("padding");
         case.check(&["x"], |v| match case.text("op") {
-            "max_pool2d" => v[0].max_pool2d(kernel, stride),
-            "avg_pool2d" => v[0].avg_pool2d(kernel, stride),
+            "max_pool2d" => v[0].max_pool2d(kernel, stride, padding),
+            "avg_pool2d" => v[0].avg_pool2d(kernel, stride, padding),
             other => panic!("no test for {other}"),
         });
     }
@@ -137,10 +147,17 @@ fn moving_elements() {
                 ranges.fold(v[0].clone(), |x, (axis, range)| x.slice(axis, range))
             }),
             "concat" => {
-                let names: Vec<&str> =
-                    ["a", "b", "c"].into_iter().filter(|n| case.has(n)).collect();
+                let names: Vec<&str> = ["a", "b", "c"]
+                    .into_iter()
+                    .filter(|n| case.has(n))
+                    .collect();
                 case.check(&names, |v| Var::concat(v, case.count("axis")));
             }
+            "stack" => case.check(&["a", "b"], |v| Var::stack(v, case.count("axis"))),
+            "masked_fill" => case.check(&["x"], |v| {
+                v[0].masked_fill(&case.tensor("mask"), case.number("value"))
+            }),
+            "broadcast_to" => case.check(&["x"], |v| v[0].broadcast_to(&case.counts("shape")[..])),
             "permute" => case.check(&["x"], |v| v[0].permute(&case.counts("axes"))),
             "reshape" => case.check(&["x"], |v| v[0].reshape(&case.counts("shape")[..])),
             other => panic!("no test for {other}"),

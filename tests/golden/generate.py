@@ -181,6 +181,8 @@ def reductions():
         for name, f in {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}.items():
             x = distinct(2, 3, 4)
             out.append(op(f"{name} {axes}", lambda x, f=f: f(x, dim=axes), {"x": x}, op=name, axes=axes))
+    tied = torch.tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], dtype=F64)
+    out.append(op("max with ties", lambda x: torch.amax(x, dim=[1]), {"x": tied}, op="max", axes=[1]))
     return out
 
 
@@ -205,6 +207,10 @@ def losses():
         name = f"cross_entropy [{n}, {c}] scale {scale} offset {offset}"
         x = randn(n, c, scale=scale, offset=offset)
         out.append(op(name, lambda x, target: F.cross_entropy(x, target), {"x": x}, {"target": target}, op="cross_entropy"))
+    target, kept = torch.tensor([2, 0, -100, 1, -100]), torch.tensor([1, 1, 0, 1, 0])
+    shown = torch.where(kept == 1, target, 0)
+    ignore = lambda x, target, kept: F.cross_entropy(x, torch.where(kept == 1, target, -100))
+    out.append(op("cross_entropy, two ignored", ignore, {"x": randn(5, 3)}, {"target": shown, "kept": kept}, op="cross_entropy_weighted"))
     for shape in [(4, 3), (2, 3, 2)]:
         a, b = randn(*shape), randn(*shape)
         out.append(op(f"mse {list(shape)}", lambda a, b: F.mse_loss(a, b), {"a": a, "b": b}, op="mse"))
@@ -241,6 +247,7 @@ def conv2d():
         (1, 1, 5, 5, 1, (5, 5), 1, 2, False),
         (1, 2, 6, 7, 2, (3, 3), 3, 1, False),
         (1, 2, 5, 6, 2, (3, 2), 1, 1, False),
+        (2, 2, 6, 7, 3, (2, 3), (2, 1), (0, 1), True),
     ]
     for n, ci, h, w, co, k, s, p, bias in cases:
         inputs = {"x": randn(n, ci, h, w), "weight": randn(co, ci, *k)}
@@ -251,22 +258,38 @@ def conv2d():
             return F.conv2d(x, weight, bias, stride=s, padding=p)
 
         name = f"[{n}, {ci}, {h}, {w}] kernel {list(k)} stride {s} padding {p}"
-        out.append(op(name, f, inputs, stride=s, padding=p))
+        out.append(op(name, f, inputs, stride=pair(s), padding=pair(p)))
     return out
 
 
 def pooling():
     out = []
-    for shape, k, s in [
-        ((2, 3, 4, 6), 2, 2),
-        ((1, 2, 5, 5), 3, 1),
-        ((1, 2, 5, 7), 2, 2),
-        ((1, 1, 7, 6), 3, 2),
-        ((2, 1, 4, 4), 4, 4),
+    pools = {"max_pool2d": F.max_pool2d, "avg_pool2d": F.avg_pool2d}
+
+    def add(name, x, k, s, p, note=""):
+        f = pools[name]
+        case_name = f"{name} {list(x.shape)} kernel {k} stride {s} padding {p}{note}"
+        settings = {"kernel": pair(k), "stride": pair(s), "padding": pair(p)}
+        out.append(op(case_name, lambda x: f(x, k, stride=s, padding=p), {"x": x}, op=name, **settings))
+
+    for shape, k, s, p in [
+        ((2, 3, 4, 6), 2, 2, 0),
+        ((1, 2, 5, 5), 3, 1, 0),
+        ((1, 2, 5, 7), 2, 2, 0),
+        ((1, 1, 7, 6), 3, 2, 0),
+        ((2, 1, 4, 4), 4, 4, 0),
+        ((1, 2, 5, 6), 3, 2, 1),
+        ((1, 2, 4, 6), (2, 3), (1, 2), (1, 0)),
     ]:
-        for name, f in {"max_pool2d": F.max_pool2d, "avg_pool2d": F.avg_pool2d}.items():
-            out.append(op(f"{name} {list(shape)} kernel {k} stride {s}", lambda x, f=f: f(x, k, stride=s), {"x": distinct(*shape)}, op=name, kernel=k, stride=s))
+        for name in pools:
+            add(name, distinct(*shape), k, s, p)
+    tied = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=F64).repeat(4).reshape(1, 1, 4, 4)
+    add("max_pool2d", tied, 2, 2, 0, " with ties")
     return out
+
+
+def pair(v):
+    return list(v) if isinstance(v, tuple) else [v, v]
 
 
 def indexing():
@@ -289,6 +312,10 @@ def indexing():
         out.append(op(f"concat axis {axis} of {len(sizes)}", lambda **t: torch.cat(list(t.values()), dim=axis), inputs, op="concat", axis=axis))
     for shape, perm in [((3, 4), [1, 0]), ((2, 3, 4), [2, 0, 1]), ((2, 3, 4), [0, 2, 1]), ((2, 3, 2, 2), [0, 2, 3, 1])]:
         out.append(op(f"permute {list(shape)} {perm}", lambda x: x.permute(perm), {"x": randn(*shape)}, op="permute", axes=perm))
+    mask = torch.tensor([[0, 1, 1], [0, 0, 1], [0, 0, 0]])
+    out.append(op("masked_fill", lambda x, mask: x.masked_fill(mask == 1, -2.5), {"x": randn(2, 3, 3)}, {"mask": mask}, op="masked_fill", value=-2.5))
+    out.append(op("expand [3, 1] [2, 3, 4]", lambda x: x.expand(2, 3, 4), {"x": randn(3, 1)}, op="broadcast_to", shape=[2, 3, 4]))
+    out.append(op("stack axis 1", lambda a, b: torch.stack([a, b], dim=1), {"a": randn(2, 3), "b": randn(2, 3)}, op="stack", axis=1))
     out.append(op("reshape [2, 6] [3, 4]", lambda x: x.reshape(3, 4), {"x": randn(2, 6)}, op="reshape", shape=[3, 4]))
     return out
 

@@ -166,6 +166,12 @@ impl Case {
             .collect()
     }
 
+    /// A setting that is two counts, for height and width.
+    #[track_caller]
+    pub fn pair(&self, name: &str) -> [usize; 2] {
+        self.counts(name).try_into().expect("two counts")
+    }
+
     /// A setting that is a list of `[start, end]`.
     #[track_caller]
     pub fn ranges(&self, name: &str) -> Vec<std::ops::Range<usize>> {
