@@ -1,0 +1,515 @@
+//! `Y[n, o, p] = b[o] + Σ over c and taps k of W[o, c, k] · X[n, c, p·stride + k − padding]`:
+//! a convolution of images (a cross-correlation, to be exact: the kernel is not
+//! flipped). Outside the image, X is 0.
+//!
+//! Written out as a matrix, `im2col(Xₙ)` holds for every tap (c, k) a row, and in it for
+//! every output position p the input that the tap reads there. Then each image is one
+//! matrix product, `Yₙ = W · im2col(Xₙ) + b`, and the derivatives are those of a product
+//! (book, sections 5.1 and 10.2):
+//!
+//! - `dW = Σₙ dYₙ · im2col(Xₙ)ᵀ`, accumulated over the batch inside the GEMM;
+//! - `db[o] = Σ dY[n, o, p]` over n and p;
+//! - `dXₙ = col2im(Wᵀ · dYₙ)`: im2col copies, so its adjoint adds every copy back to
+//!   where it came from.
+//!
+//! Images are spread over threads. The sums over the batch are cut into a number of
+//! blocks that depends on the batch alone, and the blocks are added in order, so no
+//! result depends on the number of threads.
+
+use std::ops::Range;
+
+use super::along::add_to;
+use super::window::{Pair, Window};
+use crate::gemm::{Matrix, gemm};
+use crate::parallel::split_mut;
+use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, lanes, parallel};
+
+impl<'t, T: Real> Var<'t, T> {
+    /// Convolves this, `[N, C, H, W]`, with `weight`, `[O, C, kh, kw]`, and adds `bias`,
+    /// `[O]`: the result is `[N, O, H', W']` with
+    /// `H' = ⌊(H + 2 · padding − kh) / stride⌋ + 1`, and W' likewise. `stride` and
+    /// `padding` are one number or a pair for height and width.
+    ///
+    /// # Panics
+    /// If the shapes do not go together, the kernel does not fit the padded image, or
+    /// the stride is 0.
+    #[track_caller]
+    pub fn conv2d(
+        &self,
+        weight: &Var<'t, T>,
+        bias: Option<&Var<'t, T>>,
+        stride: impl Into<Pair>,
+        padding: impl Into<Pair>,
+    ) -> Self {
+        let plan = Plan::new(self.shape(), weight.shape(), stride.into(), padding.into());
+        if let Some(bias) = bias {
+            assert!(
+                bias.shape()[..] == [plan.outputs],
+                "conv2d: the bias must be [{}], one for each output channel of weight {}, but \
+                 its shape is {}",
+                plan.outputs,
+                weight.shape(),
+                bias.shape()
+            );
+        }
+        let bias_value = bias.map(|bias| bias.value().data());
+        let y = plan.forward(self.value(), weight.value(), bias_value);
+        let inputs: Vec<&Var<'t, T>> = [self, weight].into_iter().chain(bias).collect();
+        self.tape().record(&inputs, y, || Conv2d {
+            x: weight.is_tracked().then(|| self.value().clone()),
+            w: self.is_tracked().then(|| weight.value().clone()),
+            bias: bias.is_some_and(Var::is_tracked),
+            plan,
+        })
+    }
+}
+
+/// Most blocks that sums over the batch are cut into: the most threads that the backward
+/// pass can use, and the most copies of `dW` it needs memory for.
+const BLOCKS: usize = 16;
+
+/// Sizes.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// N.
+    images: usize,
+    /// C.
+    channels: usize,
+    /// O.
+    outputs: usize,
+    window: Window,
+}
+
+impl Plan {
+    #[track_caller]
+    fn new(x: &Shape, weight: &Shape, stride: Pair, padding: Pair) -> Self {
+        let (&[images, channels, h, w], &[outputs, expected, kh, kw]) = (&x[..], &weight[..])
+        else {
+            panic!(
+                "conv2d: the input must be [N, C, H, W] and the weight [O, C, kh, kw], but \
+                 their shapes are {x} and {weight}"
+            );
+        };
+        assert!(
+            channels == expected,
+            "conv2d: the input {x} has {channels} channels, but the weight {weight} is made \
+             for {expected}"
+        );
+        Plan {
+            images,
+            channels,
+            outputs,
+            window: Window::new("conv2d", [h, w], [kh, kw], stride, padding),
+        }
+    }
+
+    /// Rows of the im2col matrix: C · kh · kw.
+    fn taps(&self) -> usize {
+        self.channels * self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    /// Its columns: H' · W'.
+    fn positions(&self) -> usize {
+        self.window.output_len()
+    }
+
+    /// Its elements.
+    fn cols_len(&self) -> usize {
+        self.taps() * self.positions()
+    }
+
+    /// Elements of one input image.
+    fn input_len(&self) -> usize {
+        self.channels * self.window.input_len()
+    }
+
+    /// Elements of one output image.
+    fn output_len(&self) -> usize {
+        self.outputs * self.positions()
+    }
+
+    /// The size of the whole work, by which its threads are chosen.
+    fn work(&self) -> usize {
+        self.images * self.cols_len()
+    }
+
+    fn forward<T: Real>(&self, x: &Tensor<T>, w: &Tensor<T>, bias: Option<&[T]>) -> Tensor<T> {
+        let [oh, ow] = self.window.output;
+        let mut y = Tensor::scratch([self.images, self.outputs, oh, ow]);
+        let ranges = parallel::ranges(self.images, self.work());
+        let mut cols = Tensor::scratch([ranges.len(), self.cols_len()]);
+        let y_parts = split_mut(
+            y.data_mut(),
+            ranges.iter().map(|r| r.len() * self.output_len()),
+        );
+        let cols_parts = split_mut(cols.data_mut(), ranges.iter().map(|_| self.cols_len()));
+        let parts = ranges.into_iter().zip(y_parts).zip(cols_parts).collect();
+        parallel::for_each(parts, |((images, mut y), cols)| {
+            for n in images {
+                let image = y.split_off_mut(..self.output_len()).expect("one image");
+                let beta = bias.map_or(T::ZERO, |bias| {
+                    for (o, &b) in bias.iter().enumerate() {
+                        image[o * self.positions()..][..self.positions()].fill(b);
+                    }
+                    T::ONE
+                });
+                self.im2col(part(x, n, self.input_len()), cols);
+                gemm(self.weight(w), self.cols(cols), beta, image);
+            }
+        });
+        y
+    }
+
+    /// The gradients of x, w and b: of x if `w` is given, of w if `x` is given, of b if
+    /// `bias` is true.
+    fn backward<T: Real>(
+        &self,
+        dy: &Tensor<T>,
+        x: Option<&Tensor<T>>,
+        w: Option<&Tensor<T>>,
+        bias: bool,
+    ) -> [Option<Tensor<T>>; 3] {
+        let [height, width] = self.window.input;
+        let [kh, kw] = self.window.kernel;
+        let count = BLOCKS.min(self.images).max(1);
+        let images = |block| block * self.images / count..(block + 1) * self.images / count;
+
+        let mut dx = w.map(|_| Tensor::scratch([self.images, self.channels, height, width]));
+        let mut dw = x.map(|_| Tensor::zeros([count, self.outputs, self.channels, kh, kw]));
+        let mut db = bias.then(|| Tensor::zeros([count, self.outputs]));
+        let mut dx_parts = pieces(&mut dx, count, |b| images(b).len() * self.input_len());
+        let mut dw_parts = pieces(&mut dw, count, |_| self.outputs * self.taps());
+        let mut db_parts = pieces(&mut db, count, |_| self.outputs);
+        let mut blocks = (0..count).map(|b| Block {
+            images: images(b),
+            dx: dx_parts.next().expect("one for each block"),
+            dw: dw_parts.next().expect("one for each block"),
+            db: db_parts.next().expect("one for each block"),
+        });
+
+        let ranges = parallel::ranges(count, self.work());
+        let mut cols = Tensor::scratch([ranges.len(), self.cols_len()]);
+        let cols_parts = split_mut(cols.data_mut(), ranges.iter().map(|_| self.cols_len()));
+        let parts: Vec<(Vec<Block<'_, T>>, &mut [T])> = ranges
+            .iter()
+            .map(|range| blocks.by_ref().take(range.len()).collect())
+            .zip(cols_parts)
+            .collect();
+        parallel::for_each(parts, |(blocks, cols)| {
+            for block in blocks {
+                self.backward_block(block, dy, x, w, cols);
+            }
+        });
+        [dx, dw.map(sum_blocks), db.map(sum_blocks)]
+    }
+
+    fn backward_block<T: Real>(
+        &self,
+        block: Block<'_, T>,
+        dy: &Tensor<T>,
+        x: Option<&Tensor<T>>,
+        w: Option<&Tensor<T>>,
+        cols: &mut [T],
+    ) {
+        let mut dx_rest = block.dx;
+        for n in block.images {
+            let dy = part(dy, n, self.output_len());
+            for (db, dy) in block.db.iter_mut().zip(dy.chunks_exact(self.positions())) {
+                *db += lanes::sum(dy);
+            }
+            let dy = Matrix::new(dy, self.outputs, self.positions());
+            if let Some(x) = x {
+                self.im2col(part(x, n, self.input_len()), cols);
+                gemm(dy, self.cols(cols).t(), T::ONE, block.dw);
+            }
+            if let Some(w) = w {
+                let dx;
+                (dx, dx_rest) = dx_rest.split_at_mut(self.input_len());
+                gemm(self.weight(w).t(), dy, T::ZERO, cols);
+                dx.fill(T::ZERO);
+                self.col2im(cols, dx);
+            }
+        }
+    }
+
+    fn weight<'a, T: Real>(&self, w: &'a Tensor<T>) -> Matrix<'a, T> {
+        Matrix::new(w.data(), self.outputs, self.taps())
+    }
+
+    fn cols<'a, T: Real>(&self, cols: &'a [T]) -> Matrix<'a, T> {
+        Matrix::new(cols, self.taps(), self.positions())
+    }
+
+    /// Every row of the im2col matrix: its channel, and its tap of the kernel.
+    fn rows(&self) -> impl Iterator<Item = (usize, [usize; 2])> {
+        (0..self.channels).flat_map(|c| self.window.taps().map(move |tap| (c, tap)))
+    }
+
+    /// Copies to each row of `cols` what one tap reads from the image.
+    fn im2col<T: Real>(&self, image: &[T], cols: &mut [T]) {
+        let plane = self.window.input_len();
+        let rows = cols.chunks_exact_mut(self.positions());
+        for (row, (c, tap)) in rows.zip(self.rows()) {
+            row.fill(T::ZERO);
+            let image = &image[c * plane..][..plane];
+            self.window.gather(tap, image, row, |x, y| *y = x);
+        }
+    }
+
+    /// The adjoint: adds each row of `cols` to the image, where its tap read it.
+    fn col2im<T: Real>(&self, cols: &[T], image: &mut [T]) {
+        let plane = self.window.input_len();
+        let rows = cols.chunks_exact(self.positions());
+        for (row, (c, tap)) in rows.zip(self.rows()) {
+            self.window
+                .scatter(tap, row, &mut image[c * plane..][..plane]);
+        }
+    }
+}
+
+/// Consecutive images, and where their share of the gradients goes; a slice is empty if
+/// that gradient is not asked for.
+struct Block<'a, T> {
+    images: Range<usize>,
+    dx: &'a mut [T],
+    /// The sum over these images only.
+    dw: &'a mut [T],
+    /// The sum over these images only.
+    db: &'a mut [T],
+}
+
+/// Image `n` of a batch.
+fn part<T: Real>(batch: &Tensor<T>, n: usize, length: usize) -> &[T] {
+    &batch.data()[n * length..][..length]
+}
+
+/// The tensor in `count` pieces of the lengths given; empty ones if there is none.
+fn pieces<T: Real>(
+    tensor: &mut Option<Tensor<T>>,
+    count: usize,
+    length: impl Fn(usize) -> usize,
+) -> std::vec::IntoIter<&mut [T]> {
+    let data = tensor.as_mut().map(Tensor::data_mut);
+    let lengths = (0..count)
+        .map(|b| if data.is_some() { length(b) } else { 0 })
+        .collect::<Vec<_>>();
+    split_mut(data.unwrap_or_default(), lengths).into_iter()
+}
+
+/// `[blocks, ..]` summed over the blocks, in order.
+fn sum_blocks<T: Real>(blocks: Tensor<T>) -> Tensor<T> {
+    let mut sum = Tensor::zeros(&blocks.shape()[1..]);
+    if !sum.is_empty() {
+        for block in blocks.data().chunks_exact(sum.len()) {
+            add_to(sum.data_mut(), block);
+        }
+    }
+    sum
+}
+
+struct Conv2d<T: Real> {
+    /// Needed for `dW` only.
+    x: Option<Tensor<T>>,
+    /// Needed for `dX` only.
+    w: Option<Tensor<T>>,
+    /// Whether `db` is needed.
+    bias: bool,
+    plan: Plan,
+}
+
+impl<T: Real> Backward<T> for Conv2d<T> {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        let Conv2d { x, w, bias, plan } = &*self;
+        let grads = plan.backward(&dy, x.as_ref(), w.as_ref(), *bias);
+        for (input, grad) in grads.into_iter().enumerate() {
+            if let Some(grad) = grad {
+                dx.add(input, grad);
+            }
+        }
+    }
+
+    fn saved(&self) -> Vec<&Tensor<T>> {
+        self.x.iter().chain(&self.w).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{check_gradient, normal};
+    use crate::{Param, Tape};
+
+    /// The sum in the module's first line, term by term.
+    fn by_definition(
+        x: &Tensor<f64>,
+        w: &Tensor<f64>,
+        b: &Tensor<f64>,
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Tensor<f64> {
+        let (&[n, c, h, width], &[o, _, kh, kw]) = (&x.shape()[..], &w.shape()[..]) else {
+            unreachable!()
+        };
+        let oh = (h + 2 * padding[0] - kh) / stride[0] + 1;
+        let ow = (width + 2 * padding[1] - kw) / stride[1] + 1;
+        let mut y = Vec::new();
+        for n in 0..n {
+            for o in 0..o {
+                for py in 0..oh {
+                    for px in 0..ow {
+                        let mut sum = b.data()[o];
+                        for c in 0..c {
+                            for i in 0..kh {
+                                for j in 0..kw {
+                                    let at = (py * stride[0] + i).wrapping_sub(padding[0]);
+                                    let to = (px * stride[1] + j).wrapping_sub(padding[1]);
+                                    if at < h && to < width {
+                                        sum += w.at(&[o, c, i, j]) * x.at(&[n, c, at, to]);
+                                    }
+                                }
+                            }
+                        }
+                        y.push(sum);
+                    }
+                }
+            }
+        }
+        Tensor::new([n, o, oh, ow], y)
+    }
+
+    /// Shapes of input and weight, stride, padding.
+    type Case = ([usize; 4], [usize; 4], [usize; 2], [usize; 2]);
+
+    const CASES: [Case; 7] = [
+        ([2, 3, 5, 6], [4, 3, 3, 3], [1, 1], [1, 1]),
+        ([2, 2, 6, 5], [3, 2, 3, 2], [2, 1], [0, 1]),
+        ([1, 1, 4, 7], [1, 1, 2, 5], [1, 3], [1, 2]),
+        ([3, 2, 3, 3], [2, 2, 1, 1], [1, 1], [0, 0]),
+        ([1, 2, 1, 8], [2, 2, 1, 3], [1, 2], [0, 1]),
+        // The kernel is the whole image; a tap that only ever reads the padding.
+        ([2, 1, 3, 4], [2, 1, 3, 4], [1, 1], [0, 0]),
+        ([1, 1, 1, 1], [1, 1, 3, 3], [2, 2], [3, 3]),
+    ];
+
+    #[test]
+    fn convolves_as_defined() {
+        for (x, w, stride, padding) in CASES {
+            let (x, w, b) = (normal(x, 1), normal(w, 2), normal([w[0]], 3));
+            let y = Tape::eval(|t| {
+                let [x, w, b] = [&x, &w, &b].map(|v| t.constant(v.clone()));
+                x.conv2d(&w, Some(&b), stride, padding).value().clone()
+            });
+            let expected = by_definition(&x, &w, &b, stride, padding);
+            assert_eq!(y.shape(), expected.shape());
+            for (y, e) in y.data().iter().zip(expected.data()) {
+                assert!((y - e).abs() < 1e-13, "{x:?} {w:?}: {y}, not {e}");
+            }
+        }
+    }
+
+    #[test]
+    fn gradient() {
+        for (x, w, stride, padding) in CASES {
+            let inputs = [normal(x, 1), normal(w, 2), normal([w[0]], 3)];
+            check_gradient(&inputs, |x| {
+                x[0].conv2d(&x[1], Some(&x[2]), stride, padding)
+            });
+            check_gradient(&inputs[..2], |x| x[0].conv2d(&x[1], None, stride, padding));
+        }
+    }
+
+    #[test]
+    fn only_the_gradients_asked_for_are_computed() {
+        let (x, w, b) = (
+            normal([2, 2, 4, 4], 1),
+            normal([3, 2, 3, 3], 2),
+            normal([3], 3),
+        );
+        let params = [("x", &x), ("w", &w), ("b", &b)].map(|(n, v)| Param::new(n, v.clone()));
+        let dy = normal([2, 3, 4, 4], 4);
+        let gradients = |tracked: [bool; 3]| {
+            let (_, bytes, grads) = Tape::new().vjp(&dy, |t| {
+                let [x, w, b] = [0, 1, 2].map(|i| {
+                    let x = t.param(&params[i]);
+                    if tracked[i] { x } else { x.stop_gradient() }
+                });
+                (x.conv2d(&w, Some(&b), 1, 1), t.saved_bytes())
+            });
+            (bytes, params.each_ref().map(|p| grads.get(p).cloned()))
+        };
+        let (bytes, all) = gradients([true; 3]);
+        assert_eq!(bytes, x.bytes() + w.bytes());
+        let saved = [w.bytes(), x.bytes(), 0];
+        for (only, saved) in saved.into_iter().enumerate() {
+            let (bytes, some) = gradients([0, 1, 2].map(|i| i == only));
+            assert_eq!(bytes, saved);
+            for i in 0..3 {
+                assert_eq!(some[i], all[i].clone().filter(|_| i == only));
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_has_gradients_of_zero() {
+        let w = Param::new("w", normal([3, 2, 3, 3], 1));
+        let (_, _, grads) = Tape::new().vjp(&Tensor::zeros([0, 3, 4, 4]), |t| {
+            let x = t.constant(Tensor::zeros([0, 2, 4, 4]));
+            (x.conv2d(&t.param(&w), None, 1, 1), ())
+        });
+        assert_eq!(grads.of(&w), Tensor::zeros([3, 2, 3, 3]));
+    }
+
+    #[test]
+    fn sums_over_the_batch_are_those_of_its_blocks_in_order() {
+        // More images than blocks, and no multiple of them.
+        let n = 2 * BLOCKS + 5;
+        let (x, w) = (normal([n, 1, 3, 3], 1), normal([2, 1, 3, 3], 2));
+        let inputs = [x, w, normal([2], 3)];
+        check_gradient(&inputs, |x| x[0].conv2d(&x[1], Some(&x[2]), 1, 1));
+    }
+
+    #[track_caller]
+    fn convolve(x: &[usize], w: &[usize], b: &[usize]) {
+        Tape::eval(|t| {
+            let [x, w, b] = [x, w, b].map(|shape| t.constant(Tensor::<f32>::zeros(shape)));
+            x.conv2d(&w, Some(&b), 1, 0);
+        });
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "conv2d: the input [1, 2, 5, 5] has 2 channels, but the weight \
+                    [4, 3, 3, 3] is made for 3"
+    )]
+    fn channels_must_agree() {
+        convolve(&[1, 2, 5, 5], &[4, 3, 3, 3], &[4]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "conv2d: the input must be [N, C, H, W] and the weight [O, C, kh, kw], but \
+                    their shapes are [2, 5, 5] and [4, 2, 3, 3]"
+    )]
+    fn images_have_four_axes() {
+        convolve(&[2, 5, 5], &[4, 2, 3, 3], &[4]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "conv2d: the bias must be [4], one for each output channel of weight \
+                    [4, 2, 3, 3], but its shape is [2]"
+    )]
+    fn the_bias_has_one_value_for_each_output() {
+        convolve(&[1, 2, 5, 5], &[4, 2, 3, 3], &[2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "conv2d: a kernel of [3, 3] does not fit an image of [2, 5]")]
+    fn the_kernel_must_fit() {
+        convolve(&[1, 2, 2, 5], &[4, 2, 3, 3], &[4]);
+    }
+}

@@ -1,0 +1,278 @@
+//! The window that a convolution or a pool slides over an image: sizes, and which
+//! positions of it lie inside.
+
+use std::ops::Range;
+
+use super::along::add_to;
+use crate::Real;
+
+/// Two lengths, along the height and along the width. One number stands for both:
+/// `3.into()` is `[3, 3]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pair([usize; 2]);
+
+impl From<usize> for Pair {
+    fn from(both: usize) -> Self {
+        Pair([both; 2])
+    }
+}
+
+impl From<[usize; 2]> for Pair {
+    fn from(pair: [usize; 2]) -> Self {
+        Pair(pair)
+    }
+}
+
+/// A window of `kernel` taps that moves by `stride` over an image which is surrounded by
+/// `padding` on every side. Index 0 of each array is the height, 1 the width.
+///
+/// Output position o reads, at tap k, the input position `o · stride + k − padding`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Window {
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    padding: [usize; 2],
+    pub(crate) input: [usize; 2],
+    pub(crate) output: [usize; 2],
+}
+
+impl Window {
+    /// The window of `op` over an image of size `input`. The output has, along each
+    /// axis, `⌊(input + 2 · padding − kernel) / stride⌋ + 1` positions, as in PyTorch.
+    ///
+    /// # Panics
+    /// If the kernel is empty or larger than the padded image, or the stride is 0.
+    #[track_caller]
+    pub(crate) fn new(
+        op: &str,
+        input: [usize; 2],
+        kernel: [usize; 2],
+        stride: Pair,
+        padding: Pair,
+    ) -> Self {
+        let (Pair(stride), Pair(padding)) = (stride, padding);
+        assert!(
+            stride[0] > 0 && stride[1] > 0,
+            "{op}: the stride must be at least 1, got {stride:?}"
+        );
+        let mut output = [0; 2];
+        for d in 0..2 {
+            let padded = input[d] + 2 * padding[d];
+            assert!(
+                0 < kernel[d] && kernel[d] <= padded,
+                "{op}: a kernel of {kernel:?} does not fit an image of {input:?} padded by \
+                 {padding:?} on each side"
+            );
+            output[d] = (padded - kernel[d]) / stride[d] + 1;
+        }
+        Window {
+            kernel,
+            stride,
+            padding,
+            input,
+            output,
+        }
+    }
+
+    /// The same, for a pool: no window may lie in the padding altogether.
+    ///
+    /// # Panics
+    /// As [`Window::new`], and if the padding is more than half the kernel.
+    #[track_caller]
+    pub(crate) fn pool(
+        op: &str,
+        input: [usize; 2],
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair,
+    ) -> Self {
+        let (Pair(kernel), Pair(pad)) = (kernel, padding);
+        assert!(
+            2 * pad[0] <= kernel[0] && 2 * pad[1] <= kernel[1],
+            "{op}: the padding must be at most half the kernel, got {pad:?} for {kernel:?}"
+        );
+        Window::new(op, input, kernel, stride, padding)
+    }
+
+    /// Elements of an input plane.
+    pub(crate) fn input_len(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    /// Elements of an output plane.
+    pub(crate) fn output_len(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// The output positions along axis `d` whose tap `k` lies inside the image.
+    pub(crate) fn inside(&self, d: usize, k: usize) -> Range<usize> {
+        let (stride, padding) = (self.stride[d], self.padding[d]);
+        let end = (self.input[d] + padding).saturating_sub(k).div_ceil(stride);
+        let end = end.min(self.output[d]);
+        padding.saturating_sub(k).div_ceil(stride).min(end)..end
+    }
+
+    /// The input position along axis `d` that tap `k` of output position `o` reads; the
+    /// position must be [inside](Window::inside).
+    pub(crate) fn at(&self, d: usize, k: usize, o: usize) -> usize {
+        o * self.stride[d] + k - self.padding[d]
+    }
+
+    /// Every tap of the kernel, row-major.
+    pub(crate) fn taps(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
+        let [height, width] = self.kernel;
+        (0..height).flat_map(move |i| (0..width).map(move |j| [i, j]))
+    }
+
+    /// The stretches in which the tap `[i, j]` runs over the image: for each, where in an
+    /// input plane it starts (it goes on by the stride), and its range in an output plane.
+    pub(crate) fn runs(&self, [i, j]: [usize; 2]) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let columns = self.inside(1, j);
+        let rows = if columns.is_empty() {
+            0..0
+        } else {
+            self.inside(0, i)
+        };
+        rows.map(move |y| {
+            let from = self.at(0, i, y) * self.input[1] + self.at(1, j, columns.start);
+            let to = y * self.output[1];
+            (from, to + columns.start..to + columns.end)
+        })
+    }
+
+    /// Calls `f(x, y)` for every element y of an output plane and the element x of an
+    /// input plane that the tap `[i, j]` reads for it, where that is inside the image.
+    #[inline(always)]
+    pub(crate) fn gather<T: Real>(
+        &self,
+        tap: [usize; 2],
+        input: &[T],
+        output: &mut [T],
+        f: impl Fn(T, &mut T),
+    ) {
+        for (from, to) in self.runs(tap) {
+            let output = &mut output[to];
+            if self.stride[1] == 1 {
+                for (y, &x) in output.iter_mut().zip(&input[from..]) {
+                    f(x, y);
+                }
+            } else {
+                let input = input[from..].iter().step_by(self.stride[1]);
+                for (y, &x) in output.iter_mut().zip(input) {
+                    f(x, y);
+                }
+            }
+        }
+    }
+
+    /// The adjoint of gathering: adds every element of an output plane to the element of
+    /// an input plane that the tap `[i, j]` reads for it.
+    pub(crate) fn scatter<T: Real>(&self, tap: [usize; 2], output: &[T], input: &mut [T]) {
+        for (from, to) in self.runs(tap) {
+            let output = &output[to];
+            if self.stride[1] == 1 {
+                add_to(&mut input[from..], output);
+            } else {
+                let input = input[from..].iter_mut().step_by(self.stride[1]);
+                for (x, &y) in input.zip(output) {
+                    *x += y;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(input: usize, kernel: usize, stride: usize, padding: usize) -> Window {
+        let square = [input; 2];
+        Window::new("test", square, [kernel; 2], stride.into(), padding.into())
+    }
+
+    #[test]
+    fn the_output_size_is_pytorchs() {
+        assert_eq!(window(28, 3, 1, 1).output, [28, 28]);
+        assert_eq!(window(28, 3, 2, 1).output, [14, 14]);
+        assert_eq!(window(28, 5, 1, 0).output, [24, 24]);
+        assert_eq!(window(7, 2, 2, 0).output, [3, 3]);
+        assert_eq!(window(3, 3, 5, 0).output, [1, 1]);
+        let w = Window::new("test", [5, 9], [2, 4], [1, 3].into(), [0, 1].into());
+        assert_eq!((w.output, w.output_len(), w.input_len()), ([4, 3], 12, 45));
+    }
+
+    #[test]
+    fn positions_inside_are_found_for_every_tap() {
+        for input in 1..6 {
+            for kernel in 1..6 {
+                for stride in 1..4 {
+                    for padding in 0..4 {
+                        if kernel > input + 2 * padding {
+                            continue;
+                        }
+                        let w = window(input, kernel, stride, padding);
+                        for k in 0..kernel {
+                            let position = |o: usize| {
+                                (o * stride + k).checked_sub(padding).filter(|&i| i < input)
+                            };
+                            let inside: Vec<usize> = (0..w.output[0])
+                                .filter(|&o| position(o).is_some())
+                                .collect();
+                            assert_eq!(w.inside(0, k).collect::<Vec<_>>(), inside, "{w:?} {k}");
+                            for o in inside {
+                                assert_eq!(Some(w.at(0, k, o)), position(o));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "test: a kernel of [4, 4] does not fit an image of [1, 1] padded by [1, 1]"
+    )]
+    fn the_kernel_must_fit() {
+        window(1, 4, 1, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "test: a kernel of [0, 0] does not fit")]
+    fn a_kernel_has_an_element() {
+        window(1, 0, 1, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "test: the stride must be at least 1, got [1, 0]")]
+    fn a_window_moves_along_the_width() {
+        Window::new("test", [2, 2], [1, 1], [1, 0].into(), 0.into());
+    }
+
+    #[test]
+    #[should_panic(expected = "test: the stride must be at least 1, got [0, 1]")]
+    fn a_window_moves_along_the_height() {
+        Window::new("test", [2, 2], [1, 1], [0, 1].into(), 0.into());
+    }
+
+    #[test]
+    fn a_pool_may_be_padded_by_half_its_kernel() {
+        let w = Window::pool("test", [4, 4], [2, 5].into(), 1.into(), [1, 2].into());
+        assert_eq!(w.output, [5, 4]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "test: the padding must be at most half the kernel, got [2, 1] for [3, 3]"
+    )]
+    fn a_pool_is_not_padded_more_along_the_height() {
+        Window::pool("test", [4, 4], 3.into(), 1.into(), [2, 1].into());
+    }
+
+    #[test]
+    #[should_panic(expected = "got [1, 2] for [3, 3]")]
+    fn a_pool_is_not_padded_more_along_the_width() {
+        Window::pool("test", [4, 4], 3.into(), 1.into(), [1, 2].into());
+    }
+}
