@@ -1,0 +1,110 @@
+//! `Y[n, c, p] = 1/(kh·kw) Σ over taps k of X[n, c, p·stride + k − padding]`: the mean of
+//! each window. The padding counts as zeros (PyTorch's `count_include_pad=True`).
+//!
+//! Each element enters the mean of every window that holds it with weight 1/(kh·kw), so
+//! dX is, at each element, the sum of `dY / (kh·kw)` over those windows.
+
+use super::pool::Pool;
+use super::window::Pair;
+use crate::{Backward, InputGrads, Real, Tensor, Var};
+
+impl<'t, T: Real> Var<'t, T> {
+    /// The mean of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
+    /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. Each argument is
+    /// one number or a pair for height and width. The stride is always given: PyTorch's
+    /// default is the kernel.
+    ///
+    /// For the mean of a whole plane, use `mean(&[2, 3])`.
+    ///
+    /// # Panics
+    /// If this has not four axes, the kernel does not fit the padded image, the padding
+    /// is more than half the kernel, or the stride is 0.
+    #[track_caller]
+    pub fn avg_pool2d(
+        &self,
+        kernel: impl Into<Pair>,
+        stride: impl Into<Pair>,
+        padding: impl Into<Pair>,
+    ) -> Self {
+        let (kernel, stride, padding) = (kernel.into(), stride.into(), padding.into());
+        let pool = Pool::new("avg_pool2d", self.shape(), kernel, stride, padding);
+        let taps = T::from_usize(pool.window.taps().count());
+        let x = self.value();
+        let y = pool.each_plane(&pool.output, |n, y| {
+            let x = pool.input_plane(x, n);
+            y.fill(T::ZERO);
+            for tap in pool.window.taps() {
+                pool.window.gather(tap, x, y, |x, y| *y += x);
+            }
+            for y in y {
+                *y /= taps;
+            }
+        });
+        self.tape().record(&[self], y, || AvgPool2d { pool })
+    }
+}
+
+struct AvgPool2d {
+    pool: Pool,
+}
+
+impl<T: Real> Backward<T> for AvgPool2d {
+    fn name(&self) -> &'static str {
+        "avg_pool2d"
+    }
+
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        let pool = self.pool;
+        let taps = T::from_usize(pool.window.taps().count());
+        let dy = dy.apply(|dy| dy / taps);
+        let grad = pool.each_plane(&pool.input, |n, dx| {
+            dx.fill(T::ZERO);
+            for tap in pool.window.taps() {
+                pool.window.scatter(tap, pool.output_plane(&dy, n), dx);
+            }
+        });
+        dx.add(0, grad);
+    }
+
+    fn saved(&self) -> Vec<&Tensor<T>> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check_gradient, normal};
+    use crate::{Tape, Tensor};
+
+    #[test]
+    fn averages_each_window() {
+        Tape::eval(|t| {
+            let x = t.constant(Tensor::from_fn([1, 1, 3, 4], |i| i as f64));
+            assert_eq!(
+                x.avg_pool2d(2, 2, 0).value(),
+                &Tensor::new([1, 1, 1, 2], vec![2.5, 4.5])
+            );
+            // The padding counts: the corner window holds one element and three zeros.
+            assert_eq!(
+                x.avg_pool2d(2, [1, 3], 1).value(),
+                &Tensor::new([1, 1, 4, 2], vec![0.0, 1.25, 1.0, 4.5, 3.0, 8.5, 2.0, 5.25])
+            );
+        });
+    }
+
+    #[test]
+    fn gradient() {
+        let x = [normal([2, 2, 5, 4], 1)];
+        check_gradient(&x, |x| x[0].avg_pool2d(2, 2, 0));
+        check_gradient(&x, |x| x[0].avg_pool2d(3, [1, 2], 1));
+        check_gradient(&x, |x| x[0].avg_pool2d([1, 3], 1, [0, 1]));
+    }
+
+    #[test]
+    #[should_panic(expected = "avg_pool2d: the input must be [N, C, H, W], but its shape is [2]")]
+    fn images_have_four_axes() {
+        Tape::eval(|t| {
+            t.constant(Tensor::<f32>::zeros([2])).avg_pool2d(2, 2, 0);
+        });
+    }
+}

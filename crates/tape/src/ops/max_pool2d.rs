@@ -1,0 +1,164 @@
+//! `Y[n, c, p] = max over taps k of X[n, c, p·stride + k − padding]`: the largest value of
+//! each window. The padding never wins.
+//!
+//! Only the largest element moves the maximum, so it receives `dY`; of several equal ones
+//! the first in row-major order does, as in PyTorch. It is found again by comparing X
+//! with Y: after a relu and before a convolution those two are saved anyway, and no
+//! indices need be kept.
+
+use super::pool::Pool;
+use super::window::Pair;
+use crate::{Backward, InputGrads, Real, Tensor, Var};
+
+impl<'t, T: Real> Var<'t, T> {
+    /// The largest value of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
+    /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. Each argument is
+    /// one number or a pair for height and width. The stride is always given: PyTorch's
+    /// default is the kernel. NaN wins over every number.
+    ///
+    /// # Panics
+    /// If this has not four axes, the kernel does not fit the padded image, the padding
+    /// is more than half the kernel, or the stride is 0.
+    #[track_caller]
+    pub fn max_pool2d(
+        &self,
+        kernel: impl Into<Pair>,
+        stride: impl Into<Pair>,
+        padding: impl Into<Pair>,
+    ) -> Self {
+        let (kernel, stride, padding) = (kernel.into(), stride.into(), padding.into());
+        let pool = Pool::new("max_pool2d", self.shape(), kernel, stride, padding);
+        let x = self.value();
+        let y = pool.each_plane(&pool.output, |n, y| {
+            let x = pool.input_plane(x, n);
+            y.fill(T::NEG_INFINITY);
+            for tap in pool.window.taps() {
+                pool.window.gather(tap, x, y, |x, y| *y = x.max(*y));
+            }
+        });
+        self.tape().record(&[self], y.clone(), || MaxPool2d {
+            x: x.clone(),
+            y,
+            pool,
+        })
+    }
+}
+
+struct MaxPool2d<T: Real> {
+    x: Tensor<T>,
+    y: Tensor<T>,
+    pool: Pool,
+}
+
+impl<T: Real> Backward<T> for MaxPool2d<T> {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        let MaxPool2d { x, y, pool } = &*self;
+        let grad = pool.each_plane(&pool.input, |n, dx| {
+            let (x, y) = (pool.input_plane(x, n), pool.output_plane(y, n));
+            // What an element has taken is gone, so that an equal one finds nothing left.
+            let mut dy = pool.output_plane(&dy, n).to_vec();
+            dx.fill(T::ZERO);
+            for tap in pool.window.taps() {
+                for (from, to) in pool.window.runs(tap) {
+                    let step = pool.window.stride[1];
+                    let x = x[from..].iter().step_by(step);
+                    let dx = dx[from..].iter_mut().step_by(step);
+                    let window = y[to.clone()].iter().zip(&mut dy[to]);
+                    for ((&x, dx), (&y, dy)) in x.zip(dx).zip(window) {
+                        if x < y {
+                            continue;
+                        }
+                        *dx += std::mem::take(dy);
+                    }
+                }
+            }
+        });
+        dx.add(0, grad);
+    }
+
+    fn saved(&self) -> Vec<&Tensor<T>> {
+        vec![&self.x, &self.y]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check_gradient, normal};
+    use crate::{Param, Tape, Tensor};
+
+    #[test]
+    fn finds_the_largest_of_each_window() {
+        Tape::eval(|t| {
+            let x = Tensor::new(
+                [1, 1, 3, 4],
+                vec![1., 5., 2., 0., 3., 4., 9., 8., 7., 6., 0., 0.],
+            );
+            let x = t.constant(x);
+            assert_eq!(
+                x.max_pool2d(2, 2, 0).value(),
+                &Tensor::new([1, 1, 1, 2], vec![5.0, 9.0])
+            );
+            assert_eq!(
+                x.max_pool2d([3, 1], [1, 2], 0).value(),
+                &Tensor::new([1, 1, 1, 2], vec![7.0, 9.0])
+            );
+        });
+    }
+
+    #[test]
+    fn the_padding_never_wins() {
+        Tape::eval(|t| {
+            let x = t.constant(Tensor::full([1, 1, 2, 2], -5.0_f32));
+            let y = x.max_pool2d(2, 1, 1);
+            assert_eq!(y.value(), &Tensor::full([1, 1, 3, 3], -5.0));
+        });
+    }
+
+    #[test]
+    fn gradient() {
+        let x = [normal([2, 2, 5, 4], 1)];
+        check_gradient(&x, |x| x[0].max_pool2d(2, 2, 0));
+        check_gradient(&x, |x| x[0].max_pool2d(3, [1, 2], 1));
+        check_gradient(&x, |x| x[0].max_pool2d([1, 3], 1, [0, 1]));
+    }
+
+    fn slope(x: [f64; 6]) -> Vec<f64> {
+        // Two windows that share the middle column; dY is 1 and 10.
+        let x = Param::new("x", Tensor::new([1, 1, 2, 3], x.to_vec()));
+        let dy = Tensor::new([1, 1, 1, 2], vec![1.0, 10.0]);
+        let (_, _, grads) = Tape::new().vjp(&dy, |t| (t.param(&x).max_pool2d(2, 1, 0), ()));
+        grads.of(&x).to_vec()
+    }
+
+    #[test]
+    fn of_equal_elements_the_first_takes_the_gradient() {
+        assert_eq!(slope([0.0; 6]), [1., 10., 0., 0., 0., 0.]);
+        assert_eq!(slope([0., 1., 0., 1., 1., 0.]), [0., 11., 0., 0., 0., 0.]);
+        assert_eq!(slope([0., 0., 0., 1., 0., 2.]), [0., 0., 0., 1., 0., 10.]);
+        assert_eq!(slope([f64::NEG_INFINITY; 6]), [1., 10., 0., 0., 0., 0.]);
+    }
+
+    #[test]
+    fn a_nan_wins_and_loses_no_gradient() {
+        let x = [0.0, 1.0, f64::NAN, 2.0, 0.0, 3.0];
+        Tape::eval(|t| {
+            let x = t.constant(Tensor::new([1, 1, 2, 3], x.to_vec()));
+            let y = x.max_pool2d(2, 1, 0);
+            assert_eq!(y.value().data()[0], 2.0);
+            assert!(y.value().data()[1].is_nan());
+        });
+        assert_eq!(slope(x).iter().sum::<f64>(), 11.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "max_pool2d: the input must be [N, C, H, W], but its shape is [2]")]
+    fn images_have_four_axes() {
+        Tape::eval(|t| {
+            t.constant(Tensor::<f32>::zeros([2])).max_pool2d(2, 2, 0);
+        });
+    }
+}
