@@ -6,6 +6,8 @@
 //! the same, byte for byte, on every machine; a test holds the committed ones to it.
 
 mod cancellation;
+#[cfg(test)]
+mod claims;
 mod plot;
 mod projection;
 mod random;

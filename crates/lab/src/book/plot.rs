@@ -325,3 +325,26 @@ fn power_of_ten(k: i32) -> String {
     let exponent: String = k.to_string().chars().map(raised).collect();
     format!("10{exponent}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_colour_is_left_to_the_page() {
+        let all = Ink::ALL.map(|ink| Series::new(ink, Mark::Line, vec![(0.0, 0.0), (1.0, 1.0)]));
+        let axis = Axis::linear("axis", (0.0, 1.0), &[0.0, 1.0]);
+        let svg = draw("title", "about", &axis, &axis, &all);
+        assert!(svg.contains("<title>title</title>"));
+        assert!(!svg.contains("\"#"), "a colour was drawn: {svg}");
+        for ink in Ink::ALL {
+            assert!(svg.contains(ink.css()), "{} is missing", ink.css());
+        }
+    }
+
+    #[test]
+    fn powers_of_ten_have_raised_digits() {
+        let text: Vec<String> = [-15, -1, 0, 4].map(power_of_ten).into();
+        assert_eq!(text, ["10⁻¹⁵", "10⁻¹", "1", "10⁴"]);
+    }
+}

@@ -1,0 +1,160 @@
+//! The sentences of the chapters that a number stands behind, without printing it.
+//!
+//! Numbers in the text are read from the results. Words such as "about six digits" are
+//! not, so each is held to the results here.
+
+use serde_json::Value;
+
+use super::MEASUREMENTS;
+
+fn results(name: &str) -> Value {
+    let measurement = MEASUREMENTS.iter().find(|m| m.name == name);
+    let output = (measurement.expect("a known measurement").run)();
+    serde_json::from_str(&output.json).expect("results are JSON")
+}
+
+fn number(value: &Value, pointer: &str) -> f64 {
+    let found = value.pointer(pointer).and_then(Value::as_f64);
+    found.unwrap_or_else(|| panic!("no number at {pointer}"))
+}
+
+/// The row of a table in which `key` has the value `at`.
+fn row<'a>(results: &'a Value, table: &str, key: &str, at: f64) -> &'a Value {
+    let rows = results[table].as_array().expect("a table");
+    let found = rows.iter().find(|r| r[key].as_f64() == Some(at));
+    found.unwrap_or_else(|| panic!("no row of {table} with {key} = {at}"))
+}
+
+#[test]
+fn chapter_1_the_u_curve() {
+    let r = results("u_curve");
+    let central = |h: f64| number(row(&r, "table", "h", h), "/central_f64");
+    // "About six", "ten digits", "two digits".
+    assert!((1e-7..1e-6).contains(&central(1e-10)));
+    assert!((1e-11..1e-10).contains(&central(1e-5)));
+    assert!((1e-3..1e-2).contains(&central(1e-1)));
+    // "Two decades down for each decade": h² from 0.1 to 1e-4.
+    assert!((0.9e6..1.1e6).contains(&(central(1e-1) / central(1e-4))));
+    // "At 1e-8 and below the quotient is zero": a relative error of 1.
+    assert_eq!(number(row(&r, "table", "h", 1e-8), "/central_f32"), 1.0);
+    // "The prediction lies a little above the measurement."
+    for h in [1e-2, 1e-4, 1e-6, 1e-8, 1e-10] {
+        let at = row(&r, "table", "h", h);
+        let ratio = number(at, "/predicted_f64") / number(at, "/central_f64");
+        assert!((1.0..4.0).contains(&ratio), "{h}: {ratio}");
+    }
+    // "Errs by less when extrapolated, at a larger step."
+    assert!(number(&r, "/best/richardson_f64/error") < number(&r, "/best/central_f64/error"));
+    assert!(number(&r, "/best/richardson_f64/h") > number(&r, "/best/central_f64/h"));
+}
+
+#[test]
+fn chapter_1_the_estimates() {
+    let r = results("ridders");
+    // "About thirty evaluations."
+    for row in r["rows"].as_array().expect("rows") {
+        let evaluations = number(row, "/evaluations");
+        assert!((25.0..=36.0).contains(&evaluations), "{row}");
+    }
+    // The last row: "the estimate is far larger".
+    assert!(number(&r, "/rows/4/estimate") > 100.0 * number(&r, "/rows/4/error"));
+    // "A small multiple": no error is more than twice its estimate.
+    assert!(number(&r, "/worst_ratio") < 2.0);
+}
+
+#[test]
+fn chapter_1_the_vacuous_checks() {
+    let r = results("vacuous");
+    let through = |check: usize| number(&r, &format!("/checks/{check}/let_through"));
+    // "Nearly all"; "nearly as blind"; a forgotten gamma alone; "all are caught".
+    assert_eq!(through(0), 7.0);
+    assert!(through(1) >= 4.0 && through(2) >= 4.0);
+    assert_eq!((through(3), through(4)), (1.0, 0.0));
+    let forgotten = r["rows"].as_array().expect("rows").iter();
+    let forgotten = forgotten.filter(|r| r["name"] == "gamma forgotten");
+    assert!(forgotten.clone().count() == 1);
+    for row in forgotten {
+        assert_eq!(row["gamma_one_verdict"], "passes");
+    }
+    // The right gradient passes every check.
+    for check in ["sum", "square", "two", "gamma_one", "random"] {
+        assert_eq!(r["rows"][0][format!("{check}_verdict")], "passes");
+    }
+}
+
+#[test]
+fn chapter_7_the_variance() {
+    let r = results("cancellation");
+    assert_eq!(number(&r, "/example/one_pass"), 0.0);
+    assert_eq!(number(&r, "/example/two_pass"), 5.25);
+    // "Several times the prediction"; "the slope is the predicted one".
+    for offset in [10.0, 100.0, 1e3, 1e4, 1e5] {
+        let at = row(&r, "rows", "offset", offset);
+        let ratio = number(at, "/one_pass_f32") / number(at, "/predicted_f32");
+        assert!((3.0..10.0).contains(&ratio), "{offset}: {ratio}");
+    }
+}
+
+#[test]
+fn chapter_7_the_running_variance() {
+    let r = results("running_stats");
+    let end = row(&r, "rows", "batch", 200.0);
+    assert!((number(end, "/biased") - 3.0).abs() < 0.05);
+    assert!((number(end, "/unbiased") - 4.0).abs() < 0.05);
+    // "Within about fifty batches"; the plain average "from the first batch on".
+    assert!((number(row(&r, "rows", "batch", 50.0), "/unbiased") - 4.0).abs() < 0.1);
+    assert!((number(row(&r, "rows", "batch", 1.0), "/cumulative") - 4.0).abs() < 0.15);
+}
+
+#[test]
+fn chapter_8_the_projection() {
+    let r = results("projection");
+    for row in r["rows"].as_array().expect("rows") {
+        let n = number(row, "/n");
+        assert_eq!(number(row, "/rank"), n - 2.0);
+        if n > 2.0 {
+            assert!(number(row, "/standard_errors") < 3.0, "{row}");
+        }
+    }
+    // "While the two values are distinct, no gradient"; "multiplied by hundreds".
+    assert!(number(row(&r, "two", "distance", 1.0), "/dx") < 1e-4);
+    assert!(number(row(&r, "two", "distance", 0.001), "/dx") > 200.0);
+}
+
+#[test]
+fn chapter_8_the_signatures() {
+    let r = results("signatures");
+    let n = number(&r, "/n");
+    let expect = [
+        ("correct", [1.0, 1.0, 1.0]),
+        ("mean-path-missing", [1.0, 0.0, 1.0]),
+        ("variance-path-missing", [1.0, 1.0, 0.0]),
+        ("variance-path-summed", [1.0, 1.0, n]),
+        ("variance-path-bessel", [1.0, 1.0, n / (n - 1.0)]),
+        ("variance-path-sign", [1.0, 1.0, -1.0]),
+        ("variance-path-halved", [1.0, 1.0, 0.5]),
+    ];
+    for (id, signature) in expect {
+        let rows = r["rows"].as_array().expect("rows");
+        let row = rows.iter().find(|r| r["id"] == id);
+        let row = row.unwrap_or_else(|| panic!("no mistake is named {id}"));
+        for (term, expected) in ["direct", "mean", "variance"].iter().zip(signature) {
+            let found = number(row, &format!("/{term}"));
+            assert!((found - expected).abs() < 1e-12, "{id}: {term} {found}");
+        }
+        assert!(number(row, "/residual") < 1e-14);
+    }
+    // "For the last rows it is not": something is left over.
+    for id in ["gamma-forgotten", "rstd-missing", "eps-left-out"] {
+        let rows = r["rows"].as_array().expect("rows");
+        let row = rows.iter().find(|r| r["id"] == id).expect(id);
+        assert!(number(row, "/residual") > 1e-3);
+    }
+}
+
+#[test]
+fn chapter_8_the_worked_example() {
+    let r = results("worked");
+    // "It adds up to zero."
+    assert!(number(&r, "/sum_dx").abs() < 1e-15);
+}
