@@ -24,10 +24,9 @@ pub fn layer_norm<'t, T: Real>(
 ) -> Var<'t, T> {
     let axes = rows::trailing_axes("composed::layer_norm", x.shape(), gamma.shape());
     rows::check_eps("composed::layer_norm", eps);
-    let n = T::from_usize(gamma.value().len());
-    let mean = x.sum_keep(&axes) / n;
+    let mean = x.mean_keep(&axes);
     let centered = x - mean;
-    let var = (&centered * &centered).sum_keep(&axes) / n;
+    let var = (&centered * &centered).mean_keep(&axes);
     let x_hat = centered / (var + T::from_f64(eps)).sqrt();
     gamma * x_hat + beta
 }

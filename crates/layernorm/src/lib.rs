@@ -41,7 +41,7 @@
 
 #![forbid(unsafe_code)]
 
-
+pub mod composed;
 pub mod fused;
 mod layer;
 mod op;

@@ -14,8 +14,7 @@ pub(crate) fn sums<T: Real, const K: usize>(
     f: impl Fn(T, T, T) -> [T; K],
 ) -> [T; K] {
     let mut acc = [[T::ZERO; LANES]; K];
-    let mut add = |lane: usize, a: T, b: T, c: T| {
-        let terms = f(a, b, c);
+    let mut add = |lane: usize, terms: [T; K]| {
         for k in 0..K {
             acc[k][lane] += terms[k];
         }
@@ -25,11 +24,11 @@ pub(crate) fn sums<T: Real, const K: usize>(
     let (c, c_rest) = c.as_chunks::<LANES>();
     for ((a, b), c) in a.iter().zip(b).zip(c) {
         for lane in 0..LANES {
-            add(lane, a[lane], b[lane], c[lane]);
+            add(lane, f(a[lane], b[lane], c[lane]));
         }
     }
     for (lane, ((&a, &b), &c)) in a_rest.iter().zip(b_rest).zip(c_rest).enumerate() {
-        add(lane, a, b, c);
+        add(lane, f(a, b, c));
     }
     acc.map(fold)
 }

@@ -15,8 +15,7 @@ use crate::rows;
 pub fn rms_norm<'t, T: Real>(x: &Var<'t, T>, gamma: &Var<'t, T>, eps: f64) -> Var<'t, T> {
     let axes = rows::trailing_axes("rms::composed::rms_norm", x.shape(), gamma.shape());
     rows::check_eps("rms::composed::rms_norm", eps);
-    let n = T::from_usize(gamma.value().len());
-    let mean_square = (x * x).sum_keep(&axes) / n;
+    let mean_square = (x * x).mean_keep(&axes);
     gamma * (x / (mean_square + T::from_f64(eps)).sqrt())
 }
 // ANCHOR_END: rms_composed

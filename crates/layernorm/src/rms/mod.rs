@@ -10,7 +10,7 @@
 //! less from `x` to `y`, and one term less in the gradient. A shift of the input shows in
 //! the output; a positive scale still does not.
 
-//pub mod composed;
+pub mod composed;
 pub mod fused;
 mod layer;
 mod op;
