@@ -1,10 +1,11 @@
 //! The check: an analytic gradient against a numerical one that knows its own error.
 
+use crate::groups::Groups;
 use crate::input::Input;
 use crate::numeric::EPS;
 use crate::report::{Mode, Report};
 use crate::run::Run;
-use crate::vacuous::Vacuous;
+use crate::vacuous::{Vacuous, of_gamma, of_normalization};
 
 /// A gradient check in preparation.
 ///
@@ -29,7 +30,8 @@ pub struct Check {
     pub(crate) may_be_zero: Vec<String>,
     /// The machine epsilon of the arithmetic on the analytic side.
     pub(crate) eps: f64,
-    pub(crate) refused: Vec<Vacuous>,
+    normalized: Option<(String, Groups)>,
+    gamma: Option<String>,
 }
 
 impl Check {
@@ -44,7 +46,8 @@ impl Check {
             seed: 0,
             may_be_zero: Vec::new(),
             eps: EPS,
-            refused: Vec::new(),
+            normalized: None,
+            gamma: None,
         }
     }
 
@@ -111,13 +114,66 @@ impl Check {
     /// When no input has this name yet.
     #[track_caller]
     pub fn may_be_zero(mut self, input: &str) -> Self {
-        let known = self.inputs.iter().any(|i| i.name == input);
-        assert!(
-            known,
-            "gradcheck: no input is named `{input}`; add it before may_be_zero"
-        );
+        self.find(input);
         self.may_be_zero.push(input.to_string());
         self
+    }
+
+    /// Says that `f` normalizes this input over these groups, and returns an output of
+    /// the same shape. The check then refuses a probe that could not show a mistake:
+    /// groups of two values or fewer, or over which the input or the upstream gradient is
+    /// constant.
+    ///
+    /// # Panics
+    /// When no input has this name yet, or it has another number of elements.
+    #[track_caller]
+    pub fn normalizes(mut self, input: &str, groups: Groups) -> Self {
+        let elements = self.find(input).data.len();
+        assert!(
+            elements == groups.of.len(),
+            "gradcheck: `{input}` has {elements} elements, but the groups are over {}; \
+             make them with Groups::over and the shape of `{input}`",
+            groups.of.len()
+        );
+        self.normalized = Some((input.to_string(), groups));
+        self
+    }
+
+    /// Says that this input is the gamma of a normalization. The check then refuses a
+    /// probe in which all its elements are equal.
+    ///
+    /// # Panics
+    /// When no input has this name yet.
+    #[track_caller]
+    pub fn scales_by(mut self, gamma: &str) -> Self {
+        self.find(gamma);
+        self.gamma = Some(gamma.to_string());
+        self
+    }
+
+    #[track_caller]
+    fn find(&self, name: &str) -> &Input {
+        self.inputs
+            .iter()
+            .find(|i| i.name == name)
+            .unwrap_or_else(|| {
+                panic!("gradcheck: no input is named `{name}`; add it with Check::input first")
+            })
+    }
+
+    pub(crate) fn vacuous_normalization(&self, dy: &[f64]) -> Vec<Vacuous> {
+        let mut refused = match &self.normalized {
+            Some((x, groups)) if dy.len() == groups.of.len() => {
+                of_normalization(groups, &self.find(x).data, dy)
+            }
+            _ => Vec::new(),
+        };
+        refused.extend(
+            self.gamma
+                .as_ref()
+                .and_then(|g| of_gamma(&self.find(g).data)),
+        );
+        refused
     }
 
     /// Checks `backward` against numerical derivatives of `f`.

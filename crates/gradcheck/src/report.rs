@@ -1,5 +1,6 @@
 //! What a check found, as data and as text.
 
+use crate::check::Check;
 use crate::vacuous::Vacuous;
 use serde::Serialize;
 use std::fmt;
@@ -187,6 +188,18 @@ impl InputReport {
 }
 
 impl Report {
+    /// An empty report of a check.
+    pub(crate) fn new(check: &Check) -> Self {
+        Self {
+            name: check.name.clone(),
+            mode: check.mode,
+            seed: check.seed,
+            refused: Vec::new(),
+            faults: Vec::new(),
+            inputs: Vec::new(),
+        }
+    }
+
     /// True when nothing is wrong and the check could have failed.
     pub fn passed(&self) -> bool {
         self.refused.is_empty() && self.faults.is_empty()
@@ -270,16 +283,27 @@ impl fmt::Display for InputReport {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Element { index } => write!(out, "at {index:?}"),
+            Self::Direction { number } => write!(out, "along direction {number}"),
+        }
+    }
+}
+
 impl fmt::Display for Worst {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Element { index } => write!(out, "at {index:?}")?,
-            Place::Direction { number } => write!(out, "along direction {number}")?,
-        }
         write!(
             out,
-            ": analytic {:.9e}, numeric {:.9e} ± {:.0e}, apart {:.1e}, bound {:.1e}, margin {:.2}",
-            self.analytic, self.numeric, self.error, self.disagreement, self.bound, self.margin
+            "{}: analytic {:.9e}, numeric {:.9e} ± {:.0e}, apart {:.1e}, bound {:.1e}, margin {:.2}",
+            self.place,
+            self.analytic,
+            self.numeric,
+            self.error,
+            self.disagreement,
+            self.bound,
+            self.margin
         )
     }
 }

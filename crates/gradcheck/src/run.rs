@@ -1,52 +1,29 @@
-//! One run of a check: both sides evaluated, compared, and judged.
+//! One run of a check: both sides are evaluated, and handed over for comparison.
 
 use crate::check::Check;
+use crate::claim::{Claim, Rounding};
 use crate::input::{Input, index_of};
 use crate::noise;
 use crate::numeric::{EPS, EdgeOfDomain, Estimate, Sample, Target, derivative_along};
-use crate::report::{Fault, InputReport, Mode, Place, Report, Worst};
+use crate::report::{Fault, Report};
 use crate::vacuous::Vacuous;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// A disagreement passes up to this multiple of the estimated error of both sides.
-///
-/// The estimates are standard deviations and differences of neighbours, not proofs: a
-/// factor of four keeps right gradients from being refused (see the tests that count).
-const MULTIPLE: f64 = 4.0;
-/// A bound above this share of the largest gradient proves too little.
-const COARSEST: f64 = 1e-3;
-
 type Forward<'a> = &'a dyn Fn(&[Vec<f64>]) -> Vec<f64>;
 type Backward<'a> = &'a dyn Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>>;
 
-/// What the analytic side says about one input.
-struct Analytic {
-    /// The gradient.
-    data: Vec<f64>,
-    /// The rounding noise of each element, as a standard deviation.
-    noise: Noise,
-}
-
-/// How the rounding of an analytic gradient is known.
-enum Noise {
-    /// Measured, one standard deviation for each element.
-    Measured(Vec<f64>),
-    /// Taken to be this share of what the terms of an element add up to.
-    Share(f64),
-}
-
-/// The state of a run.
+/// The state of a run: the forward side at the point where gradients are checked.
 pub(crate) struct Run<'a> {
-    check: &'a Check,
+    pub check: &'a Check,
     f: Forward<'a>,
     inputs: Vec<Vec<f64>>,
-    scales: Vec<f64>,
+    pub scales: Vec<f64>,
     y: Vec<f64>,
-    dy: Vec<f64>,
-    noise: Vec<f64>,
-    report: Report,
+    pub dy: Vec<f64>,
+    pub noise: Vec<f64>,
+    pub report: Report,
 }
 
 impl<'a> Run<'a> {
@@ -54,12 +31,10 @@ impl<'a> Run<'a> {
     #[track_caller]
     pub fn new(check: &'a Check, f: Forward<'a>) -> Self {
         let inputs: Vec<Vec<f64>> = check.inputs.iter().map(|i| i.data.clone()).collect();
-        let scales: Vec<f64> = check.inputs.iter().map(Input::scale).collect();
         let y = f(&inputs);
-        let again = f(&inputs);
         let dy = match &check.dy {
             Some(dy) => dy.clone(),
-            None => normal(y.len(), &mut StdRng::seed_from_u64(check.seed)),
+            None => normal(y.len(), check.seed),
         };
         assert!(
             dy.len() == y.len(),
@@ -69,14 +44,29 @@ impl<'a> Run<'a> {
             y.len(),
             dy.len()
         );
-        let mut report = Report {
-            name: check.name.clone(),
-            mode: check.mode,
-            seed: check.seed,
-            refused: check.refused.clone(),
-            faults: Vec::new(),
-            inputs: Vec::new(),
+        let scales = check.inputs.iter().map(Input::scale).collect();
+        let report = Report::new(check);
+        let mut run = Self {
+            check,
+            f,
+            inputs,
+            scales,
+            y,
+            dy,
+            noise: Vec::new(),
+            report,
         };
+        run.inspect();
+        if run.may_go_on() {
+            run.noise = noise::measure(f, &run.inputs, &run.scales, EPS, 16, check.seed);
+        }
+        run
+    }
+
+    /// Looks for reasons not to compare anything.
+    fn inspect(&mut self) {
+        let (check, y, dy) = (self.check, &self.y, &self.dy);
+        let report = &mut self.report;
         for input in &check.inputs {
             report
                 .faults
@@ -84,24 +74,20 @@ impl<'a> Run<'a> {
         }
         let shape = check.output_shape.clone().unwrap_or_else(|| vec![y.len()]);
         if shape.iter().product::<usize>() != y.len() {
-            let (expected, got) = (shape.clone(), vec![y.len()]);
+            let (name, got) = ("output".into(), vec![y.len()]);
             report.faults.push(Fault::Shape {
-                name: "output".into(),
-                expected,
+                name,
+                expected: shape,
                 got,
             });
+        } else {
+            report.faults.extend(not_finite("output", "y", y, &shape));
+            report
+                .faults
+                .extend(not_finite("upstream gradient", "dy", dy, &shape));
         }
-        report
-            .faults
-            .extend(not_finite("output", "output", &y, &shape));
-        report
-            .faults
-            .extend(not_finite("upstream gradient", "dy", &dy, &shape));
-        if y.len() != again.len()
-            || y.iter()
-                .zip(&again)
-                .any(|(a, b)| a.to_bits() != b.to_bits())
-        {
+        let again = (self.f)(&self.inputs);
+        if !same_bits(std::slice::from_ref(y), &[again]) {
             report
                 .faults
                 .push(Fault::NotDeterministic { what: "f".into() });
@@ -111,31 +97,20 @@ impl<'a> Run<'a> {
         } else if dy.iter().all(|&d| d == 0.0) {
             report.refused.push(Vacuous::UpstreamZero);
         }
-        let noise = if report.faults.is_empty() && report.refused.is_empty() {
-            noise::measure(f, &inputs, &scales, EPS, check.seed)
-        } else {
-            Vec::new()
-        };
-        Self {
-            check,
-            f,
-            inputs,
-            scales,
-            y,
-            dy,
-            noise,
-            report,
-        }
+        report.refused.extend(check.vacuous_normalization(dy));
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.report.faults.is_empty() && self.report.refused.is_empty()
     }
 
     /// Compares with what `backward` returns.
     pub fn against_backward(mut self, backward: Backward<'_>) -> Report {
-        if self.cannot_go_on() {
+        if !self.may_go_on() {
             return self.report;
         }
         let gradients = backward(&self.inputs, &self.dy);
-        let again = backward(&self.inputs, &self.dy);
-        if !same_bits(&gradients, &again) {
+        if !same_bits(&gradients, &backward(&self.inputs, &self.dy)) {
             self.report.faults.push(Fault::NotDeterministic {
                 what: "backward".into(),
             });
@@ -146,38 +121,50 @@ impl<'a> Run<'a> {
             self.report.faults.push(Fault::Count { inputs, gradients });
             return self.report;
         }
-        let lengths_agree = gradients
-            .iter()
-            .zip(&self.inputs)
-            .all(|(g, x)| g.len() == x.len());
-        let mut noise = if lengths_agree && gradients.iter().flatten().all(|g| g.is_finite()) {
-            let flat = |inputs: &[Vec<f64>]| backward(inputs, &self.dy).concat();
-            noise::measure(
-                &flat,
-                &self.inputs,
-                &self.scales,
-                self.check.eps,
-                self.check.seed,
-            )
-        } else {
-            Vec::new()
+        // The rounding of the analytic side is measured like that of the forward side.
+        let lengths = |v: &[Vec<f64>]| -> Vec<usize> { v.iter().map(Vec::len).collect() };
+        let usable = lengths(&gradients) == lengths(&self.inputs)
+            && gradients.iter().flatten().all(|g| g.is_finite());
+        let mut noise = match usable {
+            false => Vec::new(),
+            true => {
+                let flat = |inputs: &[Vec<f64>]| backward(inputs, &self.dy).concat();
+                noise::measure(
+                    &flat,
+                    &self.inputs,
+                    &self.scales,
+                    self.check.eps,
+                    32,
+                    self.check.seed,
+                )
+            }
         };
-        for (i, data) in gradients.into_iter().enumerate() {
-            let rest = noise.split_off(data.len().min(noise.len()));
-            let shape = if data.len() == self.inputs[i].len() {
+        for (i, gradient) in gradients.into_iter().enumerate() {
+            let right_length = gradient.len() == self.inputs[i].len();
+            let bare = vec![gradient.len()];
+            let shape = if right_length {
                 self.check.inputs[i].shape.clone()
             } else {
-                vec![data.len()]
+                bare
             };
-            let noise = Noise::Measured(std::mem::replace(&mut noise, rest));
-            self.compare(i, &shape, Analytic { data, noise });
+            let rest = noise.split_off(gradient.len().min(noise.len()));
+            let rounding = Rounding::Measured(std::mem::replace(&mut noise, rest));
+            self.compare(
+                i,
+                &shape,
+                Claim {
+                    gradient,
+                    rounding,
+                    eps: self.check.eps,
+                },
+            );
         }
         self.report
     }
 
     /// Compares with gradients computed beforehand.
     pub fn against_values(mut self, gradients: &[Input]) -> Report {
-        if self.cannot_go_on() {
+        if !self.may_go_on() {
             return self.report;
         }
         // The backward is taken to lose as many digits as the forward was seen to lose.
@@ -185,89 +172,46 @@ impl<'a> Run<'a> {
         let lost = (square(&self.noise) / square(&self.y)).sqrt() / (0.5 * EPS);
         let share = self.check.eps * if lost.is_finite() { lost.max(1.0) } else { 1.0 };
         for i in 0..self.inputs.len() {
-            let name = &self.check.inputs[i].name;
-            if let Some(g) = gradients.iter().find(|g| g.name == *name) {
-                let data = g.data.clone();
-                self.compare(
-                    i,
-                    &g.shape,
-                    Analytic {
-                        data,
-                        noise: Noise::Share(share),
-                    },
-                );
-            } else {
-                self.report.faults.push(Fault::Missing {
-                    input: name.clone(),
-                });
+            let input = self.check.inputs[i].name.clone();
+            match gradients.iter().find(|g| g.name == input) {
+                None => self.report.faults.push(Fault::Missing { input }),
+                Some(g) => {
+                    let (gradient, rounding) = (g.data.clone(), Rounding::Share(share));
+                    self.compare(
+                        i,
+                        &g.shape,
+                        Claim {
+                            gradient,
+                            rounding,
+                            eps: self.check.eps,
+                        },
+                    );
+                }
             }
         }
         self.report
     }
 
-    fn cannot_go_on(&self) -> bool {
-        !(self.report.faults.is_empty() && self.report.refused.is_empty())
-    }
-
-    /// Compares the gradient of input `i`, and adds what is found to the report.
-    fn compare(&mut self, i: usize, shape: &[usize], analytic: Analytic) {
-        let input = &self.check.inputs[i];
-        if shape != input.shape {
-            self.report.faults.push(Fault::Shape {
-                name: input.name.clone(),
-                expected: input.shape.clone(),
-                got: shape.to_vec(),
-            });
-            return;
-        }
-        let bad = not_finite("gradient", &input.name, &analytic.data, shape);
-        if bad.is_some() {
-            self.report.faults.extend(bad);
-            return;
-        }
-        if input.data.is_empty() {
-            return;
-        }
-        let mut found = InputReport::new(&input.name, shape);
-        match self.check.mode {
-            Mode::EveryElement => {
-                for element in 0..input.data.len() {
-                    let result = self.element(i, element);
-                    let noise = analytic.noise.along(&[(element, 1.0)], &result);
-                    found.push(element, analytic.data[element], result, noise);
-                }
-            }
-            Mode::Projections { count } => {
-                let mut rng = StdRng::seed_from_u64(self.check.seed ^ (0xd1e_c710 + i as u64));
-                for k in 0..count {
-                    let direction = normal(input.data.len(), &mut rng);
-                    let direction: Vec<_> = direction.into_iter().enumerate().collect();
-                    self.project(i, k, &direction, &analytic, &mut found);
-                }
-            }
-        }
-        self.judge(i, found);
-    }
-
-    /// The derivative by one element.
-    fn element(&self, i: usize, element: usize) -> Result<Estimate, EdgeOfDomain> {
+    /// The numerical derivative by one element of input `i`.
+    pub fn element(&self, i: usize, element: usize) -> Result<Estimate, EdgeOfDomain> {
         let mut moved = self.inputs.clone();
         let x = moved[i][element];
         let mut line = |t: f64| {
             moved[i][element] = x + t;
+            let travelled = moved[i][element] - x;
             Sample {
-                t: moved[i][element] - x,
+                t: travelled,
                 y: (self.f)(&moved),
             }
         };
         derivative_along(&mut line, self.target(), self.scales[i])
     }
 
-    /// The derivative along a direction, given by its non-zero components.
-    fn along(&self, i: usize, direction: &[(usize, f64)]) -> Result<Estimate, EdgeOfDomain> {
+    /// The numerical derivative along a direction, given by its non-zero components.
+    pub fn along(&self, i: usize, v: &[(usize, f64)]) -> Result<Estimate, EdgeOfDomain> {
         let mut moved = self.inputs.clone();
         let mut line = |t: f64| {
-            for &(j, v) in direction {
+            for &(j, v) in v {
                 moved[i][j] = self.inputs[i][j] + t * v;
             }
             Sample {
@@ -285,166 +229,11 @@ impl<'a> Run<'a> {
             noise: &self.noise,
         }
     }
-
-    /// Compares along one direction; where it disagrees, halves it down to one element.
-    fn project(
-        &self,
-        i: usize,
-        k: usize,
-        direction: &[(usize, f64)],
-        analytic: &Analytic,
-        found: &mut InputReport,
-    ) {
-        let result = self.along(i, direction);
-        let claimed = direction.iter().map(|&(j, v)| v * analytic.data[j]).sum();
-        let noise = analytic.noise.along(direction, &result);
-        found.push(k, claimed, result, noise);
-        if found.margin(found.numeric.len() - 1) <= 1.0 || found.culprit.is_some() {
-            return;
-        }
-        let mut suspects = direction.to_vec();
-        while suspects.len() > 1 {
-            let (left, right) = suspects.split_at(suspects.len() / 2);
-            let mut halves = InputReport::new("", &[]);
-            for half in [left, right] {
-                let result = self.along(i, half);
-                let claimed = half.iter().map(|&(j, v)| v * analytic.data[j]).sum();
-                let noise = analytic.noise.along(half, &result);
-                halves.push(0, claimed, result, noise);
-            }
-            let worse_left = halves.margin(0) >= halves.margin(1);
-            suspects = if worse_left {
-                left.to_vec()
-            } else {
-                right.to_vec()
-            };
-        }
-        let element = suspects[0].0;
-        let result = self.element(i, element);
-        let mut one = InputReport::new("", &[]);
-        let noise = analytic.noise.along(&[(element, 1.0)], &result);
-        one.push(element, analytic.data[element], result, noise);
-        if one.margin(0) > 1.0 {
-            let index = index_of(element, &self.check.inputs[i].shape);
-            found.culprit = Some(one.worst(0, Place::Element { index }));
-        }
-    }
-
-    /// Draws the conclusions about one input.
-    fn judge(&mut self, i: usize, mut found: InputReport) {
-        let input = &self.check.inputs[i];
-        let name = input.name.clone();
-        if let Some(&at) = found.edges.first() {
-            let index = match self.check.mode {
-                Mode::EveryElement => index_of(at, &input.shape),
-                Mode::Projections { .. } => Vec::new(),
-            };
-            let input = name.clone();
-            self.report
-                .refused
-                .push(Vacuous::EdgeOfDomain { input, index });
-        }
-        let largest = found.numeric.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-        let bound = found.bound.iter().fold(0.0_f64, |m, v| m.max(*v));
-        found.resolution = bound / largest;
-        if !self.check.may_be_zero.contains(&name) {
-            if largest <= bound {
-                self.report.refused.push(Vacuous::ZeroGradient {
-                    input: name.clone(),
-                });
-            } else if found.resolution > COARSEST {
-                let relative = found.resolution;
-                let input = name.clone();
-                self.report
-                    .refused
-                    .push(Vacuous::TooCoarse { input, relative });
-            }
-        }
-        let count = found.numeric.len();
-        let worst = (0..count).max_by(|&a, &b| found.margin(a).total_cmp(&found.margin(b)));
-        found.wrong = (0..count).filter(|&k| found.margin(k) > 1.0).count();
-        found.worst = worst.map(|k| {
-            let place = match self.check.mode {
-                Mode::EveryElement => Place::Element {
-                    index: index_of(k, &input.shape),
-                },
-                Mode::Projections { .. } => Place::Direction { number: k },
-            };
-            found.worst(k, place)
-        });
-        if found.wrong > 0 {
-            self.report.faults.push(Fault::Wrong {
-                input: name,
-                elements: found.wrong,
-            });
-        }
-        self.report.inputs.push(found);
-    }
-}
-
-impl Noise {
-    /// The rounding of `sum(v_j * gradient_j)` over a direction.
-    fn along(&self, direction: &[(usize, f64)], result: &Result<Estimate, EdgeOfDomain>) -> f64 {
-        match self {
-            Self::Measured(each) => direction.iter().map(|&(j, v)| v.abs() * each[j]).sum(),
-            Self::Share(share) => result.map_or(0.0, |e| share * e.magnitude),
-        }
-    }
-}
-
-impl InputReport {
-    /// Adds the comparison of one element, or of one direction.
-    fn push(
-        &mut self,
-        at: usize,
-        analytic: f64,
-        numeric: Result<Estimate, EdgeOfDomain>,
-        noise: f64,
-    ) {
-        let Ok(e) = numeric else {
-            self.edges.push(at);
-            self.append(analytic, f64::NAN, 0.0, 0.0, 0.0);
-            return;
-        };
-        let gap = e.kink.unwrap_or(0.0);
-        if e.kink.is_some() {
-            self.kinks.push(at);
-        }
-        let rounding = noise.max(EPS * e.magnitude);
-        // At a kink any slope between left and right is as good as another.
-        let disagreement = ((analytic - e.value).abs() - gap).max(0.0);
-        self.append(
-            analytic,
-            e.value,
-            e.error,
-            disagreement,
-            MULTIPLE * (e.error + rounding),
-        );
-    }
-
-    fn append(&mut self, analytic: f64, numeric: f64, error: f64, off: f64, bound: f64) {
-        self.analytic.push(analytic);
-        self.numeric.push(numeric);
-        self.error.push(error);
-        self.disagreement.push(off);
-        self.bound.push(bound);
-    }
-
-    fn worst(&self, k: usize, place: Place) -> Worst {
-        Worst {
-            place,
-            analytic: self.analytic[k],
-            numeric: self.numeric[k],
-            error: self.error[k],
-            disagreement: self.disagreement[k],
-            bound: self.bound[k],
-            margin: self.margin(k),
-        }
-    }
 }
 
 /// Independent draws from the standard normal distribution.
-fn normal(count: usize, rng: &mut StdRng) -> Vec<f64> {
+pub(crate) fn normal(count: usize, seed: u64) -> Vec<f64> {
+    let rng = StdRng::seed_from_u64(seed);
     StandardNormal.sample_iter(rng).take(count).collect()
 }
 
@@ -458,7 +247,7 @@ fn same_bits(a: &[Vec<f64>], b: &[Vec<f64>]) -> bool {
 }
 
 /// The first NaN or infinity, with its index tuple and how many there are.
-fn not_finite(what: &str, name: &str, data: &[f64], shape: &[usize]) -> Option<Fault> {
+pub(crate) fn not_finite(what: &str, name: &str, data: &[f64], shape: &[usize]) -> Option<Fault> {
     let first = data.iter().position(|v| !v.is_finite())?;
     Some(Fault::NotFinite {
         what: what.to_string(),

@@ -1,5 +1,7 @@
 //! Checks that cannot fail, and so prove nothing.
 
+use crate::groups::Groups;
+use crate::report::Place;
 use serde::Serialize;
 use std::fmt;
 
@@ -28,10 +30,10 @@ pub enum Vacuous {
     EdgeOfDomain {
         /// The input.
         input: String,
-        /// The index of the element; empty when a random direction was followed.
-        index: Vec<usize>,
+        /// The element, or the direction.
+        place: Place,
     },
-    /// The upstream gradient has one value all over a normalized group.
+    /// The upstream gradient has one and the same value all over a normalized group.
     UpstreamConstant {
         /// The number of the group: a channel for Batch Norm, a row for Layer Norm.
         group: usize,
@@ -53,6 +55,33 @@ pub enum Vacuous {
     },
 }
 
+/// Reasons why a normalization of these values could not show a mistake. `x` and `dy`
+/// have one value for each element of the groups.
+pub(crate) fn of_normalization(groups: &Groups, x: &[f64], dy: &[f64]) -> Vec<Vacuous> {
+    let mut refused = Vec::new();
+    if groups.size() <= 2 {
+        refused.push(Vacuous::TooFewPerGroup {
+            values: groups.size(),
+        });
+    }
+    if let Some(group) = groups.constant(x) {
+        refused.push(Vacuous::GroupConstant { group });
+    }
+    if let Some(group) = groups.constant(dy) {
+        refused.push(Vacuous::UpstreamConstant { group });
+    }
+    refused
+}
+
+/// The reason why a gamma could not show that it is forgotten or misplaced. A single one
+/// cannot be misplaced.
+pub(crate) fn of_gamma(gamma: &[f64]) -> Option<Vacuous> {
+    let value = *gamma.first()?;
+    let equal = gamma.iter().all(|g| *g == value);
+    let blind = equal && (gamma.len() > 1 || value == 1.0);
+    blind.then_some(Vacuous::GammaAllEqual { value })
+}
+
 impl fmt::Display for Vacuous {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -71,10 +100,10 @@ impl fmt::Display for Vacuous {
                 "the gradient of `{input}` is known only to {relative:.0e} of its size here, \
                  so a wrong one could pass"
             ),
-            Self::EdgeOfDomain { input, index } => write!(
+            Self::EdgeOfDomain { input, place } => write!(
                 out,
-                "the function is not finite beside `{input}`{index:?}, \
-                 so it has no two-sided derivative there"
+                "the function is not finite on both sides of `{input}` {place}, \
+                 so it has no derivative there; move the input away from the edge"
             ),
             Self::UpstreamConstant { group } => write!(
                 out,

@@ -2,7 +2,7 @@
 
 use super::recipe::{Recipe, times};
 use crate::groups::Groups;
-use crate::vacuous::Vacuous;
+use crate::vacuous::{Vacuous, of_gamma, of_normalization};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
@@ -224,7 +224,9 @@ impl Probe {
 
     /// Reasons why this probe could not show a mistake; empty for a generated one.
     pub fn vacuous(&self) -> Vec<Vacuous> {
-        vacuous(&self.groups, Some(&self.x), Some(&self.gamma), &self.dy)
+        let mut refused = of_normalization(&self.groups, &self.x, &self.dy);
+        refused.extend(of_gamma(&self.gamma));
+        refused
     }
 
     /// The right output, `gamma * x_hat + beta`, in the shape of `x`.
@@ -278,33 +280,6 @@ impl Probe {
             k => &self.others[k - 1].groups,
         }
     }
-}
-
-/// Reasons why a normalization probe could not show a mistake.
-pub(crate) fn vacuous(
-    groups: &Groups,
-    x: Option<&[f64]>,
-    gamma: Option<&[f64]>,
-    dy: &[f64],
-) -> Vec<Vacuous> {
-    let mut refused = Vec::new();
-    if groups.size() <= 2 {
-        refused.push(Vacuous::TooFewPerGroup {
-            values: groups.size(),
-        });
-    }
-    if let Some(group) = x.and_then(|x| groups.constant(x)) {
-        refused.push(Vacuous::GroupConstant { group });
-    }
-    if let Some(group) = groups.constant(dy) {
-        refused.push(Vacuous::UpstreamConstant { group });
-    }
-    if let Some(gamma) = gamma
-        && gamma.iter().all(|g| *g == gamma[0])
-    {
-        refused.push(Vacuous::GammaAllEqual { value: gamma[0] });
-    }
-    refused
 }
 
 /// Collects groupings that differ from the right one and from each other.

@@ -1,0 +1,263 @@
+//! What the analytic side claims, against what the numerical side found.
+
+use crate::input::index_of;
+use crate::numeric::{EPS, EdgeOfDomain, Estimate};
+use crate::report::{Fault, InputReport, Mode, Place, Worst};
+use crate::run::{Run, normal, not_finite};
+use crate::vacuous::Vacuous;
+
+/// A disagreement passes up to this multiple of the estimated error of the numerical
+/// side. The estimate is no proof: the factor keeps right gradients from being refused
+/// (see the tests that count).
+const NUMERIC: f64 = 4.0;
+/// The same for the rounding of the analytic side, whose estimate is one standard
+/// deviation, known to about a quarter of itself.
+const ANALYTIC: f64 = 8.0;
+/// A bound above this share of the largest gradient proves too little.
+const COARSEST: f64 = 1e-3;
+
+type Numeric = Result<Estimate, EdgeOfDomain>;
+
+/// The analytic gradient by one input.
+pub(crate) struct Claim {
+    pub gradient: Vec<f64>,
+    pub rounding: Rounding,
+    /// The machine epsilon of the arithmetic behind it.
+    pub eps: f64,
+}
+
+/// How the rounding of an analytic gradient is known.
+pub(crate) enum Rounding {
+    /// Measured: a standard deviation for each element.
+    Measured(Vec<f64>),
+    /// Taken to be this share of what the terms of an element add up to.
+    Share(f64),
+}
+
+impl Claim {
+    /// The derivative that is claimed along a direction.
+    fn along(&self, direction: &[(usize, f64)]) -> f64 {
+        direction.iter().map(|&(j, v)| v * self.gradient[j]).sum()
+    }
+
+    /// The rounding of [`Claim::along`]: at least one of what its terms add up to.
+    fn rounding_along(&self, direction: &[(usize, f64)], numeric: &Numeric) -> f64 {
+        let least = numeric.map_or(0.0, |e| self.eps * e.magnitude);
+        least.max(match &self.rounding {
+            Rounding::Measured(each) => direction.iter().map(|&(j, v)| v.abs() * each[j]).sum(),
+            Rounding::Share(share) => numeric.map_or(0.0, |e| share * e.magnitude),
+        })
+    }
+
+    /// The rounding that is usual among the elements, as a share of what the terms of an
+    /// element add up to. A deviation measured on one element may be small by chance.
+    fn usual_share(&self, numeric: &[Numeric]) -> f64 {
+        let Rounding::Measured(each) = &self.rounding else {
+            return 0.0;
+        };
+        let share = |(noise, e): (&f64, &Numeric)| Some(noise / e.as_ref().ok()?.magnitude);
+        let mut shares: Vec<f64> = each.iter().zip(numeric).filter_map(share).collect();
+        shares.retain(|s| s.is_finite());
+        shares.sort_by(f64::total_cmp);
+        shares.get(shares.len() / 2).copied().unwrap_or(0.0)
+    }
+}
+
+impl Run<'_> {
+    /// Compares the gradient by input `i`, and adds what is found to the report.
+    pub fn compare(&mut self, i: usize, shape: &[usize], claim: Claim) {
+        let input = &self.check.inputs[i];
+        if shape != input.shape {
+            self.report.faults.push(Fault::Shape {
+                name: input.name.clone(),
+                expected: input.shape.clone(),
+                got: shape.to_vec(),
+            });
+            return;
+        }
+        let bad = not_finite("gradient", &input.name, &claim.gradient, shape);
+        if bad.is_some() || input.data.is_empty() {
+            self.report.faults.extend(bad);
+            return;
+        }
+        let mut found = InputReport::new(&input.name, shape);
+        match self.check.mode {
+            Mode::EveryElement => self.every_element(i, &claim, &mut found),
+            Mode::Projections { count } => {
+                for k in 0..count {
+                    let seed = self.check.seed ^ (0x0d12_0000 + (i << 32) as u64 + k as u64);
+                    let v = normal(claim.gradient.len(), seed);
+                    let v: Vec<(usize, f64)> = v.into_iter().enumerate().collect();
+                    self.project(i, k, &v, &claim, &mut found);
+                }
+            }
+        }
+        self.judge(i, found);
+    }
+
+    /// In `f32`, what the rounding of the outputs may do to a derivative by input `i`.
+    ///
+    /// A saturated unit computes `1 - y²` from a `y` whose last place is coarser than the
+    /// result, and nearby inputs give the same `y`, so that no noise is seen. On a
+    /// numerical side in `f64` the same rounding is in the estimate already.
+    fn rounding_of_the_forward(&self, i: usize) -> f64 {
+        if self.check.eps <= EPS {
+            return 0.0;
+        }
+        let terms = self
+            .noise
+            .iter()
+            .zip(&self.dy)
+            .map(|(n, dy)| (n * dy).powi(2));
+        // Once where y is rounded, and once where the backward computes from it.
+        2.0 * terms.sum::<f64>().sqrt() * (self.check.eps / EPS) / self.scales[i]
+    }
+
+    fn every_element(&self, i: usize, claim: &Claim, found: &mut InputReport) {
+        let count = claim.gradient.len();
+        let numeric: Vec<Numeric> = (0..count).map(|element| self.element(i, element)).collect();
+        let share = claim.usual_share(&numeric);
+        let forward = self.rounding_of_the_forward(i);
+        for (element, numeric) in numeric.into_iter().enumerate() {
+            let own = claim.rounding_along(&[(element, 1.0)], &numeric);
+            let usual = numeric.map_or(0.0, |e| share * e.magnitude);
+            found.push(
+                element,
+                claim.gradient[element],
+                numeric,
+                own.max(usual).max(forward),
+            );
+        }
+    }
+
+    /// Compares along one direction; where it disagrees, halves it down to one element.
+    fn project(
+        &self,
+        i: usize,
+        k: usize,
+        v: &[(usize, f64)],
+        claim: &Claim,
+        found: &mut InputReport,
+    ) {
+        let push = |found: &mut InputReport, at: usize, v: &[(usize, f64)]| {
+            let numeric = self.along(i, v);
+            found.push(
+                at,
+                claim.along(v),
+                numeric,
+                claim.rounding_along(v, &numeric),
+            );
+        };
+        push(found, k, v);
+        if found.margin(found.numeric.len() - 1) <= 1.0 || found.culprit.is_some() {
+            return;
+        }
+        let mut suspects = v;
+        while suspects.len() > 1 {
+            let (left, right) = suspects.split_at(suspects.len() / 2);
+            let mut halves = InputReport::new("", &[]);
+            push(&mut halves, 0, left);
+            push(&mut halves, 1, right);
+            suspects = if halves.margin(0) >= halves.margin(1) {
+                left
+            } else {
+                right
+            };
+        }
+        let element = suspects[0].0;
+        let mut one = InputReport::new("", &[]);
+        let numeric = self.element(i, element);
+        let rounding = claim.rounding_along(&[(element, 1.0)], &numeric);
+        one.push(element, claim.gradient[element], numeric, rounding);
+        if one.margin(0) > 1.0 {
+            let index = index_of(element, &self.check.inputs[i].shape);
+            found.culprit = Some(one.entry(0, Place::Element { index }));
+        }
+    }
+
+    /// Draws the conclusions about one input.
+    fn judge(&mut self, i: usize, mut found: InputReport) {
+        let input = &self.check.inputs[i];
+        let place = |k: usize| match self.check.mode {
+            Mode::EveryElement => Place::Element {
+                index: index_of(k, &input.shape),
+            },
+            Mode::Projections { .. } => Place::Direction { number: k },
+        };
+        let name = || input.name.clone();
+        let refused = &mut self.report.refused;
+        if let Some(&at) = found.edges.first() {
+            refused.push(Vacuous::EdgeOfDomain {
+                input: name(),
+                place: place(at),
+            });
+        }
+        let max = |v: &[f64]| v.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        let (largest, bound) = (max(&found.numeric), max(&found.bound));
+        found.resolution = bound / largest;
+        if !self.check.may_be_zero.contains(&input.name) {
+            if largest <= bound {
+                refused.push(Vacuous::ZeroGradient { input: name() });
+            } else if found.resolution > COARSEST {
+                let relative = found.resolution;
+                refused.push(Vacuous::TooCoarse {
+                    input: name(),
+                    relative,
+                });
+            }
+        }
+        let all = 0..found.numeric.len();
+        found.wrong = all.clone().filter(|&k| found.margin(k) > 1.0).count();
+        let worst = all.max_by(|&a, &b| found.margin(a).total_cmp(&found.margin(b)));
+        found.worst = worst.map(|k| found.entry(k, place(k)));
+        if found.wrong > 0 {
+            self.report.faults.push(Fault::Wrong {
+                input: name(),
+                elements: found.wrong,
+            });
+        }
+        self.report.inputs.push(found);
+    }
+}
+
+impl InputReport {
+    /// Adds the comparison of one element, or of one direction.
+    fn push(&mut self, at: usize, analytic: f64, numeric: Numeric, rounding: f64) {
+        let mut append = |numeric: f64, error: f64, disagreement: f64, bound: f64| {
+            self.analytic.push(analytic);
+            self.numeric.push(numeric);
+            self.error.push(error);
+            self.disagreement.push(disagreement);
+            self.bound.push(bound);
+        };
+        let Ok(e) = numeric else {
+            append(f64::NAN, 0.0, 0.0, 0.0);
+            self.edges.push(at);
+            return;
+        };
+        // At a kink any slope between left and right is as good as another.
+        let gap = e.kink.unwrap_or(0.0);
+        let disagreement = ((analytic - e.value).abs() - gap).max(0.0);
+        append(
+            e.value,
+            e.error,
+            disagreement,
+            NUMERIC * e.error + ANALYTIC * rounding,
+        );
+        if e.kink.is_some() {
+            self.kinks.push(at);
+        }
+    }
+
+    fn entry(&self, k: usize, place: Place) -> Worst {
+        Worst {
+            place,
+            analytic: self.analytic[k],
+            numeric: self.numeric[k],
+            error: self.error[k],
+            disagreement: self.disagreement[k],
+            bound: self.bound[k],
+            margin: self.margin(k),
+        }
+    }
+}

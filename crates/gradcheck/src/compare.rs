@@ -1,0 +1,291 @@
+//! Many intermediates compared at once, and the first wrong line named.
+//!
+//! A backward pass written line by line has one gradient for each line of the forward.
+//! When the last one is wrong, the first wrong one is where to look (the exercise is
+//! Karpathy's, "makemore, part 4"). Shapes are compared first and never broadcast: a
+//! `[1, C]` where a `[N, C]` belongs is wrong, whatever its values.
+
+use crate::attribution::F64_PRECISION;
+use crate::input::index_of;
+use serde::Serialize;
+use std::fmt;
+
+/// Lines whose values are this many units in the last place of the largest value in the
+/// table are zero but for rounding.
+const ZERO_ULPS: f64 = 1e3;
+
+/// A table of named arrays, expected and found.
+///
+/// ```
+/// use gradcheck::Comparison;
+/// let table = Comparison::new("Batch Norm, backward")
+///     .line("dx_hat", (&[2], &[1.0, 2.0]), (&[2], &[1.0, 2.0]))
+///     .line("dvar", (&[1], &[0.5]), (&[1], &[-0.5]))
+///     .finish();
+/// assert_eq!(table.first_wrong().unwrap().name, "dvar");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    name: String,
+    precision: f64,
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    name: String,
+    expected: (Vec<usize>, Vec<f64>),
+    got: Option<(Vec<usize>, Vec<f64>)>,
+}
+
+/// A finished comparison.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Table {
+    /// What is compared.
+    pub name: String,
+    /// One row for each line, in the order they were added.
+    pub rows: Vec<Row>,
+}
+
+/// One line of a table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The name of the array.
+    pub name: String,
+    /// The shape it must have.
+    pub expected_shape: Vec<usize>,
+    /// The shape it has; empty also when it is missing.
+    pub shape: Vec<usize>,
+    /// The conclusion.
+    pub status: Status,
+    /// The largest absolute difference; NaN when the shapes differ.
+    pub max_difference: f64,
+    /// The largest absolute difference that counts as rounding.
+    pub bound: f64,
+    /// Where the difference is largest, or the first value that is not finite.
+    pub at: Vec<usize>,
+    /// Absolute differences, element by element; empty when the shapes differ.
+    pub differences: Vec<f64>,
+}
+
+/// What a comparison of one line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Equal to the last bit.
+    Exact,
+    /// Equal but for rounding.
+    Approximate,
+    /// Different.
+    Wrong,
+    /// Of another shape.
+    Shape,
+    /// NaN or infinite somewhere.
+    NotFinite,
+    /// Not computed.
+    Missing,
+}
+
+impl Status {
+    /// Exact or approximate.
+    pub fn is_right(self) -> bool {
+        matches!(self, Self::Exact | Self::Approximate)
+    }
+}
+
+impl Comparison {
+    /// An empty table, for values computed in `f64`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            precision: F64_PRECISION,
+            lines: Vec::new(),
+        }
+    }
+
+    /// The difference that counts as rounding, as a share of the largest value of a line.
+    pub fn precision(mut self, precision: f64) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Adds a line: shape and elements expected, shape and elements found.
+    ///
+    /// # Panics
+    /// When an array does not have as many elements as its shape says.
+    #[track_caller]
+    pub fn line(
+        self,
+        name: impl Into<String>,
+        expected: (&[usize], &[f64]),
+        got: (&[usize], &[f64]),
+    ) -> Self {
+        self.add(name.into(), expected, Some(got))
+    }
+
+    /// Adds a line that was not computed.
+    ///
+    /// # Panics
+    /// When `expected` does not have as many elements as its shape says.
+    #[track_caller]
+    pub fn missing(self, name: impl Into<String>, expected: (&[usize], &[f64])) -> Self {
+        self.add(name.into(), expected, None)
+    }
+
+    #[track_caller]
+    fn add(
+        mut self,
+        name: String,
+        expected: (&[usize], &[f64]),
+        got: Option<(&[usize], &[f64])>,
+    ) -> Self {
+        for (shape, data) in [Some(expected), got].into_iter().flatten() {
+            let len: usize = shape.iter().product();
+            assert!(
+                len == data.len(),
+                "gradcheck: line `{name}` of shape {shape:?} needs {len} elements, got {}; \
+                 pass the shape the data has",
+                data.len()
+            );
+        }
+        let own = |(shape, data): (&[usize], &[f64])| (shape.to_vec(), data.to_vec());
+        self.lines.push(Line {
+            name,
+            expected: own(expected),
+            got: got.map(own),
+        });
+        self
+    }
+
+    /// Compares.
+    pub fn finish(self) -> Table {
+        let largest = |v: &[f64]| v.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        let all = self
+            .lines
+            .iter()
+            .map(|l| largest(&l.expected.1))
+            .fold(0.0, f64::max);
+        let zero = ZERO_ULPS * f64::EPSILON * all;
+        let row = |line: &Line| {
+            let size = largest(&line.expected.1);
+            // What cancels to zero leaves rounding of the size of what cancelled.
+            let bound = if size <= zero {
+                zero
+            } else {
+                self.precision * size
+            };
+            line.compare(bound)
+        };
+        Table {
+            name: self.name,
+            rows: self.lines.iter().map(row).collect(),
+        }
+    }
+}
+
+impl Line {
+    fn compare(&self, bound: f64) -> Row {
+        let (expected_shape, expected) = &self.expected;
+        let mut row = Row {
+            name: self.name.clone(),
+            expected_shape: expected_shape.clone(),
+            shape: Vec::new(),
+            status: Status::Missing,
+            max_difference: f64::NAN,
+            bound,
+            at: Vec::new(),
+            differences: Vec::new(),
+        };
+        let Some((shape, got)) = &self.got else {
+            return row;
+        };
+        row.shape.clone_from(shape);
+        if shape != expected_shape {
+            row.status = Status::Shape;
+            return row;
+        }
+        row.differences = expected
+            .iter()
+            .zip(got)
+            .map(|(e, g)| (e - g).abs())
+            .collect();
+        let not_finite = got.iter().position(|v| !v.is_finite());
+        let by_size = |&a: &usize, &b: &usize| row.differences[a].total_cmp(&row.differences[b]);
+        let worst = not_finite.or((0..got.len()).max_by(by_size));
+        row.max_difference = worst.map_or(0.0, |k| row.differences[k]);
+        row.at = worst.map_or(Vec::new(), |k| index_of(k, shape));
+        row.status = if not_finite.is_some() {
+            Status::NotFinite
+        } else if row.max_difference == 0.0 {
+            Status::Exact
+        } else if row.max_difference <= bound {
+            Status::Approximate
+        } else {
+            Status::Wrong
+        };
+        row
+    }
+}
+
+impl Table {
+    /// True when every line is right.
+    pub fn passed(&self) -> bool {
+        self.first_wrong().is_none()
+    }
+
+    /// The first line that is not right: what follows from it may be wrong because of it.
+    pub fn first_wrong(&self) -> Option<&Row> {
+        self.rows.iter().find(|row| !row.status.is_right())
+    }
+
+    /// Panics with the whole table unless every line is right.
+    ///
+    /// # Panics
+    /// When a line is wrong.
+    #[track_caller]
+    pub fn assert_passes(&self) {
+        assert!(self.passed(), "{self}");
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.name)?;
+        let width = self
+            .rows
+            .iter()
+            .map(|r| r.name.chars().count())
+            .max()
+            .unwrap_or(0);
+        for row in &self.rows {
+            writeln!(out, "  {:width$}  {row}", row.name)?;
+        }
+        match self.first_wrong() {
+            None => writeln!(out, "every line is right"),
+            Some(row) => writeln!(out, "the first wrong line is `{}`", row.name),
+        }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shape, expected) = (&self.shape, &self.expected_shape);
+        match self.status {
+            Status::Exact => write!(out, "{shape:?} exact"),
+            Status::Approximate => write!(out, "{shape:?} right to {:.0e}", self.max_difference),
+            Status::Wrong => write!(
+                out,
+                "{shape:?} WRONG by {:.3e} at {:?} (rounding explains {:.0e})",
+                self.max_difference, self.at, self.bound
+            ),
+            Status::Shape => {
+                write!(
+                    out,
+                    "{shape:?} WRONG SHAPE, must be {expected:?}; nothing is broadcast"
+                )
+            }
+            Status::NotFinite => write!(out, "{shape:?} NOT FINITE at {:?}", self.at),
+            Status::Missing => write!(out, "{expected:?} missing"),
+        }
+    }
+}
