@@ -94,3 +94,106 @@ pub fn batch_norm_along<'t, T: Real>(
     x_hat * gamma + beta
 }
 // ANCHOR_END: paths
+
+#[cfg(test)]
+mod tests {
+    use tape::{Param, Tape, Tensor};
+
+    use super::*;
+    use crate::testing::{Case, Op, SHAPES, check_gradients, distance, on_tape};
+
+    #[test]
+    fn gradient() {
+        check_gradients(|case| on_tape(|x, gamma, beta| batch_norm(x, gamma, beta, 1e-3), case));
+    }
+
+    const ALL: Paths = Paths {
+        direct: true,
+        mean: true,
+        variance: true,
+    };
+    const NONE: Paths = Paths {
+        direct: false,
+        mean: false,
+        variance: false,
+    };
+
+    #[test]
+    fn the_gradient_is_the_sum_over_the_paths() {
+        let along: [Op<f64>; 3] = [
+            |x, gamma, beta| {
+                let direct = Paths {
+                    direct: true,
+                    ..NONE
+                };
+                batch_norm_along(direct, x, gamma, beta, 1e-3)
+            },
+            |x, gamma, beta| {
+                let mean = Paths { mean: true, ..NONE };
+                batch_norm_along(mean, x, gamma, beta, 1e-3)
+            },
+            |x, gamma, beta| {
+                let variance = Paths {
+                    variance: true,
+                    ..NONE
+                };
+                batch_norm_along(variance, x, gamma, beta, 1e-3)
+            },
+        ];
+        for shape in SHAPES {
+            let case = Case::new(shape, 3);
+            let whole = on_tape(|x, gamma, beta| batch_norm(x, gamma, beta, 1e-3), &case);
+            let mut sum = vec![0.0; case.x.len()];
+            for op in along {
+                let (y, [dx, ..]) = on_tape(op, &case);
+                assert_eq!(y, whole.0);
+                for (sum, dx) in sum.iter_mut().zip(dx) {
+                    *sum += dx;
+                }
+            }
+            assert!(distance(&sum, &whole.1[0]) < 1e-13);
+        }
+    }
+
+    #[test]
+    fn each_path_has_its_own_term() {
+        // dx = gamma/sigma · (dy − mean(dy) − x̂ · mean(dy·x̂)), term by term: x is
+        // -1 1 -1 1 with mean 0 and variance 1, so that x̂ = x and gamma/sigma = 2.
+        let x = [-1.0, 1.0, -1.0, 1.0];
+        let dy = [4.0, 0.0, 0.0, 0.0];
+        let dx = |paths| {
+            let x = Param::new("x", Tensor::new([4, 1], x.to_vec()));
+            let dy = Tensor::new([4, 1], dy.to_vec());
+            let (_, _, grads) = Tape::new().vjp(&dy, |t| {
+                let gamma = t.constant(Tensor::full([1], 2.0));
+                let beta = t.constant(Tensor::zeros([1]));
+                let y = batch_norm_along(paths, &t.param(&x), &gamma, &beta, 1e-300);
+                (y, ())
+            });
+            grads.of(&x).to_vec()
+        };
+        let direct = Paths {
+            direct: true,
+            ..NONE
+        };
+        let mean = Paths { mean: true, ..NONE };
+        let variance = Paths {
+            variance: true,
+            ..NONE
+        };
+        assert_eq!(dx(direct), [8.0, 0.0, 0.0, 0.0]);
+        assert_eq!(dx(mean), [-2.0; 4]);
+        assert_eq!(dx(variance), [-2.0, 2.0, -2.0, 2.0]);
+        assert_eq!(dx(ALL), [4.0, 0.0, -4.0, 0.0]);
+        assert_eq!(dx(NONE), [0.0; 4]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the input has shape [4, 3], so axis 1 counts 3 channels, but gamma")]
+    fn gamma_has_one_value_per_channel() {
+        Tape::eval(|t| {
+            let [x, gamma] = [[4, 3], [1, 4]].map(|shape| t.constant(Tensor::<f32>::ones(shape)));
+            batch_norm(&x, &gamma.reshape([4]), &gamma.reshape([4]), 1e-5);
+        });
+    }
+}

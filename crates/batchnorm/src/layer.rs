@@ -193,3 +193,228 @@ impl<T: Real> BatchNorm<T> {
     }
 }
 // ANCHOR_END: access
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use tape::Tape;
+
+    use super::*;
+    use crate::testing::{Case, distance};
+
+    fn batch() -> Tensor<f64> {
+        // Channel 0 is 1 3 5 3, channel 1 ten times as much.
+        let x = vec![1.0, 10.0, 3.0, 30.0, 5.0, 50.0, 3.0, 30.0];
+        Tensor::new([4, 2], x)
+    }
+
+    fn train(bn: &mut BatchNorm<f64>, x: Tensor<f64>) -> Tensor<f64> {
+        Tape::eval(|t| bn.train(&t.constant(x)).value().clone())
+    }
+
+    fn eval(bn: &BatchNorm<f64>, x: Tensor<f64>) -> Tensor<f64> {
+        Tape::eval(|t| bn.eval(&t.constant(x)).value().clone())
+    }
+
+    #[test]
+    fn defaults_are_pytorchs() {
+        let bn = BatchNorm::<f32>::new(3);
+        assert_eq!(bn.channels(), 3);
+        assert_eq!(bn.momentum(), Some(0.1));
+        assert_eq!(bn.eps(), 1e-5);
+        assert_eq!(bn.gamma().unwrap().value().data(), [1.0; 3]);
+        assert_eq!(bn.beta().unwrap().value().data(), [0.0; 3]);
+        assert_eq!(bn.running(), &RunningStats::new(3));
+    }
+
+    #[test]
+    fn training_moves_the_running_statistics_and_evaluation_uses_them() {
+        let mut bn = BatchNorm::new(2).with_eps(2.0).with_momentum(Some(0.5));
+        bn.params_mut()[0].set(Tensor::new([2], vec![10.0, 1.0]));
+        bn.params_mut()[1].set(Tensor::new([2], vec![7.0, 0.0]));
+        let y = train(&mut bn, batch());
+        assert_eq!(y.at(&[0, 0]), -3.0);
+        assert_eq!(y.at(&[2, 0]), 17.0);
+        // Unbiased variance 2 · 4/3.
+        assert_eq!(bn.running().mean.data(), [1.5, 15.0]);
+        let expected = [
+            0.5 + 0.5 * (2.0 * 4.0 / 3.0),
+            0.5 + 0.5 * (200.0 * 4.0 / 3.0),
+        ];
+        assert!(distance(bn.running().var.data(), &expected) < 1e-15);
+        assert_eq!(bn.running().num_batches_tracked, 1);
+
+        let before = bn.running().clone();
+        let y = eval(&bn, Tensor::new([1, 2], vec![1.5, 15.0]));
+        assert_eq!(y.data(), [7.0, 0.0]);
+        let y = eval(&bn, Tensor::new([1, 2], vec![2.5, 15.0]));
+        assert!((y.data()[0] - (7.0 + 10.0 / (expected[0] + 2.0).sqrt())).abs() < 1e-14);
+        assert_eq!(bn.running(), &before);
+    }
+
+    #[test]
+    fn without_momentum_the_average_is_cumulative() {
+        let mut bn = BatchNorm::new(2).with_momentum(None);
+        train(&mut bn, batch());
+        train(&mut bn, batch().map(|x| x + 3.0));
+        assert_eq!(bn.running().mean.data(), [4.5, 31.5]);
+        assert_eq!(bn.running().num_batches_tracked, 2);
+    }
+
+    #[test]
+    fn evaluation_takes_single_examples() {
+        let bn = BatchNorm::new(2);
+        let y = eval(&bn, Tensor::new([1, 2], vec![3.0, -1.0]));
+        assert!(distance(y.data(), &[3.0, -1.0]) < 1e-5);
+    }
+
+    #[test]
+    fn evaluation_of_a_batch_is_that_of_its_examples() {
+        let mut bn = BatchNorm::new(2);
+        train(&mut bn, batch());
+        let whole = eval(&bn, batch());
+        for n in 0..4 {
+            let example = Tensor::new([1, 2], batch().data()[2 * n..2 * n + 2].to_vec());
+            assert_eq!(eval(&bn, example).data(), &whole.data()[2 * n..2 * n + 2]);
+        }
+    }
+
+    #[test]
+    fn without_affine_there_is_nothing_to_learn() {
+        let mut bn = BatchNorm::new(2).without_affine();
+        assert!(bn.params().is_empty() && bn.params_mut().is_empty());
+        assert!(bn.gamma().is_none() && bn.beta().is_none());
+        let plain = train(&mut bn, batch());
+        assert_eq!(plain, train(&mut BatchNorm::new(2), batch()));
+        // The gradient of x is there all the same.
+        let x = Param::new("x", batch());
+        let dy = Tensor::from_fn([4, 2], |i| (i * i) as f64);
+        let dx = |bn: &mut BatchNorm<f64>| {
+            let (_, _, grads) = Tape::new().vjp(&dy, |t| (bn.train(&t.param(&x)), ()));
+            grads.of(&x)
+        };
+        assert_eq!(dx(&mut bn), dx(&mut BatchNorm::new(2)));
+    }
+
+    #[test]
+    fn parameters_are_gamma_then_beta() {
+        let mut bn = BatchNorm::<f32>::new(2);
+        let names: Vec<String> = bn.params().iter().map(|p| p.name().to_owned()).collect();
+        assert_eq!(names, ["gamma", "beta"]);
+        let ids: Vec<_> = bn.params_mut().iter().map(|p| p.id()).collect();
+        assert_eq!(ids, [bn.gamma().unwrap().id(), bn.beta().unwrap().id()]);
+    }
+
+    /// dfdx panics when a layer in evaluation meets a tape; burn 0.20 cannot freeze one.
+    #[test]
+    fn regression_dfdx_a_frozen_layer_passes_gradients_on() {
+        let mut bn = BatchNorm::new(2).with_momentum(Some(1.0)).with_eps(1e-3);
+        train(&mut bn, batch());
+        let frozen = bn.running().clone();
+        // A layer before it learns, the statistics stay.
+        let w = Param::new("w", Tensor::new([2, 2], vec![0.5, -1.0, 2.0, 0.3]));
+        let dy = Tensor::from_fn([4, 2], |i| (i as f64).cos());
+        let (_, _, grads) = Tape::new().vjp(&dy, |t| {
+            let y = bn.eval(&t.constant(batch()).matmul(&t.param(&w)));
+            (y, ())
+        });
+        let scale = frozen
+            .var
+            .data()
+            .iter()
+            .map(|var| 1.0 / (var + 1e-3).sqrt());
+        let scale: Vec<f64> = scale.collect();
+        let dx = Tensor::from_fn([4, 2], |i| dy.data()[i] * scale[i % 2]);
+        let expected = Tape::eval(|t| {
+            let x = t.constant(batch());
+            x.transpose(0, 1).matmul(&t.constant(dx)).value().clone()
+        });
+        assert!(distance(grads.of(&w).data(), expected.data()) < 1e-14);
+        assert_eq!(bn.running(), &frozen);
+        // Scale and shift of the frozen layer may still learn.
+        assert!(grads.get(bn.gamma().unwrap()).is_some());
+        let dbeta: Vec<f64> = (0..2)
+            .map(|c| (0..4).map(|n| dy.at(&[n, c])).sum())
+            .collect();
+        assert!(distance(grads.of(bn.beta().unwrap()).data(), &dbeta) < 1e-14);
+    }
+
+    /// candle's running variance becomes NaN with one value per channel, and stays so.
+    #[test]
+    fn regression_candle_one_value_per_channel_leaves_the_statistics_alone() {
+        let mut bn = BatchNorm::new(2);
+        train(&mut bn, batch());
+        let before = bn.running().clone();
+        let one = Tensor::new([1, 2], vec![1.0, 2.0]);
+        assert!(catch_unwind(AssertUnwindSafe(|| train(&mut bn, one))).is_err());
+        assert_eq!(bn.running(), &before);
+        assert!(before.var.data().iter().all(|var| var.is_finite()));
+    }
+
+    #[test]
+    fn saved_statistics_can_be_put_back() {
+        let mut bn = BatchNorm::new(2);
+        train(&mut bn, batch());
+        let mut other = BatchNorm::new(2);
+        other.set_running(bn.running().clone());
+        assert_eq!(eval(&other, batch()), eval(&bn, batch()));
+        assert_eq!(other.running().num_batches_tracked, 1);
+    }
+
+    #[test]
+    fn trains_in_f32_as_in_f64() {
+        let case = Case::<f32>::new(&[8, 3, 5], 4);
+        let x = Tensor::new([8, 3, 5], case.x.clone());
+        let (mut narrow, mut wide) = (BatchNorm::<f32>::new(3), BatchNorm::<f64>::new(3));
+        let y = Tape::eval(|t| narrow.train(&t.constant(x.clone())).value().clone());
+        assert!(distance(y.data(), train(&mut wide, x.cast()).data()) < 1e-6);
+        let (narrow, wide) = (narrow.running(), wide.running());
+        assert!(distance(narrow.var.data(), wide.var.data()) < 1e-6);
+        assert!(distance(narrow.mean.data(), wide.mean.data()) < 1e-6);
+    }
+
+    #[test]
+    #[should_panic(expected = "so axis 1 counts 3 channels, but gamma has shape [2]; build")]
+    fn training_needs_the_right_number_of_channels() {
+        train(&mut BatchNorm::new(2), Tensor::ones([4, 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "so axis 1 counts 3 channels, but gamma has shape [2]; build")]
+    fn evaluation_needs_the_right_number_of_channels() {
+        eval(&BatchNorm::new(2).without_affine(), Tensor::ones([4, 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "but the input has shape [6]; reshape it")]
+    fn a_vector_is_no_batch() {
+        eval(&BatchNorm::new(6), Tensor::ones([6]));
+    }
+
+    #[test]
+    #[should_panic(expected = "eps keeps a constant channel from being divided by 0")]
+    fn eps_zero_is_refused() {
+        let _ = BatchNorm::<f32>::new(1).with_eps(0.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "must be positive and finite, but it is inf")]
+    fn eps_infinite_is_refused() {
+        let _ = BatchNorm::<f32>::new(1).with_eps(f64::INFINITY);
+    }
+
+    #[test]
+    #[should_panic(expected = "lies between 0 and 1, but it is Some(1.5)")]
+    fn a_momentum_above_one_is_refused() {
+        let _ = BatchNorm::<f32>::new(1).with_momentum(Some(1.5));
+    }
+
+    #[test]
+    #[should_panic(expected = "the layer has 3 channels, but the running var has shape [2]")]
+    fn statistics_of_another_size_are_refused() {
+        let mut running = RunningStats::new(3);
+        running.var = Tensor::ones([2]);
+        BatchNorm::<f32>::new(3).set_running(running);
+    }
+}

@@ -46,6 +46,8 @@ mod rows;
 mod running;
 mod slab;
 pub mod staged;
+#[cfg(test)]
+mod testing;
 mod walk;
 
 pub use layer::BatchNorm;

@@ -92,3 +92,56 @@ impl Weights {
     }
 }
 // ANCHOR_END: merge
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What [`Seen::add`] is told of some values.
+    fn add(seen: &mut Seen, before: usize, values: &[f64], shift: f64) {
+        let sum = values.iter().map(|x| x - shift).sum();
+        let squares = values.iter().map(|x| (x - shift) * (x - shift)).sum();
+        seen.add(Weights::new(before, values.len()), shift, sum, squares);
+    }
+
+    #[test]
+    fn blocks_add_up_to_the_whole() {
+        // Mean 6, squared deviations 25 + 16 + 1 + 0 + 42.25 + 0.25.
+        let values = [1.0, 2.0, 5.0, 6.0, 12.5, 5.5];
+        let cuts: [&[usize]; 4] = [&[6], &[1, 5], &[2, 2, 2], &[3, 1, 1, 1]];
+        for cuts in cuts {
+            for shift in [0.0, 5.0, -3.5] {
+                let (mut seen, mut before) = (Seen::default(), 0);
+                for cut in cuts {
+                    add(&mut seen, before, &values[before..before + cut], shift);
+                    before += cut;
+                }
+                let mean = 32.0 / 6.0;
+                let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
+                assert!((seen.mean - mean).abs() < 1e-14, "{cuts:?}, {shift}");
+                assert!((seen.squares - squares).abs() < 1e-12, "{cuts:?}, {shift}");
+            }
+        }
+    }
+
+    #[test]
+    fn rounding_makes_no_variance_negative() {
+        let mut seen = Seen::default();
+        // Three values 0.1 above the shift, whose squares were rounded down.
+        seen.add(Weights::new(0, 3), 7.0, 0.3, 0.03 - 1e-9);
+        assert_eq!(seen.squares, 0.0);
+        assert!((seen.mean - 7.1).abs() < 1e-15);
+    }
+
+    #[test]
+    fn rstd_is_that_of_the_variance_plus_eps() {
+        let moments = Moments::new(vec![1.0, 2.0], vec![3.0, 15.0], 1.0);
+        assert_eq!(moments.rstd, [0.5, 0.25]);
+    }
+
+    #[test]
+    #[should_panic(expected = "2 means, but 1 variances")]
+    fn means_and_variances_come_in_pairs() {
+        Moments::new(vec![1.0, 2.0], vec![3.0], 1.0);
+    }
+}

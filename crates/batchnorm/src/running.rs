@@ -65,3 +65,76 @@ fn average<T: Real>(running: T, batch: f64, momentum: f64) -> T {
     T::from_f64((1.0 - momentum) * running.to_f64() + momentum * batch)
 }
 // ANCHOR_END: running
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Batches with mean 3 and variance 2, and with mean 5 and variance 6.
+    fn batches() -> [Moments; 2] {
+        [(3.0, 2.0), (5.0, 6.0)].map(|(mean, var)| Moments::new(vec![mean], vec![var], 1e-5))
+    }
+
+    fn after_both(momentum: Option<f64>) -> RunningStats<f64> {
+        let mut running = RunningStats::new(1);
+        let [first, second] = batches();
+        running.update(&first, 3, momentum);
+        running.update(&second, 4, momentum);
+        running
+    }
+
+    #[test]
+    fn starts_as_the_standard_normal() {
+        let running = RunningStats::<f32>::new(2);
+        assert_eq!(running.mean.data(), [0.0, 0.0]);
+        assert_eq!(running.var.data(), [1.0, 1.0]);
+        assert_eq!(running.num_batches_tracked, 0);
+    }
+
+    #[test]
+    fn momentum_is_the_weight_of_the_new_batch() {
+        // Unbiased variances: 2 · 3/2 = 3 and 6 · 4/3 = 8.
+        let running = after_both(Some(0.25));
+        assert_eq!(
+            running.mean.data(),
+            [0.75 * (0.75 * 0.0 + 0.25 * 3.0) + 0.25 * 5.0]
+        );
+        assert_eq!(
+            running.var.data(),
+            [0.75 * (0.75 * 1.0 + 0.25 * 3.0) + 0.25 * 8.0]
+        );
+        assert_eq!(running.num_batches_tracked, 2);
+    }
+
+    #[test]
+    fn without_momentum_every_batch_weighs_the_same() {
+        let running = after_both(None);
+        assert_eq!(running.mean.data(), [4.0]);
+        assert_eq!(running.var.data(), [5.5]);
+    }
+
+    #[test]
+    fn momentum_one_keeps_the_last_batch_and_zero_the_first_guess() {
+        assert_eq!(after_both(Some(1.0)).mean.data(), [5.0]);
+        assert_eq!(after_both(Some(0.0)).mean.data(), [0.0]);
+    }
+
+    /// burn 0.20 averages the biased variance, which for 3 values is a third too small.
+    #[test]
+    fn regression_burn_running_variance_is_unbiased() {
+        let mut running = RunningStats::<f64>::new(1);
+        running.update(&batches()[0], 3, Some(1.0));
+        assert_eq!(running.var.data(), [3.0]);
+    }
+
+    #[test]
+    fn evaluation_adds_eps_to_the_running_variance() {
+        let mut running = RunningStats::<f32>::new(1);
+        running.update(&batches()[0], 3, Some(1.0));
+        assert_eq!(
+            running.moments(1.0),
+            Moments::new(vec![3.0], vec![3.0], 1.0)
+        );
+        assert_eq!(running.moments(1.0).rstd, [0.5]);
+    }
+}

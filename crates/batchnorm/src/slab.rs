@@ -66,3 +66,30 @@ pub(crate) fn pieces(
         .step_by(size)
         .map(move |start| start..end.min(start.saturating_add(size)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_cover_the_batch_once() {
+        let layout = Layout::of(&[2, 3, 2]);
+        let mut batch: Vec<usize> = (0..12).collect();
+        let mut slabs = Slab::cut(&layout, &mut batch, &[0..1, 1..3]);
+        assert_eq!(slabs[0].read(0, 0..1), [0, 1]);
+        assert_eq!(slabs[0].read(1, 0..1), [6, 7]);
+        assert_eq!(slabs[1].read(0, 1..3), [2, 3, 4, 5]);
+        assert_eq!(slabs[1].read(1, 2..3), [10, 11]);
+        slabs[1].write(1, 2..3).fill(99);
+        assert_eq!(batch[8..], [8, 9, 99, 99]);
+    }
+
+    #[test]
+    fn pieces_follow_each_other() {
+        let cut = |range, size| pieces(range, size).collect::<Vec<_>>();
+        assert_eq!(cut(3..10, 3), [3..6, 6..9, 9..10]);
+        assert_eq!(cut(3..9, 3), [3..6, 6..9]);
+        assert_eq!(cut(0..2, 5), vec![0..2]);
+        assert!(cut(4..4, 5).is_empty());
+    }
+}

@@ -205,3 +205,75 @@ fn scatter<T: Real>(layout: &Layout, values: &[T], channel: usize, batch: &mut [
     }
 }
 // ANCHOR_END: batch
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Case, Results, check_gradients, distance};
+
+    const EPS: f64 = 1e-3;
+
+    #[test]
+    fn stages_of_a_channel_worked_by_hand() {
+        // Mean 3, deviations -2 0 2 0, variance 2; with eps 2 the deviation counts as 2.
+        let forward = forward_channel(&[1.0, 3.0, 5.0, 3.0], 10.0, 7.0, 2.0);
+        assert_eq!(
+            forward,
+            Forward {
+                mean: 3.0,
+                centered: vec![-2.0, 0.0, 2.0, 0.0],
+                square: vec![4.0, 0.0, 4.0, 0.0],
+                var: 2.0,
+                rstd: 0.5,
+                x_hat: vec![-1.0, 0.0, 1.0, 0.0],
+                y: vec![-3.0, 7.0, 17.0, 7.0],
+            }
+        );
+        assert_eq!(
+            backward_channel(&forward, 10.0, &[8.0, 0.0, 0.0, 8.0]),
+            Backward {
+                dbeta: 16.0,
+                dgamma: -8.0,
+                dx_hat: vec![80.0, 0.0, 0.0, 80.0],
+                drstd: -160.0,
+                dvar: 10.0,
+                dsquare: 2.5,
+                dcentered: vec![30.0, 0.0, 10.0, 40.0],
+                dmean: -80.0,
+                dx: vec![10.0, -20.0, -10.0, 20.0],
+            }
+        );
+    }
+
+    fn run<T: Real>(case: &Case<T>) -> Results<T> {
+        let (y, stages) = forward(&case.layout, &case.x, &case.gamma, &case.beta, EPS);
+        let (dx, stages) = backward(&case.layout, &stages, &case.gamma, &case.dy);
+        let dgamma = stages.iter().map(|stage| stage.dgamma).collect();
+        let dbeta = stages.iter().map(|stage| stage.dbeta).collect();
+        (y, [dx, dgamma, dbeta])
+    }
+
+    #[test]
+    fn gradient() {
+        check_gradients(run);
+    }
+
+    #[test]
+    fn in_f32_the_error_grows_with_the_mean() {
+        // The mean itself is rounded to f32: in units of the deviation, its error is
+        // about 2^-24 times mean / deviation. The fused version does better.
+        for offset in [0.0, 1e3, 1e4] {
+            let case = Case::<f32>::around(&[64, 2, 5], offset, 4.0, 1);
+            let bound = 1e-6 * (1.0 + offset / 4.0);
+            assert!(distance(&run(&case).0, &run(&case.wide()).0) < bound);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "dy has 5 values, but the layout N = 3, C = 2, L = 1 holds 6")]
+    fn a_gradient_is_as_long_as_the_batch() {
+        let layout = Layout::of(&[3, 2]);
+        let (_, stages) = forward(&layout, &[1.0; 6], &[1.0; 2], &[0.0; 2], EPS);
+        backward(&layout, &stages, &[1.0; 2], &[1.0; 5]);
+    }
+}
