@@ -187,11 +187,8 @@ fn backward_row<T: Real>(
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::staged;
-    use crate::testing::{assert_rounds_to, check_of, draws};
+    use crate::testing::{assert_close, check_of, draws};
 
     /// What the forward pass writes: `y`, `mean`, `rstd`.
     fn run(x: &[f64], gamma: &[f64], beta: &[f64], eps: f64) -> [Vec<f64>; 3] {
@@ -215,7 +212,7 @@ mod tests {
         // Mean 4, variance 5; with eps 4 the deviation is 3.
         let (gamma, beta) = ([1.0, 1.0, 2.0, 3.0], [0.0, 10.0, 0.0, 0.0]);
         let [y, mean, rstd] = run(&[1.0, 3.0, 5.0, 7.0], &gamma, &beta, 4.0);
-        assert_rounds_to("y", &y, &[-1.0, 10.0 - 1.0 / 3.0, 2.0 / 3.0, 3.0], 1.0);
+        assert_close("y", &y, &[-1.0, 10.0 - 1.0 / 3.0, 2.0 / 3.0, 3.0], 1e-15);
         // The mean is counted from the first element.
         assert_eq!((mean[0], rstd[0]), (3.0, 1.0 / 3.0));
     }
@@ -238,37 +235,6 @@ mod tests {
                     |v, dy| run_backward(&v[0], &v[1], 1e-3, dy).to_vec(),
                 )
                 .assert_passes();
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn agrees_with_the_staged_form(
-            rows in 1_usize..150,
-            d in 2_usize..70,
-            offset in -3.0..3.0_f64,
-            log_scale in -2.0..2.0_f64,
-            seed: u64,
-        ) {
-            let x = draws(rows * d, seed).iter().map(|x| 10_f64.powf(log_scale) * (x + offset)).collect::<Vec<_>>();
-            let (gamma, beta) = (draws(d, seed ^ 1), draws(d, seed ^ 2));
-            let dy = draws(rows * d, seed ^ 3);
-            let stages = staged::forward(&x, &gamma, &beta, 1e-5);
-            let grads = staged::backward(&stages, &gamma, &dy);
-            let [y, mean, rstd] = run(&x, &gamma, &beta, 1e-5);
-            let [dx, dgamma, dbeta] = run_backward(&x, &gamma, 1e-5, &dy);
-            // Rounding errors grow where the values of a row lie close together.
-            let largest = x.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-            let steepest = rstd.iter().fold(0.0, |m: f64, r| m.max(*r));
-            let ulps = 100.0 * (1.0 + largest * steepest);
-            let mean: Vec<f64> = mean.iter().zip(x.iter().step_by(d)).map(|(m, x)| m + x).collect();
-            let x_scale = vec![largest; rows];
-            assert_rounds_to("mean", &[mean, x_scale.clone()].concat(), &[stages.mean, x_scale].concat(), 100.0);
-            assert_rounds_to("rstd", &rstd, &stages.rstd, ulps);
-            assert_rounds_to("y", &y, &stages.y, ulps);
-            assert_rounds_to("dx", &dx, &grads.dx, ulps);
-            assert_rounds_to("dgamma", &dgamma, &grads.dgamma, ulps);
-            assert_rounds_to("dbeta", &dbeta, &grads.dbeta, ulps);
         }
     }
 

@@ -114,3 +114,120 @@ impl<T: Real> LayerNorm<T> {
         self.gamma.iter_mut().chain(&mut self.beta).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tape::Tape;
+
+    use super::*;
+    use crate::testing::normal;
+
+    fn names<'a>(params: impl IntoIterator<Item = &'a Param<f64>>) -> Vec<&'a str> {
+        params.into_iter().map(Param::name).collect()
+    }
+
+    /// The output for `x`.
+    fn run(ln: &LayerNorm<f64>, x: &Tensor<f64>) -> Tensor<f64> {
+        Tape::eval(|t| ln.forward(&t.constant(x.clone())).value().clone())
+    }
+
+    #[test]
+    fn starts_as_pytorch_does() {
+        let ln = LayerNorm::<f64>::new([2, 3]);
+        assert_eq!(ln.gamma().unwrap().value(), &Tensor::ones([2, 3]));
+        assert_eq!(ln.beta().unwrap().value(), &Tensor::zeros([2, 3]));
+        assert_eq!(ln.eps(), 1e-5);
+        assert_eq!(ln.normalized_shape()[..], [2, 3]);
+    }
+
+    #[test]
+    fn lists_the_parameters_it_has() {
+        let mut ln = LayerNorm::<f64>::new([3]);
+        assert_eq!(names(ln.params()), ["gamma", "beta"]);
+        let ids: Vec<_> = ln.params().iter().map(|p| p.id()).collect();
+        let ids_mut: Vec<_> = ln.params_mut().iter().map(|p| p.id()).collect();
+        assert_eq!(ids, ids_mut);
+        assert_eq!(names(ln.without_beta().params()), ["gamma"]);
+        let plain = LayerNorm::<f64>::new([3]).without_affine();
+        assert!(plain.params().is_empty() && plain.gamma().is_none() && plain.beta().is_none());
+    }
+
+    #[test]
+    fn scales_and_shifts_by_its_parameters() {
+        let (gamma, beta) = (normal([3], 1), normal([3], 2));
+        let x = normal([4, 3], 3);
+        let mut ln = LayerNorm::new([3]);
+        ln.params_mut()[0].set(gamma.clone());
+        ln.params_mut()[1].set(beta.clone());
+        let x_hat = run(&LayerNorm::new([3]).without_affine(), &x);
+        let expected = Tensor::from_fn([4, 3], |i| {
+            gamma.data()[i % 3] * x_hat.data()[i] + beta.data()[i % 3]
+        });
+        assert_eq!(run(&ln, &x), expected);
+        let scaled = Tensor::from_fn([4, 3], |i| gamma.data()[i % 3] * x_hat.data()[i]);
+        assert_eq!(run(&ln.without_beta(), &x), scaled);
+    }
+
+    #[test]
+    fn uses_its_eps() {
+        let x = Tensor::new([1, 2], vec![-1.0, 1.0]);
+        let y = run(&LayerNorm::new([2]).with_eps(3.0), &x);
+        assert_eq!(y, Tensor::new([1, 2], vec![-0.5, 0.5]));
+        let y = run(&LayerNorm::new([2]).with_eps(0.0), &x);
+        assert_eq!(y, x);
+    }
+
+    #[test]
+    fn several_axes_are_normalized_as_one() {
+        let x = normal([2, 3, 4], 1);
+        let y = run(&LayerNorm::new([3, 4]), &x);
+        let flat = run(&LayerNorm::new([12]), &x.reshape([2, 12]));
+        assert_eq!(y.shape()[..], [2, 3, 4]);
+        assert_eq!(y.data(), flat.data());
+    }
+
+    #[test]
+    fn gradients_reach_the_parameters() {
+        let ln = LayerNorm::new([3]);
+        let x = Param::new("x", normal([5, 3], 1));
+        let dy = normal([5, 3], 2);
+        let (_, _, grads) = Tape::new().vjp(&dy, |t| (ln.forward(&t.param(&x)), ()));
+        let column = |j: usize| dy.data().iter().skip(j).step_by(3).sum::<f64>();
+        let dbeta = grads.of(ln.beta().unwrap());
+        assert!((0..3).all(|j| (dbeta.data()[j] - column(j)).abs() < 1e-14));
+        assert!(grads.get(ln.gamma().unwrap()).is_some() && grads.get(&x).is_some());
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "layer_norm: x has shape [8, 3, 4], but the normalized shape is [4, 3], and x \
+                    must end in it; move the features to the last 2 axes"
+    )]
+    fn an_input_of_other_features_is_refused() {
+        run(&LayerNorm::new([4, 3]), &normal([8, 3, 4], 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "LayerNorm::new: normalized shape [] holds no features")]
+    fn an_empty_shape_is_refused() {
+        LayerNorm::<f32>::new([]);
+    }
+
+    #[test]
+    #[should_panic(expected = "LayerNorm::new: normalized shape [3, 0] holds no features")]
+    fn a_shape_without_elements_is_refused() {
+        LayerNorm::<f32>::new([3, 0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "LayerNorm::with_eps: eps is NaN")]
+    fn an_eps_that_is_not_a_number_is_refused() {
+        let _ = LayerNorm::<f32>::new([3]).with_eps(f64::NAN);
+    }
+
+    #[test]
+    #[should_panic(expected = "LayerNorm::with_eps: eps is inf")]
+    fn an_infinite_eps_is_refused() {
+        let _ = LayerNorm::<f32>::new([3]).with_eps(f64::INFINITY);
+    }
+}

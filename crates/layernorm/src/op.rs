@@ -84,3 +84,112 @@ impl<T: Real> Backward<T> for LayerNormBackward<T> {
     }
 }
 // ANCHOR_END: op
+
+#[cfg(test)]
+mod tests {
+    use tape::{Param, Tape, Tensor};
+
+    use super::*;
+    use crate::testing::{check_gradient, normal};
+
+    #[test]
+    fn gradient() {
+        let cases: [(&[usize], &[usize]); 5] = [
+            (&[4, 5], &[5]),
+            (&[2, 3, 4], &[4]),
+            (&[2, 3, 4], &[3, 4]),
+            (&[2, 2, 2, 3], &[2, 2, 3]),
+            (&[6], &[6]),
+        ];
+        for (shape, normalized) in cases {
+            let inputs = [
+                normal(shape, 1),
+                normal(normalized, 2),
+                normal(normalized, 3),
+            ];
+            check_gradient(&["x", "gamma", "beta"], &inputs, |v| {
+                layer_norm(&v[0], &v[1], &v[2], 1e-3)
+            })
+            .assert_passes();
+        }
+    }
+
+    #[test]
+    fn eps_is_the_one_given() {
+        // Variance 1, so that the deviation is the square root of 1 + eps.
+        let y = Tape::eval(|t| {
+            let x = t.constant(Tensor::new([1, 2], vec![-1.0, 1.0]));
+            let (gamma, beta) = (Tensor::ones([2]), Tensor::zeros([2]));
+            let y = layer_norm(&x, &t.constant(gamma), &t.constant(beta), 3.0);
+            y.value().clone()
+        });
+        assert_eq!(y, Tensor::new([1, 2], vec![-0.5, 0.5]));
+    }
+
+    #[test]
+    fn saves_its_input_by_reference_and_two_numbers_a_row() {
+        let (x, gamma, beta) = (
+            Param::new("x", normal([6, 10], 1)),
+            Param::new("gamma", normal([10], 2)),
+            Param::new("beta", normal([10], 3)),
+        );
+        Tape::new().grad(|t| {
+            let (x, gamma, beta) = (t.param(&x), t.param(&gamma), t.param(&beta));
+            // Another op that keeps x and gamma: what they share counts once.
+            let _products = (&x * &x, &gamma * &gamma);
+            let before = t.saved_bytes();
+            let y = layer_norm(&x, &gamma, &beta, 1e-5);
+            assert_eq!(t.saved_bytes() - before, (6 + 6) * size_of::<f64>());
+            assert!(t.to_string().contains("layer_norm"));
+            (y.sum_all(), ())
+        });
+    }
+
+    #[test]
+    fn an_evaluation_saves_nothing() {
+        let x = Param::new("x", normal([2, 3], 1));
+        Tape::eval(|t| {
+            let (gamma, beta) = (
+                t.constant(Tensor::ones([3])),
+                t.constant(Tensor::zeros([3])),
+            );
+            let y = layer_norm(&t.param(&x), &gamma, &beta, 1e-5);
+            assert!(!y.is_tracked());
+            assert_eq!(t.saved_bytes(), 0);
+        });
+    }
+
+    fn apply(x: &[usize], gamma: &[usize], beta: &[usize], eps: f64) {
+        Tape::<f32>::eval(|t| {
+            let [x, gamma, beta] = [x, gamma, beta].map(|shape| t.constant(Tensor::ones(shape)));
+            layer_norm(&x, &gamma, &beta, eps);
+        });
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "layer_norm: x has shape [4, 3, 5], but the normalized shape is [3], and x \
+                    must end in it; move the features to the last axis"
+    )]
+    fn x_ends_in_the_normalized_shape() {
+        apply(&[4, 3, 5], &[3], &[3], 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "layer_norm: gamma has shape [5], but beta has shape [3]")]
+    fn gamma_and_beta_have_one_shape() {
+        apply(&[4, 5], &[5], &[3], 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "layer_norm: eps is -0.5")]
+    fn a_negative_eps_is_refused() {
+        apply(&[4, 5], &[5], &[5], -0.5);
+    }
+
+    #[test]
+    #[should_panic(expected = "layer_norm: normalized shape [] holds no features")]
+    fn a_scalar_gamma_is_refused() {
+        apply(&[4, 5], &[], &[], 1e-5);
+    }
+}

@@ -96,3 +96,56 @@ pub(crate) fn add_blocks<T: Real>(partials: &[T], total: &mut [T]) {
     }
 }
 // ANCHOR_END: blocks
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_what_the_leading_axes_count() {
+        let count = |x: &[usize], normalized: &[usize]| {
+            super::count("test", &Shape::new(x), &Shape::new(normalized))
+        };
+        assert_eq!(count(&[4, 3, 5], &[5]), 12);
+        assert_eq!(count(&[4, 3, 5], &[3, 5]), 4);
+        assert_eq!(count(&[4, 3, 5], &[4, 3, 5]), 1);
+        assert_eq!(count(&[0, 5], &[5]), 0);
+    }
+
+    #[test]
+    fn trailing_axes_are_the_last_ones() {
+        let (x, normalized) = (Shape::new(&[4, 3, 5]), Shape::new(&[3, 5]));
+        assert_eq!(trailing_axes("test", &x, &normalized), [1, 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "x has shape [5], but the normalized shape is [3, 5]")]
+    fn a_row_does_not_exceed_the_input() {
+        count("test", &Shape::new(&[5]), &Shape::new(&[3, 5]));
+    }
+
+    #[test]
+    fn blocks_cover_every_row_once() {
+        for rows in [
+            0,
+            1,
+            ROWS_PER_BLOCK,
+            ROWS_PER_BLOCK + 1,
+            5 * ROWS_PER_BLOCK - 1,
+        ] {
+            // A length of row large enough for threads to be used.
+            let parts = blocks_per_thread(rows, 1 << 20);
+            let all: Vec<usize> = parts.iter().flat_map(|part| rows_of(part, rows)).collect();
+            assert_eq!(all, (0..rows).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn blocks_are_added_in_order() {
+        // 1 is lost against 10²⁰, unless it comes after −10²⁰.
+        let partials = [1e20, 5.0, -1e20, 6.0, 1.0, 7.0];
+        let mut total = [f64::NAN; 2];
+        add_blocks(&partials, &mut total);
+        assert_eq!(total, [1.0, 18.0]);
+    }
+}

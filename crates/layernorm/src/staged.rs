@@ -8,6 +8,8 @@
 use tape::Real;
 use tape::lanes::sum;
 
+use crate::rows::check_lengths;
+
 // ANCHOR: staged_forward
 /// Every value of the forward pass, in the order in which it is computed.
 ///
@@ -35,9 +37,9 @@ pub struct Forward<T> {
 /// If `gamma` is empty, `beta` has another length, or `x` is not a whole number of rows.
 #[track_caller]
 pub fn forward<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T) -> Forward<T> {
-    check("staged::forward", x, gamma);
-    check("staged::forward", beta, gamma);
     let d = gamma.len();
+    check_rows("staged::forward", x, d);
+    check_lengths("staged::forward", &[("beta", beta.len(), d)]);
     let n = T::from_usize(d);
 
     let mean = each_row(x, d, |x| sum(x) / n);
@@ -92,14 +94,17 @@ pub struct Backward<T> {
 /// If `gamma` or `dy` do not have the sizes of the forward pass.
 #[track_caller]
 pub fn backward<T: Real>(forward: &Forward<T>, gamma: &[T], dy: &[T]) -> Backward<T> {
-    check("staged::backward", dy, gamma);
+    let (rows, d) = (forward.rstd.len(), gamma.len());
+    check_lengths(
+        "staged::backward",
+        &[("dy", dy.len(), rows * d), ("y", forward.y.len(), rows * d)],
+    );
     let Forward {
         centered,
         rstd,
         x_hat,
         ..
     } = forward;
-    let d = gamma.len();
     let n = T::from_usize(d);
     let times = |a, b| a * b;
 
@@ -179,15 +184,130 @@ pub(crate) fn sum_rows<T: Real>(a: &[T], d: usize) -> Vec<T> {
     total
 }
 
-/// Panics unless `a` is a whole number of rows of `gamma.len()` features.
+/// Panics unless `x` is a whole number of rows of `d` features.
 #[track_caller]
-pub(crate) fn check<T>(name: &str, a: &[T], gamma: &[T]) {
+pub(crate) fn check_rows<T>(form: &str, x: &[T], d: usize) {
     assert!(
-        !gamma.is_empty() && a.len().is_multiple_of(gamma.len()),
-        "{name}: {} elements are not a whole number of rows of {} features; \
+        d > 0 && x.len().is_multiple_of(d),
+        "{form}: x has {} elements, which is not a whole number of rows of {d} features; \
          gamma has one element for each feature",
-        a.len(),
-        gamma.len()
+        x.len()
     );
 }
 // ANCHOR_END: stages
+
+#[cfg(test)]
+mod tests {
+    use tape::{Param, Tape, Tensor, Watch};
+
+    use super::*;
+    use crate::testing::{assert_close, check_of, draws};
+
+    #[test]
+    fn every_line_by_hand() {
+        // Mean 4, deviations −3, −1, 1, 3, variance 5; with eps 4 their scale is 1/3.
+        let (gamma, beta) = ([1.0, 1.0, 2.0, 3.0], [0.0, 10.0, 0.0, 0.0]);
+        let f = forward(&[1.0, 3.0, 5.0, 7.0], &gamma, &beta, 4.0);
+        assert_eq!(f.mean, [4.0]);
+        assert_eq!(f.centered, [-3.0, -1.0, 1.0, 3.0]);
+        assert_eq!(f.var, [5.0]);
+        assert_eq!(f.rstd, [1.0 / 3.0]);
+        assert_eq!(f.x_hat, [-1.0, -1.0 / 3.0, 1.0 / 3.0, 1.0]);
+        assert_eq!(f.y, [-1.0, 10.0 - 1.0 / 3.0, 2.0 / 3.0, 3.0]);
+    }
+
+    #[test]
+    fn gradient() {
+        for (rows, d) in [(1, 3), (4, 5), (3, 33)] {
+            let inputs = [draws(rows * d, 1), draws(d, 2), draws(d, 3)];
+            check_of(&["x", "gamma", "beta"], &inputs)
+                .run(
+                    |v| forward(&v[0], &v[1], &v[2], 1e-3).y,
+                    |v, dy| {
+                        let b = backward(&forward(&v[0], &v[1], &v[2], 1e-3), &v[1], dy);
+                        vec![b.dx, b.dgamma, b.dbeta]
+                    },
+                )
+                .assert_passes();
+        }
+    }
+
+    #[test]
+    fn every_intermediate_gradient_is_the_tape_s() {
+        let (rows, d, eps) = (4, 5, 1e-3);
+        let (x, gamma, beta) = (draws(rows * d, 1), draws(d, 2), draws(d, 3));
+        let dy = draws(rows * d, 4);
+        let b = backward(&forward(&x, &gamma, &beta, eps), &gamma, &dy);
+
+        let param = |name: &str, shape: &[usize], data: &[f64]| {
+            Param::new(name, Tensor::new(shape, data.to_vec()))
+        };
+        let [x, gamma, beta] = [
+            param("x", &[rows, d], &x),
+            param("gamma", &[d], &gamma),
+            param("beta", &[d], &beta),
+        ];
+        let dy = Tensor::new([rows, d], dy);
+        let (_, watches, grads) = Tape::new().vjp(&dy, |t| {
+            let mean = t.param(&x).mean_keep(&[1]);
+            let centered = t.param(&x) - &mean;
+            let var = (&centered * &centered).mean_keep(&[1]);
+            let rstd = (&var + eps).powi(-1).sqrt();
+            let x_hat = &centered * &rstd;
+            let y = &x_hat * t.param(&gamma) + t.param(&beta);
+            (y, [mean, centered, var, rstd, x_hat].map(|v| v.watch()))
+        });
+        let at = |watch: Watch| grads.at(watch).to_vec();
+        let [mean, centered, var, rstd, x_hat] = watches;
+        assert_close("dmean", &b.dmean, &at(mean), 1e-13);
+        assert_close("dcentered", &b.dcentered, &at(centered), 1e-13);
+        assert_close("dvar", &b.dvar, &at(var), 1e-13);
+        assert_close("drstd", &b.drstd, &at(rstd), 1e-13);
+        assert_close("dx_hat", &b.dx_hat, &at(x_hat), 1e-13);
+        assert_close("dx", &b.dx, grads.of(&x).data(), 1e-13);
+        assert_close("dgamma", &b.dgamma, grads.of(&gamma).data(), 1e-13);
+        assert_close("dbeta", &b.dbeta, grads.of(&beta).data(), 1e-13);
+    }
+
+    #[test]
+    fn no_rows_are_legal() {
+        let f = forward(&[], &[1.0; 3], &[0.0; 3], 1e-5);
+        assert!(f.y.is_empty() && f.mean.is_empty());
+        let b = backward(&f, &[1.0; 3], &[]);
+        assert_eq!((b.dx, b.dgamma), (vec![], vec![0.0; 3]));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "staged::forward: x has 5 elements, which is not a whole number of rows of 3"
+    )]
+    fn x_is_whole_rows() {
+        forward(&[0.0; 5], &[1.0; 3], &[0.0; 3], 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "staged::forward: x has 0 elements")]
+    fn rows_have_features() {
+        forward(&[], &[], &[], 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "staged::forward: beta has 6 elements, but 3 are needed")]
+    fn beta_has_one_element_a_feature() {
+        forward(&[0.0; 6], &[1.0; 3], &[0.0; 6], 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "staged::backward: dy has 3 elements, but 6 are needed")]
+    fn dy_is_of_the_size_of_y() {
+        let f = forward(&[0.0; 6], &[1.0; 3], &[0.0; 3], 1e-5);
+        backward(&f, &[1.0; 3], &[0.0; 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "staged::backward: y has 6 elements, but 4 are needed")]
+    fn gamma_is_that_of_the_forward_pass() {
+        let f = forward(&[0.0; 6], &[1.0; 3], &[0.0; 3], 1e-5);
+        backward(&f, &[1.0; 2], &[0.0; 4]);
+    }
+}

@@ -113,3 +113,85 @@ fn backward_row<T: Real>(x: &[T], gamma: &[T], rstd: T, dy: &mut [T], dgamma: &m
     }
 }
 // ANCHOR_END: rms_backward
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, check_of, draws};
+
+    /// What the forward pass writes: `y`, `rstd`.
+    fn run(x: &[f64], gamma: &[f64], eps: f64) -> [Vec<f64>; 2] {
+        let [mut y, mut rstd] = [x.len(), x.len() / gamma.len()].map(|n| vec![f64::NAN; n]);
+        forward(x, gamma, eps, &mut y, &mut rstd);
+        [y, rstd]
+    }
+
+    /// What the backward pass writes: `dx`, `dgamma`.
+    fn run_backward(x: &[f64], gamma: &[f64], eps: f64, dy: &[f64]) -> [Vec<f64>; 2] {
+        let [_, rstd] = run(x, gamma, eps);
+        let (mut dx, mut dgamma) = (dy.to_vec(), vec![f64::NAN; gamma.len()]);
+        backward(x, gamma, &rstd, &mut dx, &mut dgamma);
+        [dx, dgamma]
+    }
+
+    #[test]
+    fn a_row_by_hand() {
+        // Mean square 5; with eps 4 the scale is 1/3.
+        let [y, rstd] = run(&[-3.0, 1.0, 3.0, -1.0], &[1.0, 1.0, 2.0, 3.0], 4.0);
+        assert_close("y", &y, &[-1.0, 1.0 / 3.0, 2.0, -1.0], 1e-15);
+        assert_eq!(rstd, [1.0 / 3.0]);
+    }
+
+    #[test]
+    fn gradient() {
+        // Around the width of the lanes, and with more than one block of rows.
+        let many = ROWS_PER_BLOCK + 3;
+        for (rows, d) in [(1, 3), (4, 5), (2, 32), (3, 33), (2, 67), (many, 3)] {
+            check_of(&["x", "gamma"], &[draws(rows * d, 1), draws(d, 2)])
+                .run(
+                    |v| run(&v[0], &v[1], 1e-3)[0].clone(),
+                    |v, dy| run_backward(&v[0], &v[1], 1e-3, dy).to_vec(),
+                )
+                .assert_passes();
+        }
+    }
+
+    #[test]
+    fn a_row_of_zeros_stays_zero() {
+        let [y, rstd] = run(&[0.0; 3], &[2.0; 3], 0.25);
+        assert_eq!((y, rstd), (vec![0.0; 3], vec![2.0]));
+        let [dx, dgamma] = run_backward(&[0.0; 3], &[2.0; 3], 0.25, &[1.0, 2.0, 3.0]);
+        assert_eq!((dx, dgamma), (vec![4.0, 8.0, 12.0], vec![0.0; 3]));
+    }
+
+    #[test]
+    fn no_rows_have_no_output_and_zero_gradients() {
+        assert_eq!(run(&[], &[1.0; 3], 1e-5), [vec![], vec![]]);
+        let [dx, dgamma] = run_backward(&[], &[1.0; 3], 1e-5, &[]);
+        assert_eq!((dx, dgamma), (vec![], vec![0.0; 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "rms_norm forward: x has 5 elements, but 6 are needed")]
+    fn forward_wants_whole_rows() {
+        forward(&[0.0; 5], &[1.0; 3], 1e-5, &mut [0.0; 6], &mut [0.0; 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rms_norm forward: y has 7 elements, but 6 are needed")]
+    fn forward_wants_room_for_y_and_no_more() {
+        forward(&[0.0; 6], &[1.0; 3], 1e-5, &mut [0.0; 7], &mut [0.0; 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rms_norm backward: dy has 5 elements, but 6 are needed")]
+    fn backward_wants_whole_rows() {
+        backward(
+            &[0.0; 6],
+            &[1.0; 3],
+            &[1.0; 2],
+            &mut [0.0; 5],
+            &mut [0.0; 3],
+        );
+    }
+}

@@ -91,3 +91,89 @@ impl<T: Real> RmsNorm<T> {
         self.gamma.iter_mut().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tape::Tape;
+
+    use super::*;
+    use crate::testing::normal;
+
+    /// The output for `x`.
+    fn run(norm: &RmsNorm<f64>, x: &Tensor<f64>) -> Tensor<f64> {
+        Tape::eval(|t| norm.forward(&t.constant(x.clone())).value().clone())
+    }
+
+    #[test]
+    fn starts_as_pytorch_does() {
+        let norm = RmsNorm::<f32>::new([2, 3]);
+        assert_eq!(norm.gamma().unwrap().value(), &Tensor::ones([2, 3]));
+        assert_eq!(norm.normalized_shape()[..], [2, 3]);
+        assert_eq!(norm.eps(), f64::from(f32::EPSILON));
+        assert_eq!(RmsNorm::<f64>::new([1]).eps(), f64::EPSILON);
+    }
+
+    #[test]
+    fn lists_the_parameter_it_has() {
+        let mut norm = RmsNorm::<f64>::new([3]);
+        assert_eq!(norm.params()[0].name(), "gamma");
+        assert_eq!(norm.params()[0].id(), norm.gamma().unwrap().id());
+        let id = norm.params()[0].id();
+        assert_eq!(norm.params_mut()[0].id(), id);
+        assert_eq!((norm.params().len(), norm.params_mut().len()), (1, 1));
+        let plain = norm.without_affine();
+        assert!(plain.params().is_empty() && plain.gamma().is_none());
+    }
+
+    #[test]
+    fn scales_by_gamma() {
+        let (gamma, x) = (normal([3], 1), normal([4, 3], 2));
+        let mut norm = RmsNorm::new([3]);
+        norm.params_mut()[0].set(gamma.clone());
+        let x_hat = run(&RmsNorm::new([3]).without_affine(), &x);
+        let expected = Tensor::from_fn([4, 3], |i| gamma.data()[i % 3] * x_hat.data()[i]);
+        assert_eq!(run(&norm, &x), expected);
+    }
+
+    #[test]
+    fn uses_its_eps() {
+        let x = Tensor::new([1, 2], vec![-1.0, 1.0]);
+        let y = run(&RmsNorm::new([2]).with_eps(3.0), &x);
+        assert_eq!(y, Tensor::new([1, 2], vec![-0.5, 0.5]));
+    }
+
+    #[test]
+    fn several_axes_are_normalized_as_one() {
+        let x = normal([2, 3, 4], 1);
+        let y = run(&RmsNorm::new([3, 4]), &x);
+        let flat = run(&RmsNorm::new([12]), &x.reshape([2, 12]));
+        assert_eq!(y.shape()[..], [2, 3, 4]);
+        assert_eq!(y.data(), flat.data());
+    }
+
+    #[test]
+    fn gradients_reach_the_parameter() {
+        let norm = RmsNorm::new([3]);
+        let x = Param::new("x", normal([5, 3], 1));
+        let (_, _, grads) = Tape::new().grad(|t| (norm.forward(&t.param(&x)).sum_all(), ()));
+        assert!(grads.get(norm.gamma().unwrap()).is_some() && grads.get(&x).is_some());
+    }
+
+    #[test]
+    #[should_panic(expected = "rms_norm: x has shape [8, 4], but the normalized shape is [3]")]
+    fn an_input_of_other_features_is_refused() {
+        run(&RmsNorm::new([3]), &normal([8, 4], 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "RmsNorm::new: normalized shape [] holds no features")]
+    fn an_empty_shape_is_refused() {
+        RmsNorm::<f32>::new([]);
+    }
+
+    #[test]
+    #[should_panic(expected = "RmsNorm::with_eps: eps is -1")]
+    fn a_negative_eps_is_refused() {
+        let _ = RmsNorm::<f32>::new([3]).with_eps(-1.0);
+    }
+}

@@ -63,3 +63,74 @@ impl<T: Real> Backward<T> for RmsNormBackward<T> {
     }
 }
 // ANCHOR_END: rms_op
+
+#[cfg(test)]
+mod tests {
+    use tape::{Param, Tape, Tensor};
+
+    use super::*;
+    use crate::testing::{check_gradient, normal};
+
+    #[test]
+    fn gradient() {
+        let cases: [(&[usize], &[usize]); 4] = [
+            (&[4, 5], &[5]),
+            (&[2, 3, 4], &[4]),
+            (&[2, 3, 4], &[3, 4]),
+            (&[6], &[6]),
+        ];
+        for (shape, normalized) in cases {
+            let inputs = [normal(shape, 1), normal(normalized, 2)];
+            check_gradient(&["x", "gamma"], &inputs, |v| rms_norm(&v[0], &v[1], 1e-3))
+                .assert_passes();
+        }
+    }
+
+    #[test]
+    fn eps_is_the_one_given() {
+        let y = Tape::eval(|t| {
+            let x = t.constant(Tensor::new([1, 2], vec![-1.0, 1.0]));
+            let gamma = t.constant(Tensor::new([2], vec![1.0, 4.0]));
+            rms_norm(&x, &gamma, 3.0).value().clone()
+        });
+        assert_eq!(y, Tensor::new([1, 2], vec![-0.5, 2.0]));
+    }
+
+    #[test]
+    fn saves_its_input_by_reference_and_one_number_a_row() {
+        let x = Param::new("x", normal([6, 10], 1));
+        let gamma = Param::new("gamma", normal([10], 2));
+        Tape::new().grad(|t| {
+            let (x, gamma) = (t.param(&x), t.param(&gamma));
+            // Another op that keeps x and gamma: what they share counts once.
+            let _products = (&x * &x, &gamma * &gamma);
+            let before = t.saved_bytes();
+            let y = rms_norm(&x, &gamma, 1e-5);
+            assert_eq!(t.saved_bytes() - before, 6 * size_of::<f64>());
+            assert!(t.to_string().contains("rms_norm"));
+            (y.sum_all(), ())
+        });
+    }
+
+    fn apply(x: &[usize], gamma: &[usize], eps: f64) {
+        Tape::<f32>::eval(|t| {
+            let [x, gamma] = [x, gamma].map(|shape| t.constant(Tensor::ones(shape)));
+            rms_norm(&x, &gamma, eps);
+        });
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "rms_norm: x has shape [4, 3], but the normalized shape is [4], and x must end \
+                    in it"
+    )]
+    fn x_ends_in_the_normalized_shape() {
+        apply(&[4, 3], &[4], 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "rms_norm: eps is -inf")]
+    fn a_negative_eps_is_refused() {
+        apply(&[4, 3], &[3], f64::NEG_INFINITY);
+    }
+}

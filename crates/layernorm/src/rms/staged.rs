@@ -4,7 +4,8 @@
 use tape::Real;
 use tape::lanes::sum;
 
-use crate::staged::{check, each, each_row, sum_rows, with_feature, with_row, zip};
+use crate::rows::check_lengths;
+use crate::staged::{check_rows, each, each_row, sum_rows, with_feature, with_row, zip};
 
 // ANCHOR: rms_staged_forward
 /// Every value of the forward pass, in the order in which it is computed.
@@ -29,8 +30,8 @@ pub struct Forward<T> {
 /// If `gamma` is empty or `x` is not a whole number of rows.
 #[track_caller]
 pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T) -> Forward<T> {
-    check("rms::staged::forward", x, gamma);
     let d = gamma.len();
+    check_rows("rms::staged::forward", x, d);
     let n = T::from_usize(d);
 
     let square = zip(x, x, |a, b| a * b);
@@ -71,9 +72,16 @@ pub struct Backward<T> {
 /// If the sizes are not those of the forward pass.
 #[track_caller]
 pub fn backward<T: Real>(forward: &Forward<T>, x: &[T], gamma: &[T], dy: &[T]) -> Backward<T> {
-    check("rms::staged::backward", dy, gamma);
     let Forward { rstd, x_hat, .. } = forward;
-    let d = gamma.len();
+    let (rows, d) = (rstd.len(), gamma.len());
+    check_lengths(
+        "rms::staged::backward",
+        &[
+            ("x", x.len(), rows * d),
+            ("dy", dy.len(), rows * d),
+            ("y", forward.y.len(), rows * d),
+        ],
+    );
     let n = T::from_usize(d);
     let times = |a, b| a * b;
 
@@ -100,3 +108,89 @@ pub fn backward<T: Real>(forward: &Forward<T>, x: &[T], gamma: &[T], dy: &[T]) -
     }
 }
 // ANCHOR_END: rms_staged_backward
+
+#[cfg(test)]
+mod tests {
+    use tape::{Param, Tape, Tensor, Watch};
+
+    use super::*;
+    use crate::testing::{assert_close, check_of, draws};
+
+    #[test]
+    fn every_line_by_hand() {
+        // Mean square 5; with eps 4 the scale is 1/3.
+        let f = forward(&[-3.0, 1.0, 3.0, -1.0], &[1.0, 1.0, 2.0, 3.0], 4.0);
+        assert_eq!(f.mean_square, [5.0]);
+        assert_eq!(f.rstd, [1.0 / 3.0]);
+        assert_eq!(f.x_hat, [-1.0, 1.0 / 3.0, 1.0, -1.0 / 3.0]);
+        assert_eq!(f.y, [-1.0, 1.0 / 3.0, 2.0, -1.0]);
+    }
+
+    #[test]
+    fn gradient() {
+        for (rows, d) in [(1, 3), (4, 5), (3, 33)] {
+            let inputs = [draws(rows * d, 1), draws(d, 2)];
+            check_of(&["x", "gamma"], &inputs)
+                .run(
+                    |v| forward(&v[0], &v[1], 1e-3).y,
+                    |v, dy| {
+                        let b = backward(&forward(&v[0], &v[1], 1e-3), &v[0], &v[1], dy);
+                        vec![b.dx, b.dgamma]
+                    },
+                )
+                .assert_passes();
+        }
+    }
+
+    #[test]
+    fn every_intermediate_gradient_is_the_tape_s() {
+        let (rows, d, eps) = (4, 5, 1e-3);
+        let (x, gamma, dy) = (draws(rows * d, 1), draws(d, 2), draws(rows * d, 3));
+        let b = backward(&forward(&x, &gamma, eps), &x, &gamma, &dy);
+
+        let x = Param::new("x", Tensor::new([rows, d], x));
+        let gamma = Param::new("gamma", Tensor::new([d], gamma));
+        let dy = Tensor::new([rows, d], dy);
+        let (_, watches, grads) = Tape::new().vjp(&dy, |t| {
+            let mean_square = (t.param(&x) * t.param(&x)).mean_keep(&[1]);
+            let rstd = (&mean_square + eps).powi(-1).sqrt();
+            let x_hat = t.param(&x) * &rstd;
+            let y = &x_hat * t.param(&gamma);
+            (y, [mean_square, rstd, x_hat].map(|v| v.watch()))
+        });
+        let at = |watch: Watch| grads.at(watch).to_vec();
+        let [mean_square, rstd, x_hat] = watches;
+        assert_close("dmean_square", &b.dmean_square, &at(mean_square), 1e-13);
+        assert_close("drstd", &b.drstd, &at(rstd), 1e-13);
+        assert_close("dx_hat", &b.dx_hat, &at(x_hat), 1e-13);
+        assert_close("dx", &b.dx, grads.of(&x).data(), 1e-13);
+        assert_close("dgamma", &b.dgamma, grads.of(&gamma).data(), 1e-13);
+    }
+
+    #[test]
+    #[should_panic(expected = "rms::staged::forward: x has 5 elements")]
+    fn x_is_whole_rows() {
+        forward(&[0.0; 5], &[1.0; 3], 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "rms::staged::backward: x has 3 elements, but 6 are needed")]
+    fn x_is_that_of_the_forward_pass() {
+        let f = forward(&[0.0; 6], &[1.0; 3], 1e-5);
+        backward(&f, &[0.0; 3], &[1.0; 3], &[0.0; 6]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rms::staged::backward: dy has 3 elements, but 6 are needed")]
+    fn dy_is_of_the_size_of_y() {
+        let f = forward(&[0.0; 6], &[1.0; 3], 1e-5);
+        backward(&f, &[0.0; 6], &[1.0; 3], &[0.0; 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rms::staged::backward: y has 6 elements, but 4 are needed")]
+    fn gamma_is_that_of_the_forward_pass() {
+        let f = forward(&[0.0; 6], &[1.0; 3], 1e-5);
+        backward(&f, &[0.0; 4], &[1.0; 2], &[0.0; 4]);
+    }
+}
