@@ -103,13 +103,15 @@ mod tests {
 
     #[test]
     fn rows_are_what_the_leading_axes_count() {
-        let count = |x: &[usize], normalized: &[usize]| {
-            super::count("test", &Shape::new(x), &Shape::new(normalized))
-        };
-        assert_eq!(count(&[4, 3, 5], &[5]), 12);
-        assert_eq!(count(&[4, 3, 5], &[3, 5]), 4);
-        assert_eq!(count(&[4, 3, 5], &[4, 3, 5]), 1);
-        assert_eq!(count(&[0, 5], &[5]), 0);
+        let cases: [(&[usize], &[usize], usize); 4] = [
+            (&[4, 3, 5], &[5], 12),
+            (&[4, 3, 5], &[3, 5], 4),
+            (&[4, 3, 5], &[4, 3, 5], 1),
+            (&[0, 5], &[5], 0),
+        ];
+        for (x, normalized, rows) in cases {
+            assert_eq!(count("test", &x.into(), &normalized.into()), rows);
+        }
     }
 
     #[test]
