@@ -81,10 +81,9 @@ fn everything(x: &[f32], dy: &[f32], gamma: &[f32]) -> [Vec<f32>; 10] {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let d = 300;
-    // Large enough for threads, and neither the rows nor the blocks split evenly.
-    let rows = tape::parallel::SERIAL_BELOW / d + 7;
-    assert!(rows.div_ceil(fused::ROWS_PER_BLOCK) % 2 == 0 && rows % fused::ROWS_PER_BLOCK != 0);
+    // Neither the rows nor the blocks split evenly, and the work is worth a thread.
+    let (rows, d) = (14 * fused::ROWS_PER_BLOCK + 5, 300);
+    assert!(rows * d >= tape::parallel::SERIAL_BELOW);
     let [x, dy, gamma] = [(1, rows * d), (2, rows * d), (3, d)].map(|(seed, n)| normal(&[n], seed));
     let run = |threads| {
         tape::parallel::set_threads(threads);
