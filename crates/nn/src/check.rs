@@ -21,30 +21,7 @@ pub fn check_op(
     for (i, x) in inputs.iter().enumerate() {
         check = check.input(format!("x{i}"), x.shape(), x.to_vec());
     }
-    let params = |data: &[Vec<f64>]| -> Vec<Param<f64>> {
-        let tensors = data.iter().zip(inputs);
-        tensors
-            .map(|(data, x)| Param::new("x", Tensor::new(*x.shape(), data.clone())))
-            .collect()
-    };
-    let forward = |data: &[Vec<f64>]| {
-        let params = params(data);
-        Tape::eval(|t| op(&vars(t, &params)).value().clone())
-    };
-    let shape = *forward(&inputs.iter().map(Tensor::to_vec).collect::<Vec<_>>()).shape();
-    check.output_shape(&shape).run(
-        |data| forward(data).to_vec(),
-        |data, dy| {
-            let params = params(data);
-            let dy = Tensor::new(shape, dy.to_vec());
-            let (_, _, grads) = Tape::new().vjp(&dy, |t| (op(&vars(t, &params)), ()));
-            params.iter().map(|p| grads.of(p).to_vec()).collect()
-        },
-    )
-}
-
-fn vars<'t>(t: &'t Tape<f64>, params: &[Param<f64>]) -> Vec<Var<'t, f64>> {
-    params.iter().map(|p| t.param(p)).collect()
+    check.run_tape(op)
 }
 
 /// The check of a layer's gradient with respect to its input and all its parameters.

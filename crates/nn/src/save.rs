@@ -304,7 +304,7 @@ mod tests {
         }
 
         let write = |views: &[(&str, Dtype, &[usize], usize)]| {
-            let bytes = vec![0; 64];
+            let bytes = [0; 64];
             let views = views.iter().map(|&(name, dtype, shape, n)| {
                 (
                     name,

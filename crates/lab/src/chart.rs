@@ -1,0 +1,400 @@
+//! Charts of experiments: medians as lines, spreads as bands, coloured by the page.
+//!
+//! A chart stands inside a page that may be light or dark. Text and rules are drawn in
+//! the page's own colour (`currentColor`), each method in a CSS variable of its name,
+//! with a fallback that is readable on either ground. Lines differ in their dashes too,
+//! for those who do not see the colours.
+
+use std::fmt::Write;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::stats::Spread;
+
+const SIZE: (u32, u32) = (640, 400);
+const FONT: i32 = 14;
+
+/// What a line stands for; decides its colour and its dashes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ink {
+    /// No normalization.
+    None,
+    /// Batch Norm.
+    Batch,
+    /// Layer Norm.
+    Layer,
+    /// RMS Norm.
+    Rms,
+    /// Text.
+    Text,
+    /// The lines behind the data.
+    Rule,
+}
+
+impl Ink {
+    const ALL: [Ink; 6] = [
+        Ink::None,
+        Ink::Batch,
+        Ink::Layer,
+        Ink::Rms,
+        Ink::Text,
+        Ink::Rule,
+    ];
+
+    /// A stand-in that nothing else is drawn in.
+    fn drawn(self) -> RGBColor {
+        RGBColor(254, 1, self as u8 + 1)
+    }
+
+    /// What stands in the finished picture.
+    fn css(self) -> &'static str {
+        match self {
+            Ink::None => "var(--fig-none, #8a919a)",
+            Ink::Batch => "var(--fig-batch, #3b7dd8)",
+            Ink::Layer => "var(--fig-layer, #d9730d)",
+            Ink::Rms => "var(--fig-rms, #2a9d5b)",
+            Ink::Text | Ink::Rule => "currentColor",
+        }
+    }
+
+    /// Lengths of dash and gap; `None`: a solid line.
+    fn dashes(self) -> Option<(u32, u32)> {
+        match self {
+            Ink::None => Some((7, 4)),
+            Ink::Rms => Some((2, 3)),
+            _ => None,
+        }
+    }
+
+    /// Whether points are marked on the line.
+    fn marked(self) -> bool {
+        self == Ink::Layer
+    }
+}
+
+/// An axis.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// What is measured, and in which unit.
+    pub caption: String,
+    /// Whether equal distances are equal ratios.
+    pub log: bool,
+    /// The lowest and highest value that is seen.
+    pub range: (f64, f64),
+}
+
+/// One line with its band.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The name in the legend.
+    pub name: String,
+    /// Its colour.
+    pub ink: Ink,
+    /// Where, and what was measured there. A gap is left where nothing could be measured.
+    pub points: Vec<(f64, Option<Spread>)>,
+}
+
+/// A chart.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// Names the picture.
+    pub title: String,
+    /// Describes it to those who do not see it.
+    pub about: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// The lines, in the order of the legend.
+    pub lines: Vec<Line>,
+}
+
+impl Axis {
+    /// An axis of equal steps.
+    pub fn linear(caption: impl Into<String>, low: f64, high: f64) -> Self {
+        Axis {
+            caption: caption.into(),
+            log: false,
+            range: (low, high),
+        }
+    }
+
+    /// An axis of equal ratios.
+    pub fn log(caption: impl Into<String>, low: f64, high: f64) -> Self {
+        Axis {
+            caption: caption.into(),
+            log: true,
+            range: (low, high),
+        }
+    }
+
+    /// The value in units of the drawing.
+    fn place(&self, value: f64) -> f64 {
+        if self.log { value.log10() } else { value }
+    }
+
+    fn ends(&self) -> (f64, f64) {
+        (self.place(self.range.0), self.place(self.range.1))
+    }
+
+    /// The marked values.
+    fn ticks(&self) -> Vec<f64> {
+        let (low, high) = self.range;
+        if self.log {
+            let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
+            let all = decades.flat_map(|k| [1.0, 3.0].map(|digit| digit * 10f64.powi(k)));
+            return all
+                .filter(|t| (low * 0.999..=high * 1.001).contains(t))
+                .collect();
+        }
+        // Steps of 1, 2 or 5 times a power of ten, five to ten of them.
+        let power = 10f64.powf(((high - low) / 5.0).log10().floor());
+        let step = [5.0, 2.0, 1.0].map(|digit| digit * power);
+        let step = step
+            .into_iter()
+            .find(|step| (high - low) / step >= 4.0)
+            .unwrap_or(power);
+        let first = (low / step - 1e-9).ceil() as i64;
+        let last = (high / step + 1e-9).floor() as i64;
+        (first..=last).map(|i| i as f64 * step).collect()
+    }
+}
+
+/// A number as a reader writes it: no trailing zeros, no rounding noise.
+fn text(value: f64) -> String {
+    let rounded = format!("{value:.6}");
+    let short = rounded.trim_end_matches('0').trim_end_matches('.');
+    if short == "-0" {
+        "0".to_owned()
+    } else {
+        short.to_owned()
+    }
+}
+
+impl Chart {
+    /// The chart as SVG, in a form that can stand in a page or on its own.
+    pub fn svg(&self) -> String {
+        let mut svg = String::new();
+        {
+            let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+            self.paint(&area)
+                .expect("drawing into a string cannot fail");
+            area.present().expect("drawing into a string cannot fail");
+        }
+        for ink in Ink::ALL {
+            let RGBColor(r, g, b) = ink.drawn();
+            svg = svg.replace(
+                &format!("\"#{r:02X}{g:02X}{b:02X}\""),
+                &format!("\"{}\"", ink.css()),
+            );
+        }
+        let open = svg.find("<svg").expect("an svg opens");
+        let body = open + svg[open..].find('>').expect("and its tag closes") + 1;
+        let mut out = String::new();
+        let (width, height) = SIZE;
+        let _ = write!(
+            out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+             role=\"img\">\n<title>{}</title>\n<desc>{}</desc>{}",
+            escape(&self.title),
+            escape(&self.about),
+            &svg[body..]
+        );
+        out
+    }
+
+    fn paint<'a>(&self, area: &Area<'a>) -> Result<(), Failure<'a>> {
+        let ((x0, x1), (y0, y1)) = (self.x.ends(), self.y.ends());
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(34)
+            .margin_right(18)
+            .x_label_area_size(50)
+            .y_label_area_size(70)
+            .build_cartesian_2d(x0..x1, y0..y1)?;
+        let plane = chart.plotting_area().clone();
+        let pixel = |x: f64, y: f64| plane.map_coordinate(&(x, y));
+        for tick in self.x.ticks() {
+            let at = self.x.place(tick);
+            rule(area, pixel(at, y0), pixel(at, y1))?;
+            let (px, py) = pixel(at, y0);
+            write_at(area, &text(tick), (px, py + 7), HPos::Center, VPos::Top)?;
+        }
+        for tick in self.y.ticks() {
+            let at = self.y.place(tick);
+            rule(area, pixel(x0, at), pixel(x1, at))?;
+            let (px, py) = pixel(x0, at);
+            write_at(area, &text(tick), (px - 7, py), HPos::Right, VPos::Center)?;
+        }
+        let middle = pixel(0.5 * (x0 + x1), 0.5 * (y0 + y1));
+        let foot = (middle.0, SIZE.1 as i32 - 6);
+        write_at(area, &self.x.caption, foot, HPos::Center, VPos::Bottom)?;
+        let upright = style(HPos::Center, VPos::Top).transform(FontTransform::Rotate270);
+        area.draw(&Text::new(self.y.caption.clone(), (4, middle.1), upright))?;
+
+        let clamp = |y: f64| self.y.place(y.clamp(self.y.range.0, self.y.range.1));
+        for line in &self.lines {
+            for part in line.points.split(|(_, spread)| spread.is_none()) {
+                let part: Vec<(f64, Spread)> = part
+                    .iter()
+                    .filter_map(|&(x, spread)| Some((self.x.place(x), spread?)))
+                    .collect();
+                let low = part.iter().map(|(x, s)| (*x, clamp(s.low)));
+                let high = part.iter().rev().map(|(x, s)| (*x, clamp(s.high)));
+                let band: Vec<(f64, f64)> = low.chain(high).collect();
+                chart.draw_series([Polygon::new(band, line.ink.drawn().mix(0.18))])?;
+            }
+        }
+        for line in &self.lines {
+            let ink = line.ink.drawn();
+            for part in line.points.split(|(_, spread)| spread.is_none()) {
+                let medians: Vec<(f64, f64)> = part
+                    .iter()
+                    .filter_map(|&(x, spread)| Some((self.x.place(x), clamp(spread?.median))))
+                    .collect();
+                let line_of = medians.iter().copied();
+                match line.ink.dashes() {
+                    None => {
+                        chart.draw_series(LineSeries::new(line_of, ink.stroke_width(2)))?;
+                    }
+                    Some((dash, gap)) => {
+                        let style = ink.stroke_width(2);
+                        chart.draw_series(DashedLineSeries::new(line_of, dash, gap, style))?;
+                    }
+                }
+                if line.ink.marked() || medians.len() == 1 {
+                    chart.draw_series(medians.iter().map(|&p| Circle::new(p, 3, ink.filled())))?;
+                }
+            }
+        }
+        self.legend(area, pixel(x0, y0).0)
+    }
+
+    /// The names of the lines, in a row above them.
+    fn legend<'a>(&self, area: &Area<'a>, left: i32) -> Result<(), Failure<'a>> {
+        let mut x = left;
+        for line in &self.lines {
+            let ink = line.ink.drawn();
+            let (from, to) = ((x, 16), (x + 30, 16));
+            let solid = |a, b| PathElement::new(vec![a, b], ink.stroke_width(2));
+            match line.ink.dashes() {
+                None => area.draw(&solid(from, to))?,
+                Some((dash, gap)) => {
+                    let mut at = x;
+                    while at < x + 30 {
+                        area.draw(&solid((at, 16), ((at + dash as i32).min(x + 30), 16)))?;
+                        at += (dash + gap) as i32;
+                    }
+                }
+            }
+            if line.ink.marked() {
+                area.draw(&Circle::new((x + 15, 16), 3, ink.filled()))?;
+            }
+            write_at(area, &line.name, (x + 36, 16), HPos::Left, VPos::Center)?;
+            x += 36 + 8 * line.name.chars().count() as i32 + 22;
+        }
+        Ok(())
+    }
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Failure<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+
+fn style(h: HPos, v: VPos) -> TextStyle<'static> {
+    TextStyle::from(("sans-serif", FONT).into_font())
+        .with_color(Ink::Text.drawn())
+        .with_anchor::<RGBColor>(Pos::new(h, v))
+        .into_text_style(&SIZE)
+}
+
+fn write_at<'a>(
+    area: &Area<'a>,
+    text: &str,
+    at: (i32, i32),
+    h: HPos,
+    v: VPos,
+) -> Result<(), Failure<'a>> {
+    area.draw(&Text::new(text.to_owned(), at, style(h, v)))
+}
+
+fn rule<'a>(area: &Area<'a>, a: (i32, i32), b: (i32, i32)) -> Result<(), Failure<'a>> {
+    area.draw(&PathElement::new(vec![a, b], Ink::Rule.drawn().mix(0.18)))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart() -> Chart {
+        let spread = |m: f64| {
+            Some(Spread {
+                low: m - 0.1,
+                median: m,
+                high: m + 0.1,
+            })
+        };
+        let line = |ink, shift: f64| Line {
+            name: format!("{ink:?}"),
+            ink,
+            points: vec![
+                (0.01, spread(0.5 + shift)),
+                (0.1, None),
+                (1.0, spread(0.8 + shift)),
+            ],
+        };
+        Chart {
+            title: "a < b".into(),
+            about: "A & B.".into(),
+            x: Axis::log("rate", 0.01, 1.0),
+            y: Axis::linear("accuracy", 0.0, 1.0),
+            lines: vec![line(Ink::None, 0.0), line(Ink::Batch, 0.1)],
+        }
+    }
+
+    #[test]
+    fn no_colour_is_fixed() {
+        let svg = chart().svg();
+        assert!(!svg.contains("\"#"), "{svg}");
+        for part in ["currentColor", "var(--fig-none,", "var(--fig-batch,"] {
+            assert!(svg.contains(part), "{part} is missing: {svg}");
+        }
+        assert!(!svg.contains("--fig-layer"), "{svg}");
+    }
+
+    #[test]
+    fn text_is_escaped_and_everything_is_named() {
+        let svg = chart().svg();
+        assert!(
+            svg.contains("<title>a &lt; b</title>\n<desc>A &amp; B.</desc>"),
+            "{svg}"
+        );
+        for word in ["rate", "accuracy", "None", "Batch", "0.03", "0.2"] {
+            assert!(
+                svg.contains(&format!("\n{word}\n")),
+                "{word} is missing: {svg}"
+            );
+        }
+    }
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        let linear = |low, high| Axis::linear("", low, high).ticks();
+        assert_eq!(
+            linear(0.0, 1.0),
+            [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]
+        );
+        assert_eq!(linear(0.9, 1.0).len(), 6);
+        assert_eq!(linear(0.0, 30.0), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
+        assert_eq!(Axis::log("", 0.003, 1.0).ticks().len(), 6);
+        assert_eq!(text(0.6000000000000001), "0.6");
+        assert_eq!(text(30.0), "30");
+        assert_eq!(text(-0.0), "0");
+    }
+}

@@ -1,0 +1,320 @@
+//! Running the many trainings of an experiment: in parallel, with progress, and in a way
+//! that survives an interruption.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::experiment::{Error, Options};
+
+/// What an experiment works with: its options, its seeds, and [`Session::map`].
+pub struct Session {
+    name: &'static str,
+    quick: bool,
+    seeds: Vec<u64>,
+    threads: usize,
+    fresh: bool,
+    journal: Option<Journal>,
+    journal_at: PathBuf,
+    protocol: Value,
+    bar: ProgressBar,
+}
+
+impl Session {
+    pub(crate) fn new(name: &'static str, options: &Options, folder: &Path) -> Self {
+        let target = if options.quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            // Hidden as well where standard error is not a terminal.
+            ProgressDrawTarget::stderr()
+        };
+        Session {
+            name,
+            quick: options.quick,
+            seeds: (0..options.seed_count() as u64).collect(),
+            threads: options.threads.unwrap_or_else(tape::parallel::threads),
+            fresh: options.fresh,
+            journal: None,
+            journal_at: folder.join(format!(".{name}.journal")),
+            protocol: Value::Null,
+            bar: ProgressBar::with_draw_target(None, target),
+        }
+    }
+
+    /// Whether the small form was asked for.
+    pub fn quick(&self) -> bool {
+        self.quick
+    }
+
+    /// The seeds, counted from 0.
+    pub fn seeds(&self) -> &[u64] {
+        &self.seeds
+    }
+
+    pub(crate) fn protocol(&self) -> &Value {
+        &self.protocol
+    }
+
+    /// States the protocol and the number of jobs, before the first is run. Takes up what
+    /// an interrupted run of the same protocol left.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn begin(&mut self, protocol: impl Serialize, jobs: usize) -> Result<(), Error> {
+        self.protocol = serde_json::to_value(protocol).expect("plain data serializes");
+        let header = json!({ "experiment": self.name, "quick": self.quick,
+            "protocol": self.protocol, "program": program() });
+        let journal = Journal::open(&self.journal_at, &header, self.fresh)
+            .map_err(|source| Error::write(&self.journal_at, source))?;
+        let done = journal.done.len();
+        self.journal = Some(journal);
+        let style = "{prefix} {bar:30} {pos}/{len} runs, {elapsed} so far, {eta} to go";
+        self.bar
+            .set_style(ProgressStyle::with_template(style).expect("the template is valid"));
+        self.bar.set_prefix(self.name);
+        self.bar.set_length(jobs as u64);
+        if done > 0 {
+            self.bar.println(format!(
+                "{}: going on after {done} of {jobs} runs",
+                self.name
+            ));
+        }
+        self.bar.reset_eta();
+        Ok(())
+    }
+
+    /// Runs `run` on every job, several at a time, and returns the results in the order
+    /// of the jobs. Each job has a `key` of its own, under which its result is kept until
+    /// the experiment is done. While this runs, kernels use one thread each; their
+    /// results do not depend on it.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    ///
+    /// # Panics
+    /// If [`Session::begin`] was not called, or a job panics.
+    pub fn map<J: Sync, R: Serialize + DeserializeOwned + Send>(
+        &mut self,
+        jobs: &[J],
+        key: impl Fn(&J) -> String + Sync,
+        run: impl Fn(&J) -> R + Sync,
+    ) -> Result<Vec<R>, Error> {
+        let journal = Mutex::new(self.journal.as_mut().expect("begin comes before map"));
+        let results: Vec<Mutex<Option<R>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+        let failure = Mutex::new(None);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(job) = jobs.get(at) else { return };
+                if lock(&failure).is_some() {
+                    return;
+                }
+                let key = key(job);
+                let kept = lock(&journal).get(&key);
+                let result = match kept {
+                    Some(result) => result,
+                    None => {
+                        let result = run(job);
+                        if let Err(error) = lock(&journal).put(&key, &result) {
+                            *lock(&failure) = Some(error);
+                        }
+                        result
+                    }
+                };
+                *lock(&results[at]) = Some(result);
+                self.bar.inc(1);
+            }
+        };
+        let before = tape::parallel::threads();
+        tape::parallel::set_threads(1);
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads.min(jobs.len()) {
+                scope.spawn(work);
+            }
+        });
+        tape::parallel::set_threads(before);
+        if let Some(source) = lock(&failure).take() {
+            return Err(Error::write(&self.journal_at, source));
+        }
+        let done = results.into_iter().map(|result| {
+            let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+            result.expect("every job was run")
+        });
+        Ok(done.collect())
+    }
+
+    /// The experiment is done and its files are written: the journal is not needed more.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+        // If it stays, it is outdated by the next build at the latest.
+        let _ = fs::remove_file(&self.journal_at);
+    }
+}
+
+/// A number that changes with the program, so that results of another program are not
+/// taken up.
+fn program() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let about = std::env::current_exe().and_then(fs::metadata);
+    if let Ok(about) = about {
+        about.len().hash(&mut hasher);
+        if let Ok(time) = about.modified() {
+            time.hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Results of finished jobs, one line each, after a first line that says of what.
+struct Journal {
+    file: File,
+    done: HashMap<String, Value>,
+}
+
+impl Journal {
+    /// Takes up the journal at `path` if it has the same header, else begins it anew.
+    fn open(path: &Path, header: &Value, fresh: bool) -> io::Result<Self> {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let mut lines = text
+            .lines()
+            .map_while(|line| serde_json::from_str(line).ok());
+        let same = !fresh && lines.next().as_ref() == Some(header);
+        let done: HashMap<String, Value> = if same {
+            lines.filter_map(entry).collect()
+        } else {
+            HashMap::new()
+        };
+        // Written anew, for the last line may be torn.
+        let mut file = File::create(path)?;
+        writeln!(file, "{header}")?;
+        for (key, result) in &done {
+            writeln!(file, "{}", json!([key, result]))?;
+        }
+        Ok(Journal { file, done })
+    }
+
+    fn get<R: DeserializeOwned>(&self, key: &str) -> Option<R> {
+        serde_json::from_value(self.done.get(key)?.clone()).ok()
+    }
+
+    fn put<R: Serialize>(&mut self, key: &str, result: &R) -> io::Result<()> {
+        writeln!(self.file, "{}", json!([key, result]))?;
+        self.file.flush()
+    }
+}
+
+fn entry(line: Value) -> Option<(String, Value)> {
+    serde_json::from_value(line).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    fn options(threads: usize) -> Options {
+        Options {
+            threads: Some(threads),
+            quiet: true,
+            ..Options::default()
+        }
+    }
+
+    /// Runs jobs 0 to `until`, and says how many were really run.
+    fn squares(
+        folder: &Path,
+        options: &Options,
+        protocol: &str,
+        until: usize,
+    ) -> (Vec<f64>, usize) {
+        let mut session = Session::new("squares", options, folder);
+        session.begin(protocol, until).expect("begun");
+        let runs = AtomicUsize::new(0);
+        let jobs: Vec<usize> = (0..until).collect();
+        let results = session.map(&jobs, usize::to_string, |&job| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            (job as f64 / 3.0).sqrt()
+        });
+        (results.expect("written"), runs.into_inner())
+    }
+
+    fn expected(until: usize) -> Vec<f64> {
+        (0..until).map(|job| (job as f64 / 3.0).sqrt()).collect()
+    }
+
+    #[test]
+    fn results_come_in_order_whatever_the_threads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for threads in [1, 2, 7] {
+            let options = Options {
+                fresh: true,
+                ..options(threads)
+            };
+            let results = squares(folder.path(), &options, "a", 40);
+            assert_eq!(results, (expected(40), 40));
+        }
+    }
+
+    #[test]
+    fn an_interrupted_run_goes_on_and_gives_the_same_bits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(squares(folder.path(), &options(2), "a", 10).1, 10);
+        assert_eq!(
+            squares(folder.path(), &options(2), "a", 25),
+            (expected(25), 15)
+        );
+        // A line that was torn by a kill is run again.
+        let path = folder.path().join(".squares.journal");
+        let text = fs::read_to_string(&path).expect("the journal");
+        fs::write(&path, &text[..text.len() - 4]).expect("torn");
+        assert_eq!(
+            squares(folder.path(), &options(1), "a", 25),
+            (expected(25), 1)
+        );
+    }
+
+    #[test]
+    fn another_protocol_or_a_wish_starts_afresh() {
+        let folder = tempfile::tempdir().expect("a folder");
+        squares(folder.path(), &options(2), "a", 10);
+        assert_eq!(squares(folder.path(), &options(2), "b", 10).1, 10);
+        assert_eq!(squares(folder.path(), &options(2), "b", 10).1, 0);
+        let fresh = Options {
+            fresh: true,
+            ..options(2)
+        };
+        assert_eq!(squares(folder.path(), &fresh, "b", 10).1, 10);
+        // What is left in the file may be anything.
+        fs::write(folder.path().join(".squares.journal"), "{\"x\"").expect("written");
+        assert_eq!(squares(folder.path(), &options(2), "b", 10).1, 10);
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_written_is_told_in_one_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let absent = folder.path().join("absent");
+        let mut session = Session::new("squares", &options(1), &absent);
+        let error = session
+            .begin("a", 1)
+            .expect_err("there is no folder")
+            .to_string();
+        assert!(
+            error.starts_with("cannot write ") && !error.contains('\n'),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,232 @@
+//! The training loop that experiments share.
+
+use nn::data::{BatchSize, Digits, Examples, batches};
+use nn::loss::{count_correct, cross_entropy};
+use nn::{Layer, Mode, Optimizer, Schedule, each_param};
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use tape::Tape;
+
+/// How a classifier is trained.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Training {
+    /// How often every example is seen.
+    pub epochs: usize,
+    /// Examples in a batch.
+    pub batch: BatchSize,
+    /// The base learning rate.
+    pub rate: f64,
+    /// How the learning rate changes from step to step.
+    pub schedule: Schedule,
+}
+
+/// Loss and accuracy on one part of the data, in evaluation mode.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Score {
+    /// The mean cross-entropy, in nats.
+    pub loss: f64,
+    /// The share of right answers.
+    pub accuracy: f64,
+}
+
+/// What is measured after each epoch.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Epoch {
+    /// The mean of the training loss over the steps of the epoch, in training mode.
+    pub train_loss: f64,
+    /// On the validation part.
+    pub validation: Score,
+    /// On the test part.
+    pub test: Score,
+}
+
+/// Training stopped because a number was no longer finite.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("training diverged at step {step}: {place} is not finite")]
+pub struct Diverged {
+    /// The step, counted from 0.
+    pub step: usize,
+    /// The first thing in the network that is not finite: a parameter, or the output of
+    /// a layer.
+    pub place: String,
+}
+
+/// Trains `model` on the training part, and scores it after every epoch.
+///
+/// The order of the examples is drawn from `rng`, so model and seed decide everything.
+///
+/// # Errors
+/// When the loss is not finite; the error names the step and the layer.
+pub fn fit(
+    model: &mut impl Layer<f32>,
+    optimizer: &mut impl Optimizer<f32>,
+    data: &Digits<f32>,
+    training: &Training,
+    rng: &mut StdRng,
+) -> Result<Vec<Epoch>, Diverged> {
+    let mut tape = Tape::new();
+    let mut step = 0;
+    let mut curve = Vec::with_capacity(training.epochs);
+    for _ in 0..training.epochs {
+        let mut total = 0.0;
+        let epoch = batches(data.train.len(), training.batch, rng);
+        for numbers in &epoch {
+            let batch = data.train.pick(numbers);
+            let (loss, (), grads) = tape.grad(|t| {
+                let logits = model.forward(&t.constant(batch.images.clone()), Mode::Train);
+                (cross_entropy(&logits, &batch.labels), ())
+            });
+            if !loss.is_finite() {
+                let place = first_not_finite(model, &batch);
+                return Err(Diverged { step, place });
+            }
+            let rate = training.rate * training.schedule.factor(step);
+            optimizer.step(model, &grads, rate);
+            total += f64::from(loss);
+            step += 1;
+        }
+        curve.push(Epoch {
+            train_loss: total / epoch.len() as f64,
+            validation: score(model, &data.validation),
+            test: score(model, &data.test),
+        });
+        // Weights can overflow after the last loss that was looked at.
+        let last = curve.last().expect("an epoch was pushed");
+        if !(last.validation.loss.is_finite() && last.test.loss.is_finite()) {
+            let place = first_not_finite(model, &data.validation);
+            return Err(Diverged { step, place });
+        }
+    }
+    Ok(curve)
+}
+
+/// Loss and accuracy of `model` on `examples`, in evaluation mode.
+pub fn score(model: &mut impl Layer<f32>, examples: &Examples<f32>) -> Score {
+    const AT_ONCE: usize = 512;
+    let (mut loss, mut right) = (0.0, 0);
+    let numbers: Vec<usize> = (0..examples.len()).collect();
+    for numbers in numbers.chunks(AT_ONCE) {
+        let part = examples.pick(numbers);
+        Tape::eval(|t| {
+            let logits = model.forward(&t.constant(part.images), Mode::Eval);
+            right += count_correct(logits.value(), &part.labels);
+            let mean = cross_entropy(&logits, &part.labels).value().item();
+            loss += f64::from(mean) * part.labels.len() as f64;
+        });
+    }
+    let count = examples.len() as f64;
+    Score {
+        loss: loss / count,
+        accuracy: right as f64 / count,
+    }
+}
+
+/// Names the first parameter that is not finite or, if they all are, the first output on
+/// the way through the network for `batch`.
+fn first_not_finite(model: &mut impl Layer<f32>, batch: &Examples<f32>) -> String {
+    let finite = |data: &[f32]| data.iter().all(|x| x.is_finite());
+    let mut place = None;
+    each_param(model, |param| {
+        if place.is_none() && !finite(param.value().data()) {
+            place = Some(format!("parameter {}", param.name()));
+        }
+    });
+    if place.is_none() {
+        Tape::eval(|t| {
+            let x = t.constant(batch.images.clone());
+            model.forward_probed(&x, Mode::Train, &mut |name, value| {
+                if place.is_none() && !finite(value.value().data()) {
+                    place = Some(format!("the output of {name}"));
+                }
+            });
+        });
+    }
+    place.unwrap_or_else(|| "the loss".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nn::data::Set;
+    use nn::{MlpSpec, NormKind, Sgd};
+    use rand::SeedableRng;
+    use tape::Tensor;
+
+    fn run(rate: f64, norm: NormKind) -> Result<Vec<Epoch>, Diverged> {
+        let data = Digits::load(Set::Small).expect("it comes with the crate");
+        let rng = &mut StdRng::seed_from_u64(1);
+        let mut model = MlpSpec::new(&[64, 16, 10]).norm(norm).build(rng);
+        let training = Training {
+            epochs: 3,
+            batch: BatchSize::Fixed(32),
+            rate,
+            schedule: Schedule::Constant,
+        };
+        fit(
+            &mut model,
+            &mut Sgd::new().momentum(0.9),
+            &data,
+            &training,
+            rng,
+        )
+    }
+
+    #[test]
+    fn a_network_learns_and_the_seed_decides_how() {
+        let curve = run(0.1, NormKind::Batch).expect("it converges");
+        assert_eq!(curve.len(), 3);
+        assert!(curve[2].train_loss < 0.5 * curve[0].train_loss, "{curve:?}");
+        assert!(curve[2].test.accuracy > 0.8, "{curve:?}");
+        assert_eq!(run(0.1, NormKind::Batch), Ok(curve));
+    }
+
+    #[test]
+    fn a_rate_far_too_high_is_told_by_step_and_place() {
+        let diverged = run(1e30, NormKind::None).expect_err("it cannot converge");
+        let message = diverged.to_string();
+        assert!(
+            message.starts_with("training diverged at step "),
+            "{message}"
+        );
+        assert!(message.contains("layers."), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn the_first_culprit_on_the_way_is_named() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let mut model = MlpSpec::new(&[2, 3, 2]).build::<f32>(rng);
+        let mut batch = Examples {
+            images: Tensor::ones([1, 2]),
+            labels: vec![0],
+        };
+        assert_eq!(first_not_finite(&mut model, &batch), "the loss");
+        batch.images.data_mut()[0] = f32::INFINITY;
+        assert_eq!(
+            first_not_finite(&mut model, &batch),
+            "the output of layers.0.linear"
+        );
+        each_param(&mut model, |param| {
+            if param.name() == "layers.1.weight" {
+                param.value_mut().data_mut()[3] = f32::NAN;
+            }
+        });
+        assert_eq!(
+            first_not_finite(&mut model, &batch),
+            "parameter layers.1.weight"
+        );
+    }
+
+    #[test]
+    fn scores_count_every_example_once() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let data = Digits::load(Set::Small).expect("it comes with the crate");
+        let mut model = MlpSpec::new(&[64, 10]).build::<f32>(rng);
+        // All weights 0: every class is equally likely, and the answer is always 0.
+        each_param(&mut model, |param| param.value_mut().data_mut().fill(0.0));
+        let Score { loss, accuracy } = score(&mut model, &data.train);
+        assert!((loss - 10f64.ln()).abs() < 1e-6, "{loss}");
+        let zeros = data.train.labels.iter().filter(|&&l| l == 0).count();
+        assert_eq!(accuracy, zeros as f64 / data.train.len() as f64);
+    }
+}

@@ -1,0 +1,63 @@
+//! Cases for the layers and networks of `nn`, with respect to input and parameters.
+
+use nn::check::{CheckLayer, normal};
+use nn::{Activation, Linear, MlpSpec, Mode, NormKind};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tape::Var;
+
+use super::Case;
+
+const GROUP: &str = "layers";
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(4)
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::on_tape(
+            GROUP,
+            "nn/src/linear.rs",
+            "linear op",
+            vec![normal([5, 3], 1), normal([4, 3], 2), normal([4], 3)],
+            |x: &[Var<'_, f64>]| nn::linear(&x[0], &x[1], Some(&x[2])),
+        ),
+        Case::on_tape(
+            GROUP,
+            "nn/src/linear.rs",
+            "linear op, more axes, no bias",
+            vec![normal([2, 2, 3], 1), normal([4, 3], 2)],
+            |x: &[Var<'_, f64>]| nn::linear(&x[0], &x[1], None),
+        ),
+        Case::own(GROUP, "nn/src/linear.rs", "linear layer", || {
+            CheckLayer::new("linear layer", normal([5, 3], 1)).run(|| Linear::new(3, 4, &mut rng()))
+        }),
+    ];
+    for norm in [
+        NormKind::None,
+        NormKind::Batch,
+        NormKind::Layer,
+        NormKind::Rms,
+    ] {
+        for (mode, of) in [(Mode::Train, "training"), (Mode::Eval, "evaluation")] {
+            let activation = match norm {
+                NormKind::None => Activation::Tanh,
+                NormKind::Batch => Activation::Relu,
+                NormKind::Layer => Activation::Gelu,
+                NormKind::Rms => Activation::Sigmoid,
+            };
+            let name = format!("mlp, {norm} norm, {activation}, {of}");
+            let spec = MlpSpec::new(&[3, 4, 2]).norm(norm).activation(activation);
+            cases.push(Case::own(GROUP, "nn/src/mlp.rs", name.clone(), move || {
+                let mut check = CheckLayer::new(&name, normal([5, 3], 1)).mode(mode);
+                if norm == NormKind::Batch && mode == Mode::Train {
+                    // The batch mean takes the bias away again: its gradient is zero.
+                    check = check.may_be_zero("layers.0.bias");
+                }
+                check.run(|| spec.build(&mut rng()))
+            }));
+        }
+    }
+    cases
+}

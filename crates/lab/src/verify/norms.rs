@@ -1,0 +1,263 @@
+//! Cases for the norms: every layout, each form on its own.
+//!
+//! The forms are: composed of ops of the tape; staged, one line of backward for each line
+//! of forward, on slices; fused, the closed form, as the layers use it.
+
+use batchnorm::{Layout, Moments, RunningStats};
+use gradcheck::Check;
+use nn::Mode;
+use nn::check::{CheckLayer, normal};
+use tape::Tensor;
+
+use super::Case;
+
+const EPS: f64 = 1e-5;
+
+/// x, gamma and beta. Gamma is of either sign and never near 0.
+fn inputs(x: &[usize], features: &[usize]) -> Vec<Tensor<f64>> {
+    let gamma = normal(features, 2).map(|g| if g < 0.0 { g - 0.5 } else { g + 0.5 });
+    vec![normal(x, 1), gamma, normal(features, 3)]
+}
+
+/// The shape as it stands in names, with the names of its axes.
+fn axes(shape: &[usize], names: &str) -> String {
+    let pairs = names
+        .chars()
+        .zip(shape)
+        .map(|(name, n)| format!("{name}={n}"));
+    format!("[{}]", pairs.collect::<Vec<_>>().join(", "))
+}
+
+/// Several inputs of a check by name.
+fn check(name: &str, names: &[&str], inputs: &[Tensor<f64>]) -> Check {
+    names
+        .iter()
+        .zip(inputs)
+        .fold(Check::new(name), |check, (name, x)| {
+            check.input(*name, x.shape(), x.to_vec())
+        })
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    batch(&mut cases);
+    layer(&mut cases);
+    rms(&mut cases);
+    cases
+}
+
+fn batch(cases: &mut Vec<Case>) {
+    let layouts: [(&[usize], &str); 4] = [
+        (&[6, 3], "NC"),
+        (&[3, 2, 4], "NCL"),
+        (&[2, 3, 2, 3], "NCHW"),
+        (&[2, 2, 2, 1, 3], "NCDHW"),
+    ];
+    for (shape, names) in layouts {
+        let title = axes(shape, names);
+        let group = "batch norm";
+        cases.push(Case::on_tape(
+            group,
+            "batchnorm/src/composed.rs",
+            format!("composed {title}"),
+            inputs(shape, &[shape[1]]),
+            |x| batchnorm::composed::batch_norm(&x[0], &x[1], &x[2], EPS),
+        ));
+        let (given, name) = (inputs(shape, &[shape[1]]), format!("staged {title}"));
+        cases.push(Case::own(
+            group,
+            "batchnorm/src/staged.rs",
+            name.clone(),
+            move || {
+                let layout = Layout::of(given[0].shape());
+                check(&name, &["x", "gamma", "beta"], &given).run(
+                    |v| batchnorm::staged::forward(&layout, &v[0], &v[1], &v[2], EPS).0,
+                    |v, dy| {
+                        let (_, forward) =
+                            batchnorm::staged::forward(&layout, &v[0], &v[1], &v[2], EPS);
+                        let (dx, each) = batchnorm::staged::backward(&layout, &forward, &v[1], dy);
+                        let dgamma = each.iter().map(|channel| channel.dgamma).collect();
+                        let dbeta = each.iter().map(|channel| channel.dbeta).collect();
+                        vec![dx, dgamma, dbeta]
+                    },
+                )
+            },
+        ));
+        cases.push(Case::on_tape(
+            group,
+            "batchnorm/src/op.rs",
+            format!("fused {title}"),
+            inputs(shape, &[shape[1]]),
+            |x| batchnorm::op::batch_norm(&x[0], &x[1], &x[2], EPS).0,
+        ));
+        let channels = shape[1];
+        let moments = Moments::new(
+            normal([channels], 4).to_vec(),
+            normal([channels], 5).map(|x| 0.5 + x * x).to_vec(),
+            EPS,
+        );
+        cases.push(Case::on_tape(
+            group,
+            "batchnorm/src/op.rs",
+            format!("frozen {title}"),
+            inputs(shape, &[shape[1]]),
+            move |x| batchnorm::op::frozen_batch_norm(&x[0], &x[1], &x[2], moments.clone()),
+        ));
+    }
+    for (mode, name) in [
+        (Mode::Train, "layer, training"),
+        (Mode::Eval, "layer, evaluation"),
+    ] {
+        for affine in [true, false] {
+            let name = if affine {
+                name.to_owned()
+            } else {
+                format!("{name}, no affine")
+            };
+            cases.push(Case::own(
+                "batch norm",
+                "batchnorm/src/layer.rs",
+                name.clone(),
+                move || {
+                    CheckLayer::new(&name, normal([3, 2, 2, 2], 1))
+                        .mode(mode)
+                        .run(|| {
+                            let mut layer = batchnorm::BatchNorm::new(2);
+                            layer.set_running(RunningStats {
+                                mean: normal([2], 4),
+                                var: normal([2], 5).map(|x| 0.5 + x * x),
+                                num_batches_tracked: 3,
+                            });
+                            if affine {
+                                layer
+                            } else {
+                                layer.without_affine()
+                            }
+                        })
+                },
+            ));
+        }
+    }
+}
+
+fn layer(cases: &mut Vec<Case>) {
+    let group = "layer norm";
+    let shapes: [(&[usize], &[usize], &str); 3] = [
+        (&[4, 5], &[5], "ND"),
+        (&[2, 3, 4], &[4], "NTD"),
+        (&[3, 2, 2, 3], &[2, 2, 3], "NCHW"),
+    ];
+    for (shape, normalized, names) in shapes {
+        let over = &names[names.len() - normalized.len()..];
+        let title = format!("{} over {over}", axes(shape, names));
+        cases.push(Case::on_tape(
+            group,
+            "layernorm/src/composed.rs",
+            format!("composed {title}"),
+            inputs(shape, normalized),
+            |x| layernorm::composed::layer_norm(&x[0], &x[1], &x[2], EPS),
+        ));
+        let (given, name) = (inputs(shape, normalized), format!("staged {title}"));
+        cases.push(Case::own(
+            group,
+            "layernorm/src/staged.rs",
+            name.clone(),
+            move || {
+                check(&name, &["x", "gamma", "beta"], &given).run(
+                    |v| layernorm::staged::forward(&v[0], &v[1], &v[2], EPS).y,
+                    |v, dy| {
+                        let forward = layernorm::staged::forward(&v[0], &v[1], &v[2], EPS);
+                        let d = layernorm::staged::backward(&forward, &v[1], dy);
+                        vec![d.dx, d.dgamma, d.dbeta]
+                    },
+                )
+            },
+        ));
+        cases.push(Case::on_tape(
+            group,
+            "layernorm/src/op.rs",
+            format!("fused {title}"),
+            inputs(shape, normalized),
+            |x| layernorm::layer_norm(&x[0], &x[1], &x[2], EPS),
+        ));
+    }
+    for (name, affine, beta) in [
+        ("layer", true, true),
+        ("layer, no beta", true, false),
+        ("layer, no affine", false, false),
+    ] {
+        cases.push(Case::own(
+            group,
+            "layernorm/src/layer.rs",
+            name,
+            move || {
+                CheckLayer::new(name, normal([4, 2, 3], 1)).run(|| {
+                    let layer = layernorm::LayerNorm::new([2, 3]);
+                    match (affine, beta) {
+                        (true, true) => layer,
+                        (true, false) => layer.without_beta(),
+                        (false, _) => layer.without_affine(),
+                    }
+                })
+            },
+        ));
+    }
+}
+
+fn rms(cases: &mut Vec<Case>) {
+    let group = "rms norm";
+    let shapes: [(&[usize], &[usize], &str); 2] =
+        [(&[4, 5], &[5], "ND"), (&[3, 2, 2, 3], &[2, 2, 3], "NCHW")];
+    for (shape, normalized, names) in shapes {
+        let over = &names[names.len() - normalized.len()..];
+        let title = format!("{} over {over}", axes(shape, names));
+        let given = || inputs(shape, normalized)[..2].to_vec();
+        cases.push(Case::on_tape(
+            group,
+            "layernorm/src/rms/composed.rs",
+            format!("composed {title}"),
+            given(),
+            |x| layernorm::rms::composed::rms_norm(&x[0], &x[1], EPS),
+        ));
+        let (inputs, name) = (given(), format!("staged {title}"));
+        cases.push(Case::own(
+            group,
+            "layernorm/src/rms/staged.rs",
+            name.clone(),
+            move || {
+                check(&name, &["x", "gamma"], &inputs).run(
+                    |v| layernorm::rms::staged::forward(&v[0], &v[1], EPS).y,
+                    |v, dy| {
+                        let forward = layernorm::rms::staged::forward(&v[0], &v[1], EPS);
+                        let d = layernorm::rms::staged::backward(&forward, &v[0], &v[1], dy);
+                        vec![d.dx, d.dgamma]
+                    },
+                )
+            },
+        ));
+        cases.push(Case::on_tape(
+            group,
+            "layernorm/src/rms/op.rs",
+            format!("fused {title}"),
+            given(),
+            |x| layernorm::rms_norm(&x[0], &x[1], EPS),
+        ));
+    }
+    for (name, affine) in [("layer", true), ("layer, no affine", false)] {
+        cases.push(Case::own(
+            group,
+            "layernorm/src/rms/layer.rs",
+            name,
+            move || {
+                CheckLayer::new(name, normal([4, 2, 3], 1)).run(|| {
+                    let layer = layernorm::RmsNorm::new([2, 3]);
+                    if affine {
+                        layer
+                    } else {
+                        layer.without_affine()
+                    }
+                })
+            },
+        ));
+    }
+}
