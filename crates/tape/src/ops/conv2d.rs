@@ -250,19 +250,18 @@ impl Plan {
         let plane = self.window.input_len();
         let rows = cols.chunks_exact_mut(self.positions());
         for (row, (c, tap)) in rows.zip(self.rows()) {
-            row.fill(T::ZERO);
-            let image = &image[c * plane..][..plane];
-            self.window.gather(tap, image, row, |x, y| *y = x);
+            self.window.copy(tap, &image[c * plane..][..plane], row);
         }
     }
 
-    /// The adjoint: adds each row of `cols` to the image, where its tap read it.
-    fn col2im<T: Real>(&self, cols: &[T], image: &mut [T]) {
+    /// The adjoint: adds each row of `cols` to the image, where its tap read it. What is
+    /// in `cols` may be overwritten.
+    fn col2im<T: Real>(&self, cols: &mut [T], image: &mut [T]) {
         let plane = self.window.input_len();
-        let rows = cols.chunks_exact(self.positions());
+        let rows = cols.chunks_exact_mut(self.positions());
         for (row, (c, tap)) in rows.zip(self.rows()) {
             self.window
-                .scatter(tap, row, &mut image[c * plane..][..plane]);
+                .add_back(tap, row, &mut image[c * plane..][..plane]);
         }
     }
 }

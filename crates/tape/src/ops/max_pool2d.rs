@@ -4,7 +4,8 @@
 //! Only the largest element moves the maximum, so it receives `dY`; of several equal ones
 //! the first in row-major order does, as in PyTorch. It is found again by comparing X
 //! with Y: after a relu and before a convolution those two are saved anyway, and no
-//! indices need be kept.
+//! indices need be kept. (A window of −∞ alone may give its gradient to the padding,
+//! where it is lost.)
 
 use super::pool::Pool;
 use super::window::Pair;
@@ -59,22 +60,20 @@ impl<T: Real> Backward<T> for MaxPool2d<T> {
         let MaxPool2d { x, y, pool } = &*self;
         let grad = pool.each_plane(&pool.input, |n, dx| {
             let (x, y) = (pool.input_plane(x, n), pool.output_plane(y, n));
-            // What an element has taken is gone, so that an equal one finds nothing left.
-            let mut dy = pool.output_plane(&dy, n).to_vec();
+            // `left` is what no element has taken yet: an equal one finds nothing there.
+            let mut left = pool.output_plane(&dy, n).to_vec();
+            let mut taken = vec![T::ZERO; left.len()];
             dx.fill(T::ZERO);
             for tap in pool.window.taps() {
-                for (from, to) in pool.window.runs(tap) {
-                    let step = pool.window.stride[1];
-                    let x = x[from..].iter().step_by(step);
-                    let dx = dx[from..].iter_mut().step_by(step);
-                    let window = y[to.clone()].iter().zip(&mut dy[to]);
-                    for ((&x, dx), (&y, dy)) in x.zip(dx).zip(window) {
-                        if x < y {
-                            continue;
-                        }
-                        *dx += std::mem::take(dy);
-                    }
+                let seen = &mut taken;
+                seen.fill(T::NEG_INFINITY);
+                pool.window.gather(tap, x, seen, |x, seen| *seen = x);
+                for ((seen, &y), left) in seen.iter_mut().zip(y).zip(&mut left) {
+                    let less = *seen < y;
+                    *seen = if less { T::ZERO } else { *left };
+                    *left = if less { *left } else { T::ZERO };
                 }
+                pool.window.scatter(tap, &taken, dx);
             }
         });
         dx.add(0, grad);

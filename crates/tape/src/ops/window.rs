@@ -157,9 +157,10 @@ impl Window {
                     f(x, y);
                 }
             } else {
-                let input = input[from..].iter().step_by(self.stride[1]);
-                for (y, &x) in output.iter_mut().zip(input) {
-                    f(x, y);
+                let mut at = from;
+                for y in output {
+                    f(input[at], y);
+                    at += self.stride[1];
                 }
             }
         }
@@ -173,10 +174,63 @@ impl Window {
             if self.stride[1] == 1 {
                 add_to(&mut input[from..], output);
             } else {
-                let input = input[from..].iter_mut().step_by(self.stride[1]);
-                for (x, &y) in input.zip(output) {
-                    *x += y;
+                let mut at = from;
+                for &y in output {
+                    input[at] += y;
+                    at += self.stride[1];
                 }
+            }
+        }
+    }
+
+    /// Fills an output plane with what the tap `[i, j]` reads: 0 where it reads the
+    /// padding.
+    pub(crate) fn copy<T: Real>(&self, tap: [usize; 2], input: &[T], output: &mut [T]) {
+        if let Some((from, to)) = self.shifted(tap) {
+            output[..to.start].fill(T::ZERO);
+            output[to.end..].fill(T::ZERO);
+            output[to.clone()].copy_from_slice(&input[from..from + to.len()]);
+            self.clear_margins(tap, output);
+        } else {
+            output.fill(T::ZERO);
+            self.gather(tap, input, output, |x, y| *y = x);
+        }
+    }
+
+    /// The adjoint of [`Window::copy`], which may overwrite the output plane.
+    pub(crate) fn add_back<T: Real>(&self, tap: [usize; 2], output: &mut [T], input: &mut [T]) {
+        if let Some((from, to)) = self.shifted(tap) {
+            self.clear_margins(tap, output);
+            add_to(&mut input[from..from + to.len()], &output[to]);
+        } else {
+            self.scatter(tap, output, input);
+        }
+    }
+
+    /// When the output is as wide as the input and the stride is 1, what a tap reads is
+    /// the whole input plane, shifted: one long copy, twice as fast as row by row. This
+    /// is where it starts in the input, and its range in the output. At the ends of the
+    /// rows it runs into the neighbouring rows; [`Window::clear_margins`] puts that right.
+    fn shifted(&self, [i, j]: [usize; 2]) -> Option<(usize, Range<usize>)> {
+        let (ys, xs) = (self.inside(0, i), self.inside(1, j));
+        let width = self.output[1];
+        if self.stride != [1, 1] || self.input[1] != width || ys.is_empty() || xs.is_empty() {
+            return None;
+        }
+        let from = self.at(0, i, ys.start) * width + self.at(1, j, xs.start);
+        Some((
+            from,
+            ys.start * width + xs.start..(ys.end - 1) * width + xs.end,
+        ))
+    }
+
+    /// Sets the columns to 0 in which the tap `[i, j]` reads the padding.
+    fn clear_margins<T: Real>(&self, [_, j]: [usize; 2], output: &mut [T]) {
+        let inside = self.inside(1, j);
+        let [rows, width] = self.output;
+        for column in (0..inside.start).chain(inside.end..width) {
+            for row in 0..rows {
+                output[row * width + column] = T::ZERO;
             }
         }
     }
@@ -202,32 +256,101 @@ mod tests {
         assert_eq!((w.output, w.output_len(), w.input_len()), ([4, 3], 12, 45));
     }
 
-    #[test]
-    fn positions_inside_are_found_for_every_tap() {
-        for input in 1..6 {
-            for kernel in 1..6 {
-                for stride in 1..4 {
-                    for padding in 0..4 {
-                        if kernel > input + 2 * padding {
-                            continue;
-                        }
-                        let w = window(input, kernel, stride, padding);
-                        for k in 0..kernel {
-                            let position = |o: usize| {
-                                (o * stride + k).checked_sub(padding).filter(|&i| i < input)
-                            };
-                            let inside: Vec<usize> = (0..w.output[0])
-                                .filter(|&o| position(o).is_some())
-                                .collect();
-                            assert_eq!(w.inside(0, k).collect::<Vec<_>>(), inside, "{w:?} {k}");
-                            for o in inside {
-                                assert_eq!(Some(w.at(0, k, o)), position(o));
-                            }
+    /// Windows of many sizes, of different height and width.
+    fn windows() -> Vec<Window> {
+        let mut all = Vec::new();
+        for input in [[1, 1], [2, 5], [4, 4], [5, 3]] {
+            for kernel in [[1, 1], [2, 3], [3, 3], [4, 1], [5, 5]] {
+                for stride in [[1, 1], [1, 2], [2, 1], [3, 3]] {
+                    for padding in [[0, 0], [1, 1], [0, 1], [2, 0], [3, 4]] {
+                        if (0..2).all(|d| kernel[d] <= input[d] + 2 * padding[d]) {
+                            let (stride, padding) = (stride.into(), padding.into());
+                            all.push(Window::new("test", input, kernel, stride, padding));
                         }
                     }
                 }
             }
         }
+        all
+    }
+
+    /// What tap k reads at output position o along axis d, from the definition.
+    fn position(w: &Window, d: usize, k: usize, o: usize) -> Option<usize> {
+        let at = (o * w.stride[d] + k).checked_sub(w.padding[d]);
+        at.filter(|&at| at < w.input[d])
+    }
+
+    #[test]
+    fn positions_inside_are_found_for_every_tap() {
+        for w in windows() {
+            for d in 0..2 {
+                for k in 0..w.kernel[d] {
+                    let inside: Vec<usize> = (0..w.output[d])
+                        .filter(|&o| position(&w, d, k, o).is_some())
+                        .collect();
+                    assert_eq!(w.inside(d, k).collect::<Vec<_>>(), inside, "{w:?} {k}");
+                    for o in inside {
+                        assert_eq!(Some(w.at(d, k, o)), position(&w, d, k, o));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn taps_are_listed_row_major() {
+        let w = Window::new("test", [2, 3], [2, 3], 1.into(), 0.into());
+        let taps: Vec<[usize; 2]> = w.taps().collect();
+        assert_eq!(taps, [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]);
+    }
+
+    #[test]
+    fn planes_are_copied_and_added_back_tap_by_tap() {
+        for w in windows() {
+            let input: Vec<f64> = (0..w.input_len()).map(|i| 1.0 + i as f64).collect();
+            let output: Vec<f64> = (0..w.output_len()).map(|o| 100.0 + o as f64).collect();
+            for tap in w.taps() {
+                let mut read = vec![0.0; output.len()];
+                let mut added = input.clone();
+                for (o, read) in read.iter_mut().enumerate() {
+                    let y = position(&w, 0, tap[0], o / w.output[1]);
+                    let x = position(&w, 1, tap[1], o % w.output[1]);
+                    if let (Some(y), Some(x)) = (y, x) {
+                        *read = input[y * w.input[1] + x];
+                        added[y * w.input[1] + x] += output[o];
+                    }
+                }
+                let mut result = vec![f64::NAN; output.len()];
+                w.copy(tap, &input, &mut result);
+                assert_eq!(result, read, "{w:?} {tap:?}");
+
+                let mut result = vec![0.0; output.len()];
+                w.gather(tap, &input, &mut result, |x, y| *y = x);
+                assert_eq!(result, read, "{w:?} {tap:?}");
+
+                let mut result = input.clone();
+                w.scatter(tap, &output, &mut result);
+                assert_eq!(result, added, "{w:?} {tap:?}");
+
+                let mut result = input.clone();
+                w.add_back(tap, &mut output.clone(), &mut result);
+                assert_eq!(result, added, "{w:?} {tap:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_of_equal_width_is_copied_in_one_piece() {
+        let shifted = |stride: [usize; 2], padding: [usize; 2]| {
+            let w = Window::new("test", [4, 4], [3, 3], stride.into(), padding.into());
+            w.taps()
+                .map(|tap| w.shifted(tap).is_some())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shifted([1, 1], [1, 1]), [true; 9]);
+        assert_eq!(shifted([1, 1], [0, 1]), [true; 9]);
+        assert_eq!(shifted([1, 1], [1, 0]), [false; 9]);
+        assert_eq!(shifted([2, 1], [1, 1]), [false; 9]);
     }
 
     #[test]
