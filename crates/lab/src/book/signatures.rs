@@ -27,7 +27,8 @@ struct Results {
     zero_path: Vec<ZeroPath>,
 }
 
-/// A gradient, how the three paths explain it, and the checker's name for it.
+/// A gradient, how the three paths explain it (to nine decimals), and the checker's name
+/// for it.
 #[derive(Serialize)]
 struct Row {
     gradient: &'static str,
@@ -104,9 +105,9 @@ pub fn run() -> Output {
             let verdict = explain(&probe, Target::Dx, &dx_of(gradient));
             Row {
                 gradient: name,
-                direct: verdict.coefficients[0],
-                mean: verdict.coefficients[1],
-                variance: verdict.coefficients[2],
+                direct: nine_decimals(verdict.coefficients[0]),
+                mean: nine_decimals(verdict.coefficients[1]),
+                variance: nine_decimals(verdict.coefficients[2]),
                 residual: verdict.residual,
                 id: verdict.id,
                 sentence: verdict.sentence,
@@ -126,6 +127,11 @@ pub fn run() -> Output {
     .text("verdict_variance", format!("{dropped}\n"))
     .text("refused", refused())
     .text("checked", checked())
+}
+
+/// Without the rounding noise, and never `-0`.
+fn nine_decimals(x: f64) -> f64 {
+    (x * 1e9).round() / 1e9 + 0.0
 }
 
 /// The elements of `dx`, row-major, taken apart.
