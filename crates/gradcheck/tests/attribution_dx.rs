@@ -6,7 +6,7 @@ mod learner;
 use gradcheck::attribution::norm::{Probe, Target, explain};
 use learner::{Rows, Slips, channels, columns, dx, gamma_of, rows};
 
-const SEEDS: std::ops::Range<u64> = 0..6;
+const SEEDS: std::ops::Range<u64> = 0..3;
 const BATCH: [&[usize]; 5] = [&[6, 4], &[7, 5], &[5, 3, 4], &[3, 5, 7], &[3, 4, 3, 5]];
 const LAYER: [(&[usize], usize); 4] =
     [(&[6, 5], 1), (&[4, 9], 1), (&[3, 4, 7], 1), (&[5, 3, 4], 2)];
@@ -19,27 +19,30 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
+    cases_of(SEEDS)
+}
+
+fn cases_of(seeds: std::ops::Range<u64>) -> Vec<Case> {
     let mut cases = Vec::new();
-    for seed in SEEDS {
-        for eps in [1e-5, 1e-3] {
-            for shape in BATCH {
-                let (n, c) = (shape[0], shape[1]);
-                let l: usize = shape[2..].iter().product();
-                cases.push(Case {
-                    probe: Probe::batch_norm(shape, eps, seed),
-                    right: channels(n, c, l),
-                    transposed: (rows(n, c * l), "per-example"),
-                });
-            }
-            for (shape, normalized) in LAYER {
-                let lead: usize = shape[..shape.len() - normalized].iter().product();
-                let d = shape.iter().product::<usize>() / lead;
-                cases.push(Case {
-                    probe: Probe::layer_norm(shape, normalized, eps, seed),
-                    right: rows(lead, d),
-                    transposed: (columns(lead, d), "per-feature"),
-                });
-            }
+    for seed in seeds {
+        let eps = if seed % 2 == 0 { 1e-5 } else { 1e-3 };
+        for shape in BATCH {
+            let (n, c) = (shape[0], shape[1]);
+            let l: usize = shape[2..].iter().product();
+            cases.push(Case {
+                probe: Probe::batch_norm(shape, eps, seed),
+                right: channels(n, c, l),
+                transposed: (rows(n, c * l), "per-example"),
+            });
+        }
+        for (shape, normalized) in LAYER {
+            let lead: usize = shape[..shape.len() - normalized].iter().product();
+            let d = shape.iter().product::<usize>() / lead;
+            cases.push(Case {
+                probe: Probe::layer_norm(shape, normalized, eps, seed),
+                right: rows(lead, d),
+                transposed: (columns(lead, d), "per-feature"),
+            });
         }
     }
     cases
@@ -414,7 +417,7 @@ fn something_else_where_x_hat_belongs() {
 
 #[test]
 fn two_mistakes_at_once_are_both_named() {
-    for case in cases() {
+    for case in cases_of(0..1) {
         for (slips, expected) in [
             (
                 Slips {
@@ -471,7 +474,7 @@ fn two_mistakes_at_once_are_both_named() {
 
 #[test]
 fn nothing_is_named_that_is_not_there() {
-    for case in cases() {
+    for case in cases_of(0..1) {
         let mut dx = wrong(&case, right());
         // A slip that no catalogue knows: tanh somewhere.
         let odd: Vec<f64> = dx.iter().map(|v| v.tanh() + 0.1).collect();

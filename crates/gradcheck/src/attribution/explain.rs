@@ -118,8 +118,14 @@ impl Question {
                 Some(fit) if fit.residual <= self.precision => (fit.coefficients, fit.residual),
                 _ => continue,
             };
+            // A path that adds nothing, by its weight or by its size, tells nothing.
+            let negligible = 10.0 * self.precision * norm(candidate);
+            let gone = |p: &usize| {
+                let (weight, term) = (coefficients[*p], &basis.terms[*p]);
+                self.is(weight, 0.0) || (weight * norm(term)).abs() <= negligible
+            };
+            let moot = |m: &Mistake| m.paths.iter().all(gone);
             for readings in self.read(&coefficients) {
-                let moot = |m: &Mistake| m.paths.iter().all(|&p| self.is(coefficients[p], 0.0));
                 let meaningless = readings.iter().any(|r| r.meaningless);
                 if basis.mistakes.iter().any(moot) || (meaningless && !right) {
                     continue;
@@ -128,7 +134,6 @@ impl Question {
                 let cost = basis.mistakes.len() + readings.iter().map(count).sum::<usize>();
                 // A missing path cannot tell whether a mistake was made in it too. Then
                 // the more general mistake, which covers it, is the simpler one.
-                let gone = |p: &usize| self.is(coefficients[*p], 0.0);
                 let outside = |m: &Mistake| {
                     let not_covered = |p: &usize| gone(p) && !m.paths.contains(p);
                     (0..coefficients.len()).filter(not_covered).count()

@@ -10,6 +10,10 @@ use crate::attribution::{Finding, Path, Question, Verdict};
 pub(super) fn explain_dgamma(probe: &Probe, candidate: &[f64], precision: f64) -> Verdict {
     let mut changes = shared(probe);
     changes.add_statistics(probe, &[0]);
+    let what = "there is a factor rstd too many, as when the square root is left out of it";
+    changes.add("statistics", &[0], Finding::new("rstd-extra", what), |r| {
+        r.no_root = true;
+    });
     let mut add = |part, id: &str, what: &str, apply: fn(&mut Recipe)| {
         changes.add(part, &[0], Finding::new(id, what), apply);
     };
@@ -29,36 +33,31 @@ pub(super) fn explain_dgamma(probe: &Probe, candidate: &[f64], precision: f64) -
             r.x_hat[0] = XHat::X;
         },
     );
-    add(
-        "x_hat",
-        "y-for-x-hat",
-        "dy is multiplied by y where x_hat belongs",
-        |r| {
-            r.x_hat[0] = XHat::Y;
-        },
-    );
+    // In RMS Norm, y is gamma * x_hat and x is x_hat without its rstd.
     if probe.kind != Kind::Rms {
+        add(
+            "x_hat",
+            "y-for-x-hat",
+            "dy is multiplied by y where x_hat belongs",
+            |r| {
+                r.x_hat[0] = XHat::Y;
+            },
+        );
         add(
             "x_hat",
             "uncentred-for-x-hat",
             "dy is multiplied by x * rstd (the mean not subtracted) where x_hat belongs",
             |r| r.x_hat[0] = XHat::Uncentred,
         );
+        add(
+            "rstd",
+            "rstd-missing",
+            "dy is multiplied by x - mu, a factor rstd is missing",
+            |r| {
+                r.rstd[DIRECT] = -1;
+            },
+        );
     }
-    add(
-        "rstd",
-        "rstd-missing",
-        "dy is multiplied by x - mu, a factor rstd is missing",
-        |r| {
-            r.rstd[DIRECT] = -1;
-        },
-    );
-    add(
-        "rstd",
-        "rstd-extra",
-        "there is a factor rstd too many",
-        |r| r.rstd[DIRECT] = 1,
-    );
     explain(probe, "dgamma", XHat::Right, &changes, candidate, precision)
 }
 
@@ -124,7 +123,7 @@ fn shared(probe: &Probe) -> Changes {
         }
         let what = format!("the sum is taken over {}", other.over);
         let finding = Finding::new(format!("summed-over-{}", other.id), what);
-        changes.add("sum", &[0], finding, move |r| r.backward[0] = k + 1);
+        changes.add("sum", &[0], finding, move |r| r.summed = k + 1);
     }
     changes
 }
@@ -162,7 +161,7 @@ fn explain(
     };
     let terms = |recipe: &Recipe| {
         let each = recipe.affine(probe, what);
-        let sums = match recipe.backward[0] {
+        let sums = match recipe.summed {
             0 => probe.params.sums(&each),
             // One sum over everything is the same for every parameter.
             k => match probe.grouping(k).sums(&each).as_slice() {

@@ -10,6 +10,8 @@ pub(super) struct Change {
     apply: Box<dyn Fn(&mut Recipe)>,
     /// Two changes to the same part of a recipe cannot stand together.
     part: &'static str,
+    /// Whether it is tried together with a second mistake.
+    pairs: bool,
 }
 
 /// A list of changes in preparation.
@@ -25,15 +27,22 @@ impl Changes {
         finding: Finding,
         apply: impl Fn(&mut Recipe) + 'static,
     ) {
-        let mistake = Mistake {
-            finding,
-            paths: paths.to_vec(),
-        };
+        let paths = paths.to_vec();
+        let mistake = Mistake { finding, paths };
+        let apply = Box::new(apply);
         self.0.push(Change {
             mistake,
-            apply: Box::new(apply),
+            apply,
             part,
+            pairs: true,
         });
+    }
+
+    /// The change added last is rare: it is not tried together with a second mistake.
+    pub fn rare(&mut self) {
+        if let Some(last) = self.0.last_mut() {
+            last.pairs = false;
+        }
     }
 
     /// Adds the mistakes in the statistics, which change the paths of these numbers.
@@ -59,12 +68,6 @@ impl Changes {
             "the variance is divided by M-1: normalization divides it by M, the number of \
              values",
             |r| r.bessel = true,
-        );
-        add(
-            "root-missing",
-            "the square root is missing: the variance stands where the standard deviation \
-             belongs",
-            |r| r.no_root = true,
         );
         if probe.kind == Kind::Rms {
             add(
@@ -99,6 +102,20 @@ impl Changes {
         }
     }
 
+    /// Adds the variance that stands for the deviation, which changes these paths.
+    pub fn add_root(&mut self, paths: &[usize]) {
+        let what = "the square root is missing: the variance stands where the standard \
+                    deviation belongs";
+        self.add(
+            "statistics",
+            paths,
+            Finding::new("root-missing", what),
+            |r| {
+                r.no_root = true;
+            },
+        );
+    }
+
     /// Names the mistake, alone or with a second one, that makes the candidate.
     pub fn explain(
         &self,
@@ -125,9 +142,10 @@ impl Changes {
         if known && verdict.explanations.iter().all(|e| e.cost <= 2) {
             return verdict;
         }
-        let pairs = self.0.iter().enumerate().flat_map(|(i, a)| {
-            let others = self.0[i + 1..].iter().filter(move |b| a.part != b.part);
-            others.map(move |b| basis(&[a, b]))
+        let common: Vec<&Change> = self.0.iter().filter(|c| c.pairs).collect();
+        let pairs = common.iter().enumerate().flat_map(|(i, a)| {
+            let others = common[i + 1..].iter().filter(|b| a.part != b.part);
+            others.map(|b| basis(&[a, b]))
         });
         question.explain(candidate, single().chain(pairs))
     }

@@ -100,6 +100,7 @@ fn changes(probe: &Probe, paths: &Paths) -> Changes {
     let mut changes = Changes::default();
     let every = paths.places(&[DIRECT, MEAN, VARIANCE]);
     changes.add_statistics(probe, &every);
+    changes.add_root(&every);
     add_axes(&mut changes, probe, paths);
     add_gamma(&mut changes, probe, paths);
     add_rstd(&mut changes, probe, paths);
@@ -137,6 +138,7 @@ fn add_axes(changes: &mut Changes, probe: &Probe, paths: &Paths) {
                     r.backward[path - MEAN] = number;
                 }
             });
+            changes.rare();
         }
         let what = format!(
             "mean and variance, but not the backward, are taken over {}",
@@ -145,8 +147,9 @@ fn add_axes(changes: &mut Changes, probe: &Probe, paths: &Paths) {
         let every = paths.places(&[DIRECT, MEAN, VARIANCE]);
         let finding = Finding::new(format!("statistics-{id}"), what);
         changes.add("statistics", &every, finding, move |r| {
-            r.statistics = number
+            r.statistics = number;
         });
+        changes.rare();
     }
 }
 
@@ -162,10 +165,14 @@ fn add_gamma(changes: &mut Changes, probe: &Probe, paths: &Paths) {
             ),
         ] {
             let finding = in_paths(probe, &chosen, paths, id, what);
-            let chosen = chosen.clone();
-            changes.add("gamma", &paths.places(&chosen), finding, move |r| {
+            let (places, chosen) = (paths.places(&chosen), chosen.clone());
+            let everywhere = places.len() == paths.present.len();
+            changes.add("gamma", &places, finding, move |r| {
                 chosen.iter().for_each(|&p| r.gamma[p] = power);
             });
+            if power != 0 && !everywhere {
+                changes.rare();
+            }
         }
     }
     // Per channel, gamma is the same before and after a mean over the channel.
@@ -178,44 +185,30 @@ fn add_gamma(changes: &mut Changes, probe: &Probe, paths: &Paths) {
 }
 
 fn add_rstd(changes: &mut Changes, probe: &Probe, paths: &Paths) {
-    let mut add = |chosen: Vec<usize>, id: &str, what: &str, power: i32| {
-        let finding = in_paths(probe, &chosen, paths, id, what);
-        changes.add("rstd", &paths.places(&chosen), finding, move |r| {
-            chosen.iter().for_each(|&p| r.rstd[p] = power);
-        });
-    };
-    for chosen in paths.subsets() {
-        add(
-            chosen.clone(),
-            "rstd-missing",
-            "a factor rstd is missing",
-            -1,
-        );
-        add(
-            chosen.clone(),
-            "rstd-extra",
-            "there is a factor rstd too many",
-            1,
-        );
-        add(
-            chosen.clone(),
+    let mistakes = [
+        ("rstd-missing", "a factor rstd is missing", -1),
+        ("rstd-extra", "there is a factor rstd too many", 1),
+        (
             "rstd-inverted",
             "it is multiplied by sigma, not divided",
             -2,
-        );
-        add(
-            chosen,
-            "rstd-extra-twice",
-            "there are two factors rstd too many",
-            2,
-        );
+        ),
+        ("rstd-extra-twice", "there are two factors rstd too many", 2),
+        ("rstd-missing-thrice", "three factors rstd are missing", -3),
+    ];
+    for chosen in paths.subsets() {
+        for (id, what, power) in mistakes {
+            let finding = in_paths(probe, &chosen, paths, id, what);
+            let (places, chosen) = (paths.places(&chosen), chosen.clone());
+            let everywhere = places.len() == paths.present.len();
+            changes.add("rstd", &places, finding, move |r| {
+                chosen.iter().for_each(|&p| r.rstd[p] = power);
+            });
+            if power.abs() > 1 && !everywhere {
+                changes.rare();
+            }
+        }
     }
-    add(
-        vec![VARIANCE],
-        "rstd-missing-thrice",
-        "three factors rstd are missing",
-        -3,
-    );
 }
 
 fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
@@ -226,8 +219,10 @@ fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
         let finding = Finding::new(format!("variance-path-{id}"), sentence);
         changes.add("x_hat", &places, finding, move |r| r.x_hat = [outer, inner]);
     };
-    let mut instead = vec![("x", "x", XHat::X), ("y", "y", XHat::Y)];
+    let mut instead = vec![("y", "y", XHat::Y)];
+    // In RMS Norm, x is x_hat without its rstd, and is named so.
     if probe.kind != Kind::Rms {
+        instead.push(("x", "x", XHat::X));
         instead.push((
             "uncentred",
             "x * rstd (the mean not subtracted)",
@@ -244,13 +239,12 @@ fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
             wrong,
             XHat::Right,
         );
-        let inside = format!("{both} inside the mean");
-        add(
-            &format!("{id}-for-x-hat-inside"),
-            &inside,
-            XHat::Right,
-            wrong,
-        );
+        // In RMS Norm, y is gamma * x_hat: inside, that is gamma once too often.
+        if probe.kind != Kind::Rms {
+            let inside = format!("{both} inside the mean");
+            let id = format!("{id}-for-x-hat-inside");
+            add(&id, &inside, XHat::Right, wrong);
+        }
     }
     add(
         "x-hat-missing-outside",

@@ -40,6 +40,7 @@ pub(super) fn explain(probe: &Probe, candidate: &[f64], precision: f64) -> Verdi
 fn changes(probe: &Probe) -> Changes {
     let mut changes = Changes::default();
     changes.add_statistics(probe, &[SCALED]);
+    changes.add_root(&[SCALED]);
     let mut add = |part, id: &str, what: &str, apply: fn(&mut Recipe)| {
         changes.add(part, &[SCALED], Finding::new(id, what), apply);
     };
@@ -67,12 +68,6 @@ fn changes(probe: &Probe) -> Changes {
         |r| {
             r.rstd[DIRECT] = -1;
         },
-    );
-    add(
-        "rstd",
-        "rstd-extra",
-        "there is a factor rstd too many",
-        |r| r.rstd[DIRECT] = 1,
     );
     add(
         "rstd",

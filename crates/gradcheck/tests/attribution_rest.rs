@@ -1,0 +1,409 @@
+//! Every mistake in y, dgamma, dbeta and the running statistics that the catalogue knows
+//! is named, and only it; and RMS Norm.
+
+mod learner;
+
+use gradcheck::attribution::norm::{
+    Kind, Probe, Target, explain, explain_running_mean, explain_running_var, explain_to,
+};
+use learner::{Rows, Slips, channels, columns, dx, gamma_of, param, rows, statistics};
+
+const SEEDS: std::ops::Range<u64> = 0..4;
+
+struct Case {
+    probe: Probe,
+    right: Rows,
+    transposed: (Rows, &'static str),
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for seed in SEEDS {
+        for shape in [&[6, 4][..], &[5, 3, 4], &[3, 4, 3, 5]] {
+            let (n, c) = (shape[0], shape[1]);
+            let l: usize = shape[2..].iter().product();
+            cases.push(Case {
+                probe: Probe::batch_norm(shape, 1e-5, seed),
+                right: channels(n, c, l),
+                transposed: (rows(n, c * l), "per-example"),
+            });
+        }
+        for shape in [&[6, 5][..], &[4, 9], &[3, 4, 7]] {
+            let d = shape[shape.len() - 1];
+            let lead = shape.iter().product::<usize>() / d;
+            for probe in [
+                Probe::layer_norm(shape, 1, 1e-3, seed),
+                Probe::rms_norm(shape, 1, 1e-3, seed),
+            ] {
+                let transposed = (columns(lead, d), "per-feature");
+                cases.push(Case {
+                    probe,
+                    right: rows(lead, d),
+                    transposed,
+                });
+            }
+        }
+    }
+    cases
+}
+
+/// Slips for this kind of normalization; RMS Norm does not subtract the mean.
+fn slips(case: &Case) -> Slips {
+    Slips {
+        centred: case.probe.kind != Kind::Rms,
+        ..Slips::default()
+    }
+}
+
+#[track_caller]
+fn named(case: &Case, target: Target, candidate: &[f64], expected: &str) {
+    let verdict = explain(&case.probe, target, candidate);
+    assert!(
+        verdict.id == expected,
+        "{:?} {:?}: {target:?}: expected {expected}, got {}\n{verdict:#?}",
+        case.probe.kind,
+        case.probe.shape,
+        verdict.id
+    );
+    assert_eq!(verdict.is_correct(), expected == "correct");
+}
+
+/// What x, mean and rstd give at one element: `(k, x, mean, rstd, gamma, beta) -> y`.
+type Output = fn(f64, f64, f64, f64, f64) -> f64;
+
+fn y(case: &Case, over: &Rows, slips: &Slips, f: Output) -> Vec<f64> {
+    let p = &case.probe;
+    let (mean, rstd) = statistics(p, over, slips);
+    let one = |k: usize| {
+        let (gamma, beta) = (p.gamma[param(p, k)], p.beta[param(p, k)]);
+        f(p.x[k], mean[k], rstd[k], gamma, beta)
+    };
+    (0..p.x.len()).map(one).collect()
+}
+
+const RIGHT: Output = |x, mean, rstd, gamma, beta| gamma * (x - mean) * rstd + beta;
+
+#[test]
+fn the_output() {
+    for case in cases() {
+        let s = slips(&case);
+        let rms = case.probe.kind == Kind::Rms;
+        let named = |candidate: &[f64], id: &str| named(&case, Target::Y, candidate, id);
+        named(&y(&case, &case.right, &s, RIGHT), "correct");
+        let formulas: [(Output, &str); 6] = [
+            (|x, m, r, _, b| (x - m) * r + b, "gamma-forgotten"),
+            (|x, m, r, g, b| g * g * (x - m) * r + b, "gamma-squared"),
+            (|x, m, r, g, b| (x - m) * r / g + b, "gamma-divided"),
+            (|x, m, _, g, b| g * (x - m) + b, "rstd-missing"),
+            (|x, m, r, g, b| g * (x - m) * r * r + b, "root-missing"),
+            (|x, m, r, g, b| g * (x - m) / r + b, "rstd-inverted"),
+        ];
+        for (f, id) in formulas {
+            named(&y(&case, &case.right, &s, f), id);
+        }
+        if !rms {
+            let formulas: [(Output, &str); 6] = [
+                (|x, m, r, g, _| g * (x - m) * r, "shift-missing"),
+                (|x, m, r, g, b| g * (x - m) * r - b, "shift-sign"),
+                (|x, m, r, g, b| g * ((x - m) * r + b), "beta-scaled"),
+                (|x, m, r, g, b| b * (x - m) * r + g, "gamma-beta-swapped"),
+                (|x, _, r, g, b| g * x * r + b, "x-hat-uncentred"),
+                (|x, m, r, g, b| g * (x + m) * r + b, "mean-added"),
+            ];
+            for (f, id) in formulas {
+                named(&y(&case, &case.right, &s, f), id);
+            }
+        }
+        let centre = if rms {
+            "mean-subtracted"
+        } else {
+            "mean-not-subtracted"
+        };
+        for (slips, id) in [
+            (Slips { eps: 1, ..s }, "eps-left-out"),
+            (Slips { eps: 2, ..s }, "eps-outside-root"),
+            (Slips { bessel: 1.0, ..s }, "bessel-statistics"),
+            (Slips { no_root: true, ..s }, "root-missing"),
+            (Slips { centred: rms, ..s }, centre),
+        ] {
+            named(&y(&case, &case.right, &slips, RIGHT), id);
+        }
+        let (other, id) = &case.transposed;
+        named(&y(&case, other, &s, RIGHT), &format!("axes-{id}"));
+        let both: Output = |x, m, r, _, b| (x - m) * r - b;
+        if !rms {
+            named(
+                &y(&case, &case.right, &s, both),
+                "gamma-forgotten+shift-sign",
+            );
+        }
+    }
+}
+
+#[test]
+fn dgamma_and_dbeta() {
+    for case in cases() {
+        let p = &case.probe;
+        let s = slips(&case);
+        let sum = |each: &dyn Fn(usize) -> f64| {
+            let mut sums = vec![0.0; p.gamma.len()];
+            (0..p.x.len()).for_each(|k| sums[param(p, k)] += each(k));
+            sums
+        };
+        let (mean, rstd) = statistics(p, &case.right, &s);
+        let x_hat = |k: usize| (p.x[k] - mean[k]) * rstd[k];
+        let gamma = |k: usize| p.gamma[param(p, k)];
+        let y = |k: usize| gamma(k) * x_hat(k) + p.beta[param(p, k)];
+        let dgamma = |f: &dyn Fn(usize) -> f64, id: &str| {
+            named(&case, Target::Dgamma, &sum(&|k| p.dy[k] * f(k)), id);
+        };
+        let count = (p.x.len() / p.gamma.len()) as f64;
+        dgamma(&x_hat, "correct");
+        dgamma(&|k| x_hat(k) / count, "dgamma-averaged");
+        dgamma(&|k| -x_hat(k), "dgamma-sign");
+        dgamma(&|_| 1.0, "dgamma-is-dbeta");
+        dgamma(&|k| p.x[k], "x-for-x-hat");
+        dgamma(
+            &|k| p.x[k] - mean[k],
+            if p.kind == Kind::Rms {
+                "x-for-x-hat"
+            } else {
+                "rstd-missing"
+            },
+        );
+        dgamma(&|k| x_hat(k) * rstd[k], "rstd-extra");
+        dgamma(&|k| gamma(k) * x_hat(k), "gamma-multiplied");
+        if p.shape[0] as f64 != count {
+            let expected = format!("dgamma-divided-by-{}", p.shape[0]);
+            dgamma(&|k| x_hat(k) / p.shape[0] as f64, &expected);
+        }
+        if p.kind != Kind::Rms {
+            dgamma(&|k| p.x[k] * rstd[k], "uncentred-for-x-hat");
+            dgamma(&y, "y-for-x-hat");
+        }
+        for (slips, id) in [
+            (Slips { eps: 1, ..s }, "eps-left-out"),
+            (Slips { eps: 2, ..s }, "eps-outside-root"),
+            (Slips { bessel: 1.0, ..s }, "bessel-statistics"),
+        ] {
+            let (mean, rstd) = statistics(p, &case.right, &slips);
+            dgamma(&|k| (p.x[k] - mean[k]) * rstd[k], id);
+        }
+        let (mean, rstd) = statistics(p, &case.transposed.0, &s);
+        dgamma(
+            &|k| (p.x[k] - mean[k]) * rstd[k],
+            &format!("axes-{}", case.transposed.1),
+        );
+
+        let dbeta = |f: &dyn Fn(usize) -> f64, id: &str| {
+            named(&case, Target::Dbeta, &sum(&|k| p.dy[k] * f(k)), id);
+        };
+        dbeta(&|_| 1.0, "correct");
+        dbeta(&|_| 1.0 / count, "dbeta-averaged");
+        dbeta(&|_| -1.0, "dbeta-sign");
+        dbeta(&x_hat, "dbeta-is-dgamma");
+        dbeta(&gamma, "gamma-multiplied");
+        dbeta(&|k| p.x[k], "x-multiplied");
+        named(&case, Target::Dbeta, &sum(&|_| 1.0), "dy-ignored");
+        let everything = vec![p.dy.iter().sum::<f64>(); p.gamma.len()];
+        named(&case, Target::Dbeta, &everything, "summed-over-everything");
+
+        named(&case, Target::Dgamma, &vec![0.0; p.gamma.len()], "zero");
+        named(&case, Target::Dgamma, &p.dy, "shape");
+        let verdict = explain(p, Target::Dgamma, &p.dy);
+        assert!(verdict.sentence.contains("not summed yet"), "{verdict}");
+    }
+}
+
+#[test]
+fn a_square_probe_tells_a_sum_over_the_wrong_axis() {
+    for seed in SEEDS {
+        let probe = Probe::batch_norm(&[5, 5], 1e-5, seed);
+        let x_hat = probe.x_hat();
+        let wrong = |i: usize| (0..5).map(|j| probe.dy[i * 5 + j] * x_hat[i * 5 + j]).sum();
+        let dgamma: Vec<f64> = (0..5).map(wrong).collect();
+        let verdict = explain(&probe, Target::Dgamma, &dgamma);
+        assert_eq!(verdict.id, "summed-over-per-example", "{verdict:#?}");
+    }
+}
+
+#[test]
+fn dx_of_rms_norm() {
+    for case in cases().into_iter().filter(|c| c.probe.kind == Kind::Rms) {
+        let s = Slips {
+            weight: [1.0, 0.0, 1.0],
+            ..slips(&case)
+        };
+        let layer_norm = Slips {
+            centred: true,
+            weight: [1.0; 3],
+            ..s
+        };
+        let other = &case.transposed.0;
+        let run = |over: &Rows, back: &Rows, s: &Slips| {
+            dx(&case.probe, over, [back, back], &gamma_of(&case.probe), s)
+        };
+        let right = &case.right;
+        let d = right[0].len() as f64;
+        for (slips, id) in [
+            (s, "correct"),
+            (layer_norm, "mean-subtracted"),
+            (
+                Slips {
+                    weight: [1.0, 0.0, 0.0],
+                    ..s
+                },
+                "variance-path-missing",
+            ),
+            (
+                Slips {
+                    weight: [1.0, 0.0, -1.0],
+                    ..s
+                },
+                "variance-path-sign",
+            ),
+            (
+                Slips {
+                    weight: [0.0, 0.0, 1.0],
+                    ..s
+                },
+                "direct-path-missing",
+            ),
+            (
+                Slips {
+                    divisor: [0.0, 1.0],
+                    ..s
+                },
+                "variance-path-summed",
+            ),
+            (
+                Slips {
+                    divisor: [0.0, d - 1.0],
+                    ..s
+                },
+                "variance-path-bessel",
+            ),
+            (Slips { gamma: [0; 3], ..s }, "gamma-forgotten"),
+            (
+                Slips {
+                    gamma: [1, 1, 0],
+                    ..s
+                },
+                "variance-path-gamma-forgotten",
+            ),
+            (
+                Slips {
+                    gamma_outside: true,
+                    ..s
+                },
+                "gamma-outside-mean",
+            ),
+            (
+                Slips {
+                    rstd: [0, 0, 2],
+                    ..s
+                },
+                "rstd-missing",
+            ),
+            (
+                Slips {
+                    rstd: [1, 1, 2],
+                    ..s
+                },
+                "variance-path-rstd-missing",
+            ),
+            (Slips { eps: 1, ..s }, "eps-left-out"),
+        ] {
+            named(&case, Target::Dx, &run(right, right, &slips), id);
+        }
+        named(
+            &case,
+            Target::Dx,
+            &run(other, other, &s),
+            "axes-per-feature",
+        );
+        named(
+            &case,
+            Target::Dx,
+            &run(right, other, &s),
+            "variance-path-axes-per-feature",
+        );
+    }
+}
+
+#[test]
+fn running_statistics() {
+    for seed in SEEDS {
+        let probe = Probe::batch_norm(&[5, 3, 4], 1e-5, seed);
+        let (m, momentum) = (20.0, 0.1);
+        let slips = Slips::default();
+        let (mean, rstd) = statistics(&probe, &channels(5, 3, 4), &slips);
+        let per_channel =
+            |v: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..3).map(|c| v(c * 4)).collect() };
+        let mean = per_channel(&|k| mean[k]);
+        let var = per_channel(&|k| rstd[k].powi(-2) - probe.eps);
+        let unbiased: Vec<f64> = var.iter().map(|v| v * m / (m - 1.0)).collect();
+        let old = [0.3e-3, -0.5e-3, 1.1e-3];
+        let mix = |a: f64, b: f64, new: &[f64]| -> Vec<f64> {
+            old.iter().zip(new).map(|(o, n)| a * o + b * n).collect()
+        };
+        for (a, b, id) in [
+            (0.9, 0.1, "correct"),
+            (0.1, 0.9, "momentum-swapped"),
+            (0.0, 0.1, "old-missing"),
+            (0.9, 0.0, "batch-missing"),
+            (0.9, 1.0, "batch-unweighted"),
+            (1.0, 0.1, "old-unweighted-old"),
+        ] {
+            let verdict = explain_running_mean(&probe, &old, momentum, &mix(a, b, &mean));
+            assert_eq!(verdict.id, id, "{verdict:#?}");
+            let verdict = explain_running_var(&probe, &old, momentum, &mix(a, b, &unbiased));
+            assert_eq!(verdict.id, id, "{verdict:#?}");
+        }
+        let with =
+            |new: Vec<f64>| explain_running_var(&probe, &old, momentum, &mix(0.9, 0.1, &new));
+        let map = |f: &dyn Fn(f64) -> f64| unbiased.iter().map(|&v| f(v)).collect::<Vec<f64>>();
+        assert_eq!(with(var.clone()).id, "biased");
+        assert_eq!(with(map(&|v| v + probe.eps)).id, "eps-added");
+        assert_eq!(with(map(&f64::sqrt)).id, "deviation");
+        assert_eq!(with(per_channel(&|k| rstd[k])).id, "rstd-stored");
+        let swapped = explain_running_var(&probe, &old, momentum, &mix(0.1, 0.9, &var));
+        assert_eq!(swapped.id, "biased+momentum-swapped");
+        assert_eq!(
+            explain_running_var(&probe, &old, momentum, &var[1..]).id,
+            "shape"
+        );
+    }
+}
+
+#[test]
+fn an_f32_candidate_is_explained_to_its_own_precision() {
+    for case in cases() {
+        let s = Slips {
+            weight: [1.0, 1.0, 0.0],
+            ..slips(&case)
+        };
+        if case.probe.kind == Kind::Rms {
+            continue;
+        }
+        let over = [&case.right, &case.right];
+        let dx = dx(&case.probe, &case.right, over, &gamma_of(&case.probe), &s);
+        let rounded: Vec<f64> = dx.iter().map(|&v| f64::from(v as f32)).collect();
+        assert_eq!(explain(&case.probe, Target::Dx, &rounded).id, "unknown");
+        let verdict = explain_to(&case.probe, Target::Dx, &rounded, 1e-6);
+        assert_eq!(verdict.id, "variance-path-missing", "{verdict:#?}");
+    }
+}
+
+#[test]
+fn probes_are_never_blind() {
+    for case in cases() {
+        assert_eq!(case.probe.vacuous(), []);
+    }
+}
+
+#[test]
+#[should_panic(expected = "a normalized group has 2 value(s)")]
+fn a_probe_of_two_examples_is_refused() {
+    Probe::batch_norm(&[2, 4], 1e-5, 0);
+}
