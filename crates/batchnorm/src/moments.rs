@@ -1,5 +1,7 @@
 //! Mean and variance of every channel of a batch.
 
+use tape::Real;
+
 use crate::Layout;
 
 /// What Batch Norm knows of each channel, `[C]` each.
@@ -55,18 +57,27 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Adds a block of values, of which `Σ (x − shift)` and `Σ (x − shift)²` are known
-    /// for some `shift` close to its mean (Chan, Golub & LeVeque, 1983).
-    ///
-    /// No step subtracts large numbers that nearly cancel. The block's own sums are
-    /// taken around `shift`, and two groups are joined by the distance of their means.
+    /// What to subtract from the values of the next block before they are squared.
     #[inline(always)]
-    pub(crate) fn add(&mut self, weights: Weights, shift: f64, sum: f64, squares: f64) {
-        // `shift` is the block's mean up to rounding; `off` is what rounding left.
+    pub(crate) fn shift<T: Real>(&self) -> T {
+        T::from_f64(self.mean)
+    }
+
+    /// Adds a block, given `Σ (x − shift)` and `Σ (x − shift)²` over it (Chan, Golub &
+    /// LeVeque, 1983).
+    ///
+    /// The block's own `Σ (x − its mean)²` is a difference, and cancels badly when
+    /// `shift` is far from all its values. As `shift` is the mean of the values before,
+    /// this harms nothing: the distance between the two means then makes up at least
+    /// half of the total, and the error is one of its rounding. Only for the first
+    /// block must `mean` be set beforehand, to the block's own mean.
+    #[inline(always)]
+    pub(crate) fn add<T: Real>(&mut self, weights: Weights, sum: T, squares: T) {
+        let (sum, squares) = (sum.to_f64(), squares.to_f64());
         let off = sum / weights.block;
-        let delta = (shift + off) - self.mean;
         // Rounding must not make a constant channel's variance negative.
         let within = (squares - sum * off).max(0.0);
+        let delta = (self.shift::<T>().to_f64() - self.mean) + off;
         self.squares += within + delta * delta * weights.between;
         self.mean += delta * weights.share;
     }
@@ -97,38 +108,72 @@ impl Weights {
 mod tests {
     use super::*;
 
-    /// What [`Seen::add`] is told of some values.
-    fn add(seen: &mut Seen, before: usize, values: &[f64], shift: f64) {
-        let sum = values.iter().map(|x| x - shift).sum();
-        let squares = values.iter().map(|x| (x - shift) * (x - shift)).sum();
-        seen.add(Weights::new(before, values.len()), shift, sum, squares);
+    /// Adds up blocks of the given sizes the way the kernels do.
+    fn add_up<T: Real>(values: &[T], cuts: &[usize]) -> Seen {
+        let (mut seen, mut before) = (Seen::default(), 0);
+        for cut in cuts {
+            let block = &values[before..before + cut];
+            if before == 0 {
+                let sum: f64 = block.iter().map(|x| x.to_f64()).sum();
+                seen.mean = sum / *cut as f64;
+            }
+            let shift: T = seen.shift();
+            let sum = block.iter().map(|&x| x - shift).sum();
+            let squares = block.iter().map(|&x| (x - shift) * (x - shift)).sum();
+            seen.add::<T>(Weights::new(before, *cut), sum, squares);
+            before += cut;
+        }
+        seen
+    }
+
+    fn exactly<T: Real>(values: &[T]) -> Seen {
+        let values = values.iter().map(|x| x.to_f64());
+        let mean = values.clone().sum::<f64>() / values.len() as f64;
+        let squares = values.map(|x| (x - mean) * (x - mean)).sum();
+        Seen { mean, squares }
     }
 
     #[test]
     fn blocks_add_up_to_the_whole() {
-        // Mean 6, squared deviations 25 + 16 + 1 + 0 + 42.25 + 0.25.
         let values = [1.0, 2.0, 5.0, 6.0, 12.5, 5.5];
+        let exact = exactly(&values);
         let cuts: [&[usize]; 4] = [&[6], &[1, 5], &[2, 2, 2], &[3, 1, 1, 1]];
         for cuts in cuts {
-            for shift in [0.0, 5.0, -3.5] {
-                let (mut seen, mut before) = (Seen::default(), 0);
-                for cut in cuts {
-                    add(&mut seen, before, &values[before..before + cut], shift);
-                    before += cut;
-                }
-                let mean = 32.0 / 6.0;
-                let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
-                assert!((seen.mean - mean).abs() < 1e-14, "{cuts:?}, {shift}");
-                assert!((seen.squares - squares).abs() < 1e-12, "{cuts:?}, {shift}");
-            }
+            let seen = add_up(&values, cuts);
+            assert!((seen.mean - exact.mean).abs() < 1e-14, "{cuts:?}");
+            assert!((seen.squares - exact.squares).abs() < 1e-13, "{cuts:?}");
+        }
+    }
+
+    /// Batches whose blocks lie far apart, so that `shift` is far from what it is
+    /// subtracted from.
+    #[test]
+    fn a_mean_that_jumps_costs_no_digits() {
+        let wave = |i: usize| (i as f32 * 0.7).sin();
+        let batches: [fn(usize) -> f32; 4] = [
+            |i| if i < 32 { 0.0 } else { 1e6 },
+            |i| if i < 32 { 1e6 } else { (i as f32 * 0.7).sin() },
+            |i| if i == 0 { 1e6 } else { 0.5 },
+            |i| (i / 32) as f32 * 1e5,
+        ];
+        for (k, batch) in batches.iter().enumerate() {
+            let values: Vec<f32> = (0..320).map(|i| batch(i) + wave(i)).collect();
+            let (seen, exact) = (add_up(&values, &[32; 10]), exactly(&values));
+            let off = (seen.squares / exact.squares - 1.0).abs();
+            assert!(off < 1e-6, "batch {k}: squares are {off:e} off");
+            let off = (seen.mean - exact.mean).abs() / (exact.squares / 320.0).sqrt();
+            assert!(off < 1e-6, "batch {k}: the mean is {off:e} deviations off");
         }
     }
 
     #[test]
     fn rounding_makes_no_variance_negative() {
-        let mut seen = Seen::default();
+        let mut seen = Seen {
+            mean: 7.0,
+            squares: 0.0,
+        };
         // Three values 0.1 above the shift, whose squares were rounded down.
-        seen.add(Weights::new(0, 3), 7.0, 0.3, 0.03 - 1e-9);
+        seen.add(Weights::new(0, 3), 0.3, 0.03 - 1e-9);
         assert_eq!(seen.squares, 0.0);
         assert!((seen.mean - 7.1).abs() < 1e-15);
     }

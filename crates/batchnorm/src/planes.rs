@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use tape::Real;
-use tape::lanes::{LANES, fold};
+use tape::lanes::{self, LANES};
 
 use crate::Layout;
 use crate::lines::{Lines, Slopes};
@@ -59,8 +59,8 @@ impl<T: Real, const K: usize> Sums<T, K> {
         }
     }
 
-    fn total(self) -> [f64; K] {
-        self.0.map(|lanes| fold(lanes).to_f64())
+    fn total(self) -> [T; K] {
+        self.0.map(lanes::fold)
     }
 }
 
@@ -90,28 +90,24 @@ impl Walk for Planes {
         1
     }
 
-    /// Each block is read twice, once from memory and once from the cache: for its
-    /// mean, then for the distances from it.
     // ANCHOR: moments
     fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
+        let seen = &mut seen[0];
         let mut count = 0;
         for (examples, positions) in blocks(layout) {
             let size = examples.len() * positions.len();
             let block = examples.map(|n| &x[layout.range(n, channels.clone())][positions.clone()]);
-
-            let mut sums = Sums::new();
-            for piece in block.clone() {
-                sums.add(piece, piece, |x, _| [x]);
+            if count == 0 {
+                let sum: T = block.clone().map(lanes::sum).sum();
+                seen.mean = sum.to_f64() / size as f64;
             }
-            let [sum] = sums.total();
-            let shift = T::from_f64(sum / size as f64);
-
+            let shift: T = seen.shift();
             let mut sums = Sums::new();
             for piece in block {
                 sums.add(piece, piece, |x, _| [x - shift, (x - shift) * (x - shift)]);
             }
             let [sum, squares] = sums.total();
-            seen[0].add(Weights::new(count, size), shift.to_f64(), sum, squares);
+            seen.add(Weights::new(count, size), sum, squares);
             count += size;
         }
     }
@@ -135,7 +131,7 @@ impl Walk for Planes {
                 sums.add(dy, x, |dy, x| [dy, dy * (x - shift)]);
             }
             for (total, sum) in totals[0].iter_mut().zip(sums.total()) {
-                *total += sum;
+                *total += sum.to_f64();
             }
         }
     }

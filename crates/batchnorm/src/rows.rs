@@ -104,31 +104,30 @@ impl Walk for Rows {
         layout.positions
     }
 
-    /// Each block is read twice, once from memory and once from a cache: for its means,
-    /// then for the distances from them.
     // ANCHOR: moments
     fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
         let positions = layout.positions;
         let mut shift = vec![T::ZERO; channels.len() * positions];
         for examples in pieces(0..layout.examples, BLOCK) {
-            let before = examples.start * positions;
             let size = examples.len() * positions;
-            let weights = Weights::new(before, size);
+            let weights = Weights::new(examples.start * positions, size);
+            let first = examples.start == 0;
             let rows = rows(layout, x, examples, &channels);
-
-            let [sum] = sum_rows(&rows, &rows, &shift, |x, _, _| [x]);
-            let sum = per_channel(sum, positions);
-            for (shift, sum) in shift.chunks_exact_mut(positions).zip(sum) {
-                shift.fill(T::from_f64(sum.to_f64() / size as f64));
+            if first {
+                let [sum] = sum_rows(&rows, &rows, &shift, |x, _, _| [x]);
+                for (seen, sum) in seen.iter_mut().zip(per_channel(sum, positions)) {
+                    seen.mean = sum.to_f64() / size as f64;
+                }
             }
-
+            for (shift, seen) in shift.chunks_exact_mut(positions).zip(&*seen) {
+                shift.fill(seen.shift());
+            }
             let [sum, squares] = sum_rows(&rows, &rows, &shift, |x, _, shift| {
                 [x - shift, (x - shift) * (x - shift)]
             });
             let (sum, squares) = (per_channel(sum, positions), per_channel(squares, positions));
-            for (c, seen) in seen.iter_mut().enumerate() {
-                let shift = shift[c * positions].to_f64();
-                seen.add(weights, shift, sum[c].to_f64(), squares[c].to_f64());
+            for (seen, (sum, squares)) in seen.iter_mut().zip(sum.into_iter().zip(squares)) {
+                seen.add(weights, sum, squares);
             }
         }
     }
