@@ -1,1 +1,37 @@
-//! course
+//! The command a reader runs.
+//!
+//! `course` builds the book and serves it on the loopback interface, watches the
+//! exercises, compiles and checks each one as it is saved, and shows the verdict in
+//! the terminal and in the open page. The same verdicts are there as sub-commands
+//! with exit codes, for a pipe or a script.
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | [`workspace`] | where the book and the exercises lie |
+//! | [`files`] | writing a file so that a kill in mid-write loses nothing |
+//! | [`catalogue`] | the exercises: titles, tasks, hints, explanations |
+//! | [`progress`] | what the reader has done, in a small TOML file |
+//! | [`check`] | compile one exercise, run it, read its report |
+//! | [`stub`] | an exercise as it was shipped, made from its solution |
+//! | [`book`] | the Markdown of the book made into pages |
+//! | [`site`] | the built pages in memory, and the headers they are sent with |
+//! | [`serve`] | HTTP on loopback, and the stream of events to the open page |
+//! | [`watch`] | noticing a save, however the editor writes it |
+//! | [`live`] | the default command: all of the above at once |
+//! | [`terminal`] | verdicts for people |
+//! | [`cli`] | the command line |
+#![forbid(unsafe_code)]
+
+pub mod book;
+pub mod catalogue;
+pub mod check;
+pub mod cli;
+pub mod files;
+pub mod live;
+pub mod progress;
+pub mod serve;
+pub mod site;
+pub mod stub;
+pub mod terminal;
+pub mod watch;
+pub mod workspace;

@@ -1,0 +1,98 @@
+//! Comparing arrays, and putting what differs into a report.
+
+use crate::report::{Heatmap, Line, Outcome, Report};
+use crate::sections::section;
+use gradcheck::attribution::Verdict;
+
+/// Differences up to this share of the largest value are rounding.
+pub const ROUNDING: f64 = 1e-11;
+
+/// The largest absolute value.
+pub fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |m, v| m.max(v.abs()))
+}
+
+/// The largest difference, as a share of the largest expected value; infinite when the
+/// lengths differ or a value is not finite.
+pub fn distance(expected: &[f64], found: &[f64]) -> f64 {
+    if expected.len() != found.len() {
+        return f64::INFINITY;
+    }
+    let scale = largest(expected).max(f64::MIN_POSITIVE);
+    let difference = |(e, f): (&f64, &f64)| (e - f).abs() / scale;
+    let worst = |worst: f64, d: f64| if d.is_finite() { worst.max(d) } else { f64::INFINITY };
+    expected.iter().zip(found).map(difference).fold(0.0, worst)
+}
+
+/// Whether two arrays are equal but for rounding.
+pub fn same(expected: &[f64], found: &[f64]) -> bool {
+    distance(expected, found) <= ROUNDING
+}
+
+/// Why an array cannot be compared at all: its length, or a value that is not finite.
+pub fn unusable(name: &str, expected: usize, found: &[f64], shape: &str) -> Option<(String, String)> {
+    if found.len() != expected {
+        let headline = format!("{name} has {} values and must have {expected}, {shape}", found.len());
+        return Some(("shape".to_owned(), headline));
+    }
+    let at = found.iter().position(|v| !v.is_finite())?;
+    Some(("not-finite".to_owned(), format!("{name}[{at}] is {}", found[at])))
+}
+
+/// A line of a report for an array that was compared.
+pub fn line(name: &str, expected: &[f64], found: &[f64]) -> Line {
+    let distance = distance(expected, found);
+    let right = distance <= ROUNDING;
+    let detail = if expected.len() != found.len() {
+        format!("{} values, must be {}", found.len(), expected.len())
+    } else if distance == 0.0 {
+        "equal to the last bit".to_owned()
+    } else if right {
+        format!("equal to rounding, {distance:.0e} of the largest value")
+    } else if distance.is_finite() {
+        format!("off by up to {distance:.1e} of the largest value")
+    } else {
+        "not finite".to_owned()
+    };
+    Line { name: name.to_owned(), right, detail }
+}
+
+/// The map of a wrong array, when it has the right length.
+pub fn heatmap(name: &str, rows: usize, columns: usize, expected: &[f64], found: &[f64]) -> Option<Heatmap> {
+    (expected.len() == found.len() && expected.len() == rows * columns).then(|| Heatmap {
+        name: name.to_owned(),
+        rows,
+        columns,
+        expected: expected.to_vec(),
+        found: found.iter().map(|v| v.is_finite().then_some(*v)).collect(),
+    })
+}
+
+/// A report on the mistake `id` in `target`.
+pub fn wrong(exercise: &str, target: &str, id: &str, headline: impl Into<String>, backward: bool) -> Report {
+    let mut report = Report::new(exercise, Outcome::Wrong, headline);
+    let nameless = ["unknown", "ambiguous", "zero", "shape", "not-finite"];
+    if !nameless.contains(&id) {
+        report.section = Some(section(target, id, backward).to_owned());
+    }
+    report.mistake = Some(id.to_owned());
+    report
+}
+
+/// What the least-squares fit found, as a note.
+pub fn evidence(verdict: &Verdict) -> Option<String> {
+    if verdict.coefficients.is_empty() {
+        return None;
+    }
+    let weights = verdict.coefficients.iter().map(|c| format!("{c:.3}"));
+    Some(format!(
+        "Fitted to the right paths ({}), the weights are ({}); each should be 1. {} of it is left over.",
+        verdict.paths.join("; "),
+        weights.collect::<Vec<_>>().join(", "),
+        percent(verdict.residual),
+    ))
+}
+
+fn percent(share: f64) -> String {
+    if share < 1e-6 { "Nothing".to_owned() } else { format!("{:.1} %", 100.0 * share) }
+}

@@ -1,0 +1,68 @@
+//! Where the book explains each mistake.
+
+/// The label of the section on the mistake `id` in `target`, where `backward` tells the
+/// chapter on the gradient from the chapter on the forward pass.
+#[must_use]
+pub fn section(target: &str, id: &str, backward: bool) -> &'static str {
+    let has = |part: &str| id.contains(part);
+    match target {
+        "running_mean" => return "sec:momentum",
+        "running_var" if has("biased") => return "sec:unbiased",
+        "running_var" => return "sec:momentum",
+        _ => {}
+    }
+    if has("eps") {
+        "sec:eps"
+    } else if has("axes") || has("layout") || has("summed-over") {
+        "sec:bn-layouts"
+    } else if !backward {
+        match id {
+            _ if has("cancellation") => "sec:two-pass",
+            _ if has("bessel") => "sec:unbiased",
+            _ if has("gamma") || has("beta") => "sec:identity",
+            _ => "sec:bn-stages",
+        }
+    } else if matches!(target, "dgamma" | "dbeta") {
+        "sec:staged"
+    } else if has("variance-path") || has("mean-path") || has("direct-path") {
+        "sec:three-terms"
+    } else {
+        "sec:signatures"
+    }
+}
+
+/// Every label that a verdict may refer to; the book must have them all.
+pub const LABELS: [&str; 12] = [
+    "sec:bn-layouts",
+    "sec:bn-stages",
+    "sec:eps",
+    "sec:identity",
+    "sec:momentum",
+    "sec:secant",
+    "sec:signatures",
+    "sec:staged",
+    "sec:three-terms",
+    "sec:truncation",
+    "sec:two-pass",
+    "sec:unbiased",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_section_is_in_the_list() {
+        for target in ["y", "dx", "dgamma", "dbeta", "mean", "running_mean", "running_var"] {
+            for id in [
+                "eps-left-out", "axes-per-example", "summed-over-rows", "cancellation", "bessel-statistics",
+                "gamma-forgotten", "biased", "variance-path-missing", "whole-sign", "unknown",
+            ] {
+                for backward in [false, true] {
+                    let label = section(target, id, backward);
+                    assert!(LABELS.contains(&label), "{label}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Exercise: the central difference (chapter 1).
+//! Return the slope of the secant of `f` through `x - h` and `x + h`.
+
+use exercises::central_difference::{Scalar, check};
+
+fn central_difference(f: Scalar<'_>, x: f64, h: f64) -> f64 {
+    // ANCHOR: solution
+    (f(x + h) - f(x - h)) / (2.0 * h)
+    // ANCHOR_END: solution
+}
+
+fn main() -> std::process::ExitCode {
+    check(central_difference)
+}

@@ -1,0 +1,212 @@
+//! LaTeX made into MathML when the book is built: nothing is fetched or run in the page.
+
+use anyhow::{Context, Result, anyhow, bail};
+use math_core::{LatexToMathML, MathCoreConfig, MathDisplay};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// The colours a formula may use, and the meaning each has in all the book. A formula
+/// names the LaTeX colour; the page gets the theme's shade of it.
+const COLOURS: [(&str, &str); 5] = [
+    ("#0000FF", "var(--fig-direct)"), // \color{blue}: the direct path
+    ("#FF8001", "var(--fig-mean)"),   // \color{orange}: the path through the mean
+    ("#008080", "var(--fig-var)"),    // \color{teal}: the path through the variance
+    ("#FF0000", "var(--fig-wrong)"),  // \color{red}: a mistake
+    ("#800080", "var(--fig-accent)"), // \color{violet}: what the text speaks of
+];
+
+/// A formula that cannot be rendered.
+#[derive(Debug)]
+pub struct BadFormula {
+    /// Byte offset into the formula.
+    pub offset: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Renders formulas, with the book's macros.
+pub struct Maths {
+    converter: LatexToMathML,
+}
+
+impl Maths {
+    /// Reads the macros: a TOML file with one `name = 'definition'` a line.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a definition is not valid LaTeX.
+    pub fn load(macros: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(macros).context("cannot read the macros")?;
+        let macros: BTreeMap<String, String> =
+            toml::from_str(&text).context("the macros are not a table of strings")?;
+        Self::new(macros)
+    }
+
+    /// A renderer with these macros.
+    ///
+    /// # Errors
+    /// When a definition is not valid LaTeX.
+    pub fn new(macros: BTreeMap<String, String>) -> Result<Self> {
+        for (name, definition) in &macros {
+            if name.contains(|c: char| !c.is_ascii_alphabetic()) {
+                bail!("the macro `{name} = {definition}` needs a name of letters only");
+            }
+        }
+        let config = MathCoreConfig {
+            macros: macros.into_iter().collect(),
+            ..MathCoreConfig::default()
+        };
+        let converter = LatexToMathML::new(config).map_err(|(error, _, definition)| {
+            anyhow!(
+                "the macro `{definition}` is wrong: {}",
+                error.error_message()
+            )
+        })?;
+        Ok(Self { converter })
+    }
+
+    /// The formula `latex` as one line of HTML that Markdown leaves alone.
+    ///
+    /// # Errors
+    /// Says what is wrong and where in the formula.
+    pub fn render(&self, latex: &str, display: bool) -> Result<String, BadFormula> {
+        let style = if display {
+            MathDisplay::Block
+        } else {
+            MathDisplay::Inline
+        };
+        if latex.trim().is_empty() {
+            return Err(BadFormula {
+                offset: 0,
+                message: "the formula is empty".to_owned(),
+            });
+        }
+        let result = self
+            .converter
+            .convert_with_local_state(latex, style)
+            .map_err(|error| BadFormula {
+                offset: error.0.start.min(latex.len()),
+                message: error.error_message(),
+            })?;
+        let coloured = theme_colours(&result.mathml).map_err(|message| BadFormula {
+            offset: 0,
+            message,
+        })?;
+        Ok(shield(&coloured))
+    }
+}
+
+/// Replaces the fixed colours by the theme's.
+fn theme_colours(mathml: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(mathml.len());
+    let mut rest = mathml;
+    while let Some(at) = rest.find("color:#") {
+        let value = &rest[at + 6..at + 13];
+        let Some((_, shade)) = COLOURS.iter().find(|(c, _)| c.eq_ignore_ascii_case(value)) else {
+            return Err(
+                "the colours of a formula are blue, orange, teal, red and violet".to_owned(),
+            );
+        };
+        let _ = write!(out, "{}color:{shade}", &rest[..at]);
+        rest = &rest[at + 13..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Writes every punctuation mark outside tags as a character reference, so that
+/// Markdown takes none of them for markup and does not curl quotation marks, and puts
+/// all on one line.
+pub fn shield(html: &str) -> String {
+    let mut out = String::with_capacity(html.len() * 2);
+    let mut in_tag = false;
+    let mut characters = html.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                out.push(c);
+                continue;
+            }
+            _ => {}
+        }
+        match c {
+            '\n' if in_tag => out.push(' '),
+            '\n' => out.push_str("&#10;"),
+            _ if in_tag => out.push(c),
+            '&' => {
+                out.push('&');
+                while let Some(c) = characters.next_if(|c| c.is_ascii_alphanumeric() || *c == '#') {
+                    out.push(c);
+                }
+            }
+            ';' => out.push(';'),
+            c if c.is_ascii_punctuation() => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn maths() -> Maths {
+        let macros = [
+            ("xhat", r"\hat{x}"),
+            ("pd", r"\frac{\partial #1}{\partial #2}"),
+        ];
+        let macros = macros.map(|(k, v)| (k.to_owned(), v.to_owned()));
+        Maths::new(BTreeMap::from(macros)).unwrap()
+    }
+
+    #[test]
+    fn the_formulas_of_the_book_render() {
+        let formulas = [
+            r"\begin{aligned} \pd{L}{x_{nc}} &= \frac{1}{N}\sum_{n=1}^{N} dy_{nc}\,\xhat_{nc} \\ &= 0 \end{aligned}",
+            r"\underbrace{\gamma\,\mathrm{rstd}\;dy}_{\text{direct}} - \overline{dy\,\hat{x}}",
+            r"f(x)=\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise}\end{cases}",
+            r"\begin{pmatrix} a & b \\ c & d \end{pmatrix}, \operatorname{rank} J = N-2",
+            r"f'(x) + \frac{h^2}{6} f'''(\xi) + O(h^4), \lVert x \rVert_2, \mathbb{R}^{N\times C}",
+        ];
+        for formula in formulas {
+            let html = maths().render(formula, true).unwrap();
+            assert!(html.starts_with("<math display=\"block\">"), "{html}");
+            assert!(html.ends_with("</math>") && !html.contains('\n'), "{html}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_formula_says_where() {
+        let error = maths().render(r"a + \badcommand", false).unwrap_err();
+        assert_eq!(error.offset, 4);
+        assert!(error.message.contains("badcommand"), "{}", error.message);
+        for formula in [r"\frac{a}", r"\left( a", "a_b_c", " "] {
+            assert!(maths().render(formula, false).is_err(), "{formula}");
+        }
+    }
+
+    #[test]
+    fn markdown_finds_no_markup_in_a_formula() {
+        let html = maths().render(r"a * b_c * [d](e) ' \text{it's -- so...}", false).unwrap();
+        let text: String = html
+            .split('<')
+            .filter_map(|piece| piece.split_once('>').map(|(_, text)| text))
+            .collect();
+        let stray = |c: char| c.is_ascii_punctuation() && !"&#;".contains(c);
+        assert!(!text.contains(stray), "{html}");
+        assert!(html.contains("&#42;") || html.contains('∗'), "{html}");
+    }
+
+    #[test]
+    fn colours_follow_the_theme() {
+        let html = maths().render(r"{\color{blue} dy} - {\color{orange} m}", false).unwrap();
+        assert!(html.contains("color:var(--fig-direct)"), "{html}");
+        assert!(html.contains("color:var(--fig-mean)"), "{html}");
+        assert!(maths().render(r"{\color{pink} dy}", false).is_err());
+    }
+}

@@ -1,0 +1,306 @@
+//! The Markdown of the book made into pages.
+//!
+//! mdBook renders the pages; before it does, each chapter goes through two passes.
+//! [`scan`] takes out what stands on lines of its own, [`render`] does the rest.
+//! Anything wrong, in any chapter, is collected and reported with file and line.
+//!
+//! # What a chapter may hold besides Markdown
+//!
+//! | Written | Becomes |
+//! |---|---|
+//! | `$\hat{x}_{nc}$` | a formula in the line, as MathML |
+//! | `$$ … $$ {#eq:name}` | a displayed formula, numbered when it has a label |
+//! | `## Title {#sec:name}` | a numbered section |
+//! | `[](#eq:name)` | a reference: "(8.3)", "section 8.3", "figure 8.1" |
+//! | `{{#listing file:anchor "caption" #lst:name}}` | code of the crates, with file and function |
+//! | `{{#output file:anchor "caption"}}` | a text file as it is |
+//! | `{{#figure file.svg "caption" #fig:name}}` | a drawing set into the page |
+//! | `{{#data file.json key format}}` | a number from a result file |
+//! | `{{#table file.json key "caption" #tab:name` … `}}` | a table from a result file, one line a column |
+//! | `{{#predict name}}` … `{{reveal}}` … `{{/predict}}` | a prediction, then its answer |
+//! | `{{#exercise name}}` | an exercise with its live verdict |
+//!
+//! Paths are relative to the root of the checkout, those of figures to `book/src`
+//! unless they begin with a slash. Formats of numbers are in [`data::print`].
+
+pub mod data;
+pub mod directive;
+pub mod figure;
+pub mod labels;
+pub mod links;
+pub mod listing;
+pub mod maths;
+pub mod render;
+pub mod scan;
+mod warnings;
+
+use crate::catalogue::Catalogue;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use labels::{Labels, Target};
+use maths::Maths;
+use mdbook_core::book::{BookItem, Chapter};
+use mdbook_core::config::Config;
+use mdbook_driver::MDBook;
+use render::{Page, Renderer};
+use scan::Scanned;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Something wrong in the book.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Problem {
+    /// The file, relative to the root of the checkout.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.message)
+    }
+}
+
+/// A book that could not be built.
+#[derive(Clone, Debug)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "the book has {count} problem{}", if count == 1 { "" } else { "s" })?;
+        for problem in &self.0 {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A book that was built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// All labels.
+    pub labels: Labels,
+    /// For each exercise placed in the book, its page and anchor.
+    pub exercises: BTreeMap<String, String>,
+    /// The files other than the chapters that went into it.
+    pub inputs: BTreeSet<PathBuf>,
+    /// The lines of source files that listings show.
+    pub listed: BTreeMap<PathBuf, BTreeSet<usize>>,
+    /// Anchors of those files that no listing shows: file and name.
+    pub unused_anchors: Vec<(PathBuf, String)>,
+}
+
+/// Builds the book into `destination`.
+///
+/// # Errors
+/// [`Problems`] when a chapter is wrong; otherwise one message when a file of the book
+/// cannot be read or written.
+pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
+    let mut book = load(workspace)?;
+    book.config.build.build_dir = destination.to_owned();
+    let catalogue = Catalogue::load(workspace)?;
+    let macros = workspace.book().join("macros.toml");
+    let maths = Maths::load(&macros).with_context(|| format!("in {}", workspace.relative(&macros)))?;
+
+    let mut problems = Vec::new();
+    let chapters = scan_all(workspace, &book, &mut problems);
+    let labels = collect_labels(&chapters, &mut problems);
+    let exercises = collect_exercises(&chapters, &catalogue, &mut problems);
+    check_predictions(&chapters, &mut problems);
+
+    let renderer = Renderer {
+        workspace,
+        maths: &maths,
+        labels: &labels,
+        catalogue: &catalogue,
+        inputs: RefCell::new(BTreeSet::from([workspace.catalogue(), macros])),
+        listed: RefCell::default(),
+        used: RefCell::default(),
+        problems: RefCell::new(problems),
+        texts: RefCell::default(),
+    };
+    book.book.for_each_chapter_mut(|chapter| {
+        let Some(path) = &chapter.path else { return };
+        if let Some(found) = chapters.iter().find(|c| &c.path == path) {
+            let page = Page { file: &found.file, html: &found.html };
+            chapter.content = renderer.chapter(page, &found.scanned);
+        }
+    });
+    let Renderer { inputs, listed, used, problems, texts, .. } = renderer;
+    let (inputs, listed) = (inputs.into_inner(), listed.into_inner());
+    let (used, texts) = (used.into_inner(), texts.into_inner());
+    let mut problems = problems.into_inner();
+    if problems.is_empty() {
+        let (result, warnings) = warnings::collect(|| book.build());
+        result.context("mdBook failed")?;
+        let at_book = |message: &String| Problem {
+            file: "book/src/SUMMARY.md".to_owned(),
+            line: 1,
+            message: message.clone(),
+        };
+        problems.extend(warnings.iter().map(at_book));
+        problems.extend(links::check(destination, &chapters)?);
+    }
+    if !problems.is_empty() {
+        problems.sort();
+        problems.dedup();
+        return Err(Problems(problems).into());
+    }
+    Ok(Built {
+        unused_anchors: unused(&texts, &used),
+        labels,
+        exercises,
+        inputs,
+        listed,
+    })
+}
+
+/// The labels of the book, without building it; what is wrong with it is left to
+/// [`build`].
+///
+/// # Errors
+/// When the book cannot be read at all.
+pub fn labels(workspace: &Workspace) -> Result<Labels> {
+    let book = load(workspace)?;
+    let chapters = scan_all(workspace, &book, &mut Vec::new());
+    Ok(collect_labels(&chapters, &mut Vec::new()))
+}
+
+/// A chapter after the first pass.
+pub struct ScannedChapter {
+    /// Its path as mdBook has it, relative to the chapters' folder.
+    path: PathBuf,
+    /// The same relative to the root of the checkout.
+    file: String,
+    /// Its page.
+    html: String,
+    scanned: Scanned,
+}
+
+fn load(workspace: &Workspace) -> Result<MDBook> {
+    let root = workspace.book();
+    let summary = workspace.chapters().join("SUMMARY.md");
+    if !summary.is_file() {
+        anyhow::bail!("the book has no {}", workspace.relative(&summary));
+    }
+    let file = root.join("book.toml");
+    let mut config =
+        Config::from_disk(&file).with_context(|| format!("in {}", workspace.relative(&file)))?;
+    // Only our own passes run, so that line numbers stay those of the source.
+    config.build.use_default_preprocessors = false;
+    config.build.create_missing = false;
+    let (book, warnings) = warnings::collect(|| MDBook::load_with_config(root, config));
+    let book = book.with_context(|| format!("in {}", workspace.relative(&summary)))?;
+    if let Some(warning) = warnings.first() {
+        anyhow::bail!("in {}: {warning}", workspace.relative(&summary));
+    }
+    Ok(book)
+}
+
+fn scan_all(
+    workspace: &Workspace,
+    book: &MDBook,
+    problems: &mut Vec<Problem>,
+) -> Vec<ScannedChapter> {
+    let mut chapters = Vec::new();
+    for item in book.iter() {
+        let BookItem::Chapter(chapter) = item else { continue };
+        let Some(path) = &chapter.path else { continue };
+        let file = workspace.relative(&workspace.chapters().join(path));
+        let scanned = scan::scan(&chapter.content, &number(chapter));
+        problems.extend(scanned.problems.iter().map(|(line, message)| Problem {
+            file: file.clone(),
+            line: *line,
+            message: message.clone(),
+        }));
+        let html = path.with_extension("html").to_string_lossy().replace('\\', "/");
+        chapters.push(ScannedChapter { path: path.clone(), file, html, scanned });
+    }
+    chapters
+}
+
+/// `8` for a numbered chapter, `A` for one titled "Appendix A: …", else nothing.
+fn number(chapter: &Chapter) -> String {
+    if let Some(number) = &chapter.number {
+        return number.to_string().trim_end_matches('.').to_owned();
+    }
+    let letter = chapter.name.strip_prefix("Appendix ").and_then(|rest| rest.split_once(':'));
+    letter.map_or(String::new(), |(letter, _)| letter.trim().to_owned())
+}
+
+fn collect_labels(chapters: &[ScannedChapter], problems: &mut Vec<Problem>) -> Labels {
+    let mut labels = Labels::new();
+    for chapter in chapters {
+        for found in &chapter.scanned.labels {
+            let target = Target { page: chapter.html.clone(), text: found.text.clone() };
+            if let Some(first) = labels.insert(found.label.clone(), target) {
+                problems.push(Problem {
+                    file: chapter.file.clone(),
+                    line: found.line,
+                    message: format!("the label `{}` is also in {}", found.label, first.page),
+                });
+            }
+        }
+    }
+    labels
+}
+
+fn collect_exercises(
+    chapters: &[ScannedChapter],
+    catalogue: &Catalogue,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, String> {
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    for chapter in chapters {
+        for (line, name) in &chapter.scanned.exercises {
+            let place = format!("{}#exercise:{name}", chapter.html);
+            let message = if places.insert(name.clone(), place).is_some() {
+                format!("the exercise `{name}` stands in the book twice")
+            } else if let Err(error) = catalogue.get(name) {
+                error.to_string()
+            } else {
+                continue;
+            };
+            problems.push(Problem { file: chapter.file.clone(), line: *line, message });
+        }
+    }
+    places
+}
+
+fn check_predictions(chapters: &[ScannedChapter], problems: &mut Vec<Problem>) {
+    let mut names = BTreeSet::new();
+    for chapter in chapters {
+        for (line, name) in &chapter.scanned.predictions {
+            if !names.insert(name) {
+                problems.push(Problem {
+                    file: chapter.file.clone(),
+                    line: *line,
+                    message: format!("the prediction `{name}` stands in the book twice"),
+                });
+            }
+        }
+    }
+}
+
+fn unused(
+    texts: &BTreeMap<PathBuf, String>,
+    used: &BTreeSet<(PathBuf, String)>,
+) -> Vec<(PathBuf, String)> {
+    let mut unused = Vec::new();
+    for (path, text) in texts {
+        for name in listing::pieces(text).unwrap_or_default().into_keys() {
+            if !used.contains(&(path.clone(), name.to_owned())) {
+                unused.push((path.clone(), name.to_owned()));
+            }
+        }
+    }
+    unused
+}

@@ -1,0 +1,547 @@
+//! The second pass over a chapter: formulas in the text, references, numbers from
+//! result files, and the HTML of every block taken out by the first pass.
+
+use super::data::{self, Place};
+use super::figure;
+use super::labels::{Kind, Labels, link};
+use super::listing::{Piece, pieces};
+use super::maths::{Maths, shield};
+use super::scan::{Block, Placed, Scanned, placeholder};
+use super::{Problem, directive::Arguments};
+use crate::catalogue::{Catalogue, Exercise};
+use crate::workspace::Workspace;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What every chapter needs to be rendered; it collects what goes wrong.
+pub struct Renderer<'a> {
+    /// The checkout.
+    pub workspace: &'a Workspace,
+    /// Formulas and macros.
+    pub maths: &'a Maths,
+    /// All labels of the book.
+    pub labels: &'a Labels,
+    /// The exercises.
+    pub catalogue: &'a Catalogue,
+    /// Every file that was read, so that a change of it rebuilds the book.
+    pub inputs: RefCell<BTreeSet<PathBuf>>,
+    /// Which lines of which file a listing has shown.
+    pub listed: RefCell<BTreeMap<PathBuf, BTreeSet<usize>>>,
+    /// Which anchors of which file a listing has used.
+    pub used: RefCell<BTreeSet<(PathBuf, String)>>,
+    /// What is wrong.
+    pub problems: RefCell<Vec<Problem>>,
+    /// Texts of files already read.
+    pub texts: RefCell<BTreeMap<PathBuf, String>>,
+}
+
+/// A chapter's file and page.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    /// The Markdown file, relative to the root of the checkout.
+    pub file: &'a str,
+    /// The page, relative to the root of the book.
+    pub html: &'a str,
+}
+
+/// Replaces `range` of a text.
+type Edit = (Range<usize>, String);
+
+impl Renderer<'_> {
+    /// The Markdown that mdBook gets.
+    #[must_use]
+    pub fn chapter(&self, page: Page<'_>, scanned: &Scanned) -> String {
+        let mut text = String::new();
+        let mut starts = Vec::with_capacity(scanned.lines.len());
+        for (number, line) in &scanned.lines {
+            starts.push((text.len(), *number));
+            text.push_str(line);
+            text.push('\n');
+        }
+        let line_of = |offset: usize| {
+            let at = starts.partition_point(|(start, _)| *start <= offset);
+            starts.get(at.saturating_sub(1)).map_or(1, |(_, number)| *number)
+        };
+        let mut text = self.inline(page, &text, &line_of);
+        for (index, placed) in scanned.blocks.iter().enumerate() {
+            let html = self.block(page, placed).unwrap_or_else(|message| {
+                self.problem(page, placed.line, message);
+                String::new()
+            });
+            text = text.replacen(&placeholder(index), &html, 1);
+        }
+        text
+    }
+
+    fn problem(&self, page: Page<'_>, line: usize, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem {
+            file: page.file.to_owned(),
+            line,
+            message: message.into(),
+        });
+    }
+
+    /// Formulas, references and numbers in running text.
+    fn inline(&self, page: Page<'_>, text: &str, line_of: &dyn Fn(usize) -> usize) -> String {
+        let mut edits: Vec<Edit> = Vec::new();
+        let mut verbatim: Vec<Range<usize>> = Vec::new();
+        let options = Options::ENABLE_TABLES
+            | Options::ENABLE_FOOTNOTES
+            | Options::ENABLE_STRIKETHROUGH
+            | Options::ENABLE_TASKLISTS
+            | Options::ENABLE_HEADING_ATTRIBUTES
+            | Options::ENABLE_DEFINITION_LIST
+            | Options::ENABLE_GFM
+            | Options::ENABLE_MATH;
+        let mut in_code = false;
+        let events: Vec<_> = Parser::new_ext(text, options).into_offset_iter().collect();
+        for (at, (event, range)) in events.iter().enumerate() {
+            match event {
+                Event::Start(Tag::CodeBlock(_)) => {
+                    in_code = true;
+                    verbatim.push(range.clone());
+                }
+                Event::End(TagEnd::CodeBlock) => in_code = false,
+                Event::Code(_) => verbatim.push(range.clone()),
+                Event::InlineMath(latex) => {
+                    let line = line_of(range.start);
+                    verbatim.push(range.clone());
+                    let latex = self.with_data(page, latex, Place::Maths, &|_| line);
+                    match self.maths.render(&latex, false) {
+                        Ok(html) => edits.push(hold(text, range.clone(), &latex, html)),
+                        Err(bad) => {
+                            self.problem(page, line, format!("in ${latex}$: {}", bad.message));
+                        }
+                    }
+                }
+                Event::DisplayMath(_) => {
+                    verbatim.push(range.clone());
+                    self.problem(
+                        page,
+                        line_of(range.start),
+                        "a displayed formula begins on a line of its own with $$",
+                    );
+                }
+                Event::Start(Tag::Link { dest_url, .. }) => {
+                    if let Some(label) = dest_url.strip_prefix('#') {
+                        let empty = matches!(events.get(at + 1), Some((Event::End(TagEnd::Link), _)));
+                        match self.reference(page, label, empty, &text[range.clone()]) {
+                            Ok(Some(new)) if empty => edits.push((range.clone(), new)),
+                            Ok(Some(new)) => {
+                                let tail = range.end - label.len() - 3..range.end;
+                                edits.push((tail, new));
+                            }
+                            Ok(None) => {}
+                            Err(message) => self.problem(page, line_of(range.start), message),
+                        }
+                    }
+                }
+                Event::Text(_) if !in_code => {
+                    for (offset, _) in text[range.clone()].match_indices('$') {
+                        let at = range.start + offset;
+                        if text[..at].ends_with('\\') {
+                            continue;
+                        }
+                        self.problem(
+                            page,
+                            line_of(at),
+                            "a lone $: the formula is not closed, or begins or ends with a space (a dollar is \\$)",
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut at = 0;
+        while let Some(found) = text[at..].find("{{") {
+            let start = at + found;
+            at = start + 2;
+            let here = |range: &Range<usize>| range.contains(&start);
+            if text[..start].ends_with('\\') || verbatim.iter().any(here) {
+                continue;
+            }
+            let rest = &text[start..];
+            if let Some(end) = rest.find("}}").filter(|_| rest.starts_with("{{#data ")) {
+                match self.datum(&rest["{{#data ".len()..end], Place::Prose) {
+                    Ok(value) => edits.push((start..start + end + 2, value)),
+                    Err(message) => self.problem(page, line_of(start), message),
+                }
+            } else if rest.starts_with("{{#") || rest.starts_with("{{/") || rest.starts_with("{{reveal") {
+                self.problem(
+                    page,
+                    line_of(start),
+                    "this directive is unknown here, or not on a line of its own",
+                );
+            }
+        }
+        apply(text, edits)
+    }
+
+    /// A `[](#label)`, or a link whose target is a label.
+    fn reference(
+        &self,
+        page: Page<'_>,
+        label: &str,
+        empty: bool,
+        source: &str,
+    ) -> Result<Option<String>, String> {
+        let Some(target) = self.labels.get(label) else {
+            if empty || Kind::of(label).is_ok() {
+                return Err(format!("there is no label `{label}`"));
+            }
+            return Ok(None);
+        };
+        let href = link(page.html, &target.page, label);
+        if empty {
+            let text = shield(&escape(&target.text));
+            return Ok(Some(format!("<a class=\"ref\" href=\"{href}\">{text}</a>")));
+        }
+        if !source.ends_with(&format!("(#{label})")) {
+            return Ok(None);
+        }
+        Ok(Some(format!("({href})")))
+    }
+
+    /// Every `{{#data …}}` of `text` replaced by its value.
+    fn with_data(
+        &self,
+        page: Page<'_>,
+        text: &str,
+        place: Place,
+        line_of: &dyn Fn(usize) -> usize,
+    ) -> String {
+        let mut edits = Vec::new();
+        for (start, opening) in text.match_indices("{{#data ") {
+            let rest = &text[start + opening.len()..];
+            let Some(end) = rest.find("}}") else {
+                self.problem(page, line_of(start), "{{#data is not closed by }}");
+                continue;
+            };
+            match self.datum(&rest[..end], place) {
+                Ok(value) => edits.push((start..start + opening.len() + end + 2, value)),
+                Err(message) => self.problem(page, line_of(start), message),
+            }
+        }
+        apply(text, edits)
+    }
+
+    fn datum(&self, arguments: &str, place: Place) -> Result<String, String> {
+        let arguments = Arguments::read(arguments)?;
+        let [file, key, format] = arguments.exactly::<3>("data file.json key format")?;
+        let json = self.json(file)?;
+        let value = data::get(&json, key).map_err(|e| format!("{file}: {e}"))?;
+        data::print(value, format, place).map_err(|e| format!("{file}, `{key}`: {e}"))
+    }
+
+    fn json(&self, file: &str) -> Result<Value, String> {
+        let text = self.read(&self.workspace.root().join(file))?;
+        serde_json::from_str(&text).map_err(|e| format!("{file} is not JSON: {e}"))
+    }
+
+    fn read(&self, path: &Path) -> Result<String, String> {
+        if let Some(text) = self.texts.borrow().get(path) {
+            return Ok(text.clone());
+        }
+        self.inputs.borrow_mut().insert(path.to_owned());
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(path)))?;
+        self.texts.borrow_mut().insert(path.to_owned(), text.clone());
+        Ok(text)
+    }
+
+    /// A short text as HTML on one line: captions, headings of tables, hints.
+    fn html(&self, page: Page<'_>, line: usize, text: &str) -> String {
+        let text = self.inline(page, text, &|_| line);
+        let mut options = Options::ENABLE_TABLES;
+        options.insert(Options::ENABLE_SMART_PUNCTUATION);
+        let mut html = String::new();
+        pulldown_cmark::html::push_html(&mut html, Parser::new_ext(&text, options));
+        shield(html.trim())
+    }
+
+    /// The same without the paragraph around it.
+    fn phrase(&self, page: Page<'_>, line: usize, text: &str) -> String {
+        let html = self.html(page, line, text);
+        let inner = html.strip_prefix("<p>").and_then(|h| h.strip_suffix("</p>"));
+        inner.map_or(html.clone(), str::to_owned)
+    }
+
+    fn block(&self, page: Page<'_>, placed: &Placed) -> Result<String, String> {
+        let line = placed.line;
+        let label = placed.label.as_ref();
+        match &placed.block {
+            Block::Equation(latex) => self.equation(page, line, latex, label),
+            Block::Listing(arguments) => self.listing(page, line, arguments, label),
+            Block::Output(arguments) => self.output(page, line, arguments, label),
+            Block::Figure(arguments) => self.figure(page, line, arguments, label),
+            Block::Table(arguments, columns) => self.table(page, line, arguments, columns, label),
+            Block::Exercise(arguments) => {
+                let [name] = arguments.exactly::<1>("exercise name")?;
+                let exercise = self.catalogue.get(name).map_err(|e| e.to_string())?;
+                Ok(self.exercise(page, line, exercise))
+            }
+        }
+    }
+
+    fn equation(
+        &self,
+        page: Page<'_>,
+        line: usize,
+        latex: &str,
+        label: Option<&(String, String)>,
+    ) -> Result<String, String> {
+        let latex = self.with_data(page, latex, Place::Maths, &|_| line);
+        let math = match self.maths.render(&latex, true) {
+            Ok(math) => math,
+            Err(bad) => {
+                let offset = (0..=bad.offset).rev().find(|at| latex.is_char_boundary(*at));
+                let lines = latex[..offset.unwrap_or(0)].matches('\n').count();
+                self.problem(page, line + lines, format!("in the formula: {}", bad.message));
+                return Ok(String::new());
+            }
+        };
+        let body = format!("<div class=\"equation-body\" tabindex=\"0\">{math}</div>");
+        Ok(match label {
+            None => format!("<div class=\"equation\">{body}</div>"),
+            Some((id, number)) => format!(
+                "<div class=\"equation numbered\" id=\"{id}\">{body}<a class=\"equation-number\" href=\"#{id}\">({number})</a></div>"
+            ),
+        })
+    }
+
+    fn listing(
+        &self,
+        page: Page<'_>,
+        line: usize,
+        arguments: &Arguments,
+        label: Option<&(String, String)>,
+    ) -> Result<String, String> {
+        let [place] = arguments.exactly::<1>("listing file:anchor")?;
+        let (file, anchor) = place.rsplit_once(':').unwrap_or((place, ""));
+        let path = self.workspace.root().join(file);
+        let source = self.read(&path)?;
+        let all = pieces(&source).map_err(|(line, message)| format!("{file}:{line}: {message}"))?;
+        let piece = if anchor.is_empty() {
+            Piece::whole(&source)
+        } else {
+            self.used.borrow_mut().insert((path.clone(), anchor.to_owned()));
+            all.get(anchor).cloned().ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?
+        };
+        let (first, last) = piece.span().ok_or_else(|| format!("{place} is empty"))?;
+        let numbers = piece.lines.iter().map(|(number, _)| *number);
+        self.listed.borrow_mut().entry(path.clone()).or_default().extend(numbers);
+        let language = language(&path);
+        let mut location = format!("<code>{}</code>", shield(&escape(file)));
+        let what = piece.place(&source);
+        if !what.is_empty() {
+            let _ = write!(location, ", <code>{}</code>", shield(&escape(&what)));
+        }
+        let range = if first == last { format!("line {first}") } else { format!("lines {first}–{last}") };
+        let _ = write!(location, ", {range}");
+        let code = format!(
+            "<pre><code class=\"language-{language}\">{}</code></pre>",
+            shield(&escape(&piece.text()))
+        );
+        let caption = self.caption(page, line, "Listing", arguments, label);
+        Ok(format!(
+            "<figure class=\"listing\"{}><figcaption>{caption}<span class=\"where\">{location}</span></figcaption>{code}</figure>",
+            id(label)
+        ))
+    }
+
+    fn output(
+        &self,
+        page: Page<'_>,
+        line: usize,
+        arguments: &Arguments,
+        label: Option<&(String, String)>,
+    ) -> Result<String, String> {
+        let [place] = arguments.exactly::<1>("output file:anchor")?;
+        let (file, anchor) = place.rsplit_once(':').unwrap_or((place, ""));
+        let source = self.read(&self.workspace.root().join(file))?;
+        let text = if anchor.is_empty() {
+            source.trim_end().to_owned()
+        } else {
+            let all = pieces(&source).map_err(|(line, message)| format!("{file}:{line}: {message}"))?;
+            let piece = all.get(anchor).ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?;
+            piece.text()
+        };
+        if text.trim().is_empty() {
+            return Err(format!("{place} is empty"));
+        }
+        let caption = self.caption(page, line, "Listing", arguments, label);
+        let caption = if caption.is_empty() { caption } else { format!("<figcaption>{caption}</figcaption>") };
+        Ok(format!(
+            "<figure class=\"output\"{}>{caption}<pre><code class=\"language-text nohighlight\">{}</code></pre></figure>",
+            id(label),
+            shield(&escape(&text))
+        ))
+    }
+
+    fn figure(
+        &self,
+        page: Page<'_>,
+        line: usize,
+        arguments: &Arguments,
+        label: Option<&(String, String)>,
+    ) -> Result<String, String> {
+        let [file] = arguments.exactly::<1>("figure file.svg")?;
+        let path = match file.strip_prefix('/') {
+            Some(file) => self.workspace.root().join(file),
+            None => self.workspace.chapters().join(file),
+        };
+        let svg = self.read(&path)?;
+        let unique = format!("l{line}-");
+        let svg = figure::inline(&svg, &unique).map_err(|e| format!("{file}: {e}"))?;
+        let caption = self.caption(page, line, "Figure", arguments, label);
+        let caption = if caption.is_empty() { caption } else { format!("<figcaption>{caption}</figcaption>") };
+        Ok(format!(
+            "<figure class=\"drawing\"{}><div class=\"drawing-body\">{}</div>{caption}</figure>",
+            id(label),
+            shield(&svg)
+        ))
+    }
+
+    fn table(
+        &self,
+        page: Page<'_>,
+        line: usize,
+        arguments: &Arguments,
+        columns: &[(usize, String)],
+        label: Option<&(String, String)>,
+    ) -> Result<String, String> {
+        let [file, key] = arguments.exactly::<2>("table file.json key")?;
+        let json = self.json(file)?;
+        let rows = data::get(&json, key).map_err(|e| format!("{file}: {e}"))?;
+        let rows = rows.as_array().ok_or_else(|| format!("{file}, `{key}` is not an array"))?;
+        if columns.is_empty() || rows.is_empty() {
+            return Err("the table has no columns or no rows".to_owned());
+        }
+        let mut head = String::new();
+        let mut body = vec![String::new(); rows.len()];
+        for (line, column) in columns {
+            let parts: Vec<&str> = column.split('|').map(str::trim).collect();
+            let [field, title, format] = parts.as_slice() else {
+                return Err(format!("the column `{column}` is not of the form key | heading | format"));
+            };
+            let class = if *format == "s" { "" } else { " class=\"number\"" };
+            let _ = write!(head, "<th{class}>{}</th>", self.phrase(page, *line, title));
+            for (row, cells) in rows.iter().zip(&mut body) {
+                let value = data::get(row, field).map_err(|e| format!("{file}, `{key}`: {e}"))?;
+                let text = data::print(value, format, Place::Prose)
+                    .map_err(|e| format!("{file}, `{key}`, `{field}`: {e}"))?;
+                let _ = write!(cells, "<td{class}>{}</td>", shield(&escape(&text)));
+            }
+        }
+        let rows: String = body.iter().map(|cells| format!("<tr>{cells}</tr>")).collect();
+        let caption = self.caption(page, line, "Table", arguments, label);
+        let caption = if caption.is_empty() { caption } else { format!("<figcaption>{caption}</figcaption>") };
+        Ok(format!(
+            "<figure class=\"data\"{}>{caption}<div class=\"table-wrapper\"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></figure>",
+            id(label)
+        ))
+    }
+
+    fn caption(
+        &self,
+        page: Page<'_>,
+        line: usize,
+        word: &str,
+        arguments: &Arguments,
+        label: Option<&(String, String)>,
+    ) -> String {
+        let number = label.map_or(String::new(), |(_, number)| {
+            format!("<span class=\"caption-number\">{word} {number}</span> ")
+        });
+        let text = arguments.caption.as_deref().unwrap_or_default();
+        if text.is_empty() && number.is_empty() {
+            return String::new();
+        }
+        let text = self.phrase(page, line, text);
+        format!("<span class=\"caption\">{number}{text}</span>")
+    }
+
+    fn exercise(&self, page: Page<'_>, line: usize, exercise: &Exercise) -> String {
+        let name = &exercise.name;
+        let html = |text: &str| self.html(page, line, text);
+        let title = self.phrase(page, line, &exercise.title);
+        let file = self.workspace.relative(&self.workspace.exercise(name));
+        // Each hint stands inside the one before: the reader meets them one at a time.
+        let hints = exercise.hints.iter().enumerate().rev().fold(String::new(), |inner, (i, hint)| {
+            format!(
+                "<details class=\"hint\"><summary>Hint {} of {}</summary>{}{inner}</details>",
+                i + 1,
+                exercise.hints.len(),
+                html(hint)
+            )
+        });
+        format!(
+            "<section class=\"exercise\" id=\"exercise:{name}\" data-exercise=\"{name}\" data-state=\"open\">\
+             <p class=\"box-title\"><span>Exercise</span> <span class=\"exercise-state\" aria-live=\"polite\"></span></p>\
+             <p class=\"exercise-title\" role=\"heading\" aria-level=\"3\">{title}</p>\
+             {task}\
+             <dl class=\"exercise-where\"><dt>Open</dt><dd><code>{file}</code></dd>\
+             <dt>Check</dt><dd><code>cargo run --release check {name}</code></dd></dl>\
+             <div class=\"verdict\" role=\"status\" hidden=\"\"></div>\
+             {hints}\
+             <details class=\"explanation\"><summary>Explanation, for when it passes</summary>{explanation}\
+             <p class=\"read-next-title\">Read next</p>{next}</details></section>",
+            task = html(&exercise.task),
+            file = shield(&escape(&file)),
+            explanation = html(&exercise.explanation),
+            next = html(&exercise.read_next),
+        )
+    }
+}
+
+fn id(label: Option<&(String, String)>) -> String {
+    label.map_or(String::new(), |(id, _)| format!(" id=\"{id}\""))
+}
+
+fn language(path: &Path) -> &'static str {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("rs") => "rust",
+        Some("py") => "python",
+        Some("toml") => "toml",
+        _ => "text nohighlight",
+    }
+}
+
+/// A formula in the text with what must stay on its line: the punctuation after it.
+fn hold(text: &str, range: Range<usize>, latex: &str, html: String) -> Edit {
+    let after: String = text[range.end..]
+        .chars()
+        .take_while(|c| ".,;:!?".contains(*c))
+        .collect();
+    // A long formula may scroll in its own box on a narrow page.
+    let class = if latex.len() > 28 { " long" } else { "" };
+    let tail = shield(&after);
+    let html = format!("<span class=\"formula{class}\">{html}{tail}</span>");
+    (range.start..range.end + after.len(), html)
+}
+
+fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut at = 0;
+    for (range, new) in edits {
+        if range.start < at {
+            continue;
+        }
+        out.push_str(&text[at..range.start]);
+        out.push_str(&new);
+        at = range.end;
+    }
+    out.push_str(&text[at..]);
+    out
+}
+
+/// `text` as HTML text.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,159 @@
+//! The exercises: titles, tasks, hints, explanations.
+//!
+//! All text about an exercise is in `book/exercises/catalogue.toml`; the file the
+//! reader edits holds only the signature and a line or two.
+
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fs;
+
+/// One exercise, as the catalogue has it. All texts are Markdown.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exercise {
+    /// The name of its file, its cargo target and its place in the book.
+    pub name: String,
+    /// A short title.
+    pub title: String,
+    /// What to do, with shapes and conventions.
+    pub task: String,
+    /// Three hints; each says more, the last nearly gives the solution.
+    pub hints: [String; 3],
+    /// Why the solution is what it is; shown after success.
+    pub explanation: String,
+    /// Where to go from here; shown after success.
+    pub read_next: String,
+}
+
+/// All exercises, in the order in which the book has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    /// In the order of the book.
+    #[serde(rename = "exercise")]
+    pub exercises: Vec<Exercise>,
+}
+
+impl Catalogue {
+    /// Reads the catalogue.
+    ///
+    /// # Errors
+    /// One message with file, line and reason when it cannot be read, when two
+    /// exercises have the same name, when a text is empty, or when an exercise has no
+    /// file or no solution.
+    pub fn load(workspace: &Workspace) -> Result<Self> {
+        let path = workspace.catalogue();
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", workspace.relative(&path)))?;
+        let catalogue: Self =
+            toml::from_str(&text).with_context(|| format!("in {}", workspace.relative(&path)))?;
+        let mut names = BTreeSet::new();
+        for exercise in &catalogue.exercises {
+            let name = &exercise.name;
+            if !names.insert(name) {
+                bail!("two exercises of the catalogue are called `{name}`");
+            }
+            let texts = [
+                &exercise.title,
+                &exercise.task,
+                &exercise.explanation,
+                &exercise.read_next,
+            ];
+            if texts
+                .into_iter()
+                .chain(&exercise.hints)
+                .any(|text| text.trim().is_empty())
+            {
+                bail!("a text of the exercise `{name}` is empty in the catalogue");
+            }
+            for file in [workspace.exercise(name), workspace.solution(name)] {
+                if !file.is_file() {
+                    bail!(
+                        "the exercise `{name}` has no {}",
+                        workspace.relative(&file)
+                    );
+                }
+            }
+        }
+        Ok(catalogue)
+    }
+
+    /// The exercise called `name`.
+    ///
+    /// # Errors
+    /// One line with the nearest names when there is none.
+    pub fn get(&self, name: &str) -> Result<&Exercise> {
+        // `course check book/exercises/bn_forward.rs` and `bn-forward` mean the same.
+        let wanted = name
+            .rsplit(['/', '\\'])
+            .next()
+            .unwrap_or(name)
+            .trim_end_matches(".rs")
+            .replace('-', "_");
+        if let Some(exercise) = self.exercises.iter().find(|e| e.name == wanted) {
+            return Ok(exercise);
+        }
+        let mut near: Vec<(usize, &str)> = self
+            .exercises
+            .iter()
+            .map(|e| (distance(&wanted, &e.name), e.name.as_str()))
+            .filter(|(d, n)| *d <= n.len() / 2)
+            .collect();
+        near.sort();
+        match near.first() {
+            Some((_, near)) => bail!("no exercise is called `{name}`; did you mean `{near}`?"),
+            None => bail!("no exercise is called `{name}`; `course list` shows them all"),
+        }
+    }
+}
+
+/// The Levenshtein distance between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("bn_forward", "bn_forward"), 0);
+    }
+
+    #[test]
+    fn names_are_forgiving_and_a_wrong_one_gets_a_suggestion() {
+        let catalogue: Catalogue = toml::from_str(
+            r#"[[exercise]]
+               name = "bn_forward"
+               title = "t"
+               task = "t"
+               hints = ["a", "b", "c"]
+               explanation = "e"
+               read_next = "r""#,
+        )
+        .unwrap();
+        for name in ["bn_forward", "bn-forward", "book/exercises/bn_forward.rs"] {
+            assert_eq!(catalogue.get(name).unwrap().name, "bn_forward");
+        }
+        let error = catalogue.get("bn_foward").unwrap_err().to_string();
+        assert!(error.contains("did you mean `bn_forward`?"), "{error}");
+        let error = catalogue.get("transformer").unwrap_err().to_string();
+        assert!(error.contains("course list"), "{error}");
+    }
+}

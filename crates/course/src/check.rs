@@ -1,0 +1,220 @@
+//! Compile one exercise, run it, read its report.
+
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+use exercises::Report;
+use serde::Serialize;
+use serde_json::Value;
+use std::env;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// A check that runs longer than this is stopped: every exercise takes milliseconds.
+pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// How a check of one exercise ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Verdict {
+    /// It compiled, ran and was checked.
+    Report(Box<Report>),
+    /// It does not compile.
+    Uncompiled {
+        /// The compiler's messages, with ANSI colours.
+        messages: String,
+        /// How many errors there are.
+        errors: usize,
+    },
+    /// It did not come to an end in time.
+    Endless,
+    /// It ended without a report: it called `exit`, or ran out of stack or memory.
+    Lost {
+        /// How it ended, and the last it said.
+        message: String,
+    },
+}
+
+impl Verdict {
+    /// Whether the exercise passed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        matches!(self, Self::Report(report) if report.passed())
+    }
+
+    /// Whether anything was written in it.
+    #[must_use]
+    pub fn written(&self) -> bool {
+        !matches!(self, Self::Report(report) if report.outcome == exercises::Outcome::Unwritten)
+    }
+}
+
+/// Compiles and checks the exercise `name`.
+///
+/// # Errors
+/// When cargo itself cannot be run, or fails for another reason than the exercise.
+pub fn check(workspace: &Workspace, name: &str) -> Result<Verdict> {
+    match compile(workspace, name)? {
+        Compiled::Program(program) => run(&program, TIME_LIMIT),
+        Compiled::Errors { messages, errors } => Ok(Verdict::Uncompiled { messages, errors }),
+    }
+}
+
+enum Compiled {
+    Program(PathBuf),
+    Errors { messages: String, errors: usize },
+}
+
+/// Builds one target of the package `exercises`.
+///
+/// `-p course` is there for its features: cargo then resolves the shared dependencies
+/// exactly as it did when it built this command, and reuses them.
+fn compile(workspace: &Workspace, name: &str) -> Result<Compiled> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(&cargo)
+        .current_dir(workspace.root())
+        .args(["build", "--release", "--quiet", "-p", "course", "-p", "exercises"])
+        .args(["--bin", name, "--message-format", "json-diagnostic-rendered-ansi"])
+        // A variable set by an outer `cargo run` would only confuse the inner one.
+        .env_remove("CARGO_MANIFEST_DIR")
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {}", cargo.to_string_lossy()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (mut messages, mut errors, mut program) = (String::new(), 0, None);
+    for message in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        match message["reason"].as_str() {
+            Some("compiler-message") => {
+                let inner = &message["message"];
+                let rendered = inner["rendered"].as_str().unwrap_or_default();
+                // "aborting due to 2 previous errors" adds nothing.
+                if inner["spans"].as_array().is_none_or(Vec::is_empty) {
+                    continue;
+                }
+                if inner["level"] == "error" {
+                    errors += 1;
+                    messages.push_str(rendered);
+                }
+            }
+            Some("compiler-artifact") if message["target"]["name"] == name => {
+                program = message["executable"].as_str().map(PathBuf::from);
+            }
+            _ => {}
+        }
+    }
+    match program {
+        Some(program) if output.status.success() => Ok(Compiled::Program(program)),
+        _ if errors > 0 => Ok(Compiled::Errors { messages, errors }),
+        _ => {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            bail!("cargo could not build `{name}`:\n{}", stderr.trim_end())
+        }
+    }
+}
+
+/// Runs a compiled exercise and reads its report from the last line it prints.
+fn run(program: &PathBuf, limit: Duration) -> Result<Verdict> {
+    let mut child = Command::new(program)
+        .env(exercises::REPORT_VARIABLE, "json")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    // Both pipes are emptied as they fill, or a talkative exercise would block.
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let Some(status) = wait(&mut child, limit)? else {
+        return Ok(Verdict::Endless);
+    };
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    let report = stdout.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+    Ok(match report {
+        Some(report) => Verdict::Report(Box::new(report)),
+        None => Verdict::Lost {
+            message: format!("{status}\n{}", last_lines(&stderr, 12)).trim_end().to_owned(),
+        },
+    })
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read before an error is still worth showing.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}
+
+fn text(reader: JoinHandle<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// Waits for the child, or kills it when the time is up.
+fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().context("cannot wait for the exercise")? {
+            return Ok(Some(status));
+        }
+        if start.elapsed() > limit {
+            child.kill().context("cannot stop the exercise")?;
+            child.wait().context("cannot wait for the exercise")?;
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn script(body: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exercise");
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn the_last_report_line_counts_whatever_else_is_printed() {
+        let (_dir, path) = script(
+            r#"echo "dx = [1, 2]"; echo '{"exercise":"a","outcome":"passed","headline":"right"}'; echo"#,
+        );
+        let verdict = run(&path, TIME_LIMIT).unwrap();
+        assert!(verdict.passed(), "{verdict:?}");
+    }
+
+    #[test]
+    fn an_endless_exercise_is_stopped() {
+        let (_dir, path) = script("exec sleep 60");
+        let verdict = run(&path, Duration::from_millis(50)).unwrap();
+        assert_eq!(verdict, Verdict::Endless);
+    }
+
+    #[test]
+    fn an_exercise_that_dies_is_told_with_its_last_words() {
+        let (_dir, path) = script("echo 'thread main has overflowed its stack' >&2; exit 134");
+        let Verdict::Lost { message } = run(&path, TIME_LIMIT).unwrap() else { panic!() };
+        assert!(message.contains("134") && message.contains("overflowed"), "{message}");
+    }
+
+    #[test]
+    fn a_talkative_exercise_does_not_block() {
+        let (_dir, path) = script("yes | head -c 1000000; yes | head -c 1000000 >&2");
+        assert!(matches!(run(&path, TIME_LIMIT).unwrap(), Verdict::Lost { .. }));
+    }
+}

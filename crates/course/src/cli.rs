@@ -1,0 +1,252 @@
+//! The command line.
+
+use crate::book::{self, Problems};
+use crate::catalogue::Catalogue;
+use crate::check::{self, Verdict};
+use crate::files::{back_up, write_atomically};
+use crate::live;
+use crate::progress::Progress;
+use crate::workspace::Workspace;
+use crate::{stub, terminal};
+use anstream::{eprintln, print, println};
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The exit code when an exercise does not pass.
+pub const NOT_PASSED: u8 = 1;
+/// The exit code when something else went wrong: a flag, a file, a port.
+pub const FAILED: u8 = 2;
+
+/// Serves the book and checks the exercises as they are saved.
+#[derive(Debug, Parser)]
+#[command(name = "course", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Serve on this port; an error when it is taken.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Open no browser.
+    #[arg(long)]
+    no_browser: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show every exercise and how far it is.
+    List,
+    /// Check one exercise, or all of them; exit code 1 when one does not pass.
+    Check {
+        /// The exercise; all of them when left out.
+        name: Option<String>,
+    },
+    /// Show the next hint of an exercise.
+    Hint {
+        /// The exercise; the first that has not passed when left out.
+        name: Option<String>,
+        /// Show this hint and the ones before it.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=3))]
+        number: Option<u8>,
+    },
+    /// Print the solution of an exercise.
+    Solution {
+        /// The exercise.
+        name: String,
+    },
+    /// Put an exercise back to how it was shipped; keeps a copy of what you wrote.
+    Reset {
+        /// The exercise.
+        name: String,
+    },
+    /// Check each exercise as it is saved, without serving the book.
+    Watch,
+    /// Build the book.
+    Book {
+        #[command(subcommand)]
+        command: BookCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum BookCommand {
+    /// Build the pages into book/build.
+    Build,
+    /// Name the anchors that no listing uses; exit code 1 when there are any.
+    Anchors,
+}
+
+/// Reads the command line, does what it says, and returns the process's exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            // The problems of the book are a list; everything else is one line.
+            match error.downcast_ref::<Problems>() {
+                Some(problems) => eprintln!("{problems}"),
+                None => eprintln!("error: {error:#}"),
+            }
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Help goes to the reader as it is; a wrong flag gives one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        print!("{}", error.render().ansi());
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("error: the command line is wrong");
+    let tip = lines.find_map(|line| line.strip_prefix("tip: ")).map(|tip| format!("; {tip}"));
+    eprintln!("{first}{} (see `course --help`)", tip.unwrap_or_default());
+    ExitCode::from(FAILED)
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    let Some(command) = &arguments.command else {
+        let options = live::Options {
+            port: arguments.port,
+            browser: !arguments.no_browser,
+            serve: true,
+        };
+        live::run(&workspace, options)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    match command {
+        Command::List => {
+            let catalogue = Catalogue::load(&workspace)?;
+            println!("{}", terminal::list(&catalogue, &Progress::load(&workspace)?));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check { name } => check(&workspace, name.as_deref()),
+        Command::Hint { name, number } => hint(&workspace, name.as_deref(), *number),
+        Command::Solution { name } => {
+            let catalogue = Catalogue::load(&workspace)?;
+            let path = workspace.solution(&catalogue.get(name)?.name);
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", workspace.relative(&path)))?;
+            print!("{}", stub::without_marks(&text));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Reset { name } => reset(&workspace, name),
+        Command::Watch => {
+            let options = live::Options { port: None, browser: false, serve: false };
+            live::run(&workspace, options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Book { command } => {
+            let built = book::build(&workspace, &workspace.build_dir())?;
+            match command {
+                BookCommand::Build => {
+                    println!("The book is in {}", workspace.build_dir().display());
+                    Ok(ExitCode::SUCCESS)
+                }
+                BookCommand::Anchors => {
+                    for (file, anchor) in &built.unused_anchors {
+                        println!("{}: no listing uses the anchor `{anchor}`", workspace.relative(file));
+                    }
+                    Ok(if built.unused_anchors.is_empty() {
+                        ExitCode::SUCCESS
+                    } else {
+                        ExitCode::from(NOT_PASSED)
+                    })
+                }
+            }
+        }
+    }
+}
+
+fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
+    let catalogue = Catalogue::load(workspace)?;
+    let chosen = match name {
+        Some(name) => vec![catalogue.get(name)?],
+        None => catalogue.exercises.iter().collect(),
+    };
+    let mut progress = Progress::load(workspace)?;
+    let labels = book::labels(workspace).unwrap_or_default();
+    let resolve = |label: &str| labels.get(label).map(|target| target.text.clone());
+    let mut passed = 0;
+    for exercise in &chosen {
+        let verdict: Verdict = check::check(workspace, &exercise.name)?;
+        println!("{}", terminal::verdict(&exercise.name, &verdict, &resolve));
+        if verdict.passed() {
+            passed += 1;
+            if name.is_some() {
+                println!("{}", terminal::after_success(exercise));
+            }
+        }
+        progress.record(&exercise.name, verdict.written(), verdict.passed());
+        progress.save(workspace)?;
+    }
+    if chosen.len() > 1 {
+        println!("{passed} of {} passed", chosen.len());
+    }
+    Ok(if passed == chosen.len() { ExitCode::SUCCESS } else { ExitCode::from(NOT_PASSED) })
+}
+
+fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result<ExitCode> {
+    let catalogue = Catalogue::load(workspace)?;
+    let mut progress = Progress::load(workspace)?;
+    let exercise = match name {
+        Some(name) => catalogue.get(name)?,
+        None => {
+            let open = |e: &&_| {
+                let e: &crate::catalogue::Exercise = e;
+                progress.get(&e.name).state != crate::progress::State::Passed
+            };
+            let Some(exercise) = catalogue.exercises.iter().find(open) else {
+                println!("Every exercise has passed.");
+                return Ok(ExitCode::SUCCESS);
+            };
+            exercise
+        }
+    };
+    let count = u8::try_from(exercise.hints.len()).unwrap_or(u8::MAX);
+    let upto = number.unwrap_or_else(|| (progress.get(&exercise.name).hints + 1).min(count));
+    for (at, hint) in exercise.hints.iter().enumerate().take(usize::from(upto)) {
+        println!("{}, hint {} of {count}:\n{}\n", exercise.name, at + 1, terminal::plain(hint));
+    }
+    progress.record_hint(&exercise.name, upto);
+    progress.save(workspace)?;
+    if upto < count {
+        println!("`course hint {}` again shows the next one.", exercise.name);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn reset(workspace: &Workspace, name: &str) -> Result<ExitCode> {
+    let catalogue = Catalogue::load(workspace)?;
+    let exercise = catalogue.get(name)?;
+    let solution = workspace.solution(&exercise.name);
+    let text = std::fs::read_to_string(&solution)
+        .with_context(|| format!("cannot read {}", workspace.relative(&solution)))?;
+    let stub = stub::from_solution(&text)
+        .with_context(|| format!("in {}", workspace.relative(&solution)))?;
+    let file = workspace.exercise(&exercise.name);
+    let current = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", workspace.relative(&file)))?;
+    if current == stub {
+        println!("{} is as it was shipped.", workspace.relative(&file));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let copy = back_up(&file, &workspace.backups())?;
+    write_atomically(&file, &stub)?;
+    let mut progress = Progress::load(workspace)?;
+    progress.forget(&exercise.name);
+    progress.save(workspace)?;
+    println!(
+        "{} is as it was shipped; what you wrote is in {}",
+        workspace.relative(&file),
+        workspace.relative(&copy)
+    );
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,202 @@
+//! The default command: the book served, the exercises watched, verdicts as they come.
+
+use crate::book::{self, Built};
+use crate::catalogue::Catalogue;
+use crate::check::{self, Verdict};
+use crate::progress::Progress;
+use crate::serve::{self, Hub};
+use crate::site::Site;
+use crate::terminal;
+use crate::watch::Watcher;
+use crate::workspace::Workspace;
+use anstream::{eprintln, println};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What the default command is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Serve on this port and no other.
+    pub port: Option<u16>,
+    /// Open a browser when there is one.
+    pub browser: bool,
+    /// Serve the book; without, only watch the exercises.
+    pub serve: bool,
+}
+
+/// Runs until the process is ended.
+///
+/// # Errors
+/// When the book, the catalogue or the progress file cannot be read at the start, or
+/// the port cannot be opened. Later troubles are printed and survived.
+pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
+    let catalogue = Catalogue::load(workspace)?;
+    let progress = Progress::load(workspace)?;
+    let mut live = Live {
+        workspace: workspace.clone(),
+        catalogue,
+        progress,
+        hub: Arc::default(),
+        built: None,
+        builds: 0,
+        verdicts: BTreeMap::new(),
+    };
+    let mut folders = vec![workspace.book().join("exercises")];
+    if options.serve {
+        folders.extend([workspace.chapters(), workspace.book().join("theme")]);
+    }
+    // Watching starts first: what is saved while the book is built is not missed.
+    let mut watcher = Watcher::new(&folders);
+    if options.serve {
+        live.rebuild(&mut watcher)?;
+        let address = serve::start(&live.hub, options.port)?;
+        let url = format!("http://{address}/");
+        println!("The book is at {url}");
+        if options.browser && browser_wanted() && open::that_detached(&url).is_err() {
+            println!("No browser could be started; open that address in one.");
+        }
+    }
+    let total = live.catalogue.exercises.len();
+    println!(
+        "{} of {total} exercises passed. Open a file in book/exercises and save it to have it checked; Ctrl-C ends.",
+        live.progress.passed()
+    );
+    loop {
+        let changed = watcher.wait();
+        live.react(&changed, &mut watcher, options.serve);
+    }
+}
+
+/// A browser is opened for a person at a desktop: not in a pipe, not in CI, not where
+/// there is no display.
+fn browser_wanted() -> bool {
+    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let display = !cfg!(target_os = "linux") || set("DISPLAY") || set("WAYLAND_DISPLAY");
+    std::io::stdout().is_terminal() && display && !set("CI") && !set("SSH_CONNECTION")
+}
+
+struct Live {
+    workspace: Workspace,
+    catalogue: Catalogue,
+    progress: Progress,
+    hub: Arc<Hub>,
+    built: Option<Built>,
+    builds: u32,
+    verdicts: BTreeMap<String, Verdict>,
+}
+
+impl Live {
+    fn react(&mut self, changed: &BTreeSet<PathBuf>, watcher: &mut Watcher, serve: bool) {
+        let exercises = self.workspace.book().join("exercises");
+        let mut rebuild = false;
+        for path in changed {
+            let exercise = self
+                .catalogue
+                .exercises
+                .iter()
+                .find(|e| self.workspace.exercise(&e.name) == *path)
+                .map(|e| e.name.clone());
+            match exercise {
+                Some(name) if path.is_file() => self.check(&name),
+                Some(_) => {}
+                // The catalogue is text of the book; the library behind the exercises
+                // is rebuilt by cargo when it next checks one.
+                None => rebuild |= !path.starts_with(&exercises) || *path == self.workspace.catalogue(),
+            }
+        }
+        if rebuild && serve && let Err(error) = self.rebuild(watcher) {
+            eprintln!("{error:#}");
+            let event = json!({"event": "broken", "message": format!("{error:#}")});
+            self.hub.send(&event);
+        }
+    }
+
+    fn check(&mut self, name: &str) {
+        self.hub.send(&json!({"event": "checking", "exercise": name}));
+        let verdict = match check::check(&self.workspace, name) {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                eprintln!("{error:#}");
+                let event = json!({"event": "broken", "message": format!("{error:#}")});
+                return self.hub.send(&event);
+            }
+        };
+        let resolve = |label: &str| {
+            let target = self.built.as_ref()?.labels.get(label)?;
+            Some(target.text.clone())
+        };
+        println!("\n{}", terminal::verdict(name, &verdict, &resolve));
+        if verdict.passed()
+            && let Ok(exercise) = self.catalogue.get(name)
+        {
+            println!("{}", terminal::after_success(exercise));
+        }
+        self.progress.record(name, verdict.written(), verdict.passed());
+        if let Err(error) = self.progress.save(&self.workspace) {
+            eprintln!("{error:#}");
+        }
+        self.verdicts.insert(name.to_owned(), verdict);
+        let mut event = self.exercise(name);
+        event["event"] = json!("verdict");
+        self.hub.greet_with(self.state());
+        self.hub.send(&event);
+    }
+
+    fn rebuild(&mut self, watcher: &mut Watcher) -> Result<()> {
+        self.catalogue = Catalogue::load(&self.workspace)?;
+        let build_dir = self.workspace.build_dir();
+        let built = book::build(&self.workspace, &build_dir)?;
+        self.hub.show(Site::load(&build_dir).context("the built book cannot be read")?);
+        let mut inputs = built.inputs.clone();
+        inputs.insert(self.workspace.book().join("book.toml"));
+        watcher.also(inputs);
+        self.built = Some(built);
+        self.builds += 1;
+        self.hub.greet_with(self.state());
+        self.hub.send(&self.state());
+        Ok(())
+    }
+
+    /// All that a page needs to know; it reloads when the build is another than its own.
+    fn state(&self) -> Value {
+        let exercises = self.catalogue.exercises.iter().map(|e| self.exercise(&e.name));
+        json!({
+            "event": "state",
+            "build": format!("{}-{}", std::process::id(), self.builds),
+            "exercises": exercises.collect::<Vec<_>>(),
+        })
+    }
+
+    fn exercise(&self, name: &str) -> Value {
+        let page = self.built.as_ref().and_then(|built| built.exercises.get(name));
+        let verdict = self.verdicts.get(name);
+        let section = verdict.and_then(|verdict| match verdict {
+            Verdict::Report(report) => report.section.as_deref(),
+            _ => None,
+        });
+        let target = section.zip(self.built.as_ref()).and_then(|(label, built)| {
+            let target = built.labels.get(label)?;
+            Some(json!({"text": target.text, "href": format!("{}#{label}", target.page)}))
+        });
+        let verdict = verdict.map(|verdict| match verdict {
+            Verdict::Uncompiled { messages, errors } => json!({
+                "kind": "uncompiled",
+                "errors": errors,
+                "messages": anstream::adapter::strip_str(messages).to_string(),
+            }),
+            other => json!(other),
+        });
+        json!({
+            "exercise": name,
+            "page": page,
+            "state": self.progress.get(name).state,
+            "verdict": verdict,
+            "section": target,
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! The built pages in memory, and the headers they are sent with.
+//!
+//! The server reads no file when it is asked for a page: what is not in the built book
+//! cannot be served, and a book that is being rebuilt is never seen half written.
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+/// One file of the built book.
+#[derive(Debug)]
+pub struct File {
+    /// What it holds.
+    pub bytes: Vec<u8>,
+    /// Its media type.
+    pub media: &'static str,
+    /// Its content security policy, for a page.
+    pub policy: String,
+    /// Its entity tag, quoted.
+    pub tag: String,
+}
+
+/// The built book.
+#[derive(Debug, Default)]
+pub struct Site {
+    files: HashMap<String, File>,
+}
+
+impl Site {
+    /// Reads every file under `root`.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn load(root: &Path) -> Result<Self> {
+        let mut site = Self::default();
+        site.read(root, root)?;
+        Ok(site)
+    }
+
+    fn read(&mut self, root: &Path, dir: &Path) -> Result<()> {
+        for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.read(root, &path)?;
+                continue;
+            }
+            let bytes =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .to_string_lossy()
+                .replace('\\', "/");
+            let media = media(&name);
+            let policy = if media.starts_with("text/html") {
+                policy(&String::from_utf8_lossy(&bytes))
+            } else {
+                "default-src 'none'; style-src 'unsafe-inline'; sandbox".to_owned()
+            };
+            let tag = format!("\"{}\"", base64(&Sha256::digest(&bytes)[..12]));
+            let file = File {
+                bytes,
+                media,
+                policy,
+                tag,
+            };
+            self.files.insert(name, file);
+        }
+        Ok(())
+    }
+
+    /// The file at the path of a request, such as `/bn-backward.html?x`.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&File> {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let name = decode(path.strip_prefix('/')?)?;
+        if name.is_empty() || name.ends_with('/') {
+            return self.files.get(&format!("{name}index.html"));
+        }
+        self.files.get(&name)
+    }
+}
+
+/// `%41` and the like decoded; nothing when that is not valid.
+fn decode(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        if first == b'%' {
+            let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok())?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &after[2..];
+        } else {
+            bytes.push(first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn media(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "json" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "woff2" => "font/woff2",
+        "txt" | "md" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Scripts run only from our own files, or when they stand in this very page as built.
+fn policy(html: &str) -> String {
+    let mut hashes = BTreeSet::new();
+    let mut rest = html;
+    while let Some((_, after)) = rest.split_once("<script>") {
+        let (script, after) = after.split_once("</script>").unwrap_or((after, ""));
+        hashes.insert(format!(" 'sha256-{}'", base64(&Sha256::digest(script.as_bytes()))));
+        rest = after;
+    }
+    let hashes: String = hashes.into_iter().collect();
+    format!(
+        "default-src 'none'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; \
+         img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; \
+         frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+    )
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().chain([&0, &0]).take(3);
+        let value = group.fold(0_usize, |value, byte| value << 8 | usize::from(*byte));
+        for place in 0..4 {
+            out.push(if place > chunk.len() {
+                '='
+            } else {
+                char::from(DIGITS[value >> (18 - 6 * place) & 63])
+            });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_the_standard_one() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn only_files_of_the_book_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("book");
+        fs::create_dir_all(root.join("part")).unwrap();
+        fs::write(dir.path().join("secret"), "s").unwrap();
+        fs::write(root.join("index.html"), "<script>a</script>").unwrap();
+        fs::write(root.join("part/a b.html"), "").unwrap();
+        let site = Site::load(&root).unwrap();
+        assert!(site.get("/").is_some_and(|f| f.media.starts_with("text/html")));
+        assert!(site.get("/index.html?reload").is_some());
+        assert!(site.get("/part/a%20b.html").is_some());
+        for path in ["/../secret", "/%2e%2e/secret", "/part/../../secret", "//index.html", "index.html", "/%zz", "/%2", "/part/"] {
+            assert!(site.get(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_page_runs_only_the_scripts_it_was_built_with() {
+        let policy = policy("<script>alert(1)</script><script src=\"a.js\"></script>");
+        assert!(policy.contains("script-src 'self' 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';"), "{policy}");
+        assert!(!policy.contains("script-src 'self' 'unsafe-inline'"));
+    }
+}
