@@ -47,7 +47,11 @@ pub fn cases() -> Vec<Case> {
                 NormKind::Layer => Activation::Gelu,
                 NormKind::Rms => Activation::Sigmoid,
             };
-            let name = format!("mlp, {norm} norm, {activation}, {of}");
+            let title = match norm {
+                NormKind::None => "no norm".to_owned(),
+                _ => format!("{norm} norm"),
+            };
+            let name = format!("mlp, {title}, {activation}, {of}");
             let spec = MlpSpec::new(&[3, 4, 2]).norm(norm).activation(activation);
             cases.push(Case::own(GROUP, "nn/src/mlp.rs", name.clone(), move || {
                 let mut check = CheckLayer::new(&name, normal([5, 3], 1)).mode(mode);

@@ -1,7 +1,8 @@
 //! Cases for the norms: every layout, each form on its own.
 //!
 //! The forms are: composed of ops of the tape; staged, one line of backward for each line
-//! of forward, on slices; fused, the closed form, as the layers use it.
+//! of forward, on slices; fused, the closed form, as the layers use it. Lengths of 70 take
+//! the kernels through their vector loops and through what is left over.
 
 use batchnorm::{Layout, Moments, RunningStats};
 use gradcheck::Check;
@@ -47,9 +48,12 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn batch(cases: &mut Vec<Case>) {
-    let layouts: [(&[usize], &str); 4] = [
+    let layouts: [(&[usize], &str); 7] = [
         (&[6, 3], "NC"),
+        (&[70, 2], "NC"),
+        (&[4, 70], "NC"),
         (&[3, 2, 4], "NCL"),
+        (&[2, 2, 70], "NCL"),
         (&[2, 3, 2, 3], "NCHW"),
         (&[2, 2, 2, 1, 3], "NCDHW"),
     ];
@@ -142,8 +146,9 @@ fn batch(cases: &mut Vec<Case>) {
 
 fn layer(cases: &mut Vec<Case>) {
     let group = "layer norm";
-    let shapes: [(&[usize], &[usize], &str); 3] = [
+    let shapes: [(&[usize], &[usize], &str); 4] = [
         (&[4, 5], &[5], "ND"),
+        (&[3, 70], &[70], "ND"),
         (&[2, 3, 4], &[4], "NTD"),
         (&[3, 2, 2, 3], &[2, 2, 3], "NCHW"),
     ];
@@ -206,8 +211,11 @@ fn layer(cases: &mut Vec<Case>) {
 
 fn rms(cases: &mut Vec<Case>) {
     let group = "rms norm";
-    let shapes: [(&[usize], &[usize], &str); 2] =
-        [(&[4, 5], &[5], "ND"), (&[3, 2, 2, 3], &[2, 2, 3], "NCHW")];
+    let shapes: [(&[usize], &[usize], &str); 3] = [
+        (&[4, 5], &[5], "ND"),
+        (&[3, 70], &[70], "ND"),
+        (&[3, 2, 2, 3], &[2, 2, 3], "NCHW"),
+    ];
     for (shape, normalized, names) in shapes {
         let over = &names[names.len() - normalized.len()..];
         let title = format!("{} over {over}", axes(shape, names));

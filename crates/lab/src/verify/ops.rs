@@ -143,6 +143,13 @@ pub fn cases() -> Vec<Case> {
     case!(
         c,
         "matmul",
+        "matmul, longer than a tile",
+        [[9, 17], [17, 33]],
+        |x| { x[0].matmul(&x[1]) }
+    );
+    case!(
+        c,
+        "matmul",
         "matmul, batches",
         [[5, 2, 3], [5, 3, 4]],
         |x| x[0].matmul(&x[1])
