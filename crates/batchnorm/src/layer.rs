@@ -92,7 +92,6 @@ impl<T: Real> BatchNorm<T> {
         BatchNorm { eps, ..self }
     }
 
-    // ANCHOR: train_eval
     /// Normalizes a batch by its own statistics and takes them into the running ones.
     ///
     /// # Panics
@@ -116,7 +115,6 @@ impl<T: Real> BatchNorm<T> {
         let [gamma, beta] = self.parameters_for(x);
         frozen_batch_norm(x, &gamma, &beta, self.running.moments(self.eps))
     }
-    // ANCHOR_END: train_eval
 
     /// Handles of gamma and beta on the tape of `x`; constant 1 and 0 without affine.
     fn parameters_for<'t>(&self, x: &Var<'t, T>) -> [Var<'t, T>; 2] {

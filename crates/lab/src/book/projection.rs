@@ -80,6 +80,7 @@ fn normalize(x: &[f64], eps: f64) -> Normalized {
     }
 }
 
+// ANCHOR: project
 /// `(I - 11ᵀ/N - x̂x̂ᵀ/N) dy`.
 fn project(dy: &[f64], x_hat: &[f64]) -> Vec<f64> {
     let products: Vec<f64> = dy.iter().zip(x_hat).map(|(a, b)| a * b).collect();
@@ -89,6 +90,7 @@ fn project(dy: &[f64], x_hat: &[f64]) -> Vec<f64> {
         .map(|(dy, x_hat)| dy - along_one - x_hat * along_x_hat)
         .collect()
 }
+// ANCHOR_END: project
 
 fn energy(v: &[f64]) -> f64 {
     v.iter().map(|v| v * v).sum()

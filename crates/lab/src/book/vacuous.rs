@@ -130,6 +130,7 @@ impl Channel {
     }
 }
 
+// ANCHOR: gradients
 type Gradient = fn(&Parts, usize) -> f64;
 
 /// Element `n` of the gradient, right first and then with one mistake each.
@@ -161,6 +162,7 @@ const GRADIENTS: &[(&str, Gradient)] = &[
         -p.gamma * p.rstd * (p.dy[n] - p.mean_dy - p.x_hat[n] * p.mean_dy_x_hat)
     }),
 ];
+// ANCHOR_END: gradients
 
 pub fn run() -> Output {
     let mut draws = Draws::new(SEED);
