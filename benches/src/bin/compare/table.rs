@@ -1,0 +1,139 @@
+//! The table of one run, with what each case was meant to reach.
+
+use benches::bandwidth::compulsory_bytes;
+use benches::cases::{Case, Norm, Pass};
+
+use crate::results::{Measured, Run};
+
+/// Cases that move more than this do not fit in a cache: twice 32 MiB, the last-level
+/// cache of the machines this is run on.
+const OUT_OF_CACHE: usize = 64 << 20;
+/// The share of the measured bandwidth that such a case should reach.
+const BANDWIDTH_SHARE: f64 = 0.8;
+/// Nanoseconds for a recorded op of the chain, forward and backward together.
+const OP_NS: f64 = 100.0;
+
+/// How many times faster than PyTorch a case should be.
+fn speed_target(case: &Case) -> Option<f64> {
+    match case {
+        Case::Kernel(_, _, Pass::Forward) | Case::Chain(_) => None,
+        Case::Kernel(Norm::Batch, shape, Pass::Both) if shape.len() == 4 => Some(3.0),
+        Case::Kernel(_, _, Pass::Both) => Some(1.5),
+        Case::Mlp(_) => Some(1.0),
+    }
+}
+
+/// Whether `value` reaches `target`, or by how much it falls short.
+fn at_least(value: f64, target: f64) -> String {
+    if value >= target {
+        format!("≥ {target}: met")
+    } else {
+        format!(
+            "≥ {target}: missed by {:.0} %",
+            100.0 * (1.0 - value / target)
+        )
+    }
+}
+
+/// Whether `value` stays within `limit`, or by how much it exceeds it.
+fn at_most(value: f64, limit: f64) -> String {
+    if value <= limit {
+        format!("≤ {limit}: met")
+    } else {
+        format!(
+            "≤ {limit}: missed by {:.0} %",
+            100.0 * (value / limit - 1.0)
+        )
+    }
+}
+
+/// The table, with a heading and the bandwidth.
+pub fn markdown(run: &Run) -> String {
+    let names: Vec<String> = run.sides.iter().map(|(n, v)| format!("{n} {v}")).collect();
+    let (scale, triad) = (run.bandwidth.scale, run.bandwidth.triad);
+    let mut text = format!(
+        "## {} thread(s): {}\n\nBandwidth in this run: scale {scale:.1} GB/s, triad {triad:.1} GB/s. \
+         Times are medians.\n\n",
+        run.threads,
+        names.join(", ")
+    );
+    let mut header = vec!["case".to_owned()];
+    header.extend(run.sides.iter().map(|(name, _)| name.clone()));
+    header.extend(
+        [
+            "torch / ours",
+            "target",
+            "our GB/s",
+            "of bandwidth",
+            "target",
+        ]
+        .map(String::from),
+    );
+    text += &row(&header);
+    text += &row(&header.iter().map(|_| "---".to_owned()).collect::<Vec<_>>());
+    for (case, times) in &run.cases {
+        text += &row(&cells(run, case, times));
+    }
+    text + "\n"
+}
+
+fn row(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn cells(run: &Run, case: &Case, times: &[Measured]) -> Vec<String> {
+    let ours = run.time("ours", times);
+    let ratio = ours.and_then(|ours| Some(run.time("torch", times)? / ours));
+    let speed = match case {
+        Case::Chain(ops) => ours.map(|ns| {
+            let each = ns / *ops as f64;
+            format!("{each:.0} ns an op, {}", at_most(each, OP_NS))
+        }),
+        _ => ratio
+            .zip(speed_target(case))
+            .map(|(ratio, target)| at_least(ratio, target)),
+    };
+    let bytes = compulsory_bytes(case);
+    let rate = ours.zip(bytes).map(|(ns, bytes)| bytes as f64 / ns);
+    let share = rate.map(|rate| rate / run.bandwidth.best());
+    let out_of_cache = bytes.is_some_and(|bytes| bytes > OUT_OF_CACHE);
+    let bandwidth = share
+        .filter(|_| out_of_cache)
+        .map(|share| at_least(share, BANDWIDTH_SHARE));
+
+    let mut cells = vec![case.to_string()];
+    cells.extend(times.iter().map(|time| duration(time.median_ns)));
+    cells.push(ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")));
+    cells.push(speed.unwrap_or_default());
+    cells.push(rate.map_or(String::new(), |rate| format!("{rate:.1}")));
+    cells.push(share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share)));
+    cells.push(bandwidth.unwrap_or_default());
+    cells
+}
+
+fn duration(ns: f64) -> String {
+    match ns {
+        ns if ns < 1e3 => format!("{ns:.0} ns"),
+        ns if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
+        ns => format!("{:.2} ms", ns / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_met_or_missed_by_a_share_of_it() {
+        assert_eq!(at_least(3.0, 3.0), "≥ 3: met");
+        assert_eq!(at_least(1.2, 1.5), "≥ 1.5: missed by 20 %");
+        assert_eq!(at_most(100.0, 100.0), "≤ 100: met");
+        assert_eq!(at_most(138.0, 100.0), "≤ 100: missed by 38 %");
+    }
+
+    #[test]
+    fn times_are_read_in_their_own_unit() {
+        let shown = [5.0, 1.5e3, 999e3, 2.5e6].map(duration);
+        assert_eq!(shown, ["5 ns", "1.5 µs", "999.0 µs", "2.50 ms"]);
+    }
+}

@@ -1,0 +1,105 @@
+//! What is measured: the cases and their names.
+
+use std::fmt;
+
+/// Which normalization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// Batch Normalization, in training mode.
+    Batch,
+    /// Layer Normalization over the last axis.
+    Layer,
+}
+
+/// How much of a training step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Forward only, nothing kept for a backward pass.
+    Forward,
+    /// Forward, then backward from an upstream gradient to x, gamma and beta.
+    Both,
+}
+
+/// One thing to time. Its `Display` form is its name in every protocol, table and file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// A norm kernel on an input of this shape.
+    Kernel(Norm, Vec<usize>, Pass),
+    /// A chain of this many recorded elementwise ops on a 4 x 4 tensor, there and back.
+    Chain(usize),
+    /// One SGD step of the MLP with this norm: forward, backward, update.
+    Mlp(Norm),
+}
+
+/// Layer sizes of the MLP; a norm and a ReLU follow every hidden layer.
+pub const MLP: [usize; 4] = [784, 512, 256, 10];
+/// Examples in one batch of the MLP.
+pub const BATCH: usize = 128;
+/// Learning rate of the MLP's plain SGD.
+pub const RATE: f64 = 0.1;
+/// Added to the variance by every norm.
+pub const EPS: f64 = 1e-5;
+
+/// Every case, in the order in which it is measured and printed.
+pub fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for pass in [Pass::Forward, Pass::Both] {
+        for shape in [[64, 256], [8192, 768], [16384, 1024]] {
+            cases.push(Case::Kernel(Norm::Layer, shape.to_vec(), pass));
+        }
+        let shapes: [&[usize]; 3] = [&[256, 512], &[32, 64, 28, 28], &[32, 128, 56, 56]];
+        for shape in shapes {
+            cases.push(Case::Kernel(Norm::Batch, shape.to_vec(), pass));
+        }
+    }
+    cases.push(Case::Chain(1000));
+    cases.push(Case::Mlp(Norm::Batch));
+    cases.push(Case::Mlp(Norm::Layer));
+    cases
+}
+
+impl Case {
+    /// The case of this name.
+    pub fn parse(name: &str) -> Option<Case> {
+        all().into_iter().find(|case| case.to_string() == name)
+    }
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Norm::Batch => "batchnorm",
+            Norm::Layer => "layernorm",
+        })
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Case::Kernel(norm, shape, pass) => {
+                let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+                let pass = match pass {
+                    Pass::Forward => "forward",
+                    Pass::Both => "forward+backward",
+                };
+                write!(f, "{norm} {} {pass}", shape.join("x"))
+            }
+            Case::Chain(ops) => write!(f, "chain {ops}"),
+            Case::Mlp(norm) => write!(f, "mlp {norm}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_is_found_by_its_name() {
+        for case in all() {
+            assert_eq!(Case::parse(&case.to_string()), Some(case));
+        }
+        assert_eq!(Case::parse("layernorm 1x1 forward"), None);
+    }
+}

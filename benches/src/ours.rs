@@ -1,0 +1,189 @@
+//! Our side of every case.
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::rc::Rc;
+
+use batchnorm::BatchNorm;
+use layernorm::LayerNorm;
+use nn::{Init, Layer as _, Mlp, MlpSpec, Mode, NormKind, Optimizer, Sgd, each_param, loss};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tape::{Grads, Param, Tape, Tensor, Var};
+
+use crate::cases::{BATCH, Case, EPS, MLP, Norm, Pass, RATE};
+use crate::inputs;
+use crate::protocol::{Job, Outputs};
+
+/// Makes `case` ready.
+pub fn job(case: &Case) -> Job {
+    match case {
+        Case::Kernel(norm, shape, Pass::Forward) => forward(*norm, shape),
+        Case::Kernel(norm, shape, Pass::Both) => both(*norm, shape),
+        Case::Chain(ops) => chain(*ops),
+        Case::Mlp(norm) => mlp(*norm),
+    }
+}
+
+/// A job that times `work` and, to be checked, does it once more and reads off its result.
+fn of<R: 'static>(
+    work: impl FnMut() -> R + 'static,
+    outputs: impl FnOnce(R) -> Outputs + 'static,
+) -> Job {
+    let work = Rc::new(RefCell::new(work));
+    let checked = work.clone();
+    Job {
+        run: Box::new(move || drop(black_box((work.borrow_mut())()))),
+        check: Box::new(move || outputs((checked.borrow_mut())())),
+    }
+}
+
+/// Either norm, as a layer.
+enum AnyNorm {
+    Batch(BatchNorm<f32>),
+    Layer(LayerNorm<f32>),
+}
+
+impl AnyNorm {
+    fn new(norm: Norm, features: usize) -> Self {
+        match norm {
+            Norm::Batch => AnyNorm::Batch(BatchNorm::new(features).with_eps(EPS)),
+            Norm::Layer => AnyNorm::Layer(LayerNorm::new([features]).with_eps(EPS)),
+        }
+    }
+
+    /// With the scale and shift that all sides use for a kernel on its own.
+    fn for_kernel(norm: Norm, shape: &[usize]) -> Self {
+        let features = match norm {
+            Norm::Batch => shape[1],
+            Norm::Layer => shape[shape.len() - 1],
+        };
+        let mut made = AnyNorm::new(norm, features);
+        let [gamma, beta] = made.params_mut();
+        gamma.set(Tensor::new([features], inputs::gamma(features)));
+        beta.set(Tensor::new([features], inputs::beta(features)));
+        made
+    }
+
+    fn train<'t>(&mut self, x: &Var<'t, f32>) -> Var<'t, f32> {
+        match self {
+            AnyNorm::Batch(bn) => bn.train(x),
+            AnyNorm::Layer(ln) => ln.forward(x, Mode::Train),
+        }
+    }
+
+    /// gamma and beta.
+    fn params_mut(&mut self) -> [&mut Param<f32>; 2] {
+        let params = match self {
+            AnyNorm::Batch(bn) => bn.params_mut(),
+            AnyNorm::Layer(ln) => ln.params_mut(),
+        };
+        params.try_into().expect("a norm with scale and shift")
+    }
+}
+
+fn forward(norm: Norm, shape: &[usize]) -> Job {
+    let mut layer = AnyNorm::for_kernel(norm, shape);
+    let x = Tensor::new(shape, inputs::x(shape.iter().product()));
+    let work = move || Tape::eval(|t| layer.train(&t.constant(x.clone())).value().clone());
+    of(work, |y| vec![("y", y.to_vec())])
+}
+
+fn both(norm: Norm, shape: &[usize]) -> Job {
+    let mut layer = AnyNorm::for_kernel(norm, shape);
+    let n = shape.iter().product();
+    let x = Rc::new(Param::new("x", Tensor::new(shape, inputs::x(n))));
+    let dy = Tensor::new(shape, inputs::dy(n));
+    let mut tape = Tape::new();
+    let input = x.clone();
+    let work = move || {
+        let (y, (), grads) = tape.vjp(&dy, |t| (layer.train(&t.param(&input)), ()));
+        let [gamma, beta] = layer.params_mut();
+        let (dgamma, dbeta) = (grads.of(gamma), grads.of(beta));
+        (y, grads, dgamma, dbeta)
+    };
+    of(
+        work,
+        move |(y, grads, dgamma, dbeta): (Tensor<f32>, Grads<f32>, _, _)| {
+            let named = [
+                ("y", y),
+                ("dx", grads.of(&x)),
+                ("dgamma", dgamma),
+                ("dbeta", dbeta),
+            ];
+            named
+                .into_iter()
+                .map(|(name, t)| (name, t.to_vec()))
+                .collect()
+        },
+    )
+}
+
+fn chain(ops: usize) -> Job {
+    let x = Rc::new(Param::new("x", Tensor::new([4, 4], inputs::x(16))));
+    let scale = Tensor::full([4, 4], 0.999);
+    let shift = Tensor::full([4, 4], 0.001);
+    let dy = Tensor::ones([4, 4]);
+    let mut tape = Tape::new();
+    let input = x.clone();
+    let work = move || {
+        let (y, (), grads) = tape.vjp(&dy, |t| {
+            let (scale, shift) = (t.constant(scale.clone()), t.constant(shift.clone()));
+            let mut y = t.param(&input);
+            for i in 0..ops {
+                y = if i % 2 == 0 { &y * &scale } else { &y + &shift };
+            }
+            (y, ())
+        });
+        (y, grads)
+    };
+    of(work, move |(y, grads)| {
+        vec![("y", y.to_vec()), ("dx", grads.of(&x).to_vec())]
+    })
+}
+
+/// The network, with the weights that all sides start from.
+fn network(norm: Norm) -> Mlp<f32> {
+    let kind = match norm {
+        Norm::Batch => NormKind::Batch,
+        Norm::Layer => NormKind::Layer,
+    };
+    // What is drawn here is replaced; with an `init`, biases are 0.
+    let spec = MlpSpec::new(&MLP).norm(kind).init(Init::PYTORCH);
+    let mut net = spec.build(&mut StdRng::seed_from_u64(0));
+    let mut layer = 0;
+    each_param(&mut net, |param| {
+        if let &[out, fan_in] = &param.value().shape()[..] {
+            param.set(Tensor::new(
+                [out, fan_in],
+                inputs::weights(layer, out, fan_in),
+            ));
+            layer += 1;
+        }
+    });
+    net
+}
+
+fn mlp(norm: Norm) -> Job {
+    let mut net = network(norm);
+    let mut sgd = Sgd::new();
+    let mut tape = Tape::new();
+    let x = Tensor::new([BATCH, MLP[0]], inputs::x(BATCH * MLP[0]));
+    let target = inputs::targets(BATCH, MLP[MLP.len() - 1]);
+    let step = move || {
+        let (loss, (), grads) = tape.grad(|t| {
+            let logits = net.forward(&t.constant(x.clone()), Mode::Train);
+            (loss::cross_entropy(&logits, &target), ())
+        });
+        sgd.step(&mut net, &grads, RATE);
+        loss
+    };
+    let step = Rc::new(RefCell::new(step));
+    let checked = step.clone();
+    Job {
+        run: Box::new(move || {
+            black_box((step.borrow_mut())());
+        }),
+        check: Box::new(move || vec![("loss", (0..5).map(|_| (checked.borrow_mut())()).collect())]),
+    }
+}
