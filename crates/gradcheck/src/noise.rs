@@ -4,25 +4,36 @@
 //! inputs near 10⁴, because the subtraction of the mean loses four digits. So the noise
 //! is measured, after Moré and Wild ("Estimating computational noise", 2011): evaluate
 //! the function at equally spaced points so close together that a smooth function is a
-//! polynomial of degree four to within rounding. Fifth differences of the values then
-//! hold noise alone, and if the noise has variance `s²`, a fifth difference has variance
-//! `(1 + 25 + 100 + 100 + 25 + 1) · s² = 252 s²`.
+//! low polynomial to within rounding. High differences of the values then hold noise
+//! alone. If the noise has variance `s²`, a fifth difference has variance
+//! `(1 + 25 + 100 + 100 + 25 + 1) · s² = 252 s²`, a third difference `20 s²`.
+//!
+//! How close is close? Of noise, third and fifth differences give the same deviation; of
+//! what is left of a smooth function, the third give a much larger one. Then the points
+//! are moved closer. They start wide, because a value that passed through a coarser one
+//! changes in jumps, and no noise shows between two jumps.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Their distance, as a share of the input's scale. Its fifth power is far below 2⁻⁵²,
-/// yet it is wide enough for a value that passed through a coarser one to change.
+/// The widest distance of two points, as a share of the input's scale.
 const SPACING: f64 = 1.0 / (1u64 << 16) as f64;
-/// The fifth row of Pascal's triangle, with alternating signs.
+/// How much closer the points move at each of the attempts that follow.
+const CLOSER: f64 = 64.0;
+const ATTEMPTS: usize = 4;
+/// Deviations from third and fifth differences that differ by less are those of noise.
+const AGREE: f64 = 8.0;
+/// Rows of Pascal's triangle, with alternating signs.
+const THIRD: [f64; 4] = [-1.0, 3.0, -3.0, 1.0];
 const FIFTH: [f64; 6] = [-1.0, 5.0, -10.0, 10.0, -5.0, 1.0];
 
 /// The standard deviation of the rounding noise of each output of `f` near `inputs`.
 ///
 /// `scales[i]` is the scale of `inputs[i]`, `eps` the machine epsilon of the arithmetic
 /// inside `f` (2⁻⁵² for `f64`, 2⁻²³ for `f32`). Never less than half a unit in the last
-/// place of the output. Costs `points` evaluations, whatever the number of inputs: the
-/// more, the surer. With 16 the result may be off by half, with 32 by a quarter.
+/// place of the output. Costs `points` evaluations, whatever the number of inputs, and
+/// as many again where the points must move closer. The more points, the surer: with 16
+/// the result may be off by half, with 32 by a quarter.
 pub fn measure(
     f: &dyn Fn(&[Vec<f64>]) -> Vec<f64>,
     inputs: &[Vec<f64>],
@@ -31,54 +42,77 @@ pub fn measure(
     points: usize,
     seed: u64,
 ) -> Vec<f64> {
-    let spacing = SPACING * (eps / f64::EPSILON).powf(0.2);
+    let mut spacing = SPACING * (eps / f64::EPSILON).powf(0.2);
+    let mut noise: Vec<Option<f64>> = Vec::new();
+    for attempt in 1..=ATTEMPTS {
+        let strides = strides(inputs, scales, spacing, eps, seed);
+        let samples = walk(f, inputs, &strides, points);
+        noise.resize(samples[0].len(), None);
+        for (i, noise) in noise.iter_mut().enumerate().filter(|(_, n)| n.is_none()) {
+            let third = deviation(&samples, i, &THIRD);
+            let fifth = deviation(&samples, i, &FIFTH);
+            // A NaN means that the edge of the domain is near; the ladder will meet it.
+            if third <= AGREE * fifth || fifth.is_nan() || attempt == ATTEMPTS {
+                let least = 0.5 * eps * samples[0][i].abs();
+                *noise = Some(fifth.max(least));
+            }
+        }
+        if noise.iter().all(Option::is_some) {
+            break;
+        }
+        spacing /= CLOSER;
+    }
+    noise.into_iter().flatten().collect()
+}
+
+/// A random step for each element.
+fn strides(
+    inputs: &[Vec<f64>],
+    scales: &[f64],
+    spacing: f64,
+    eps: f64,
+    seed: u64,
+) -> Vec<Vec<f64>> {
     let mut rng = StdRng::seed_from_u64(seed ^ 0x6e6f_6973);
-    let strides: Vec<Vec<f64>> = inputs
-        .iter()
-        .zip(scales)
-        .map(|(input, &scale)| {
-            let stride = |x: &f64| {
-                // At least some units in the last place, or the points would coincide.
-                let length = spacing * scale + 16.0 * eps * x.abs();
-                let sign = if rng.random::<bool>() { 1.0 } else { -1.0 };
-                sign * length * rng.random_range(0.5..1.5)
-            };
-            input.iter().map(stride).collect()
-        })
-        .collect();
-    // From 1, not 0: a kink at the point itself is left behind and never crossed.
-    let samples: Vec<Vec<f64>> = (1..=points)
-        .map(|k| {
-            let step = |(x, s): (&f64, &f64)| x + k as f64 * s;
-            let moved: Vec<Vec<f64>> = inputs
-                .iter()
-                .zip(&strides)
-                .map(|(x, s)| x.iter().zip(s).map(step).collect())
-                .collect();
-            f(&moved)
-        })
-        .collect();
-    (0..samples[0].len())
-        .map(|i| of_series(&samples, i, eps))
+    let mut stride = |x: &f64, scale: f64| {
+        // At least some units in the last place, or the points would coincide.
+        let length = spacing * scale + 16.0 * eps * x.abs();
+        let sign = if rng.random::<bool>() { 1.0 } else { -1.0 };
+        sign * length * rng.random_range(0.5..1.5)
+    };
+    let both = inputs.iter().zip(scales);
+    both.map(|(input, &scale)| input.iter().map(|x| stride(x, scale)).collect())
         .collect()
 }
 
-/// The noise of output `i` over equally spaced samples.
-fn of_series(samples: &[Vec<f64>], i: usize, eps: f64) -> f64 {
+/// The outputs at equally spaced points.
+fn walk(
+    f: &dyn Fn(&[Vec<f64>]) -> Vec<f64>,
+    inputs: &[Vec<f64>],
+    strides: &[Vec<f64>],
+    points: usize,
+) -> Vec<Vec<f64>> {
+    let at = |k: usize| {
+        let step = |(x, s): (&f64, &f64)| x + k as f64 * s;
+        let both = inputs.iter().zip(strides);
+        f(&both
+            .map(|(x, s)| x.iter().zip(s).map(step).collect())
+            .collect::<Vec<_>>())
+    };
+    // From 1, not 0: a kink at the point itself is left behind and never crossed.
+    (1..=points).map(at).collect()
+}
+
+/// The deviation of output `i` that its differences show.
+fn deviation(samples: &[Vec<f64>], i: usize, weights: &[f64]) -> f64 {
     let difference = |window: &[Vec<f64>]| {
-        let terms = FIFTH.iter().zip(window).map(|(c, y)| c * y[i]);
+        let terms = weights.iter().zip(window).map(|(w, y)| w * y[i]);
         terms.sum::<f64>().abs()
     };
-    let mut sizes: Vec<f64> = samples.windows(FIFTH.len()).map(difference).collect();
-    // The median, because a kink among the points spoils the five windows that span it.
+    let mut sizes: Vec<f64> = samples.windows(weights.len()).map(difference).collect();
+    // The median, because a kink among the points spoils the few windows that span it.
     // For a normal distribution it is 0.6745 standard deviations.
     sizes.sort_by(f64::total_cmp);
-    let measured = sizes[sizes.len() / 2] / (0.6745 * 252f64.sqrt());
-    let least = 0.5 * eps * samples[0][i].abs();
-    // A NaN means that the edge of the domain is near; the ladder will run into it.
-    if measured.is_finite() {
-        measured.max(least)
-    } else {
-        least
-    }
+    let amplified = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
+    sizes[sizes.len() / 2] / (0.6745 * amplified)
 }

@@ -23,6 +23,13 @@ const FIRST_STEP: f64 = 0.125;
 const RUNGS: usize = 64;
 /// Columns beyond the seventh cancel truncation that is already below rounding.
 const COLUMNS: usize = 7;
+/// How much a first step grows at a time when it is too short, and how far at most.
+const WIDER: f64 = 8.0;
+const WIDEST: f64 = 1e9;
+/// A slope whose noise is below this share needs no longer step.
+const ENOUGH: f64 = 1e3 * EPS;
+/// A function whose slope changes by less than this share looks straight.
+const STRAIGHT: f64 = 1e-2;
 /// How much smaller the confirming step is.
 const CLOSER: f64 = 1024.0;
 
@@ -115,12 +122,12 @@ pub fn derivative_along(
     target: Target<'_>,
     scale: f64,
 ) -> Result<Estimate, EdgeOfDomain> {
-    let mut step = FIRST_STEP * power_of_two(scale);
-    let mut may_widen = true;
+    let mut step = widen(line, target, FIRST_STEP * power_of_two(scale));
+    let mut close = FIRST_STEP * power_of_two(scale);
     loop {
-        let found = ladder(line, target, step, may_widen)?;
-        step = found.step.min(step) / CLOSER;
-        let Some(closer) = Secant::new(line, target, step) else {
+        let found = ladder(line, target, step)?;
+        close = found.step.min(close) / CLOSER;
+        let Some(closer) = Secant::new(line, target, close) else {
             return Ok(found.estimate(None));
         };
         let left_over = (found.value - found.secant.slope).abs() / CLOSER;
@@ -128,8 +135,33 @@ pub fn derivative_along(
         if (closer.slope - found.value).abs() <= allowed {
             return Ok(found.estimate(kink(&found.secant, &closer, target)));
         }
-        may_widen = false;
+        step = close;
     }
+}
+
+/// A first step that is long enough for more than rounding to show.
+///
+/// While the function looks straight over a step, and the slope is not yet known to
+/// twelve digits, a longer step is better. Where nothing moves at all, none is.
+fn widen(line: &mut dyn FnMut(f64) -> Sample, target: Target<'_>, first: f64) -> f64 {
+    let mut h = first;
+    let mut short = Secant::new(line, target, h);
+    while let Some(secant) = &short
+        && secant.magnitude > 0.0
+        && secant.noise > ENOUGH * secant.magnitude
+        && h < WIDEST * first
+    {
+        let long = Secant::new(line, target, WIDER * h);
+        let straight = long.as_ref().is_some_and(|long| {
+            let bend = (long.slope - secant.slope).abs();
+            bend <= (2.0 * secant.noise).max(STRAIGHT * secant.magnitude)
+        });
+        if !straight {
+            break;
+        }
+        (h, short) = (WIDER * h, long);
+    }
+    h
 }
 
 /// One central difference, with what is needed to judge it.
@@ -213,7 +245,6 @@ fn ladder(
     line: &mut dyn FnMut(f64) -> Sample,
     target: Target<'_>,
     first: f64,
-    mut may_widen: bool,
 ) -> Result<Found, EdgeOfDomain> {
     let mut h = first;
     let mut above: Vec<f64> = Vec::new();
@@ -222,25 +253,13 @@ fn ladder(
     for _ in 0..RUNGS {
         let Some(secant) = Secant::new(line, target, h) else {
             // A step out of the domain: start again, much closer.
-            (rows, may_widen) = (0, false);
-            (above, best) = (Vec::new(), None);
+            (rows, above, best) = (0, Vec::new(), None);
             h /= 16.0;
             continue;
         };
         let row = neville(&above, secant.slope);
         let rounding = 2.0 * secant.noise + 2.0 * EPS * secant.magnitude;
         rows += 1;
-
-        // Two steps that agree to within the noise are too short to show anything but
-        // noise, unless the noise is already below the rounding of the sum itself.
-        let indistinct = rows == 2 && (row[0] - above[0]).abs() <= 2.0 * secant.noise;
-        if may_widen && indistinct && secant.noise > 8.0 * EPS * secant.magnitude {
-            may_widen = h < first * 1e8;
-            rows = 0;
-            (above, best) = (Vec::new(), None);
-            h *= 32.0;
-            continue;
-        }
 
         // An entry is trusted as far as it agrees with its two parents.
         let trusted = (1..row.len())

@@ -4,7 +4,7 @@
 mod learner;
 
 use gradcheck::attribution::norm::{
-    Kind, Probe, Target, explain, explain_running_mean, explain_running_var, explain_to,
+    Kind, Probe, Target, explain, explain_running_mean, explain_running_var, explain_to, mistakes,
 };
 use learner::{Rows, Slips, channels, columns, dx, gamma_of, param, rows, statistics};
 
@@ -17,31 +17,33 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
+    SEEDS.flat_map(cases_of).collect()
+}
+
+fn cases_of(seed: u64) -> Vec<Case> {
     let mut cases = Vec::new();
-    for seed in SEEDS {
-        for shape in [&[6, 4][..], &[5, 3, 4], &[3, 4, 3, 5]] {
-            let (n, c) = (shape[0], shape[1]);
-            let l: usize = shape[2..].iter().product();
+    for shape in [&[6, 4][..], &[5, 3, 4], &[3, 4, 3, 5]] {
+        let (n, c) = (shape[0], shape[1]);
+        let l: usize = shape[2..].iter().product();
+        cases.push(Case {
+            probe: Probe::batch_norm(shape, 1e-5, seed),
+            right: channels(n, c, l),
+            transposed: (rows(n, c * l), "per-example"),
+        });
+    }
+    for shape in [&[6, 5][..], &[4, 9], &[3, 4, 7]] {
+        let d = shape[shape.len() - 1];
+        let lead = shape.iter().product::<usize>() / d;
+        for probe in [
+            Probe::layer_norm(shape, 1, 1e-3, seed),
+            Probe::rms_norm(shape, 1, 1e-3, seed),
+        ] {
+            let transposed = (columns(lead, d), "per-feature");
             cases.push(Case {
-                probe: Probe::batch_norm(shape, 1e-5, seed),
-                right: channels(n, c, l),
-                transposed: (rows(n, c * l), "per-example"),
+                probe,
+                right: rows(lead, d),
+                transposed,
             });
-        }
-        for shape in [&[6, 5][..], &[4, 9], &[3, 4, 7]] {
-            let d = shape[shape.len() - 1];
-            let lead = shape.iter().product::<usize>() / d;
-            for probe in [
-                Probe::layer_norm(shape, 1, 1e-3, seed),
-                Probe::rms_norm(shape, 1, 1e-3, seed),
-            ] {
-                let transposed = (columns(lead, d), "per-feature");
-                cases.push(Case {
-                    probe,
-                    right: rows(lead, d),
-                    transposed,
-                });
-            }
         }
     }
     cases
@@ -211,7 +213,7 @@ fn dgamma_and_dbeta() {
         named(&case, Target::Dgamma, &vec![0.0; p.gamma.len()], "zero");
         named(&case, Target::Dgamma, &p.dy, "shape");
         let verdict = explain(p, Target::Dgamma, &p.dy);
-        assert!(verdict.sentence.contains("not summed yet"), "{verdict}");
+        assert!(verdict.sentence.contains("summed over all"), "{verdict}");
     }
 }
 
@@ -224,6 +226,12 @@ fn a_square_probe_tells_a_sum_over_the_wrong_axis() {
         let dgamma: Vec<f64> = (0..5).map(wrong).collect();
         let verdict = explain(&probe, Target::Dgamma, &dgamma);
         assert_eq!(verdict.id, "summed-over-per-example", "{verdict:#?}");
+        let probe = Probe::layer_norm(&[5, 5], 1, 1e-5, seed);
+        let rows: Vec<f64> = probe.dy.chunks(5).map(|row| row.iter().sum()).collect();
+        assert_eq!(
+            explain(&probe, Target::Dbeta, &rows).id,
+            "summed-over-per-row"
+        );
     }
 }
 
@@ -406,4 +414,54 @@ fn probes_are_never_blind() {
 #[should_panic(expected = "a normalized group has 2 value(s)")]
 fn a_probe_of_two_examples_is_refused() {
     Probe::batch_norm(&[2, 4], 1e-5, 0);
+}
+
+#[test]
+fn every_mistake_of_the_catalogue_is_told_from_every_other() {
+    let mut probes = vec![Probe::batch_norm(&[5, 4], 1e-5, 1)];
+    for case in cases_of(0) {
+        probes.push(case.probe);
+    }
+    for probe in &probes {
+        for target in [Target::Y, Target::Dx, Target::Dgamma, Target::Dbeta] {
+            for (finding, candidate) in mistakes(probe, target) {
+                let verdict = explain(probe, target, &candidate);
+                let zero = verdict.id == "zero"
+                    && candidate.iter().all(|v| v.abs() < 1e-9)
+                    && (finding.id.ends_with("missing") || finding.id == "dy-ignored");
+                assert!(
+                    verdict.id == finding.id || zero,
+                    "{:?} {:?} {target:?}: expected {}, got {}\n{verdict:#?}",
+                    probe.kind,
+                    probe.shape,
+                    finding.id,
+                    verdict.id
+                );
+            }
+        }
+    }
+}
+
+/// A verdict sends its reader to a section; it must be there.
+#[test]
+fn the_book_has_every_section_that_a_verdict_names() {
+    let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../../book/src");
+    let chapters = std::fs::read_dir(book)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let markdown = chapters.filter(|path| path.extension().is_some_and(|e| e == "md"));
+    let text: String = markdown
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let probe = Probe::batch_norm(&[5, 3, 4], 1e-5, 0);
+    for target in [Target::Y, Target::Dx, Target::Dgamma, Target::Dbeta] {
+        for (finding, _) in mistakes(&probe, target) {
+            let section = finding.section.expect("every mistake has a section");
+            assert!(
+                text.contains(&format!("{{#{section}}}")),
+                "{section} ({})",
+                finding.id
+            );
+        }
+    }
 }

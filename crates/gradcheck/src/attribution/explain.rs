@@ -167,6 +167,24 @@ impl Question {
         verdict.explained(simplest)
     }
 
+    /// Every mistake that is a weight on one path, or on all, with the weights it makes.
+    pub(crate) fn single_weights(&self) -> Vec<(Finding, Vec<f64>)> {
+        let count = self.paths.len();
+        let all: Vec<usize> = (0..count).collect();
+        let mut list = Vec::new();
+        for factor in &self.factors {
+            for path in 0..count {
+                let mut weights = vec![1.0; count];
+                weights[path] = factor.value;
+                list.push((self.one(path, factor), weights));
+            }
+            if count > 1 {
+                list.push((self.several(&all, factor), vec![factor.value; count]));
+            }
+        }
+        list
+    }
+
     /// What the weights say, in every way they can be read.
     fn read(&self, coefficients: &[f64]) -> Vec<Vec<Reading>> {
         let off: Vec<usize> = (0..coefficients.len())

@@ -10,6 +10,8 @@ pub struct Finding {
     pub id: String,
     /// What is wrong, as a clause: "the path x -> sigma² -> x_hat is missing".
     pub sentence: String,
+    /// The anchor of the section of the book to read again.
+    pub section: Option<&'static str>,
 }
 
 impl Finding {
@@ -18,6 +20,7 @@ impl Finding {
         Self {
             id: id.into(),
             sentence: sentence.into(),
+            section: None,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The catalogue for dgamma and dbeta.
 
-use super::change::{Changes, wrong_length};
+use super::catalogue::Catalogue;
+use super::change::Changes;
 use super::factors;
 use super::probe::{Kind, Probe};
 use super::recipe::{DIRECT, Recipe, XHat};
-use crate::attribution::{Finding, Path, Question, Verdict};
+use crate::attribution::{Finding, Path, Question};
 
-/// Names the mistake in a candidate for dgamma.
-pub(super) fn explain_dgamma(probe: &Probe, candidate: &[f64], precision: f64) -> Verdict {
+/// The mistakes in dgamma.
+pub(super) fn dgamma(probe: &Probe, precision: f64) -> Catalogue<'_> {
     let mut changes = shared(probe);
     changes.add_statistics(probe, &[0]);
     let what = "there is a factor rstd too many, as when the square root is left out of it";
@@ -58,11 +59,11 @@ pub(super) fn explain_dgamma(probe: &Probe, candidate: &[f64], precision: f64) -
             },
         );
     }
-    explain(probe, "dgamma", XHat::Right, &changes, candidate, precision)
+    catalogue(probe, "dgamma", XHat::Right, changes, precision)
 }
 
-/// Names the mistake in a candidate for dbeta.
-pub(super) fn explain_dbeta(probe: &Probe, candidate: &[f64], precision: f64) -> Verdict {
+/// The mistakes in dbeta.
+pub(super) fn dbeta(probe: &Probe, precision: f64) -> Catalogue<'_> {
     let mut changes = shared(probe);
     let mut add = |part, id: &str, what: &str, apply: fn(&mut Recipe)| {
         changes.add(part, &[0], Finding::new(id, what), apply);
@@ -92,7 +93,7 @@ pub(super) fn explain_dbeta(probe: &Probe, candidate: &[f64], precision: f64) ->
             r.rstd[DIRECT] = 1;
         },
     );
-    explain(probe, "dbeta", XHat::One, &changes, candidate, precision)
+    catalogue(probe, "dbeta", XHat::One, changes, precision)
 }
 
 /// Mistakes that dgamma and dbeta share.
@@ -115,61 +116,66 @@ fn shared(probe: &Probe) -> Changes {
         "dy is ignored: it is taken to be all ones",
         |r| r.dy_ones = true,
     );
-    for (k, other) in probe.others.iter().enumerate() {
+    let others = probe
+        .others
+        .iter()
+        .map(|o| (o.id, o.over.as_str(), &o.groups));
+    let rows = ("per-row", "each row, over its features", &probe.groups);
+    for (number, (id, over, groups)) in std::iter::once(rows).chain(others).enumerate() {
         // Sums over other elements can only be mistaken when there are equally many, or
         // one, which broadcasts.
-        if other.groups.count != probe.gamma.len() && other.groups.count != 1 {
-            continue;
+        let fits = groups.count == probe.gamma.len() || groups.count == 1;
+        if fits && *groups != probe.params {
+            let what = format!("the sum is taken over {over}");
+            let finding = Finding::new(format!("summed-over-{id}"), what);
+            changes.add("sum", &[0], finding, move |r| r.summed = Some(number));
         }
-        let what = format!("the sum is taken over {}", other.over);
-        let finding = Finding::new(format!("summed-over-{}", other.id), what);
-        changes.add("sum", &[0], finding, move |r| r.summed = k + 1);
     }
     changes
 }
 
-fn explain(
-    probe: &Probe,
+fn catalogue<'a>(
+    probe: &'a Probe,
     target: &str,
     what: XHat,
-    changes: &Changes,
-    candidate: &[f64],
+    changes: Changes,
     precision: f64,
-) -> Verdict {
-    let unit = if probe.kind == Kind::Batch {
-        "channel"
-    } else {
-        "feature"
-    };
-    let why = if candidate.len() == probe.x.len() {
-        format!("one for each {unit}: it is not summed yet")
-    } else {
-        format!("one for each {unit}")
-    };
-    if let Some(verdict) = wrong_length(target, probe.gamma.len(), candidate, &why) {
-        return verdict;
-    }
-    let count = probe.params.size();
+) -> Catalogue<'a> {
+    let sums = factors::of_a_sum(probe, probe.params.size());
     let question = Question {
         target: target.into(),
         paths: vec![Path {
             id: target.into(),
             name: "the sum".into(),
         }],
-        factors: [factors::common(), factors::of_a_sum(probe, count)].concat(),
+        factors: [factors::common(), sums].concat(),
         precision,
     };
-    let terms = |recipe: &Recipe| {
+    let terms = move |recipe: &Recipe| {
         let each = recipe.affine(probe, what);
         let sums = match recipe.summed {
-            0 => probe.params.sums(&each),
+            None => probe.params.sums(&each),
             // One sum over everything is the same for every parameter.
-            k => match probe.grouping(k).sums(&each).as_slice() {
+            Some(k) => match probe.grouping(k).sums(&each).as_slice() {
                 &[one] => vec![one; probe.gamma.len()],
                 several => several.to_vec(),
             },
         };
         vec![sums]
     };
-    changes.explain(&question, candidate, &terms)
+    let unit = if probe.kind == Kind::Batch {
+        "channel"
+    } else {
+        "feature"
+    };
+    let why = format!(
+        "one for each {unit}, summed over all {}",
+        probe.params.size()
+    );
+    Catalogue {
+        question,
+        changes,
+        terms: Box::new(terms),
+        length: (probe.gamma.len(), why),
+    }
 }

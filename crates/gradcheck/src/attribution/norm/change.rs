@@ -1,22 +1,22 @@
-//! Changes to a recipe that reproduce a mistake, and the search among them.
+//! Changes to a recipe, each of which reproduces a mistake.
 
 use super::probe::{Kind, Probe};
 use super::recipe::{Eps, Recipe};
-use crate::attribution::{Basis, Finding, Mistake, Question, Verdict};
+use crate::attribution::{Finding, Mistake};
 
 /// A known mistake, as a change to a recipe.
 pub(super) struct Change {
-    mistake: Mistake,
-    apply: Box<dyn Fn(&mut Recipe)>,
+    pub mistake: Mistake,
+    pub apply: Box<dyn Fn(&mut Recipe)>,
     /// Two changes to the same part of a recipe cannot stand together.
-    part: &'static str,
+    pub part: &'static str,
     /// Whether it is tried together with a second mistake.
-    pairs: bool,
+    pub pairs: bool,
 }
 
 /// A list of changes in preparation.
 #[derive(Default)]
-pub(super) struct Changes(Vec<Change>);
+pub(super) struct Changes(pub Vec<Change>);
 
 impl Changes {
     /// Adds a mistake that changes the paths of these numbers.
@@ -92,13 +92,25 @@ impl Changes {
             self.add("statistics", paths, whole, move |r| {
                 (r.statistics, r.backward) = (number, [number, number]);
             });
-            if other.groups.count == probe.gamma.len() && probe.kind == Kind::Batch {
-                let finding = finding("layout", "mean, variance, gamma and beta are");
-                self.add("statistics", paths, finding, move |r| {
-                    (r.statistics, r.backward) = (number, [number, number]);
-                    r.gamma_by = number;
-                });
+        }
+    }
+
+    /// Adds channels looked for in the wrong places, with their gamma and beta.
+    pub fn add_layout(&mut self, probe: &Probe, paths: &[usize]) {
+        for (k, other) in probe.others.iter().enumerate() {
+            let number = k + 1;
+            if !["channels-last", "channels-first"].contains(&other.id) {
+                continue;
             }
+            let what = format!(
+                "mean, variance, gamma and beta are taken over {}",
+                other.over
+            );
+            let finding = Finding::new(format!("layout-{}", other.id), what);
+            self.add("statistics", paths, finding, move |r| {
+                (r.statistics, r.backward) = (number, [number, number]);
+                r.gamma_by = number;
+            });
         }
     }
 
@@ -115,52 +127,4 @@ impl Changes {
             },
         );
     }
-
-    /// Names the mistake, alone or with a second one, that makes the candidate.
-    pub fn explain(
-        &self,
-        question: &Question,
-        candidate: &[f64],
-        terms: &dyn Fn(&Recipe) -> Vec<Vec<f64>>,
-    ) -> Verdict {
-        let basis = |changes: &[&Change]| {
-            let mut recipe = Recipe::default();
-            changes.iter().for_each(|c| (c.apply)(&mut recipe));
-            let mistakes = changes.iter().map(|c| c.mistake.clone()).collect();
-            Basis {
-                mistakes,
-                terms: terms(&recipe),
-            }
-        };
-        let single = || {
-            let right = std::iter::once(basis(&[]));
-            right.chain(self.0.iter().map(|c| basis(&[c])))
-        };
-        let verdict = question.explain(candidate, single());
-        let known = verdict.id != "unknown";
-        // A pair costs two: it cannot be simpler than what was found.
-        if known && verdict.explanations.iter().all(|e| e.cost <= 2) {
-            return verdict;
-        }
-        let common: Vec<&Change> = self.0.iter().filter(|c| c.pairs).collect();
-        let pairs = common.iter().enumerate().flat_map(|(i, a)| {
-            let others = common[i + 1..].iter().filter(|b| a.part != b.part);
-            others.map(|b| basis(&[a, b]))
-        });
-        question.explain(candidate, single().chain(pairs))
-    }
-}
-
-/// The verdict on a candidate of the wrong length, before anything is compared.
-pub(super) fn wrong_length(
-    target: &str,
-    expected: usize,
-    candidate: &[f64],
-    why: &str,
-) -> Option<Verdict> {
-    let got = candidate.len();
-    (got != expected).then(|| {
-        let sentence = format!("it has {got} elements and must have {expected}, {why}");
-        Verdict::plain(target, "shape", sentence)
-    })
 }

@@ -1,34 +1,27 @@
 //! The catalogue for dx.
 
-use super::change::{Changes, wrong_length};
+use super::catalogue::Catalogue;
+use super::change::Changes;
 use super::factors;
 use super::probe::{Kind, Probe};
 use super::recipe::{DIRECT, MEAN, Recipe, VARIANCE, XHat};
 use crate::attribution::{Finding, Path, Question, Verdict};
 
-/// Names the mistake in a candidate for dx.
-pub(super) fn explain(probe: &Probe, candidate: &[f64], precision: f64) -> Verdict {
-    let why = "one for each element of x";
-    if let Some(verdict) = wrong_length("dx", probe.x.len(), candidate, why) {
-        return verdict;
-    }
+/// The mistakes in dx.
+pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
     let paths = Paths::of(probe.kind);
+    let means = factors::of_a_mean(probe, probe.groups.size());
     let question = Question {
         target: "dx".into(),
         paths: paths.present.iter().map(|&p| path(probe.kind, p)).collect(),
-        factors: [
-            factors::common(),
-            factors::of_a_mean(probe, probe.groups.size()),
-        ]
-        .concat(),
+        factors: [factors::common(), means].concat(),
         precision,
     };
-    let terms = |recipe: &Recipe| paths.terms(recipe, probe);
-    let verdict = changes(probe, &paths).explain(&question, candidate, &terms);
-    if verdict.id == "unknown" {
-        locate(probe, candidate, verdict)
-    } else {
-        verdict
+    Catalogue {
+        question,
+        changes: changes(probe, &paths),
+        terms: Box::new(move |recipe| paths.terms(recipe, probe)),
+        length: (probe.x.len(), "one for each element of x".into()),
     }
 }
 
@@ -101,6 +94,7 @@ fn changes(probe: &Probe, paths: &Paths) -> Changes {
     let every = paths.places(&[DIRECT, MEAN, VARIANCE]);
     changes.add_statistics(probe, &every);
     changes.add_root(&every);
+    changes.add_layout(probe, &every);
     add_axes(&mut changes, probe, paths);
     add_gamma(&mut changes, probe, paths);
     add_rstd(&mut changes, probe, paths);
@@ -268,7 +262,7 @@ fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
 }
 
 /// Adds to an unexplained verdict where the candidate is right, if only in places.
-fn locate(probe: &Probe, candidate: &[f64], mut verdict: Verdict) -> Verdict {
+pub(super) fn locate(probe: &Probe, candidate: &[f64], mut verdict: Verdict) -> Verdict {
     let right = probe.dx();
     let largest = right.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
     let wrong = |k: usize| (candidate[k] - right[k]).abs() > 1e-9 * largest;

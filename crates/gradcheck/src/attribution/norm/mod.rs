@@ -4,6 +4,7 @@
 //! in an output or a gradient computed from it.
 
 mod affine;
+mod catalogue;
 mod change;
 mod dx;
 mod factors;
@@ -11,11 +12,13 @@ mod output;
 mod probe;
 mod recipe;
 mod running;
+mod sections;
 
 pub use probe::{Kind, Probe};
 pub use running::{explain_running_mean, explain_running_var};
 
-use super::{F64_PRECISION, Verdict};
+use super::{F64_PRECISION, Finding, Verdict};
+use catalogue::Catalogue;
 
 /// What a candidate claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,10 +53,38 @@ pub fn explain(probe: &Probe, target: Target, candidate: &[f64]) -> Verdict {
 
 /// Like [`explain`], for a candidate with a relative rounding error up to `precision`.
 pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> Verdict {
+    let mut verdict = catalogue(probe, target, precision).explain(candidate);
+    for finding in verdict
+        .explanations
+        .iter_mut()
+        .flat_map(|e| &mut e.findings)
+    {
+        finding.section = sections::of(target, &finding.id);
+    }
+    if verdict.id == "unknown" && target == Target::Dx {
+        return dx::locate(probe, candidate, verdict);
+    }
+    verdict
+}
+
+/// Every single mistake that [`explain`] knows for this target, each with the candidate
+/// that it makes on this probe.
+///
+/// A few candidates are zero, or right, on some probes: all ones for `dy` go to zero in
+/// Batch Norm, and without eps nothing can be wrong with it.
+pub fn mistakes(probe: &Probe, target: Target) -> Vec<(Finding, Vec<f64>)> {
+    let mut all = catalogue(probe, target, F64_PRECISION).mistakes();
+    for (finding, _) in &mut all {
+        finding.section = sections::of(target, &finding.id);
+    }
+    all
+}
+
+fn catalogue(probe: &Probe, target: Target, precision: f64) -> Catalogue<'_> {
     match target {
-        Target::Y => output::explain(probe, candidate, precision),
-        Target::Dx => dx::explain(probe, candidate, precision),
-        Target::Dgamma => affine::explain_dgamma(probe, candidate, precision),
-        Target::Dbeta => affine::explain_dbeta(probe, candidate, precision),
+        Target::Y => output::catalogue(probe, precision),
+        Target::Dx => dx::catalogue(probe, precision),
+        Target::Dgamma => affine::dgamma(probe, precision),
+        Target::Dbeta => affine::dbeta(probe, precision),
     }
 }

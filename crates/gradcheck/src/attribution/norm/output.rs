@@ -1,20 +1,17 @@
 //! The catalogue for the output y.
 
-use super::change::{Changes, wrong_length};
+use super::catalogue::Catalogue;
+use super::change::Changes;
 use super::factors;
 use super::probe::{Kind, Probe};
 use super::recipe::{DIRECT, Recipe, XHat};
-use crate::attribution::{Finding, Path, Question, Verdict};
+use crate::attribution::{Finding, Path, Question};
 
 const SCALED: usize = 0;
 const SHIFT: usize = 1;
 
-/// Names the mistake in a candidate for y.
-pub(super) fn explain(probe: &Probe, candidate: &[f64], precision: f64) -> Verdict {
-    let why = "one for each element of x";
-    if let Some(verdict) = wrong_length("y", probe.x.len(), candidate, why) {
-        return verdict;
-    }
+/// The mistakes in y.
+pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
     let path = |id: &str, name: &str| Path {
         id: id.into(),
         name: name.into(),
@@ -26,21 +23,25 @@ pub(super) fn explain(probe: &Probe, candidate: &[f64], precision: f64) -> Verdi
     // RMS Norm has no beta.
     paths.truncate(if probe.kind == Kind::Rms { 1 } else { 2 });
     let count = paths.len();
-    let factors = factors::common();
     let question = Question {
         target: "y".into(),
         paths,
-        factors,
+        factors: factors::common(),
         precision,
     };
-    let terms = |recipe: &Recipe| recipe.y(probe).into_iter().take(count).collect();
-    changes(probe).explain(&question, candidate, &terms)
+    Catalogue {
+        question,
+        changes: changes(probe),
+        terms: Box::new(move |recipe| recipe.y(probe).into_iter().take(count).collect()),
+        length: (probe.x.len(), "one for each element of x".into()),
+    }
 }
 
 fn changes(probe: &Probe) -> Changes {
     let mut changes = Changes::default();
     changes.add_statistics(probe, &[SCALED]);
     changes.add_root(&[SCALED]);
+    changes.add_layout(probe, &[SCALED]);
     let mut add = |part, id: &str, what: &str, apply: fn(&mut Recipe)| {
         changes.add(part, &[SCALED], Finding::new(id, what), apply);
     };

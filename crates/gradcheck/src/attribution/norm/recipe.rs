@@ -56,8 +56,8 @@ pub struct Recipe {
     pub statistics: usize,
     /// The grouping of the two means in the backward, for [`MEAN`] and [`VARIANCE`].
     pub backward: [usize; 2],
-    /// The grouping of the sums of dgamma and dbeta: 0 is right.
-    pub summed: usize,
+    /// A wrong grouping of the sums of dgamma and dbeta.
+    pub summed: Option<usize>,
     /// Where eps enters.
     pub eps: Eps,
     /// The variance divided by `M - 1`.
@@ -91,7 +91,7 @@ impl Default for Recipe {
         Self {
             statistics: 0,
             backward: [0, 0],
-            summed: 0,
+            summed: None,
             eps: Eps::Inside,
             bessel: false,
             no_root: false,

@@ -3,9 +3,9 @@
 //! PyTorch's convention: `running = (1 - momentum) * running + momentum * batch`, with
 //! the variance of the batch divided by `M - 1`.
 
-use super::change::wrong_length;
 use super::probe::{Kind, Probe};
 use super::recipe::times;
+use super::sections;
 use crate::attribution::{Basis, F64_PRECISION, Factor, Finding, Mistake, Path, Question, Verdict};
 
 /// Names the mistake in a running mean after one step from `old`, one per channel.
@@ -103,8 +103,10 @@ fn explain(
          its {channels} channels, got {}",
         old.len()
     );
-    if let Some(verdict) = wrong_length(target, channels, candidate, "one for each channel") {
-        return verdict;
+    if candidate.len() != channels {
+        let got = candidate.len();
+        let sentence = format!("it has {got} elements and must have {channels}, one per channel");
+        return Verdict::plain(target, "shape", sentence);
     }
     let factor = |id: &str, value: f64, clause: &str| Factor {
         id: id.into(),
@@ -164,5 +166,13 @@ fn explain(
             }
         })
     });
-    question.explain(candidate, bases)
+    let mut verdict = question.explain(candidate, bases);
+    for finding in verdict
+        .explanations
+        .iter_mut()
+        .flat_map(|e| &mut e.findings)
+    {
+        finding.section = Some(sections::of_running(&finding.id));
+    }
+    verdict
 }

@@ -1,0 +1,81 @@
+//! All known mistakes in one target, and the search among them.
+
+use super::change::{Change, Changes};
+use super::recipe::Recipe;
+use crate::attribution::{Basis, Finding, Mistake, Question, Verdict};
+
+/// From a recipe to the terms of a target, one for each path.
+type Terms<'a> = Box<dyn Fn(&Recipe) -> Vec<Vec<f64>> + 'a>;
+
+/// What is known about one target on one probe.
+pub(super) struct Catalogue<'a> {
+    pub question: Question,
+    pub changes: Changes,
+    pub terms: Terms<'a>,
+    /// How many elements the target has, and why.
+    pub length: (usize, String),
+}
+
+impl Catalogue<'_> {
+    /// Names the mistake, alone or with a second one, that makes the candidate.
+    pub fn explain(&self, candidate: &[f64]) -> Verdict {
+        let (length, why) = &self.length;
+        let got = candidate.len();
+        if got != *length {
+            let sentence = format!("it has {got} elements and must have {length}, {why}");
+            return Verdict::plain(&self.question.target, "shape", sentence);
+        }
+        let single = || {
+            let right = std::iter::once(self.basis(&[]));
+            right.chain(self.changes.0.iter().map(|c| self.basis(&[c])))
+        };
+        let verdict = self.question.explain(candidate, single());
+        let known = verdict.id != "unknown";
+        // A pair costs two: it cannot be simpler than what was found.
+        if known && verdict.explanations.iter().all(|e| e.cost <= 2) {
+            return verdict;
+        }
+        let common: Vec<&Change> = self.changes.0.iter().filter(|c| c.pairs).collect();
+        let pairs = common.iter().enumerate().flat_map(|(i, a)| {
+            let others = common[i + 1..].iter().filter(|b| a.part != b.part);
+            others.map(|b| self.basis(&[a, b]))
+        });
+        self.question.explain(candidate, single().chain(pairs))
+    }
+
+    /// Every single mistake, each with what it makes of the target.
+    pub fn mistakes(&self) -> Vec<(Finding, Vec<f64>)> {
+        let changed = self.changes.0.iter().map(|change| {
+            let terms = self.basis(&[change]).terms;
+            (
+                change.mistake.finding.clone(),
+                self.sum(&terms, &vec![1.0; terms.len()]),
+            )
+        });
+        let right = self.basis(&[]).terms;
+        let weighed = self
+            .question
+            .single_weights()
+            .into_iter()
+            .map(|(finding, weights)| {
+                let candidate = self.sum(&right, &weights);
+                (finding, candidate)
+            });
+        weighed.chain(changed).collect()
+    }
+
+    fn basis(&self, changes: &[&Change]) -> Basis {
+        let mut recipe = Recipe::default();
+        changes.iter().for_each(|c| (c.apply)(&mut recipe));
+        let mistakes: Vec<Mistake> = changes.iter().map(|c| c.mistake.clone()).collect();
+        Basis {
+            mistakes,
+            terms: (self.terms)(&recipe),
+        }
+    }
+
+    fn sum(&self, terms: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
+        let one = |k: usize| terms.iter().zip(weights).map(|(t, w)| w * t[k]).sum();
+        (0..self.length.0).map(one).collect()
+    }
+}
