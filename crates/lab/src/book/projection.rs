@@ -187,10 +187,10 @@ pub fn run() -> Output {
         eps: EPS,
         two: [4.0, 1.0, 0.1, 0.01, 0.001].into_iter().map(two).collect(),
         layers: vec![
-            layer("`[4, C]`", 4),
-            layer("`[32, C]`", 32),
-            layer("`[2, C, 8, 8]`", 2 * 8 * 8),
-            layer("`[32, C, 8, 8]`", 32 * 8 * 8),
+            layer("[4, C]", 4),
+            layer("[32, C]", 32),
+            layer("[2, C, 8, 8]", 2 * 8 * 8),
+            layer("[32, C, 8, 8]", 32 * 8 * 8),
         ],
         rows,
     })

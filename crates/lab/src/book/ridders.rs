@@ -54,14 +54,14 @@ struct Function {
 
 const FUNCTIONS: &[Function] = &[
     Function {
-        name: "$1/\\sqrt{v}$",
-        difficulty: "none: smooth, scale known",
+        name: "1/√v",
+        difficulty: "nothing",
         range: (0.1, 10.0),
         value: |v| 1.0 / v.sqrt(),
         slope: |v| -0.5 / (v * v.sqrt()),
     },
     Function {
-        name: "$\\tanh x$",
+        name: "tanh x",
         difficulty: "flat tails",
         range: (-3.0, 3.0),
         value: libm::tanh,
@@ -71,15 +71,15 @@ const FUNCTIONS: &[Function] = &[
         },
     },
     Function {
-        name: "$\\sin 20\\pi x$",
-        difficulty: "ten waves within the range",
+        name: "sin 20πx",
+        difficulty: "ten waves",
         range: (0.05, 1.0),
         value: |x| libm::sin(20.0 * PI * x),
         slope: |x| 20.0 * PI * libm::cos(20.0 * PI * x),
     },
     Function {
-        name: "$1/(1 + 400x^2)$",
-        difficulty: "a peak much narrower than $x$",
+        name: "1/(1 + 400x²)",
+        difficulty: "a narrow peak",
         range: (0.02, 1.0),
         value: |x| 1.0 / (1.0 + 400.0 * x * x),
         slope: |x| {
@@ -88,8 +88,8 @@ const FUNCTIONS: &[Function] = &[
         },
     },
     Function {
-        name: "$1/\\sqrt{v - 1000}$",
-        difficulty: "far from the origin",
+        name: "1/√(v − 1000)",
+        difficulty: "far from 0",
         range: (1000.5, 1002.0),
         value: |v| 1.0 / (v - 1000.0).sqrt(),
         slope: |v| {
@@ -191,12 +191,12 @@ fn plot(trials: &[Vec<Trial>]) -> String {
     };
     let diagonal = vec![(low, low), (high, high)];
     let series = [
-        Series::new(Ink::Muted, Mark::Line, diagonal).label("error = estimate", -9.6, -10.6),
-        Series::new(Ink::Direct, Mark::Points, cloud(0)).label("1/√v", -16.6, -5.7),
-        Series::new(Ink::Var, Mark::Points, cloud(1)).label("tanh x", -15.0, -5.7),
-        Series::new(Ink::Mean, Mark::Points, cloud(2)).label("sin 20πx", -13.2, -5.7),
-        Series::new(Ink::Accent, Mark::Points, cloud(3)).label("peak", -11.0, -5.7),
-        Series::new(Ink::Wrong, Mark::Points, cloud(4)).label("far from 0", -9.7, -5.7),
+        Series::new(Ink::Muted, Mark::Line, diagonal).label("error = estimate", -9.9, -8.9),
+        Series::new(Ink::Direct, Mark::Points, cloud(0)).label("1/√v", -9.4, -12.6),
+        Series::new(Ink::Var, Mark::Points, cloud(1)).label("tanh x", -9.4, -13.4),
+        Series::new(Ink::Mean, Mark::Points, cloud(2)).label("sin 20πx", -9.4, -14.2),
+        Series::new(Ink::Accent, Mark::Points, cloud(3)).label("peak", -9.4, -15.0),
+        Series::new(Ink::Wrong, Mark::Points, cloud(4)).label("far from 0", -13.6, -6.2),
     ];
     draw(
         "Estimated against true error of extrapolated derivatives",

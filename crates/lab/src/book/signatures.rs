@@ -76,7 +76,7 @@ const GRADIENTS: &[(&str, Gradient)] = &[
     ("sum in place of mean, mean path", |e| {
         e.direct + COUNT * e.mean + e.variance
     }),
-    ("$N - 1$ in place of $N$, variance path", |e| {
+    ("N − 1 in place of N, variance path", |e| {
         e.direct + e.mean + COUNT / (COUNT - 1.0) * e.variance
     }),
     ("factor 2 of the square forgotten", |e| {

@@ -138,7 +138,7 @@ const GRADIENTS: &[(&str, Gradient)] = &[
     ("no mistake", |p, n| {
         p.gamma * p.rstd * (p.dy[n] - p.mean_dy - p.x_hat[n] * p.mean_dy_x_hat)
     }),
-    ("`dx = 0`", |_, _| 0.0),
+    ("dx = 0", |_, _| 0.0),
     ("variance path left out", |p, n| {
         p.gamma * p.rstd * (p.dy[n] - p.mean_dy)
     }),
