@@ -120,9 +120,14 @@ impl<T: Pooled> Buffer<T> {
         self.arc()
     }
 
+    /// Whether another handle holds the same buffer.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(self.arc()) > 1
+    }
+
     /// The contents for writing; copies the first `n` elements first if they are shared.
     pub(crate) fn make_mut(&mut self, n: usize) -> &mut [T] {
-        if Arc::strong_count(self.arc()) > 1 {
+        if self.is_shared() {
             let mut copy = Buffer::scratch(n);
             copy.make_mut(n)[..n].copy_from_slice(&self.as_slice()[..n]);
             *self = copy;

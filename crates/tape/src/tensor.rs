@@ -129,6 +129,12 @@ impl<T: Real> Tensor<T> {
         &mut self.buffer.make_mut(n)[..n]
     }
 
+    /// Whether another handle shares the elements, so that writing would copy them
+    /// first. A kernel that can write elsewhere saves that copy.
+    pub fn is_shared(&self) -> bool {
+        self.buffer.is_shared()
+    }
+
     /// The elements as a vector.
     pub fn to_vec(&self) -> Vec<T> {
         self.data().to_vec()
@@ -294,6 +300,16 @@ mod tests {
         b.data_mut()[0] = 7.0;
         assert_eq!(a.data(), [1.0, 2.0]);
         assert_eq!(b.data(), [7.0, 2.0]);
+    }
+
+    #[test]
+    fn a_tensor_is_shared_as_long_as_it_has_a_clone() {
+        let a = Tensor::new([2], vec![1.0_f32, 2.0]);
+        assert!(!a.is_shared());
+        let b = a.reshape([1, 2]);
+        assert!(a.is_shared() && b.is_shared());
+        drop(b);
+        assert!(!a.is_shared());
     }
 
     #[test]
