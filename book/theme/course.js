@@ -68,6 +68,8 @@
         return error < 1e-6 ? "0" : error < 0.01 ? "1" : error < 0.1 ? "2" : error < 0.5 ? "3" : "4";
     };
 
+    const arrows = (text) => text.replaceAll(" -> ", " → ");
+
     const heatmap = (map) => {
         const figure = make("figure", "heat");
         const shape = map.rows === 1 ? "one cell for each channel c" : "rows are examples n, columns channels c";
@@ -108,7 +110,8 @@
     const report = (panel, verdict, section) => {
         panel.dataset.outcome = verdict.outcome === "passed" ? "passed"
             : verdict.outcome === "unwritten" ? "open" : "wrong";
-        const headline = make("p", "headline", verdict.headline.replace(/^./, (c) => c.toUpperCase()));
+        const stop = /[.!?]$/.test(verdict.headline) ? "" : ".";
+        const headline = make("p", "headline", arrows(verdict.headline) + stop);
         if (section) {
             const link = make("a", "", section.text);
             link.href = new URL(section.href, root);
@@ -126,7 +129,7 @@
             }
             panel.append(table);
         }
-        for (const note of verdict.notes ?? []) panel.append(make("p", "", note));
+        for (const note of verdict.notes ?? []) panel.append(make("p", "", arrows(note)));
         if (verdict.heatmap) panel.append(heatmap(verdict.heatmap));
     };
 
