@@ -67,16 +67,15 @@ pub fn forward<T: Real>(
     );
     let parts: Vec<_> = (parallel::ranges(rows, x.len()).into_iter())
         .map(|rows| {
-            let x = x[rows.start * d..].chunks_exact(d);
             let y = take(&mut y, rows.len() * d).chunks_exact_mut(d);
             let mean = take(&mut mean, rows.len()).iter_mut();
             let rstd = take(&mut rstd, rows.len()).iter_mut();
-            x.zip(y).zip(mean.zip(rstd))
+            rows.zip(y).zip(mean.zip(rstd))
         })
         .collect();
     parallel::for_each(parts, |rows| {
-        for ((x, y), (mean, rstd)) in rows {
-            (*mean, *rstd) = forward_row(x, gamma, beta, eps, y);
+        for ((r, y), (mean, rstd)) in rows {
+            (*mean, *rstd) = forward_row(&x[r * d..][..d], gamma, beta, eps, y);
         }
     });
 }
@@ -99,57 +98,68 @@ fn forward_row<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T, y: &mut [T]) -
 // ANCHOR_END: forward
 
 // ANCHOR: backward
-/// The gradients of [`forward`]: turns `dy` into `dx` in place and writes `dgamma` and
+/// What [`backward`] needs of the forward pass: its input, its scale, and what it found
+/// out about every row.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved<'a, T> {
+    /// The input, R·D elements.
+    pub x: &'a [T],
+    /// The scale, D elements.
+    pub gamma: &'a [T],
+    /// The mean of each row minus the row's first element, as [`forward`] wrote it.
+    pub mean: &'a [T],
+    /// `1/√(var + eps)` of each row, as [`forward`] wrote it.
+    pub rstd: &'a [T],
+}
+
+/// The gradients of [`forward`] for an upstream gradient `dy`: writes `dx`, `dgamma` and
 /// `dbeta`.
 ///
-/// `x`, `gamma`, `mean` and `rstd` are those of the forward pass. `dy` holds the upstream
-/// gradient, R·D elements, on entry and `dx` on return; `dgamma` and `dbeta` have D
-/// elements.
+/// `dy` and `dx` have R·D elements, `dgamma` and `dbeta` D. Without a `dy`, `dx` holds the
+/// upstream gradient on entry and is overwritten: the pass then touches less memory.
 ///
 /// # Panics
 /// If a slice has another length.
 #[track_caller]
 pub fn backward<T: Real>(
-    x: &[T],
-    gamma: &[T],
-    mean: &[T],
-    rstd: &[T],
-    mut dy: &mut [T],
+    saved: Saved<'_, T>,
+    dy: Option<&[T]>,
+    mut dx: &mut [T],
     dgamma: &mut [T],
     dbeta: &mut [T],
 ) {
-    let (rows, d) = (rstd.len(), gamma.len());
+    let (rows, d) = (saved.rstd.len(), saved.gamma.len());
     check_lengths(
         "layer_norm backward",
         &[
-            ("x", x.len(), rows * d),
-            ("mean", mean.len(), rows),
-            ("dy", dy.len(), rows * d),
+            ("x", saved.x.len(), rows * d),
+            ("mean", saved.mean.len(), rows),
+            ("dy", dy.map_or(rows * d, <[T]>::len), rows * d),
+            ("dx", dx.len(), rows * d),
             ("dgamma", dgamma.len(), d),
             ("dbeta", dbeta.len(), d),
         ],
     );
-    // One row for each block: its dgamma, then its dbeta.
+    // One row for each block of rows: its share of dgamma and of dbeta.
     let blocks = rows.div_ceil(ROWS_PER_BLOCK);
     let (mut dgammas, mut dbetas) = (Tensor::zeros([blocks, d]), Tensor::zeros([blocks, d]));
     let (mut dgamma_rest, mut dbeta_rest) = (dgammas.data_mut(), dbetas.data_mut());
     let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
         .map(|blocks| {
-            let rows = rows_of(&blocks, rows);
-            let x = x[rows.start * d..].chunks(ROWS_PER_BLOCK * d);
-            let dy = take(&mut dy, rows.len() * d).chunks_mut(ROWS_PER_BLOCK * d);
-            let mean = mean[rows.start..].chunks(ROWS_PER_BLOCK);
-            let rstd = rstd[rows.start..].chunks(ROWS_PER_BLOCK);
+            let dx = take(&mut dx, rows_of(&blocks, rows).len() * d).chunks_mut(ROWS_PER_BLOCK * d);
             let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
             let dbeta = take(&mut dbeta_rest, blocks.len() * d).chunks_exact_mut(d);
-            x.zip(dy).zip(mean.zip(rstd)).zip(dgamma.zip(dbeta))
+            blocks.zip(dx).zip(dgamma.zip(dbeta))
         })
         .collect();
     parallel::for_each(parts, |blocks| {
-        for (((x, dy), (mean, rstd)), (dgamma, dbeta)) in blocks {
-            let rows = x.chunks_exact(d).zip(dy.chunks_exact_mut(d));
-            for ((x, dy), (&mean, &rstd)) in rows.zip(mean.iter().zip(rstd)) {
-                backward_row(x, gamma, mean, rstd, dy, dgamma, dbeta);
+        for ((block, dx), (dgamma, dbeta)) in blocks {
+            let rows = block * ROWS_PER_BLOCK..;
+            for (r, dx) in rows.zip(dx.chunks_exact_mut(d)) {
+                if let Some(dy) = dy {
+                    dx.copy_from_slice(&dy[r * d..][..d]);
+                }
+                backward_row(saved, r, dx, dgamma, dbeta);
             }
         }
     });
@@ -157,18 +167,18 @@ pub fn backward<T: Real>(
     add_blocks(dbetas.data(), dbeta);
 }
 
-/// Turns one row of `dy` into `dx` and adds its share to `dgamma` and `dbeta`.
+/// Turns `dy` of row `r` into `dx`, in place, and adds the row's share to `dgamma` and
+/// `dbeta`.
 fn backward_row<T: Real>(
-    x: &[T],
-    gamma: &[T],
-    mean: T,
-    rstd: T,
+    saved: Saved<'_, T>,
+    r: usize,
     dy: &mut [T],
     dgamma: &mut [T],
     dbeta: &mut [T],
 ) {
-    let n = T::from_usize(x.len());
-    let first = x[0];
+    let (gamma, d) = (saved.gamma, saved.gamma.len());
+    let (x, mean, rstd) = (&saved.x[r * d..][..d], saved.mean[r], saved.rstd[r]);
+    let (first, n) = (x[0], T::from_usize(d));
     let x_hat = |x: T| ((x - first) - mean) * rstd;
     let [sum_g, sum_g_x_hat] = sums(x, dy, gamma, |x, dy, gamma| {
         let g = dy * gamma;
@@ -201,10 +211,20 @@ mod tests {
     /// What the backward pass writes: `dx`, `dgamma`, `dbeta`.
     fn run_backward(x: &[f64], gamma: &[f64], eps: f64, dy: &[f64]) -> [Vec<f64>; 3] {
         let [_, mean, rstd] = run(x, gamma, gamma, eps);
-        let mut dx = dy.to_vec();
-        let [mut dgamma, mut dbeta] = [(); 2].map(|()| vec![f64::NAN; gamma.len()]);
-        backward(x, gamma, &mean, &rstd, &mut dx, &mut dgamma, &mut dbeta);
-        [dx, dgamma, dbeta]
+        let saved = Saved {
+            x,
+            gamma,
+            mean: &mean,
+            rstd: &rstd,
+        };
+        let run = |dy: Option<&[f64]>, mut dx: Vec<f64>| {
+            let [mut dgamma, mut dbeta] = [(); 2].map(|()| vec![f64::NAN; gamma.len()]);
+            backward(saved, dy, &mut dx, &mut dgamma, &mut dbeta);
+            [dx, dgamma, dbeta]
+        };
+        let grads = run(None, dy.to_vec());
+        assert_eq!(grads, run(Some(dy), vec![f64::NAN; x.len()]));
+        grads
     }
 
     #[test]
@@ -290,12 +310,26 @@ mod tests {
         forward(&[0.0; 6], &[1.0; 3], &[0.0; 3], 1e-5, y, mean, rstd);
     }
 
+    /// Hands the backward pass slices of two rows of three features, but for `dy` and `dx`.
+    fn backward_with(dy: Option<&[f64]>, dx: &mut [f64]) {
+        let saved = Saved {
+            x: &[0.0; 6],
+            gamma: &[1.0; 3],
+            mean: &[0.0; 2],
+            rstd: &[1.0; 2],
+        };
+        backward(saved, dy, dx, &mut [0.0; 3], &mut [0.0; 3]);
+    }
+
     #[test]
     #[should_panic(expected = "layer_norm backward: dy has 5 elements, but 6 are needed")]
     fn backward_wants_whole_rows() {
-        let (dy, dgamma, dbeta) = (&mut [0.0; 5], &mut [0.0; 3], &mut [0.0; 3]);
-        backward(
-            &[0.0; 6], &[1.0; 3], &[0.0; 2], &[1.0; 2], dy, dgamma, dbeta,
-        );
+        backward_with(Some(&[0.0; 5]), &mut [0.0; 6]);
+    }
+
+    #[test]
+    #[should_panic(expected = "layer_norm backward: dx has 7 elements, but 6 are needed")]
+    fn backward_wants_room_for_dx_and_no_more() {
+        backward_with(None, &mut [0.0; 7]);
     }
 }

@@ -62,19 +62,23 @@ impl<T: Real> Backward<T> for LayerNormBackward<T> {
         "layer_norm"
     }
 
-    fn backward(self: Box<Self>, mut dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        let (dy, mut grad) = rows::in_place_or_beside(dy);
         let mut dgamma = Tensor::scratch(self.gamma.shape());
         let mut dbeta = Tensor::scratch(self.gamma.shape());
         fused::backward(
-            self.x.data(),
-            self.gamma.data(),
-            self.mean.data(),
-            self.rstd.data(),
-            dy.data_mut(),
+            fused::Saved {
+                x: self.x.data(),
+                gamma: self.gamma.data(),
+                mean: self.mean.data(),
+                rstd: self.rstd.data(),
+            },
+            dy.as_ref().map(Tensor::data),
+            grad.data_mut(),
             dgamma.data_mut(),
             dbeta.data_mut(),
         );
-        dx.add(0, dy);
+        dx.add(0, grad);
         dx.add(1, dgamma);
         dx.add(2, dbeta);
     }

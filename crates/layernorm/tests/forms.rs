@@ -116,7 +116,8 @@ proptest! {
         let (mut y, mut mean, mut rstd) = (vec![0.0; rows * d], vec![0.0; rows], vec![0.0; rows]);
         fused::forward(&p.x, &p.gamma, &p.beta, EPS, &mut y, &mut mean, &mut rstd);
         let (mut dx, mut dgamma, mut dbeta) = (p.dy.clone(), vec![0.0; d], vec![0.0; d]);
-        fused::backward(&p.x, &p.gamma, &mean, &rstd, &mut dx, &mut dgamma, &mut dbeta);
+        let saved = fused::Saved { x: &p.x, gamma: &p.gamma, mean: &mean, rstd: &rstd };
+        fused::backward(saved, None, &mut dx, &mut dgamma, &mut dbeta);
         let fused = vec![("y", y), ("dx", dx), ("dgamma", dgamma), ("dbeta", dbeta)];
 
         prop_assert_eq!(&op, &fused, "the op is the fused kernel, to the bit");
@@ -145,7 +146,8 @@ proptest! {
         let (mut y, mut rstd) = (vec![0.0; rows * d], vec![0.0; rows]);
         rms::fused::forward(&p.x, &p.gamma, EPS, &mut y, &mut rstd);
         let (mut dx, mut dgamma) = (p.dy.clone(), vec![0.0; d]);
-        rms::fused::backward(&p.x, &p.gamma, &rstd, &mut dx, &mut dgamma);
+        let saved = rms::fused::Saved { x: &p.x, gamma: &p.gamma, rstd: &rstd };
+        rms::fused::backward(saved, None, &mut dx, &mut dgamma);
         let fused = vec![("y", y), ("dx", dx), ("dgamma", dgamma), ("dbeta", no_dbeta)];
 
         prop_assert_eq!(&op, &fused, "the op is the fused kernel, to the bit");

@@ -71,11 +71,22 @@ fn everything(x: &[f32], dy: &[f32], gamma: &[f32]) -> [Vec<f32>; 10] {
     let (mut y, mut mean, mut rstd) = (vec![0.0; n], vec![0.0; rows], vec![0.0; rows]);
     let (mut dx, mut dgamma, mut dbeta) = (dy.to_vec(), vec![0.0; d], vec![0.0; d]);
     fused::forward(x, gamma, gamma, 1e-5, &mut y, &mut mean, &mut rstd);
-    fused::backward(x, gamma, &mean, &rstd, &mut dx, &mut dgamma, &mut dbeta);
+    let saved = fused::Saved {
+        x,
+        gamma,
+        mean: &mean,
+        rstd: &rstd,
+    };
+    fused::backward(saved, None, &mut dx, &mut dgamma, &mut dbeta);
     let (mut y2, mut rstd2) = (vec![0.0; n], vec![0.0; rows]);
     let (mut dx2, mut dgamma2) = (dy.to_vec(), vec![0.0; d]);
     rms::fused::forward(x, gamma, 1e-5, &mut y2, &mut rstd2);
-    rms::fused::backward(x, gamma, &rstd2, &mut dx2, &mut dgamma2);
+    let saved = rms::fused::Saved {
+        x,
+        gamma,
+        rstd: &rstd2,
+    };
+    rms::fused::backward(saved, Some(dy), &mut dx2, &mut dgamma2);
     [y, mean, rstd, dx, dgamma, dbeta, y2, rstd2, dx2, dgamma2]
 }
 

@@ -41,7 +41,13 @@ fn a_large_mean_costs_no_accuracy() {
         let (mut y, mut mean, mut rstd) = (vec![0.0; ROWS * D], vec![0.0; ROWS], vec![0.0; ROWS]);
         fused::forward(&x, &gamma, &beta, 1e-5, &mut y, &mut mean, &mut rstd);
         let (mut dx, mut dgamma, mut dbeta) = (dy.clone(), vec![0.0; D], vec![0.0; D]);
-        fused::backward(&x, &gamma, &mean, &rstd, &mut dx, &mut dgamma, &mut dbeta);
+        let saved = fused::Saved {
+            x: &x,
+            gamma: &gamma,
+            mean: &mean,
+            rstd: &rstd,
+        };
+        fused::backward(saved, None, &mut dx, &mut dgamma, &mut dbeta);
 
         let (x, gamma, beta, dy) = (widen(&x), widen(&gamma), widen(&beta), widen(&dy));
         let f = staged::forward(&x, &gamma, &beta, 1e-5);

@@ -34,15 +34,14 @@ pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T, mut y: &mut [T], mut rstd:
     );
     let parts: Vec<_> = (parallel::ranges(rows, x.len()).into_iter())
         .map(|rows| {
-            let x = x[rows.start * d..].chunks_exact(d);
             let y = take(&mut y, rows.len() * d).chunks_exact_mut(d);
-            let rstd = take(&mut rstd, rows.len()).iter_mut();
-            x.zip(y).zip(rstd)
+            let rstd = take(&mut rstd, rows.len());
+            rows.zip(y).zip(rstd)
         })
         .collect();
     parallel::for_each(parts, |rows| {
-        for ((x, y), rstd) in rows {
-            *rstd = forward_row(x, gamma, eps, y);
+        for ((r, y), rstd) in rows {
+            *rstd = forward_row(&x[r * d..][..d], gamma, eps, y);
         }
     });
 }
@@ -59,53 +58,72 @@ fn forward_row<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T]) -> T {
 // ANCHOR_END: rms_forward
 
 // ANCHOR: rms_backward
-/// The gradients of [`forward`]: turns `dy` into `dx` in place and writes `dgamma`.
+/// What [`backward`] needs of the forward pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved<'a, T> {
+    /// The input, R·D elements.
+    pub x: &'a [T],
+    /// The scale, D elements.
+    pub gamma: &'a [T],
+    /// `1/√(mean(x²) + eps)` of each row, as [`forward`] wrote it.
+    pub rstd: &'a [T],
+}
+
+/// The gradients of [`forward`] for an upstream gradient `dy`: writes `dx` and `dgamma`.
 ///
-/// `x`, `gamma` and `rstd` are those of the forward pass. `dy` holds the upstream
-/// gradient, R·D elements, on entry and `dx` on return; `dgamma` has D elements.
+/// `dy` and `dx` have R·D elements, `dgamma` D. Without a `dy`, `dx` holds the upstream
+/// gradient on entry and is overwritten: the pass then touches less memory.
 ///
 /// # Panics
 /// If a slice has another length.
 #[track_caller]
-pub fn backward<T: Real>(x: &[T], gamma: &[T], rstd: &[T], mut dy: &mut [T], dgamma: &mut [T]) {
-    let (rows, d) = (rstd.len(), gamma.len());
+pub fn backward<T: Real>(
+    saved: Saved<'_, T>,
+    dy: Option<&[T]>,
+    mut dx: &mut [T],
+    dgamma: &mut [T],
+) {
+    let (rows, d) = (saved.rstd.len(), saved.gamma.len());
     check_lengths(
         "rms_norm backward",
         &[
-            ("x", x.len(), rows * d),
-            ("dy", dy.len(), rows * d),
+            ("x", saved.x.len(), rows * d),
+            ("dy", dy.map_or(rows * d, <[T]>::len), rows * d),
+            ("dx", dx.len(), rows * d),
             ("dgamma", dgamma.len(), d),
         ],
     );
+    // One row for each block of rows: its share of dgamma.
     let mut dgammas = Tensor::zeros([rows.div_ceil(ROWS_PER_BLOCK), d]);
     let mut dgamma_rest = dgammas.data_mut();
     let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
         .map(|blocks| {
-            let rows = rows_of(&blocks, rows);
-            let x = x[rows.start * d..].chunks(ROWS_PER_BLOCK * d);
-            let dy = take(&mut dy, rows.len() * d).chunks_mut(ROWS_PER_BLOCK * d);
-            let rstd = rstd[rows.start..].chunks(ROWS_PER_BLOCK);
+            let dx = take(&mut dx, rows_of(&blocks, rows).len() * d).chunks_mut(ROWS_PER_BLOCK * d);
             let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
-            x.zip(dy).zip(rstd.zip(dgamma))
+            blocks.zip(dx).zip(dgamma)
         })
         .collect();
     parallel::for_each(parts, |blocks| {
-        for ((x, dy), (rstd, dgamma)) in blocks {
-            let rows = x.chunks_exact(d).zip(dy.chunks_exact_mut(d));
-            for ((x, dy), &rstd) in rows.zip(rstd) {
-                backward_row(x, gamma, rstd, dy, dgamma);
+        for ((block, dx), dgamma) in blocks {
+            let rows = block * ROWS_PER_BLOCK..;
+            for (r, dx) in rows.zip(dx.chunks_exact_mut(d)) {
+                if let Some(dy) = dy {
+                    dx.copy_from_slice(&dy[r * d..][..d]);
+                }
+                backward_row(saved, r, dx, dgamma);
             }
         }
     });
     add_blocks(dgammas.data(), dgamma);
 }
 
-/// Turns one row of `dy` into `dx` and adds its share to `dgamma`.
-fn backward_row<T: Real>(x: &[T], gamma: &[T], rstd: T, dy: &mut [T], dgamma: &mut [T]) {
-    let n = T::from_usize(x.len());
+/// Turns `dy` of row `r` into `dx`, in place, and adds the row's share to `dgamma`.
+fn backward_row<T: Real>(saved: Saved<'_, T>, r: usize, dy: &mut [T], dgamma: &mut [T]) {
+    let (gamma, d) = (saved.gamma, saved.gamma.len());
+    let (x, rstd) = (&saved.x[r * d..][..d], saved.rstd[r]);
     let x_hat = |x: T| x * rstd;
     let [sum_g_x_hat] = sums(x, dy, gamma, |x, dy, gamma| [dy * gamma * x_hat(x)]);
-    let mean_g_x_hat = sum_g_x_hat / n;
+    let mean_g_x_hat = sum_g_x_hat / T::from_usize(d);
     for (dy, ((&x, &gamma), dgamma)) in dy.iter_mut().zip(x.iter().zip(gamma).zip(dgamma)) {
         let (x_hat, g) = (x_hat(x), *dy * gamma);
         *dgamma += *dy * x_hat;
@@ -129,9 +147,19 @@ mod tests {
     /// What the backward pass writes: `dx`, `dgamma`.
     fn run_backward(x: &[f64], gamma: &[f64], eps: f64, dy: &[f64]) -> [Vec<f64>; 2] {
         let [_, rstd] = run(x, gamma, eps);
-        let (mut dx, mut dgamma) = (dy.to_vec(), vec![f64::NAN; gamma.len()]);
-        backward(x, gamma, &rstd, &mut dx, &mut dgamma);
-        [dx, dgamma]
+        let saved = Saved {
+            x,
+            gamma,
+            rstd: &rstd,
+        };
+        let run = |dy: Option<&[f64]>, mut dx: Vec<f64>| {
+            let mut dgamma = vec![f64::NAN; gamma.len()];
+            backward(saved, dy, &mut dx, &mut dgamma);
+            [dx, dgamma]
+        };
+        let grads = run(None, dy.to_vec());
+        assert_eq!(grads, run(Some(dy), vec![f64::NAN; x.len()]));
+        grads
     }
 
     #[test]
@@ -183,15 +211,25 @@ mod tests {
         forward(&[0.0; 6], &[1.0; 3], 1e-5, &mut [0.0; 7], &mut [0.0; 2]);
     }
 
+    /// Hands the backward pass slices of two rows of three features, but for `dy` and `dx`.
+    fn backward_with(dy: Option<&[f64]>, dx: &mut [f64]) {
+        let saved = Saved {
+            x: &[0.0; 6],
+            gamma: &[1.0; 3],
+            rstd: &[1.0; 2],
+        };
+        backward(saved, dy, dx, &mut [0.0; 3]);
+    }
+
     #[test]
     #[should_panic(expected = "rms_norm backward: dy has 5 elements, but 6 are needed")]
     fn backward_wants_whole_rows() {
-        backward(
-            &[0.0; 6],
-            &[1.0; 3],
-            &[1.0; 2],
-            &mut [0.0; 5],
-            &mut [0.0; 3],
-        );
+        backward_with(Some(&[0.0; 5]), &mut [0.0; 6]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rms_norm backward: dx has 7 elements, but 6 are needed")]
+    fn backward_wants_room_for_dx_and_no_more() {
+        backward_with(None, &mut [0.0; 7]);
     }
 }

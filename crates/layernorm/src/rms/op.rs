@@ -45,16 +45,20 @@ impl<T: Real> Backward<T> for RmsNormBackward<T> {
         "rms_norm"
     }
 
-    fn backward(self: Box<Self>, mut dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        let (dy, mut grad) = rows::in_place_or_beside(dy);
         let mut dgamma = Tensor::scratch(self.gamma.shape());
         fused::backward(
-            self.x.data(),
-            self.gamma.data(),
-            self.rstd.data(),
-            dy.data_mut(),
+            fused::Saved {
+                x: self.x.data(),
+                gamma: self.gamma.data(),
+                rstd: self.rstd.data(),
+            },
+            dy.as_ref().map(Tensor::data),
+            grad.data_mut(),
             dgamma.data_mut(),
         );
-        dx.add(0, dy);
+        dx.add(0, grad);
         dx.add(1, dgamma);
     }
 
