@@ -289,3 +289,91 @@ impl fmt::Display for Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(got: &[f64]) -> Table {
+        Comparison::new("table")
+            .line("a", (&[2, 2], &[1.0, -2.0, 3.0, 4.0]), (&[2, 2], got))
+            .finish()
+    }
+
+    #[test]
+    fn exact_approximate_and_wrong() {
+        let exact = table(&[1.0, -2.0, 3.0, 4.0]);
+        assert_eq!(exact.rows[0].status, Status::Exact);
+        exact.assert_passes();
+        let near = table(&[1.0, -2.0 - 1e-11, 3.0, 4.0]);
+        assert_eq!(near.rows[0].status, Status::Approximate);
+        assert!(near.passed());
+        // 1e-10 of the largest value, 4, is the limit.
+        let wrong = table(&[1.0, -2.0, 3.0 + 5e-10, 4.0]);
+        assert_eq!(wrong.rows[0].status, Status::Wrong);
+        assert_eq!(wrong.rows[0].at, [1, 0]);
+        assert!((wrong.rows[0].max_difference - 5e-10).abs() < 1e-15);
+        assert_eq!(wrong.rows[0].differences.len(), 4);
+        assert!(!wrong.passed());
+    }
+
+    #[test]
+    fn nothing_is_broadcast() {
+        let table = Comparison::new("shapes")
+            .line("dmean", (&[2, 2], &[1.0; 4]), (&[1, 2], &[1.0; 2]))
+            .line("dvar", (&[2, 2], &[1.0; 4]), (&[4], &[1.0; 4]))
+            .missing("dx", (&[1], &[0.0]))
+            .finish();
+        let status: Vec<Status> = table.rows.iter().map(|r| r.status).collect();
+        assert_eq!(status, [Status::Shape, Status::Shape, Status::Missing]);
+        assert_eq!(table.first_wrong().unwrap().name, "dmean");
+        let text = table.to_string();
+        assert!(
+            text.contains("[1, 2] WRONG SHAPE, must be [2, 2]"),
+            "{text}"
+        );
+        assert!(text.contains("the first wrong line is `dmean`"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_finite_is_wrong_wherever_it_is() {
+        let table = table(&[1.0, -2.0, f64::NAN, 40.0]);
+        assert_eq!(table.rows[0].status, Status::NotFinite);
+        assert_eq!(table.rows[0].at, [1, 0]);
+    }
+
+    #[test]
+    fn rounding_where_everything_cancelled_is_not_a_mistake() {
+        let compare = |got: f64| {
+            Comparison::new("cancelled")
+                .line("large", (&[1], &[100.0]), (&[1], &[100.0]))
+                .line(
+                    "dmean through the variance",
+                    (&[1], &[1e-17]),
+                    (&[1], &[got]),
+                )
+                .finish()
+        };
+        assert!(compare(-4e-15).passed());
+        assert!(compare(0.0).passed());
+        assert!(!compare(1e-9).passed());
+    }
+
+    #[test]
+    fn the_precision_can_be_that_of_f32() {
+        let compare = |precision: f64| {
+            Comparison::new("f32")
+                .precision(precision)
+                .line("x", (&[1], &[1.0]), (&[1], &[1.0 + 1e-6]))
+                .finish()
+                .passed()
+        };
+        assert!(compare(1e-5) && !compare(F64_PRECISION));
+    }
+
+    #[test]
+    #[should_panic(expected = "line `x` of shape [3] needs 3 elements, got 2")]
+    fn a_line_of_the_wrong_length_is_refused() {
+        let _ = Comparison::new("bad").line("x", (&[2], &[1.0; 2]), (&[3], &[1.0; 2]));
+    }
+}

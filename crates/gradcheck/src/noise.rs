@@ -116,3 +116,67 @@ fn deviation(samples: &[Vec<f64>], i: usize, weights: &[f64]) -> f64 {
     let amplified = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
     sizes[sizes.len() / 2] / (0.6745 * amplified)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPS: f64 = f64::EPSILON;
+
+    fn of(f: impl Fn(f64) -> f64, x: f64, scale: f64) -> f64 {
+        let f = |xs: &[Vec<f64>]| vec![f(xs[0][0])];
+        measure(&f, &[vec![x]], &[scale], EPS, 32, 0)[0]
+    }
+
+    #[test]
+    fn a_clean_function_has_half_a_unit_in_the_last_place() {
+        let noise = of(|x| 3.0 * x, 1.1, 1.0);
+        assert!((0.5..2.0).contains(&(noise / (EPS * 3.3))), "{noise:e}");
+        assert_eq!(of(|_| -8.0, 1.0, 1.0), 4.0 * EPS);
+        assert_eq!(of(|_| 0.0, 1.0, 1.0), 0.0);
+    }
+
+    #[test]
+    fn digits_lost_inside_are_seen_outside() {
+        for lost in [1e3, 1e6, 1e9] {
+            let noise = of(|x| (x + lost) - lost, 1.1, 1.0);
+            assert!(
+                noise > 0.1 * EPS * lost && noise < EPS * lost,
+                "{lost:e}: {noise:e}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scale_that_is_far_too_large_is_corrected() {
+        let noise = of(|x| (x - 1e4).tanh(), 1e4 + 0.5, 1e4);
+        // x itself is rounded to 1e-12.
+        assert!(noise > 1e-13 && noise < 1e-11, "{noise:e}");
+        let noise = of(|x| (1e3 * x).sin(), 1.0, 1.0);
+        assert!(noise > 1e-14 && noise < 1e-12, "{noise:e}");
+    }
+
+    #[test]
+    fn a_kink_among_the_points_is_no_noise() {
+        let noise = of(|x| 2.0 + (x - 1.0001).max(0.0), 1.0, 1.0);
+        assert!(noise < 1e-15, "{noise:e}");
+        let noise = of(|x| 2.0 + (x - 0.9999).max(0.0), 1.0, 1.0);
+        assert!(noise < 1e-15, "{noise:e}");
+    }
+
+    #[test]
+    fn noise_of_single_precision_is_measured_as_such() {
+        let f = |xs: &[Vec<f64>]| vec![f64::from((xs[0][0] as f32).exp())];
+        let eps = f64::from(f32::EPSILON);
+        let noise = measure(&f, &[vec![0.5]], &[1.0], eps, 32, 0)[0];
+        assert!(noise > 0.2 * eps && noise < 4.0 * eps, "{noise:e}");
+    }
+
+    #[test]
+    fn each_output_has_its_own() {
+        let f = |xs: &[Vec<f64>]| vec![xs[0][0], (xs[0][0] + 1e8) - 1e8, f64::NAN];
+        let noise = measure(&f, &[vec![1.1]], &[1.0], EPS, 16, 0);
+        assert!(noise[0] < 1e-15 && noise[1] > 1e-9, "{noise:?}");
+        assert!(noise.len() == 3);
+    }
+}

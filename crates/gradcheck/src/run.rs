@@ -121,45 +121,44 @@ impl<'a> Run<'a> {
             self.report.faults.push(Fault::Count { inputs, gradients });
             return self.report;
         }
-        // The rounding of the analytic side is measured like that of the forward side.
-        let lengths = |v: &[Vec<f64>]| -> Vec<usize> { v.iter().map(Vec::len).collect() };
-        let usable = lengths(&gradients) == lengths(&self.inputs)
-            && gradients.iter().flatten().all(|g| g.is_finite());
-        let mut noise = match usable {
-            false => Vec::new(),
-            true => {
-                let flat = |inputs: &[Vec<f64>]| backward(inputs, &self.dy).concat();
-                noise::measure(
-                    &flat,
-                    &self.inputs,
-                    &self.scales,
-                    self.check.eps,
-                    32,
-                    self.check.seed,
-                )
-            }
-        };
+        let usable: Vec<bool> = gradients
+            .iter()
+            .zip(&self.inputs)
+            .map(|(g, x)| g.len() == x.len() && g.iter().all(|g| g.is_finite()))
+            .collect();
+        let mut noise = self.backward_noise(backward, &usable).into_iter();
         for (i, gradient) in gradients.into_iter().enumerate() {
-            let right_length = gradient.len() == self.inputs[i].len();
-            let bare = vec![gradient.len()];
-            let shape = if right_length {
-                self.check.inputs[i].shape.clone()
-            } else {
-                bare
+            let shape = match gradient.len() == self.inputs[i].len() {
+                true => self.check.inputs[i].shape.clone(),
+                false => vec![gradient.len()],
             };
-            let rest = noise.split_off(gradient.len().min(noise.len()));
-            let rounding = Rounding::Measured(std::mem::replace(&mut noise, rest));
+            let count = if usable[i] { gradient.len() } else { 0 };
+            let rounding = Rounding::Measured(noise.by_ref().take(count).collect());
+            let eps = self.check.eps;
             self.compare(
                 i,
                 &shape,
                 Claim {
                     gradient,
                     rounding,
-                    eps: self.check.eps,
+                    eps,
                 },
             );
         }
         self.report
+    }
+
+    /// The rounding of the analytic side, measured like that of the forward side: one
+    /// deviation for each element of the usable gradients.
+    fn backward_noise(&self, backward: Backward<'_>, usable: &[bool]) -> Vec<f64> {
+        let flat = |inputs: &[Vec<f64>]| {
+            let all = backward(inputs, &self.dy).into_iter().zip(usable);
+            all.filter(|(_, usable)| **usable)
+                .flat_map(|(g, _)| g)
+                .collect()
+        };
+        let (eps, seed) = (self.check.eps, self.check.seed);
+        noise::measure(&flat, &self.inputs, &self.scales, eps, 32, seed)
     }
 
     /// Compares with gradients computed beforehand.

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::Program;
 
-const PROGRAMS: u64 = 3000;
+const PROGRAMS: u64 = 1500;
 
 fn check(seed: u64, program: &Program, spoil: impl Fn(&mut Vec<f64>)) -> Report {
     Check::new(format!("program {seed}"))

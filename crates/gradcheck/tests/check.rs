@@ -1,0 +1,501 @@
+//! What a check reports, accepts and refuses.
+
+use gradcheck::{Check, Fault, Groups, Input, Place, Report, Vacuous, vjp};
+
+fn square(xs: &[Vec<f64>]) -> Vec<f64> {
+    xs[0].iter().map(|x| x * x).collect()
+}
+
+fn square_backward(xs: &[Vec<f64>], dy: &[f64]) -> Vec<Vec<f64>> {
+    vec![xs[0].iter().zip(dy).map(|(x, dy)| 2.0 * x * dy).collect()]
+}
+
+fn squares() -> Check {
+    Check::new("square").input("x", &[2, 3], [1.0, 2.0, -3.0, 0.5, -0.25, 4.0])
+}
+
+#[track_caller]
+fn refused(report: &Report) -> &Vacuous {
+    assert!(!report.passed());
+    let [why] = report.refused.as_slice() else {
+        panic!("refused once:\n{report}")
+    };
+    why
+}
+
+#[track_caller]
+fn fault(report: &Report) -> &Fault {
+    assert!(!report.passed());
+    let [what] = report.faults.as_slice() else {
+        panic!("one fault:\n{report}")
+    };
+    what
+}
+
+#[test]
+fn a_right_gradient_passes_and_the_report_holds_every_element() {
+    let report = squares().run(square, square_backward);
+    report.assert_passes();
+    let x = report.input("x").unwrap();
+    assert_eq!(x.shape, [2, 3]);
+    for list in [&x.analytic, &x.numeric, &x.error, &x.disagreement, &x.bound] {
+        assert_eq!(list.len(), 6);
+    }
+    assert!(x.resolution < 1e-10 && x.wrong == 0);
+    let (name, worst) = report.worst().unwrap();
+    assert_eq!(name, "x");
+    assert!(worst.margin < 1.0 && worst.disagreement <= worst.bound);
+    assert!(report.input("y").is_none());
+}
+
+#[test]
+fn the_wrong_element_is_named_with_its_index() {
+    let report = squares().run(square, |xs, dy| {
+        let mut gradients = square_backward(xs, dy);
+        gradients[0][4] *= 1.0 + 1e-9;
+        gradients
+    });
+    assert_eq!(
+        fault(&report),
+        &Fault::Wrong {
+            input: "x".into(),
+            elements: 1
+        }
+    );
+    let worst = report.inputs[0].worst.as_ref().unwrap();
+    assert_eq!(worst.place, Place::Element { index: vec![1, 1] });
+    assert!(report.to_string().contains("at [1, 1]"), "{report}");
+}
+
+#[test]
+#[should_panic(expected = "gradient check `square` FAILS")]
+fn assert_passes_panics_with_the_report() {
+    squares()
+        .run(square, |xs, _| vec![xs[0].clone()])
+        .assert_passes();
+}
+
+#[test]
+fn shapes_are_compared_before_values() {
+    let report = squares().run(square, |xs, _| vec![xs[0][1..].to_vec()]);
+    let expected = Fault::Shape {
+        name: "x".into(),
+        expected: vec![2, 3],
+        got: vec![5],
+    };
+    assert_eq!(fault(&report), &expected);
+
+    let dy = vec![1.0, 2.0, 0.5, -1.0, 3.0, 1.5];
+    let dx = square_backward(&[vec![1.0, 2.0, -3.0, 0.5, -0.25, 4.0]], &dy).remove(0);
+    let check = squares().upstream(dy);
+    check
+        .run_against(square, &[Input::new("x", &[2, 3], dx.clone())])
+        .assert_passes();
+    let report = check.run_against(square, &[Input::new("x", &[3, 2], dx.clone())]);
+    let expected = Fault::Shape {
+        name: "x".into(),
+        expected: vec![2, 3],
+        got: vec![3, 2],
+    };
+    assert_eq!(fault(&report), &expected);
+    let mut wrong = dx.clone();
+    wrong[2] *= 1.0 + 1e-8;
+    let report = check.run_against(square, &[Input::new("x", &[2, 3], wrong)]);
+    assert_eq!(
+        fault(&report),
+        &Fault::Wrong {
+            input: "x".into(),
+            elements: 1
+        }
+    );
+    let report = check.run_against(square, &[Input::new("z", &[2, 3], dx)]);
+    assert_eq!(fault(&report), &Fault::Missing { input: "x".into() });
+
+    let report = squares().run(square, |_, _| vec![]);
+    assert_eq!(
+        fault(&report),
+        &Fault::Count {
+            inputs: 1,
+            gradients: 0
+        }
+    );
+
+    let report = squares().output_shape(&[2, 2]).run(square, square_backward);
+    let expected = Fault::Shape {
+        name: "output".into(),
+        expected: vec![2, 2],
+        got: vec![6],
+    };
+    assert_eq!(fault(&report), &expected);
+}
+
+#[test]
+fn one_wrong_shape_does_not_hide_the_other_inputs() {
+    let report = Check::new("sum of both")
+        .input("a", &[2], [1.0, 2.0])
+        .input("b", &[3], [1.0, 2.0, 3.0])
+        .run(
+            |xs| vec![xs[0].iter().sum::<f64>() * xs[1].iter().sum::<f64>()],
+            |xs, dy| {
+                vec![
+                    vec![dy[0] * 6.0],
+                    vec![dy[0] * xs[0].iter().sum::<f64>() + 1.0; 3],
+                ]
+            },
+        );
+    assert_eq!(report.faults.len(), 2, "{report}");
+    assert!(matches!(&report.faults[0], Fault::Shape { name, .. } if name == "a"));
+    assert_eq!(
+        report.faults[1],
+        Fault::Wrong {
+            input: "b".into(),
+            elements: 3
+        }
+    );
+}
+
+#[test]
+fn nan_and_infinity_are_reported_with_their_position() {
+    let nan = |xs: &[Vec<f64>], dy: &[f64]| {
+        let mut gradients = square_backward(xs, dy);
+        gradients[0][3] = f64::NAN;
+        gradients[0][5] = f64::INFINITY;
+        gradients
+    };
+    let report = squares().run(square, nan);
+    let text = report.to_string();
+    assert!(
+        text.contains("gradient `x`[1, 0] is NaN, and 1 more are not finite"),
+        "{text}"
+    );
+    let report = squares().output_shape(&[3, 2]).run(
+        |xs| {
+            xs[0]
+                .iter()
+                .map(|x| if *x > 3.0 { f64::INFINITY } else { *x })
+                .collect()
+        },
+        square_backward,
+    );
+    assert!(
+        report.to_string().contains("output `y`[2, 1] is inf"),
+        "{report}"
+    );
+    let report = Check::new("input")
+        .input("x", &[1], [f64::NAN])
+        .run(|_| vec![1.0], square_backward);
+    assert!(
+        report.to_string().contains("input `x`[0] is NaN"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_is_random_is_found_out() {
+    use std::cell::Cell;
+    let calls = Cell::new(0.0);
+    let drift = |xs: &[Vec<f64>]| {
+        calls.set(calls.get() + 1.0);
+        vec![xs[0][0] + calls.get()]
+    };
+    let one = Check::new("drift").input("x", &[1], [1.0]);
+    let report = one.run(drift, |_, dy| vec![dy.to_vec()]);
+    assert_eq!(
+        fault(&report),
+        &Fault::NotDeterministic { what: "f".into() }
+    );
+    let report = one.run(
+        |xs| vec![xs[0][0]],
+        |_, dy| {
+            calls.set(calls.get() + 1.0);
+            vec![vec![dy[0] + 1e-12 * calls.get()]]
+        },
+    );
+    assert_eq!(
+        fault(&report),
+        &Fault::NotDeterministic {
+            what: "backward".into()
+        }
+    );
+}
+
+#[test]
+fn a_zero_gradient_proves_nothing_unless_it_is_expected() {
+    // The softmax of anything sums to 1.
+    let softmax = |xs: &[Vec<f64>]| {
+        let e: Vec<f64> = xs[0].iter().map(|x| x.exp()).collect();
+        let sum: f64 = e.iter().sum();
+        e.iter().map(|e| e / sum).collect()
+    };
+    let zeros = |xs: &[Vec<f64>], _: &[f64]| vec![vec![0.0; xs[0].len()]];
+    let check = Check::new("softmax")
+        .input("x", &[3], [0.3, -1.0, 2.0])
+        .upstream([1.0; 3]);
+    let report = check.run(softmax, zeros);
+    assert_eq!(
+        refused(&report),
+        &Vacuous::ZeroGradient { input: "x".into() }
+    );
+    assert!(report.to_string().contains("REFUSED"), "{report}");
+    // Said to be zero, it is checked to be.
+    let check = check.may_be_zero("x");
+    check.run(softmax, zeros).assert_passes();
+    let report = check.run(softmax, |xs, _| vec![vec![1e-9; xs[0].len()]]);
+    assert_eq!(
+        fault(&report),
+        &Fault::Wrong {
+            input: "x".into(),
+            elements: 3
+        }
+    );
+}
+
+#[test]
+fn probes_that_cannot_show_a_mistake_are_refused() {
+    let report = squares().upstream([0.0; 6]).run(square, square_backward);
+    assert_eq!(refused(&report), &Vacuous::UpstreamZero);
+    let report = vjp(&[], |_| vec![1.0], |_, _| vec![]);
+    assert_eq!(refused(&report), &Vacuous::Empty);
+    let report = vjp(&[Input::new("x", &[0], [])], square, square_backward);
+    assert_eq!(refused(&report), &Vacuous::Empty);
+    let root = Check::new("root").input("x", &[2], [1.0, 0.0]).run(
+        |xs| xs[0].iter().map(|x| x.sqrt()).collect(),
+        |xs, dy| {
+            vec![
+                xs[0]
+                    .iter()
+                    .zip(dy)
+                    .map(|(x, dy)| 0.5 * dy / x.max(1e-9).sqrt())
+                    .collect(),
+            ]
+        },
+    );
+    let place = Place::Element { index: vec![1] };
+    assert_eq!(
+        refused(&root),
+        &Vacuous::EdgeOfDomain {
+            input: "x".into(),
+            place
+        }
+    );
+    // Noise that drowns the slope leaves nothing to judge by.
+    let noisy = Check::new("noisy").input("x", &[1], [1.0]).run(
+        |xs| vec![xs[0][0] + 1e-4 * (1e9 * xs[0][0]).sin()],
+        |_, dy| vec![dy.to_vec()],
+    );
+    let relative = match refused(&noisy) {
+        Vacuous::TooCoarse { relative, .. } => *relative,
+        other => panic!("{other:?}"),
+    };
+    assert!(relative > 1e-3, "{noisy}");
+}
+
+#[test]
+fn normalizations_are_guarded() {
+    let row = Groups::over(&[2, 3], &[1]);
+    let dy = [0.3, -1.0, 0.8, 1.0, 0.2, -0.4];
+    let with = |dy: [f64; 6], x: [f64; 6], gamma: [f64; 3]| {
+        let report = Check::new("guarded")
+            .input("x", &[2, 3], x)
+            .input("gamma", &[3], gamma)
+            .normalizes("x", row.clone())
+            .scales_by("gamma")
+            .upstream(dy)
+            .run(square, |xs, dy| {
+                let mut gradients = square_backward(xs, dy);
+                gradients.push(vec![0.0; 3]);
+                gradients
+            });
+        report.refused.first().cloned()
+    };
+    let x = [1.0, 2.0, 4.0, -1.0, 0.5, 0.25];
+    let gamma = [1.0, 2.0, 0.5];
+    let zero = Vacuous::ZeroGradient {
+        input: "gamma".into(),
+    };
+    assert_eq!(
+        with(dy, x, gamma),
+        Some(zero),
+        "what is left is about gamma, unused here"
+    );
+    let constant = [0.3, -1.0, 0.8, 0.2, 0.2, 0.2];
+    assert_eq!(
+        with(constant, x, gamma),
+        Some(Vacuous::UpstreamConstant { group: 1 })
+    );
+    let flat = [3.0, 3.0, 3.0, -1.0, 0.5, 0.25];
+    assert_eq!(
+        with(dy, flat, gamma),
+        Some(Vacuous::GroupConstant { group: 0 })
+    );
+    assert_eq!(
+        with(dy, x, [2.0; 3]),
+        Some(Vacuous::GammaAllEqual { value: 2.0 })
+    );
+    let pairs = Check::new("pairs")
+        .input("x", &[3, 2], x)
+        .normalizes("x", Groups::over(&[3, 2], &[1]))
+        .run(square, square_backward);
+    assert_eq!(refused(&pairs), &Vacuous::TooFewPerGroup { values: 2 });
+    // A single gamma cannot be misplaced, only forgotten.
+    for (gamma, blind) in [(1.0, true), (1.5, false)] {
+        let report = Check::new("one gamma")
+            .input("gamma", &[1], [gamma])
+            .scales_by("gamma")
+            .run(square, square_backward);
+        assert_eq!(report.passed(), !blind, "{report}");
+    }
+}
+
+#[test]
+fn kinks_are_not_failures_but_slopes_outside_them_are() {
+    let relu = |xs: &[Vec<f64>]| xs[0].iter().map(|x| x.max(0.0)).collect();
+    let with = |at_zero: f64| {
+        Check::new("relu")
+            .input("x", &[4], [1.0, 0.0, -1.0, 0.2])
+            .run(relu, |xs, dy| {
+                let slope = |x: f64| match x {
+                    0.0 => at_zero,
+                    x => f64::from(x > 0.0),
+                };
+                vec![xs[0].iter().zip(dy).map(|(x, dy)| dy * slope(*x)).collect()]
+            })
+    };
+    for slope in [0.0, 0.5, 1.0] {
+        let report = with(slope);
+        report.assert_passes();
+        assert_eq!(report.inputs[0].kinks, [1]);
+        assert!(report.to_string().contains("at a kink"), "{report}");
+    }
+    for slope in [-0.01, 1.01, 2.0] {
+        assert!(!with(slope).passed(), "{slope}");
+    }
+    // Ties of a maximum: two windows share the element, with upstreams of either sign.
+    let max = |xs: &[Vec<f64>]| vec![xs[0][0].max(xs[0][1]), xs[0][1].max(xs[0][2])];
+    let check = Check::new("ties")
+        .input("x", &[3], [1.0, 1.0, 1.0])
+        .upstream([1.0, -1.0]);
+    for gradient in [
+        [1.0, -1.0, 0.0],
+        [0.0, 1.0, -1.0],
+        [0.0, 0.0, 0.0],
+        [0.5, 0.0, -0.5],
+    ] {
+        check
+            .run(max, |_, _| vec![gradient.to_vec()])
+            .assert_passes();
+    }
+    assert!(!check.run(max, |_, _| vec![vec![1.5, 0.0, -0.5]]).passed());
+}
+
+#[test]
+fn projections_scale_to_large_inputs_and_find_the_culprit() {
+    use std::cell::Cell;
+    let n = 20_000;
+    let x: Vec<f64> = (0..n).map(|i| (i as f64 * 0.37).sin() + 2.0).collect();
+    let calls = Cell::new(0);
+    let f = |xs: &[Vec<f64>]| {
+        calls.set(calls.get() + 1);
+        square(xs)
+    };
+    let check = Check::new("large")
+        .input("x", &[n / 100, 100], x)
+        .projections(3);
+    check.run(f, square_backward).assert_passes();
+    assert!(calls.get() < 200, "{} evaluations", calls.get());
+    let report = check.run(square, |xs, dy| {
+        let mut gradients = square_backward(xs, dy);
+        gradients[0][12_345] += 1e-3;
+        gradients
+    });
+    assert_eq!(
+        fault(&report),
+        &Fault::Wrong {
+            input: "x".into(),
+            elements: 3
+        }
+    );
+    let culprit = report.inputs[0].culprit.as_ref().unwrap();
+    assert_eq!(
+        culprit.place,
+        Place::Element {
+            index: vec![123, 45]
+        }
+    );
+    assert!(
+        report.to_string().contains("for one at [123, 45]"),
+        "{report}"
+    );
+}
+
+#[test]
+fn the_seed_decides_the_upstream() {
+    let upstream = |seed| {
+        let report = squares().seed(seed).run(square, square_backward);
+        report.inputs[0].analytic.clone()
+    };
+    assert_eq!(upstream(1), upstream(1));
+    assert_ne!(upstream(1), upstream(2));
+}
+
+#[test]
+fn inputs_of_any_scale_are_checked_as_sharply() {
+    for exponent in [-150, -8, 8, 150] {
+        let unit = 10f64.powi(exponent);
+        let x: Vec<f64> = [1.0, 2.0, -3.0, 0.5].iter().map(|x| x * unit).collect();
+        let check = Check::new("scaled").input("x", &[4], x);
+        let report = check.run(square, square_backward);
+        report.assert_passes();
+        assert!(report.inputs[0].resolution < 1e-9, "{report}");
+    }
+}
+
+#[test]
+fn reports_go_to_a_page_as_json() {
+    let report = squares().run(square, square_backward);
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        json["inputs"][0]["disagreement"].as_array().unwrap().len(),
+        6
+    );
+    assert_eq!(json["mode"]["kind"], "every_element");
+    let refused = squares().upstream([0.0; 6]).run(square, square_backward);
+    let json = serde_json::to_value(&refused).unwrap();
+    assert_eq!(json["refused"][0]["kind"], "upstream_zero");
+}
+
+#[test]
+#[should_panic(expected = "input `x` of shape [2, 3] needs 6 elements, got 5")]
+fn an_input_of_the_wrong_length_is_refused() {
+    Input::new("x", &[2, 3], [0.0; 5]);
+}
+
+#[test]
+#[should_panic(expected = "`square` has 6 outputs but the upstream gradient has 2 elements")]
+fn an_upstream_of_the_wrong_length_is_refused() {
+    squares().upstream([1.0, 2.0]).run(square, square_backward);
+}
+
+#[test]
+#[should_panic(expected = "no input is named `w`")]
+fn an_unknown_input_is_refused() {
+    let _ = squares().may_be_zero("w");
+}
+
+#[test]
+#[should_panic(expected = "the groups are over 4")]
+fn groups_of_another_shape_are_refused() {
+    let _ = squares().normalizes("x", Groups::over(&[2, 2], &[0]));
+}
+
+#[test]
+#[should_panic(expected = "pass it with Check::upstream")]
+fn gradients_without_their_upstream_are_refused() {
+    squares().run_against(square, &[]);
+}
+
+#[test]
+#[should_panic(expected = "0 projections check nothing")]
+fn no_projections_are_refused() {
+    let _ = squares().projections(0);
+}

@@ -1,0 +1,120 @@
+//! Checks of recordings on the tape, in both precisions.
+
+use gradcheck::{Check, Fault, TapeFunction};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, StandardNormal};
+use tape::{Backward, InputGrads, Real, Tensor, Var};
+
+fn draws(count: usize, seed: u64) -> Vec<f64> {
+    StandardNormal
+        .sample_iter(StdRng::seed_from_u64(seed))
+        .take(count)
+        .collect()
+}
+
+fn check(seed: u64) -> Check {
+    Check::new("on the tape")
+        .seed(seed)
+        .input("a", &[3, 4], draws(12, seed))
+        .input("b", &[4, 2], draws(8, seed + 1000))
+}
+
+/// A product of matrices, bent twice.
+struct Network;
+
+impl TapeFunction for Network {
+    fn record<'t, T: Real>(&self, x: &[Var<'t, T>]) -> Var<'t, T> {
+        let h = x[0].matmul(&x[1]).tanh();
+        (&h * &h).exp() / h.sigmoid()
+    }
+}
+
+/// An op whose backward is wrong by a factor close to 1.
+struct Doubtful(f64);
+
+impl<T: Real> Backward<T> for Doubtful {
+    fn name(&self) -> &'static str {
+        "doubtful"
+    }
+
+    fn saved(&self) -> Vec<&Tensor<T>> {
+        Vec::new()
+    }
+
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        dx.add(0, dy.map(|dy| dy * T::from_f64(self.0)));
+    }
+}
+
+struct Wrong(f64);
+
+impl TapeFunction for Wrong {
+    fn record<'t, T: Real>(&self, x: &[Var<'t, T>]) -> Var<'t, T> {
+        let product = x[0].matmul(&x[1]);
+        let value = product.value().clone();
+        product
+            .tape()
+            .record(&[&product], value, || Doubtful(self.0))
+    }
+}
+
+#[test]
+fn the_tape_passes_in_f64() {
+    for seed in 0..20 {
+        let report = check(seed).run_tape(|x| Network.record(x));
+        report.assert_passes();
+        assert!(
+            report.inputs.iter().all(|i| i.resolution < 1e-9),
+            "{report}"
+        );
+        assert_eq!(report.input("b").unwrap().shape, [4, 2]);
+    }
+}
+
+#[test]
+fn the_tape_passes_in_f32_to_the_digits_that_f32_has() {
+    for seed in 0..300 {
+        let report = check(seed).run_tape_f32(&Network);
+        report.assert_passes();
+        for input in &report.inputs {
+            assert!(
+                input.resolution > 1e-8 && input.resolution < 1e-3,
+                "{report}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_wrong_op_fails_in_both_precisions() {
+    for seed in 0..20 {
+        check(seed)
+            .run_tape(|x| Wrong(1.0).record(x))
+            .assert_passes();
+        check(seed).run_tape_f32(&Wrong(1.0)).assert_passes();
+        let report = check(seed).run_tape(|x| Wrong(1.0 + 1e-9).record(x));
+        assert!(!report.passed(), "{report}");
+        let report = check(seed).run_tape_f32(&Wrong(1.0 + 1e-4));
+        assert!(!report.passed(), "{report}");
+        assert!(matches!(report.faults[0], Fault::Wrong { .. }), "{report}");
+    }
+}
+
+#[test]
+fn an_unused_input_has_the_gradient_zero() {
+    let unused = check(0).may_be_zero("b").run_tape(|x| x[0].exp());
+    unused.assert_passes();
+    assert!(!check(0).run_tape(|x| x[0].exp()).passed());
+}
+
+#[test]
+fn a_nan_on_the_tape_is_reported_with_its_index() {
+    let report = Check::new("ln")
+        .input("x", &[2, 2], [1.0, 2.0, -1.0, 3.0])
+        .run_tape(|x| x[0].ln());
+    assert!(
+        report.to_string().contains("output `y`[1, 0] is NaN"),
+        "{report}"
+    );
+}
