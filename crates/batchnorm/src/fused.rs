@@ -10,13 +10,12 @@
 //! records them. All take a batch laid out as `layout` says, and one value of `gamma`
 //! and `beta` per channel.
 
-use std::iter;
 use std::ops::Range;
 
 use tape::{Real, parallel};
 
 use crate::Layout;
-use crate::lines::{Lines, Slopes, round};
+use crate::columns::{self, Columns, round};
 use crate::moments::{Moments, Seen};
 use crate::planes::Planes;
 use crate::rows::Rows;
@@ -87,12 +86,44 @@ pub fn backward<T: Real>(
     moments: &Moments,
     dy: &mut [T],
 ) -> ParameterGradients<T> {
-    layout.check("x", x.len());
+    backward_from(layout, x, gamma, moments, None, dy)
+}
+
+/// Like [`backward`], for a `dy` that must stay as it is: writes `dx`.
+///
+/// # Panics
+/// If a slice's length does not fit the layout.
+#[track_caller]
+pub fn backward_into<T: Real>(
+    layout: &Layout,
+    x: &[T],
+    gamma: &[T],
+    moments: &Moments,
+    dy: &[T],
+    dx: &mut [T],
+) -> ParameterGradients<T> {
     layout.check("dy", dy.len());
+    backward_from(layout, x, gamma, moments, Some(dy), dx)
+}
+
+#[track_caller]
+fn backward_from<T: Real>(
+    layout: &Layout,
+    x: &[T],
+    gamma: &[T],
+    moments: &Moments,
+    dy: Option<&[T]>,
+    dx: &mut [T],
+) -> ParameterGradients<T> {
+    layout.check("x", x.len());
+    layout.check("dx", dx.len());
     layout.check_channels("gamma", gamma.len());
     moments.check(layout);
     let mut sums = vec![[0.0; 2]; layout.channels];
-    walk!(layout, project(layout, x, gamma, moments, dy, &mut sums));
+    walk!(
+        layout,
+        project(layout, x, gamma, moments, dy, dx, &mut sums)
+    );
     ParameterGradients::from_sums(&sums)
 }
 
@@ -118,17 +149,24 @@ pub fn forward_frozen<T: Real>(
     walk!(layout, draw_lines(layout, x, gamma, beta, moments, y));
 }
 
-/// The gradient of [`forward_frozen`] by `x`: turns `dy` into `dx = dy · γ·rstd`. The
-/// statistics do not depend on `x`, so there is no other path.
+/// The gradient of [`forward_frozen`] by `x`: writes `dx = dy · γ·rstd`. The statistics
+/// do not depend on `x`, so there is no other path.
 ///
 /// # Panics
 /// If a slice's length does not fit the layout.
 #[track_caller]
-pub fn backward_frozen<T: Real>(layout: &Layout, gamma: &[T], moments: &Moments, dy: &mut [T]) {
+pub fn backward_frozen<T: Real>(
+    layout: &Layout,
+    gamma: &[T],
+    moments: &Moments,
+    dy: &[T],
+    dx: &mut [T],
+) {
     layout.check("dy", dy.len());
+    layout.check("dx", dx.len());
     layout.check_channels("gamma", gamma.len());
     moments.check(layout);
-    walk!(layout, rescale(layout, gamma, moments, dy));
+    walk!(layout, rescale(layout, gamma, moments, dy, dx));
 }
 
 /// The gradients of [`forward`] and of [`forward_frozen`] by `gamma` and `beta` alone.
@@ -159,15 +197,26 @@ impl<T: Real> ParameterGradients<T> {
     }
 }
 
-/// Cuts the channels into one part for each thread, and with them a batch to write and
-/// a list of results, one for each channel.
+/// The channels that each thread works on: whole groups, or one thread takes all. To
+/// halve a group would halve the stretches of memory that are read in one piece.
 // ANCHOR: split
-fn split<'a, T, R>(
+fn parts<W: Walk>(layout: &Layout) -> Vec<Range<usize>> {
+    let group = W::group(layout);
+    let groups = layout.channels.div_ceil(group);
+    parallel::ranges(groups, layout.count())
+        .into_iter()
+        .map(|groups| groups.start * group..layout.channels.min(groups.end * group))
+        .collect()
+}
+
+/// One part of a batch to write for each thread, with a list of results that has one
+/// entry for each channel.
+fn split<'a, W: Walk, T, R>(
     layout: &Layout,
     batch: &'a mut [T],
     results: &'a mut [R],
 ) -> Vec<(Slab<'a, T>, &'a mut [R])> {
-    let parts = parallel::ranges(layout.channels, layout.count());
+    let parts = parts::<W>(layout);
     let results = parallel::split_mut(results, parts.iter().map(Range::len));
     Slab::cut(layout, batch, &parts)
         .into_iter()
@@ -187,20 +236,18 @@ fn normalize<W: Walk, T: Real>(
     seen: &mut [Seen],
 ) {
     let values = layout.values_per_channel() as f64;
-    parallel::for_each(split(layout, y, seen), |(mut y, seen)| {
+    parallel::for_each(split::<W, _, _>(layout, y, seen), |(mut y, seen)| {
         let groups = pieces(y.channels.clone(), W::group(layout));
         for (channels, seen) in groups.zip(seen.chunks_mut(W::group(layout))) {
             W::moments(layout, x, channels.clone(), seen);
-            let mut lines = Lines::new();
+            let mut lines = Columns::new(W::columns(layout));
             for (c, seen) in channels.clone().zip(seen) {
                 let rstd = 1.0 / (seen.squares / values + eps).sqrt();
-                lines.push(W::columns(layout), seen.mean, rstd, gamma[c], beta[c]);
+                lines.push(columns::line(seen.mean, rstd, gamma[c], beta[c]));
             }
-            // The last example first: it was read last and is still in the cache.
-            for n in (0..layout.examples).rev() {
-                let x = &x[layout.range(n, channels.clone())];
-                W::line(&lines, x, y.write(n, channels.clone()));
-            }
+            W::update(layout, &lines, x, None, channels, &mut y, |line, x, _| {
+                columns::y(line, x)
+            });
         }
     });
 }
@@ -212,31 +259,26 @@ fn project<W: Walk, T: Real>(
     x: &[T],
     gamma: &[T],
     moments: &Moments,
-    dy: &mut [T],
+    dy: Option<&[T]>,
+    dx: &mut [T],
     sums: &mut [[f64; 2]],
 ) {
     let values = layout.values_per_channel() as f64;
-    parallel::for_each(split(layout, dy, sums), |(mut dy, sums)| {
-        let groups = pieces(dy.channels.clone(), W::group(layout));
+    parallel::for_each(split::<W, _, _>(layout, dx, sums), |(mut dx, sums)| {
+        let groups = pieces(dx.channels.clone(), W::group(layout));
         for (channels, sums) in groups.zip(sums.chunks_mut(W::group(layout))) {
-            let example = |n| dy.read(n, channels.clone());
+            let example = |n| match dy {
+                Some(dy) => &dy[layout.range(n, channels.clone())],
+                None => dx.read(n, channels.clone()),
+            };
             sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
-            let mut slopes = Slopes::new();
+            let mut projections = Columns::new(W::columns(layout));
             for (c, [dbeta, dgamma]) in channels.clone().zip(sums) {
                 let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
-                slopes.push(
-                    W::columns(layout),
-                    mean,
-                    rstd,
-                    gamma[c],
-                    *dbeta / values,
-                    *dgamma / values,
-                );
+                let (dy, dy_x_hat) = (*dbeta / values, *dgamma / values);
+                projections.push(columns::projection(mean, rstd, gamma[c], dy, dy_x_hat));
             }
-            for n in (0..layout.examples).rev() {
-                let x = &x[layout.range(n, channels.clone())];
-                W::slope(&slopes, x, dy.write(n, channels.clone()));
-            }
+            W::update(layout, &projections, x, dy, channels, &mut dx, columns::dx);
         }
     });
 }
@@ -252,9 +294,9 @@ fn sum_group<'a, W: Walk, T: Real>(
     channels: Range<usize>,
     sums: &mut [[f64; 2]],
 ) {
-    let mut shift: Vec<T> = Vec::new();
+    let mut shift = Columns::new(W::columns(layout));
     for &mean in &moments.mean[channels.clone()] {
-        shift.extend(iter::repeat_n(round::<T>(mean).0, W::columns(layout)));
+        shift.push([round::<T>(mean).0]);
     }
     W::gradient_sums(layout, x, dy, channels.clone(), &shift, sums);
     for (c, [dy, dy_x]) in channels.zip(sums) {
@@ -275,38 +317,43 @@ fn draw_lines<W: Walk, T: Real>(
     y: &mut [T],
 ) {
     let nothing = &mut vec![(); layout.channels];
-    parallel::for_each(split(layout, y, nothing), |(mut y, _)| {
+    parallel::for_each(split::<W, _, _>(layout, y, nothing), |(mut y, _)| {
         for channels in pieces(y.channels.clone(), W::group(layout)) {
-            let mut lines = Lines::new();
+            let mut lines = Columns::new(W::columns(layout));
             for c in channels.clone() {
-                lines.push(
-                    W::columns(layout),
-                    moments.mean[c],
-                    moments.rstd[c],
-                    gamma[c],
-                    beta[c],
-                );
+                let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
+                lines.push(columns::line(mean, rstd, gamma[c], beta[c]));
             }
-            for n in 0..layout.examples {
-                let x = &x[layout.range(n, channels.clone())];
-                W::line(&lines, x, y.write(n, channels.clone()));
-            }
+            W::update(layout, &lines, x, None, channels, &mut y, |line, x, _| {
+                columns::y(line, x)
+            });
         }
     });
 }
 
-fn rescale<W: Walk, T: Real>(layout: &Layout, gamma: &[T], moments: &Moments, dy: &mut [T]) {
+fn rescale<W: Walk, T: Real>(
+    layout: &Layout,
+    gamma: &[T],
+    moments: &Moments,
+    dy: &[T],
+    dx: &mut [T],
+) {
     let nothing = &mut vec![(); layout.channels];
-    parallel::for_each(split(layout, dy, nothing), |(mut dy, _)| {
-        for channels in pieces(dy.channels.clone(), W::group(layout)) {
-            let mut scale = Vec::new();
+    parallel::for_each(split::<W, _, _>(layout, dx, nothing), |(mut dx, _)| {
+        for channels in pieces(dx.channels.clone(), W::group(layout)) {
+            let mut scales = Columns::new(W::columns(layout));
             for c in channels.clone() {
-                let value = T::from_f64(gamma[c].to_f64() * moments.rstd[c]);
-                scale.extend(iter::repeat_n(value, W::columns(layout)));
+                scales.push([T::from_f64(gamma[c].to_f64() * moments.rstd[c])]);
             }
-            for n in 0..layout.examples {
-                W::scale(&scale, dy.write(n, channels.clone()));
-            }
+            W::update(
+                layout,
+                &scales,
+                dy,
+                None,
+                channels,
+                &mut dx,
+                |[scale], dy, _| dy * scale,
+            );
         }
     });
 }
@@ -318,7 +365,7 @@ fn sum_all<W: Walk, T: Real>(
     dy: &[T],
     sums: &mut [[f64; 2]],
 ) {
-    let parts = parallel::ranges(layout.channels, layout.count());
+    let parts = parts::<W>(layout);
     let sums = parallel::split_mut(sums, parts.iter().map(Range::len));
     let work = parts.into_iter().zip(sums).collect();
     parallel::for_each(work, |(channels, sums): (Range<usize>, &mut [_])| {
@@ -337,7 +384,7 @@ mod tests {
 
     use super::*;
     use crate::staged;
-    use crate::testing::{Case, Results, check_gradients, distance};
+    use crate::testing::{Case, Results, SHAPES, check_gradients, distance};
 
     const EPS: f64 = 1e-3;
 
@@ -364,7 +411,7 @@ mod tests {
         );
         let mut dx = case.dy.clone();
         let mut sums = vec![[0.0; 2]; layout.channels];
-        project::<W, T>(layout, x, gamma, &moments, &mut dx, &mut sums);
+        project::<W, T>(layout, x, gamma, &moments, None, &mut dx, &mut sums);
         let ParameterGradients { dgamma, dbeta } = ParameterGradients::from_sums(&sums);
         (y, [dx, dgamma, dbeta])
     }
@@ -397,6 +444,26 @@ mod tests {
     fn gradient_along_either_walk() {
         check_gradients(run_along::<Planes, f64>);
         check_gradients(run_along::<Rows, f64>);
+    }
+
+    #[test]
+    fn dy_can_be_kept() {
+        for shape in SHAPES {
+            let case = Case::<f32>::new(shape, 8);
+            let Case {
+                layout,
+                x,
+                gamma,
+                dy,
+                ..
+            } = &case;
+            let mut y = vec![0.0; x.len()];
+            let moments = forward(layout, x, gamma, &case.beta, EPS, &mut y);
+            let (mut over, mut apart) = (dy.clone(), vec![f32::NAN; dy.len()]);
+            let first = backward(layout, x, gamma, &moments, &mut over);
+            let second = backward_into(layout, x, gamma, &moments, dy, &mut apart);
+            assert_eq!((over, first), (apart, second));
+        }
     }
 
     #[test]
@@ -560,8 +627,8 @@ mod tests {
         let mut y = vec![f64::NAN; case.x.len()];
         forward_frozen(layout, &case.x, &case.gamma, &case.beta, &moments, &mut y);
         let parameters = parameter_gradients(layout, &case.x, &moments, &case.dy);
-        let mut dx = case.dy.clone();
-        backward_frozen(layout, &case.gamma, &moments, &mut dx);
+        let mut dx = vec![f64::NAN; case.x.len()];
+        backward_frozen(layout, &case.gamma, &moments, &case.dy, &mut dx);
         (y, [dx, parameters.dgamma, parameters.dbeta])
     }
 
@@ -618,6 +685,6 @@ mod tests {
     fn statistics_have_one_entry_per_channel() {
         let layout = Layout::of(&[3, 2]);
         let moments = Moments::new(vec![0.0], vec![1.0], EPS);
-        backward_frozen(&layout, &[1.0; 2], &moments, &mut [0.0; 6]);
+        backward_frozen(&layout, &[1.0; 2], &moments, &[0.0; 6], &mut [0.0; 6]);
     }
 }

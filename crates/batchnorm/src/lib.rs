@@ -34,11 +34,11 @@
 
 #![forbid(unsafe_code)]
 
+mod columns;
 pub mod composed;
 pub mod fused;
 mod layer;
 mod layout;
-mod lines;
 mod moments;
 pub mod op;
 mod planes;

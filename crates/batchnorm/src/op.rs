@@ -74,10 +74,18 @@ impl<T: Real> Backward<T> for BatchNorm<T> {
             moments,
         } = *self;
         let parameters = if dx.needs(0) {
-            let gradients =
-                fused::backward(&layout, x.data(), gamma.data(), &moments, dy.data_mut());
-            dx.add(0, dy);
-            gradients
+            let (x, gamma) = (x.data(), gamma.data());
+            if dy.is_shared() {
+                let mut out = Tensor::scratch(dy.shape());
+                let (from, to) = (dy.data(), out.data_mut());
+                let parameters = fused::backward_into(&layout, x, gamma, &moments, from, to);
+                dx.add(0, out);
+                parameters
+            } else {
+                let parameters = fused::backward(&layout, x, gamma, &moments, dy.data_mut());
+                dx.add(0, dy);
+                parameters
+            }
         } else {
             fused::parameter_gradients(&layout, x.data(), &moments, dy.data())
         };
@@ -138,7 +146,7 @@ impl<T: Real> Backward<T> for Frozen<T> {
         "frozen_batch_norm"
     }
 
-    fn backward(self: Box<Self>, mut dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let Self {
             layout,
             x,
@@ -151,8 +159,10 @@ impl<T: Real> Backward<T> for Frozen<T> {
             dx.add(2, Tensor::new([layout.channels], parameters.dbeta));
         }
         if dx.needs(0) {
-            fused::backward_frozen(&layout, gamma.data(), &moments, dy.data_mut());
-            dx.add(0, dy);
+            let mut out = Tensor::scratch(dy.shape());
+            let (from, to) = (dy.data(), out.data_mut());
+            fused::backward_frozen(&layout, gamma.data(), &moments, from, to);
+            dx.add(0, out);
         }
     }
 

@@ -9,9 +9,9 @@ use tape::Real;
 use tape::lanes::{self, LANES};
 
 use crate::Layout;
-use crate::lines::{Lines, Slopes};
+use crate::columns::Columns;
 use crate::moments::{Seen, Weights};
-use crate::slab::pieces;
+use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
 
 /// Most values in a block: 8 KiB of `f32`. A block that is read a second time is still
@@ -119,10 +119,10 @@ impl Walk for Planes {
         x: &[T],
         dy: impl Fn(usize) -> &'a [T],
         channels: Range<usize>,
-        shift: &[T],
+        shift: &Columns<T, 1>,
         totals: &mut [[f64; 2]],
     ) {
-        let shift = shift[0];
+        let [shift] = shift.lists().map(|list| list[0]);
         for (examples, positions) in blocks(layout) {
             let mut sums = Sums::new();
             for n in examples {
@@ -137,26 +137,27 @@ impl Walk for Planes {
     }
     // ANCHOR_END: gradient_sums
 
-    // ANCHOR: elementwise
-    fn line<T: Real>(lines: &Lines<T>, x: &[T], y: &mut [T]) {
-        let (shift, scale, offset) = (lines.shift[0], lines.scale[0], lines.offset[0]);
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = (x - shift) * scale + offset;
+    // ANCHOR: update
+    fn update<T: Real, const K: usize>(
+        layout: &Layout,
+        columns: &Columns<T, K>,
+        x: &[T],
+        from: Option<&[T]>,
+        channels: Range<usize>,
+        out: &mut Slab<T>,
+        f: impl Fn([T; K], T, T) -> T,
+    ) {
+        let numbers = columns.lists().map(|list| list[0]);
+        for n in (0..layout.examples).rev() {
+            let plane = layout.range(n, channels.clone());
+            let [out] = out.write(n, channels.clone());
+            if let Some(from) = from {
+                out.copy_from_slice(&from[plane.clone()]);
+            }
+            for (out, &x) in out.iter_mut().zip(&x[plane]) {
+                *out = f(numbers, x, *out);
+            }
         }
     }
-
-    fn slope<T: Real>(slopes: &Slopes<T>, x: &[T], dy: &mut [T]) {
-        let (shift, level) = (slopes.shift[0], slopes.level[0]);
-        let (slope, scale) = (slopes.slope[0], slopes.scale[0]);
-        for (dy, &x) in dy.iter_mut().zip(x) {
-            *dy = ((*dy - level) - (x - shift) * slope) * scale;
-        }
-    }
-
-    fn scale<T: Real>(scale: &[T], dy: &mut [T]) {
-        for dy in dy {
-            *dy *= scale[0];
-        }
-    }
-    // ANCHOR_END: elementwise
+    // ANCHOR_END: update
 }

@@ -12,9 +12,9 @@ use std::ops::Range;
 use tape::{Real, lanes};
 
 use crate::Layout;
-use crate::lines::{Lines, Slopes};
+use crate::columns::Columns;
 use crate::moments::{Seen, Weights};
-use crate::slab::pieces;
+use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
 
 /// Rows in a block, summed in `T`.
@@ -139,9 +139,10 @@ impl Walk for Rows {
         x: &[T],
         dy: impl Fn(usize) -> &'a [T],
         channels: Range<usize>,
-        shift: &[T],
+        shift: &Columns<T, 1>,
         sums: &mut [[f64; 2]],
     ) {
+        let [shift] = shift.lists();
         for examples in pieces(0..layout.examples, BLOCK) {
             let x = rows(layout, x, examples.clone(), &channels);
             let dy: Vec<&[T]> = examples.map(&dy).collect();
@@ -156,26 +157,69 @@ impl Walk for Rows {
     }
     // ANCHOR_END: gradient_sums
 
-    // ANCHOR: elementwise
-    fn line<T: Real>(lines: &Lines<T>, x: &[T], y: &mut [T]) {
-        let columns = lines.shift.iter().zip(&lines.scale).zip(&lines.offset);
-        for ((y, &x), ((&shift, &scale), &offset)) in y.iter_mut().zip(x).zip(columns) {
-            *y = (x - shift) * scale + offset;
+    // ANCHOR: update
+    fn update<T: Real, const K: usize>(
+        layout: &Layout,
+        columns: &Columns<T, K>,
+        x: &[T],
+        from: Option<&[T]>,
+        channels: Range<usize>,
+        out: &mut Slab<T>,
+        f: impl Fn([T; K], T, T) -> T,
+    ) {
+        let columns = columns.lists();
+        let row = |n| layout.range(n, channels.clone());
+        let fill = |n, out: &mut [T]| {
+            if let Some(from) = from {
+                out.copy_from_slice(&from[row(n)]);
+            }
+        };
+        let paired = layout.examples - layout.examples % 2;
+        for n in paired..layout.examples {
+            let [out] = out.write(n, channels.clone());
+            fill(n, out);
+            update_row(columns, &x[row(n)], out, &f);
+        }
+        for n in (0..paired).step_by(2).rev() {
+            let [first, second] = out.write(n, channels.clone());
+            fill(n, first);
+            fill(n + 1, second);
+            update_two(columns, [&x[row(n)], &x[row(n + 1)]], first, second, &f);
         }
     }
-
-    fn slope<T: Real>(slopes: &Slopes<T>, x: &[T], dy: &mut [T]) {
-        let line = slopes.shift.iter().zip(&slopes.slope);
-        let columns = line.zip(&slopes.level).zip(&slopes.scale);
-        for ((dy, &x), (((&shift, &slope), &level), &scale)) in dy.iter_mut().zip(x).zip(columns) {
-            *dy = ((*dy - level) - (x - shift) * slope) * scale;
-        }
-    }
-
-    fn scale<T: Real>(scale: &[T], dy: &mut [T]) {
-        for (dy, &scale) in dy.iter_mut().zip(scale) {
-            *dy *= scale;
-        }
-    }
-    // ANCHOR_END: elementwise
+    // ANCHOR_END: update
 }
+
+/// Replaces every value of a row by `f` of its column's numbers, of x, and of itself.
+// ANCHOR: update_rows
+fn update_row<T: Real, const K: usize>(
+    columns: [&[T]; K],
+    x: &[T],
+    out: &mut [T],
+    f: impl Fn([T; K], T, T) -> T,
+) {
+    let width = out.len();
+    let (columns, x) = (columns.map(|list| &list[..width]), &x[..width]);
+    for i in 0..width {
+        out[i] = f(columns.map(|list| list[i]), x[i], out[i]);
+    }
+}
+
+/// The same for two rows at a time: the numbers of a column are loaded once for both.
+fn update_two<T: Real, const K: usize>(
+    columns: [&[T]; K],
+    x: [&[T]; 2],
+    first: &mut [T],
+    second: &mut [T],
+    f: impl Fn([T; K], T, T) -> T,
+) {
+    let width = first.len();
+    let columns = columns.map(|list| &list[..width]);
+    let (x, second) = (x.map(|x| &x[..width]), &mut second[..width]);
+    for i in 0..width {
+        let numbers = columns.map(|list| list[i]);
+        first[i] = f(numbers, x[0][i], first[i]);
+        second[i] = f(numbers, x[1][i], second[i]);
+    }
+}
+// ANCHOR_END: update_rows

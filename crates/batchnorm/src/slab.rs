@@ -43,10 +43,18 @@ impl<'a, T> Slab<'a, T> {
         &self.examples[example][self.within(channels)]
     }
 
-    /// Some of the slab's channels in one example, for writing.
-    pub(crate) fn write(&mut self, example: usize, channels: Range<usize>) -> &mut [T] {
+    /// Some of the slab's channels in `R` examples that follow each other, for writing.
+    pub(crate) fn write<const R: usize>(
+        &mut self,
+        first: usize,
+        channels: Range<usize>,
+    ) -> [&mut [T]; R] {
         let within = self.within(channels);
-        &mut self.examples[example][within]
+        let examples = self.examples[first..].first_chunk_mut::<R>();
+        let examples = examples.expect("a slab holds every example of the batch");
+        examples
+            .each_mut()
+            .map(|example| &mut example[within.clone()])
     }
 
     fn within(&self, channels: Range<usize>) -> Range<usize> {
@@ -80,8 +88,10 @@ mod tests {
         assert_eq!(slabs[0].read(1, 0..1), [6, 7]);
         assert_eq!(slabs[1].read(0, 1..3), [2, 3, 4, 5]);
         assert_eq!(slabs[1].read(1, 2..3), [10, 11]);
-        slabs[1].write(1, 2..3).fill(99);
-        assert_eq!(batch[8..], [8, 9, 99, 99]);
+        let [first, second] = slabs[1].write(0, 2..3);
+        first.fill(88);
+        second.fill(99);
+        assert_eq!(batch, [0, 1, 2, 3, 88, 88, 6, 7, 8, 9, 99, 99]);
     }
 
     #[test]

@@ -1,49 +1,54 @@
-//! The kernels Batch Norm is made of, and what depends on the layout in them.
+//! The three kernels Batch Norm is made of, and what depends on the layout in them.
 
 use std::ops::Range;
 
 use tape::Real;
 
 use crate::Layout;
-use crate::lines::{Lines, Slopes};
+use crate::columns::Columns;
 use crate::moments::Seen;
+use crate::slab::Slab;
 
 /// A way to walk through a batch: along [planes](crate::planes) or along
 /// [rows](crate::rows).
 ///
-/// Every kernel works on a group of neighbouring channels. `seen` and `sums` hold one
-/// entry for each channel of the group, `Lines`, `Slopes` and `shift` one for each of
-/// its [columns](Walk::columns).
+/// Every kernel works on a group of neighbouring channels. `x` is the whole batch; `seen`
+/// and `sums` have one entry for each channel of the group.
 // ANCHOR: walk
 pub(crate) trait Walk {
     /// How many channels are walked together.
     fn group(layout: &Layout) -> usize;
 
-    /// How many entries in `Lines`, `Slopes` and `shift` each channel has.
+    /// How many columns [`Columns`] has for each channel.
     fn columns(layout: &Layout) -> usize;
 
-    /// Mean and squared deviations of each channel. `x` is the whole batch.
+    /// Mean and squared deviations of each channel.
     fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]);
 
-    /// Adds `Σ dy` and `Σ dy · (x − shift)` of each channel to `sums`. `x` is the whole
-    /// batch, `dy(n)` the group's part of example n.
+    /// Adds `Σ dy` and `Σ dy · (x − shift)` of each channel to `sums`. `dy(n)` is the
+    /// group's part of example n.
     fn gradient_sums<'a, T: Real>(
         layout: &Layout,
         x: &[T],
         dy: impl Fn(usize) -> &'a [T],
         channels: Range<usize>,
-        shift: &[T],
+        shift: &Columns<T, 1>,
         sums: &mut [[f64; 2]],
     );
 
-    /// `y = (x − shift) · scale + offset`, for the group's part of one example.
-    fn line<T: Real>(lines: &Lines<T>, x: &[T], y: &mut [T]);
-
-    /// Replaces `dy` by `dx = ((dy − level) − (x − shift) · slope) · scale`, for the
-    /// group's part of one example.
-    fn slope<T: Real>(slopes: &Slopes<T>, x: &[T], dy: &mut [T]);
-
-    /// Replaces `dy` by `dy · scale`, for the group's part of one example.
-    fn scale<T: Real>(scale: &[T], dy: &mut [T]);
+    /// Replaces every value of `out` by `f` of its column's numbers, of the value of `x`
+    /// in its place, and of itself; or of the value of `from`, where that is given.
+    ///
+    /// Goes from the last example to the first: the last was read last, and is still in
+    /// a cache.
+    fn update<T: Real, const K: usize>(
+        layout: &Layout,
+        columns: &Columns<T, K>,
+        x: &[T],
+        from: Option<&[T]>,
+        channels: Range<usize>,
+        out: &mut Slab<T>,
+        f: impl Fn([T; K], T, T) -> T,
+    );
 }
 // ANCHOR_END: walk

@@ -23,7 +23,7 @@ fn results(shape: &[usize]) -> Vec<Vec<u64>> {
     let fixed = Moments::new(moments.var.clone(), moments.rstd.clone(), 1e-5);
     let (mut frozen_y, mut frozen_dx) = (y.clone(), dy.clone());
     fused::forward_frozen(&layout, &x, &gamma, &beta, &fixed, &mut frozen_y);
-    fused::backward_frozen(&layout, &gamma, &fixed, &mut frozen_dx);
+    fused::backward_frozen(&layout, &gamma, &fixed, &dy, &mut frozen_dx);
 
     let narrow = [
         y,

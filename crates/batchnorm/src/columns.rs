@@ -1,0 +1,95 @@
+//! What is left of Batch Norm once the sums over a channel are known: a few numbers for
+//! each channel, and one line of arithmetic for each value.
+
+use std::iter::repeat_n;
+
+use tape::Real;
+
+/// `K` numbers for each channel of a group, each kind in a list of its own, repeated
+/// over the columns of the channel so that a kernel can read the lists along a row.
+// ANCHOR: columns
+pub(crate) struct Columns<T, const K: usize> {
+    lists: [Vec<T>; K],
+    per_channel: usize,
+}
+
+impl<T: Real, const K: usize> Columns<T, K> {
+    /// No channel yet; each will have `per_channel` columns.
+    pub(crate) fn new(per_channel: usize) -> Self {
+        Columns {
+            lists: [const { Vec::new() }; K],
+            per_channel,
+        }
+    }
+
+    /// Adds the next channel.
+    pub(crate) fn push(&mut self, numbers: [T; K]) {
+        for (list, number) in self.lists.iter_mut().zip(numbers) {
+            list.extend(repeat_n(number, self.per_channel));
+        }
+    }
+
+    /// The lists, one number for each column.
+    pub(crate) fn lists(&self) -> [&[T]; K] {
+        self.lists.each_ref().map(|list| &list[..])
+    }
+}
+// ANCHOR_END: columns
+
+/// A number as a `T` and what is lost by that: `x = rounded + rest`.
+// ANCHOR: round
+pub(crate) fn round<T: Real>(x: f64) -> (T, f64) {
+    let rounded = T::from_f64(x);
+    (rounded, x - rounded.to_f64())
+}
+// ANCHOR_END: round
+
+/// The numbers of the line on which a channel's `y` lie.
+///
+/// `shift` is the mean rounded to `T`. What the rounding left over is made up for in
+/// `offset`, so `y` is right to the last digits even where the mean is a million times
+/// the deviation.
+// ANCHOR: line
+pub(crate) fn line<T: Real>(mean: f64, rstd: f64, gamma: T, beta: T) -> [T; 3] {
+    let (shift, rest) = round(mean);
+    let scale = gamma.to_f64() * rstd;
+    let offset = beta.to_f64() - rest * scale;
+    [shift, T::from_f64(scale), T::from_f64(offset)]
+}
+
+/// `y = γ x̂ + β`, as a line in x.
+#[inline(always)]
+pub(crate) fn y<T: Real>([shift, scale, offset]: [T; 3], x: T) -> T {
+    (x - shift) * scale + offset
+}
+// ANCHOR_END: line
+
+/// The numbers that turn a channel's `dy` into `dx`, given the averages over it of `dy`
+/// and of `dy · x̂`.
+// ANCHOR: projection
+pub(crate) fn projection<T: Real>(
+    mean: f64,
+    rstd: f64,
+    gamma: T,
+    dy: f64,
+    dy_x_hat: f64,
+) -> [T; 4] {
+    let (shift, rest) = round(mean);
+    let slope = rstd * dy_x_hat;
+    let level = dy - rest * slope;
+    let scale = gamma.to_f64() * rstd;
+    [
+        shift,
+        T::from_f64(level),
+        T::from_f64(slope),
+        T::from_f64(scale),
+    ]
+}
+
+/// `dx = γ·rstd · (dy − mean(dy) − x̂ · mean(dy·x̂))`, with `x̂ = (x − μ)·rstd` put in, so
+/// that x̂ need not be stored.
+#[inline(always)]
+pub(crate) fn dx<T: Real>([shift, level, slope, scale]: [T; 4], x: T, dy: T) -> T {
+    ((dy - level) - (x - shift) * slope) * scale
+}
+// ANCHOR_END: projection
