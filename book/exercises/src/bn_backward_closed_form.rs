@@ -1,6 +1,6 @@
 //! Checks the exercise `bn_backward_closed_form`.
 
-use crate::compare::{evidence, heatmap, line, unusable, wrong};
+use crate::compare::{evidence, heatmap, line, same, unusable, wrong};
 use crate::harness;
 use crate::report::{Line, Outcome, Report};
 use gradcheck::attribution::Verdict;
@@ -25,7 +25,9 @@ pub struct Gradients {
 pub type Candidate<'a> = &'a dyn Fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients;
 
 /// Checks `candidate` and prints the report.
-pub fn check(candidate: impl Fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients) -> ExitCode {
+pub fn check(
+    candidate: impl Fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients,
+) -> ExitCode {
     harness::run(NAME, || report(&candidate, 0))
 }
 
@@ -39,7 +41,14 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let mut open: Option<Report> = None;
     for (number, (n, c, eps)) in PROBES.into_iter().enumerate() {
         let probe = Probe::batch_norm(&[n, c], eps, seed * 100 + number as u64);
-        let found = candidate(&probe.dy, &probe.x_hat(), &probe.rstd()[..c], &probe.gamma, n, c);
+        let found = candidate(
+            &probe.dy,
+            &probe.x_hat(),
+            &probe.rstd()[..c],
+            &probe.gamma,
+            n,
+            c,
+        );
         lines = compared(&probe, &found);
         let Some(report) = judge(&probe, n, c, &found, &lines) else {
             continue;
@@ -58,7 +67,10 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let (outcome, headline) = if right {
         (Outcome::Passed, "all three gradients are right")
     } else {
-        (Outcome::Wrong, "it disagrees with the numerical derivative, on a batch of another shape")
+        (
+            Outcome::Wrong,
+            "it disagrees with the numerical derivative, on a batch of another shape",
+        )
     };
     let mut report = Report::new(NAME, outcome, headline);
     report.lines = lines;
@@ -76,9 +88,30 @@ fn compared(probe: &Probe, found: &Gradients) -> Vec<Line> {
 /// The report on the first wrong gradient, if there is one.
 fn judge(probe: &Probe, n: usize, c: usize, found: &Gradients, lines: &[Line]) -> Option<Report> {
     let each = [
-        (Target::Dbeta, "dbeta", &found.dbeta, probe.dbeta(), 1, "one for each channel"),
-        (Target::Dgamma, "dgamma", &found.dgamma, probe.dgamma(), 1, "one for each channel"),
-        (Target::Dx, "dx", &found.dx, probe.dx(), n, "one for each element of dy"),
+        (
+            Target::Dbeta,
+            "dbeta",
+            &found.dbeta,
+            probe.dbeta(),
+            1,
+            "one for each channel",
+        ),
+        (
+            Target::Dgamma,
+            "dgamma",
+            &found.dgamma,
+            probe.dgamma(),
+            1,
+            "one for each channel",
+        ),
+        (
+            Target::Dx,
+            "dx",
+            &found.dx,
+            probe.dx(),
+            n,
+            "one for each element of dy",
+        ),
     ];
     for (target, name, values, right, rows, shape) in each {
         let verdict: Verdict = explain(probe, target, values);
@@ -86,9 +119,18 @@ fn judge(probe: &Probe, n: usize, c: usize, found: &Gradients, lines: &[Line]) -
             continue;
         }
         let unusable = unusable(name, right.len(), values, shape);
-        let clause = verdict.sentence.split_once(": ").map_or(verdict.sentence.as_str(), |(_, s)| s);
-        let (id, headline) =
-            unusable.unwrap_or_else(|| (verdict.id.clone(), format!("{name}: {clause}")));
+        let clause = verdict
+            .sentence
+            .split_once(": ")
+            .map_or(verdict.sentence.as_str(), |(_, s)| s);
+        let (id, headline) = if let Some(unusable) = unusable {
+            unusable
+        } else if target == Target::Dx && same(&along_rows(probe, n, c), values) {
+            let headline = "dx: both means are taken over each example, along a row; they are taken over the batch, along a column";
+            ("axes-per-example".to_owned(), headline.to_owned())
+        } else {
+            (verdict.id.clone(), format!("{name}: {clause}"))
+        };
         let mut report = wrong(NAME, name, &id, headline, true);
         if name == "dx" && id != "unknown" {
             report.notes.extend(evidence(&verdict));
@@ -98,6 +140,21 @@ fn judge(probe: &Probe, n: usize, c: usize, found: &Gradients, lines: &[Line]) -
         return Some(report);
     }
     None
+}
+
+/// The closed form with its two means taken over the channels of each example.
+fn along_rows(probe: &Probe, n: usize, c: usize) -> Vec<f64> {
+    let (x_hat, rstd) = (probe.x_hat(), probe.rstd());
+    let mut dx = vec![0.0; n * c];
+    for i in 0..n {
+        let row = i * c..(i + 1) * c;
+        let mean = probe.dy[row.clone()].iter().sum::<f64>() / c as f64;
+        let product = row.clone().map(|k| probe.dy[k] * x_hat[k]).sum::<f64>() / c as f64;
+        for k in row {
+            dx[k] = probe.gamma[k % c] * rstd[k] * (probe.dy[k] - mean - x_hat[k] * product);
+        }
+    }
+    dx
 }
 
 /// The gradients against finite differences of the forward pass, which know their own
@@ -130,11 +187,22 @@ fn numeric(candidate: Candidate<'_>, seed: u64) -> Line {
         ),
         None => "nothing could be compared".to_owned(),
     };
-    Line { name: "finite differences".to_owned(), right: report.passed(), detail }
+    Line {
+        name: "finite differences".to_owned(),
+        right: report.passed(),
+        detail,
+    }
 }
 
 /// `(x_hat, rstd, y)` of Batch Norm in training.
-fn normalize(x: &[f64], gamma: &[f64], beta: &[f64], n: usize, c: usize, eps: f64) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+fn normalize(
+    x: &[f64],
+    gamma: &[f64],
+    beta: &[f64],
+    n: usize,
+    c: usize,
+    eps: f64,
+) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let (mut x_hat, mut rstd, mut y) = (vec![0.0; n * c], vec![0.0; c], vec![0.0; n * c]);
     for ch in 0..c {
         let channel = || (0..n).map(|i| x[i * c + ch]);

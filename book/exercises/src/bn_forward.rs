@@ -102,7 +102,12 @@ fn judge(probe: &Probe, n: usize, c: usize, found: &Forward) -> Option<Report> {
     let stages = [
         ("mean", &right.mean, &found.mean, "one for each channel"),
         ("var", &right.var, &found.var, "one for each channel"),
-        ("x_hat", &right.x_hat, &found.x_hat, "one for each element of x"),
+        (
+            "x_hat",
+            &right.x_hat,
+            &found.x_hat,
+            "one for each element of x",
+        ),
         ("y", &right.y, &found.y, "one for each element of x"),
     ];
     for (name, right_values, found_values, shape) in stages {
@@ -121,16 +126,27 @@ fn judge(probe: &Probe, n: usize, c: usize, found: &Forward) -> Option<Report> {
 }
 
 /// The mistake in a stage whose predecessors are right.
-fn named(probe: &Probe, n: usize, c: usize, name: &str, right: &Forward, found: &[f64]) -> (String, String) {
+fn named(
+    probe: &Probe,
+    n: usize,
+    c: usize,
+    name: &str,
+    right: &Forward,
+    found: &[f64],
+) -> (String, String) {
     let m = n as f64;
     let scaled = |values: &[f64], by: f64| values.iter().map(|v| v * by).collect::<Vec<f64>>();
     // The array read as [C, N] where it is [N, C].
     let transposed = |f: &dyn Fn(&[f64]) -> f64| -> Vec<f64> { probe.x.chunks(n).map(f).collect() };
     let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
     let per_channel = |f: &dyn Fn(f64) -> f64| -> Vec<f64> {
-        (0..c).map(|ch| (0..n).map(|i| f(probe.x[i * c + ch])).sum::<f64>() / m).collect()
+        (0..c)
+            .map(|ch| (0..n).map(|i| f(probe.x[i * c + ch])).sum::<f64>() / m)
+            .collect()
     };
-    let layout = format!("{name} is taken over the wrong elements: x is row-major [N, C], so channel c of example n is x[n * c_count + c]");
+    let layout = format!(
+        "{name} is taken over the wrong elements: x is row-major [N, C], so channel c of example n is x[n * c_count + c]"
+    );
     let known: Vec<(&str, String, Vec<f64>)> = match name {
         "mean" => vec![
             ("summed", "the mean is summed and not divided by N".into(), scaled(&right.mean, m)),
@@ -172,7 +188,10 @@ fn named(probe: &Probe, n: usize, c: usize, name: &str, right: &Forward, found: 
     if verdict.id == "unknown" {
         return ("unknown".to_owned(), unknown(name, right, found, c));
     }
-    let clause = verdict.sentence.split_once(": ").map_or(verdict.sentence.as_str(), |(_, s)| s);
+    let clause = verdict
+        .sentence
+        .split_once(": ")
+        .map_or(verdict.sentence.as_str(), |(_, s)| s);
     (verdict.id.clone(), format!("{name}: {clause}"))
 }
 
@@ -184,9 +203,20 @@ fn unknown(name: &str, right: &Forward, found: &[f64], c: usize) -> String {
         _ => &right.y,
     };
     let scale = largest(expected);
-    let at = expected.iter().zip(found).position(|(e, f)| (e - f).abs() > ROUNDING * scale).unwrap_or(0);
-    let place = if expected.len() == c { format!("channel {at}") } else { format!("example {}, channel {}", at / c, at % c) };
-    format!("{name} is the first wrong stage: at {place} it is {:.6} and must be {:.6}", found[at], expected[at])
+    let at = expected
+        .iter()
+        .zip(found)
+        .position(|(e, f)| (e - f).abs() > ROUNDING * scale)
+        .unwrap_or(0);
+    let place = if expected.len() == c {
+        format!("channel {at}")
+    } else {
+        format!("example {}, channel {}", at / c, at % c)
+    };
+    format!(
+        "{name} is the first wrong stage: at {place} it is {:.6} and must be {:.6}",
+        found[at], expected[at]
+    )
 }
 
 /// A batch far from zero, where a one-pass variance loses its digits.
@@ -201,9 +231,17 @@ fn offset(forward: Candidate<'_>, seed: u64, lines: &mut Vec<Line>) -> Option<Re
     let found = forward(&probe.x, n, c, &probe.gamma, &probe.beta, eps);
     let off = distance(&right.var, &found.var);
     let fine = off <= OFFSET_BOUND;
-    let detail = if off.is_finite() { format!("off by {off:.0e}") } else { "not finite".to_owned() };
+    let detail = if off.is_finite() {
+        format!("off by {off:.0e}")
+    } else {
+        "not finite".to_owned()
+    };
     let name = "var, far from zero";
-    lines.push(Line { name: name.to_owned(), right: fine, detail });
+    lines.push(Line {
+        name: name.to_owned(),
+        right: fine,
+        detail,
+    });
     if fine {
         return None;
     }
@@ -229,7 +267,12 @@ fn running(update: Update<'_>, seed: u64, mut lines: Vec<Line>) -> Report {
         let before = Running {
             // Values of the size of the batch's own, so that neither hides the other.
             mean: batch.mean.iter().map(|m| 0.7 - 1.3 * m).collect(),
-            var: batch.var.iter().rev().map(|v| 0.4 * v + 0.3 * largest(&batch.var)).collect(),
+            var: batch
+                .var
+                .iter()
+                .rev()
+                .map(|v| 0.4 * v + 0.3 * largest(&batch.var))
+                .collect(),
         };
         let mut after = before.clone();
         if let Err(thrown) = attempt(|| update(&mut after, &batch, n, momentum)) {
@@ -239,8 +282,14 @@ fn running(update: Update<'_>, seed: u64, mut lines: Vec<Line>) -> Report {
             return report;
         }
         let verdicts = [
-            ("running_mean", explain_running_mean(&probe, &before.mean, momentum, &after.mean)),
-            ("running_var", explain_running_var(&probe, &before.var, momentum, &after.var)),
+            (
+                "running_mean",
+                explain_running_mean(&probe, &before.mean, momentum, &after.mean),
+            ),
+            (
+                "running_var",
+                explain_running_var(&probe, &before.var, momentum, &after.var),
+            ),
         ];
         for (name, verdict) in &verdicts {
             if verdict.is_correct() {
@@ -248,16 +297,27 @@ fn running(update: Update<'_>, seed: u64, mut lines: Vec<Line>) -> Report {
             }
             let untouched = after.mean == before.mean && after.var == before.var;
             let (id, headline) = if untouched {
-                ("unchanged".to_owned(), "update_running changes nothing: it assigns to running.mean and running.var".to_owned())
+                (
+                    "unchanged".to_owned(),
+                    "update_running changes nothing: it assigns to running.mean and running.var"
+                        .to_owned(),
+                )
             } else {
                 (verdict.id.clone(), verdict.sentence.clone())
             };
             let mut report = wrong(NAME, name, &id, headline, false);
             report.lines = lines;
-            report.lines.extend(verdicts.iter().map(|(name, verdict)| Line {
-                name: (*name).to_owned(),
-                right: verdict.is_correct(),
-                detail: if verdict.is_correct() { "right" } else { "wrong" }.to_owned(),
+            report.lines.extend(verdicts.iter().map(|(name, verdict)| {
+                Line {
+                    name: (*name).to_owned(),
+                    right: verdict.is_correct(),
+                    detail: if verdict.is_correct() {
+                        "right"
+                    } else {
+                        "wrong"
+                    }
+                    .to_owned(),
+                }
             }));
             report.notes.push(format!(
                 "PyTorch's convention: running = (1 - momentum) * running + momentum * batch; here momentum is {momentum}, N is {n}."
@@ -267,9 +327,17 @@ fn running(update: Update<'_>, seed: u64, mut lines: Vec<Line>) -> Report {
     }
     for name in ["running_mean", "running_var"] {
         let detail = "right after one step from random values".to_owned();
-        lines.push(Line { name: name.to_owned(), right: true, detail });
+        lines.push(Line {
+            name: name.to_owned(),
+            right: true,
+            detail,
+        });
     }
-    let mut report = Report::new(NAME, Outcome::Passed, "forward and running statistics are right");
+    let mut report = Report::new(
+        NAME,
+        Outcome::Passed,
+        "forward and running statistics are right",
+    );
     report.lines = lines;
     report
 }

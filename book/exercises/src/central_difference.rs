@@ -20,9 +20,12 @@ pub fn check(candidate: impl Fn(Scalar<'_>, f64, f64) -> f64) -> ExitCode {
     harness::run(NAME, || report(&candidate, 0))
 }
 
+/// A function and how it is written.
+type Named = (&'static str, fn(f64) -> f64);
+
 /// Functions whose second and third derivatives are nowhere small where they are probed,
 /// so that every wrong formula shows.
-const FUNCTIONS: [(&str, fn(f64) -> f64); 4] = [
+const FUNCTIONS: [Named; 4] = [
     ("exp(x)", f64::exp),
     ("x³ + x²", |x| x * x * x + x * x),
     ("1/(1 + x)", |x| 1.0 / (1.0 + x)),
@@ -59,7 +62,12 @@ fn rounding(f: Scalar<'_>, x: f64, h: f64) -> f64 {
 }
 
 /// A formula that a reader may write by mistake.
-type Mistake = (&'static str, &'static str, &'static str, fn(Scalar<'_>, f64, f64) -> f64);
+type Mistake = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(Scalar<'_>, f64, f64) -> f64,
+);
 
 const MISTAKES: &[Mistake] = &[
     (
@@ -140,12 +148,7 @@ const MISTAKES: &[Mistake] = &[
         "sec:truncation",
         |f, x, h| (4.0 * right(f, x, h) - right(f, x, 2.0 * h)) / 3.0,
     ),
-    (
-        "zero",
-        "it is zero everywhere",
-        "sec:secant",
-        |_, _, _| 0.0,
-    ),
+    ("zero", "it is zero everywhere", "sec:secant", |_, _, _| 0.0),
 ];
 
 /// The report on `candidate`, from random points of this seed.
@@ -158,9 +161,16 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             off.abs() <= rounding(&p.f, p.x, p.h)
         })
     };
-    let lines: Vec<Line> = FUNCTIONS.iter().map(|(name, _)| line(name, &probes, candidate)).collect();
+    let lines: Vec<Line> = FUNCTIONS
+        .iter()
+        .map(|(name, _)| line(name, &probes, candidate))
+        .collect();
     if lines.iter().all(|line| line.right) {
-        let mut report = Report::new(NAME, Outcome::Passed, "it is the central difference, to the rounding of f");
+        let mut report = Report::new(
+            NAME,
+            Outcome::Passed,
+            "it is the central difference, to the rounding of f",
+        );
         report.lines = lines;
         return report;
     }
@@ -193,9 +203,16 @@ fn line(name: &str, probes: &[Probe], candidate: Candidate<'_>) -> Line {
     let detail = if wrong == 0 {
         format!("{} points, off by {worst:.0e} at most", own.count())
     } else {
-        format!("{wrong} of {} points wrong, off by up to {worst:.1e}", own.count())
+        format!(
+            "{wrong} of {} points wrong, off by up to {worst:.1e}",
+            own.count()
+        )
     };
-    Line { name: name.to_owned(), right: wrong == 0, detail }
+    Line {
+        name: name.to_owned(),
+        right: wrong == 0,
+        detail,
+    }
 }
 
 /// Where `candidate` evaluates its function.
@@ -213,7 +230,9 @@ fn points(candidate: Candidate<'_>, x: f64, h: f64) -> Vec<f64> {
 }
 
 fn ignores_step(candidate: Candidate<'_>, probes: &[Probe]) -> bool {
-    probes.iter().all(|p| points(candidate, p.x, p.h) == points(candidate, p.x, 2.0 * p.h))
+    probes
+        .iter()
+        .all(|p| points(candidate, p.x, p.h) == points(candidate, p.x, 2.0 * p.h))
 }
 
 fn first_difference(candidate: Candidate<'_>, probes: &[Probe]) -> String {
@@ -224,7 +243,13 @@ fn first_difference(candidate: Candidate<'_>, probes: &[Probe]) -> String {
     let Some(p) = wrong else { return String::new() };
     let at: Vec<String> = points(candidate, p.x, p.h)
         .iter()
-        .map(|point| format!("x {} {:.3} h", if *point < p.x { "-" } else { "+" }, (point - p.x).abs() / p.h))
+        .map(|point| {
+            format!(
+                "x {} {:.3} h",
+                if *point < p.x { "-" } else { "+" },
+                (point - p.x).abs() / p.h
+            )
+        })
         .collect();
     format!(
         "For {} at x = {:.4} with h = {:.4} it returns {:.8}, and the secant's slope is {:.8}. It evaluated f at {}.",
@@ -233,7 +258,11 @@ fn first_difference(candidate: Candidate<'_>, probes: &[Probe]) -> String {
         p.h,
         candidate(&p.f, p.x, p.h),
         right(&p.f, p.x, p.h),
-        if at.is_empty() { "no point".to_owned() } else { at.join(", ") },
+        if at.is_empty() {
+            "no point".to_owned()
+        } else {
+            at.join(", ")
+        },
     )
 }
 
@@ -264,7 +293,10 @@ mod tests {
                 assert_eq!(report.mistake.as_deref(), Some(*id), "seed {seed}");
             }
             let fixed = |f: Scalar<'_>, x: f64, _: f64| right(f, x, 1e-4);
-            assert_eq!(report(&fixed, seed).mistake.as_deref(), Some("step-ignored"));
+            assert_eq!(
+                report(&fixed, seed).mistake.as_deref(),
+                Some("step-ignored")
+            );
         }
     }
 
@@ -273,7 +305,11 @@ mod tests {
         let odd = |f: Scalar<'_>, x: f64, h: f64| (f(x + 3.0 * h) - f(x - h)) / (4.0 * h);
         let report = report(&odd, 0);
         assert_eq!(report.mistake.as_deref(), Some("unknown"));
-        assert!(report.headline.contains("x + 3.000 h, x - 1.000 h"), "{}", report.headline);
+        assert!(
+            report.headline.contains("x + 3.000 h, x - 1.000 h"),
+            "{}",
+            report.headline
+        );
         let nan = super::report(&|_, _, _| f64::NAN, 0);
         assert_eq!(nan.outcome, Outcome::Wrong);
     }

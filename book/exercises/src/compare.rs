@@ -20,7 +20,13 @@ pub fn distance(expected: &[f64], found: &[f64]) -> f64 {
     }
     let scale = largest(expected).max(f64::MIN_POSITIVE);
     let difference = |(e, f): (&f64, &f64)| (e - f).abs() / scale;
-    let worst = |worst: f64, d: f64| if d.is_finite() { worst.max(d) } else { f64::INFINITY };
+    let worst = |worst: f64, d: f64| {
+        if d.is_finite() {
+            worst.max(d)
+        } else {
+            f64::INFINITY
+        }
+    };
     expected.iter().zip(found).map(difference).fold(0.0, worst)
 }
 
@@ -30,13 +36,24 @@ pub fn same(expected: &[f64], found: &[f64]) -> bool {
 }
 
 /// Why an array cannot be compared at all: its length, or a value that is not finite.
-pub fn unusable(name: &str, expected: usize, found: &[f64], shape: &str) -> Option<(String, String)> {
+pub fn unusable(
+    name: &str,
+    expected: usize,
+    found: &[f64],
+    shape: &str,
+) -> Option<(String, String)> {
     if found.len() != expected {
-        let headline = format!("{name} has {} values and must have {expected}, {shape}", found.len());
+        let headline = format!(
+            "{name} has {} values and must have {expected}, {shape}",
+            found.len()
+        );
         return Some(("shape".to_owned(), headline));
     }
     let at = found.iter().position(|v| !v.is_finite())?;
-    Some(("not-finite".to_owned(), format!("{name}[{at}] is {}", found[at])))
+    Some((
+        "not-finite".to_owned(),
+        format!("{name}[{at}] is {}", found[at]),
+    ))
 }
 
 /// A line of a report for an array that was compared.
@@ -54,11 +71,21 @@ pub fn line(name: &str, expected: &[f64], found: &[f64]) -> Line {
     } else {
         "not finite".to_owned()
     };
-    Line { name: name.to_owned(), right, detail }
+    Line {
+        name: name.to_owned(),
+        right,
+        detail,
+    }
 }
 
 /// The map of a wrong array, when it has the right length.
-pub fn heatmap(name: &str, rows: usize, columns: usize, expected: &[f64], found: &[f64]) -> Option<Heatmap> {
+pub fn heatmap(
+    name: &str,
+    rows: usize,
+    columns: usize,
+    expected: &[f64],
+    found: &[f64],
+) -> Option<Heatmap> {
     (expected.len() == found.len() && expected.len() == rows * columns).then(|| Heatmap {
         name: name.to_owned(),
         rows,
@@ -69,7 +96,13 @@ pub fn heatmap(name: &str, rows: usize, columns: usize, expected: &[f64], found:
 }
 
 /// A report on the mistake `id` in `target`.
-pub fn wrong(exercise: &str, target: &str, id: &str, headline: impl Into<String>, backward: bool) -> Report {
+pub fn wrong(
+    exercise: &str,
+    target: &str,
+    id: &str,
+    headline: impl Into<String>,
+    backward: bool,
+) -> Report {
     let mut report = Report::new(exercise, Outcome::Wrong, headline);
     let nameless = ["unknown", "ambiguous", "zero", "shape", "not-finite"];
     if !nameless.contains(&id) {
@@ -94,5 +127,9 @@ pub fn evidence(verdict: &Verdict) -> Option<String> {
 }
 
 fn percent(share: f64) -> String {
-    if share < 1e-6 { "Nothing".to_owned() } else { format!("{:.1} %", 100.0 * share) }
+    if share < 1e-6 {
+        "Nothing".to_owned()
+    } else {
+        format!("{:.1} %", 100.0 * share)
+    }
 }

@@ -81,7 +81,11 @@ impl Thrown {
     pub fn report(&self, exercise: &str) -> Report {
         if self.is_todo() {
             let place = &self.place;
-            return Report::new(exercise, Outcome::Unwritten, format!("not written yet: {place}"));
+            return Report::new(
+                exercise,
+                Outcome::Unwritten,
+                format!("not written yet: {place}"),
+            );
         }
         let headline = format!("it panicked in {}: {}", self.place, self.message);
         Report::new(exercise, Outcome::Panicked, headline)
@@ -101,10 +105,16 @@ mod tests {
     #[test]
     fn a_panic_is_told_with_its_place() {
         let empty: Vec<f64> = Vec::new();
-        let report = catch("a", || Report::new("a", Outcome::Passed, format!("{}", empty[3])));
+        let report = catch("a", || {
+            Report::new("a", Outcome::Passed, format!("{}", empty[3]))
+        });
         assert_eq!(report.outcome, Outcome::Panicked);
         let expected = "index out of bounds: the len is 0 but the index is 3";
         assert!(report.headline.contains(expected), "{}", report.headline);
-        assert!(report.headline.contains("harness.rs, line "), "{}", report.headline);
+        assert!(
+            report.headline.contains("harness.rs, line "),
+            "{}",
+            report.headline
+        );
     }
 }

@@ -53,10 +53,26 @@ mod tests {
 
     #[test]
     fn every_section_is_in_the_list() {
-        for target in ["y", "dx", "dgamma", "dbeta", "mean", "running_mean", "running_var"] {
+        for target in [
+            "y",
+            "dx",
+            "dgamma",
+            "dbeta",
+            "mean",
+            "running_mean",
+            "running_var",
+        ] {
             for id in [
-                "eps-left-out", "axes-per-example", "summed-over-rows", "cancellation", "bessel-statistics",
-                "gamma-forgotten", "biased", "variance-path-missing", "whole-sign", "unknown",
+                "eps-left-out",
+                "axes-per-example",
+                "summed-over-rows",
+                "cancellation",
+                "bessel-statistics",
+                "gamma-forgotten",
+                "biased",
+                "variance-path-missing",
+                "whole-sign",
+                "unknown",
             ] {
                 for backward in [false, true] {
                     let label = section(target, id, backward);

@@ -70,10 +70,7 @@ impl Catalogue {
             }
             for file in [workspace.exercise(name), workspace.solution(name)] {
                 if !file.is_file() {
-                    bail!(
-                        "the exercise `{name}` has no {}",
-                        workspace.relative(&file)
-                    );
+                    bail!("the exercise `{name}` has no {}", workspace.relative(&file));
                 }
             }
         }

@@ -75,8 +75,21 @@ fn compile(workspace: &Workspace, name: &str) -> Result<Compiled> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(&cargo)
         .current_dir(workspace.root())
-        .args(["build", "--release", "--quiet", "-p", "course", "-p", "exercises"])
-        .args(["--bin", name, "--message-format", "json-diagnostic-rendered-ansi"])
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "-p",
+            "course",
+            "-p",
+            "exercises",
+        ])
+        .args([
+            "--bin",
+            name,
+            "--message-format",
+            "json-diagnostic-rendered-ansi",
+        ])
         // A variable set by an outer `cargo run` would only confuse the inner one.
         .env_remove("CARGO_MANIFEST_DIR")
         .stdin(Stdio::null())
@@ -84,7 +97,10 @@ fn compile(workspace: &Workspace, name: &str) -> Result<Compiled> {
         .with_context(|| format!("cannot run {}", cargo.to_string_lossy()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let (mut messages, mut errors, mut program) = (String::new(), 0, None);
-    for message in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+    for message in text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+    {
         match message["reason"].as_str() {
             Some("compiler-message") => {
                 let inner = &message["message"];
@@ -130,11 +146,16 @@ fn run(program: &PathBuf, limit: Duration) -> Result<Verdict> {
         return Ok(Verdict::Endless);
     };
     let (stdout, stderr) = (text(stdout), text(stderr));
-    let report = stdout.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+    let report = stdout
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line).ok());
     Ok(match report {
         Some(report) => Verdict::Report(Box::new(report)),
         None => Verdict::Lost {
-            message: format!("{status}\n{}", last_lines(&stderr, 12)).trim_end().to_owned(),
+            message: format!("{status}\n{}", last_lines(&stderr, 12))
+                .trim_end()
+                .to_owned(),
         },
     })
 }
@@ -208,13 +229,21 @@ mod tests {
     #[test]
     fn an_exercise_that_dies_is_told_with_its_last_words() {
         let (_dir, path) = script("echo 'thread main has overflowed its stack' >&2; exit 134");
-        let Verdict::Lost { message } = run(&path, TIME_LIMIT).unwrap() else { panic!() };
-        assert!(message.contains("134") && message.contains("overflowed"), "{message}");
+        let Verdict::Lost { message } = run(&path, TIME_LIMIT).unwrap() else {
+            panic!()
+        };
+        assert!(
+            message.contains("134") && message.contains("overflowed"),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_talkative_exercise_does_not_block() {
         let (_dir, path) = script("yes | head -c 1000000; yes | head -c 1000000 >&2");
-        assert!(matches!(run(&path, TIME_LIMIT).unwrap(), Verdict::Lost { .. }));
+        assert!(matches!(
+            run(&path, TIME_LIMIT).unwrap(),
+            Verdict::Lost { .. }
+        ));
     }
 }

@@ -105,7 +105,9 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("error: the command line is wrong");
-    let tip = lines.find_map(|line| line.strip_prefix("tip: ")).map(|tip| format!("; {tip}"));
+    let tip = lines
+        .find_map(|line| line.strip_prefix("tip: "))
+        .map(|tip| format!("; {tip}"));
     eprintln!("{first}{} (see `course --help`)", tip.unwrap_or_default());
     ExitCode::from(FAILED)
 }
@@ -124,7 +126,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     match command {
         Command::List => {
             let catalogue = Catalogue::load(&workspace)?;
-            println!("{}", terminal::list(&catalogue, &Progress::load(&workspace)?));
+            println!(
+                "{}",
+                terminal::list(&catalogue, &Progress::load(&workspace)?)
+            );
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { name } => check(&workspace, name.as_deref()),
@@ -139,7 +144,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Reset { name } => reset(&workspace, name),
         Command::Watch => {
-            let options = live::Options { port: None, browser: false, serve: false };
+            let options = live::Options {
+                port: None,
+                browser: false,
+                serve: false,
+            };
             live::run(&workspace, options)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -152,7 +161,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
                 }
                 BookCommand::Anchors => {
                     for (file, anchor) in &built.unused_anchors {
-                        println!("{}: no listing uses the anchor `{anchor}`", workspace.relative(file));
+                        println!(
+                            "{}: no listing uses the anchor `{anchor}`",
+                            workspace.relative(file)
+                        );
                     }
                     Ok(if built.unused_anchors.is_empty() {
                         ExitCode::SUCCESS
@@ -190,7 +202,11 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
     if chosen.len() > 1 {
         println!("{passed} of {} passed", chosen.len());
     }
-    Ok(if passed == chosen.len() { ExitCode::SUCCESS } else { ExitCode::from(NOT_PASSED) })
+    Ok(if passed == chosen.len() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NOT_PASSED)
+    })
 }
 
 fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result<ExitCode> {
@@ -213,7 +229,12 @@ fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result
     let count = u8::try_from(exercise.hints.len()).unwrap_or(u8::MAX);
     let upto = number.unwrap_or_else(|| (progress.get(&exercise.name).hints + 1).min(count));
     for (at, hint) in exercise.hints.iter().enumerate().take(usize::from(upto)) {
-        println!("{}, hint {} of {count}:\n{}\n", exercise.name, at + 1, terminal::plain(hint));
+        println!(
+            "{}, hint {} of {count}:\n{}\n",
+            exercise.name,
+            at + 1,
+            terminal::plain(hint)
+        );
     }
     progress.record_hint(&exercise.name, upto);
     progress.save(workspace)?;

@@ -106,10 +106,15 @@ impl Live {
                 Some(_) => {}
                 // The catalogue is text of the book; the library behind the exercises
                 // is rebuilt by cargo when it next checks one.
-                None => rebuild |= !path.starts_with(&exercises) || *path == self.workspace.catalogue(),
+                None => {
+                    rebuild |= !path.starts_with(&exercises) || *path == self.workspace.catalogue()
+                }
             }
         }
-        if rebuild && serve && let Err(error) = self.rebuild(watcher) {
+        if rebuild
+            && serve
+            && let Err(error) = self.rebuild(watcher)
+        {
             eprintln!("{error:#}");
             let event = json!({"event": "broken", "message": format!("{error:#}")});
             self.hub.send(&event);
@@ -117,7 +122,8 @@ impl Live {
     }
 
     fn check(&mut self, name: &str) {
-        self.hub.send(&json!({"event": "checking", "exercise": name}));
+        self.hub
+            .send(&json!({"event": "checking", "exercise": name}));
         let verdict = match check::check(&self.workspace, name) {
             Ok(verdict) => verdict,
             Err(error) => {
@@ -136,7 +142,8 @@ impl Live {
         {
             println!("{}", terminal::after_success(exercise));
         }
-        self.progress.record(name, verdict.written(), verdict.passed());
+        self.progress
+            .record(name, verdict.written(), verdict.passed());
         if let Err(error) = self.progress.save(&self.workspace) {
             eprintln!("{error:#}");
         }
@@ -151,7 +158,8 @@ impl Live {
         self.catalogue = Catalogue::load(&self.workspace)?;
         let build_dir = self.workspace.build_dir();
         let built = book::build(&self.workspace, &build_dir)?;
-        self.hub.show(Site::load(&build_dir).context("the built book cannot be read")?);
+        self.hub
+            .show(Site::load(&build_dir).context("the built book cannot be read")?);
         let mut inputs = built.inputs.clone();
         inputs.insert(self.workspace.book().join("book.toml"));
         watcher.also(inputs);
@@ -164,7 +172,11 @@ impl Live {
 
     /// All that a page needs to know; it reloads when the build is another than its own.
     fn state(&self) -> Value {
-        let exercises = self.catalogue.exercises.iter().map(|e| self.exercise(&e.name));
+        let exercises = self
+            .catalogue
+            .exercises
+            .iter()
+            .map(|e| self.exercise(&e.name));
         json!({
             "event": "state",
             "build": format!("{}-{}", std::process::id(), self.builds),
@@ -173,7 +185,10 @@ impl Live {
     }
 
     fn exercise(&self, name: &str) -> Value {
-        let page = self.built.as_ref().and_then(|built| built.exercises.get(name));
+        let page = self
+            .built
+            .as_ref()
+            .and_then(|built| built.exercises.get(name));
         let verdict = self.verdicts.get(name);
         let section = verdict.and_then(|verdict| match verdict {
             Verdict::Report(report) => report.section.as_deref(),

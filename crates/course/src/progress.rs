@@ -43,7 +43,8 @@ pub struct Progress {
     entries: BTreeMap<String, Entry>,
 }
 
-const HEADER: &str = "# What you have done so far. Written by `course`; delete a table to forget it.\n";
+const HEADER: &str =
+    "# What you have done so far. Written by `course`; delete a table to forget it.\n";
 
 impl Progress {
     /// Reads the progress file; a missing one is an empty one.
@@ -139,7 +140,14 @@ mod tests {
         let read = Progress::load(&workspace).unwrap();
         assert_eq!(read, progress);
         assert_eq!(read.get("a").state, State::Open);
-        assert_eq!(read.get("b"), Entry { state: State::Passed, attempts: 2, hints: 0 });
+        assert_eq!(
+            read.get("b"),
+            Entry {
+                state: State::Passed,
+                attempts: 2,
+                hints: 0
+            }
+        );
         assert_eq!(read.get("c").hints, 2);
         assert_eq!(read.passed(), 1);
     }

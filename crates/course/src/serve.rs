@@ -50,7 +50,9 @@ impl Hub {
     /// Sends an event to every open page.
     pub fn send(&self, event: &Value) {
         let text = frame(event);
-        self.lock().pages.retain(|page| page.send(text.clone()).is_ok());
+        self.lock()
+            .pages
+            .retain(|page| page.send(text.clone()).is_ok());
     }
 
     /// How many pages are listening.
@@ -109,7 +111,9 @@ pub fn start(hub: &Arc<Hub>, port: Option<u16>) -> Result<SocketAddr> {
 fn listen(port: Option<u16>) -> Result<TcpListener> {
     let on = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let Some(port) = port else {
-        return on(USUAL_PORT).or_else(|_| on(0)).context("no port of 127.0.0.1 can be opened");
+        return on(USUAL_PORT)
+            .or_else(|_| on(0))
+            .context("no port of 127.0.0.1 can be opened");
     };
     on(port).or_else(|error| match error.kind() {
         ErrorKind::AddrInUse => bail!("port {port} is taken; leave out --port to get a free one"),
@@ -120,7 +124,9 @@ fn listen(port: Option<u16>) -> Result<TcpListener> {
 
 fn header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
     let mut headers = request.headers().iter();
-    headers.find(|h| h.field.equiv(name)).map(|h| h.value.as_str())
+    headers
+        .find(|h| h.field.equiv(name))
+        .map(|h| h.value.as_str())
 }
 
 /// Whether `host` is this server by a name that only this machine can have.
@@ -135,7 +141,11 @@ fn refusal(host: Option<&str>, origin: Option<&str>, port: u16) -> Option<&'stat
     if !host.is_some_and(|host| is_us(host, port)) {
         return Some("This server answers only to its own address.\n");
     }
-    let ours = |origin: &str| origin.strip_prefix("http://").is_some_and(|host| is_us(host, port));
+    let ours = |origin: &str| {
+        origin
+            .strip_prefix("http://")
+            .is_some_and(|host| is_us(host, port))
+    };
     if origin.is_some_and(|origin| !ours(origin)) {
         return Some("This server answers only to its own pages.\n");
     }
@@ -231,7 +241,11 @@ mod tests {
             (Some("127.0.0.1:4321"), Some("https://127.0.0.1:4321"), true),
             (Some("127.0.0.1:4321"), Some("null"), true),
         ] {
-            assert_eq!(refusal(host, origin, 4321).is_some(), refused, "{host:?} {origin:?}");
+            assert_eq!(
+                refusal(host, origin, 4321).is_some(),
+                refused,
+                "{host:?} {origin:?}"
+            );
         }
     }
 }

@@ -89,7 +89,9 @@ fn decode(path: &str) -> Option<String> {
     let mut rest = path.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         if first == b'%' {
-            let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok())?;
+            let hex = after
+                .get(..2)
+                .and_then(|hex| std::str::from_utf8(hex).ok())?;
             bytes.push(u8::from_str_radix(hex, 16).ok()?);
             rest = &after[2..];
         } else {
@@ -121,7 +123,10 @@ fn policy(html: &str) -> String {
     let mut rest = html;
     while let Some((_, after)) = rest.split_once("<script>") {
         let (script, after) = after.split_once("</script>").unwrap_or((after, ""));
-        hashes.insert(format!(" 'sha256-{}'", base64(&Sha256::digest(script.as_bytes()))));
+        hashes.insert(format!(
+            " 'sha256-{}'",
+            base64(&Sha256::digest(script.as_bytes()))
+        ));
         rest = after;
     }
     let hashes: String = hashes.into_iter().collect();
@@ -155,7 +160,13 @@ mod tests {
 
     #[test]
     fn base64_is_the_standard_one() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }
@@ -169,10 +180,22 @@ mod tests {
         fs::write(root.join("index.html"), "<script>a</script>").unwrap();
         fs::write(root.join("part/a b.html"), "").unwrap();
         let site = Site::load(&root).unwrap();
-        assert!(site.get("/").is_some_and(|f| f.media.starts_with("text/html")));
+        assert!(
+            site.get("/")
+                .is_some_and(|f| f.media.starts_with("text/html"))
+        );
         assert!(site.get("/index.html?reload").is_some());
         assert!(site.get("/part/a%20b.html").is_some());
-        for path in ["/../secret", "/%2e%2e/secret", "/part/../../secret", "//index.html", "index.html", "/%zz", "/%2", "/part/"] {
+        for path in [
+            "/../secret",
+            "/%2e%2e/secret",
+            "/part/../../secret",
+            "//index.html",
+            "index.html",
+            "/%zz",
+            "/%2",
+            "/part/",
+        ] {
             assert!(site.get(path).is_none(), "{path}");
         }
     }
@@ -180,7 +203,12 @@ mod tests {
     #[test]
     fn a_page_runs_only_the_scripts_it_was_built_with() {
         let policy = policy("<script>alert(1)</script><script src=\"a.js\"></script>");
-        assert!(policy.contains("script-src 'self' 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';"), "{policy}");
+        assert!(
+            policy.contains(
+                "script-src 'self' 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';"
+            ),
+            "{policy}"
+        );
         assert!(!policy.contains("script-src 'self' 'unsafe-inline'"));
     }
 }

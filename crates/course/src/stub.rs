@@ -49,7 +49,10 @@ pub fn without_marks(solution: &str) -> String {
         let text = line.trim_start();
         !text.starts_with(START) && !text.starts_with(END)
     };
-    solution.lines().filter(mark).fold(String::new(), |text, line| text + line + "\n")
+    solution
+        .lines()
+        .filter(mark)
+        .fold(String::new(), |text, line| text + line + "\n")
 }
 
 #[cfg(test)]
@@ -60,8 +63,14 @@ mod tests {
 
     #[test]
     fn the_marked_piece_becomes_todo() {
-        assert_eq!(from_solution(SOLUTION).unwrap(), "fn f(x: f64) -> f64 {\n    todo!()\n}\n");
-        assert_eq!(without_marks(SOLUTION), "fn f(x: f64) -> f64 {\n    let y = x;\n    y\n}\n");
+        assert_eq!(
+            from_solution(SOLUTION).unwrap(),
+            "fn f(x: f64) -> f64 {\n    todo!()\n}\n"
+        );
+        assert_eq!(
+            without_marks(SOLUTION),
+            "fn f(x: f64) -> f64 {\n    let y = x;\n    y\n}\n"
+        );
     }
 
     #[test]

@@ -54,14 +54,33 @@ fn report(name: &str, report: &Report, resolve: &Resolve<'_>) -> String {
         Outcome::Unwritten => (NOTE, "○"),
         Outcome::Wrong | Outcome::Panicked => (BAD, "✗"),
     };
-    let mut out = format!("{} {}: {}", paint(style, mark), paint(BOLD, name), report.headline);
+    let mut out = format!(
+        "{} {}: {}",
+        paint(style, mark),
+        paint(BOLD, name),
+        report.headline
+    );
     if let Some(section) = report.section.as_deref().and_then(resolve) {
         let _ = write!(out, " {}", paint(DIM, &format!("[{section}]")));
     }
-    let width = report.lines.iter().map(|l| l.name.chars().count()).max().unwrap_or(0);
+    let width = report
+        .lines
+        .iter()
+        .map(|l| l.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for line in &report.lines {
-        let mark = if line.right { paint(GOOD, "✓") } else { paint(BAD, "✗") };
-        let _ = write!(out, "\n    {mark} {:width$}  {}", line.name, paint(DIM, &line.detail));
+        let mark = if line.right {
+            paint(GOOD, "✓")
+        } else {
+            paint(BAD, "✗")
+        };
+        let _ = write!(
+            out,
+            "\n    {mark} {:width$}  {}",
+            line.name,
+            paint(DIM, &line.detail)
+        );
     }
     for note in &report.notes {
         let _ = write!(out, "\n    {note}");
@@ -74,7 +93,11 @@ fn report(name: &str, report: &Report, resolve: &Resolve<'_>) -> String {
 
 /// The error of each element relative to the largest right one, in five shades.
 fn heatmap(map: &Heatmap) -> String {
-    let scale = map.expected.iter().fold(0.0_f64, |m, v| m.max(v.abs())).max(f64::MIN_POSITIVE);
+    let scale = map
+        .expected
+        .iter()
+        .fold(0.0_f64, |m, v| m.max(v.abs()))
+        .max(f64::MIN_POSITIVE);
     let mut out = format!("    error of {}, row n, column c:", map.name);
     for row in 0..map.rows {
         out.push_str("\n      ");
@@ -88,7 +111,14 @@ fn heatmap(map: &Heatmap) -> String {
             out.push(' ');
         }
     }
-    let _ = write!(out, "\n    {}", paint(DIM, "· under 10⁻⁶   ░ under 1 %   ▒ under 10 %   ▓ under 50 %   █ more   ! not a number"));
+    let _ = write!(
+        out,
+        "\n    {}",
+        paint(
+            DIM,
+            "· under 10⁻⁶   ░ under 1 %   ▒ under 10 %   ▓ under 50 %   █ more   ! not a number"
+        )
+    );
     out
 }
 
@@ -142,7 +172,9 @@ pub fn plain(markdown: &str) -> String {
     let mut rest = markdown.trim();
     while let Some((before, after)) = rest.split_once('[') {
         out.push_str(before);
-        let link = after.split_once("](").filter(|(text, _)| !text.contains(['[', ']']));
+        let link = after
+            .split_once("](")
+            .filter(|(text, _)| !text.contains(['[', ']']));
         let Some((text, target)) = link else {
             out.push('[');
             rest = after;
@@ -150,7 +182,11 @@ pub fn plain(markdown: &str) -> String {
         };
         let (target, after) = target.split_once(')').unwrap_or((target, ""));
         // A reference without a text prints its label's name: `sec:three-terms`.
-        out.push_str(if text.is_empty() { target.trim_start_matches('#') } else { text });
+        out.push_str(if text.is_empty() {
+            target.trim_start_matches('#')
+        } else {
+            text
+        });
         rest = after;
     }
     out.push_str(rest);
@@ -163,7 +199,10 @@ mod tests {
 
     #[test]
     fn links_lose_their_targets() {
-        assert_eq!(plain("In x[n], see [the proof](a.md#b)."), "In x[n], see the proof.");
+        assert_eq!(
+            plain("In x[n], see [the proof](a.md#b)."),
+            "In x[n], see the proof."
+        );
         assert_eq!(plain("See [](#sec:eps)."), "See sec:eps.");
     }
 

@@ -53,7 +53,10 @@ impl Watcher {
     /// Watches `files` as well, in place of the single files watched before.
     pub fn also(&mut self, files: BTreeSet<PathBuf>) {
         let dirs = |files: &BTreeSet<PathBuf>| -> BTreeSet<PathBuf> {
-            files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect()
+            files
+                .iter()
+                .filter_map(|file| file.parent().map(Path::to_owned))
+                .collect()
         };
         let old = dirs(&self.files);
         for dir in dirs(&files).difference(&old) {

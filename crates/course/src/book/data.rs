@@ -35,7 +35,9 @@ pub fn get<'a>(root: &'a Value, key: &str) -> Result<&'a Value, String> {
                     .filter(|item| item.get(field).is_some_and(|v| equals(v, wanted)));
                 let first = matching.next();
                 if matching.next().is_some() {
-                    return Err(format!("`[{field}={wanted}]` of `{key}` fits several elements"));
+                    return Err(format!(
+                        "`[{field}={wanted}]` of `{key}` fits several elements"
+                    ));
                 }
                 first
             }
@@ -86,7 +88,9 @@ fn equals(value: &Value, wanted: &str) -> bool {
         Value::String(text) => text == wanted,
         Value::Number(number) => {
             number.to_string() == wanted
-                || wanted.parse::<f64>().is_ok_and(|w| number.as_f64() == Some(w))
+                || wanted
+                    .parse::<f64>()
+                    .is_ok_and(|w| number.as_f64() == Some(w))
         }
         Value::Bool(b) => b.to_string() == wanted,
         _ => false,
@@ -161,7 +165,11 @@ fn group(digits: &str, place: Place) -> String {
     if digits.len() <= 4 {
         return format!("{sign}{digits}");
     }
-    let space = if place == Place::Maths { r"\," } else { "\u{202f}" };
+    let space = if place == Place::Maths {
+        r"\,"
+    } else {
+        "\u{202f}"
+    };
     let mut out = sign.to_owned();
     for (at, c) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -178,7 +186,10 @@ fn superscript(exponent: &str) -> String {
         '1' => '¹',
         '2' => '²',
         '3' => '³',
-        c => c.to_digit(10).and_then(|d| char::from_u32(0x2070 + d)).unwrap_or(c),
+        c => c
+            .to_digit(10)
+            .and_then(|d| char::from_u32(0x2070 + d))
+            .unwrap_or(c),
     };
     exponent.chars().map(high).collect()
 }
@@ -200,7 +211,14 @@ mod tests {
         ] {
             assert_eq!(get(&root, key), Ok(&wanted), "{key}");
         }
-        for key in ["worst", "rows.9", "rows[h=7].err", "best[h=1]", "rows[h=1", "rows[h]"] {
+        for key in [
+            "worst",
+            "rows.9",
+            "rows[h=7].err",
+            "best[h=1]",
+            "rows[h=1",
+            "rows[h]",
+        ] {
             assert!(get(&root, key).is_err(), "{key}");
         }
         let twice = json!([{"a": 1}, {"a": 1}]);
@@ -222,7 +240,11 @@ mod tests {
             (json!(1797), "d", Maths, "1797"),
             (json!("Adam"), "s", Prose, "Adam"),
         ] {
-            assert_eq!(print(&value, format, place).as_deref(), Ok(wanted), "{value} {format}");
+            assert_eq!(
+                print(&value, format, place).as_deref(),
+                Ok(wanted),
+                "{value} {format}"
+            );
         }
         for (value, format) in [
             (json!("x"), ".2f"),

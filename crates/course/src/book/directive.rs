@@ -36,7 +36,9 @@ impl Arguments {
                 Argument::Label(text) => (&mut arguments.label, text),
             };
             if let Some(first) = slot.0.replace(slot.1) {
-                return Err(format!("there are two captions or two labels, one is `{first}`"));
+                return Err(format!(
+                    "there are two captions or two labels, one is `{first}`"
+                ));
             }
         }
         Ok(arguments)
@@ -48,7 +50,9 @@ impl Arguments {
     /// Shows the `form` the directive should have.
     pub fn exactly<const N: usize>(&self, form: &str) -> Result<[&str; N], String> {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-        words.try_into().map_err(|_| format!("write {{{{#{form}}}}}"))
+        words
+            .try_into()
+            .map_err(|_| format!("write {{{{#{form}}}}}"))
     }
 }
 

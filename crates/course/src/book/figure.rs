@@ -9,14 +9,18 @@ use std::collections::BTreeSet;
 /// When it is not an SVG, or has no `viewBox` or no `<title>`.
 pub fn inline(svg: &str, prefix: &str) -> Result<String, String> {
     let start = svg.find("<svg").ok_or("this is not an SVG file")?;
-    let end = svg.rfind("</svg>").ok_or("this is not an SVG file: </svg> is missing")?;
+    let end = svg
+        .rfind("</svg>")
+        .ok_or("this is not an SVG file: </svg> is missing")?;
     let mut body = without_comments(&svg[start..end + "</svg>".len()]);
     if body.contains("<script") || body.contains("href=\"http") || body.contains("url(http") {
         return Err("a figure holds no script and fetches nothing".to_owned());
     }
     let title = body.find("<title>").zip(body.find("</title>"));
     if title.is_none_or(|(open, close)| body[open + 7..close].trim().is_empty()) {
-        return Err("a <title> is missing: what a reader who cannot see the figure is told".to_owned());
+        return Err(
+            "a <title> is missing: what a reader who cannot see the figure is told".to_owned(),
+        );
     }
     let head_end = body.find('>').ok_or("the <svg> tag is not closed")?;
     let head = body[..head_end].to_owned();
@@ -75,7 +79,11 @@ mod tests {
         let svg = inline(SVG, "f1-").unwrap();
         assert!(svg.starts_with("<svg xmlns="), "{svg}");
         assert!(svg.contains("style=\"width:640px\"") && !svg.contains("width=\"9\""));
-        assert!(svg.contains("id=\"f1-a\"") && svg.contains("url(#f1-a)") && svg.contains("href=\"#f1-a\""));
+        assert!(
+            svg.contains("id=\"f1-a\"")
+                && svg.contains("url(#f1-a)")
+                && svg.contains("href=\"#f1-a\"")
+        );
         assert!(!svg.contains('\n') && !svg.contains("drawn by hand"));
     }
 

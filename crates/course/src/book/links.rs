@@ -29,7 +29,12 @@ pub fn check(root: &Path, chapters: &[ScannedChapter]) -> Result<Vec<Problem>> {
         }
         for address in attributes(html, "src") {
             if address.contains("//") {
-                problems.push(problem(chapters, name, address, "is loaded from another machine"));
+                problems.push(problem(
+                    chapters,
+                    name,
+                    address,
+                    "is loaded from another machine",
+                ));
             }
         }
         for href in attributes(html, "href") {
@@ -37,12 +42,18 @@ pub fn check(root: &Path, chapters: &[ScannedChapter]) -> Result<Vec<Problem>> {
                 continue;
             }
             let (path, anchor) = href.split_once('#').unwrap_or((href, ""));
-            let target = if path.is_empty() { name.clone() } else { resolve(name, path) };
+            let target = if path.is_empty() {
+                name.clone()
+            } else {
+                resolve(name, path)
+            };
             let found = if anchor.is_empty() {
                 files.contains(&target)
             } else {
                 let anchor = anchor.replace("%3A", ":");
-                anchors.get(target.as_str()).is_some_and(|ids| ids.contains(anchor.as_str()))
+                anchors
+                    .get(target.as_str())
+                    .is_some_and(|ids| ids.contains(anchor.as_str()))
             };
             if !found {
                 problems.push(problem(chapters, name, href, "leads nowhere"));
@@ -64,7 +75,11 @@ fn collect(
             collect(root, &path, pages, files)?;
             continue;
         }
-        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+        let name = path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .replace('\\', "/");
         if path.extension().is_some_and(|e| e == "html") {
             let html = fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
@@ -79,8 +94,13 @@ fn collect(
 fn attributes<'a>(html: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let mark = format!(" {name}=\"");
     let length = mark.len();
-    let starts: Vec<usize> = html.match_indices(&mark).map(|(at, _)| at + length).collect();
-    starts.into_iter().filter_map(|at| html[at..].split_once('"').map(|(value, _)| value))
+    let starts: Vec<usize> = html
+        .match_indices(&mark)
+        .map(|(at, _)| at + length)
+        .collect();
+    starts
+        .into_iter()
+        .filter_map(|at| html[at..].split_once('"').map(|(value, _)| value))
 }
 
 /// `path` as seen from the page `from`, relative to the root.
@@ -104,7 +124,9 @@ fn problem(chapters: &[ScannedChapter], page: &str, link: &str, what: &str) -> P
     let source = link.replace(".html", ".md");
     let line = chapter.and_then(|chapter| {
         let lines = &chapter.scanned.lines;
-        let found = lines.iter().find(|(_, text)| text.contains(link) || text.contains(&source));
+        let found = lines
+            .iter()
+            .find(|(_, text)| text.contains(link) || text.contains(&source));
         found.map(|(line, _)| *line)
     });
     Problem {
@@ -139,7 +161,10 @@ mod tests {
             ("<a href=\"#y\">", "#y"),
             ("<a href=\"other.html\">", "other.html"),
             ("<a href=\"../other.html#sec:b\">", "sec:b"),
-            ("<script src=\"https://cdn.example/x.js\">", "another machine"),
+            (
+                "<script src=\"https://cdn.example/x.js\">",
+                "another machine",
+            ),
             ("<img src=\"//cdn.example/x.png\">", "another machine"),
         ] {
             let problems = page(body);

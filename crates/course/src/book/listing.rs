@@ -26,7 +26,8 @@ fn marker(line: &str) -> Option<Marker<'_>> {
     if let Some(name) = text.strip_prefix("ANCHOR_END:") {
         return Some(Marker::End(name.trim()));
     }
-    text.strip_prefix("ANCHOR:").map(|name| Marker::Start(name.trim()))
+    text.strip_prefix("ANCHOR:")
+        .map(|name| Marker::Start(name.trim()))
 }
 
 /// All pieces of a source file, by name.
@@ -34,25 +35,28 @@ fn marker(line: &str) -> Option<Marker<'_>> {
 /// # Errors
 /// `(line, message)` when a marker has no partner, or a name is used twice.
 pub fn pieces(source: &str) -> Result<BTreeMap<&str, Piece<'_>>, (usize, String)> {
-    let mut open: BTreeMap<&str, (usize, Vec<(usize, &str)>)> = BTreeMap::new();
+    let mut open: BTreeMap<&str, (usize, Piece<'_>)> = BTreeMap::new();
     let mut done = BTreeMap::new();
     for (index, line) in source.lines().enumerate() {
         let number = index + 1;
         match marker(line) {
             Some(Marker::Start(name)) => {
-                if done.contains_key(name) || open.insert(name, (number, Vec::new())).is_some() {
+                if done.contains_key(name) || open.insert(name, (number, Piece { lines: Vec::new() })).is_some() {
                     return Err((number, format!("the anchor `{name}` is set twice")));
                 }
             }
             Some(Marker::End(name)) => {
-                let Some((_, lines)) = open.remove(name) else {
-                    return Err((number, format!("the anchor `{name}` ends here without a start")));
+                let Some((_, piece)) = open.remove(name) else {
+                    return Err((
+                        number,
+                        format!("the anchor `{name}` ends here without a start"),
+                    ));
                 };
-                done.insert(name, Piece { lines });
+                done.insert(name, piece);
             }
             None => {
-                for (_, lines) in open.values_mut() {
-                    lines.push((number, line));
+                for (_, piece) in open.values_mut() {
+                    piece.lines.push((number, line));
                 }
             }
         }
@@ -68,7 +72,9 @@ impl Piece<'_> {
     #[must_use]
     pub fn whole(source: &str) -> Piece<'_> {
         let lines = source.lines().enumerate().map(|(i, line)| (i + 1, line));
-        Piece { lines: lines.filter(|(_, line)| marker(line).is_none()).collect() }
+        Piece {
+            lines: lines.filter(|(_, line)| marker(line).is_none()).collect(),
+        }
     }
 
     /// The text, without the indentation common to all lines and without blank lines
@@ -78,7 +84,11 @@ impl Piece<'_> {
         let indent = self.indent();
         let mut text = String::new();
         for (_, line) in &self.lines {
-            let line = if line.trim().is_empty() { "" } else { &line[indent..] };
+            let line = if line.trim().is_empty() {
+                ""
+            } else {
+                &line[indent..]
+            };
             let _ = writeln!(text, "{line}");
         }
         text.trim_matches('\n').to_owned()
@@ -87,14 +97,22 @@ impl Piece<'_> {
     /// The numbers of the first and the last line that is not blank.
     #[must_use]
     pub fn span(&self) -> Option<(usize, usize)> {
-        let mut full = self.lines.iter().filter(|(_, line)| !line.trim().is_empty());
+        let mut full = self
+            .lines
+            .iter()
+            .filter(|(_, line)| !line.trim().is_empty());
         let first = full.next()?.0;
         Some((first, full.next_back().map_or(first, |(number, _)| *number)))
     }
 
     fn indent(&self) -> usize {
-        let full = self.lines.iter().filter(|(_, line)| !line.trim().is_empty());
-        full.map(|(_, line)| line.len() - line.trim_start().len()).min().unwrap_or(0)
+        let full = self
+            .lines
+            .iter()
+            .filter(|(_, line)| !line.trim().is_empty());
+        full.map(|(_, line)| line.len() - line.trim_start().len())
+            .min()
+            .unwrap_or(0)
     }
 
     /// What the piece is, for its caption: the items that it defines, or the function
@@ -148,24 +166,39 @@ impl Piece<'_> {
 /// `impl Backward for Tanh`.
 fn item(line: &str) -> Option<String> {
     let mut rest = line.trim_start();
-    while let Some(shorter) = ["pub(crate) ", "pub(super) ", "pub ", "default ", "async ", "unsafe ", "const fn "]
-        .iter()
-        .find_map(|word| rest.strip_prefix(word).map(|r| if *word == "const fn " { &rest[6..] } else { r }))
-    {
+    while let Some(shorter) = [
+        "pub(crate) ",
+        "pub(super) ",
+        "pub ",
+        "default ",
+        "async ",
+        "unsafe ",
+        "const fn ",
+    ]
+    .iter()
+    .find_map(|word| {
+        rest.strip_prefix(word)
+            .map(|r| if *word == "const fn " { &rest[6..] } else { r })
+    }) {
         rest = shorter;
     }
     let (keyword, name) = rest.split_once(' ')?;
     let simple = |name: &str| -> String {
-        name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+        name.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
     };
     match keyword {
-        "fn" | "struct" | "enum" | "trait" | "mod" | "const" | "static" | "type" | "macro_rules!"
-        | "def" | "class" => {
+        "fn" | "struct" | "enum" | "trait" | "mod" | "const" | "static" | "type"
+        | "macro_rules!" | "def" | "class" => {
             let name = simple(name);
             (!name.is_empty()).then(|| format!("{keyword} {name}"))
         }
         _ if rest.starts_with("impl") => {
-            let head = rest["impl".len()..].split(" where ").next().unwrap_or_default();
+            let head = rest["impl".len()..]
+                .split(" where ")
+                .next()
+                .unwrap_or_default();
             let head = head.trim().trim_end_matches('{').trim();
             let head = skip_generics(head);
             Some(format!("impl {head}"))
@@ -227,13 +260,20 @@ impl<T: Real> Tape<T> {
     #[test]
     fn a_piece_is_dedented_and_has_no_markers() {
         let pieces = pieces(SOURCE).unwrap();
-        assert_eq!(pieces.keys().copied().collect::<Vec<_>>(), ["loop", "sweep", "tape"]);
+        assert_eq!(
+            pieces.keys().copied().collect::<Vec<_>>(),
+            ["loop", "sweep", "tape"]
+        );
         assert_eq!(
             pieces["loop"].text(),
             "for node in self.nodes.iter().rev() {\n    node.run();\n\n}"
         );
         assert_eq!(pieces["loop"].span(), Some((17, 20)));
-        assert!(pieces["sweep"].text().starts_with("/// Backward.\npub fn sweep("));
+        assert!(
+            pieces["sweep"]
+                .text()
+                .starts_with("/// Backward.\npub fn sweep(")
+        );
         assert!(!pieces["sweep"].text().contains("ANCHOR"));
     }
 
@@ -250,7 +290,10 @@ impl<T: Real> Tape<T> {
         for (line, name) in [
             ("    pub const fn zero() -> Self {", "fn zero"),
             ("pub(crate) fn sum<T>(x: &[T]) -> T {", "fn sum"),
-            ("impl<T: Real> Backward<T> for Tanh<T> {", "impl Backward<T> for Tanh<T>"),
+            (
+                "impl<T: Real> Backward<T> for Tanh<T> {",
+                "impl Backward<T> for Tanh<T>",
+            ),
             ("impl Tape {", "impl Tape"),
             ("def make(x):", "def make"),
         ] {

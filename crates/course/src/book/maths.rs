@@ -88,10 +88,8 @@ impl Maths {
                 offset: error.0.start.min(latex.len()),
                 message: error.error_message(),
             })?;
-        let coloured = theme_colours(&result.mathml).map_err(|message| BadFormula {
-            offset: 0,
-            message,
-        })?;
+        let coloured =
+            theme_colours(&result.mathml).map_err(|message| BadFormula { offset: 0, message })?;
         Ok(shield(&coloured))
     }
 }
@@ -192,7 +190,9 @@ mod tests {
 
     #[test]
     fn markdown_finds_no_markup_in_a_formula() {
-        let html = maths().render(r"a * b_c * [d](e) ' \text{it's -- so...}", false).unwrap();
+        let html = maths()
+            .render(r"a * b_c * [d](e) ' \text{it's -- so...}", false)
+            .unwrap();
         let text: String = html
             .split('<')
             .filter_map(|piece| piece.split_once('>').map(|(_, text)| text))
@@ -204,7 +204,9 @@ mod tests {
 
     #[test]
     fn colours_follow_the_theme() {
-        let html = maths().render(r"{\color{blue} dy} - {\color{orange} m}", false).unwrap();
+        let html = maths()
+            .render(r"{\color{blue} dy} - {\color{orange} m}", false)
+            .unwrap();
         assert!(html.contains("color:var(--fig-direct)"), "{html}");
         assert!(html.contains("color:var(--fig-mean)"), "{html}");
         assert!(maths().render(r"{\color{pink} dy}", false).is_err());

@@ -73,7 +73,11 @@ pub struct Problems(pub Vec<Problem>);
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.0.len();
-        write!(f, "the book has {count} problem{}", if count == 1 { "" } else { "s" })?;
+        write!(
+            f,
+            "the book has {count} problem{}",
+            if count == 1 { "" } else { "s" }
+        )?;
         for problem in &self.0 {
             write!(f, "\n  {problem}")?;
         }
@@ -108,7 +112,8 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
     book.config.build.build_dir = destination.to_owned();
     let catalogue = Catalogue::load(workspace)?;
     let macros = workspace.book().join("macros.toml");
-    let maths = Maths::load(&macros).with_context(|| format!("in {}", workspace.relative(&macros)))?;
+    let maths =
+        Maths::load(&macros).with_context(|| format!("in {}", workspace.relative(&macros)))?;
 
     let mut problems = Vec::new();
     let chapters = scan_all(workspace, &book, &mut problems);
@@ -130,11 +135,21 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
     book.book.for_each_chapter_mut(|chapter| {
         let Some(path) = &chapter.path else { return };
         if let Some(found) = chapters.iter().find(|c| &c.path == path) {
-            let page = Page { file: &found.file, html: &found.html };
+            let page = Page {
+                file: &found.file,
+                html: &found.html,
+            };
             chapter.content = renderer.chapter(page, &found.scanned);
         }
     });
-    let Renderer { inputs, listed, used, problems, texts, .. } = renderer;
+    let Renderer {
+        inputs,
+        listed,
+        used,
+        problems,
+        texts,
+        ..
+    } = renderer;
     let (inputs, listed) = (inputs.into_inner(), listed.into_inner());
     let (used, texts) = (used.into_inner(), texts.into_inner());
     let mut problems = problems.into_inner();
@@ -212,7 +227,9 @@ fn scan_all(
 ) -> Vec<ScannedChapter> {
     let mut chapters = Vec::new();
     for item in book.iter() {
-        let BookItem::Chapter(chapter) = item else { continue };
+        let BookItem::Chapter(chapter) = item else {
+            continue;
+        };
         let Some(path) = &chapter.path else { continue };
         let file = workspace.relative(&workspace.chapters().join(path));
         let scanned = scan::scan(&chapter.content, &number(chapter));
@@ -221,8 +238,16 @@ fn scan_all(
             line: *line,
             message: message.clone(),
         }));
-        let html = path.with_extension("html").to_string_lossy().replace('\\', "/");
-        chapters.push(ScannedChapter { path: path.clone(), file, html, scanned });
+        let html = path
+            .with_extension("html")
+            .to_string_lossy()
+            .replace('\\', "/");
+        chapters.push(ScannedChapter {
+            path: path.clone(),
+            file,
+            html,
+            scanned,
+        });
     }
     chapters
 }
@@ -232,7 +257,10 @@ fn number(chapter: &Chapter) -> String {
     if let Some(number) = &chapter.number {
         return number.to_string().trim_end_matches('.').to_owned();
     }
-    let letter = chapter.name.strip_prefix("Appendix ").and_then(|rest| rest.split_once(':'));
+    let letter = chapter
+        .name
+        .strip_prefix("Appendix ")
+        .and_then(|rest| rest.split_once(':'));
     letter.map_or(String::new(), |(letter, _)| letter.trim().to_owned())
 }
 
@@ -240,7 +268,10 @@ fn collect_labels(chapters: &[ScannedChapter], problems: &mut Vec<Problem>) -> L
     let mut labels = Labels::new();
     for chapter in chapters {
         for found in &chapter.scanned.labels {
-            let target = Target { page: chapter.html.clone(), text: found.text.clone() };
+            let target = Target {
+                page: chapter.html.clone(),
+                text: found.text.clone(),
+            };
             if let Some(first) = labels.insert(found.label.clone(), target) {
                 problems.push(Problem {
                     file: chapter.file.clone(),
@@ -269,7 +300,11 @@ fn collect_exercises(
             } else {
                 continue;
             };
-            problems.push(Problem { file: chapter.file.clone(), line: *line, message });
+            problems.push(Problem {
+                file: chapter.file.clone(),
+                line: *line,
+                message,
+            });
         }
     }
     places

@@ -65,7 +65,9 @@ impl Renderer<'_> {
         }
         let line_of = |offset: usize| {
             let at = starts.partition_point(|(start, _)| *start <= offset);
-            starts.get(at.saturating_sub(1)).map_or(1, |(_, number)| *number)
+            starts
+                .get(at.saturating_sub(1))
+                .map_or(1, |(_, number)| *number)
         };
         let mut text = self.inline(page, &text, &line_of);
         for (index, placed) in scanned.blocks.iter().enumerate() {
@@ -129,7 +131,8 @@ impl Renderer<'_> {
                 }
                 Event::Start(Tag::Link { dest_url, .. }) => {
                     if let Some(label) = dest_url.strip_prefix('#') {
-                        let empty = matches!(events.get(at + 1), Some((Event::End(TagEnd::Link), _)));
+                        let empty =
+                            matches!(events.get(at + 1), Some((Event::End(TagEnd::Link), _)));
                         match self.reference(page, label, empty, &text[range.clone()]) {
                             Ok(Some(new)) if empty => edits.push((range.clone(), new)),
                             Ok(Some(new)) => {
@@ -171,7 +174,10 @@ impl Renderer<'_> {
                     Ok(value) => edits.push((start..start + end + 2, value)),
                     Err(message) => self.problem(page, line_of(start), message),
                 }
-            } else if rest.starts_with("{{#") || rest.starts_with("{{/") || rest.starts_with("{{reveal") {
+            } else if rest.starts_with("{{#")
+                || rest.starts_with("{{/")
+                || rest.starts_with("{{reveal")
+            {
                 self.problem(
                     page,
                     line_of(start),
@@ -250,7 +256,9 @@ impl Renderer<'_> {
         self.inputs.borrow_mut().insert(path.to_owned());
         let text = std::fs::read_to_string(path)
             .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(path)))?;
-        self.texts.borrow_mut().insert(path.to_owned(), text.clone());
+        self.texts
+            .borrow_mut()
+            .insert(path.to_owned(), text.clone());
         Ok(text)
     }
 
@@ -267,7 +275,9 @@ impl Renderer<'_> {
     /// The same without the paragraph around it.
     fn phrase(&self, page: Page<'_>, line: usize, text: &str) -> String {
         let html = self.html(page, line, text);
-        let inner = html.strip_prefix("<p>").and_then(|h| h.strip_suffix("</p>"));
+        let inner = html
+            .strip_prefix("<p>")
+            .and_then(|h| h.strip_suffix("</p>"));
         inner.map_or(html.clone(), str::to_owned)
     }
 
@@ -299,9 +309,15 @@ impl Renderer<'_> {
         let math = match self.maths.render(&latex, true) {
             Ok(math) => math,
             Err(bad) => {
-                let offset = (0..=bad.offset).rev().find(|at| latex.is_char_boundary(*at));
+                let offset = (0..=bad.offset)
+                    .rev()
+                    .find(|at| latex.is_char_boundary(*at));
                 let lines = latex[..offset.unwrap_or(0)].matches('\n').count();
-                self.problem(page, line + lines, format!("in the formula: {}", bad.message));
+                self.problem(
+                    page,
+                    line + lines,
+                    format!("in the formula: {}", bad.message),
+                );
                 return Ok(String::new());
             }
         };
@@ -329,19 +345,31 @@ impl Renderer<'_> {
         let piece = if anchor.is_empty() {
             Piece::whole(&source)
         } else {
-            self.used.borrow_mut().insert((path.clone(), anchor.to_owned()));
-            all.get(anchor).cloned().ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?
+            self.used
+                .borrow_mut()
+                .insert((path.clone(), anchor.to_owned()));
+            all.get(anchor)
+                .cloned()
+                .ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?
         };
         let (first, last) = piece.span().ok_or_else(|| format!("{place} is empty"))?;
         let numbers = piece.lines.iter().map(|(number, _)| *number);
-        self.listed.borrow_mut().entry(path.clone()).or_default().extend(numbers);
+        self.listed
+            .borrow_mut()
+            .entry(path.clone())
+            .or_default()
+            .extend(numbers);
         let language = language(&path);
         let mut location = format!("<code>{}</code>", shield(&escape(file)));
         let what = piece.place(&source);
         if !what.is_empty() {
             let _ = write!(location, ", <code>{}</code>", shield(&escape(&what)));
         }
-        let range = if first == last { format!("line {first}") } else { format!("lines {first}–{last}") };
+        let range = if first == last {
+            format!("line {first}")
+        } else {
+            format!("lines {first}–{last}")
+        };
         let _ = write!(location, ", {range}");
         let code = format!(
             "<pre><code class=\"language-{language}\">{}</code></pre>",
@@ -367,15 +395,22 @@ impl Renderer<'_> {
         let text = if anchor.is_empty() {
             source.trim_end().to_owned()
         } else {
-            let all = pieces(&source).map_err(|(line, message)| format!("{file}:{line}: {message}"))?;
-            let piece = all.get(anchor).ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?;
+            let all =
+                pieces(&source).map_err(|(line, message)| format!("{file}:{line}: {message}"))?;
+            let piece = all
+                .get(anchor)
+                .ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?;
             piece.text()
         };
         if text.trim().is_empty() {
             return Err(format!("{place} is empty"));
         }
         let caption = self.caption(page, line, "Listing", arguments, label);
-        let caption = if caption.is_empty() { caption } else { format!("<figcaption>{caption}</figcaption>") };
+        let caption = if caption.is_empty() {
+            caption
+        } else {
+            format!("<figcaption>{caption}</figcaption>")
+        };
         Ok(format!(
             "<figure class=\"output\"{}>{caption}<pre><code class=\"language-text nohighlight\">{}</code></pre></figure>",
             id(label),
@@ -399,7 +434,11 @@ impl Renderer<'_> {
         let unique = format!("l{line}-");
         let svg = figure::inline(&svg, &unique).map_err(|e| format!("{file}: {e}"))?;
         let caption = self.caption(page, line, "Figure", arguments, label);
-        let caption = if caption.is_empty() { caption } else { format!("<figcaption>{caption}</figcaption>") };
+        let caption = if caption.is_empty() {
+            caption
+        } else {
+            format!("<figcaption>{caption}</figcaption>")
+        };
         Ok(format!(
             "<figure class=\"drawing\"{}><div class=\"drawing-body\">{}</div>{caption}</figure>",
             id(label),
@@ -418,7 +457,9 @@ impl Renderer<'_> {
         let [file, key] = arguments.exactly::<2>("table file.json key")?;
         let json = self.json(file)?;
         let rows = data::get(&json, key).map_err(|e| format!("{file}: {e}"))?;
-        let rows = rows.as_array().ok_or_else(|| format!("{file}, `{key}` is not an array"))?;
+        let rows = rows
+            .as_array()
+            .ok_or_else(|| format!("{file}, `{key}` is not an array"))?;
         if columns.is_empty() || rows.is_empty() {
             return Err("the table has no columns or no rows".to_owned());
         }
@@ -427,9 +468,15 @@ impl Renderer<'_> {
         for (line, column) in columns {
             let parts: Vec<&str> = column.split('|').map(str::trim).collect();
             let [field, title, format] = parts.as_slice() else {
-                return Err(format!("the column `{column}` is not of the form key | heading | format"));
+                return Err(format!(
+                    "the column `{column}` is not of the form key | heading | format"
+                ));
             };
-            let class = if *format == "s" { "" } else { " class=\"number\"" };
+            let class = if *format == "s" {
+                ""
+            } else {
+                " class=\"number\""
+            };
             let _ = write!(head, "<th{class}>{}</th>", self.phrase(page, *line, title));
             for (row, cells) in rows.iter().zip(&mut body) {
                 let value = data::get(row, field).map_err(|e| format!("{file}, `{key}`: {e}"))?;
@@ -438,9 +485,16 @@ impl Renderer<'_> {
                 let _ = write!(cells, "<td{class}>{}</td>", shield(&escape(&text)));
             }
         }
-        let rows: String = body.iter().map(|cells| format!("<tr>{cells}</tr>")).collect();
+        let rows: String = body
+            .iter()
+            .map(|cells| format!("<tr>{cells}</tr>"))
+            .collect();
         let caption = self.caption(page, line, "Table", arguments, label);
-        let caption = if caption.is_empty() { caption } else { format!("<figcaption>{caption}</figcaption>") };
+        let caption = if caption.is_empty() {
+            caption
+        } else {
+            format!("<figcaption>{caption}</figcaption>")
+        };
         Ok(format!(
             "<figure class=\"data\"{}>{caption}<div class=\"table-wrapper\"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></figure>",
             id(label)
@@ -472,14 +526,17 @@ impl Renderer<'_> {
         let title = self.phrase(page, line, &exercise.title);
         let file = self.workspace.relative(&self.workspace.exercise(name));
         // Each hint stands inside the one before: the reader meets them one at a time.
-        let hints = exercise.hints.iter().enumerate().rev().fold(String::new(), |inner, (i, hint)| {
-            format!(
-                "<details class=\"hint\"><summary>Hint {} of {}</summary>{}{inner}</details>",
-                i + 1,
-                exercise.hints.len(),
-                html(hint)
-            )
-        });
+        let hints = exercise.hints.iter().enumerate().rev().fold(
+            String::new(),
+            |inner, (i, hint)| {
+                format!(
+                    "<details class=\"hint\"><summary>Hint {} of {}</summary>{}{inner}</details>",
+                    i + 1,
+                    exercise.hints.len(),
+                    html(hint)
+                )
+            },
+        );
         format!(
             "<section class=\"exercise\" id=\"exercise:{name}\" data-exercise=\"{name}\" data-state=\"open\">\
              <p class=\"box-title\"><span>Exercise</span> <span class=\"exercise-state\" aria-live=\"polite\"></span></p>\
@@ -543,5 +600,7 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> String {
 
 /// `text` as HTML text.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

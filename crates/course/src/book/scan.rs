@@ -114,7 +114,10 @@ impl<'a> Scanner<'a> {
             let (prefix, rest) = split_prefix(line);
             if let Some(open) = &fence {
                 if rest.starts_with(open.as_str())
-                    && rest.trim_matches(open.chars().next().unwrap_or('`')).trim().is_empty()
+                    && rest
+                        .trim_matches(open.chars().next().unwrap_or('`'))
+                        .trim()
+                        .is_empty()
                 {
                     fence = None;
                 }
@@ -136,7 +139,9 @@ impl<'a> Scanner<'a> {
                 self.close_prediction();
             } else if prefix.is_empty() && rest.starts_with('#') && heading(rest).is_some() {
                 self.heading(rest);
-            } else if self.prediction.as_ref().is_some_and(|p| !p.revealed) && choice(rest).is_some() {
+            } else if self.prediction.as_ref().is_some_and(|p| !p.revealed)
+                && choice(rest).is_some()
+            {
                 self.choice(prefix, rest);
             } else {
                 self.keep(line);
@@ -144,7 +149,13 @@ impl<'a> Scanner<'a> {
             self.at += 1;
         }
         if let Some(open) = self.prediction.take() {
-            self.problem(open.line, format!("the prediction `{}` is not closed by {{{{/predict}}}}", open.name));
+            self.problem(
+                open.line,
+                format!(
+                    "the prediction `{}` is not closed by {{{{/predict}}}}",
+                    open.name
+                ),
+            );
         }
     }
 
@@ -191,7 +202,10 @@ impl<'a> Scanner<'a> {
         match Kind::of(label) {
             Ok(found) if found == kind => {}
             Ok(_) => {
-                self.problem(line, format!("the label `{label}` is of another kind than what it names"));
+                self.problem(
+                    line,
+                    format!("the label `{label}` is of another kind than what it names"),
+                );
                 return None;
             }
             Err(message) => {
@@ -224,7 +238,11 @@ impl<'a> Scanner<'a> {
                 self.problem(start, "the formula is not closed by $$");
                 return;
             };
-            let body = if quoted { split_prefix(line).1 } else { line.trim() };
+            let body = if quoted {
+                split_prefix(line).1
+            } else {
+                line.trim()
+            };
             let body = if first { &body[2..] } else { body };
             if !first && body.trim().is_empty() {
                 self.problem(start, "the formula is not closed by $$ before a blank line");
@@ -274,7 +292,10 @@ impl<'a> Scanner<'a> {
                     break;
                 }
                 if line_text.is_empty() {
-                    self.problem(start, "the directive is not closed by }} before a blank line");
+                    self.problem(
+                        start,
+                        "the directive is not closed by }} before a blank line",
+                    );
                     return;
                 }
                 body.push((self.line(), line_text.to_owned()));
@@ -312,7 +333,9 @@ impl<'a> Scanner<'a> {
         let label = match (kind, label.as_deref()) {
             (Some(kind), label) => self.label(kind, label, start),
             (None, None) => None,
-            (None, Some(_)) => return self.problem(start, format!("{{{{#{name}}}}} takes no label")),
+            (None, Some(_)) => {
+                return self.problem(start, format!("{{{{#{name}}}}} takes no label"));
+            }
         };
         self.place(prefix, block, start, label);
     }
@@ -334,12 +357,22 @@ impl<'a> Scanner<'a> {
             ),
         );
         self.out.predictions.push((line, name.clone()));
-        self.prediction = Some(Prediction { name, line, choices: 0, right: 0, revealed: false });
+        self.prediction = Some(Prediction {
+            name,
+            line,
+            choices: 0,
+            right: 0,
+            revealed: false,
+        });
     }
 
     fn choice(&mut self, prefix: &str, rest: &str) {
-        let Some((right, text)) = choice(rest) else { return };
-        let Some(open) = &mut self.prediction else { return };
+        let Some((right, text)) = choice(rest) else {
+            return;
+        };
+        let Some(open) = &mut self.prediction else {
+            return;
+        };
         let (name, index) = (open.name.clone(), open.choices);
         open.choices += 1;
         open.right += usize::from(right);
@@ -350,7 +383,8 @@ impl<'a> Scanner<'a> {
         // The item may go on over indented lines.
         while let Some(&next) = self.source.get(self.at + 1) {
             let (_, next_rest) = split_prefix(next);
-            if next_rest.trim().is_empty() || !next.starts_with(' ') || next_rest.starts_with("- (") {
+            if next_rest.trim().is_empty() || !next.starts_with(' ') || next_rest.starts_with("- (")
+            {
                 break;
             }
             self.keep(item);
@@ -388,7 +422,10 @@ impl<'a> Scanner<'a> {
         match self.prediction.take() {
             None => self.problem(line, "{{/predict}} closes nothing"),
             Some(open) if !open.revealed => {
-                self.problem(line, format!("the prediction `{}` has no {{{{reveal}}}}", open.name));
+                self.problem(
+                    line,
+                    format!("the prediction `{}` has no {{{{reveal}}}}", open.name),
+                );
             }
             Some(_) => self.keep_apart("", "</div></details></section>"),
         }
@@ -396,12 +433,18 @@ impl<'a> Scanner<'a> {
 
     fn heading(&mut self, rest: &str) {
         let line = self.line();
-        let Some((level, title, id)) = heading(rest) else { return };
+        let Some((level, title, id)) = heading(rest) else {
+            return;
+        };
         let mut id = id.map(str::to_owned);
         if let Some(given) = &id
             && given.contains(':')
         {
-            let wanted = if level == 1 { Kind::Chapter } else { Kind::Section };
+            let wanted = if level == 1 {
+                Kind::Chapter
+            } else {
+                Kind::Section
+            };
             if !wanted.bears(given) {
                 let message = format!("`{given}` is no label for a heading of this level");
                 self.problem(line, message);
@@ -422,7 +465,11 @@ impl<'a> Scanner<'a> {
             } else {
                 kind.reference(&number)
             };
-            self.out.labels.push(Found { label: given.clone(), text, line });
+            self.out.labels.push(Found {
+                label: given.clone(),
+                text,
+                line,
+            });
         }
         let id = id.take().unwrap_or_else(|| slug(title));
         let mut unique = id.clone();
@@ -480,10 +527,19 @@ fn choice(rest: &str) -> Option<(bool, &str)> {
 fn slug(title: &str) -> String {
     let words: Vec<String> = title
         .split(|c: char| c.is_whitespace() || c == '-')
-        .map(|word| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase())
+        .map(|word| {
+            word.chars()
+                .filter(|c| c.is_alphanumeric())
+                .collect::<String>()
+                .to_lowercase()
+        })
         .filter(|word| !word.is_empty())
         .collect();
-    if words.is_empty() { "section".to_owned() } else { words.join("-") }
+    if words.is_empty() {
+        "section".to_owned()
+    } else {
+        words.join("-")
+    }
 }
 
 #[cfg(test)]
@@ -491,7 +547,11 @@ mod tests {
     use super::*;
 
     fn text(scanned: &Scanned) -> String {
-        let lines: Vec<&str> = scanned.lines.iter().map(|(_, line)| line.as_str()).collect();
+        let lines: Vec<&str> = scanned
+            .lines
+            .iter()
+            .map(|(_, line)| line.as_str())
+            .collect();
         lines.join("\n")
     }
 
@@ -499,8 +559,13 @@ mod tests {
     fn a_formula_over_several_lines_becomes_one_block() {
         let scanned = scan("Before\n$$\na\n+ b\n= c\n$$ {#eq:sum}\nafter", "8");
         assert!(scanned.problems.is_empty(), "{:?}", scanned.problems);
-        assert_eq!(text(&scanned), "Before\n\n<div data-block=\"0\"></div>\n\nafter");
-        let Block::Equation(latex) = &scanned.blocks[0].block else { panic!() };
+        assert_eq!(
+            text(&scanned),
+            "Before\n\n<div data-block=\"0\"></div>\n\nafter"
+        );
+        let Block::Equation(latex) = &scanned.blocks[0].block else {
+            panic!()
+        };
         assert_eq!(latex, "\na\n+ b\n= c\n");
         assert_eq!(scanned.labels[0].text, "(8.1)");
         assert_eq!(scanned.lines.last().unwrap().0, 7);
@@ -512,7 +577,9 @@ mod tests {
         assert!(scanned.problems.is_empty(), "{:?}", scanned.problems);
         assert!(text(&scanned).contains("\n  <div data-block=\"0\">"));
         assert!(text(&scanned).contains("\n> <div data-block=\"1\">"));
-        let Block::Equation(latex) = &scanned.blocks[1].block else { panic!() };
+        let Block::Equation(latex) = &scanned.blocks[1].block else {
+            panic!()
+        };
         assert_eq!(latex.trim(), "b");
     }
 
@@ -532,13 +599,27 @@ mod tests {
         );
         assert!(scanned.problems.is_empty(), "{:?}", scanned.problems);
         let text = text(&scanned);
-        assert!(text.contains("<span class=\"chapter-number\">chapter 8</span> Backward {#ch:bn-backward}"));
-        assert!(text.contains("## <span class=\"section-number\">8.1</span> The graph {#sec:graph}"));
+        assert!(text.contains(
+            "<span class=\"chapter-number\">chapter 8</span> Backward {#ch:bn-backward}"
+        ));
+        assert!(
+            text.contains("## <span class=\"section-number\">8.1</span> The graph {#sec:graph}")
+        );
         assert!(text.contains("8.1.1</span> Detail {#detail}"));
         assert!(text.contains("8.2</span> Plain words {#plain-words}"));
         assert!(text.contains("8.3</span> Plain words {#plain-words-2}"));
-        let labels: Vec<_> = scanned.labels.iter().map(|l| (l.label.as_str(), l.text.as_str())).collect();
-        assert_eq!(labels, [("ch:bn-backward", "chapter 8"), ("sec:graph", "section 8.1")]);
+        let labels: Vec<_> = scanned
+            .labels
+            .iter()
+            .map(|l| (l.label.as_str(), l.text.as_str()))
+            .collect();
+        assert_eq!(
+            labels,
+            [
+                ("ch:bn-backward", "chapter 8"),
+                ("sec:graph", "section 8.1")
+            ]
+        );
     }
 
     #[test]
@@ -550,7 +631,10 @@ mod tests {
         assert!(scanned.problems.is_empty(), "{:?}", scanned.problems);
         let text = text(&scanned);
         assert!(text.contains("data-predict=\"two\""));
-        assert!(text.contains("value=\"0\"> <span>half\n  of it</span></label>"), "{text}");
+        assert!(
+            text.contains("value=\"0\"> <span>half\n  of it</span></label>"),
+            "{text}"
+        );
         assert!(text.contains("value=\"1\" data-right> <span>none</span></label>"));
         assert!(!text.contains("own-words"));
         assert!(text.ends_with("after"));
@@ -577,8 +661,16 @@ mod tests {
             ("{{#exercise a #eq:b}}", 1, "no label"),
             ("{{#predict a}}\nb", 1, "not closed"),
             ("{{#predict a}}\n{{/predict}}", 2, "no {{reveal}}"),
-            ("{{#predict a}}\n{{#predict b}}\n{{reveal}}\n{{/predict}}", 2, "still open"),
-            ("{{#predict a}}\n- ( ) b\n{{reveal}}\n{{/predict}}", 3, "marked (x)"),
+            (
+                "{{#predict a}}\n{{#predict b}}\n{{reveal}}\n{{/predict}}",
+                2,
+                "still open",
+            ),
+            (
+                "{{#predict a}}\n- ( ) b\n{{reveal}}\n{{/predict}}",
+                3,
+                "marked (x)",
+            ),
             ("{{reveal}}", 1, "outside"),
             ("{{/predict}}", 1, "closes nothing"),
             ("## A {#ch:a}", 1, "no label for a heading"),
@@ -586,7 +678,10 @@ mod tests {
         ] {
             let scanned = scan(source, "1");
             assert!(
-                scanned.problems.iter().any(|(at, message)| *at == line && message.contains(word)),
+                scanned
+                    .problems
+                    .iter()
+                    .any(|(at, message)| *at == line && message.contains(word)),
                 "{source:?}: {:?}",
                 scanned.problems
             );

@@ -9,7 +9,9 @@ use tracing_core::{Dispatch, Event, Level, Metadata, Subscriber};
 /// Runs `work` and returns its result together with every warning it gave.
 pub fn collect<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     let warnings = Arc::new(Mutex::new(Vec::new()));
-    let collector = Collector { warnings: Arc::clone(&warnings) };
+    let collector = Collector {
+        warnings: Arc::clone(&warnings),
+    };
     let result = tracing_core::dispatcher::with_default(&Dispatch::new(collector), work);
     let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
     (result, warnings)
