@@ -190,6 +190,8 @@ impl Chart {
                 &format!("\"{}\"", ink.css()),
             );
         }
+        // The font of the page.
+        let svg = svg.replace(" font-family=\"sans-serif\"", "");
         let open = svg.find("<svg").expect("an svg opens");
         let body = open + svg[open..].find('>').expect("and its tag closes") + 1;
         let mut out = String::new();

@@ -32,6 +32,7 @@ pub(crate) const EXPERIMENT: Experiment = Experiment {
     name: "digits",
     about: "an MLP on handwritten digits: no norm, Batch Norm and Layer Norm",
     chapter: 6,
+    protocol: |quick| serde_json::to_value(Protocol::new(quick)).expect("plain data serializes"),
     run,
 };
 
@@ -39,7 +40,7 @@ const METHODS: [NormKind; 3] = [NormKind::None, NormKind::Batch, NormKind::Layer
 
 #[derive(Serialize)]
 struct Protocol {
-    data: String,
+    data: &'static str,
     network: Vec<usize>,
     activation: &'static str,
     initial_weights: &'static str,
@@ -53,13 +54,9 @@ struct Protocol {
 }
 
 impl Protocol {
-    fn new(quick: bool, data: &Digits<f32>) -> Self {
-        let [train, validation, test] =
-            [&data.train, &data.validation, &data.test].map(|part| part.len());
+    fn new(quick: bool) -> Self {
         Protocol {
-            data: format!(
-                "digits-8x8: {train} training, {validation} validation, {test} test images"
-            ),
+            data: "digits-8x8 in its fixed split",
             network: vec![64, 128, 128, 128, 10],
             activation: "relu",
             initial_weights: "PyTorch's default",
@@ -119,7 +116,7 @@ impl Run {
 
 fn run(session: &mut Session) -> Result<Finding, Error> {
     let data = Digits::load(Set::Small)?;
-    let protocol = Protocol::new(session.quick(), &data);
+    let protocol = Protocol::new(session.quick());
     let mut jobs = Vec::new();
     for method in METHODS {
         for &rate in &protocol.rates {
@@ -131,7 +128,7 @@ fn run(session: &mut Session) -> Result<Finding, Error> {
             );
         }
     }
-    session.begin(&protocol, jobs.len())?;
+    session.begin(jobs.len())?;
     let key = |job: &Job| format!("{} {} {}", job.method, job.rate, job.seed);
     let runs = session.map(&jobs, key, |job| train(job, &protocol, &data))?;
 
@@ -214,6 +211,13 @@ impl<'a> Grid<'a> {
         self.by_rate[self.chosen]
     }
 
+    /// The curves at the chosen rate, low, median and high apart.
+    fn curve_data(&self, of: impl Fn(&Epoch) -> f64) -> serde_json::Value {
+        let curve = self.curve(of);
+        let part = |f: fn(Spread) -> f64| curve.iter().map(|s| s.map(f)).collect::<Vec<_>>();
+        json!({ "low": part(|s| s.low), "median": part(|s| s.median), "high": part(|s| s.high) })
+    }
+
     /// The spread over seeds after each epoch, at the chosen rate.
     fn curve(&self, of: impl Fn(&Epoch) -> f64) -> Vec<Option<Spread>> {
         let curves: Vec<&Vec<Epoch>> = self
@@ -280,9 +284,9 @@ impl<'a> Grid<'a> {
                 "low": finite(speed.low), "median": finite(speed.median), "high": finite(speed.high),
             },
             "curves": {
-                "train_loss": self.curve(|e| e.train_loss),
-                "test_loss": self.curve(|e| e.test.loss),
-                "test_accuracy": self.curve(|e| e.test.accuracy),
+                "train_loss": self.curve_data(|e| e.train_loss),
+                "test_loss": self.curve_data(|e| e.test.loss),
+                "test_accuracy": self.curve_data(|e| e.test.accuracy),
             },
         })
     }
@@ -396,22 +400,19 @@ fn verdict(grids: &[Grid<'_>], protocol: &Protocol) -> String {
         } else {
             "not clearly faster or slower than"
         };
-        let epochs = |s: Spread| {
-            if s.median.is_finite() {
-                s.median.to_string()
-            } else {
-                "never".to_owned()
-            }
-        };
         format!(
-            "{} learns {how} no norm ({} against {} epochs to {} %)",
+            "{} is {how} no norm ({} against {})",
             name(grid.method),
-            epochs(with),
-            epochs(without),
-            100.0 * protocol.target
+            epochs(with.median),
+            epochs(without.median)
         )
     };
-    format!("{}; {}.", answer(batch), answer(layer))
+    format!(
+        "By epochs to {} % on the validation part: {}; {}.",
+        100.0 * protocol.target,
+        answer(batch),
+        answer(layer)
+    )
 }
 
 fn table(grids: &[Grid<'_>], protocol: &Protocol) -> String {
@@ -423,19 +424,24 @@ fn table(grids: &[Grid<'_>], protocol: &Protocol) -> String {
     for grid in grids {
         let test = accuracy(grid.runs(), |e| e.test.accuracy);
         let speed = grid.speed(protocol);
-        let percent = |x: f64| format!("{:.1}", 100.0 * x);
+        let [low, median, high] = [test.low, test.median, test.high].map(|x| 100.0 * x);
+        let [fast, usual, slow] = [speed.low, speed.median, speed.high].map(epochs);
         table += &format!(
             "{:<12}  {:>5}  {:>24}  {:>24}\n",
             name(grid.method),
             protocol.rates[grid.chosen],
-            format!(
-                "{} % ({} to {})",
-                percent(test.median),
-                percent(test.low),
-                percent(test.high)
-            ),
-            format!("{} ({} to {})", speed.median, speed.low, speed.high),
+            format!("{median:.1} % ({low:.1} to {high:.1})"),
+            format!("{usual} ({fast} to {slow})"),
         );
     }
     table
+}
+
+/// A number of epochs for a reader.
+fn epochs(number: f64) -> String {
+    if number.is_finite() {
+        number.to_string()
+    } else {
+        "never".to_owned()
+    }
 }

@@ -20,7 +20,16 @@ pub struct Experiment {
     pub about: &'static str,
     /// The chapter that uses its results.
     pub chapter: u32,
+    pub(crate) protocol: fn(bool) -> Value,
     pub(crate) run: fn(&mut Session) -> Result<Finding, Error>,
+}
+
+impl Experiment {
+    /// What is fixed before the first run: data, network, grid, rules. The quick form has
+    /// less of everything.
+    pub fn protocol(&self, quick: bool) -> Value {
+        (self.protocol)(quick)
+    }
 }
 
 impl fmt::Debug for Experiment {
@@ -186,7 +195,8 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     let folder = options.folder();
     std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
     let folder = folder.canonicalize().unwrap_or(folder);
-    let mut session = Session::new(experiment.name, options, &folder);
+    let protocol = experiment.protocol(options.quick);
+    let mut session = Session::new(experiment.name, options, protocol.clone(), &folder);
     let finding = (experiment.run)(&mut session)?;
 
     let mut files = Vec::new();
@@ -206,7 +216,7 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
         "quick": options.quick,
         "seeds": session.seeds(),
         "versions": versions(),
-        "protocol": session.protocol(),
+        "protocol": protocol,
         "verdict": finding.verdict,
         "data": finding.data,
     });

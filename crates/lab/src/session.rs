@@ -30,7 +30,12 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(name: &'static str, options: &Options, folder: &Path) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        options: &Options,
+        protocol: Value,
+        folder: &Path,
+    ) -> Self {
         let target = if options.quiet {
             ProgressDrawTarget::hidden()
         } else {
@@ -45,7 +50,7 @@ impl Session {
             fresh: options.fresh,
             journal: None,
             journal_at: folder.join(format!(".{name}.journal")),
-            protocol: Value::Null,
+            protocol,
             bar: ProgressBar::with_draw_target(None, target),
         }
     }
@@ -60,17 +65,12 @@ impl Session {
         &self.seeds
     }
 
-    pub(crate) fn protocol(&self) -> &Value {
-        &self.protocol
-    }
-
-    /// States the protocol and the number of jobs, before the first is run. Takes up what
-    /// an interrupted run of the same protocol left.
+    /// Announces the number of jobs, before the first is run, and takes up what an
+    /// interrupted run of the same protocol left.
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn begin(&mut self, protocol: impl Serialize, jobs: usize) -> Result<(), Error> {
-        self.protocol = serde_json::to_value(protocol).expect("plain data serializes");
+    pub fn begin(&mut self, jobs: usize) -> Result<(), Error> {
         let header = json!({ "experiment": self.name, "quick": self.quick,
             "protocol": self.protocol, "program": program() });
         let journal = Journal::open(&self.journal_at, &header, self.fresh)
@@ -241,8 +241,8 @@ mod tests {
         protocol: &str,
         until: usize,
     ) -> (Vec<f64>, usize) {
-        let mut session = Session::new("squares", options, folder);
-        session.begin(protocol, until).expect("begun");
+        let mut session = Session::new("squares", options, json!(protocol), folder);
+        session.begin(until).expect("begun");
         let runs = AtomicUsize::new(0);
         let jobs: Vec<usize> = (0..until).collect();
         let results = session.map(&jobs, usize::to_string, |&job| {
@@ -307,9 +307,9 @@ mod tests {
     fn a_journal_that_cannot_be_written_is_told_in_one_line() {
         let folder = tempfile::tempdir().expect("a folder");
         let absent = folder.path().join("absent");
-        let mut session = Session::new("squares", &options(1), &absent);
+        let mut session = Session::new("squares", &options(1), json!("a"), &absent);
         let error = session
-            .begin("a", 1)
+            .begin(1)
             .expect_err("there is no folder")
             .to_string();
         assert!(

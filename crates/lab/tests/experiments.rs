@@ -1,0 +1,153 @@
+//! Every experiment runs in its quick form, gives the same bytes whatever the threads, and
+//! has committed results of its full protocol.
+
+use std::fs;
+use std::path::Path;
+
+use lab::{Options, experiments, results, run};
+use serde_json::{Value, json};
+
+fn quick(folder: &Path, threads: usize) -> Options {
+    Options {
+        quick: true,
+        threads: Some(threads),
+        out: Some(folder.to_path_buf()),
+        quiet: true,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn quick_forms_run_and_do_not_depend_on_threads() {
+    for experiment in experiments() {
+        let folders = [1, 2].map(|threads| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let outcome = run(experiment.name, &quick(folder.path(), threads)).expect("it runs");
+            assert!(outcome.verdict.ends_with('.'), "{}", outcome.verdict);
+            // Nothing but what is announced is left behind.
+            let left = fs::read_dir(folder.path()).expect("listed").count();
+            assert_eq!(left, outcome.files.len());
+            (folder, outcome)
+        });
+        let [(_one, one), (_two, two)] = folders;
+        assert_eq!(one.files.len(), two.files.len());
+        for (one, two) in one.files.iter().zip(&two.files) {
+            assert_eq!(one.file_name(), two.file_name());
+            let [one_bytes, two_bytes] = [one, two].map(|file| fs::read(file).expect("read"));
+            assert!(
+                one_bytes == two_bytes,
+                "{} depends on threads",
+                one.display()
+            );
+        }
+        let data = one.files.last().expect("there is data");
+        let data: Value = serde_json::from_slice(&fs::read(data).expect("read")).expect("JSON");
+        assert_eq!(
+            data["command"],
+            json!(format!("course lab {} --quick", experiment.name))
+        );
+        assert_eq!(data["protocol"], experiment.protocol(true));
+        assert_eq!(data["quick"], json!(true));
+    }
+}
+
+#[test]
+fn other_seeds_give_other_numbers() {
+    let name = experiments()[0].name;
+    let data = |seeds| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options {
+            seeds: Some(seeds),
+            ..quick(folder.path(), 2)
+        };
+        let outcome = run(name, &options).expect("it runs");
+        let text = fs::read(outcome.files.last().expect("there is data")).expect("read");
+        let data: Value = serde_json::from_slice(&text).expect("JSON");
+        assert_eq!(
+            data["command"],
+            json!(format!("course lab {name} --quick --seeds {seeds}"))
+        );
+        data["data"].clone()
+    };
+    assert_ne!(data(1), data(3));
+}
+
+#[test]
+fn committed_results_carry_the_protocol_they_state() {
+    for experiment in experiments() {
+        let path = results().join(format!("{}.json", experiment.name));
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; run `course lab {}`",
+                path.display(),
+                experiment.name
+            )
+        });
+        let data: Value = serde_json::from_str(&text).expect("JSON");
+        let again = format!("run `course lab {}` again", experiment.name);
+        assert_eq!(data["protocol"], experiment.protocol(false), "{again}");
+        assert_eq!(
+            data["command"],
+            json!(format!("course lab {}", experiment.name)),
+            "{again}"
+        );
+        assert_eq!(data["about"], json!(experiment.about), "{again}");
+        assert_eq!(data["quick"], json!(false), "{again}");
+        assert!(
+            data["seeds"]
+                .as_array()
+                .is_some_and(|seeds| seeds.len() >= 5),
+            "{again}"
+        );
+        let charts = fs::read_dir(results()).expect("listed").filter(|entry| {
+            let name = entry.as_ref().expect("an entry").file_name();
+            let name = name.to_string_lossy().into_owned();
+            name.starts_with(&format!("{}-", experiment.name)) && name.ends_with(".svg")
+        });
+        assert!(charts.count() > 0, "{} has no chart", experiment.name);
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_told_in_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tell = |name: &str, options: &Options| {
+        let message = run(name, options)
+            .expect_err("it makes no sense")
+            .to_string();
+        assert!(!message.contains('\n'), "{message}");
+        message
+    };
+    let options = quick(folder.path(), 1);
+    let message = tell("digit", &options);
+    assert!(
+        message.starts_with("there is no experiment \"digit\"; there are: digits"),
+        "{message}"
+    );
+    let message = tell(
+        "digits",
+        &Options {
+            seeds: Some(0),
+            ..options.clone()
+        },
+    );
+    assert_eq!(message, "at least one seed is needed, got 0");
+    let message = tell(
+        "digits",
+        &Options {
+            threads: Some(0),
+            ..options.clone()
+        },
+    );
+    assert_eq!(message, "at least one thread is needed, got 0");
+    let file = folder.path().join("file");
+    fs::write(&file, "").expect("written");
+    let message = tell(
+        "digits",
+        &Options {
+            out: Some(file.join("x")),
+            ..options
+        },
+    );
+    assert!(message.starts_with("cannot write "), "{message}");
+}
