@@ -41,7 +41,11 @@ pub fn pieces(source: &str) -> Result<BTreeMap<&str, Piece<'_>>, (usize, String)
         let number = index + 1;
         match marker(line) {
             Some(Marker::Start(name)) => {
-                if done.contains_key(name) || open.insert(name, (number, Piece { lines: Vec::new() })).is_some() {
+                if done.contains_key(name)
+                    || open
+                        .insert(name, (number, Piece { lines: Vec::new() }))
+                        .is_some()
+                {
                     return Err((number, format!("the anchor `{name}` is set twice")));
                 }
             }

@@ -1,0 +1,236 @@
+//! The running course: what it serves, to whom, and what it tells an open page.
+
+mod common;
+
+use common::{Checkout, SOLUTION};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+struct Course {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Course {
+    fn start(checkout: &Checkout) -> Self {
+        let mut command = checkout.course(&["--no-browser"]);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("The book is at http://").unwrap();
+        let address = address.trim_end_matches('/').to_owned();
+        // The rest is read and dropped, or a full pipe would stop the course.
+        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        Self { child, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(120)))
+            .unwrap();
+        stream
+    }
+
+    /// Sends a request, whole, and returns the answer.
+    fn ask(&self, method: &str, path: &str, headers: &str) -> String {
+        let mut stream = self.connect();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn host(&self) -> String {
+        format!("Host: {}\r\n", self.address)
+    }
+
+    fn events(&self) -> Events {
+        let mut stream = self.connect();
+        write!(stream, "GET /events HTTP/1.1\r\n{}\r\n", self.host()).unwrap();
+        Events(BufReader::new(stream))
+    }
+}
+
+struct Events(BufReader<TcpStream>);
+
+impl Events {
+    /// The next event of this kind; others before it are passed over.
+    fn next(&mut self, kind: &str) -> Value {
+        loop {
+            let mut line = String::new();
+            assert!(
+                self.0.read_line(&mut line).unwrap() > 0,
+                "the stream ended before `{kind}`"
+            );
+            if let Some(json) = line.strip_prefix("data: ") {
+                let event: Value = serde_json::from_str(json).unwrap();
+                if event["event"] == kind {
+                    return event;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_built_book_is_served_and_only_to_its_own_pages() {
+    let checkout = Checkout::new();
+    checkout.write("book/secret.html", "secret");
+    let course = Course::start(&checkout);
+    let host = course.host();
+    let page = course.ask("GET", "/one.html", &host);
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    for header in [
+        "Content-Type: text/html; charset=utf-8",
+        "default-src 'none'; script-src 'self' 'sha256-",
+        "X-Content-Type-Options: nosniff",
+        "Referrer-Policy: no-referrer",
+    ] {
+        assert!(page.contains(header), "{header} is missing");
+    }
+    assert!(!page.contains("script-src 'self' 'unsafe-inline'"));
+    assert!(course.ask("GET", "/", &host).contains("200"));
+    for path in [
+        "/../secret.html",
+        "/%2e%2e/secret.html",
+        "/..%2fsecret.html",
+        "/none.html",
+        "//etc/passwd",
+        "/book.toml",
+    ] {
+        let answer = course.ask("GET", path, &host);
+        assert!(
+            answer.starts_with("HTTP/1.1 404") && !answer.ends_with("secret"),
+            "{path}: {answer}"
+        );
+    }
+    let port = course.address.rsplit(':').next().unwrap();
+    for headers in [
+        format!("Host: evil.example:{port}\r\n"),
+        "Host: 127.0.0.1\r\n".to_owned(),
+        format!("{host}Origin: http://evil.example\r\n"),
+        format!("{host}Origin: null\r\n"),
+    ] {
+        for path in ["/one.html", "/events"] {
+            let answer = course.ask("GET", path, &headers);
+            assert!(answer.starts_with("HTTP/1.1 403"), "{headers}: {answer}");
+            assert!(!answer.contains("<html"), "{answer}");
+        }
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        let answer = course.ask(method, "/one.html", &host);
+        assert!(answer.starts_with("HTTP/1.1 405"), "{method}: {answer}");
+    }
+}
+
+#[test]
+fn a_save_brings_a_verdict_to_the_open_page() {
+    let checkout = Checkout::new();
+    let course = Course::start(&checkout);
+    let mut events = course.events();
+    let state = events.next("state");
+    assert_eq!(state["exercises"][0]["page"], "one.html#exercise:double");
+    assert_eq!(state["exercises"][0]["state"], "open");
+
+    // Saved in place: still wrong.
+    checkout.write(
+        "book/exercises/double.rs",
+        &SOLUTION.replace("2.0 * x", "4.0 * x"),
+    );
+    assert_eq!(events.next("checking")["exercise"], "double");
+    let verdict = events.next("verdict");
+    assert_eq!(verdict["state"], "tried");
+    assert_eq!(verdict["verdict"]["outcome"], "wrong");
+    assert_eq!(verdict["section"]["href"], "one.html#sec:doubling");
+
+    // Saved by rename, as many editors do: right.
+    checkout.write("book/exercises/.double.rs.swp", SOLUTION);
+    std::fs::rename(
+        checkout.file("book/exercises/.double.rs.swp"),
+        checkout.file("book/exercises/double.rs"),
+    )
+    .unwrap();
+    assert_eq!(events.next("verdict")["state"], "passed");
+    assert!(checkout.read("book/progress.toml").contains("passed"));
+
+    // It does not compile.
+    checkout.write("book/exercises/double.rs", "fn main() { missing() }\n");
+    let verdict = events.next("verdict");
+    assert_eq!(verdict["verdict"]["kind"], "uncompiled");
+    let messages = verdict["verdict"]["messages"].as_str().unwrap();
+    assert!(
+        messages.contains("cannot find function `missing`") && !messages.contains('\u{1b}'),
+        "{messages}"
+    );
+
+    // A page that is opened later is told the same.
+    let state = course.events().next("state");
+    assert_eq!(state["exercises"][0]["verdict"]["kind"], "uncompiled");
+}
+
+#[test]
+fn a_saved_chapter_is_rebuilt_and_a_broken_one_is_told() {
+    let checkout = Checkout::new();
+    let course = Course::start(&checkout);
+    let mut events = course.events();
+    let first = events.next("state")["build"].clone();
+    checkout.write("book/src/two.md", "# Two\n\nRewritten.\n");
+    assert_ne!(events.next("state")["build"], first);
+    assert!(
+        course
+            .ask("GET", "/two.html", &course.host())
+            .contains("Rewritten.")
+    );
+
+    checkout.write("book/src/two.md", "# Two\n\n$\\bad$\n");
+    let message = events.next("broken")["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(message.contains("book/src/two.md:3"), "{message}");
+    assert!(
+        course
+            .ask("GET", "/two.html", &course.host())
+            .contains("Rewritten.")
+    );
+
+    // A listing's source outside of the book is watched too.
+    checkout.write("book/src/two.md", "# Two\n");
+    events.next("state");
+    let code = checkout.read("code/lib.rs");
+    checkout.write("code/lib.rs", &code.replace("2.0 * x", "x + x"));
+    events.next("state");
+    assert!(
+        course
+            .ask("GET", "/one.html", &course.host())
+            .contains("x + x")
+    );
+}
+
+/// Without `--port`, a second course takes a free port.
+#[test]
+fn two_courses_run_side_by_side() {
+    let (one, two) = (Checkout::new(), Checkout::new());
+    let (one, two) = (Course::start(&one), Course::start(&two));
+    assert_ne!(one.address, two.address);
+}
