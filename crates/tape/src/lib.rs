@@ -30,6 +30,7 @@
 mod backward;
 pub mod broadcast;
 mod buffer;
+mod elementary;
 pub mod gemm;
 mod grads;
 pub mod lanes;

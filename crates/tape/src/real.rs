@@ -8,6 +8,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::buffer::Pooled;
+use crate::elementary;
 use crate::gemm::Gemm;
 
 /// A floating-point type that tensors are made of. Sealed: `f32` and `f64`.
@@ -74,7 +75,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($t:ident, $erf:path) => {
+    ($t:ident, $exp:path, $tanh:path, $erf:path) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -97,7 +98,7 @@ macro_rules! real {
             }
             #[inline(always)]
             fn exp(self) -> Self {
-                $t::exp(self)
+                $exp(self)
             }
             #[inline(always)]
             fn ln(self) -> Self {
@@ -109,7 +110,7 @@ macro_rules! real {
             }
             #[inline(always)]
             fn tanh(self) -> Self {
-                $t::tanh(self)
+                $tanh(self)
             }
             #[inline(always)]
             fn powi(self, n: i32) -> Self {
@@ -139,8 +140,8 @@ macro_rules! real {
     };
 }
 
-real!(f32, libm::erff);
-real!(f64, libm::erf);
+real!(f32, elementary::exp, elementary::tanh, elementary::erf);
+real!(f64, f64::exp, f64::tanh, libm::erf);
 
 #[cfg(test)]
 mod tests {

@@ -94,7 +94,14 @@ pub(crate) fn row_max<T: Real>(row: &[T]) -> T {
     for (m, &v) in acc.iter_mut().zip(chunks.remainder()) {
         *m = m.max(v);
     }
-    acc.into_iter().fold(T::NEG_INFINITY, T::max)
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            acc[lane] = acc[lane].max(acc[lane + width]);
+        }
+        width /= 2;
+    }
+    acc[0]
 }
 
 struct Max<T: Real> {
