@@ -37,8 +37,34 @@ pub struct Factor {
     pub id: String,
     /// What follows the name of the path: "is missing".
     pub clause: String,
+    /// The same for a path without a mean or a sum, and for the whole, when the clause
+    /// speaks of one.
+    pub otherwise: Option<String>,
+    /// The paths that the clause is about; all when `otherwise` is empty.
+    pub about: Vec<usize>,
     /// The weight.
     pub value: f64,
+}
+
+impl Factor {
+    /// A weight that can stand on any path.
+    pub fn anywhere(id: impl Into<String>, value: f64, clause: impl Into<String>) -> Self {
+        let (id, clause) = (id.into(), clause.into());
+        Self {
+            id,
+            clause,
+            otherwise: None,
+            about: Vec::new(),
+            value,
+        }
+    }
+
+    fn clause(&self, paths: &[usize]) -> &str {
+        match &self.otherwise {
+            Some(otherwise) if !paths.iter().all(|p| self.about.contains(p)) => otherwise,
+            _ => &self.clause,
+        }
+    }
 }
 
 /// What a candidate is compared with.
@@ -237,21 +263,19 @@ impl Question {
 
     fn one(&self, path: usize, factor: &Factor) -> Finding {
         let Path { id, name } = &self.paths[path];
-        Finding::new(
-            format!("{id}-{}", factor.id),
-            format!("{name} {}", factor.clause),
-        )
+        let clause = factor.clause(&[path]);
+        Finding::new(format!("{id}-{}", factor.id), format!("{name} {clause}"))
     }
 
     fn several(&self, paths: &[usize], factor: &Factor) -> Finding {
         if paths.len() == self.paths.len() {
-            let sentence = format!("the whole of {} {}", self.target, factor.clause);
+            let sentence = format!("the whole of {} {}", self.target, factor.clause(paths));
             return Finding::new(format!("whole-{}", factor.id), sentence);
         }
         let ids: Vec<&str> = paths.iter().map(|&p| self.paths[p].id.as_str()).collect();
         let names: Vec<String> = paths
             .iter()
-            .map(|&p| format!("{} {}", self.paths[p].name, factor.clause))
+            .map(|&p| format!("{} {}", self.paths[p].name, factor.clause(&[p])))
             .collect();
         let id = format!("{}-{}", ids.join("-and-"), factor.id);
         Finding::new(id, names.join(", and "))

@@ -80,7 +80,7 @@ pub(super) fn dbeta(probe: &Probe, precision: f64) -> Catalogue<'_> {
     add(
         "x_hat",
         "x-multiplied",
-        "dy is multiplied by x; beta is added, so dy is alone",
+        "dy is multiplied by x: beta is only added, so dy must stand alone",
         |r| {
             r.x_hat[0] = XHat::X;
         },
@@ -88,7 +88,7 @@ pub(super) fn dbeta(probe: &Probe, precision: f64) -> Catalogue<'_> {
     add(
         "rstd",
         "rstd-multiplied",
-        "dy is multiplied by rstd; beta is added after it",
+        "dy is multiplied by rstd: beta is added after it, so dy must stand alone",
         |r| {
             r.rstd[DIRECT] = 1;
         },
@@ -105,7 +105,7 @@ fn shared(probe: &Probe) -> Changes {
     add(
         "gamma",
         "gamma-multiplied",
-        "it is multiplied by gamma, which does not belong",
+        "it is multiplied by gamma, which does not belong here",
         |r| {
             r.gamma[DIRECT] = 2;
         },

@@ -52,33 +52,32 @@ impl Changes {
         };
         add(
             "eps-left-out",
-            "eps is left out: rstd is 1/sqrt(var + eps)",
+            "eps is left out: rstd must be 1/sqrt(var + eps)",
             |r| {
                 r.eps = Eps::LeftOut;
             },
         );
         add(
             "eps-outside-root",
-            "eps is added to the standard deviation: it belongs under the root, beside \
+            "eps is added to the standard deviation: it must stand under the root, beside \
              the variance",
             |r| r.eps = Eps::OutsideRoot,
         );
         add(
             "bessel-statistics",
-            "the variance is divided by M-1: normalization divides it by M, the number of \
-             values",
+            "the variance is divided by M-1: it must be divided by M, the number of values",
             |r| r.bessel = true,
         );
         if probe.kind == Kind::Rms {
             add(
                 "mean-subtracted",
-                "the mean is subtracted: RMS Norm divides by the root mean square of x itself",
+                "the mean is subtracted: RMS Norm must divide x itself by its root mean square",
                 |r| r.flip_centre = true,
             );
         } else {
             add(
                 "mean-not-subtracted",
-                "the mean is not subtracted: x_hat is (x - mu) * rstd, and the variance is \
+                "the mean is not subtracted: x_hat must be (x - mu) * rstd, and the variance \
                  that of x - mu",
                 |r| r.flip_centre = true,
             );

@@ -10,7 +10,8 @@ use crate::attribution::{Finding, Path, Question, Verdict};
 /// The mistakes in dx.
 pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
     let paths = Paths::of(probe.kind);
-    let means = factors::of_a_mean(probe, probe.groups.size());
+    let through = paths.places(&[MEAN, VARIANCE]);
+    let means = factors::of_a_mean(probe, probe.groups.size(), &through);
     let question = Question {
         target: "dx".into(),
         paths: paths.present.iter().map(|&p| path(probe.kind, p)).collect(),

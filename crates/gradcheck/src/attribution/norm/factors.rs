@@ -3,51 +3,61 @@
 use super::probe::Probe;
 use crate::attribution::Factor;
 
-fn factor(id: impl Into<String>, value: f64, clause: impl Into<String>) -> Factor {
-    Factor {
-        id: id.into(),
-        clause: clause.into(),
-        value,
-    }
-}
-
 /// Weights any term can have: missing, wrong sign, counted twice or by half.
 pub fn common() -> Vec<Factor> {
     vec![
-        factor("missing", 0.0, "is missing"),
-        factor("sign", -1.0, "has the wrong sign"),
-        factor("doubled", 2.0, "is counted twice"),
-        factor("halved", 0.5, "is counted by half"),
+        Factor::anywhere("missing", 0.0, "is missing"),
+        Factor::anywhere("sign", -1.0, "has the wrong sign"),
+        Factor::anywhere("doubled", 2.0, "is counted twice"),
+        Factor::anywhere("halved", 0.5, "is counted by half"),
     ]
 }
 
-/// Weights of a mean over `m` values: summed, or divided by the wrong number.
-pub fn of_a_mean(probe: &Probe, m: usize) -> Vec<Factor> {
-    let mut factors = vec![factor(
-        "summed",
-        m as f64,
-        format!("is summed where it must be averaged over {m} values"),
-    )];
-    let ratio = m as f64 / (m as f64 - 1.0);
-    factors.push(factor(
-        "bessel",
-        ratio,
-        format!(
-            "is divided by {} in place of {m}: Bessel's correction does not belong here",
-            m - 1
+/// Weights of a mean over `m` values in the paths of these numbers: summed, or divided by
+/// the wrong number.
+pub fn of_a_mean(probe: &Probe, m: usize, paths: &[usize]) -> Vec<Factor> {
+    let factor = |id: &str, divisor: f64, clause: String| {
+        let value = m as f64 / divisor;
+        let otherwise = if value > 1.0 {
+            format!("is {value:.4} times too large")
+        } else {
+            format!("is {:.4} times too small", 1.0 / value)
+        };
+        let (id, otherwise, about) = (id.to_string(), Some(otherwise), paths.to_vec());
+        Factor {
+            id,
+            clause,
+            otherwise,
+            about,
+            value,
+        }
+    };
+    let mut factors = vec![
+        factor(
+            "summed",
+            1.0,
+            format!("is summed where it must be averaged over {m} values"),
         ),
-    ));
-    factors.push(factor(
-        "averaged-twice",
-        1.0 / m as f64,
-        format!("is divided by {m} once too often"),
-    ));
+        factor(
+            "bessel",
+            m as f64 - 1.0,
+            format!(
+                "is divided by {}, not {m}: Bessel's correction does not belong here",
+                m - 1
+            ),
+        ),
+        factor(
+            "averaged-twice",
+            (m * m) as f64,
+            format!("is divided by {m} once too often"),
+        ),
+    ];
     for divisor in divisors(probe) {
-        let ratio = m as f64 / divisor as f64;
+        let clause = format!("is divided by {divisor} in place of {m}");
         factors.push(factor(
-            format!("divided-by-{divisor}"),
-            ratio,
-            format!("is divided by {divisor} in place of {m}"),
+            &format!("divided-by-{divisor}"),
+            divisor as f64,
+            clause,
         ));
     }
     distinct(factors)
@@ -55,17 +65,12 @@ pub fn of_a_mean(probe: &Probe, m: usize) -> Vec<Factor> {
 
 /// Weights of a sum over `m` values: averaged, or divided by another number.
 pub fn of_a_sum(probe: &Probe, m: usize) -> Vec<Factor> {
-    let mut factors = vec![factor(
-        "averaged",
-        1.0 / m as f64,
-        format!("is averaged where it must be summed over {m} values"),
-    )];
+    let averaged = format!("is averaged where it must be summed over {m} values");
+    let mut factors = vec![Factor::anywhere("averaged", 1.0 / m as f64, averaged)];
     for divisor in divisors(probe) {
-        factors.push(factor(
-            format!("divided-by-{divisor}"),
-            1.0 / divisor as f64,
-            format!("is divided by {divisor} where it must be summed"),
-        ));
+        let id = format!("divided-by-{divisor}");
+        let clause = format!("is divided by {divisor} where it must be summed");
+        factors.push(Factor::anywhere(id, 1.0 / divisor as f64, clause));
     }
     distinct(factors)
 }

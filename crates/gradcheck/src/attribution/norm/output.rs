@@ -57,7 +57,7 @@ fn changes(probe: &Probe) -> Changes {
     add(
         "gamma",
         "gamma-divided",
-        "it is divided by gamma, not multiplied",
+        "it is divided by gamma where it must be multiplied",
         |r| {
             r.gamma[DIRECT] = -1;
         },
@@ -96,7 +96,7 @@ fn changes(probe: &Probe) -> Changes {
         let both = [SCALED, SHIFT];
         let finding = Finding::new("gamma-beta-swapped", "gamma and beta have changed places");
         changes.add("gamma", &both, finding, |r| r.swapped = true);
-        let what = "beta is multiplied by gamma: y is gamma * x_hat + beta";
+        let what = "beta is multiplied by gamma: y must be gamma * x_hat + beta";
         let finding = Finding::new("beta-scaled", what);
         changes.add("beta", &[SHIFT], finding, |r| r.beta_scaled = true);
     }

@@ -108,11 +108,6 @@ fn explain(
         let sentence = format!("it has {got} elements and must have {channels}, one per channel");
         return Verdict::plain(target, "shape", sentence);
     }
-    let factor = |id: &str, value: f64, clause: &str| Factor {
-        id: id.into(),
-        clause: clause.into(),
-        value,
-    };
     let path = |id: &str, name: &str| Path {
         id: id.into(),
         name: name.into(),
@@ -124,14 +119,14 @@ fn explain(
             path("batch", "the value of this batch"),
         ],
         factors: vec![
-            factor("missing", 0.0, "is missing"),
-            factor("sign", -1.0, "has the wrong sign"),
-            factor(
+            Factor::anywhere("missing", 0.0, "is missing"),
+            Factor::anywhere("sign", -1.0, "has the wrong sign"),
+            Factor::anywhere(
                 "unweighted-old",
                 1.0 / (1.0 - momentum),
                 "is not multiplied by 1 - momentum",
             ),
-            factor(
+            Factor::anywhere(
                 "unweighted",
                 1.0 / momentum,
                 "is not multiplied by momentum",
