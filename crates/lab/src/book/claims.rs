@@ -82,6 +82,8 @@ fn chapter_1_the_vacuous_checks() {
 #[test]
 fn chapter_7_the_variance() {
     let r = results("cancellation");
+    // "250 normal values", in a caption.
+    assert_eq!(number(&r, "/values"), 250.0);
     assert_eq!(number(&r, "/example/one_pass"), 0.0);
     assert_eq!(number(&r, "/example/two_pass"), 5.25);
     // "Several times the prediction"; "the slope is the predicted one".
@@ -95,6 +97,9 @@ fn chapter_7_the_variance() {
 #[test]
 fn chapter_7_the_running_variance() {
     let r = results("running_stats");
+    // "Averaged over 2,000 runs", "four values", "true variance is 4", in a caption.
+    assert_eq!(number(&r, "/seeds"), 2000.0);
+    assert_eq!((number(&r, "/n"), number(&r, "/true_variance")), (4.0, 4.0));
     let end = row(&r, "rows", "batch", 200.0);
     assert!((number(end, "/biased") - 3.0).abs() < 0.05);
     assert!((number(end, "/unbiased") - 4.0).abs() < 0.05);
