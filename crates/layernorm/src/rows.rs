@@ -169,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn only_large_work_is_shared_among_threads() {
+        parallel::set_threads(2);
+        let rows = 3 * ROWS_PER_BLOCK;
+        let enough = parallel::SERIAL_BELOW.div_ceil(rows);
+        assert_eq!(blocks_per_thread(rows, enough), [0..1, 1..3]);
+        assert_eq!(blocks_per_thread(rows, enough - 1).len(), 1);
+    }
+
+    #[test]
     fn blocks_are_added_in_order() {
         // 1 is lost against 10²⁰, unless it comes after −10²⁰.
         let partials = [1e20, 5.0, -1e20, 6.0, 1.0, 7.0];
