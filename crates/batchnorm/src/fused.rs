@@ -32,16 +32,17 @@ pub struct ParameterGradients<T> {
 }
 
 /// Planes shorter than this are walked as rows of several channels.
-const SHORT: usize = 256;
+const SHORT: usize = 128;
 
-/// Calls a function that is generic over the walk with the walk that fits the layout.
+/// Calls a function that is generic over the walk with the walk that fits the layout,
+/// unless there is nothing to walk through.
 // ANCHOR: dispatch
 macro_rules! walk {
     ($layout:expr, $function:ident($($argument:expr),*)) => {
-        if $layout.positions < SHORT {
-            $function::<Rows, _>($($argument),*)
-        } else {
-            $function::<Planes, _>($($argument),*)
+        match $layout.positions {
+            _ if $layout.count() == 0 => {}
+            1..SHORT => $function::<Rows, _>($($argument),*),
+            _ => $function::<Planes, _>($($argument),*),
         }
     };
 }
@@ -489,9 +490,9 @@ mod tests {
             &[3, 2049],
             &[2, 100, 49],
             &[9, 3, 16],
-            &[40, 2, 255],
-            &[9, 2, 256],
-            &[17, 2, 257],
+            &[40, 2, 127],
+            &[9, 2, 128],
+            &[17, 2, 129],
             &[2, 2, 2048],
             &[3, 2, 4099],
         ];
@@ -559,7 +560,6 @@ mod tests {
                 let moments = forward(&layout, &x, &[3.0, 1.0], &[0.5, 0.5], 1e-5, &mut y);
                 assert_eq!(moments.var, [0.0, 0.0], "{constant}");
                 assert!(y.iter().all(|&y| y == 0.5), "{constant}");
-                // No direction of x keeps the variance at 0, so the slope is 1/√eps.
                 let mut dx: Vec<f32> = (0..x.len()).map(|i| (i % 5) as f32).collect();
                 backward(&layout, &x, &[3.0, 1.0], &moments, &mut dx);
                 assert!(dx.iter().all(|dx| dx.is_finite()), "{constant}");
@@ -635,6 +635,26 @@ mod tests {
     #[test]
     fn gradient_frozen() {
         check_gradients(run_frozen);
+    }
+
+    #[test]
+    fn nothing_in_nothing_out() {
+        let moments = Moments::new(vec![1.0; 2], vec![3.0; 2], EPS);
+        for shape in [&[0, 2][..], &[0, 2, 300], &[3, 2, 0], &[0, 2, 0]] {
+            let layout = Layout::of(shape);
+            forward_frozen::<f32>(&layout, &[], &[1.0; 2], &[0.0; 2], &moments, &mut []);
+            backward_frozen::<f32>(&layout, &[1.0; 2], &moments, &[], &mut []);
+            let zeros = ParameterGradients {
+                dgamma: vec![0.0; 2],
+                dbeta: vec![0.0; 2],
+            };
+            assert_eq!(
+                parameter_gradients::<f32>(&layout, &[], &moments, &[]),
+                zeros
+            );
+        }
+        let moments = Moments::new(vec![], vec![], EPS);
+        forward_frozen::<f32>(&Layout::of(&[3, 0]), &[], &[], &[], &moments, &mut []);
     }
 
     #[test]

@@ -68,9 +68,10 @@ impl Seen {
     ///
     /// The block's own `Σ (x − its mean)²` is a difference, and cancels badly when
     /// `shift` is far from all its values. As `shift` is the mean of the values before,
-    /// this harms nothing: the distance between the two means then makes up at least
-    /// half of the total, and the error is one of its rounding. Only for the first
-    /// block must `mean` be set beforehand, to the block's own mean.
+    /// this harms nothing: the distance between the two means counts for the total as
+    /// well, so what cancels is at most twice the total, and the error no more than two
+    /// roundings of it. Only for the first block must `mean` be set beforehand, to the
+    /// block's own mean.
     #[inline(always)]
     pub(crate) fn add<T: Real>(&mut self, weights: Weights, sum: T, squares: T) {
         let (sum, squares) = (sum.to_f64(), squares.to_f64());

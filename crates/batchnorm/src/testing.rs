@@ -61,7 +61,7 @@ pub(crate) fn wide<T: Real>(values: &[T]) -> Vec<f64> {
 }
 
 /// One shape for each layout and each walk, and more: one example with many positions,
-/// planes of one value more than short ones have, rows that are no multiple of four.
+/// planes of one value more than the short ones have, rows that are no multiple of four.
 pub(crate) const SHAPES: [&[usize]; 7] = [
     &[5, 3],
     &[3, 2, 4],
@@ -69,7 +69,7 @@ pub(crate) const SHAPES: [&[usize]; 7] = [
     &[2, 2, 2, 1, 2],
     &[1, 2, 7],
     &[39, 2],
-    &[2, 2, 257],
+    &[2, 1, 129],
 ];
 
 /// `y` and the gradients by x, gamma and beta, as one implementation has them.
