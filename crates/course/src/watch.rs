@@ -4,7 +4,7 @@
 //! only say when to scan: so a save by rename, by truncation or in several steps looks
 //! the same, and on a drive that sends no events a scan every half second finds it.
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -31,9 +31,13 @@ impl Watcher {
     #[must_use]
     pub fn new(folders: &[PathBuf]) -> Self {
         let (sender, events) = channel();
-        let system = notify::recommended_watcher(move |_| {
-            // When nobody listens any more there is nobody to tell.
-            let _ = sender.send(());
+        let system = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // Opening a file is an event too. To scan because of it would be to wake
+            // ourselves for ever, for a scan opens every folder.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                // When nobody listens any more there is nobody to tell.
+                let _ = sender.send(());
+            }
         });
         let mut watcher = Self {
             folders: folders.to_vec(),
@@ -183,6 +187,17 @@ mod tests {
         assert_eq!(names(&watcher.wait()), ["b.md"]);
         fs::remove_file(dir.path().join("sub/b.md")).unwrap();
         assert_eq!(names(&watcher.wait()), ["b.md"]);
+    }
+
+    #[test]
+    fn a_scan_does_not_wake_the_watcher() {
+        let (_dir, mut watcher) = watched();
+        // Let what the set-up itself caused go by.
+        while watcher.events.recv_timeout(SCAN).is_ok() {}
+        for _ in 0..5 {
+            assert!(watcher.changes().is_empty());
+        }
+        assert_eq!(watcher.events.recv_timeout(SCAN), Err(RecvTimeoutError::Timeout));
     }
 
     #[test]
