@@ -89,8 +89,14 @@ impl<T: Real> Backward<T> for BatchNorm<T> {
         } else {
             fused::parameter_gradients(&layout, x.data(), &moments, dy.data())
         };
-        dx.add(1, Tensor::new([layout.channels], parameters.dgamma));
-        dx.add(2, Tensor::new([layout.channels], parameters.dbeta));
+        dx.add(
+            1,
+            Tensor::from_fn([layout.channels], |c| parameters.dgamma[c]),
+        );
+        dx.add(
+            2,
+            Tensor::from_fn([layout.channels], |c| parameters.dbeta[c]),
+        );
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
@@ -155,8 +161,14 @@ impl<T: Real> Backward<T> for Frozen<T> {
         } = *self;
         if let Some(x) = x {
             let parameters = fused::parameter_gradients(&layout, x.data(), &moments, dy.data());
-            dx.add(1, Tensor::new([layout.channels], parameters.dgamma));
-            dx.add(2, Tensor::new([layout.channels], parameters.dbeta));
+            dx.add(
+                1,
+                Tensor::from_fn([layout.channels], |c| parameters.dgamma[c]),
+            );
+            dx.add(
+                2,
+                Tensor::from_fn([layout.channels], |c| parameters.dbeta[c]),
+            );
         }
         if dx.needs(0) {
             let mut out = Tensor::scratch(dy.shape());
