@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -23,6 +24,7 @@ pub struct Session {
     seeds: Vec<u64>,
     threads: usize,
     fresh: bool,
+    quiet: bool,
     journal: Option<Journal>,
     journal_at: PathBuf,
     protocol: Value,
@@ -48,6 +50,7 @@ impl Session {
             seeds: (0..options.seed_count() as u64).collect(),
             threads: options.threads.unwrap_or_else(tape::parallel::threads),
             fresh: options.fresh,
+            quiet: options.quiet,
             journal: None,
             journal_at: folder.join(format!(".{name}.journal")),
             protocol,
@@ -82,12 +85,16 @@ impl Session {
             .set_style(ProgressStyle::with_template(style).expect("the template is valid"));
         self.bar.set_prefix(self.name);
         self.bar.set_length(jobs as u64);
-        if done > 0 {
-            self.bar.println(format!(
-                "{}: going on after {done} of {jobs} runs",
-                self.name
-            ));
+        let going_on = match done {
+            0 => String::new(),
+            _ => format!(", going on after {done} that are done"),
+        };
+        if !self.quiet {
+            // Where there is no terminal, this is all that shows until the end.
+            let threads = self.threads;
+            eprintln!("{}: {jobs} runs on {threads} threads{going_on}", self.name);
         }
+        self.bar.enable_steady_tick(Duration::from_millis(250));
         self.bar.reset_eta();
         Ok(())
     }
@@ -122,7 +129,11 @@ impl Session {
                 let key = key(job);
                 let kept = lock(&journal).get(&key);
                 let result = match kept {
-                    Some(result) => result,
+                    Some(result) => {
+                        // Taken up, not run: no measure of how long the others take.
+                        self.bar.reset_eta();
+                        result
+                    }
                     None => {
                         let result = run(job);
                         if let Err(error) = lock(&journal).put(&key, &result) {
@@ -155,9 +166,14 @@ impl Session {
 
     /// The experiment is done and its files are written: the journal is not needed more.
     pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
         // If it stays, it is outdated by the next build at the latest.
         let _ = fs::remove_file(&self.journal_at);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

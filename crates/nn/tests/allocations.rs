@@ -1,0 +1,61 @@
+//! What a training step asks for: no new buffer, and of the optimizer nothing at all.
+
+use std::alloc::System;
+
+use nn::{Adam, Layer, MlpSpec, Mode, NormKind, Optimizer, Sgd, loss};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tape::{Tape, Tensor, pooled_bytes};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The first steps make the buffers that later ones reuse.
+const WARM_UP: usize = 3;
+
+/// One test, for other threads would be counted too.
+#[test]
+fn steps_reuse_their_memory() {
+    let optimizers: [fn() -> Box<dyn Optimizer<f32>>; 3] = [
+        || Box::new(Sgd::new()),
+        || Box::new(Sgd::new().momentum(0.9)),
+        || Box::new(Adam::new()),
+    ];
+    for make in optimizers {
+        for norm in [NormKind::None, NormKind::Batch, NormKind::Layer] {
+            let mut optimizer = make();
+            let rng = &mut StdRng::seed_from_u64(1);
+            let mut mlp = MlpSpec::new(&[64, 128, 10]).norm(norm).build::<f32>(rng);
+            let x = Tensor::randn([32, 64], rng);
+            let classes: Vec<usize> = (0..32).map(|i| i % 10).collect();
+            let mut tape = Tape::new();
+            let mut pooled = Vec::new();
+            for step in 0..WARM_UP + 5 {
+                let (_, (), grads) = tape.grad(|t| {
+                    let logits = mlp.forward(&t.constant(x.clone()), Mode::Train);
+                    (loss::cross_entropy(&logits, &classes), ())
+                });
+                let update = Region::new(ALLOCATOR);
+                optimizer.step(&mut mlp, &grads, 0.01);
+                let bytes = update.change().bytes_allocated;
+                drop(grads);
+                if step >= WARM_UP {
+                    // A norm lends its parameters in a list of two.
+                    let most = if norm == NormKind::None { 0 } else { 64 };
+                    assert!(
+                        bytes <= most,
+                        "norm {norm}: the optimizer allocated {bytes} bytes"
+                    );
+                    pooled.push(pooled_bytes::<f32>());
+                }
+            }
+            // A new buffer in a step would be in the pool after it.
+            assert!(
+                pooled.iter().all(|&p| p == pooled[0]),
+                "norm {norm}: {pooled:?}"
+            );
+            assert!(pooled[0] > 0);
+        }
+    }
+}
