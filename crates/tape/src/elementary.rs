@@ -39,7 +39,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let n = rounded - ROUND;
     // ln 2 in two parts: n times the first is exact, and so is the difference.
-    let r = (x - n * 0.693_359_38) - n * -2.121_944_4e-4;
+    let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
     // (eʳ − 1 − r) / r²
     const C: [f32; 5] = [
         0.499_999_93,
@@ -63,7 +63,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
     let large = 1.0 - 2.0 / (exp(size + size) + 1.0);
     // (tanh x − x) / x³ over x², for |x| ≤ 0.625
     const C: [f32; 5] = [
-        -0.333_332_82,
+        -0.333_332_8,
         0.133_314_42,
         -0.053_739_715,
         0.020_639_087,
@@ -87,7 +87,7 @@ pub(crate) fn erf(x: f32) -> f32 {
         -0.103_106_74,
         0.021_838_056,
         -0.002_947_656_2,
-        0.000_186_378_99,
+        0.000_186_379,
     ];
     let clamped = if size > 3.95 { 3.95 } else { size };
     let large = 1.0 - exp(polynomial(L, clamped));
