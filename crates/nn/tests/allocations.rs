@@ -14,10 +14,12 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// The first steps make the buffers that later ones reuse.
 const WARM_UP: usize = 3;
 
+type Make = fn() -> Box<dyn Optimizer<f32>>;
+
 /// One test, for other threads would be counted too.
 #[test]
 fn steps_reuse_their_memory() {
-    let optimizers: [fn() -> Box<dyn Optimizer<f32>>; 3] = [
+    let optimizers: [Make; 3] = [
         || Box::new(Sgd::new()),
         || Box::new(Sgd::new().momentum(0.9)),
         || Box::new(Adam::new()),
