@@ -61,6 +61,25 @@ enum Command {
     },
     /// Check each exercise as it is saved, without serving the book.
     Watch,
+    /// Check the gradient of every operation and every layer; exit code 1 when one is wrong.
+    Verify,
+    /// Run an experiment of the book, or list them.
+    Lab {
+        /// The experiment; all are listed when left out.
+        name: Option<String>,
+        /// A small form that takes seconds; its results answer nothing.
+        #[arg(long)]
+        quick: bool,
+        /// Another number of seeds than the protocol's.
+        #[arg(long, value_name = "COUNT")]
+        seeds: Option<usize>,
+        /// How many runs at a time; one for each core when left out.
+        #[arg(long, value_name = "COUNT")]
+        threads: Option<usize>,
+        /// Start afresh, even if an interrupted run can be taken up.
+        #[arg(long)]
+        fresh: bool,
+    },
     /// Build the book.
     Book {
         #[command(subcommand)]
@@ -74,6 +93,8 @@ enum BookCommand {
     Build,
     /// Name the anchors that no listing uses; exit code 1 when there are any.
     Anchors,
+    /// Measure the numbers that the chapters quote anew, and write their files.
+    Numbers,
 }
 
 /// Reads the command line, does what it says, and returns the process's exit code.
@@ -152,28 +173,67 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             live::run(&workspace, options)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Book { command } => {
-            let built = book::build(&workspace, &workspace.build_dir())?;
-            match command {
-                BookCommand::Build => {
-                    println!("The book is in {}", workspace.build_dir().display());
-                    Ok(ExitCode::SUCCESS)
-                }
-                BookCommand::Anchors => {
-                    for (file, anchor) in &built.unused_anchors {
-                        println!(
-                            "{}: no listing uses the anchor `{anchor}`",
-                            workspace.relative(file)
-                        );
-                    }
-                    Ok(if built.unused_anchors.is_empty() {
-                        ExitCode::SUCCESS
-                    } else {
-                        ExitCode::from(NOT_PASSED)
-                    })
+        Command::Verify => {
+            let report = lab::verify::run();
+            println!("{report}");
+            Ok(exit(report.passed()))
+        }
+        Command::Lab { name: None, .. } => {
+            for experiment in lab::experiments() {
+                println!(
+                    "{:<12} chapter {:>2}: {}",
+                    experiment.name, experiment.chapter, experiment.about
+                );
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Lab {
+            name: Some(name),
+            quick,
+            seeds,
+            threads,
+            fresh,
+        } => {
+            let options = lab::Options {
+                quick: *quick,
+                seeds: *seeds,
+                threads: *threads,
+                fresh: *fresh,
+                ..lab::Options::default()
+            };
+            print!("{}", lab::run(name, &options)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Book {
+            command: BookCommand::Numbers,
+        } => {
+            for measurement in lab::book::MEASUREMENTS {
+                for file in lab::book::regenerate(measurement, &workspace.book())? {
+                    println!("written: {}", workspace.relative(&file));
                 }
             }
+            Ok(ExitCode::SUCCESS)
         }
+        Command::Book { command } => {
+            let built = book::build(&workspace, &workspace.build_dir())?;
+            if matches!(command, BookCommand::Anchors) {
+                for (file, anchor) in &built.unused_anchors {
+                    let file = workspace.relative(file);
+                    println!("{file}: no listing uses the anchor `{anchor}`");
+                }
+                return Ok(exit(built.unused_anchors.is_empty()));
+            }
+            println!("The book is in {}", workspace.build_dir().display());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn exit(good: bool) -> ExitCode {
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NOT_PASSED)
     }
 }
 
@@ -202,11 +262,7 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
     if chosen.len() > 1 {
         println!("{passed} of {} passed", chosen.len());
     }
-    Ok(if passed == chosen.len() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(NOT_PASSED)
-    })
+    Ok(exit(passed == chosen.len()))
 }
 
 fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result<ExitCode> {

@@ -197,7 +197,10 @@ mod tests {
         for _ in 0..5 {
             assert!(watcher.changes().is_empty());
         }
-        assert_eq!(watcher.events.recv_timeout(SCAN), Err(RecvTimeoutError::Timeout));
+        assert_eq!(
+            watcher.events.recv_timeout(SCAN),
+            Err(RecvTimeoutError::Timeout)
+        );
     }
 
     #[test]
