@@ -322,7 +322,9 @@ fn kink(wide: &Secant, close: &Secant, target: Target<'_>) -> Option<f64> {
 }
 // ANCHOR_END: kink
 
-/// The power of two just below `x`, so that adding it to a number rarely rounds.
+/// The power of two at or below `x`, so that adding it to a number rarely rounds.
 fn power_of_two(x: f64) -> f64 {
-    x.abs().log2().floor().exp2()
+    // Sign and digits cleared, what remains is the exponent: exact on every machine.
+    const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
+    f64::from_bits(x.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
 }
