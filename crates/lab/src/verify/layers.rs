@@ -30,6 +30,16 @@ pub fn cases() -> Vec<Case> {
             vec![normal([2, 2, 3], 1), normal([4, 3], 2)],
             |x: &[Var<'_, f64>]| nn::linear(&x[0], &x[1], None),
         ),
+        Case::on_tape(
+            GROUP,
+            "nn/src/linear.rs",
+            "linear op, used twice",
+            vec![normal([5, 3], 1), normal([3, 3], 2), normal([3], 3)],
+            |x: &[Var<'_, f64>]| {
+                let once = nn::linear(&x[0], &x[1], Some(&x[2]));
+                nn::linear(&once, &x[1], Some(&x[2])) * nn::linear(&x[0], &x[1], None)
+            },
+        ),
         Case::own(GROUP, "nn/src/linear.rs", "linear layer", || {
             CheckLayer::new("linear layer", normal([5, 3], 1)).run(|| Linear::new(3, 4, &mut rng()))
         }),

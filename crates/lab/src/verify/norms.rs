@@ -108,6 +108,26 @@ fn batch(cases: &mut Vec<Case>) {
             move |x| batchnorm::op::frozen_batch_norm(&x[0], &x[1], &x[2], moments.clone()),
         ));
     }
+    // A residual: the upstream gradient belongs to two. A constant x: only gamma and beta
+    // want gradients.
+    cases.push(Case::on_tape(
+        "batch norm",
+        "batchnorm/src/op.rs",
+        "fused, plus x",
+        inputs(&[3, 2, 4], &[2]),
+        |x| batchnorm::op::batch_norm(&x[0], &x[1], &x[2], EPS).0 + &x[0],
+    ));
+    let x = normal([3, 2, 4], 1);
+    cases.push(Case::on_tape(
+        "batch norm",
+        "batchnorm/src/op.rs",
+        "fused, x constant",
+        inputs(&[3, 2, 4], &[2])[1..].to_vec(),
+        move |p| {
+            let x = p[0].tape().constant(x.clone());
+            batchnorm::op::batch_norm(&x, &p[0], &p[1], EPS).0
+        },
+    ));
     for (mode, name) in [
         (Mode::Train, "layer, training"),
         (Mode::Eval, "layer, evaluation"),
@@ -186,6 +206,13 @@ fn layer(cases: &mut Vec<Case>) {
             |x| layernorm::layer_norm(&x[0], &x[1], &x[2], EPS),
         ));
     }
+    cases.push(Case::on_tape(
+        group,
+        "layernorm/src/op.rs",
+        "fused, plus x",
+        inputs(&[4, 5], &[5]),
+        |x| layernorm::layer_norm(&x[0], &x[1], &x[2], EPS) + &x[0],
+    ));
     for (name, affine, beta) in [
         ("layer", true, true),
         ("layer, no beta", true, false),
@@ -251,6 +278,13 @@ fn rms(cases: &mut Vec<Case>) {
             |x| layernorm::rms_norm(&x[0], &x[1], EPS),
         ));
     }
+    cases.push(Case::on_tape(
+        group,
+        "layernorm/src/rms/op.rs",
+        "fused, plus x",
+        inputs(&[4, 5], &[5])[..2].to_vec(),
+        |x| layernorm::rms_norm(&x[0], &x[1], EPS) + &x[0],
+    ));
     for (name, affine) in [("layer", true), ("layer, no affine", false)] {
         cases.push(Case::own(
             group,

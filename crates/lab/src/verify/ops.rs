@@ -224,6 +224,28 @@ pub fn cases() -> Vec<Case> {
     case!(c, "dropout", "dropout", [[3, 4]], |x| {
         x[0].dropout(0.4, &mut StdRng::seed_from_u64(7))
     });
+
+    // An input that is used twice: the second gradient must add to the first.
+    case!(
+        c,
+        "index_select",
+        "embedding, two look-ups",
+        [[3, 2]],
+        |x| { x[0].embedding(&[0, 1]) * x[0].embedding(&[1, 2]) }
+    );
+    case!(c, "concat", "concat, one part twice", [[2, 3]], |x| {
+        Var::concat(&[&x[0], &x[0]], 1)
+    });
+    case!(
+        c,
+        "conv2d",
+        "conv2d, one kernel twice",
+        [[1, 2, 4, 4], [2, 2, 3, 3], [2]],
+        |x| {
+            let once = x[0].conv2d(&x[1], Some(&x[2]), 1, 1);
+            once.conv2d(&x[1], Some(&x[2]), 1, 1) * x[0].conv2d(&x[1], None, 1, 1)
+        }
+    );
     c.push(stop_gradient());
     c
 }
