@@ -1,12 +1,10 @@
 //! Every mistake in y, dgamma, dbeta and the running statistics that the catalogue knows
 //! is named, and only it; and RMS Norm.
 
-mod learner;
-
+use crate::learner::{Rows, Slips, channels, columns, dx, gamma_of, param, rows, statistics};
 use gradcheck::attribution::norm::{
     Kind, Probe, Target, explain, explain_running_mean, explain_running_var, explain_to, mistakes,
 };
-use learner::{Rows, Slips, channels, columns, dx, gamma_of, param, rows, statistics};
 
 const SEEDS: std::ops::Range<u64> = 0..4;
 

@@ -1,15 +1,19 @@
 //! Every mistake in dx that the catalogue knows is named, and only it, for Batch Norm
 //! and Layer Norm, at several shapes and seeds.
 
-mod learner;
-
+use crate::learner::{Rows, Slips, channels, columns, dx, gamma_of, rows};
 use gradcheck::attribution::norm::{Probe, Target, explain};
-use learner::{Rows, Slips, channels, columns, dx, gamma_of, rows};
 
 const SEEDS: std::ops::Range<u64> = 0..3;
 const BATCH: [&[usize]; 5] = [&[6, 4], &[7, 5], &[5, 3, 4], &[3, 5, 7], &[3, 4, 3, 5]];
 const LAYER: [(&[usize], usize); 4] =
     [(&[6, 5], 1), (&[4, 9], 1), (&[3, 4, 7], 1), (&[5, 3, 4], 2)];
+
+/// Cases whose search over pairs of mistakes is quick.
+fn small_cases() -> Vec<Case> {
+    let small = |case: &Case| case.probe.x.len() <= 30;
+    cases_of(0..2).into_iter().filter(small).collect()
+}
 
 /// One normalization: its probe, its right groups, and the transposed ones.
 struct Case {
@@ -417,7 +421,7 @@ fn something_else_where_x_hat_belongs() {
 
 #[test]
 fn two_mistakes_at_once_are_both_named() {
-    for case in cases_of(0..1) {
+    for case in small_cases() {
         for (slips, expected) in [
             (
                 Slips {
@@ -474,7 +478,7 @@ fn two_mistakes_at_once_are_both_named() {
 
 #[test]
 fn nothing_is_named_that_is_not_there() {
-    for case in cases_of(0..1) {
+    for case in small_cases() {
         let mut dx = wrong(&case, right());
         // A slip that no catalogue knows: tanh somewhere.
         let odd: Vec<f64> = dx.iter().map(|v| v.tanh() + 0.1).collect();

@@ -146,7 +146,7 @@ pub struct Program {
     pub x: Vec<f64>,
 }
 
-pub fn normal(rng: &mut StdRng) -> f64 {
+fn normal(rng: &mut StdRng) -> f64 {
     StandardNormal.sample(rng)
 }
 

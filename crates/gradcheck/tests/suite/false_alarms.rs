@@ -1,12 +1,10 @@
 //! The checker checked: right gradients pass, wrong ones fail, over thousands of random
 //! functions.
 
-mod support;
-
+use crate::program::Program;
 use gradcheck::{Check, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use support::Program;
 
 const PROGRAMS: u64 = 1500;
 

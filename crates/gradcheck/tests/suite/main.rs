@@ -1,0 +1,10 @@
+//! The tests of the checker, in one program, so that there is one to link.
+
+mod attribution_dx;
+mod attribution_rest;
+mod check;
+mod false_alarms;
+mod learner;
+mod numeric;
+mod on_tape;
+mod program;
