@@ -32,7 +32,7 @@ impl<T: Real> Backward<T> for Add {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

@@ -67,7 +67,7 @@ impl<T: Real> Backward<T> for AvgPool2d {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

@@ -40,7 +40,7 @@ impl<T: Real> Backward<T> for BroadcastTo {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

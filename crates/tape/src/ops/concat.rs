@@ -124,7 +124,7 @@ impl<T: Real> Backward<T> for Join {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

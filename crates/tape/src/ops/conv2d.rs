@@ -422,6 +422,13 @@ mod tests {
     }
 
     #[test]
+    fn the_work_is_the_size_of_all_im2col_matrices() {
+        let [x, w] = [[5, 3, 9, 8], [4, 3, 2, 3]].map(|shape| Shape::new(&shape));
+        let plan = Plan::new(&x, &w, 1.into(), 0.into());
+        assert_eq!(plan.work(), 5 * (3 * 2 * 3) * (8 * 6));
+    }
+
+    #[test]
     fn only_the_gradients_asked_for_are_computed() {
         let (x, w, b) = (
             normal([2, 2, 4, 4], 1),

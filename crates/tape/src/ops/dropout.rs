@@ -61,8 +61,10 @@ impl<T: Real> Backward<T> for Dropout<T> {
 mod tests {
     use crate::testing::{check_gradient, normal};
     use crate::{Param, Tape, Tensor};
-    use rand::SeedableRng;
+    use std::convert::Infallible;
+
     use rand::rngs::StdRng;
+    use rand::{SeedableRng, TryRng};
 
     fn rng() -> StdRng {
         StdRng::seed_from_u64(1)
@@ -103,6 +105,33 @@ mod tests {
         let dy = Tensor::ones([4]);
         let (y, _, grads) = Tape::new().vjp(&dy, |t| (t.param(&x).dropout(1.0, &mut rng()), ()));
         assert_eq!((y, grads.of(&x)), (Tensor::zeros([4]), Tensor::zeros([4])));
+    }
+
+    /// A generator whose every draw from `[0, 1)` is one half.
+    struct Half;
+
+    impl TryRng for Half {
+        type Error = Infallible;
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            Ok(1 << 31)
+        }
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            Ok(1 << 63)
+        }
+        fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+            out.fill(1 << 7);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_draw_equal_to_the_probability_keeps_the_element() {
+        // The draws below p are a share of p exactly: 0 is one of them, p is not.
+        Tape::eval(|t| {
+            let x = t.constant(Tensor::<f32>::ones([1]));
+            assert_eq!(x.dropout(0.5, &mut Half).value().item(), 2.0);
+            assert_eq!(x.dropout(0.500_001, &mut Half).value().item(), 0.0);
+        });
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl<T: Real> Backward<T> for IndexSelect {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

@@ -74,7 +74,7 @@ impl<T: Real> Backward<T> for Mean {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

@@ -33,7 +33,7 @@ impl<T: Real> Backward<T> for NegBackward {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

@@ -148,7 +148,7 @@ impl<T: Real> Backward<T> for Permute {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

@@ -41,7 +41,7 @@ impl Pool {
         let mut out = Tensor::scratch(shape);
         let length = shape[2] * shape[3];
         let planes = shape[0] * shape[1];
-        let ranges = parallel::ranges(planes, planes * self.window.input_len());
+        let ranges = parallel::ranges(planes, self.input.count());
         let pieces = split_mut(out.data_mut(), ranges.iter().map(|r| r.len() * length));
         parallel::for_each(
             ranges.into_iter().zip(pieces).collect(),

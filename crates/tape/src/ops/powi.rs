@@ -21,7 +21,7 @@ fn power<T: Real>(x: &Tensor<T>, n: i32) -> Tensor<T> {
     let mut rest = n.unsigned_abs();
     let mut square = x.clone();
     let mut y = None;
-    while rest > 0 {
+    loop {
         if rest % 2 == 1 {
             y = Some(match y {
                 None => square.clone(),
@@ -29,13 +29,14 @@ fn power<T: Real>(x: &Tensor<T>, n: i32) -> Tensor<T> {
             });
         }
         rest /= 2;
-        if rest > 0 {
-            square = square.apply(|s| s * s);
+        if rest == 0 {
+            break;
         }
+        square = square.apply(|s| s * s);
     }
     match y {
         None => Tensor::ones(x.shape()),
-        Some(y) if n < 0 => y.apply(|y| T::ONE / y),
+        Some(y) if n.is_negative() => y.apply(|y| T::ONE / y),
         Some(y) => y,
     }
 }

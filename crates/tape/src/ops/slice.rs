@@ -87,7 +87,7 @@ impl<T: Real> Backward<T> for Slice {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

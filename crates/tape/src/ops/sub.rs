@@ -34,7 +34,7 @@ impl<T: Real> Backward<T> for Sub {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 

@@ -66,7 +66,7 @@ impl<T: Real> Backward<T> for Sum {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        Vec::new()
+        vec![]
     }
 }
 
