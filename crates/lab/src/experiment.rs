@@ -9,7 +9,7 @@ use nn::write_atomically;
 use serde_json::{Value, json};
 
 use crate::chart::Chart;
-use crate::digits;
+use crate::experiments::experiments;
 use crate::session::Session;
 
 /// One experiment: a question, a fixed protocol, and results as data and charts.
@@ -36,11 +36,6 @@ impl fmt::Debug for Experiment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Experiment {:?}", self.name)
     }
-}
-
-/// Every experiment, in the order of the chapters.
-pub fn experiments() -> &'static [Experiment] {
-    &[digits::EXPERIMENT]
 }
 
 /// What an experiment found.

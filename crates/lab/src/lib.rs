@@ -7,14 +7,15 @@
 
 pub mod book;
 pub mod chart;
-mod digits;
 mod experiment;
+mod experiments;
 mod session;
 mod stats;
 mod train;
 pub mod verify;
 
-pub use experiment::{Error, Experiment, Finding, Options, Outcome, experiments, results, run};
+pub use experiment::{Error, Experiment, Finding, Options, Outcome, results, run};
+pub use experiments::experiments;
 pub use session::Session;
 pub use stats::Spread;
 pub use train::{Diverged, Epoch, Score, Training, fit, score};
