@@ -8,7 +8,8 @@
 //! show how much truncation is left. The rounding of `f` is measured, not guessed (see
 //! [`crate::noise`]). Their sum is the [`Estimate::error`] that comes with each value.
 //!
-//! Two more looks, at a step 1024 times smaller, guard the result: one confirms that the
+//! The ladder starts near the scale of the input, or higher up where rounding is all that
+//! a step of that length shows. Two more looks, at a step 1024 times smaller, guard the result: one confirms that the
 //! ladder did not step over a feature narrower than its steps, the other compares the
 //! slopes on the left and on the right and so finds a kink.
 
@@ -122,8 +123,8 @@ pub fn derivative_along(
     target: Target<'_>,
     scale: f64,
 ) -> Result<Estimate, EdgeOfDomain> {
-    let mut step = widen(line, target, FIRST_STEP * power_of_two(scale));
-    let mut close = FIRST_STEP * power_of_two(scale);
+    let first = FIRST_STEP * power_of_two(scale);
+    let (mut step, mut close) = (widen(line, target, first), first);
     loop {
         let found = ladder(line, target, step)?;
         close = found.step.min(close) / CLOSER;

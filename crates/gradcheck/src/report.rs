@@ -296,7 +296,8 @@ impl fmt::Display for Worst {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "{}: analytic {:.9e}, numeric {:.9e} ± {:.0e}, apart {:.1e}, bound {:.1e}, margin {:.2}",
+            "{}: analytic {:.9e}, numeric {:.9e} ± {:.0e}, apart {:.1e}, \
+             bound {:.1e}, margin {:.2}",
             self.place,
             self.analytic,
             self.numeric,
