@@ -3,6 +3,7 @@
 mod attribution_dx;
 mod attribution_rest;
 mod check;
+mod explain;
 mod false_alarms;
 mod learner;
 mod numeric;
