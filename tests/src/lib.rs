@@ -1,3 +1,8 @@
 //! What the tests across crates share.
 
 pub mod golden;
+
+/// The code in the README runs as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
