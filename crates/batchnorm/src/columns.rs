@@ -57,9 +57,9 @@ pub(crate) fn line<T: Real>(mean: f64, rstd: f64, gamma: T, beta: T) -> [T; 3] {
     [shift, T::from_f64(scale), T::from_f64(offset)]
 }
 
-/// `y = γ x̂ + β`, as a line in x.
+/// `y = γ x̂ + β`, as a line in x. What `y` was before does not matter.
 #[inline(always)]
-pub(crate) fn y<T: Real>([shift, scale, offset]: [T; 3], x: T) -> T {
+pub(crate) fn y<T: Real>([shift, scale, offset]: [T; 3], x: T, _: T) -> T {
     (x - shift) * scale + offset
 }
 // ANCHOR_END: line

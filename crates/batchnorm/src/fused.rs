@@ -210,22 +210,29 @@ fn parts<W: Walk>(layout: &Layout) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// One part of a batch to write for each thread, with a list of results that has one
-/// entry for each channel.
-fn split<'a, W: Walk, T, R>(
+/// Calls `work` for every group of channels, on as many threads as the work is worth:
+/// with the channels, the slab of `batch` to write them in, and their entries in
+/// `results`, which has one for each channel.
+fn for_each_group<W: Walk, T: Send, R: Send>(
     layout: &Layout,
-    batch: &'a mut [T],
-    results: &'a mut [R],
-) -> Vec<(Slab<'a, T>, &'a mut [R])> {
+    batch: &mut [T],
+    results: &mut [R],
+    work: impl Fn(Range<usize>, &mut Slab<T>, &mut [R]) + Sync,
+) {
     let parts = parts::<W>(layout);
+    let slabs = Slab::cut(layout, batch, &parts);
     let results = parallel::split_mut(results, parts.iter().map(Range::len));
-    Slab::cut(layout, batch, &parts)
-        .into_iter()
-        .zip(results)
-        .collect()
+    let parts = slabs.into_iter().zip(results).collect();
+    parallel::for_each(parts, |(mut slab, results): (Slab<T>, &mut [R])| {
+        let groups = pieces(slab.channels.clone(), W::group(layout));
+        for (channels, results) in groups.zip(results.chunks_mut(W::group(layout))) {
+            work(channels, &mut slab, results);
+        }
+    });
 }
 // ANCHOR_END: split
 
+/// Statistics first, then `y`, group by group.
 // ANCHOR: forward
 fn normalize<W: Walk, T: Real>(
     layout: &Layout,
@@ -237,23 +244,19 @@ fn normalize<W: Walk, T: Real>(
     seen: &mut [Seen],
 ) {
     let values = layout.values_per_channel() as f64;
-    parallel::for_each(split::<W, _, _>(layout, y, seen), |(mut y, seen)| {
-        let groups = pieces(y.channels.clone(), W::group(layout));
-        for (channels, seen) in groups.zip(seen.chunks_mut(W::group(layout))) {
-            W::moments(layout, x, channels.clone(), seen);
-            let mut lines = Columns::new(W::columns(layout));
-            for (c, seen) in channels.clone().zip(seen) {
-                let rstd = 1.0 / (seen.squares / values + eps).sqrt();
-                lines.push(columns::line(seen.mean, rstd, gamma[c], beta[c]));
-            }
-            W::update(layout, &lines, x, None, channels, &mut y, |line, x, _| {
-                columns::y(line, x)
-            });
+    for_each_group::<W, _, _>(layout, y, seen, |channels, y, seen| {
+        W::moments(layout, x, channels.clone(), seen);
+        let mut lines = Columns::new(W::columns(layout));
+        for (c, seen) in channels.clone().zip(seen) {
+            let rstd = 1.0 / (seen.squares / values + eps).sqrt();
+            lines.push(columns::line(seen.mean, rstd, gamma[c], beta[c]));
         }
+        W::update(layout, &lines, x, None, channels, y, columns::y);
     });
 }
 // ANCHOR_END: forward
 
+/// The two sums first, then `dx`, group by group.
 // ANCHOR: backward
 fn project<W: Walk, T: Real>(
     layout: &Layout,
@@ -265,22 +268,19 @@ fn project<W: Walk, T: Real>(
     sums: &mut [[f64; 2]],
 ) {
     let values = layout.values_per_channel() as f64;
-    parallel::for_each(split::<W, _, _>(layout, dx, sums), |(mut dx, sums)| {
-        let groups = pieces(dx.channels.clone(), W::group(layout));
-        for (channels, sums) in groups.zip(sums.chunks_mut(W::group(layout))) {
-            let example = |n| match dy {
-                Some(dy) => &dy[layout.range(n, channels.clone())],
-                None => dx.read(n, channels.clone()),
-            };
-            sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
-            let mut projections = Columns::new(W::columns(layout));
-            for (c, [dbeta, dgamma]) in channels.clone().zip(sums) {
-                let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
-                let (dy, dy_x_hat) = (*dbeta / values, *dgamma / values);
-                projections.push(columns::projection(mean, rstd, gamma[c], dy, dy_x_hat));
-            }
-            W::update(layout, &projections, x, dy, channels, &mut dx, columns::dx);
+    for_each_group::<W, _, _>(layout, dx, sums, |channels, dx, sums| {
+        let example = |n| match dy {
+            Some(dy) => &dy[layout.range(n, channels.clone())],
+            None => dx.read(n, channels.clone()),
+        };
+        sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
+        let mut projections = Columns::new(W::columns(layout));
+        for (c, [dbeta, dgamma]) in channels.clone().zip(sums) {
+            let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
+            let (dy, dy_x_hat) = (*dbeta / values, *dgamma / values);
+            projections.push(columns::projection(mean, rstd, gamma[c], dy, dy_x_hat));
         }
+        W::update(layout, &projections, x, dy, channels, dx, columns::dx);
     });
 }
 // ANCHOR_END: backward
@@ -308,6 +308,7 @@ fn sum_group<'a, W: Walk, T: Real>(
 }
 // ANCHOR_END: sum_group
 
+/// `y` on the lines that given statistics make.
 // ANCHOR: frozen
 fn draw_lines<W: Walk, T: Real>(
     layout: &Layout,
@@ -318,20 +319,17 @@ fn draw_lines<W: Walk, T: Real>(
     y: &mut [T],
 ) {
     let nothing = &mut vec![(); layout.channels];
-    parallel::for_each(split::<W, _, _>(layout, y, nothing), |(mut y, _)| {
-        for channels in pieces(y.channels.clone(), W::group(layout)) {
-            let mut lines = Columns::new(W::columns(layout));
-            for c in channels.clone() {
-                let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
-                lines.push(columns::line(mean, rstd, gamma[c], beta[c]));
-            }
-            W::update(layout, &lines, x, None, channels, &mut y, |line, x, _| {
-                columns::y(line, x)
-            });
+    for_each_group::<W, _, _>(layout, y, nothing, |channels, y, _| {
+        let mut lines = Columns::new(W::columns(layout));
+        for c in channels.clone() {
+            let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
+            lines.push(columns::line(mean, rstd, gamma[c], beta[c]));
         }
+        W::update(layout, &lines, x, None, channels, y, columns::y);
     });
 }
 
+/// `dx` where only the straight path is open.
 fn rescale<W: Walk, T: Real>(
     layout: &Layout,
     gamma: &[T],
@@ -340,25 +338,17 @@ fn rescale<W: Walk, T: Real>(
     dx: &mut [T],
 ) {
     let nothing = &mut vec![(); layout.channels];
-    parallel::for_each(split::<W, _, _>(layout, dx, nothing), |(mut dx, _)| {
-        for channels in pieces(dx.channels.clone(), W::group(layout)) {
-            let mut scales = Columns::new(W::columns(layout));
-            for c in channels.clone() {
-                scales.push([T::from_f64(gamma[c].to_f64() * moments.rstd[c])]);
-            }
-            W::update(
-                layout,
-                &scales,
-                dy,
-                None,
-                channels,
-                &mut dx,
-                |[scale], dy, _| dy * scale,
-            );
+    for_each_group::<W, _, _>(layout, dx, nothing, |channels, dx, _| {
+        let mut scales = Columns::new(W::columns(layout));
+        for c in channels.clone() {
+            scales.push([T::from_f64(gamma[c].to_f64() * moments.rstd[c])]);
         }
+        let dy_times = |[scale]: [T; 1], dy, _| dy * scale;
+        W::update(layout, &scales, dy, None, channels, dx, dy_times);
     });
 }
 
+/// The two sums alone.
 fn sum_all<W: Walk, T: Real>(
     layout: &Layout,
     x: &[T],

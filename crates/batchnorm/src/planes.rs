@@ -1,4 +1,4 @@
-//! Kernels for channels that lie in planes: `[N, C, L]` with L > 1.
+//! Kernels for channels that lie in planes: `[N, C, L]` with a large L.
 //!
 //! One channel of one example is L neighbours in memory. These kernels take one channel
 //! at a time and run along its planes.
@@ -14,9 +14,9 @@ use crate::moments::{Seen, Weights};
 use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
 
-/// Most values in a block: 8 KiB of `f32`. A block that is read a second time is still
-/// in the innermost cache.
-const BLOCK: usize = 2048;
+/// Most values in a block. Within a block sums are kept in `T`, where rounding errors
+/// grow with every addition; from block to block they are kept in `f64`.
+const BLOCK: usize = 4096;
 
 pub(crate) struct Planes;
 
@@ -90,6 +90,8 @@ impl Walk for Planes {
         1
     }
 
+    /// Only the first block is read twice: for its mean, which later blocks have from
+    /// those before them, and for the distances from it.
     // ANCHOR: moments
     fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
         let seen = &mut seen[0];

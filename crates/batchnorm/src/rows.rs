@@ -17,7 +17,7 @@ use crate::moments::{Seen, Weights};
 use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
 
-/// Rows in a block, summed in `T`.
+/// Rows in a block. Within a block sums are kept in `T`, from block to block in `f64`.
 const BLOCK: usize = 32;
 /// Rows added at once: a column's sums are loaded and stored once for all of them.
 const TOGETHER: usize = 4;
@@ -104,6 +104,8 @@ impl Walk for Rows {
         layout.positions
     }
 
+    /// Only the first block is read twice: for its means, which later blocks have from
+    /// those before them, and for the distances from them.
     // ANCHOR: moments
     fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
         let positions = layout.positions;
@@ -113,6 +115,7 @@ impl Walk for Rows {
             let weights = Weights::new(examples.start * positions, size);
             let first = examples.start == 0;
             let rows = rows(layout, x, examples, &channels);
+
             if first {
                 let [sum] = sum_rows(&rows, &rows, &shift, |x, _, _| [x]);
                 for (seen, sum) in seen.iter_mut().zip(per_channel(sum, positions)) {
@@ -122,6 +125,7 @@ impl Walk for Rows {
             for (shift, seen) in shift.chunks_exact_mut(positions).zip(&*seen) {
                 shift.fill(seen.shift());
             }
+
             let [sum, squares] = sum_rows(&rows, &rows, &shift, |x, _, shift| {
                 [x - shift, (x - shift) * (x - shift)]
             });
