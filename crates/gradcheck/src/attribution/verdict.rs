@@ -3,6 +3,9 @@
 use serde::Serialize;
 use std::fmt;
 
+/// What is off by less than this is nearly right.
+const NEARLY: f64 = 1e-6;
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -135,6 +138,14 @@ impl Verdict {
     fn unexplained(&self) -> String {
         if self.coefficients.is_empty() {
             return "no known mistake explains it".to_string();
+        }
+        // Neither a mistake nor right: digits were lost on the way, or a value is slightly
+        // off in a few places.
+        let from_one = self.coefficients.iter().map(|c| (c - 1.0).abs());
+        let off = from_one.fold(self.residual, f64::max);
+        if off < NEARLY {
+            let digits = -off.log10();
+            return format!("it is right to {digits:.0} digits, but not to rounding");
         }
         let weigh = |(path, c): (&String, &f64)| format!("{path} {c:.4}");
         let weights: Vec<String> = self

@@ -122,6 +122,21 @@ fn what_no_basis_reaches_is_unknown_and_the_weights_are_told() {
 }
 
 #[test]
+fn what_is_nearly_right_is_said_to_be() {
+    let rounded: Vec<f64> = mix(1.0, 1.0).iter().map(|v| f64::from(*v as f32)).collect();
+    let verdict = explain(&rounded);
+    assert_eq!(verdict.id, "unknown");
+    assert!(
+        verdict.sentence.starts_with("dx: it is right to "),
+        "{verdict}"
+    );
+    assert!(
+        verdict.sentence.ends_with("digits, but not to rounding"),
+        "{verdict}"
+    );
+}
+
+#[test]
 fn explanations_that_fit_equally_are_all_given() {
     // Two names for one and the same change.
     let twins = [
