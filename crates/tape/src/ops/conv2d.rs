@@ -5,7 +5,7 @@
 //! Written out as a matrix, `im2col(Xₙ)` holds for every tap (c, k) a row, and in it for
 //! every output position p the input that the tap reads there. Then each image is one
 //! matrix product, `Yₙ = W · im2col(Xₙ) + b`, and the derivatives are those of a product
-//! (book, sections 5.1 and 10.2):
+//! (book, chapters 5 and 10):
 //!
 //! - `dW = Σₙ dYₙ · im2col(Xₙ)ᵀ`, accumulated over the batch inside the GEMM;
 //! - `db[o] = Σ dY[n, o, p]` over n and p;

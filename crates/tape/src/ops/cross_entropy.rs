@@ -2,7 +2,7 @@
 //! the classes cₙ.
 //!
 //! With p = softmax(xₙ), the loss of one example is `ℓₙ = −ln p[c] = ln Σⱼ e^(xⱼ) − x[c]`,
-//! and ∂ℓₙ/∂xⱼ = pⱼ − [j = c] (book, section 5.3). So `dx = (p − onehot(c)) · dy / N`:
+//! and ∂ℓₙ/∂xⱼ = pⱼ − [j = c] (book, chapter 5). So `dx = (p − onehot(c)) · dy / N`:
 //! the softmax, which the forward pass needs anyway, is all that must be saved, and it is
 //! turned into dx in place.
 //!

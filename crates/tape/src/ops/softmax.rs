@@ -1,7 +1,7 @@
 //! `yᵢ = e^(xᵢ) / Σⱼ e^(xⱼ)` along one axis.
 //!
 //! ∂yᵢ/∂xⱼ = yᵢ (δᵢⱼ − yⱼ), so `dxⱼ = Σᵢ dyᵢ yᵢ (δᵢⱼ − yⱼ) = yⱼ (dyⱼ − Σᵢ dyᵢ yᵢ)`: the
-//! output is all that must be saved (book, section 5.3).
+//! output is all that must be saved (book, chapter 5).
 //!
 //! The largest xⱼ is subtracted first. That changes no yᵢ, and keeps every exponent at 0
 //! or below, so that nothing overflows and the denominator is at least 1.
