@@ -24,9 +24,9 @@ const FIRST_STEP: f64 = 0.125;
 const RUNGS: usize = 64;
 /// Columns beyond the seventh cancel truncation that is already below rounding.
 const COLUMNS: usize = 7;
-/// How much a first step grows at a time when it is too short, and how far at most.
+/// How much a first step grows at a time when it is too short, and how often at most.
 const WIDER: f64 = 8.0;
-const WIDEST: f64 = 1e9;
+const WIDENINGS: usize = 10;
 /// A slope whose noise is below this share needs no longer step.
 const ENOUGH: f64 = 1e3 * EPS;
 /// A function whose slope changes by less than this share looks straight.
@@ -147,11 +147,11 @@ pub fn derivative_along(
 fn widen(line: &mut dyn FnMut(f64) -> Sample, target: Target<'_>, first: f64) -> f64 {
     let mut h = first;
     let mut short = Secant::new(line, target, h);
-    while let Some(secant) = &short
-        && secant.magnitude > 0.0
-        && secant.noise > ENOUGH * secant.magnitude
-        && h < WIDEST * first
-    {
+    for _ in 0..WIDENINGS {
+        let Some(secant) = &short else { break };
+        if secant.magnitude == 0.0 || secant.noise <= ENOUGH * secant.magnitude {
+            break;
+        }
         let long = Secant::new(line, target, WIDER * h);
         let straight = long.as_ref().is_some_and(|long| {
             let bend = (long.slope - secant.slope).abs();
