@@ -1,6 +1,7 @@
 //! What is left of Batch Norm once the sums over a channel are known: a few numbers for
 //! each channel, and one line of arithmetic for each value.
 
+use std::array;
 use std::iter::repeat_n;
 
 use tape::Real;
@@ -14,10 +15,10 @@ pub(crate) struct Columns<T, const K: usize> {
 }
 
 impl<T: Real, const K: usize> Columns<T, K> {
-    /// No channel yet; each will have `per_channel` columns.
-    pub(crate) fn new(per_channel: usize) -> Self {
+    /// Room for that many channels of `per_channel` columns each.
+    pub(crate) fn new(channels: usize, per_channel: usize) -> Self {
         Columns {
-            lists: [const { Vec::new() }; K],
+            lists: array::from_fn(|_| Vec::with_capacity(channels * per_channel)),
             per_channel,
         }
     }

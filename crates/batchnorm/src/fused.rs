@@ -246,7 +246,7 @@ fn normalize<W: Walk, T: Real>(
     let values = layout.values_per_channel() as f64;
     for_each_group::<W, _, _>(layout, y, seen, |channels, y, seen| {
         W::moments(layout, x, channels.clone(), seen);
-        let mut lines = Columns::new(W::columns(layout));
+        let mut lines = Columns::new(channels.len(), W::columns(layout));
         for (c, seen) in channels.clone().zip(seen) {
             let rstd = 1.0 / (seen.squares / values + eps).sqrt();
             lines.push(columns::line(seen.mean, rstd, gamma[c], beta[c]));
@@ -274,7 +274,7 @@ fn project<W: Walk, T: Real>(
             None => dx.read(n, channels.clone()),
         };
         sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
-        let mut projections = Columns::new(W::columns(layout));
+        let mut projections = Columns::new(channels.len(), W::columns(layout));
         for (c, [dbeta, dgamma]) in channels.clone().zip(sums) {
             let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
             let (dy, dy_x_hat) = (*dbeta / values, *dgamma / values);
@@ -295,7 +295,7 @@ fn sum_group<'a, W: Walk, T: Real>(
     channels: Range<usize>,
     sums: &mut [[f64; 2]],
 ) {
-    let mut shift = Columns::new(W::columns(layout));
+    let mut shift = Columns::new(channels.len(), W::columns(layout));
     for &mean in &moments.mean[channels.clone()] {
         shift.push([round::<T>(mean).0]);
     }
@@ -320,7 +320,7 @@ fn draw_lines<W: Walk, T: Real>(
 ) {
     let nothing = &mut vec![(); layout.channels];
     for_each_group::<W, _, _>(layout, y, nothing, |channels, y, _| {
-        let mut lines = Columns::new(W::columns(layout));
+        let mut lines = Columns::new(channels.len(), W::columns(layout));
         for c in channels.clone() {
             let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
             lines.push(columns::line(mean, rstd, gamma[c], beta[c]));
@@ -339,7 +339,7 @@ fn rescale<W: Walk, T: Real>(
 ) {
     let nothing = &mut vec![(); layout.channels];
     for_each_group::<W, _, _>(layout, dx, nothing, |channels, dx, _| {
-        let mut scales = Columns::new(W::columns(layout));
+        let mut scales = Columns::new(channels.len(), W::columns(layout));
         for c in channels.clone() {
             scales.push([T::from_f64(gamma[c].to_f64() * moments.rstd[c])]);
         }

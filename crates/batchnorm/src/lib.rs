@@ -31,6 +31,14 @@
 //! assert_eq!(grads.of(bn.beta().unwrap()).data(), [6.0, 9.0]);
 //! assert_eq!(bn.running().num_batches_tracked, 1);
 //! ```
+//!
+//! # How it is laid out
+//! - [`Layout`]: a batch of any shape as N × C × L. [`Moments`]: mean and variance of each
+//!   channel. [`RunningStats`]: their averages over training.
+//! - [`BatchNorm`]: the layer. [`op`]: what it records on the tape.
+//! - `fused`: the passes, made of three kernels for each `walk`: along `planes` where a
+//!   channel has many positions, along `rows` where it has few. `columns`: the arithmetic
+//!   for one value. `slab`: the part of a batch that one thread writes.
 
 #![forbid(unsafe_code)]
 

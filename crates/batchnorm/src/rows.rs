@@ -74,6 +74,19 @@ fn add_rows<T: Real, const K: usize, const R: usize>(
     }
 }
 
+/// Repeats each channel's value over its columns.
+fn spread<T: Real>(values: impl Iterator<Item = T>, positions: usize, columns: &mut [T]) {
+    if positions == 1 {
+        for (column, value) in columns.iter_mut().zip(values) {
+            *column = value;
+        }
+    } else {
+        for (columns, value) in columns.chunks_exact_mut(positions).zip(values) {
+            columns.fill(value);
+        }
+    }
+}
+
 /// Adds up the columns of each channel.
 fn per_channel<T: Real>(columns: Vec<T>, positions: usize) -> Vec<T> {
     if positions == 1 {
@@ -122,9 +135,7 @@ impl Walk for Rows {
                     seen.mean = sum.to_f64() / size as f64;
                 }
             }
-            for (shift, seen) in shift.chunks_exact_mut(positions).zip(&*seen) {
-                shift.fill(seen.shift());
-            }
+            spread(seen.iter().map(Seen::shift), positions, &mut shift);
 
             let [sum, squares] = sum_rows(&rows, &rows, &shift, |x, _, shift| {
                 [x - shift, (x - shift) * (x - shift)]

@@ -42,7 +42,24 @@ impl<T: Real> RunningStats<T> {
 
     /// Takes in the statistics of one batch with `values` values per channel; `None`
     /// for `momentum` is the cumulative average.
+    ///
+    /// # Panics
+    /// If the batch has another number of channels, or one value per channel.
+    #[track_caller]
     pub fn update(&mut self, batch: &Moments, values: usize, momentum: Option<f64>) {
+        assert_eq!(
+            batch.mean.len(),
+            self.mean.len(),
+            "batch norm: running statistics of {} channels cannot take in those of {}; \
+             update them from batches with as many channels",
+            self.mean.len(),
+            batch.mean.len()
+        );
+        assert!(
+            values > 1,
+            "batch norm: the variance of {values} value per channel has no unbiased \
+             estimate; update running statistics from batches of 2 values or more"
+        );
         self.num_batches_tracked += 1;
         let momentum = momentum.unwrap_or(1.0 / self.num_batches_tracked as f64);
         let unbiased = values as f64 / (values as f64 - 1.0);
@@ -125,6 +142,18 @@ mod tests {
         let mut running = RunningStats::<f64>::new(1);
         running.update(&batches()[0], 3, Some(1.0));
         assert_eq!(running.var.data(), [3.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "running statistics of 2 channels cannot take in those of 1")]
+    fn a_batch_of_other_channels_is_refused() {
+        RunningStats::<f32>::new(2).update(&batches()[0], 3, None);
+    }
+
+    #[test]
+    #[should_panic(expected = "the variance of 1 value per channel has no unbiased estimate")]
+    fn a_batch_of_one_value_is_refused() {
+        RunningStats::<f32>::new(1).update(&batches()[0], 1, None);
     }
 
     #[test]
