@@ -262,13 +262,10 @@ fn ladder(
         let rounding = 2.0 * secant.noise + 2.0 * EPS * secant.magnitude;
         rows += 1;
 
-        // An entry is trusted as far as it agrees with its two parents.
+        // An entry is trusted as far as it agrees with its two parents. The one above is
+        // always the farther: row[j] lies beyond row[j - 1], seen from above[j - 1].
         let trusted = (1..row.len())
-            .map(|j| {
-                let (left, above_left) = (row[j - 1], above[j - 1]);
-                let change = (row[j] - left).abs().max((row[j] - above_left).abs());
-                (row[j], change + rounding)
-            })
+            .map(|j| (row[j], (row[j] - above[j - 1]).abs() + rounding))
             .min_by(|a, b| a.1.total_cmp(&b.1));
         above = row;
         // The noise of the next rung is twice this one's.
