@@ -163,3 +163,34 @@ impl Walk for Planes {
     }
     // ANCHOR_END: update
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_whole_planes_or_pieces_of_one() {
+        let of = |shape: &[usize]| blocks(&Layout::of(shape)).collect::<Vec<_>>();
+        // 4 planes of 1000 values are a block of 4000.
+        assert_eq!(of(&[6, 2, 1000]), [(0..4, 0..1000), (4..6, 0..1000)]);
+        let long = [
+            (0..1, 0..4096),
+            (0..1, 4096..5000),
+            (1..2, 0..4096),
+            (1..2, 4096..5000),
+        ];
+        assert_eq!(of(&[2, 2, 5000]), long);
+    }
+
+    #[test]
+    fn sums_take_in_every_value_once() {
+        for len in 0..100_u8 {
+            let values: Vec<f64> = (0..len).map(f64::from).collect();
+            let mut sums = Sums::new();
+            sums.add(&values, &values, |a, b| [a, a * b]);
+            sums.add(&[1000.0], &[0.0], |a, b| [a, a * b]);
+            let squares = values.iter().map(|v| v * v).sum();
+            assert_eq!(sums.total(), [values.iter().sum::<f64>() + 1000.0, squares]);
+        }
+    }
+}

@@ -238,3 +238,27 @@ fn update_two<T: Real, const K: usize>(
     }
 }
 // ANCHOR_END: update_rows
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_have_as_many_channels_as_fit_the_columns() {
+        let group = |positions| Rows::group(&Layout::of(&[3, 5, positions]));
+        assert_eq!([1, 2, 49, 2000, 2049].map(group), [2048, 1024, 41, 1, 1]);
+    }
+
+    #[test]
+    fn every_row_is_summed_once() {
+        for count in 0..10_u8 {
+            let rows: Vec<Vec<f64>> = (0..count).map(|n| vec![1.0, f64::from(n)]).collect();
+            let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
+            let [sum, product] = sum_rows(&rows, &rows, &[0.0, 2.0], |a, b, s| [a, a * b - s]);
+            let n = f64::from(count);
+            let squares: f64 = (0..count).map(|n| f64::from(n) * f64::from(n)).sum();
+            assert_eq!(sum, [n, n * (n - 1.0) / 2.0], "{count} rows");
+            assert_eq!(product, [n, squares - 2.0 * n], "{count} rows");
+        }
+    }
+}
