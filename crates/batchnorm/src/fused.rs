@@ -198,15 +198,13 @@ impl<T: Real> ParameterGradients<T> {
     }
 }
 
-/// The channels that each thread works on: whole groups, or one thread takes all. To
-/// halve a group would halve the stretches of memory that are read in one piece.
+/// The channels that each thread works on.
 // ANCHOR: split
 fn parts<W: Walk>(layout: &Layout) -> Vec<Range<usize>> {
-    let group = W::group(layout);
-    let groups = layout.channels.div_ceil(group);
-    parallel::ranges(groups, layout.count())
+    let unit = W::unit(layout);
+    parallel::ranges(layout.channels.div_ceil(unit), layout.count())
         .into_iter()
-        .map(|groups| groups.start * group..layout.channels.min(groups.end * group))
+        .map(|units| units.start * unit..layout.channels.min(units.end * unit))
         .collect()
 }
 

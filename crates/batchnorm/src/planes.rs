@@ -1,7 +1,7 @@
 //! Kernels for channels that lie in planes: `[N, C, L]` with a large L.
 //!
-//! One channel of one example is L neighbours in memory. These kernels take one channel
-//! at a time and run along its planes.
+//! One channel of one example is a plane: L neighbours in memory. These kernels run along
+//! the planes of a few neighbouring channels, one plane after the other.
 
 use std::ops::Range;
 
@@ -17,6 +17,10 @@ use crate::walk::Walk;
 /// Most values in a block. Within a block sums are kept in `T`, where rounding errors
 /// grow with every addition; from block to block they are kept in `f64`.
 const BLOCK: usize = 4096;
+
+/// Fewest values of one example to read in one piece. Neighbouring channels are walked
+/// together until their planes are that long: memory is slow to start and fast to go on.
+const STRETCH: usize = 4096;
 
 pub(crate) struct Planes;
 
@@ -34,6 +38,7 @@ fn blocks(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<usize>)>
 
 /// `K` sums at once over the values of a block, each in [`LANES`] parts.
 // ANCHOR: sums
+#[derive(Clone)]
 struct Sums<T, const K: usize>([[T; LANES]; K]);
 
 impl<T: Real, const K: usize> Sums<T, K> {
@@ -82,8 +87,12 @@ fn step<T: Real, const K: usize>(
 // ANCHOR_END: sums
 
 impl Walk for Planes {
-    fn group(_: &Layout) -> usize {
+    fn unit(_: &Layout) -> usize {
         1
+    }
+
+    fn group(layout: &Layout) -> usize {
+        STRETCH.div_ceil(layout.positions)
     }
 
     fn columns(_: &Layout) -> usize {
@@ -94,22 +103,30 @@ impl Walk for Planes {
     /// those before them, and for the distances from it.
     // ANCHOR: moments
     fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
-        let seen = &mut seen[0];
+        let planes = |n| x[layout.range(n, channels.clone())].chunks_exact(layout.positions);
         let mut count = 0;
         for (examples, positions) in blocks(layout) {
             let size = examples.len() * positions.len();
-            let block = examples.map(|n| &x[layout.range(n, channels.clone())][positions.clone()]);
             if count == 0 {
-                let sum: T = block.clone().map(lanes::sum).sum();
-                seen.mean = sum.to_f64() / size as f64;
+                for n in examples.clone() {
+                    for (seen, plane) in seen.iter_mut().zip(planes(n)) {
+                        let sum = lanes::sum(&plane[positions.clone()]);
+                        seen.mean += sum.to_f64() / size as f64;
+                    }
+                }
             }
-            let shift: T = seen.shift();
-            let mut sums = Sums::new();
-            for piece in block {
-                sums.add(piece, piece, |x, _| [x - shift, (x - shift) * (x - shift)]);
+            let mut sums = vec![Sums::new(); seen.len()];
+            for n in examples {
+                for ((sums, seen), plane) in sums.iter_mut().zip(&*seen).zip(planes(n)) {
+                    let (shift, piece): (T, _) = (seen.shift(), &plane[positions.clone()]);
+                    sums.add(piece, piece, |x, _| [x - shift, (x - shift) * (x - shift)]);
+                }
             }
-            let [sum, squares] = sums.total();
-            seen.add(Weights::new(count, size), sum, squares);
+            let weights = Weights::new(count, size);
+            for (seen, sums) in seen.iter_mut().zip(sums) {
+                let [sum, squares] = sums.total();
+                seen.add(weights, sum, squares);
+            }
             count += size;
         }
     }
@@ -124,16 +141,21 @@ impl Walk for Planes {
         shift: &Columns<T, 1>,
         totals: &mut [[f64; 2]],
     ) {
-        let [shift] = shift.lists().map(|list| list[0]);
+        let [shift] = shift.lists();
         for (examples, positions) in blocks(layout) {
-            let mut sums = Sums::new();
+            let mut sums = vec![Sums::new(); totals.len()];
             for n in examples {
-                let x = &x[layout.range(n, channels.clone())][positions.clone()];
-                let dy = &dy(n)[positions.clone()];
-                sums.add(dy, x, |dy, x| [dy, dy * (x - shift)]);
+                let x = x[layout.range(n, channels.clone())].chunks_exact(layout.positions);
+                let dy = dy(n).chunks_exact(layout.positions);
+                for ((sums, &shift), (x, dy)) in sums.iter_mut().zip(shift).zip(x.zip(dy)) {
+                    let (x, dy) = (&x[positions.clone()], &dy[positions.clone()]);
+                    sums.add(dy, x, |dy, x| [dy, dy * (x - shift)]);
+                }
             }
-            for (total, sum) in totals[0].iter_mut().zip(sums.total()) {
-                *total += sum.to_f64();
+            for (totals, sums) in totals.iter_mut().zip(sums) {
+                for (total, sum) in totals.iter_mut().zip(sums.total()) {
+                    *total += sum.to_f64();
+                }
             }
         }
     }
@@ -149,15 +171,18 @@ impl Walk for Planes {
         out: &mut Slab<T>,
         f: impl Fn([T; K], T, T) -> T,
     ) {
-        let numbers = columns.lists().map(|list| list[0]);
+        let lists = columns.lists();
         for n in (0..layout.examples).rev() {
-            let plane = layout.range(n, channels.clone());
-            let [out] = out.write(n, channels.clone());
-            if let Some(from) = from {
-                out.copy_from_slice(&from[plane.clone()]);
-            }
-            for (out, &x) in out.iter_mut().zip(&x[plane]) {
-                *out = f(numbers, x, *out);
+            for (i, c) in channels.clone().enumerate().rev() {
+                let numbers = lists.map(|list| list[i]);
+                let plane = layout.plane(n, c);
+                let [out] = out.write(n, c..c + 1);
+                if let Some(from) = from {
+                    out.copy_from_slice(&from[plane.clone()]);
+                }
+                for (out, &x) in out.iter_mut().zip(&x[plane]) {
+                    *out = f(numbers, x, *out);
+                }
             }
         }
     }
@@ -180,6 +205,12 @@ mod tests {
             (1..2, 4096..5000),
         ];
         assert_eq!(of(&[2, 2, 5000]), long);
+    }
+
+    #[test]
+    fn groups_have_as_many_channels_as_make_a_stretch() {
+        let group = |positions| Planes::group(&Layout::of(&[3, 5, positions]));
+        assert_eq!([128, 784, 4095, 4096, 9999].map(group), [32, 6, 2, 1, 1]);
     }
 
     #[test]

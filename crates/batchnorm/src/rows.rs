@@ -109,6 +109,11 @@ fn rows<'a, T: Real>(
 }
 
 impl Walk for Rows {
+    /// Threads that shared a row would each read half of what the memory delivers.
+    fn unit(layout: &Layout) -> usize {
+        Self::group(layout)
+    }
+
     fn group(layout: &Layout) -> usize {
         (COLUMNS / layout.positions).max(1)
     }

@@ -16,7 +16,11 @@ use crate::slab::Slab;
 /// and `sums` have one entry for each channel of the group.
 // ANCHOR: walk
 pub(crate) trait Walk {
-    /// How many channels are walked together.
+    /// How many neighbouring channels must stay on one thread.
+    fn unit(layout: &Layout) -> usize;
+
+    /// How many channels are walked together: statistics first, results right after, so
+    /// that these find the values in a cache.
     fn group(layout: &Layout) -> usize;
 
     /// How many columns [`Columns`] has for each channel.

@@ -8,17 +8,22 @@
 use crate::site::Site;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
-use tiny_http::{Header, Method, Request, Response};
 
 /// The port that is tried first when none is asked for.
 pub const USUAL_PORT: u16 = 4321;
-const WORKERS: usize = 4;
+/// Headers of every answer.
+const COMMON: &str = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+                      Cross-Origin-Resource-Policy: same-origin\r\nConnection: close\r\n";
+/// A longer request is refused.
+const LONGEST_HEAD: usize = 32 * 1024;
+/// How long a page may take to say what it wants, or to read what it is sent.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A comment is sent this often, so that a closed page is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -93,18 +98,18 @@ fn frame(event: &Value) -> String {
 pub fn start(hub: &Arc<Hub>, port: Option<u16>) -> Result<SocketAddr> {
     let listener = listen(port)?;
     let address = listener.local_addr().context("the server has no address")?;
-    let server = tiny_http::Server::from_listener(listener, None)
-        .map_err(|error| anyhow::anyhow!("cannot serve on {address}: {error}"))?;
-    let server = Arc::new(server);
-    for _ in 0..WORKERS {
-        let (server, hub) = (Arc::clone(&server), Arc::clone(hub));
-        thread::spawn(move || {
-            for request in server.incoming_requests() {
+    let hub = Arc::clone(hub);
+    thread::spawn(move || {
+        // One thread for each connection and one request on it: a page that holds its
+        // stream of events open, or says nothing, keeps no other waiting.
+        for stream in listener.incoming().flatten() {
+            let hub = Arc::clone(&hub);
+            thread::spawn(move || {
                 // A page that goes away in the middle of an answer is no error of ours.
-                let _ = answer(request, &hub, address.port());
-            }
-        });
-    }
+                let _ = talk(&stream, &hub, address.port());
+            });
+        }
+    });
     Ok(address)
 }
 
@@ -120,13 +125,6 @@ fn listen(port: Option<u16>) -> Result<TcpListener> {
         ErrorKind::PermissionDenied => bail!("port {port} needs rights that this user has not"),
         _ => Err(error).with_context(|| format!("port {port} cannot be opened")),
     })
-}
-
-fn header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
-    let mut headers = request.headers().iter();
-    headers
-        .find(|h| h.field.equiv(name))
-        .map(|h| h.value.as_str())
 }
 
 /// Whether `host` is this server by a name that only this machine can have.
@@ -152,73 +150,132 @@ fn refusal(host: Option<&str>, origin: Option<&str>, port: u16) -> Option<&'stat
     None
 }
 
-fn answer(request: Request, hub: &Hub, port: u16) -> std::io::Result<()> {
-    if let Some(why) = refusal(header(&request, "Host"), header(&request, "Origin"), port) {
-        return request.respond(plain(403, why));
+/// Reads one request and answers it.
+fn talk(mut stream: &TcpStream, hub: &Hub, port: u16) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut head = Vec::new();
+    loop {
+        let mut part = [0; 4096];
+        let count = stream.read(&mut part)?;
+        head.extend_from_slice(&part[..count]);
+        if count == 0 {
+            return Ok(());
+        }
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(&head) {
+            Ok(httparse::Status::Complete(_)) => {
+                let request = Head {
+                    method: request.method.unwrap_or_default(),
+                    path: request.path.unwrap_or_default(),
+                    headers: request.headers,
+                };
+                return answer(stream, &request, hub, port);
+            }
+            Ok(httparse::Status::Partial) if head.len() < LONGEST_HEAD => {}
+            _ => return plain(stream, true, "400 Bad Request", "This is no request.\n"),
+        }
     }
-    if !matches!(request.method(), Method::Get | Method::Head) {
-        return request.respond(plain(405, "Only GET is answered.\n"));
+}
+
+/// What a request says before its body.
+struct Head<'a> {
+    method: &'a str,
+    path: &'a str,
+    headers: &'a [httparse::Header<'a>],
+}
+
+impl Head<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
+        // A header that is not text names nothing we know.
+        Some(std::str::from_utf8(found.value).unwrap_or("?"))
     }
-    if request.url() == "/events" {
-        let receiver = hub.connect();
-        thread::spawn(move || stream(request, &receiver));
-        return Ok(());
+}
+
+fn answer(stream: &TcpStream, request: &Head<'_>, hub: &Hub, port: u16) -> std::io::Result<()> {
+    let body = request.method != "HEAD";
+    if let Some(why) = refusal(request.get("Host"), request.get("Origin"), port) {
+        return plain(stream, body, "403 Forbidden", why);
+    }
+    if !matches!(request.method, "GET" | "HEAD") {
+        return plain(
+            stream,
+            body,
+            "405 Method Not Allowed",
+            "Only GET is answered.\n",
+        );
+    }
+    if request.path == "/events" && body {
+        return events(stream, &hub.connect());
     }
     let site = hub.site();
-    let (status, file) = match site.get(request.url()) {
-        Some(file) => (200, Some(file)),
-        None => (404, site.get("/404.html")),
+    let (status, file) = match site.get(request.path) {
+        Some(file) => ("200 OK", Some(file)),
+        None => ("404 Not Found", site.get("/404.html")),
     };
     let Some(file) = file else {
-        return request.respond(plain(404, "There is no such page.\n"));
+        return plain(stream, body, status, "There is no such page.\n");
     };
-    if status == 200 && header(&request, "If-None-Match") == Some(file.tag.as_str()) {
-        return request.respond(with_headers(Response::from_data([]), &file.policy, 304));
+    let known = request.get("If-None-Match") == Some(file.tag.as_str());
+    let head = format!("Content-Type: {}\r\nETag: {}\r\n", file.media, file.tag);
+    if status == "200 OK" && known {
+        return send(stream, "304 Not Modified", &head, &file.policy, None, false);
     }
-    let response = Response::from_data(file.bytes.as_slice());
-    let response = with_headers(response, &file.policy, status)
-        .with_header(field("Content-Type", file.media))
-        .with_header(field("ETag", &file.tag));
-    request.respond(response)
+    send(stream, status, &head, &file.policy, Some(&file.bytes), body)
 }
 
-fn field(name: &str, value: &str) -> Header {
-    Header::from_bytes(name, value).unwrap_or_else(|()| panic!("`{value}` is no header value"))
+fn plain(stream: &TcpStream, body: bool, status: &str, text: &str) -> std::io::Result<()> {
+    let head = "Content-Type: text/plain; charset=utf-8\r\n";
+    send(
+        stream,
+        status,
+        head,
+        "default-src 'none'",
+        Some(text.as_bytes()),
+        body,
+    )
 }
 
-fn with_headers<R: std::io::Read>(response: Response<R>, policy: &str, status: u16) -> Response<R> {
-    response
-        .with_status_code(status)
-        .with_header(field("Content-Security-Policy", policy))
-        .with_header(field("Cache-Control", "no-cache"))
-        .with_header(field("Cross-Origin-Resource-Policy", "same-origin"))
-        .with_header(field("Referrer-Policy", "no-referrer"))
-        .with_header(field("X-Content-Type-Options", "nosniff"))
-}
-
-fn plain(status: u16, text: &str) -> Response<std::io::Cursor<Vec<u8>>> {
-    with_headers(Response::from_string(text), "default-src 'none'", status)
+/// Writes an answer; `bytes` are counted in its head and, with `body`, sent.
+fn send(
+    mut stream: &TcpStream,
+    status: &str,
+    head: &str,
+    policy: &str,
+    bytes: Option<&[u8]>,
+    body: bool,
+) -> std::io::Result<()> {
+    let length = bytes.map_or(String::new(), |b| {
+        format!("Content-Length: {}\r\n", b.len())
+    });
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{head}{length}Content-Security-Policy: {policy}\r\n\
+         Cache-Control: no-cache\r\n{COMMON}\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    if let Some(bytes) = bytes.filter(|_| body) {
+        stream.write_all(bytes)?;
+    }
+    stream.flush()
 }
 
 /// Writes events until the page goes away.
-fn stream(request: Request, events: &Receiver<String>) {
-    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
-                        X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n\
-                        Connection: close\r\n\r\nretry: 1000\n\n";
-    let mut page = request.into_writer();
-    let mut write = |text: &str| page.write_all(text.as_bytes()).and_then(|()| page.flush());
-    if write(HEAD).is_err() {
-        return;
-    }
+fn events(mut stream: &TcpStream, events: &Receiver<String>) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n{COMMON}\r\nretry: 1000\n\n"
+    );
+    stream.write_all(head.as_bytes())?;
     loop {
         let text = match events.recv_timeout(HEARTBEAT) {
             Ok(text) => text,
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => ": still here\n\n".to_owned(),
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => ": still here\n\n".to_owned(),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
-        if write(&text).is_err() {
-            return;
-        }
+        stream.write_all(text.as_bytes())?;
+        stream.flush()?;
     }
 }
 

@@ -227,6 +227,46 @@ fn a_saved_chapter_is_rebuilt_and_a_broken_one_is_told() {
     );
 }
 
+/// Pages that hold their stream open, and connections that say nothing, keep no other
+/// page waiting.
+#[test]
+fn many_open_pages_keep_none_waiting() {
+    let checkout = Checkout::new();
+    let course = Course::start(&checkout);
+    let mut open: Vec<Events> = (0..12).map(|_| course.events()).collect();
+    let silent: Vec<TcpStream> = (0..12).map(|_| course.connect()).collect();
+    for events in &mut open {
+        events.next("state");
+    }
+    let pages: Vec<_> = std::thread::scope(|scope| {
+        let ask = || course.ask("GET", "/one.html", &course.host());
+        let asked: Vec<_> = (0..24).map(|_| scope.spawn(ask)).collect();
+        asked.into_iter().map(|page| page.join().unwrap()).collect()
+    });
+    assert!(
+        pages
+            .iter()
+            .all(|page| page.starts_with("HTTP/1.1 200") && page.ends_with("</html>\n"))
+    );
+    drop(silent);
+}
+
+#[test]
+fn a_request_that_is_none_is_refused() {
+    let checkout = Checkout::new();
+    let course = Course::start(&checkout);
+    let mut stream = course.connect();
+    stream.write_all(b"hello\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400");
+    let head = course.ask("HEAD", "/one.html", &course.host());
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+}
+
 /// Without `--port`, a second course takes a free port.
 #[test]
 fn two_courses_run_side_by_side() {

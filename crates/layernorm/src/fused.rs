@@ -41,7 +41,8 @@ pub use crate::rows::ROWS_PER_BLOCK;
 /// to [`backward`].
 ///
 /// A row whose values are all equal has `x_hat = 0`, exactly, and so `y = beta`; with
-/// `eps = 0` it has no normalized form and becomes NaN.
+/// `eps = 0` it has no normalized form and becomes NaN. A row of one feature is such a
+/// row: its `dx` is 0, as in PyTorch.
 ///
 /// # Panics
 /// If a slice has another length.
@@ -146,7 +147,8 @@ pub fn backward<T: Real>(
     let (mut dgamma_rest, mut dbeta_rest) = (dgammas.data_mut(), dbetas.data_mut());
     let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
         .map(|blocks| {
-            let dx = take(&mut dx, rows_of(&blocks, rows).len() * d).chunks_mut(ROWS_PER_BLOCK * d);
+            let rows = rows_of(&blocks, rows);
+            let dx = take(&mut dx, rows.len() * d).chunks_mut(ROWS_PER_BLOCK * d);
             let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
             let dbeta = take(&mut dbeta_rest, blocks.len() * d).chunks_exact_mut(d);
             blocks.zip(dx).zip(dgamma.zip(dbeta))

@@ -82,6 +82,7 @@ impl<T: Real> LayerNorm<T> {
 }
 // ANCHOR_END: layer
 
+// ANCHOR: access
 impl<T: Real> LayerNorm<T> {
     /// The lengths of the axes that are normalized over.
     pub fn normalized_shape(&self) -> &Shape {
@@ -114,6 +115,7 @@ impl<T: Real> LayerNorm<T> {
         self.gamma.iter_mut().chain(&mut self.beta).collect()
     }
 }
+// ANCHOR_END: access
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,8 @@
 //! Layer Norm as an op on the tape, added from outside the tape's crate.
+//!
+//! The backward pass needs `x_hat`. It is not kept: to make it again from `x`, which is
+//! read in its place, takes two subtractions and a product, while to keep it would take
+//! an array as large as `x`, written forward and then held until the gradient is known.
 
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
@@ -27,7 +31,8 @@ pub fn layer_norm<'t, T: Real>(
     assert_eq!(
         gamma.shape(),
         beta.shape(),
-        "layer_norm: gamma has shape {}, but beta has shape {}; both hold one number per feature",
+        "layer_norm: gamma has shape {}, but beta has shape {}; \
+         both hold one number per feature",
         gamma.shape(),
         beta.shape()
     );

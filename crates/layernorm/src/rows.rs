@@ -15,8 +15,8 @@ pub(crate) fn count(op: &str, x: &Shape, normalized: &Shape) -> usize {
     let axes = normalized.len();
     assert!(
         x.ends_with(normalized),
-        "{op}: x has shape {x}, but the normalized shape is {normalized}, and x must end in it; \
-         move the features to the last {}, or normalize over a shape that x ends in",
+        "{op}: x has shape {x}, but the normalized shape is {normalized}, and x must end in \
+         it; move the features to the last {}, or normalize over a shape that x ends in",
         if axes == 1 {
             "axis".to_owned()
         } else {

@@ -9,8 +9,21 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 /// A shared buffer. Its length may exceed what its tensor shows: the pool hands
-/// out lengths rounded up to a power of two.
-pub(crate) struct Buffer<T: Pooled>(Option<Arc<Vec<T>>>);
+/// out lengths rounded up to a power of two, and starts them on a cache line.
+pub(crate) struct Buffer<T: Pooled> {
+    vec: Option<Arc<Vec<T>>>,
+    /// Where the elements begin.
+    start: usize,
+}
+
+/// Bytes of a cache line. A vector register that straddles two lines takes two accesses;
+/// the allocator's own alignment, 16 bytes, makes every wide load and store do so.
+const LINE: usize = 64;
+
+/// Elements a vector needs beyond its use, so that this can start on a cache line.
+const fn slack<T>() -> usize {
+    LINE / size_of::<T>() - 1
+}
 
 /// Most bytes that one thread's pool keeps; beyond it, buffers are freed.
 pub const POOL_LIMIT: usize = 1 << 30;
@@ -39,17 +52,20 @@ impl<T> Pool<T> {
         Some(buffer)
     }
 
-    /// Keeps `buffer` for later, unless the pool is full.
+    /// Keeps `buffer` for later, unless the pool is full or did not make it: a loop that
+    /// brings a vector of its own each time would fill the pool with vectors nobody asks
+    /// for.
     fn put(&mut self, buffer: Arc<Vec<T>>) {
         let bytes = buffer.len() * size_of::<T>();
-        if bytes > 0 && self.bytes + bytes <= POOL_LIMIT {
+        let usable = buffer.len().saturating_sub(slack::<T>());
+        if usable.is_power_of_two() && self.bytes + bytes <= POOL_LIMIT {
             self.bytes += bytes;
-            self.free[buffer.len().ilog2() as usize].push(buffer);
+            self.free[usable.ilog2() as usize].push(buffer);
         }
     }
 }
 
-/// Every buffer of this class has at least `n` elements: ⌈log₂ n⌉.
+/// Every buffer of this class has room for `n` elements: ⌈log₂ n⌉.
 fn class_that_fits(n: usize) -> usize {
     n.max(1).next_power_of_two().ilog2() as usize
 }
@@ -96,28 +112,43 @@ impl<T: Pooled> Buffer<T> {
     {
         let pooled = T::with_pool(|pool| pool.take(n)).flatten();
         // `vec![0; n]` asks the system for zeroed pages, which cost nothing until touched.
-        let mut buffer = pooled.unwrap_or_else(|| Arc::new(vec![T::NEW; 1 << class_that_fits(n)]));
+        let length = (1 << class_that_fits(n)) + slack::<T>();
+        let mut vec = pooled.unwrap_or_else(|| Arc::new(vec![T::NEW; length]));
+        let start = vec.as_ptr().align_offset(LINE);
         if cfg!(debug_assertions)
-            && let Some(stale) = Arc::get_mut(&mut buffer)
+            && let Some(stale) = Arc::get_mut(&mut vec)
         {
-            stale[..n].fill(T::POISON);
+            stale[start..start + n].fill(T::POISON);
         }
-        Buffer(Some(buffer))
+        Buffer {
+            vec: Some(vec),
+            start,
+        }
     }
 
-    /// Takes over a vector the caller filled.
+    /// Takes over a vector the caller filled, or copies it to a cache line: kernels that
+    /// read one array on and write another off the lines are the slowest of all.
     pub(crate) fn from_vec(data: Vec<T>) -> Self {
-        Buffer(Some(Arc::new(data)))
+        let small = size_of_val(&data[..]) < 16 * LINE;
+        if small || data.as_ptr().align_offset(LINE) == 0 {
+            return Buffer {
+                vec: Some(Arc::new(data)),
+                start: 0,
+            };
+        }
+        let mut buffer = Buffer::scratch(data.len());
+        buffer.make_mut(data.len())[..data.len()].copy_from_slice(&data);
+        buffer
     }
 
     fn arc(&self) -> &Arc<Vec<T>> {
-        self.0
+        self.vec
             .as_ref()
             .expect("a buffer is empty only while it is dropped")
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
-        self.arc()
+        &self.arc()[self.start..]
     }
 
     /// Whether another handle holds the same buffer.
@@ -133,10 +164,10 @@ impl<T: Pooled> Buffer<T> {
             *self = copy;
         }
         let arc = self
-            .0
+            .vec
             .as_mut()
             .expect("a buffer is empty only while it is dropped");
-        Arc::get_mut(arc).expect("the buffer is not shared")
+        &mut Arc::get_mut(arc).expect("the buffer is not shared")[self.start..]
     }
 
     /// A number that two handles on the same buffer agree on.
@@ -147,14 +178,17 @@ impl<T: Pooled> Buffer<T> {
 
 impl<T: Pooled> Clone for Buffer<T> {
     fn clone(&self) -> Self {
-        Buffer(self.0.clone())
+        Buffer {
+            vec: self.vec.clone(),
+            start: self.start,
+        }
     }
 }
 
 impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
         // Only the last handle returns the buffer; earlier ones count down.
-        if let Some(buffer) = self.0.take()
+        if let Some(buffer) = self.vec.take()
             && Arc::strong_count(&buffer) == 1
         {
             T::with_pool(|pool| pool.put(buffer));
@@ -182,7 +216,7 @@ mod tests {
         let first = Buffer::<f32>::scratch(1000);
         let address = first.address();
         drop(first);
-        assert_eq!(pooled_bytes::<f32>(), 1024 * 4);
+        assert_eq!(pooled_bytes::<f32>(), (1024 + slack::<f32>()) * 4);
         let second = Buffer::<f32>::scratch(600);
         assert_eq!(second.address(), address);
         assert_eq!(pooled_bytes::<f32>(), 0);
@@ -196,7 +230,7 @@ mod tests {
         drop(first);
         assert_eq!(pooled_bytes::<f64>(), 0);
         drop(second);
-        assert_eq!(pooled_bytes::<f64>(), 64);
+        assert_eq!(pooled_bytes::<f64>(), (8 + slack::<f64>()) * 8);
     }
 
     #[test]
@@ -209,17 +243,23 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_of_any_length_only_serves_requests_it_can_hold() {
+    fn a_vector_of_the_callers_is_freed_not_pooled() {
         clear_pool::<f32>();
-        drop(Buffer::from_vec(vec![0.0_f32; 1000]));
-        // 1000 is filed under 512: a request for 600 needs the next class.
-        assert!(Buffer::<f32>::scratch(600).as_slice().len() >= 1024);
-        assert!(Buffer::<f32>::scratch(512).as_slice().len() == 1000);
+        for n in [1, 100, 1000, 1024, 5000] {
+            let buffer = Buffer::from_vec(vec![0.0_f32; n]);
+            let copied = buffer.arc().len() != n;
+            drop(buffer);
+            // What was copied to a cache line lies in a buffer of the pool's own.
+            assert_eq!(pooled_bytes::<f32>() > 0, copied, "{n} elements");
+            clear_pool::<f32>();
+        }
     }
 
     #[test]
     fn stale_contents_are_poisoned_in_debug_builds() {
-        drop(Buffer::from_vec(vec![1.0_f64; 4]));
+        let mut used = Buffer::<f64>::scratch(4);
+        used.make_mut(4).fill(1.0);
+        drop(used);
         let stale = Buffer::<f64>::scratch(4);
         if cfg!(debug_assertions) {
             assert!(stale.as_slice()[..4].iter().all(|x| x.is_nan()));
@@ -229,11 +269,38 @@ mod tests {
     #[test]
     fn the_pool_frees_what_exceeds_its_limit() {
         let mut pool = Pool::<f64>::new();
-        pool.bytes = POOL_LIMIT - 8;
-        pool.put(Arc::new(vec![0.0; 2]));
-        assert_eq!(pool.bytes, POOL_LIMIT - 8);
-        pool.put(Arc::new(vec![0.0; 1]));
+        let length = 1 + slack::<f64>();
+        pool.bytes = POOL_LIMIT - 8 * length;
+        pool.put(Arc::new(vec![0.0; length + 1]));
+        assert_eq!(pool.bytes, POOL_LIMIT - 8 * length);
+        pool.put(Arc::new(vec![0.0; length]));
         assert_eq!(pool.bytes, POOL_LIMIT);
+        pool.put(Arc::new(vec![0.0; length]));
+        assert_eq!(pool.bytes, POOL_LIMIT);
+    }
+
+    #[test]
+    fn a_scratch_buffer_starts_on_a_cache_line() {
+        clear_pool::<f32>();
+        for n in [0, 1, 5, 16, 100, 512, 985, 5000] {
+            let mut buffer = Buffer::<f32>::scratch(n);
+            assert_eq!(
+                buffer.as_slice().as_ptr() as usize % LINE,
+                0,
+                "{n} elements"
+            );
+            assert!(buffer.make_mut(n).len() >= n);
+        }
+    }
+
+    #[test]
+    fn a_large_vector_is_brought_to_a_cache_line() {
+        for shift in [0, 1, 4] {
+            let data: Vec<f32> = (shift..5000).map(|i| i as f32).collect();
+            let buffer = Buffer::from_vec(data.clone());
+            assert_eq!(buffer.as_slice().as_ptr() as usize % LINE, 0);
+            assert_eq!(buffer.as_slice()[..data.len()], data);
+        }
     }
 
     #[test]

@@ -98,7 +98,8 @@ pub fn backward<T: Real>(
     let mut dgamma_rest = dgammas.data_mut();
     let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
         .map(|blocks| {
-            let dx = take(&mut dx, rows_of(&blocks, rows).len() * d).chunks_mut(ROWS_PER_BLOCK * d);
+            let rows = rows_of(&blocks, rows);
+            let dx = take(&mut dx, rows.len() * d).chunks_mut(ROWS_PER_BLOCK * d);
             let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
             blocks.zip(dx).zip(dgamma)
         })

@@ -65,6 +65,7 @@ impl<T: Real> RmsNorm<T> {
 }
 // ANCHOR_END: rms_layer
 
+// ANCHOR: rms_access
 impl<T: Real> RmsNorm<T> {
     /// The lengths of the axes that are normalized over.
     pub fn normalized_shape(&self) -> &Shape {
@@ -91,6 +92,7 @@ impl<T: Real> RmsNorm<T> {
         self.gamma.iter_mut().collect()
     }
 }
+// ANCHOR_END: rms_access
 
 #[cfg(test)]
 mod tests {
