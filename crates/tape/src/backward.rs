@@ -44,6 +44,7 @@ impl<T: Real> InputGrads<'_, T> {
     ///
     /// # Panics
     /// If `grad` has another shape than the input.
+    #[inline]
     #[track_caller]
     pub fn add(&mut self, i: usize, grad: Tensor<T>) {
         let Some(node) = self.inputs[i] else { return };
@@ -55,6 +56,11 @@ impl<T: Real> InputGrads<'_, T> {
             self.op,
             grad.shape()
         );
+        self.accumulate(node, grad);
+    }
+
+    #[inline]
+    fn accumulate(&mut self, node: NodeId, grad: Tensor<T>) {
         match &mut self.grads[node.index()] {
             Some(sum) => sum.zip_assign(&grad, |a, b| a + b),
             slot => *slot = Some(grad),
@@ -63,11 +69,15 @@ impl<T: Real> InputGrads<'_, T> {
 
     /// Like [`InputGrads::add`] for an input that the op broadcast: sums `grad` over the
     /// axes along which the input was repeated.
+    #[inline]
     #[track_caller]
     pub fn add_broadcast(&mut self, i: usize, grad: Tensor<T>) {
-        if let Some(node) = self.inputs[i] {
-            let grad = sum_to(grad, &self.records[node.index()].shape);
-            self.add(i, grad);
+        let Some(node) = self.inputs[i] else { return };
+        let shape = &self.records[node.index()].shape;
+        if grad.shape() == shape {
+            self.accumulate(node, grad);
+        } else {
+            self.accumulate(node, sum_to(&grad, shape));
         }
     }
 

@@ -23,7 +23,27 @@ pub fn broadcast_shape(op: &str, a: &Shape, b: &Shape) -> Shape {
     shape
 }
 
+/// `f(a, b)` element by element for the operands of `op`, which broadcast.
+///
+/// # Panics
+/// If they do not go together; the message names `op` and both shapes.
+#[inline]
+#[track_caller]
+pub fn zip_operands<T: Real>(
+    op: &str,
+    a: &Tensor<T>,
+    b: &Tensor<T>,
+    f: impl Fn(T, T) -> T,
+) -> Tensor<T> {
+    // Equal shapes, the commonest case, need no search for a common one.
+    if a.shape() == b.shape() {
+        return a.zip(b, f);
+    }
+    zip(&broadcast_shape(op, a.shape(), b.shape()), a, b, f)
+}
+
 /// `f(a, b)` element by element, broadcasting both operands to `shape`.
+#[inline]
 pub fn zip<T: Real>(
     shape: &Shape,
     a: &Tensor<T>,
@@ -38,6 +58,16 @@ pub fn zip<T: Real>(
         let b = b.data()[0];
         return a.map(|a| f(a, b));
     }
+    zip_along(shape, a, b, f)
+}
+
+/// The loop nest behind [`zip`].
+fn zip_along<T: Real>(
+    shape: &Shape,
+    a: &Tensor<T>,
+    b: &Tensor<T>,
+    f: impl Fn(T, T) -> T,
+) -> Tensor<T> {
     let mut out = Tensor::scratch(shape);
     let loops = Loops::new(shape, [a.shape(), b.shape()]);
     let (length, stride) = loops.inner();
@@ -87,12 +117,9 @@ pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
 }
 
 /// The adjoint of broadcasting `shape` to the shape of `dy`: sums `dy` over the axes
-/// along which it was repeated. Moves `dy` through when there are none.
-pub fn sum_to<T: Real>(dy: Tensor<T>, shape: &Shape) -> Tensor<T> {
-    if dy.shape() == shape {
-        return dy;
-    }
-    sum_axes(&dy, Axes::broadcast(shape, dy.shape())).reshape(shape)
+/// along which it was repeated.
+pub fn sum_to<T: Real>(dy: &Tensor<T>, shape: &Shape) -> Tensor<T> {
+    sum_axes(dy, Axes::broadcast(shape, dy.shape())).reshape(shape)
 }
 
 #[cfg(test)]
@@ -167,7 +194,7 @@ mod tests {
                 let x = iota(operand);
                 let broadcast = zip(&shape, &x, &Tensor::zeros(shape), |p, _| p);
                 let left = lanes::dot(dy.data(), broadcast.data());
-                let adjoint = sum_to(dy.clone(), x.shape());
+                let adjoint = sum_to(&dy, x.shape());
                 assert_eq!(adjoint.shape(), x.shape());
                 assert_eq!(
                     left,

@@ -46,6 +46,7 @@ impl<T> Pool<T> {
     }
 
     /// A free buffer of at least `n` elements, if there is one.
+    #[inline]
     fn take(&mut self, n: usize) -> Option<Arc<Vec<T>>> {
         let buffer = self.free[class_that_fits(n)].pop()?;
         self.bytes -= buffer.len() * size_of::<T>();
@@ -55,6 +56,7 @@ impl<T> Pool<T> {
     /// Keeps `buffer` for later, unless the pool is full or did not make it: a loop that
     /// brings a vector of its own each time would fill the pool with vectors nobody asks
     /// for.
+    #[inline]
     fn put(&mut self, buffer: Arc<Vec<T>>) {
         let bytes = buffer.len() * size_of::<T>();
         let usable = buffer.len().saturating_sub(slack::<T>());
@@ -66,6 +68,7 @@ impl<T> Pool<T> {
 }
 
 /// Every buffer of this class has room for `n` elements: ⌈log₂ n⌉.
+#[inline]
 fn class_that_fits(n: usize) -> usize {
     n.max(1).next_power_of_two().ilog2() as usize
 }
@@ -106,6 +109,7 @@ impl<T: Pooled> Buffer<T> {
     /// At least `n` elements with arbitrary contents: every one must be written
     /// before it is read. In debug builds they are NaN, so that a kernel which
     /// forgets one is found by any test that looks at its output.
+    #[inline]
     pub(crate) fn scratch(n: usize) -> Self
     where
         Vec<T>: FromIterator<T>,
@@ -141,6 +145,7 @@ impl<T: Pooled> Buffer<T> {
         buffer
     }
 
+    #[inline]
     fn arc(&self) -> &Arc<Vec<T>> {
         self.vec
             .as_ref()
@@ -157,6 +162,7 @@ impl<T: Pooled> Buffer<T> {
     }
 
     /// The contents for writing; copies the first `n` elements first if they are shared.
+    #[inline]
     pub(crate) fn make_mut(&mut self, n: usize) -> &mut [T] {
         if self.is_shared() {
             let mut copy = Buffer::scratch(n);
@@ -186,6 +192,7 @@ impl<T: Pooled> Clone for Buffer<T> {
 }
 
 impl<T: Pooled> Drop for Buffer<T> {
+    #[inline]
     fn drop(&mut self) {
         // Only the last handle returns the buffer; earlier ones count down.
         if let Some(buffer) = self.vec.take()

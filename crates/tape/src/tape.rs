@@ -10,10 +10,12 @@ use crate::{Backward, Grads, InputGrads, Param, ParamId, Real, Shape, Tensor, Va
 pub(crate) struct NodeId(u32);
 
 impl NodeId {
+    #[inline]
     fn new(index: usize) -> Self {
         NodeId(u32::try_from(index).expect("a tape holds at most 2^32 records"))
     }
 
+    #[inline]
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
@@ -55,6 +57,7 @@ impl Inputs {
         Inputs::Few(few, vars.len() as u8)
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[Option<NodeId>] {
         match self {
             Inputs::Few(nodes, n) => &nodes[..usize::from(*n)],
@@ -214,6 +217,7 @@ impl<T: Real> Tape<T> {
     /// This is the only way to make a value that depends on others, and it demands a
     /// backward: no crate can add an op and forget its gradient. `backward` is called
     /// only when some input depends on a parameter, so an untracked op clones nothing.
+    #[inline]
     pub fn record<'t, B: Backward<T> + 'static>(
         &'t self,
         inputs: &[&Var<'t, T>],
@@ -233,6 +237,7 @@ impl<T: Real> Tape<T> {
     }
     // ANCHOR_END: record
 
+    #[inline]
     fn push(&self, inputs: Inputs, shape: Shape, kind: Kind<T>) -> NodeId {
         let mut records = self.records.borrow_mut();
         let node = NodeId::new(records.len());

@@ -196,6 +196,7 @@ impl<T: Real> Tensor<T> {
     }
 
     /// A new tensor with `f` applied to every element.
+    #[inline]
     pub fn map(&self, f: impl Fn(T) -> T) -> Self {
         let mut out = Tensor::scratch(self.shape);
         for (y, &x) in out.data_mut().iter_mut().zip(self.data()) {
@@ -208,6 +209,7 @@ impl<T: Real> Tensor<T> {
     ///
     /// # Panics
     /// If the shapes differ.
+    #[inline]
     #[track_caller]
     pub fn zip(&self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
         self.check_same_shape(other);

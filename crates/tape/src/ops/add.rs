@@ -3,7 +3,7 @@
 //! ∂y/∂a = ∂y/∂b = 1, so both inputs receive `dy`, summed over the axes along which
 //! they were repeated.
 
-use crate::broadcast::{broadcast_shape, zip};
+use crate::broadcast::zip_operands;
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 /// `a + b`; also written `&a + &b`.
@@ -12,8 +12,7 @@ use crate::{Backward, InputGrads, Real, Tensor, Var};
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn add<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
-    let shape = broadcast_shape("add", a.shape(), b.shape());
-    let y = zip(&shape, a.value(), b.value(), |a, b| a + b);
+    let y = zip_operands("add", a.value(), b.value(), |a, b| a + b);
     a.tape().record(&[a, b], y, || Add)
 }
 

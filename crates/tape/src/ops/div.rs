@@ -3,7 +3,7 @@
 //! ∂y/∂a = 1/b and ∂y/∂b = −a/b² = −y/b. So `da = dy / b` and `db = −da · y`, each
 //! summed over the axes along which the input was repeated.
 
-use crate::broadcast::{broadcast_shape, zip};
+use crate::broadcast::{zip, zip_operands};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 /// `a / b` element by element; also written `&a / &b`.
@@ -12,8 +12,7 @@ use crate::{Backward, InputGrads, Real, Tensor, Var};
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn div<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
-    let shape = broadcast_shape("div", a.shape(), b.shape());
-    let y = zip(&shape, a.value(), b.value(), |a, b| a / b);
+    let y = zip_operands("div", a.value(), b.value(), |a, b| a / b);
     a.tape().record(&[a, b], y.clone(), || Div {
         b: b.value().clone(),
         y: b.is_tracked().then_some(y),

@@ -4,7 +4,7 @@
 //! along which the input was repeated. An operand is saved only if the other one needs
 //! a gradient.
 
-use crate::broadcast::{broadcast_shape, zip};
+use crate::broadcast::{zip, zip_operands};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 /// `a · b` element by element; also written `&a * &b`.
@@ -13,8 +13,7 @@ use crate::{Backward, InputGrads, Real, Tensor, Var};
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn mul<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
-    let shape = broadcast_shape("mul", a.shape(), b.shape());
-    let y = zip(&shape, a.value(), b.value(), |a, b| a * b);
+    let y = zip_operands("mul", a.value(), b.value(), |a, b| a * b);
     a.tape().record(&[a, b], y, || Mul {
         a: b.is_tracked().then(|| a.value().clone()),
         b: a.is_tracked().then(|| b.value().clone()),

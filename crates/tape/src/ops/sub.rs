@@ -3,7 +3,7 @@
 //! ∂y/∂a = 1 and ∂y/∂b = −1: `a` receives `dy`, `b` receives `−dy`, each summed over
 //! the axes along which it was repeated.
 
-use crate::broadcast::{broadcast_shape, zip};
+use crate::broadcast::zip_operands;
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 /// `a − b`; also written `&a - &b`.
@@ -12,8 +12,7 @@ use crate::{Backward, InputGrads, Real, Tensor, Var};
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn sub<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
-    let shape = broadcast_shape("sub", a.shape(), b.shape());
-    let y = zip(&shape, a.value(), b.value(), |a, b| a - b);
+    let y = zip_operands("sub", a.value(), b.value(), |a, b| a - b);
     a.tape().record(&[a, b], y, || Sub)
 }
 
