@@ -515,9 +515,64 @@ def mlp():
     return out
 
 
+def network(name, module, x, forward=None, scale=0.4, **settings):
+    """y = module(x) in training mode with random parameters, a random dy, and the
+    gradients of <y, dy> for x and each parameter, under the names of the state_dict."""
+    module.double().train()
+    arrays = {}
+    with torch.no_grad():
+        for key, p in module.named_parameters():
+            centre = 1.0 if p.dim() == 1 and "norm" in key and key.endswith("weight") else 0.0
+            p.copy_(randn(*p.shape, scale=scale, offset=centre))
+            arrays[key] = p.clone()
+    x = x.clone().requires_grad_()
+    y = (forward or (lambda m, x: m(x)))(module, x)
+    dy = randn(*y.shape)
+    params = dict(module.named_parameters())
+    grads = torch.autograd.grad(y, [x, *params.values()], dy)
+    arrays.update(x=x, y=y, dy=dy, dx=grads[0])
+    arrays.update({f"d {key}": g for key, g in zip(params, grads[1:])})
+    arrays.update({key: b for key, b in module.named_buffers() if b.is_floating_point()})
+    return case(name, arrays, **settings)
+
+
+class Cnn(torch.nn.Module):
+    """Convolution, norm, ReLU, max-pool, twice; then a linear layer."""
+
+    def __init__(self, kind, channels, side, outputs):
+        super().__init__()
+        self.stages = len(channels) - 1
+        for i, (c, o) in enumerate(zip(channels, channels[1:]), 1):
+            setattr(self, f"conv{i}", torch.nn.Conv2d(c, o, 3, padding=1))
+            norm = {
+                "none": torch.nn.Identity,
+                "batch": lambda: torch.nn.BatchNorm2d(o),
+                "layer": lambda: torch.nn.LayerNorm([o, side, side]),
+                "group2": lambda: torch.nn.GroupNorm(2, o),
+            }[kind]()
+            setattr(self, f"norm{i}", norm)
+            side //= 2
+        self.fc = torch.nn.Linear(channels[-1] * side * side, outputs)
+
+    def forward(self, x):
+        for i in range(1, self.stages + 1):
+            x = getattr(self, f"conv{i}")(x)
+            x = F.max_pool2d(getattr(self, f"norm{i}")(x).relu(), 2)
+        return self.fc(x.flatten(1))
+
+
+def cnn():
+    channels, side, outputs = [1, 2, 4], 5, 3
+    return [
+        network(kind, Cnn(kind, channels, side, outputs), randn(3, 1, side, side),
+                channels=channels, side=side, outputs=outputs)
+        for kind in ["none", "batch", "layer", "group2"]
+    ]  # fmt: skip
+
+
 FAMILIES = [
     elementwise, broadcasting, reductions, softmax, losses, matmul, conv2d, pooling,
-    indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp,
+    indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp, cnn,
 ]  # fmt: skip
 
 

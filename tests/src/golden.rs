@@ -95,6 +95,11 @@ impl Case {
         self.arrays.contains_key(name)
     }
 
+    /// The names of the arrays.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.arrays.keys().map(String::as_str)
+    }
+
     #[track_caller]
     fn array(&self, name: &str) -> &Array {
         self.arrays

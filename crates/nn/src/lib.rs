@@ -34,8 +34,11 @@
 
 mod activation;
 pub mod check;
+mod cnn;
+mod conv;
 pub mod data;
 mod file;
+mod group_norm;
 pub mod init;
 mod linear;
 pub mod loss;
@@ -43,11 +46,15 @@ mod mlp;
 mod module;
 mod norm;
 pub mod optim;
+mod pool;
 mod save;
 mod schedule;
 
 pub use activation::Activation;
+pub use cnn::{Cnn, CnnSpec};
+pub use conv::Conv2d;
 pub use file::write_atomically;
+pub use group_norm::GroupNorm;
 pub use init::Init;
 pub use linear::{Linear, linear};
 pub use mlp::{Mlp, MlpSpec};
@@ -56,5 +63,6 @@ pub use module::{
 };
 pub use norm::{Norm, NormKind};
 pub use optim::{Adam, Decay, Optimizer, Sgd};
-pub use save::{LoadError, load, save};
+pub use pool::{AvgPool2d, MaxPool2d};
+pub use save::{LoadError, load, save, torch_name};
 pub use schedule::Schedule;

@@ -7,6 +7,7 @@ use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};
 use tape::{Real, Shape, Var};
 
+use crate::group_norm::GroupNorm;
 use crate::module::{Layer, Mode, Module, Visitor};
 
 /// Which normalization.
@@ -20,6 +21,9 @@ pub enum NormKind {
     Layer,
     /// RMS Norm, as Layer Norm but without subtracting the mean.
     Rms,
+    /// Group Norm with this many groups: as Layer Norm, over one group of features or
+    /// channels at a time.
+    Group(usize),
 }
 
 impl fmt::Display for NormKind {
@@ -29,6 +33,7 @@ impl fmt::Display for NormKind {
             NormKind::Batch => "batch",
             NormKind::Layer => "layer",
             NormKind::Rms => "rms",
+            NormKind::Group(groups) => return f.pad(&format!("group{groups}")),
         })
     }
 }
@@ -37,6 +42,9 @@ impl FromStr for NormKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(Ok(groups)) = text.strip_prefix("group").map(str::parse) {
+            return Ok(NormKind::Group(groups));
+        }
         let all = [
             NormKind::None,
             NormKind::Batch,
@@ -45,7 +53,12 @@ impl FromStr for NormKind {
         ];
         all.into_iter()
             .find(|kind| kind.to_string() == text)
-            .ok_or_else(|| format!("unknown norm {text:?}; known are none, batch, layer and rms"))
+            .ok_or_else(|| {
+                format!(
+                    "unknown norm {text:?}; known are none, batch, layer, rms \
+                     and, for four groups, group4"
+                )
+            })
     }
 }
 
@@ -60,15 +73,18 @@ pub enum Norm<T: Real> {
     Layer(LayerNorm<T>),
     /// RMS Norm.
     Rms(RmsNorm<T>),
+    /// Group Norm.
+    Group(GroupNorm<T>),
 }
 
 impl<T: Real> Norm<T> {
     /// A normalization for examples of the given shape: `[D]` for features, `[C, H, W]`
-    /// for images. Batch Norm has a scale and a shift for each feature or channel, that
-    /// is for its first axis; Layer Norm and RMS Norm normalize over the whole shape.
+    /// for images. Batch Norm and Group Norm have a scale and a shift for each feature or
+    /// channel, that is for the first axis; Layer Norm and RMS Norm normalize over the whole shape.
     ///
     /// # Panics
-    /// If the shape has no axis, or an axis of length 0.
+    /// If the shape has no axis, or an axis of length 0, or if groups do not divide the
+    /// first axis.
     #[track_caller]
     pub fn new(kind: NormKind, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
@@ -81,6 +97,7 @@ impl<T: Real> Norm<T> {
             NormKind::Batch => Norm::Batch(BatchNorm::new(shape[0])),
             NormKind::Layer => Norm::Layer(LayerNorm::new(shape)),
             NormKind::Rms => Norm::Rms(RmsNorm::new(shape)),
+            NormKind::Group(groups) => Norm::Group(GroupNorm::new(groups, shape[0])),
         }
     }
 }
@@ -146,6 +163,7 @@ impl<T: Real> Module<T> for Norm<T> {
             Norm::Batch(norm) => norm.visit(v),
             Norm::Layer(norm) => norm.visit(v),
             Norm::Rms(norm) => norm.visit(v),
+            Norm::Group(norm) => norm.visit(v),
         }
     }
 }
@@ -158,6 +176,7 @@ impl<T: Real> Layer<T> for Norm<T> {
             Norm::Batch(norm) => Layer::forward(norm, x, mode),
             Norm::Layer(norm) => Layer::forward(norm, x, mode),
             Norm::Rms(norm) => Layer::forward(norm, x, mode),
+            Norm::Group(norm) => norm.forward(x, mode),
         }
     }
 }
@@ -171,11 +190,12 @@ mod tests {
     use batchnorm::RunningStats;
     use tape::{Tape, Tensor};
 
-    const KINDS: [NormKind; 4] = [
+    const KINDS: [NormKind; 5] = [
         NormKind::None,
         NormKind::Batch,
         NormKind::Layer,
         NormKind::Rms,
+        NormKind::Group(1),
     ];
 
     #[test]
@@ -205,12 +225,13 @@ mod tests {
         );
         assert_eq!(names(NormKind::Layer), "gamma beta");
         assert_eq!(names(NormKind::Rms), "gamma");
+        assert_eq!(names(NormKind::Group(3)), "gamma beta");
     }
 
     #[test]
     fn an_image_is_normalized_by_channel_or_whole() {
         let count = |kind| count_params(&mut Norm::<f32>::new(kind, [3, 4, 5]));
-        assert_eq!(KINDS.map(count), [0, 6, 120, 60]);
+        assert_eq!(KINDS.map(count), [0, 6, 120, 60, 6]);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Saving and loading a model's state, in the `safetensors` format.
 //!
-//! A file holds every parameter and buffer under its name, such as
-//! `layers.0.norm.gamma`, and counters as `int64` scalars. Any library that reads the
-//! format opens it: in Python, `safetensors.torch.load_file(path)`.
+//! A file holds every parameter and buffer under the name that PyTorch gives it
+//! ([`torch_name`]), such as `layers.0.norm.weight`, and counters as `int64` scalars. Any
+//! library that reads the format opens it; in Python,
+//! `module.load_state_dict(safetensors.torch.load_file(path))`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
@@ -76,6 +78,22 @@ pub enum LoadError {
     },
 }
 
+/// What PyTorch calls the piece of state that is called `name` here: the scale and the
+/// shift of a norm are its `weight` and `bias`; all other names are the same.
+///
+/// ```
+/// assert_eq!(nn::torch_name("norm1.gamma"), "norm1.weight");
+/// assert_eq!(nn::torch_name("fc.weight"), "fc.weight");
+/// ```
+pub fn torch_name(name: &str) -> Cow<'_, str> {
+    let (place, last) = name.split_at(name.rfind('.').map_or(0, |dot| dot + 1));
+    match last {
+        "gamma" => Cow::Owned(format!("{place}weight")),
+        "beta" => Cow::Owned(format!("{place}bias")),
+        _ => Cow::Borrowed(name),
+    }
+}
+
 /// Writes the state of `module` to `path`, atomically.
 ///
 /// # Errors
@@ -88,7 +106,7 @@ pub fn save<T: Real>(module: &mut (impl Module<T> + ?Sized), path: &Path) -> io:
             State::Buffer(tensor) => encode(tensor),
             State::Count(count) => (Dtype::I64, Vec::new(), count.to_le_bytes().to_vec()),
         };
-        parts.push((name.to_owned(), dtype, shape, bytes));
+        parts.push((torch_name(name).into_owned(), dtype, shape, bytes));
     });
     let views = parts.iter().map(|(name, dtype, shape, bytes)| {
         let view = TensorView::new(*dtype, shape.clone(), bytes).expect("shape and bytes agree");
@@ -119,6 +137,7 @@ pub fn load<T: Real>(module: &mut (impl Module<T> + ?Sized), path: &Path) -> Res
         if failed.is_some() {
             return;
         }
+        let name = &*torch_name(name);
         let result = match tensors.remove(name) {
             None => Err(LoadError::Missing {
                 path: at(),

@@ -1,7 +1,9 @@
 //! Cases for the layers and networks of `nn`, with respect to input and parameters.
 
 use nn::check::{CheckLayer, normal};
-use nn::{Activation, Linear, MlpSpec, Mode, NormKind};
+use nn::{
+    Activation, AvgPool2d, CnnSpec, Conv2d, GroupNorm, Linear, MaxPool2d, MlpSpec, Mode, NormKind,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::Var;
@@ -49,13 +51,14 @@ pub fn cases() -> Vec<Case> {
         NormKind::Batch,
         NormKind::Layer,
         NormKind::Rms,
+        NormKind::Group(1),
     ] {
         for (mode, of) in [(Mode::Train, "training"), (Mode::Eval, "evaluation")] {
             let activation = match norm {
                 NormKind::None => Activation::Tanh,
                 NormKind::Batch => Activation::Relu,
                 NormKind::Layer => Activation::Gelu,
-                NormKind::Rms => Activation::Sigmoid,
+                NormKind::Rms | NormKind::Group(_) => Activation::Sigmoid,
             };
             let title = match norm {
                 NormKind::None => "no norm".to_owned(),
@@ -70,6 +73,55 @@ pub fn cases() -> Vec<Case> {
                     check = check.may_be_zero("layers.0.bias");
                 }
                 check.run(|| spec.build(&mut rng()))
+            }));
+        }
+    }
+    cases.extend(images());
+    cases
+}
+
+fn images() -> Vec<Case> {
+    let image = || normal([2, 2, 5, 4], 1);
+    let mut cases = vec![
+        Case::own(GROUP, "nn/src/conv.rs", "convolution", move || {
+            CheckLayer::new("convolution", image()).run(|| {
+                let conv = Conv2d::new(2, 3, 3, &mut rng());
+                conv.stride([2, 1]).padding(1)
+            })
+        }),
+        Case::own(GROUP, "nn/src/pool.rs", "max-pool", move || {
+            CheckLayer::new("max-pool", image()).run(|| MaxPool2d::new(2).padding(1))
+        }),
+        Case::own(GROUP, "nn/src/pool.rs", "average pool", move || {
+            CheckLayer::new("average pool", image()).run(|| AvgPool2d::new([2, 3]).stride(1))
+        }),
+    ];
+    for groups in [1, 2, 4] {
+        let name = format!("group norm, {groups} of 4 channels");
+        cases.push(Case::own(
+            GROUP,
+            "nn/src/group_norm.rs",
+            name.clone(),
+            move || {
+                CheckLayer::new(&name, normal([2, 4, 3, 2], 1)).run(|| GroupNorm::new(groups, 4))
+            },
+        ));
+    }
+    for norm in [
+        NormKind::None,
+        NormKind::Batch,
+        NormKind::Layer,
+        NormKind::Rms,
+        NormKind::Group(1),
+    ] {
+        for (mode, of) in [(Mode::Train, "training"), (Mode::Eval, "evaluation")] {
+            let name = format!("cnn, {norm} norm, {of}");
+            cases.push(Case::own(GROUP, "nn/src/cnn.rs", name.clone(), move || {
+                let mut check = CheckLayer::new(&name, normal([3, 1, 4, 4], 1)).mode(mode);
+                if norm == NormKind::Batch && mode == Mode::Train {
+                    check = check.may_be_zero("conv1.bias").may_be_zero("conv2.bias");
+                }
+                check.run(|| CnnSpec::new(&[1, 2, 4], 4, 3).norm(norm).build(&mut rng()))
             }));
         }
     }

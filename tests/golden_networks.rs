@@ -1,0 +1,66 @@
+//! Networks with PyTorch's weights: outputs and the gradients of input and parameters.
+//!
+//! Parameters are matched by the names of PyTorch's `state_dict`.
+
+use nn::{CnnSpec, Layer, Mode, State, each_state, torch_name};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tape::{Param, Tape, Var};
+use tests::golden::{self, Case};
+
+/// A network is some tens of ops in a row, each with its own roundings.
+const TOLERANCE: f64 = 10.0 * golden::EPSILONS * f64::EPSILON;
+
+/// What is drawn at first is replaced by the golden weights.
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(0)
+}
+
+/// Gives `net` the golden weights, runs `forward` on the golden x, and compares y, dx and
+/// the gradient of every parameter; last the buffers that `forward` moved.
+#[track_caller]
+fn check<M: nn::Module<f64>>(
+    case: &Case,
+    net: &mut M,
+    forward: impl for<'t> FnOnce(&mut M, &Var<'t, f64>) -> Var<'t, f64>,
+) {
+    let mut names = 0;
+    each_state(net, |path, state| {
+        if let State::Param(param) = state {
+            param.set(case.tensor(&torch_name(path)));
+            names += 1;
+        }
+    });
+    let given = case.names().filter(|name| name.starts_with("d ")).count();
+    assert_eq!(
+        names, given,
+        "{}: PyTorch has another number of parameters",
+        case.name
+    );
+    let x: Param<f64> = case.param("x");
+    let (y, (), grads) = Tape::new().vjp(&case.tensor("dy"), |t| (forward(net, &t.param(&x)), ()));
+    case.assert_within("y", &y, TOLERANCE);
+    case.assert_within("dx", &grads.of(&x), TOLERANCE);
+    each_state(net, |path, state| match state {
+        State::Param(param) => {
+            let name = format!("d {}", torch_name(path));
+            case.assert_within(&name, &grads.of(param), TOLERANCE);
+        }
+        State::Buffer(tensor) => case.assert_within(&torch_name(path), tensor, TOLERANCE),
+        State::Count(_) => {}
+    });
+}
+
+#[test]
+fn cnn() {
+    for case in golden::load("cnn").cases {
+        let norm = case.name.parse().expect("a norm");
+        let spec = CnnSpec::new(
+            &case.counts("channels"),
+            case.count("side"),
+            case.count("outputs"),
+        );
+        let mut net = spec.norm(norm).build(&mut rng());
+        check(&case, &mut net, |net, x| net.forward(x, Mode::Train));
+    }
+}
