@@ -59,7 +59,6 @@ struct Example {
     two_pass_x_hat: f64,
 }
 
-// ANCHOR: variances
 fn one_pass_f32(x: &[f32]) -> f32 {
     let (mut sum, mut squares) = (0.0, 0.0);
     for &x in x {
@@ -75,7 +74,6 @@ fn two_pass_f32(x: &[f32]) -> f32 {
     let mean = x.iter().sum::<f32>() / count;
     x.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / count
 }
-// ANCHOR_END: variances
 
 fn one_pass_f64(x: &[f64]) -> f64 {
     let squares: Vec<f64> = x.iter().map(|x| x * x).collect();

@@ -116,7 +116,6 @@ impl Float for f32 {
     }
 }
 
-// ANCHOR: quotients
 fn rstd<T: Float>(v: T) -> T {
     T::of(1.0) / v.sqrt()
 }
@@ -133,7 +132,6 @@ fn richardson<T: Float>(v: T, h: T) -> T {
     let half = central(v, h / T::of(2.0));
     half + (half - central(v, h)) / T::of(3.0)
 }
-// ANCHOR_END: quotients
 
 /// The derivative of `rstd`, to the last bit or two of an `f64`.
 fn exact(v: f64) -> f64 {
