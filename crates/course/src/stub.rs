@@ -3,11 +3,15 @@
 //! A solution marks what the reader writes with `// ANCHOR: solution` (or
 //! `solution-…`, where there are several places) and the matching end. The stub is the
 //! same file with each such piece replaced by `todo!()`: the two cannot drift apart.
+//!
+//! An exercise that ships with something to change, such as a bug to find, has it in the
+//! marked piece, on lines that begin with `// SHIPPED:`. They take the place of `todo!()`.
 
 use anyhow::{Result, bail};
 
 const START: &str = "// ANCHOR: solution";
 const END: &str = "// ANCHOR_END: solution";
+const SHIPPED: &str = "// SHIPPED:";
 
 /// The exercise file that belongs to a solution.
 ///
@@ -15,28 +19,35 @@ const END: &str = "// ANCHOR_END: solution";
 /// When the solution marks nothing, or a mark has no partner.
 pub fn from_solution(solution: &str) -> Result<String> {
     let mut stub = String::new();
-    let (mut inside, mut places) = (false, 0);
+    let (mut indent, mut shipped, mut places) = (None, String::new(), 0);
     for line in solution.lines() {
         let text = line.trim_start();
+        let space = &line[..line.len() - text.len()];
         if text.starts_with(START) {
-            if inside {
+            if indent.is_some() {
                 bail!("the solution marks one piece inside another");
             }
-            inside = true;
+            indent = Some(space);
             places += 1;
-            stub.push_str(&line[..line.len() - text.len()]);
-            stub.push_str("todo!()\n");
         } else if text.starts_with(END) {
-            if !inside {
+            let Some(space) = indent.take() else {
                 bail!("the solution ends a piece that it did not begin");
+            };
+            if shipped.is_empty() {
+                shipped = format!("{space}todo!()\n");
             }
-            inside = false;
-        } else if !inside {
+            stub += &std::mem::take(&mut shipped);
+        } else if let Some(code) = text.strip_prefix(SHIPPED) {
+            if indent.is_none() {
+                bail!("the solution ships a line outside a marked piece");
+            }
+            shipped += &format!("{space}{}\n", code.strip_prefix(' ').unwrap_or(code));
+        } else if indent.is_none() {
             stub.push_str(line);
             stub.push('\n');
         }
     }
-    if inside || places == 0 {
+    if indent.is_some() || places == 0 {
         bail!("the solution marks nothing, or does not end what it marks");
     }
     Ok(stub)
@@ -47,7 +58,9 @@ pub fn from_solution(solution: &str) -> Result<String> {
 pub fn without_marks(solution: &str) -> String {
     let mark = |line: &&str| {
         let text = line.trim_start();
-        !text.starts_with(START) && !text.starts_with(END)
+        ![START, END, SHIPPED]
+            .iter()
+            .any(|mark| text.starts_with(mark))
     };
     solution
         .lines()
@@ -74,12 +87,23 @@ mod tests {
     }
 
     #[test]
+    fn shipped_lines_take_the_place_of_todo() {
+        let solution = "a\n    // ANCHOR: solution-one\n    // SHIPPED: let y = 2.0;\n    // SHIPPED: y\n    x\n    // ANCHOR_END: solution-one\n// ANCHOR: solution-two\nb\n// ANCHOR_END: solution-two\n";
+        assert_eq!(
+            from_solution(solution).unwrap(),
+            "a\n    let y = 2.0;\n    y\ntodo!()\n"
+        );
+        assert_eq!(without_marks(solution), "a\n    x\nb\n");
+    }
+
+    #[test]
     fn marks_come_in_pairs() {
         for wrong in [
             "fn f() {}\n",
             "// ANCHOR: solution\n",
             "// ANCHOR_END: solution\n",
             "// ANCHOR: solution-a\n// ANCHOR: solution-b\n",
+            "// SHIPPED: x\n// ANCHOR: solution\n// ANCHOR_END: solution\n",
         ] {
             assert!(from_solution(wrong).is_err(), "{wrong}");
         }
