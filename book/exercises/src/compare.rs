@@ -103,10 +103,15 @@ pub fn wrong(
     headline: impl Into<String>,
     backward: bool,
 ) -> Report {
+    wrong_at(exercise, id, headline, section(target, id, backward))
+}
+
+/// A report on the mistake `id`, which the book explains at the label `section`.
+pub fn wrong_at(exercise: &str, id: &str, headline: impl Into<String>, section: &str) -> Report {
     let mut report = Report::new(exercise, Outcome::Wrong, headline);
     let nameless = ["unknown", "ambiguous", "zero", "shape", "not-finite"];
     if !nameless.contains(&id) {
-        report.section = Some(section(target, id, backward).to_owned());
+        report.section = Some(section.to_owned());
     }
     report.mistake = Some(id.to_owned());
     report

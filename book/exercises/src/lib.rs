@@ -13,6 +13,8 @@ pub mod bn_forward;
 pub mod central_difference;
 mod compare;
 pub mod harness;
+pub mod ln_forward;
+pub mod ln_predictions;
 pub mod report;
 pub mod sections;
 

@@ -31,12 +31,34 @@ pub fn section(target: &str, id: &str, backward: bool) -> &'static str {
     }
 }
 
+/// The same for Layer Norm.
+#[must_use]
+pub fn layer_section(target: &str, id: &str) -> &'static str {
+    let has = |part: &str| id.contains(part);
+    if has("cancellation") {
+        "sec:two-pass"
+    } else if has("eps") {
+        "sec:eps"
+    } else if has("axes") || has("layout") || has("summed-over") || has("by-row") {
+        "sec:ln-layouts"
+    } else if target == "y" && (has("gamma") || has("beta") || has("shift")) {
+        "sec:ln-identity"
+    } else {
+        "sec:ln-stages"
+    }
+}
+
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 12] = [
+pub const LABELS: [&str; 17] = [
     "sec:bn-layouts",
     "sec:bn-stages",
     "sec:eps",
     "sec:identity",
+    "sec:ln-bit",
+    "sec:ln-identity",
+    "sec:ln-invariance",
+    "sec:ln-layouts",
+    "sec:ln-stages",
     "sec:momentum",
     "sec:secant",
     "sec:signatures",
@@ -78,6 +100,8 @@ mod tests {
                     let label = section(target, id, backward);
                     assert!(LABELS.contains(&label), "{label}");
                 }
+                let label = layer_section(target, id);
+                assert!(LABELS.contains(&label), "{label}");
             }
         }
     }

@@ -160,3 +160,58 @@ fn chapter_8_the_worked_example() {
     // "It adds up to zero."
     assert!(number(&r, "/sum_dx").abs() < 1e-15);
 }
+
+#[test]
+fn chapter_12_the_worked_example() {
+    let r = results("ln_worked");
+    // "The first row is the channel of chapter 7, lying down."
+    let worked = results("worked");
+    for k in 0..4 {
+        let x = |r: &Value, table: &str| number(r, &format!("/{table}/{k}/x"));
+        assert_eq!(x(&r, "values"), x(&worked, "rows"));
+    }
+    for i in 0..2 {
+        assert!(number(&r, &format!("/rows/{i}/sum_dx")).abs() < 1e-14);
+    }
+}
+
+#[test]
+fn chapter_12_scale_and_sign() {
+    let r = results("ln_scale");
+    for at in r["scales"].as_array().expect("a table") {
+        let (deviation, predicted) = (number(at, "/deviation"), number(at, "/predicted"));
+        assert!((deviation - predicted).abs() < 1e-12, "{at}");
+    }
+    // "By about 4."
+    let scale = |a: f64| row(&r, "scales", "a", a);
+    assert!((3.5..4.5).contains(&number(scale(-1000.0), "/change")));
+    // "Keeps its deviation to four digits", and the sign decides which of the two changes
+    // is small.
+    for a in [1000.0, 1.0] {
+        assert!(number(scale(a), "/change") < 1e-4);
+        assert!((number(scale(a), "/deviation") - 1.0).abs() < 5e-5);
+    }
+    for a in [-1000.0, -1.0] {
+        assert!(number(scale(a), "/change_of_sign") < 1e-4);
+        assert!((number(scale(a), "/deviation") - 1.0).abs() < 5e-5);
+    }
+}
+
+#[test]
+fn chapter_12_to_the_bit() {
+    let r = results("ln_batch");
+    // "0 and all"; "no rounding"; in a caption, "a batch of 64" and "of 32".
+    assert_eq!(number(&r, "/largest_batch"), 64.0);
+    let features = number(&r, "/features");
+    assert_eq!(features, 32.0);
+    assert_eq!(number(&r, "/replaced/layer_bits"), 0.0);
+    assert_eq!(number(&r, "/replaced/batch_bits"), features);
+    assert!(number(&r, "/replaced/batch") > 0.05);
+    assert_eq!(number(&r, "/alone_bits"), 0.0);
+    for size in r["sizes"].as_array().expect("a table") {
+        assert_eq!(number(size, "/layer_bits"), 0.0);
+        assert_eq!(number(size, "/batch_bits"), features);
+    }
+    // "Tiny."
+    assert!(number(&r, "/orders/differ") > 0.5 && number(&r, "/orders/largest") < 1e-6);
+}

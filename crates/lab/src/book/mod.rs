@@ -8,6 +8,10 @@
 mod cancellation;
 #[cfg(test)]
 mod claims;
+mod ln_backward;
+mod ln_batch;
+mod ln_scale;
+mod ln_worked;
 mod plot;
 mod projection;
 mod random;
@@ -84,6 +88,30 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 8,
         about: "coefficients of the three paths in correct and mistaken gradients",
         run: signatures::run,
+    },
+    Measurement {
+        name: "ln_worked",
+        chapter: 12,
+        about: "two rows through Layer Norm, forward and backward",
+        run: ln_worked::run,
+    },
+    Measurement {
+        name: "ln_scale",
+        chapter: 12,
+        about: "what Layer Norm and RMS Norm make of a row that is scaled or shifted",
+        run: ln_scale::run,
+    },
+    Measurement {
+        name: "ln_batch",
+        chapter: 12,
+        about: "what other examples do to the output of one, Layer Norm beside Batch Norm",
+        run: ln_batch::run,
+    },
+    Measurement {
+        name: "ln_backward",
+        chapter: 13,
+        about: "gradients that Layer Norm sends to nothing, its mistakes, and long column sums",
+        run: ln_backward::run,
     },
 ];
 

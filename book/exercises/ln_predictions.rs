@@ -1,0 +1,25 @@
+//! Exercise: predict, then run (chapter 12). What happens to the output of the first row
+//! of a batch? A row has 16 features, mean about 1, deviation 2. The norm is Layer Norm
+//! with eps 1e-5, in f64, unless it says otherwise.
+
+use exercises::ln_predictions::Output::*;
+use exercises::ln_predictions::{Predictions, check};
+
+/// Write SameBits, NearlySame (to a thousandth), SignsFlip or Different.
+fn predictions() -> Predictions {
+    Predictions {
+        others_replaced: Undecided,            // all other rows replaced
+        others_replaced_batch_norm: Undecided, // the same, Batch Norm in training
+        alone: Undecided,                      // the row alone in its batch
+        times_1000: Undecided,                 // the row times 1000
+        times_minus_3: Undecided,              // the row times -3
+        times_0_001: Undecided,                // the row times 0.001
+        plus_10: Undecided,                    // 10 added to every feature
+        plus_10_rms_norm: Undecided,           // the same, RMS Norm
+        one_feature_plus_10: Undecided,        // 10 added to one; what of the others?
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    check(predictions)
+}

@@ -1,0 +1,149 @@
+//! What the other examples of a batch do to the output of one.
+//!
+//! One row of a batch, alone and among others, through the layers as they train, in
+//! `f32`. And why a promise to the bit needs more than a formula: the mean of one row,
+//! added up in two orders.
+
+use batchnorm::BatchNorm;
+use layernorm::LayerNorm;
+use serde::Serialize;
+use tape::{Tape, Tensor};
+
+use super::Output;
+use super::random::{Draws, largest};
+
+const SEED: u64 = 12;
+const D: usize = 32;
+const LARGEST: usize = 64;
+const SIZES: [usize; 5] = [2, 3, 8, 16, 32];
+const WIDE: usize = 768;
+const ROWS: usize = 1000;
+
+#[derive(Serialize)]
+struct Results {
+    about: &'static str,
+    seed: u64,
+    features: usize,
+    largest_batch: usize,
+    /// How many outputs of the first example differ in any bit from those in the largest
+    /// batch, when it is alone.
+    alone_bits: usize,
+    sizes: Vec<Size>,
+    replaced: Replaced,
+    orders: Orders,
+}
+
+/// The output of the first example in a batch of `n`, against that in the largest batch.
+#[derive(Serialize)]
+struct Size {
+    n: usize,
+    /// Outputs, of `features`, that differ in any bit.
+    layer_bits: usize,
+    batch_bits: usize,
+    /// The root mean square of the difference.
+    layer: f64,
+    batch: f64,
+}
+
+/// The same batch size, but every other example replaced.
+#[derive(Serialize)]
+struct Replaced {
+    layer_bits: usize,
+    batch_bits: usize,
+    batch: f64,
+}
+
+/// The sum of a row from left to right, against 32 partial sums.
+#[derive(Serialize)]
+struct Orders {
+    width: usize,
+    rows: usize,
+    /// The share of rows in which the two differ in any bit.
+    differ: f64,
+    /// The largest difference, relative to the sum of absolute values.
+    largest: f64,
+}
+
+fn first_row(y: Vec<f32>) -> Vec<f32> {
+    y[..D].to_vec()
+}
+
+fn layer_norm(x: &[f32]) -> Vec<f32> {
+    let ln = LayerNorm::<f32>::new([D]);
+    let x = Tensor::new([x.len() / D, D], x.to_vec());
+    first_row(Tape::eval(|t| ln.forward(&t.constant(x)).value().to_vec()))
+}
+
+fn batch_norm(x: &[f32]) -> Vec<f32> {
+    let mut bn = BatchNorm::<f32>::new(D);
+    let x = Tensor::new([x.len() / D, D], x.to_vec());
+    first_row(Tape::eval(|t| bn.train(&t.constant(x)).value().to_vec()))
+}
+
+fn bits(a: &[f32], b: &[f32]) -> usize {
+    let differ = |(a, b): &(&f32, &f32)| a.to_bits() != b.to_bits();
+    a.iter().zip(b).filter(differ).count()
+}
+
+/// The root mean square of the difference, to two digits: what the kernel rounds is not
+/// the subject.
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
+    let rms = (a.iter().zip(b).map(square).sum::<f64>() / a.len() as f64).sqrt();
+    (rms * 100.0).round() / 100.0
+}
+
+fn orders(draws: &mut Draws) -> Orders {
+    let mut relative = Vec::new();
+    let mut differ = 0;
+    for _ in 0..ROWS {
+        let x: Vec<f32> = draws.normals(WIDE).iter().map(|&z| z as f32).collect();
+        let chain: f32 = x.iter().sum();
+        let lanes = tape::lanes::sum(&x);
+        differ += usize::from(chain.to_bits() != lanes.to_bits());
+        let size: f64 = x.iter().map(|&x| f64::from(x.abs())).sum();
+        relative.push(f64::from((chain - lanes).abs()) / size);
+    }
+    Orders {
+        width: WIDE,
+        rows: ROWS,
+        differ: differ as f64 / ROWS as f64,
+        largest: largest(&relative),
+    }
+}
+
+pub fn run() -> Output {
+    let mut draws = Draws::new(SEED);
+    let mut batch = |n: usize| -> Vec<f32> {
+        let values = draws.normals(n * D);
+        values.iter().map(|&z| (0.5 + 2.0 * z) as f32).collect()
+    };
+    let x = batch(LARGEST);
+    let others = [&x[..D], &batch(LARGEST - 1)[..]].concat();
+    let (layer, normed) = (layer_norm(&x), batch_norm(&x));
+    let sizes = SIZES.map(|n| {
+        let part = &x[..n * D];
+        let (ln, bn) = (layer_norm(part), batch_norm(part));
+        Size {
+            n,
+            layer_bits: bits(&ln, &layer),
+            batch_bits: bits(&bn, &normed),
+            layer: distance(&ln, &layer),
+            batch: distance(&bn, &normed),
+        }
+    });
+    Output::new(&Results {
+        about: "The output of one example of a batch, against that in another batch",
+        seed: SEED,
+        features: D,
+        largest_batch: LARGEST,
+        alone_bits: bits(&layer_norm(&x[..D]), &layer),
+        sizes: sizes.into(),
+        replaced: Replaced {
+            layer_bits: bits(&layer_norm(&others), &layer),
+            batch_bits: bits(&batch_norm(&others), &normed),
+            batch: distance(&batch_norm(&others), &normed),
+        },
+        orders: orders(&mut draws),
+    })
+}
