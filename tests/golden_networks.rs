@@ -2,7 +2,7 @@
 //!
 //! Parameters are matched by the names of PyTorch's `state_dict`.
 
-use nn::{CnnSpec, Layer, Mode, State, each_state, torch_name};
+use nn::{BlockSpec, CnnSpec, Layer, Lengths, Mode, NormPlace, State, each_state, torch_name};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Param, Tape, Var};
@@ -62,5 +62,28 @@ fn cnn() {
         );
         let mut net = spec.norm(norm).build(&mut rng());
         check(&case, &mut net, |net, x| net.forward(x, Mode::Train));
+    }
+}
+
+#[test]
+fn transformer_blocks() {
+    for case in golden::load("transformer").cases {
+        let place = match case.text("place") {
+            "pre" => NormPlace::Pre,
+            _ => NormPlace::Post,
+        };
+        let lengths = Lengths::new(&case.counts("lengths"));
+        let causal = case.name.ends_with("causal");
+        let mut block = BlockSpec::new(case.count("width"), case.count("heads"))
+            .hidden(case.count("hidden"))
+            .norm(case.text("norm").parse().expect("a norm"), place)
+            .causal(causal)
+            .build(&mut rng());
+        check(&case, &mut block, |block, x| {
+            if causal {
+                return block.forward(x, Mode::Train);
+            }
+            block.forward_packed(&lengths.pack(x), &lengths, Mode::Train, &mut |_, _| {})
+        });
     }
 }

@@ -570,9 +570,53 @@ def cnn():
     ]  # fmt: skip
 
 
+class RmsNorm(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return F.rms_norm(x, self.weight.shape, self.weight)
+
+
+class FeatureBatchNorm(torch.nn.BatchNorm1d):
+    """Batch Norm of each feature over all positions of all sequences."""
+
+    def forward(self, x):
+        return super().forward(x.flatten(0, -2)).reshape(x.shape)
+
+
+def transformer():
+    """Blocks of three kinds of norm in both places, and sequences of different lengths."""
+    width, heads, hidden, batch, steps = 6, 2, 7, 2, 4
+    later = torch.ones(steps, steps).triu(1).bool()
+    out = []
+    for place in ["pre", "post"]:
+        for kind in ["none", "layer", "batch", "rms"]:
+            block = torch.nn.TransformerEncoderLayer(
+                width, heads, hidden, dropout=0.0, activation="gelu", batch_first=True,
+                norm_first=place == "pre",
+            )  # fmt: skip
+            make = {"none": lambda _: torch.nn.Identity(), "batch": FeatureBatchNorm, "rms": RmsNorm}
+            if kind in make:
+                block.norm1, block.norm2 = make[kind](width), make[kind](width)
+            settings = dict(width=width, heads=heads, hidden=hidden, norm=kind, place=place)
+            x = randn(batch, steps, width)
+            out.append(network(f"{place} {kind} causal", block, x,
+                               lambda m, x: m(x, src_mask=later), lengths=[steps] * batch, **settings))
+            if (place, kind) in [("pre", "layer"), ("post", "layer"), ("pre", "rms")]:
+                # Padding is hidden from attention and its rows are left out of the result.
+                lengths = [2, steps]
+                padding = torch.arange(steps) >= torch.tensor(lengths)[:, None]
+                out.append(network(f"{place} {kind} lengths", block, x,
+                                   lambda m, x: m(x, src_key_padding_mask=padding)[~padding],
+                                   lengths=lengths, **settings))
+    return out
+
+
 FAMILIES = [
     elementwise, broadcasting, reductions, softmax, losses, matmul, conv2d, pooling,
-    indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp, cnn,
+    indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp, cnn, transformer,
 ]  # fmt: skip
 
 

@@ -8,7 +8,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Param, Shape, Tape, Tensor, Var};
 
-use crate::module::{Layer, Mode, each_param};
+use crate::lengths::Lengths;
+use crate::module::{Layer, Mode, Module, each_param};
+use crate::tokens::TokenModel;
 
 /// Checks the gradient of `op` at `inputs` with respect to all of them, which the report
 /// names `x0`, `x1`, ….
@@ -63,6 +65,16 @@ impl CheckLayer {
     /// Runs the check. `make` makes the layer, the same every time; a fresh one serves
     /// each evaluation, so that running statistics and random states do not move on.
     pub fn run<L: Layer<f64>>(&self, make: impl Fn() -> L) -> Report {
+        self.run_with(make, |layer, x| layer.forward(x, self.mode))
+    }
+
+    /// Runs the check of a module that is no layer: `forward` maps the input to the
+    /// output.
+    pub fn run_with<L: Module<f64>>(
+        &self,
+        make: impl Fn() -> L,
+        forward: impl for<'t> Fn(&mut L, &Var<'t, f64>) -> Var<'t, f64>,
+    ) -> Report {
         let x = Param::new("x", self.x.clone());
         let mut check = Check::new(&self.name).input("x", x.value().shape(), x.value().to_vec());
         let mut start = vec![self.x.to_vec()];
@@ -88,23 +100,66 @@ impl CheckLayer {
                 layer,
             )
         };
-        let forward = |data: &[Vec<f64>]| {
+        let value = |data: &[Vec<f64>]| {
             let (x, mut layer) = at(data);
-            Tape::eval(|t| layer.forward(&t.param(&x), self.mode).value().clone())
+            Tape::eval(|t| forward(&mut layer, &t.param(&x)).value().clone())
         };
-        let shape = *forward(&start).shape();
+        let shape = *value(&start).shape();
         check.output_shape(&shape).run(
-            |data| forward(data).to_vec(),
+            |data| value(data).to_vec(),
             |data, dy| {
                 let (x, mut layer) = at(data);
                 let dy = Tensor::new(shape, dy.to_vec());
                 let (_, _, grads) =
-                    Tape::new().vjp(&dy, |t| (layer.forward(&t.param(&x), self.mode), ()));
+                    Tape::new().vjp(&dy, |t| (forward(&mut layer, &t.param(&x)), ()));
                 let mut all = vec![grads.of(&x).to_vec()];
                 each_param(&mut layer, |p| all.push(grads.of(p).to_vec()));
                 all
             },
         )
+    }
+}
+
+/// The check of the gradient of a [`TokenModel`] with respect to its parameters.
+#[derive(Clone, Debug)]
+pub struct CheckTokens {
+    name: String,
+    tokens: Vec<usize>,
+    lengths: Lengths,
+    zero: Vec<&'static str>,
+}
+
+impl CheckTokens {
+    /// A check in training mode on sequences of the given lengths, in which the tokens from
+    /// 0 up to `tokens` follow each other in a fixed disorder.
+    pub fn new(name: &str, tokens: usize, lengths: &[usize]) -> Self {
+        let lengths = Lengths::new(lengths);
+        CheckTokens {
+            name: name.to_owned(),
+            tokens: (0..lengths.rows()).map(|i| (i * i + 1) % tokens).collect(),
+            lengths,
+            zero: Vec::new(),
+        }
+    }
+
+    /// As [`CheckLayer::may_be_zero`].
+    pub fn may_be_zero(mut self, param: &'static str) -> Self {
+        self.zero.push(param);
+        self
+    }
+
+    /// Runs the check, as [`CheckLayer::run`] does. The outputs are multiplied by an input,
+    /// elementwise, so that the report has an `x` too.
+    pub fn run<M: TokenModel<f64>>(&self, make: impl Fn() -> M) -> Report {
+        let shape = Tape::eval(|t| {
+            let y = make().forward(t, &self.tokens, &self.lengths, Mode::Train);
+            *y.shape()
+        });
+        let mut check = CheckLayer::new(&self.name, normal(shape, 7));
+        check.zero.clone_from(&self.zero);
+        check.run_with(make, |model, x| {
+            model.forward(x.tape(), &self.tokens, &self.lengths, Mode::Train) * x
+        })
     }
 }
 

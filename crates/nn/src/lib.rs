@@ -33,13 +33,16 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod attention;
 pub mod check;
 mod cnn;
 mod conv;
 pub mod data;
+mod embedding;
 mod file;
 mod group_norm;
 pub mod init;
+mod lengths;
 mod linear;
 pub mod loss;
 mod mlp;
@@ -49,13 +52,18 @@ pub mod optim;
 mod pool;
 mod save;
 mod schedule;
+mod tokens;
+mod transformer;
 
 pub use activation::Activation;
+pub use attention::{MultiHeadAttention, attention};
 pub use cnn::{Cnn, CnnSpec};
 pub use conv::Conv2d;
+pub use embedding::Embedding;
 pub use file::write_atomically;
 pub use group_norm::GroupNorm;
 pub use init::Init;
+pub use lengths::Lengths;
 pub use linear::{Linear, linear};
 pub use mlp::{Mlp, MlpSpec};
 pub use module::{
@@ -66,3 +74,5 @@ pub use optim::{Adam, Decay, Optimizer, Sgd};
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use save::{LoadError, load, save, torch_name};
 pub use schedule::Schedule;
+pub use tokens::TokenModel;
+pub use transformer::{BlockSpec, NormPlace, Transformer, TransformerBlock, TransformerSpec};

@@ -1,8 +1,9 @@
 //! Cases for the layers and networks of `nn`, with respect to input and parameters.
 
-use nn::check::{CheckLayer, normal};
+use nn::check::{CheckLayer, CheckTokens, normal};
 use nn::{
-    Activation, AvgPool2d, CnnSpec, Conv2d, GroupNorm, Linear, MaxPool2d, MlpSpec, Mode, NormKind,
+    Activation, AvgPool2d, BlockSpec, CnnSpec, Conv2d, GroupNorm, Lengths, Linear, MaxPool2d,
+    MlpSpec, Mode, MultiHeadAttention, NormKind, NormPlace, TransformerSpec,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -77,6 +78,7 @@ pub fn cases() -> Vec<Case> {
         }
     }
     cases.extend(images());
+    cases.extend(attention());
     cases
 }
 
@@ -125,5 +127,72 @@ fn images() -> Vec<Case> {
             }));
         }
     }
+    cases
+}
+
+fn attention() -> Vec<Case> {
+    let mut cases = vec![Case::on_tape(
+        GROUP,
+        "tape/src/ops/index_select.rs",
+        "embedding, packed and unpacked",
+        vec![normal([5, 3], 1)],
+        |x: &[Var<'_, f64>]| {
+            let rows = x[0].embedding(&[1, 0, 4, 1, 2, 3]);
+            let (short, long) = (Lengths::new(&[2, 4]), Lengths::new(&[3, 2, 4]));
+            let padded = short.unpack(&rows);
+            let all = Var::concat(&[&padded, &padded.slice(0, 0..1)], 0);
+            long.pack(&all)
+        },
+    )];
+    for causal in [false, true] {
+        let title = if causal { "causal" } else { "all to all" };
+        cases.push(Case::on_tape(
+            GROUP,
+            "nn/src/attention.rs",
+            format!("attention op, {title}"),
+            vec![normal([6, 12], 1)],
+            move |x| nn::attention(&x[0], &Lengths::new(&[2, 4]), 2, causal),
+        ));
+        let name = format!("multi-head attention, {title}");
+        cases.push(Case::own(
+            GROUP,
+            "nn/src/attention.rs",
+            name.clone(),
+            move || {
+                CheckLayer::new(&name, normal([2, 3, 4], 1))
+                    .run(|| MultiHeadAttention::new(4, 2, &mut rng()).causal(causal))
+            },
+        ));
+    }
+    let forms = [
+        (NormKind::None, NormPlace::Pre),
+        (NormKind::Layer, NormPlace::Pre),
+        (NormKind::Layer, NormPlace::Post),
+        (NormKind::Batch, NormPlace::Pre),
+        (NormKind::Batch, NormPlace::Post),
+        (NormKind::Rms, NormPlace::Pre),
+        (NormKind::Rms, NormPlace::Post),
+    ];
+    let source = "nn/src/transformer.rs";
+    for (norm, place) in forms {
+        let block = BlockSpec::new(4, 2).hidden(5).norm(norm, place);
+        let name = format!("transformer block, {place} {norm} norm");
+        cases.push(Case::own(GROUP, source, name.clone(), move || {
+            let mut check = CheckLayer::new(&name, normal([2, 3, 4], 1));
+            if (norm, place) == (NormKind::Batch, NormPlace::Post) {
+                // The batch mean takes away the biases in front of it.
+                check = check
+                    .may_be_zero("self_attn.in_proj_bias")
+                    .may_be_zero("self_attn.out_proj.bias")
+                    .may_be_zero("linear2.bias");
+            }
+            check.run(|| block.build(&mut rng()))
+        }));
+    }
+    let name = "transformer language model";
+    cases.push(Case::own(GROUP, source, name, move || {
+        let spec = TransformerSpec::new(5, 4, 2, BlockSpec::new(4, 2).hidden(5));
+        CheckTokens::new(name, 5, &[3, 4]).run(|| spec.build(&mut rng()))
+    }));
     cases
 }

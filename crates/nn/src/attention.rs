@@ -1,0 +1,514 @@
+//! Attention: every position of a sequence looks at others and takes from them what fits
+//! (Vaswani et al., "Attention is all you need", 2017; book, chapter 15).
+//!
+//! Of each position there is a query, a key and a value. For one head, with d the width
+//! of a head:
+//!
+//! ```text
+//! S = Q Kᵀ / √d      P = softmax(S), each row      O = P V
+//! ```
+//!
+//! Backward, with dO given, each line of forward in turn:
+//!
+//! ```text
+//! dV = Pᵀ dO         dP = dO Vᵀ
+//! dSᵢⱼ = Pᵢⱼ (dPᵢⱼ − Σₖ dPᵢₖ Pᵢₖ)
+//! dQ = dS K / √d     dK = dSᵀ Q / √d
+//! ```
+//!
+//! A *causal* head keeps each position from looking at later ones: row i of the softmax
+//! runs over the first i + 1 scores, and the others of P are 0. No mask is stored for it,
+//! nor for sequences of different lengths: they come packed, and each is by itself.
+//!
+//! As one op, heads need not be moved apart and together again by transposes of the whole
+//! batch, and of the T × T arrays P alone is kept.
+
+use rand::Rng;
+use tape::gemm::{Matrix, gemm};
+use tape::parallel::{self, split_mut};
+use tape::{Backward, InputGrads, Param, Real, Tensor, Var, lanes};
+
+use crate::init::Init;
+use crate::lengths::Lengths;
+use crate::linear::{Linear, linear};
+use crate::module::{Layer, Mode, Module, Visitor};
+
+/// Attention of packed positions: `qkv` of shape `[M, 3 E]` holds queries, keys and values
+/// of width E side by side, each divided among `heads` heads; the result is `[M, E]`.
+/// Every sequence attends to itself only.
+///
+/// # Panics
+/// If the shape does not go with lengths and heads.
+#[track_caller]
+pub fn attention<'t, T: Real>(
+    qkv: &Var<'t, T>,
+    lengths: &Lengths,
+    heads: usize,
+    causal: bool,
+) -> Var<'t, T> {
+    let shape = qkv.shape();
+    assert!(
+        shape.len() == 2 && shape[0] == lengths.rows() && shape[1].is_multiple_of(3 * heads.max(1)),
+        "attention: qkv of shape {shape} does not go with {heads} heads on sequences of lengths \
+         {:?}: [{}, 3 E] is needed, with E a multiple of {heads}",
+        lengths.each(),
+        lengths.rows()
+    );
+    let plan = Plan {
+        lengths: lengths.each().to_vec(),
+        heads,
+        width: shape[1] / 3,
+        causal,
+    };
+    let mut y = Tensor::scratch([shape[0], plan.width]);
+    let mut weights = Tensor::scratch([plan.lengths.iter().map(|t| plan.heads * t * t).sum()]);
+    plan.forward(qkv.value().data(), weights.data_mut(), y.data_mut());
+    qkv.tape().record(&[qkv], y, || Attention {
+        qkv: qkv.value().clone(),
+        weights,
+        plan,
+    })
+}
+
+/// Sizes.
+struct Plan {
+    /// The length of each sequence.
+    lengths: Vec<usize>,
+    heads: usize,
+    /// E, all heads together.
+    width: usize,
+    causal: bool,
+}
+
+impl Plan {
+    /// Features of one head.
+    fn head_width(&self) -> usize {
+        self.width / self.heads
+    }
+
+    /// 1/√d.
+    fn scale<T: Real>(&self) -> T {
+        T::ONE / T::from_usize(self.head_width()).sqrt()
+    }
+
+    /// Consecutive sequences, one range for each thread.
+    fn ranges(&self) -> Vec<std::ops::Range<usize>> {
+        let products: usize = self.lengths.iter().map(|t| t * t * self.width).sum();
+        parallel::ranges(self.lengths.len(), products / 4)
+    }
+
+    /// Cuts rows of `width` numbers, or with `None` the weights of the heads, for `ranges`.
+    fn cut<'a, T>(
+        &self,
+        data: &'a mut [T],
+        ranges: &[std::ops::Range<usize>],
+        width: Option<usize>,
+    ) -> Vec<&'a mut [T]> {
+        let size = |&t: &usize| width.map_or(self.heads * t * t, |width| t * width);
+        let sizes = ranges
+            .iter()
+            .map(|r| self.lengths[r.clone()].iter().map(size).sum());
+        split_mut(data, sizes.collect::<Vec<usize>>())
+    }
+
+    fn forward<T: Real>(&self, qkv: &[T], weights: &mut [T], y: &mut [T]) {
+        let ranges = self.ranges();
+        let (d, scale) = (self.head_width(), self.scale::<T>());
+        let mut rest = qkv;
+        let inputs = ranges.iter().map(|range| {
+            let rows: usize = self.lengths[range.clone()].iter().sum();
+            rest.split_off(..rows * 3 * self.width)
+                .expect("rows are left")
+        });
+        let inputs: Vec<&[T]> = inputs.collect();
+        let weights = self.cut(weights, &ranges, None);
+        let ys = self.cut(y, &ranges, Some(self.width));
+        let parts = ranges
+            .into_iter()
+            .zip(inputs)
+            .zip(weights)
+            .zip(ys)
+            .collect();
+        parallel::for_each(parts, |(((range, mut qkv), mut weights), mut y)| {
+            let longest = self.lengths[range.clone()]
+                .iter()
+                .max()
+                .map_or(0, |t| t * d);
+            let mut head = Tensor::scratch([4, longest]);
+            for &steps in &self.lengths[range] {
+                let qkv = qkv
+                    .split_off(..steps * 3 * self.width)
+                    .expect("rows are left");
+                let y = y
+                    .split_off_mut(..steps * self.width)
+                    .expect("rows are left");
+                let [q, k, v, o] = four(head.data_mut(), steps * d);
+                for h in 0..self.heads {
+                    let p = weights
+                        .split_off_mut(..steps * steps)
+                        .expect("heads are left");
+                    for (part, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
+                        gather(qkv, 3 * self.width, part * self.width + h * d, d, to);
+                    }
+                    gemm(
+                        Matrix::new(q, steps, d),
+                        Matrix::new(k, steps, d).t(),
+                        T::ZERO,
+                        p,
+                    );
+                    for (i, row) in p.chunks_exact_mut(steps).enumerate() {
+                        let seen = if self.causal { i + 1 } else { steps };
+                        let (seen, hidden) = row.split_at_mut(seen);
+                        softmax(seen, scale);
+                        hidden.fill(T::ZERO);
+                    }
+                    gemm(
+                        Matrix::new(p, steps, steps),
+                        Matrix::new(v, steps, d),
+                        T::ZERO,
+                        o,
+                    );
+                    scatter(o, self.width, h * d, d, y);
+                }
+            }
+        });
+    }
+
+    fn backward<T: Real>(&self, qkv: &[T], weights: &[T], dy: &[T], dqkv: &mut [T]) {
+        let ranges = self.ranges();
+        let (d, scale) = (self.head_width(), self.scale::<T>());
+        let dqkvs = self.cut(dqkv, &ranges, Some(3 * self.width));
+        let parts = ranges.into_iter().zip(dqkvs).collect();
+        parallel::for_each(parts, |(range, mut dqkv)| {
+            let before = &self.lengths[..range.start];
+            let mut row: usize = before.iter().sum();
+            let mut weight: usize = before.iter().map(|t| self.heads * t * t).sum();
+            let longest = self.lengths[range.clone()]
+                .iter()
+                .max()
+                .copied()
+                .unwrap_or(0);
+            let mut head = Tensor::scratch([5, longest * d]);
+            let mut ds = Tensor::scratch([longest * longest]);
+            for &steps in &self.lengths[range] {
+                let qkv = &qkv[row * 3 * self.width..][..steps * 3 * self.width];
+                let dy = &dy[row * self.width..][..steps * self.width];
+                let dqkv = dqkv
+                    .split_off_mut(..steps * 3 * self.width)
+                    .expect("rows are left");
+                let ds = &mut ds.data_mut()[..steps * steps];
+                let (inputs, grad) = head.data_mut().split_at_mut(4 * longest * d);
+                let [q, k, v, dout] = four(inputs, steps * d);
+                let grad = &mut grad[..steps * d];
+                for h in 0..self.heads {
+                    let p = &weights[weight..][..steps * steps];
+                    let at = |part: usize| part * self.width + h * d;
+                    for (part, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
+                        gather(qkv, 3 * self.width, at(part), d, to);
+                    }
+                    gather(dy, self.width, h * d, d, dout);
+                    gemm(by_row(dout, d), by_row(v, d).t(), T::ZERO, ds);
+                    for (ds, p) in ds.chunks_exact_mut(steps).zip(p.chunks_exact(steps)) {
+                        let along = lanes::dot(ds, p);
+                        for (ds, &p) in ds.iter_mut().zip(p) {
+                            *ds = p * (*ds - along) * scale;
+                        }
+                    }
+                    let (p, ds) = (Matrix::new(p, steps, steps), Matrix::new(ds, steps, steps));
+                    gemm(ds, by_row(k, d), T::ZERO, grad);
+                    scatter(grad, 3 * self.width, at(0), d, dqkv);
+                    gemm(ds.t(), by_row(q, d), T::ZERO, grad);
+                    scatter(grad, 3 * self.width, at(1), d, dqkv);
+                    gemm(p.t(), by_row(dout, d), T::ZERO, grad);
+                    scatter(grad, 3 * self.width, at(2), d, dqkv);
+                    weight += steps * steps;
+                }
+                row += steps;
+            }
+        });
+    }
+}
+
+/// Four pieces of `length` numbers each.
+fn four<T>(data: &mut [T], length: usize) -> [&mut [T]; 4] {
+    let pieces = split_mut(data, [length; 4]);
+    pieces
+        .try_into()
+        .unwrap_or_else(|_| unreachable!("four were asked for"))
+}
+
+/// Rows of `d` numbers each, as a matrix.
+fn by_row<T>(data: &[T], d: usize) -> Matrix<'_, T> {
+    Matrix::new(data, data.len() / d, d)
+}
+
+/// Copies `d` columns from column `at` of rows of length `width`.
+fn gather<T: Real>(rows: &[T], width: usize, at: usize, d: usize, to: &mut [T]) {
+    for (row, to) in rows.chunks_exact(width).zip(to.chunks_exact_mut(d)) {
+        to.copy_from_slice(&row[at..at + d]);
+    }
+}
+
+/// Copies to `d` columns from column `at` of rows of length `width`.
+fn scatter<T: Real>(from: &[T], width: usize, at: usize, d: usize, rows: &mut [T]) {
+    for (row, from) in rows.chunks_exact_mut(width).zip(from.chunks_exact(d)) {
+        row[at..at + d].copy_from_slice(from);
+    }
+}
+
+/// The softmax of `scale · row`, in place. The largest is subtracted first, so that
+/// nothing overflows.
+fn softmax<T: Real>(row: &mut [T], scale: T) {
+    let largest = row.iter().fold(T::NEG_INFINITY, |m, &x| x.max(m));
+    for x in row.iter_mut() {
+        *x = (scale * (*x - largest)).exp();
+    }
+    let norm = T::ONE / lanes::sum(row);
+    for x in row {
+        *x *= norm;
+    }
+}
+
+struct Attention<T: Real> {
+    qkv: Tensor<T>,
+    /// P of every head of every sequence, one after the other.
+    weights: Tensor<T>,
+    plan: Plan,
+}
+
+impl<T: Real> Backward<T> for Attention<T> {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        let mut dqkv = Tensor::scratch(self.qkv.shape());
+        let (qkv, weights) = (self.qkv.data(), self.weights.data());
+        self.plan.backward(qkv, weights, dy.data(), dqkv.data_mut());
+        dx.add(0, dqkv);
+    }
+
+    fn saved(&self) -> Vec<&Tensor<T>> {
+        vec![&self.qkv, &self.weights]
+    }
+}
+
+/// Self-attention with several heads: a linear layer makes queries, keys and values, heads
+/// attend, and a linear layer mixes what they bring.
+///
+/// Parameters are `in_proj_weight` `[3 E, E]`, `in_proj_bias` `[3 E]`, `out_proj.weight`
+/// `[E, E]` and `out_proj.bias` `[E]`, as in PyTorch's `MultiheadAttention`.
+#[derive(Debug)]
+pub struct MultiHeadAttention<T: Real> {
+    /// `[3 E, E]`: the rows that make queries, then keys, then values.
+    pub in_proj_weight: Param<T>,
+    /// `[3 E]`.
+    pub in_proj_bias: Param<T>,
+    /// From E to E features.
+    pub out_proj: Linear<T>,
+    heads: usize,
+    causal: bool,
+}
+
+impl<T: Real> MultiHeadAttention<T> {
+    /// `heads` heads on positions of `width` features, drawn as PyTorch draws them: Glorot
+    /// and Bengio's uniform weights on the way in, `±1/√E` on the way out, biases 0.
+    ///
+    /// # Panics
+    /// If the width cannot be dealt out to the heads in equal shares.
+    #[track_caller]
+    pub fn new(width: usize, heads: usize, rng: &mut impl Rng) -> Self {
+        assert!(
+            heads > 0 && width > 0 && width.is_multiple_of(heads),
+            "attention: {width} features do not make {heads} heads of equal width; the number of \
+             heads must divide the number of features"
+        );
+        let weight = Init::XAVIER_UNIFORM.sample([3 * width, width], rng);
+        MultiHeadAttention {
+            in_proj_weight: Param::new("in_proj_weight", weight),
+            in_proj_bias: Param::new("in_proj_bias", Tensor::zeros([3 * width])),
+            out_proj: Linear::with_init(width, width, Init::PYTORCH, rng),
+            heads,
+            causal: false,
+        }
+    }
+
+    /// Keeps each position from looking at later ones.
+    pub fn causal(mut self, causal: bool) -> Self {
+        self.causal = causal;
+        self
+    }
+
+    /// The result for packed positions `[M, E]`.
+    ///
+    /// # Panics
+    /// If the shape does not go with the lengths and the width.
+    #[track_caller]
+    pub fn forward_packed<'t>(&mut self, x: &Var<'t, T>, lengths: &Lengths) -> Var<'t, T> {
+        let weight = x.tape().param(&self.in_proj_weight);
+        let bias = x.tape().param(&self.in_proj_bias);
+        let qkv = linear(x, &weight, Some(&bias));
+        let mixed = attention(&qkv, lengths, self.heads, self.causal);
+        self.out_proj.forward(&mixed, Mode::Train)
+    }
+}
+
+impl<T: Real> Module<T> for MultiHeadAttention<T> {
+    fn visit(&mut self, v: &mut Visitor<'_, T>) {
+        v.param("in_proj_weight", &mut self.in_proj_weight);
+        v.param("in_proj_bias", &mut self.in_proj_bias);
+        v.child("out_proj", &mut self.out_proj);
+    }
+}
+
+impl<T: Real> Layer<T> for MultiHeadAttention<T> {
+    /// The result, `[B, T, E]`, for sequences of equal length `[B, T, E]`.
+    #[track_caller]
+    fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
+        let shape = *x.shape();
+        let width = self.out_proj.inputs();
+        assert!(
+            shape.len() == 3 && shape[2] == width,
+            "attention: x of shape {shape} does not go with in_proj_weight of shape {}: \
+             [B, T, {width}] is needed",
+            self.in_proj_weight.value().shape()
+        );
+        let lengths = Lengths::full(shape[0], shape[1]);
+        self.forward_packed(&lengths.pack(x), &lengths)
+            .reshape(shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{CheckLayer, check_op, normal};
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use tape::{Tape, Tensor};
+
+    /// The same of ops of the tape, one sequence and one head at a time.
+    fn composed<'t>(
+        qkv: &Var<'t, f64>,
+        lengths: &Lengths,
+        heads: usize,
+        causal: bool,
+    ) -> Var<'t, f64> {
+        let width = qkv.shape()[1] / 3;
+        let d = width / heads;
+        let mut start = 0;
+        let mut sequences = Vec::new();
+        for &steps in lengths.each() {
+            let rows = qkv.slice(0, start..start + steps);
+            let mut outs = Vec::new();
+            for h in 0..heads {
+                let [q, k, v] = [0, 1, 2].map(|part| {
+                    let at = part * width + h * d;
+                    rows.slice(1, at..at + d)
+                });
+                let mut s = q.matmul(&k.transpose(0, 1)) * (1.0 / (d as f64).sqrt());
+                if causal {
+                    let later = |i: usize| f64::from(u8::from(i % steps > i / steps));
+                    s = s.masked_fill(&Tensor::from_fn([steps, steps], later), f64::NEG_INFINITY);
+                }
+                outs.push(s.softmax(1).matmul(&v));
+            }
+            sequences.push(Var::concat(&outs, 1));
+            start += steps;
+        }
+        Var::concat(&sequences, 0)
+    }
+
+    #[test]
+    fn is_what_its_parts_make_forward_and_backward() {
+        for lengths in [&[4, 4][..], &[3, 1, 5]] {
+            let lengths = Lengths::new(lengths);
+            for (heads, causal) in [(1, false), (2, true), (3, false), (6, true)] {
+                let qkv = Param::new("qkv", normal([lengths.rows(), 18], 1));
+                let dy = normal([lengths.rows(), 6], 2);
+                let run = |op: &dyn for<'t> Fn(&Var<'t, f64>) -> Var<'t, f64>| {
+                    let (y, (), grads) = Tape::new().vjp(&dy, |t| (op(&t.param(&qkv)), ()));
+                    (y, grads.of(&qkv))
+                };
+                let (y, dx) = run(&|x| attention(x, &lengths, heads, causal));
+                let (y2, dx2) = run(&|x| composed(x, &lengths, heads, causal));
+                for (a, b) in [(y, y2), (dx, dx2)] {
+                    for (a, b) in a.data().iter().zip(b.data()) {
+                        assert!((a - b).abs() < 1e-13, "{a} is not {b}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradient() {
+        for causal in [false, true] {
+            check_op("attention", &[normal([6, 12], 1)], |x| {
+                attention(&x[0], &Lengths::new(&[2, 4]), 2, causal)
+            })
+            .assert_passes();
+        }
+    }
+
+    #[test]
+    fn layer_gradient() {
+        for causal in [false, true] {
+            let make = || {
+                let layer = MultiHeadAttention::new(4, 2, &mut StdRng::seed_from_u64(1));
+                layer.causal(causal)
+            };
+            CheckLayer::new("attention", normal([2, 3, 4], 2))
+                .run(make)
+                .assert_passes();
+        }
+    }
+
+    #[test]
+    fn a_causal_head_sees_nothing_of_what_comes_later() {
+        let mut layer = MultiHeadAttention::<f64>::new(4, 2, &mut StdRng::seed_from_u64(1));
+        let mut run = |causal, last: f64| {
+            let mut x = normal([1, 3, 4], 2);
+            x.data_mut()[8..].fill(last);
+            layer.causal = causal;
+            Tape::eval(|t| layer.forward(&t.constant(x), Mode::Eval).value().to_vec())
+        };
+        assert_eq!(run(true, 0.0)[..8], run(true, 9.0)[..8]);
+        assert_ne!(run(false, 0.0)[..8], run(false, 9.0)[..8]);
+    }
+
+    #[test]
+    fn large_scores_do_not_overflow() {
+        let mut row = [1e30_f32, 1e30, -1e30];
+        softmax(&mut row, 1.0);
+        assert_eq!(row, [0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "qkv of shape [5, 12] does not go with 2 heads on sequences of \
+                               lengths [2, 4]"
+    )]
+    fn rows_must_agree_with_the_lengths() {
+        Tape::eval(|t| {
+            let qkv = t.constant(normal([5, 12], 1));
+            attention(&qkv, &Lengths::new(&[2, 4]), 2, true);
+        });
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "x of shape [2, 3, 5] does not go with in_proj_weight of shape \
+                               [12, 4]"
+    )]
+    fn the_width_must_agree() {
+        let mut layer = MultiHeadAttention::<f64>::new(4, 2, &mut StdRng::seed_from_u64(1));
+        Tape::eval(|t| drop(layer.forward(&t.constant(normal([2, 3, 5], 1)), Mode::Eval)));
+    }
+
+    #[test]
+    #[should_panic(expected = "6 features do not make 4 heads of equal width")]
+    fn heads_must_divide_the_width() {
+        let _ = MultiHeadAttention::<f64>::new(6, 4, &mut StdRng::seed_from_u64(1));
+    }
+}

@@ -1,0 +1,501 @@
+//! The Transformer: blocks of attention and a small network for each position, and a
+//! language model made of them (book, chapter 15).
+
+use std::fmt;
+
+use rand::Rng;
+use tape::{Real, Tape, Var};
+
+use crate::activation::Activation;
+use crate::attention::MultiHeadAttention;
+use crate::embedding::Embedding;
+use crate::lengths::Lengths;
+use crate::linear::Linear;
+use crate::module::{Layer, Mode, Module, Probe, Visitor, name_params};
+use crate::norm::{Norm, NormKind};
+use crate::tokens::TokenModel;
+
+/// Where a block normalizes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NormPlace {
+    /// In front of each part, beside the sum: `x + f(norm(x))`. The way from the last
+    /// block to the first is a plain sum (Xiong et al., "On Layer Normalization in the
+    /// Transformer Architecture", 2020).
+    Pre,
+    /// After each sum: `norm(x + f(x))`, as in the first Transformer (Vaswani et al.,
+    /// 2017).
+    Post,
+}
+
+impl fmt::Display for NormPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            NormPlace::Pre => "pre",
+            NormPlace::Post => "post",
+        })
+    }
+}
+
+/// What a Transformer block is made of.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct BlockSpec {
+    /// E, the features of a position.
+    pub width: usize,
+    /// How many heads share them.
+    pub heads: usize,
+    /// Features between the two linear layers.
+    pub hidden: usize,
+    /// Which normalization. Batch Norm normalizes each feature over all positions of all
+    /// sequences; while it trains, a causal block then knows of later positions by their
+    /// share in the statistics.
+    pub norm: NormKind,
+    /// Where it stands.
+    pub place: NormPlace,
+    /// What stands between the two linear layers.
+    pub activation: Activation,
+    /// Whether positions are kept from looking at later ones.
+    pub causal: bool,
+}
+
+impl BlockSpec {
+    /// Causal, four times as wide inside, GELU, Layer Norm in front.
+    pub fn new(width: usize, heads: usize) -> Self {
+        BlockSpec {
+            width,
+            heads,
+            hidden: 4 * width,
+            norm: NormKind::Layer,
+            place: NormPlace::Pre,
+            activation: Activation::Gelu,
+            causal: true,
+        }
+    }
+
+    /// With another normalization, or none, and its place.
+    pub fn norm(mut self, norm: NormKind, place: NormPlace) -> Self {
+        (self.norm, self.place) = (norm, place);
+        self
+    }
+
+    /// With another nonlinearity.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// With positions that see the whole sequence, or only what came before.
+    pub fn causal(mut self, causal: bool) -> Self {
+        self.causal = causal;
+        self
+    }
+
+    /// With another number of features between the two linear layers.
+    pub fn hidden(mut self, hidden: usize) -> Self {
+        self.hidden = hidden;
+        self
+    }
+
+    /// Draws the weights as PyTorch draws those of its layers.
+    ///
+    /// # Panics
+    /// If a count is 0, or the heads do not divide the width.
+    #[track_caller]
+    pub fn build<T: Real>(&self, rng: &mut impl Rng) -> TransformerBlock<T> {
+        let mut block = TransformerBlock {
+            self_attn: MultiHeadAttention::new(self.width, self.heads, rng).causal(self.causal),
+            linear1: Linear::new(self.width, self.hidden, rng),
+            linear2: Linear::new(self.hidden, self.width, rng),
+            norm1: Norm::new(self.norm, [self.width]),
+            norm2: Norm::new(self.norm, [self.width]),
+            place: self.place,
+            activation: self.activation,
+        };
+        name_params(&mut block);
+        block
+    }
+}
+
+/// A Transformer block, made by [`BlockSpec::build`]: attention, then two linear layers
+/// with a nonlinearity between them, each added to what came in.
+///
+/// Its parameters are called as those of PyTorch's `TransformerEncoderLayer`:
+/// `self_attn.in_proj_weight`, …, `linear1.weight`, `linear2.weight`, `norm1.gamma`, ….
+#[derive(Debug)]
+pub struct TransformerBlock<T: Real> {
+    self_attn: MultiHeadAttention<T>,
+    linear1: Linear<T>,
+    linear2: Linear<T>,
+    norm1: Norm<T>,
+    norm2: Norm<T>,
+    place: NormPlace,
+    activation: Activation,
+}
+
+impl<T: Real> Module<T> for TransformerBlock<T> {
+    fn visit(&mut self, v: &mut Visitor<'_, T>) {
+        v.child("self_attn", &mut self.self_attn);
+        v.child("linear1", &mut self.linear1);
+        v.child("linear2", &mut self.linear2);
+        v.child("norm1", &mut self.norm1);
+        v.child("norm2", &mut self.norm2);
+    }
+}
+
+impl<T: Real> TransformerBlock<T> {
+    /// The result for packed positions `[M, E]`. Shows `norm1`, `self_attn`, `linear1`,
+    /// the nonlinearity, `linear2`, `norm2` and last `output`, as they come.
+    ///
+    /// # Panics
+    /// If the shape does not go with the lengths and the width.
+    #[track_caller]
+    pub fn forward_packed<'t>(
+        &mut self,
+        x: &Var<'t, T>,
+        lengths: &Lengths,
+        mode: Mode,
+        probe: &mut Probe<'_, T>,
+    ) -> Var<'t, T> {
+        let normalize = |norm: &mut Norm<T>, name: &str, x: Var<'t, T>, p: &mut Probe<'_, T>| {
+            if matches!(norm, Norm::None) {
+                return x;
+            }
+            let y = norm.forward(&x, mode);
+            p(&name, &y);
+            y
+        };
+        let pre = self.place == NormPlace::Pre;
+        let mut x = x.clone();
+        for part in 0..2 {
+            let (norm, name) = match part {
+                0 => (&mut self.norm1, "norm1"),
+                _ => (&mut self.norm2, "norm2"),
+            };
+            let into = match pre {
+                true => normalize(norm, name, x.clone(), probe),
+                false => x.clone(),
+            };
+            let y = if part == 0 {
+                let y = self.self_attn.forward_packed(&into, lengths);
+                probe(&"self_attn", &y);
+                y
+            } else {
+                let inside = self.linear1.forward(&into, mode);
+                probe(&"linear1", &inside);
+                let inside = self.activation.apply(&inside);
+                probe(&self.activation, &inside);
+                let y = self.linear2.forward(&inside, mode);
+                probe(&"linear2", &y);
+                y
+            };
+            x = x + y;
+            if !pre {
+                x = normalize(norm, name, x, probe);
+            }
+        }
+        probe(&"output", &x);
+        x
+    }
+}
+
+impl<T: Real> Layer<T> for TransformerBlock<T> {
+    /// The result, `[B, T, E]`, for sequences of equal length `[B, T, E]`.
+    #[track_caller]
+    fn forward<'t>(&mut self, x: &Var<'t, T>, mode: Mode) -> Var<'t, T> {
+        self.forward_probed(x, mode, &mut |_, _| {})
+    }
+
+    #[track_caller]
+    fn forward_probed<'t>(
+        &mut self,
+        x: &Var<'t, T>,
+        mode: Mode,
+        probe: &mut Probe<'_, T>,
+    ) -> Var<'t, T> {
+        let shape = *x.shape();
+        let width = self.linear1.inputs();
+        assert!(
+            shape.len() == 3 && shape[2] == width,
+            "transformer block: x of shape {shape} does not go with linear1.weight of shape {}: \
+             [B, T, {width}] is needed",
+            self.linear1.weight.value().shape()
+        );
+        let lengths = Lengths::full(shape[0], shape[1]);
+        let y = self.forward_packed(&lengths.pack(x), &lengths, mode, probe);
+        y.reshape(shape)
+    }
+}
+
+/// What a Transformer language model is made of.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct TransformerSpec {
+    /// V, how many tokens there are.
+    pub tokens: usize,
+    /// The longest sequence.
+    pub steps: usize,
+    /// How many blocks.
+    pub layers: usize,
+    /// What each block is.
+    pub block: BlockSpec,
+}
+
+impl TransformerSpec {
+    /// A model of sequences of at most `steps` of `tokens` different tokens, of `layers`
+    /// blocks.
+    pub fn new(tokens: usize, steps: usize, layers: usize, block: BlockSpec) -> Self {
+        TransformerSpec {
+            tokens,
+            steps,
+            layers,
+            block,
+        }
+    }
+
+    /// Draws the weights. A token's row and a position's row have variance ½ each, so that
+    /// the blocks start from numbers of variance 1, as a norm would give them; all else
+    /// is as PyTorch draws it.
+    ///
+    /// # Panics
+    /// If a count is 0, or the heads do not divide the width.
+    #[track_caller]
+    pub fn build<T: Real>(&self, rng: &mut impl Rng) -> Transformer<T> {
+        let BlockSpec {
+            width, norm, place, ..
+        } = self.block;
+        let last = match place {
+            NormPlace::Pre => norm,
+            NormPlace::Post => NormKind::None,
+        };
+        let half = 0.5_f64.sqrt();
+        let mut model = Transformer {
+            embedding: Embedding::with_deviation(self.tokens, width, half, rng),
+            positions: Embedding::with_deviation(self.steps, width, half, rng),
+            layers: (0..self.layers).map(|_| self.block.build(rng)).collect(),
+            norm: Norm::new(last, [width]),
+            head: Linear::new(width, self.tokens, rng),
+        };
+        name_params(&mut model);
+        model
+    }
+}
+
+/// A language model of Transformer blocks, made by [`TransformerSpec::build`].
+///
+/// Its parameters are `embedding.weight` `[V, E]`, `positions.weight` `[T, E]`,
+/// `layers.0.self_attn.in_proj_weight`, …, `norm.gamma` and `norm.beta` if blocks
+/// normalize in front, `head.weight` `[V, E]`, `head.bias`.
+#[derive(Debug)]
+pub struct Transformer<T: Real> {
+    embedding: Embedding<T>,
+    positions: Embedding<T>,
+    layers: Vec<TransformerBlock<T>>,
+    norm: Norm<T>,
+    head: Linear<T>,
+}
+
+impl<T: Real> Module<T> for Transformer<T> {
+    fn visit(&mut self, v: &mut Visitor<'_, T>) {
+        v.child("embedding", &mut self.embedding);
+        v.child("positions", &mut self.positions);
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            v.child(format_args!("layers.{i}"), layer);
+        }
+        v.child("norm", &mut self.norm);
+        v.child("head", &mut self.head);
+    }
+}
+
+impl<T: Real> TokenModel<T> for Transformer<T> {
+    /// Shows `embedding`, the values inside of each block such as `layers.0.norm1`, then
+    /// `norm` if there is one, and `head`.
+    #[track_caller]
+    fn forward_probed<'t>(
+        &mut self,
+        tape: &'t Tape<T>,
+        tokens: &[usize],
+        lengths: &Lengths,
+        mode: Mode,
+        probe: &mut Probe<'_, T>,
+    ) -> Var<'t, T> {
+        let longest = self.positions.weight.value().shape()[0];
+        assert!(
+            tokens.len() == lengths.rows() && lengths.steps() <= longest,
+            "transformer: {} tokens in sequences of lengths {:?} do not go with \
+             positions.weight of shape {}: one token is needed for each step, and at most \
+             {longest} steps",
+            tokens.len(),
+            lengths.each(),
+            self.positions.weight.value().shape()
+        );
+        let positions: Vec<usize> = lengths.each().iter().flat_map(|&n| 0..n).collect();
+        let mut x = self.embedding.forward(tape, tokens) + self.positions.forward(tape, &positions);
+        probe(&"embedding", &x);
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            x = layer.forward_packed(&x, lengths, mode, &mut |name, value| {
+                probe(&format_args!("layers.{i}.{name}"), value);
+            });
+        }
+        if !matches!(self.norm, Norm::None) {
+            x = self.norm.forward(&x, mode);
+            probe(&"norm", &x);
+        }
+        let y = self.head.forward(&x, mode);
+        probe(&"head", &y);
+        y
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{CheckLayer, CheckTokens, normal};
+    use crate::module::each_param;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    const FORMS: [(NormKind, NormPlace); 7] = [
+        (NormKind::None, NormPlace::Pre),
+        (NormKind::Layer, NormPlace::Pre),
+        (NormKind::Layer, NormPlace::Post),
+        (NormKind::Batch, NormPlace::Pre),
+        (NormKind::Batch, NormPlace::Post),
+        (NormKind::Rms, NormPlace::Pre),
+        (NormKind::Rms, NormPlace::Post),
+    ];
+
+    fn block(norm: NormKind, place: NormPlace) -> BlockSpec {
+        BlockSpec::new(4, 2).hidden(5).norm(norm, place)
+    }
+
+    fn rng() -> StdRng {
+        StdRng::seed_from_u64(4)
+    }
+
+    fn model(norm: NormKind, place: NormPlace) -> Transformer<f64> {
+        TransformerSpec::new(5, 4, 2, block(norm, place)).build(&mut rng())
+    }
+
+    #[test]
+    fn block_gradient() {
+        for (norm, place) in FORMS {
+            for mode in [Mode::Train, Mode::Eval] {
+                let mut check =
+                    CheckLayer::new(&format!("{place}-{norm}"), normal([2, 3, 4], 1)).mode(mode);
+                if norm == NormKind::Batch && place == NormPlace::Post && mode == Mode::Train {
+                    // Batch Norm subtracts the mean, and any bias with it: of the biases
+                    // on the way in, those of the values. Those of the keys never count,
+                    // for they add the same to all scores of a row.
+                    check = check
+                        .may_be_zero("self_attn.in_proj_bias")
+                        .may_be_zero("self_attn.out_proj.bias")
+                        .may_be_zero("linear2.bias");
+                }
+                check
+                    .run(|| block(norm, place).build(&mut rng()))
+                    .assert_passes();
+            }
+        }
+    }
+
+    #[test]
+    fn model_gradient() {
+        for (norm, place) in [FORMS[0], FORMS[1], FORMS[2], FORMS[5]] {
+            CheckTokens::new("transformer", 5, &[3, 4])
+                .run(|| model(norm, place))
+                .assert_passes();
+        }
+    }
+
+    #[test]
+    fn parameters_have_pytorchs_names() {
+        let mut names = Vec::new();
+        each_param(&mut model(NormKind::Layer, NormPlace::Pre), |p| {
+            names.push(format!("{} {}", p.name(), p.value().shape()));
+        });
+        let expected = [
+            "embedding.weight [5, 4]",
+            "positions.weight [4, 4]",
+            "layers.0.self_attn.in_proj_weight [12, 4]",
+            "layers.0.self_attn.in_proj_bias [12]",
+            "layers.0.self_attn.out_proj.weight [4, 4]",
+            "layers.0.self_attn.out_proj.bias [4]",
+            "layers.0.linear1.weight [5, 4]",
+            "layers.0.linear1.bias [5]",
+            "layers.0.linear2.weight [4, 5]",
+            "layers.0.linear2.bias [4]",
+            "layers.0.norm1.gamma [4]",
+            "layers.0.norm1.beta [4]",
+            "layers.0.norm2.gamma [4]",
+            "layers.0.norm2.beta [4]",
+        ];
+        assert_eq!(names[..expected.len()], expected);
+        let last = [
+            "norm.gamma [4]",
+            "norm.beta [4]",
+            "head.weight [5, 4]",
+            "head.bias [5]",
+        ];
+        assert_eq!(names[names.len() - 4..], last);
+    }
+
+    #[test]
+    fn a_sequence_is_the_same_whatever_stands_beside_it() {
+        let mut model = model(NormKind::Layer, NormPlace::Pre);
+        let mut run = |tokens: &[usize], lengths: &[usize]| {
+            Tape::eval(|t| {
+                let y = model.forward(t, tokens, &Lengths::new(lengths), Mode::Train);
+                y.value().to_vec()
+            })
+        };
+        let both = run(&[4, 0, 1, 2, 3, 3, 0], &[4, 3]);
+        assert_eq!(both[..20], run(&[4, 0, 1, 2], &[4]));
+        assert_eq!(both[20..], run(&[3, 3, 0], &[3]));
+        // And a position does not depend on what comes after it.
+        assert_eq!(both[20..30], run(&[3, 3], &[2]));
+    }
+
+    #[test]
+    fn a_probe_sees_every_value_in_order() {
+        let mut seen = Vec::new();
+        Tape::eval(|t| {
+            let lengths = Lengths::new(&[2]);
+            model(NormKind::Rms, NormPlace::Post).forward_probed(
+                t,
+                &[0, 1],
+                &lengths,
+                Mode::Eval,
+                &mut |name, _| seen.push(name.to_string()),
+            );
+        });
+        let expected = [
+            "embedding",
+            "layers.0.self_attn",
+            "layers.0.norm1",
+            "layers.0.linear1",
+            "layers.0.gelu",
+            "layers.0.linear2",
+            "layers.0.norm2",
+            "layers.0.output",
+            "layers.1.self_attn",
+        ];
+        assert_eq!(seen[..expected.len()], expected);
+        assert_eq!(seen.last().map(|s| &s[..]), Some("head"));
+    }
+
+    #[test]
+    #[should_panic(expected = "5 tokens in sequences of lengths [5] do not go with \
+                               positions.weight of shape [4, 4]")]
+    fn a_sequence_may_not_be_longer_than_the_positions() {
+        let mut model = model(NormKind::None, NormPlace::Pre);
+        Tape::eval(|t| drop(model.forward(t, &[0; 5], &Lengths::new(&[5]), Mode::Eval)));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "x of shape [2, 3, 5] does not go with linear1.weight of shape \
+                               [5, 4]"
+    )]
+    fn the_width_must_agree() {
+        let mut block = block(NormKind::Layer, NormPlace::Pre).build(&mut rng());
+        Tape::eval(|t| drop(block.forward(&t.constant(normal([2, 3, 5], 1)), Mode::Eval)));
+    }
+}
