@@ -614,9 +614,102 @@ def transformer():
     return out
 
 
+class Gain(torch.nn.Module):
+    """A scale; its shift is a bias of the cell."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(width))
+
+
+class NormedCell(torch.nn.Module):
+    """A recurrent layer with a norm inside, step by step: Layer Norm as in Ba et al.
+    (2016), Batch Norm as in Cooijmans et al. (2017)."""
+
+    def __init__(self, cell, kind, inputs, h):
+        super().__init__()
+        self.cell, self.kind, self.h = cell, kind, h
+        g = {"rnn": 1, "gru": 3, "lstm": 4}[cell] * h
+        P = torch.nn.Parameter
+        self.weight_ih_l0, self.weight_hh_l0 = P(torch.zeros(g, inputs)), P(torch.zeros(g, h))
+        self.bias_ih_l0, self.bias_hh_l0 = P(torch.zeros(g)), P(torch.zeros(g))
+        if not (cell == "rnn" and kind == "layer"):
+            self.norm_ih_l0 = Gain(g)
+        self.norm_hh_l0 = Gain(g)
+        if cell == "lstm":
+            self.norm_c_l0, self.bias_c_l0 = Gain(h), P(torch.zeros(h))
+
+    def norm(self, x, gain, bias):
+        def over(x, gain, bias):
+            if self.kind == "batch":
+                return F.batch_norm(x, None, None, gain, bias, True, 0.0, 1e-5)
+            return F.layer_norm(x, x.shape[-1:], gain, bias, 1e-5)
+
+        if self.cell == "gru" and self.kind == "layer" and x.shape[-1] == 3 * self.h:
+            cut = 2 * self.h
+            return torch.cat([over(x[:, :cut], gain.weight[:cut], bias[:cut]),
+                              over(x[:, cut:], gain.weight[cut:], bias[cut:])], 1)  # fmt: skip
+        return over(x, gain.weight, bias)
+
+    def forward(self, x):
+        h = c = torch.zeros(x.shape[0], self.h, dtype=x.dtype)
+        out = []
+        for t in range(x.shape[1]):
+            gx, gh = x[:, t] @ self.weight_ih_l0.T, h @ self.weight_hh_l0.T
+            if self.cell == "rnn" and self.kind == "layer":
+                h = self.norm(gx + self.bias_ih_l0 + gh, self.norm_hh_l0, self.bias_hh_l0).tanh()
+                out.append(h)
+                continue
+            gx = self.norm(gx, self.norm_ih_l0, self.bias_ih_l0)
+            gh = self.norm(gh, self.norm_hh_l0, self.bias_hh_l0)
+            if self.cell == "rnn":
+                h = (gx + gh).tanh()
+            elif self.cell == "gru":
+                (xr, xz, xn), (hr, hz, hn) = gx.chunk(3, 1), gh.chunk(3, 1)
+                z = (xz + hz).sigmoid()
+                h = (1 - z) * (xn + (xr + hr).sigmoid() * hn).tanh() + z * h
+            else:
+                i, f, g, o = (gx + gh).chunk(4, 1)
+                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+                h = o.sigmoid() * self.norm(c, self.norm_c_l0, self.bias_c_l0).tanh()
+            out.append(h)
+        return torch.stack(out, 1)
+
+
+def recurrent():
+    """PyTorch's RNN, GRU and LSTM of two layers, on equal and on different lengths; and
+    cells with norms inside."""
+    inputs, h, batch, steps = 2, 3, 4, 3
+    out = []
+
+    def packed(lengths):
+        def f(module, x):
+            given = torch.nn.utils.rnn.pack_padded_sequence(
+                x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
+            )
+            y, _ = torch.nn.utils.rnn.pad_packed_sequence(module(given)[0], batch_first=True)
+            return y[torch.arange(steps) < torch.tensor(lengths)[:, None]]
+
+        return f
+
+    for cell in ["rnn", "gru", "lstm"]:
+        module = getattr(torch.nn, cell.upper())
+        for lengths in [[3, 3, 3, 3], [2, 3, 1, 3]]:
+            net = module(inputs, h, num_layers=2, batch_first=True)
+            name = f"{cell} {'equal' if min(lengths) == steps else 'different'} lengths"
+            out.append(network(name, net, randn(batch, steps, inputs), packed(lengths),
+                               cell=cell, norm="none", layers=2, hidden=h, lengths=lengths))
+        for kind in ["layer", "batch"]:
+            out.append(network(f"{cell} {kind}", NormedCell(cell, kind, inputs, h),
+                               randn(batch, steps, inputs), lambda m, x: m(x).flatten(0, 1),
+                               cell=cell, norm=kind, layers=1, hidden=h, lengths=[steps] * batch))
+    return out
+
+
 FAMILIES = [
     elementwise, broadcasting, reductions, softmax, losses, matmul, conv2d, pooling,
     indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp, cnn, transformer,
+    recurrent,
 ]  # fmt: skip
 
 

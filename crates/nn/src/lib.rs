@@ -50,6 +50,7 @@ mod module;
 mod norm;
 pub mod optim;
 mod pool;
+mod recurrent;
 mod save;
 mod schedule;
 mod tokens;
@@ -72,6 +73,7 @@ pub use module::{
 pub use norm::{Norm, NormKind};
 pub use optim::{Adam, Decay, Optimizer, Sgd};
 pub use pool::{AvgPool2d, MaxPool2d};
+pub use recurrent::{CellKind, CellNorm, Recurrent, RecurrentLm, RecurrentLmSpec, RecurrentSpec};
 pub use save::{LoadError, load, save, torch_name};
 pub use schedule::Schedule;
 pub use tokens::TokenModel;

@@ -2,8 +2,9 @@
 
 use nn::check::{CheckLayer, CheckTokens, normal};
 use nn::{
-    Activation, AvgPool2d, BlockSpec, CnnSpec, Conv2d, GroupNorm, Lengths, Linear, MaxPool2d,
-    MlpSpec, Mode, MultiHeadAttention, NormKind, NormPlace, TransformerSpec,
+    Activation, AvgPool2d, BlockSpec, CellKind, CellNorm, CnnSpec, Conv2d, GroupNorm, Lengths,
+    Linear, MaxPool2d, MlpSpec, Mode, MultiHeadAttention, NormKind, NormPlace, RecurrentLmSpec,
+    RecurrentSpec, TransformerSpec,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -79,6 +80,7 @@ pub fn cases() -> Vec<Case> {
     }
     cases.extend(images());
     cases.extend(attention());
+    cases.extend(recurrent());
     cases
 }
 
@@ -194,5 +196,45 @@ fn attention() -> Vec<Case> {
         let spec = TransformerSpec::new(5, 4, 2, BlockSpec::new(4, 2).hidden(5));
         CheckTokens::new(name, 5, &[3, 4]).run(|| spec.build(&mut rng()))
     }));
+    cases
+}
+
+fn recurrent() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (kind, source) in [
+        (CellKind::Rnn, "nn/src/recurrent/mod.rs"),
+        (CellKind::Gru, "nn/src/recurrent/gru.rs"),
+        (CellKind::Lstm, "nn/src/recurrent/lstm.rs"),
+    ] {
+        for norm in [
+            CellNorm::None,
+            CellNorm::Layer,
+            CellNorm::Batch { steps: 2 },
+        ] {
+            for (mode, of) in [(Mode::Train, "training"), (Mode::Eval, "evaluation")] {
+                let name = format!("{kind}, {norm} norm, {of}");
+                cases.push(Case::own(GROUP, source, name.clone(), move || {
+                    // At every step three sequences or more: of two, Batch Norm leaves the
+                    // signs alone.
+                    let lengths = Lengths::new(&[3, 1, 3, 2, 3]);
+                    CheckLayer::new(&name, normal([12, 2], 1)).run_with(
+                        || RecurrentSpec::new(kind, 2, 3).norm(norm).build(&mut rng()),
+                        |net, x| net.forward_packed(x, &lengths, mode, &mut |_, _| {}),
+                    )
+                }));
+            }
+        }
+    }
+    let name = "lstm language model, two layers";
+    cases.push(Case::own(
+        GROUP,
+        "nn/src/recurrent/model.rs",
+        name,
+        move || {
+            let network = RecurrentSpec::new(CellKind::Lstm, 2, 3).layers(2);
+            let spec = RecurrentLmSpec::new(5, network.norm(CellNorm::Layer));
+            CheckTokens::new(name, 5, &[3, 1, 4]).run(|| spec.build(&mut rng()))
+        },
+    ));
     cases
 }
