@@ -249,12 +249,25 @@
         },
     };
 
-    const source = new EventSource(new URL("events", root));
-    source.onmessage = (message) => {
-        const event = JSON.parse(message.data);
-        handlers[event.event]?.(event);
+    // An open stream holds one of the six connections a browser gives a site. So only a
+    // page that is looked at has one; when it is shown again it is told how things are.
+    let source = null;
+    const listen = (wanted) => {
+        if (wanted === (source !== null)) return;
+        if (!wanted) {
+            source.close();
+            source = null;
+            return;
+        }
+        source = new EventSource(new URL("events", root));
+        source.onmessage = (message) => {
+            const event = JSON.parse(message.data);
+            handlers[event.event]?.(event);
+        };
+        source.onerror = offline;
     };
-    source.onerror = offline;
-    // An open stream holds one of the few connections a browser gives a site.
-    window.addEventListener("pagehide", () => source.close());
+    document.addEventListener("visibilitychange", () => listen(!document.hidden));
+    window.addEventListener("pagehide", () => listen(false));
+    window.addEventListener("pageshow", () => listen(!document.hidden));
+    listen(!document.hidden);
 })();

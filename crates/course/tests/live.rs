@@ -2,43 +2,13 @@
 
 mod common;
 
-use common::{Checkout, SOLUTION};
+use common::{Checkout, Course, SOLUTION};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
-struct Course {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Course {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
 impl Course {
-    fn start(checkout: &Checkout) -> Self {
-        let mut command = checkout.course(&["--no-browser"]);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("The book is at http://").unwrap();
-        let address = address.trim_end_matches('/').to_owned();
-        // The rest is read and dropped, or a full pipe would stop the course.
-        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-        Self { child, address }
-    }
-
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream

@@ -3,8 +3,9 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 pub struct Checkout {
     dir: tempfile::TempDir,
@@ -94,6 +95,13 @@ impl Checkout {
         checkout
     }
 
+    /// Gives it the looks and the scripts of the book itself.
+    pub fn adopt_theme(&self) {
+        let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book");
+        fs::copy(book.join("book.toml"), self.file("book/book.toml")).unwrap();
+        copy(&book.join("theme"), &self.file("book/theme"));
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -130,6 +138,19 @@ impl Checkout {
     }
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, target).unwrap();
+        }
+    }
+}
+
 pub struct Finished(Output);
 
 impl Finished {
@@ -152,5 +173,37 @@ impl Finished {
         let text = self.err();
         assert_eq!(text.trim_end().lines().count(), 1, "{text}");
         text
+    }
+}
+
+/// The command of a reader at work: it serves the book and watches the exercises.
+pub struct Course {
+    child: Child,
+    pub address: String,
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Course {
+    pub fn start(checkout: &Checkout) -> Self {
+        let mut command = checkout.course(&["--no-browser"]);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("The book is at http://").unwrap();
+        let address = address.trim_end_matches('/').to_owned();
+        // The rest is read and dropped, or a full pipe would stop the course.
+        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        Self { child, address }
     }
 }

@@ -1,0 +1,590 @@
+//! The book in a real browser: what a reader sees, and what the page does by itself.
+//!
+//! These tests need Chromium, on the `PATH` or named in `CHROMIUM`; where there is none
+//! they say so and pass. With `COURSE_NEEDS_BROWSER=1` they fail instead.
+
+#[path = "common/browser.rs"]
+mod browser;
+mod common;
+
+use browser::{Browser, Tab};
+use common::{Checkout, Course, SOLUTION};
+use course::book;
+use course::serve::{self, Hub};
+use course::site::Site;
+use course::workspace::Workspace;
+use exercises::{Heatmap, Line, Outcome, Report};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Nothing went wrong in the pages since the last call, and no request left the machine.
+#[track_caller]
+fn assert_quiet(browser: &mut Browser, address: &str) {
+    let ours = format!("http://{address}/");
+    let mut requests = 0;
+    for event in browser.take_events() {
+        let what = &event["params"];
+        match event["method"].as_str().unwrap() {
+            "Runtime.exceptionThrown" => panic!("an exception in the page: {what}"),
+            "Runtime.consoleAPICalled" if what["type"] != "log" => {
+                panic!("the page says on its console: {what}")
+            }
+            "Log.entryAdded" => panic!("the browser complains of the page: {what}"),
+            "Network.requestWillBeSent" => {
+                let url = what["request"]["url"].as_str().unwrap();
+                assert!(
+                    url.starts_with(&ours) || url.starts_with("data:"),
+                    "the page asks for {url}"
+                );
+                requests += 1;
+            }
+            "Network.webSocketCreated" | "Network.webTransportCreated" => {
+                panic!("the page opens {what}")
+            }
+            _ => {}
+        }
+    }
+    assert!(requests > 0, "no request was seen, so none was checked");
+}
+
+fn size(browser: &mut Browser, tab: &Tab, width: u32, height: u32) {
+    let mobile = width < 600;
+    browser.call(
+        tab,
+        "Emulation.setDeviceMetricsOverride",
+        json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}),
+    );
+}
+
+fn scheme(browser: &mut Browser, tab: &Tab, scheme: &str) {
+    let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+    let media = json!({"features": features});
+    browser.call(tab, "Emulation.setEmulatedMedia", media);
+}
+
+/// The list that a script of the page returns.
+#[track_caller]
+fn list(browser: &mut Browser, tab: &Tab, expression: &str) -> Vec<String> {
+    let found = browser.value(tab, expression);
+    let found = found.as_array().expect("a list");
+    found
+        .iter()
+        .map(|v| v.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// What every script below uses: all elements that are seen, and a name for each.
+const TOOLS: &str = r#"
+    const main = document.querySelector("main");
+    for (const box of main.querySelectorAll("details")) box.open = true;
+    const seen = (root) => [...root.querySelectorAll("*")].filter((e) => e.checkVisibility());
+    const name = (e) => {
+        const at = e.closest("[id]");
+        return `${e.tagName} in ${at ? '#' + at.id : 'the page'}: ${e.textContent.trim().slice(0, 60)}`;
+    };
+"#;
+
+/// Formulas that have no size, or whose parts are not laid out as mathematics.
+fn bad_formulas(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        const visible = [...main.querySelectorAll("math")].filter((e) => e.checkVisibility());
+        for (const formula of visible) {
+            const box = formula.getBoundingClientRect();
+            if (box.width < 2 || box.height < 5) bad.push("no size: " + name(formula));
+        }
+        for (const fraction of main.querySelectorAll("mfrac")) {
+            if (!fraction.checkVisibility()) continue;
+            const [over, under] = [...fraction.children].map((e) => e.getBoundingClientRect());
+            if (over.bottom > under.top + 1) bad.push("not stacked: " + name(fraction));
+        }
+        for (const power of main.querySelectorAll("msup")) {
+            if (!power.checkVisibility()) continue;
+            const [base, high] = [...power.children].map((e) => e.getBoundingClientRect());
+            if (high.bottom >= base.bottom) bad.push("not raised: " + name(power));
+        }
+        for (const font of document.fonts) {
+            if (font.status === "error") bad.push("a font is missing: " + font.family);
+        }
+        return bad;
+    "#;
+    list(
+        browser,
+        tab,
+        &format!("document.fonts.ready.then(() => {{ {TOOLS} {script} }})"),
+    )
+}
+
+/// What sticks out of a page this wide without a box of its own to scroll in.
+fn overflow(browser: &mut Browser, tab: &Tab, width: u32) -> Vec<String> {
+    let script = format!(
+        r#"
+        const bad = [];
+        const wide = document.documentElement;
+        if (innerWidth !== {width}) bad.push(`the page is ${{innerWidth}} wide`);
+        if (wide.scrollWidth > {width}) bad.push(`the page scrolls sideways: ${{wide.scrollWidth}}`);
+        // The column of text is a box with a scroll bar of its own.
+        const column = main.parentElement;
+        if (column.scrollWidth > column.clientWidth) bad.push("the text scrolls sideways");
+        const scrolls = (e) => {{
+            for (let up = e.parentElement; up !== main; up = up.parentElement) {{
+                if (["auto", "scroll", "hidden"].includes(getComputedStyle(up).overflowX)) return up;
+            }}
+        }};
+        for (const e of seen(main)) {{
+            const box = e.getBoundingClientRect();
+            if (box.width === 0 || (box.right <= {width} + 0.5 && box.left >= -0.5)) continue;
+            if (e.parentElement.closest("svg")) continue;
+            const around = scrolls(e);
+            const inside = around?.getBoundingClientRect();
+            if (!around || inside.right > {width} + 0.5) bad.push("sticks out: " + name(e));
+            else if (getComputedStyle(around).overflowX === "hidden") bad.push("is cut off: " + name(e));
+        }}
+        for (const text of main.querySelectorAll("svg text")) {{
+            const outer = text.closest("svg").getBoundingClientRect();
+            const box = text.getBoundingClientRect();
+            const out = Math.max(outer.left - box.left, box.right - outer.right, outer.top - box.top, box.bottom - outer.bottom);
+            if (box.width > 0 && out > 1.5) bad.push(`is cut off by ${{out.toFixed(1)}} px: ${{name(text)}}`);
+        }}
+        return bad;
+    "#
+    );
+    list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// Text that cannot be read against its ground: a ratio of contrast under 3.
+fn faint(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+        const known = new Map();
+        const rgba = (colour) => {
+            if (!known.has(colour)) {
+                canvas.clearRect(0, 0, 1, 1);
+                canvas.fillStyle = colour;
+                canvas.fillRect(0, 0, 1, 1);
+                known.set(colour, [...canvas.getImageData(0, 0, 1, 1).data].map((v) => v / 255));
+            }
+            return known.get(colour);
+        };
+        const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] + under[i] * (1 - top[3]));
+        const ground = (e) => {
+            const layers = [];
+            for (let up = e; up; up = up.parentElement) layers.push(rgba(getComputedStyle(up).backgroundColor));
+            return layers.reverse().reduce((under, top) => over(top, under), [1, 1, 1]);
+        };
+        const light = (colour) => {
+            const [r, g, b] = colour.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const bad = [];
+        for (const e of seen(document.body)) {
+            if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
+            if (["SCRIPT", "STYLE", "TITLE", "DESC"].includes(e.tagName.toUpperCase())) continue;
+            const style = getComputedStyle(e);
+            const drawn = e instanceof SVGElement && style.fill !== "none" ? style.fill : style.color;
+            const under = ground(e);
+            const [a, b] = [light(over(rgba(drawn), under)), light(under)].sort((x, y) => y - x);
+            const contrast = (a + 0.05) / (b + 0.05);
+            if (contrast < 3) bad.push(`${contrast.toFixed(2)}: ${name(e)}`);
+        }
+        return bad;
+    "#;
+    list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// Every page of the book, as it is: formulas have a size, nothing sticks out of a phone's
+/// width, text can be read in the light and in the dark theme, the console is silent, and
+/// nothing is asked of another machine.
+#[test]
+fn every_page_of_the_book_holds() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let workspace = Workspace::at(&root).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let built = book::build(&workspace, target.path()).unwrap_or_else(|error| panic!("{error:#}"));
+    let hub = Arc::new(Hub::default());
+    hub.show(Site::load(target.path()).unwrap());
+    let exercises: Vec<Value> = built
+        .exercises
+        .iter()
+        .map(|(name, page)| json!({"exercise": name, "page": page, "state": "passed"}))
+        .collect();
+    hub.greet_with(json!({"event": "state", "build": "1", "exercises": exercises}));
+    let address = serve::start(&hub, Some(0)).unwrap().to_string();
+
+    let tab = browser.tab();
+    let mut problems = Vec::new();
+    let (mut formulas, mut pages, mut marked) = (0, 0, 0);
+    for entry in fs::read_dir(target.path()).unwrap() {
+        let page = entry.unwrap().file_name().into_string().unwrap();
+        let derived = ["index.html", "404.html", "toc.html", "print.html"];
+        if !page.ends_with(".html") || derived.contains(&page.as_str()) {
+            continue;
+        }
+        pages += 1;
+        for theme in ["light", "dark"] {
+            size(&mut browser, &tab, 1400, 900);
+            scheme(&mut browser, &tab, theme);
+            browser.open(&tab, &format!("http://{address}/{page}"));
+            browser.wait(&tab, "document.querySelector('#course-progress')");
+            let dark = "matchMedia('(prefers-color-scheme: dark)').matches \
+                        && document.documentElement.classList.contains('navy')";
+            assert_eq!(browser.value(&tab, dark), theme == "dark", "{page}");
+            for found in faint(&mut browser, &tab) {
+                problems.push(format!("{page}, {theme}: {found}"));
+            }
+            for found in overflow(&mut browser, &tab, 1400) {
+                problems.push(format!("{page}, wide: {found}"));
+            }
+        }
+        for found in bad_formulas(&mut browser, &tab) {
+            problems.push(format!("{page}: {found}"));
+        }
+        let count = "document.querySelectorAll('main math').length";
+        formulas += browser.value(&tab, count).as_u64().unwrap();
+        let count = "document.querySelectorAll('#mdbook-sidebar .marks').length";
+        marked = browser.value(&tab, count).as_u64().unwrap();
+        size(&mut browser, &tab, 360, 740);
+        browser.open(&tab, &format!("http://{address}/{page}"));
+        browser.wait(&tab, "document.querySelector('#course-progress')");
+        for found in overflow(&mut browser, &tab, 360) {
+            problems.push(format!("{page}, 360 px: {found}"));
+        }
+        for found in faint_print(&mut browser, &tab) {
+            problems.push(format!("{page}, 360 px: {found}"));
+        }
+        assert_quiet(&mut browser, &address);
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(
+        pages >= 5 && formulas > 100,
+        "{pages} pages, {formulas} formulas"
+    );
+    // The side bar marks each chapter with exercises.
+    let chapters: std::collections::BTreeSet<_> = built
+        .exercises
+        .values()
+        .filter_map(|place| place.split('#').next())
+        .collect();
+    assert_eq!(marked as usize, chapters.len());
+}
+
+/// Text of drawings that a reader of a phone cannot read: drawn under 9 pixels high.
+fn faint_print(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        for (const svg of main.querySelectorAll(".drawing svg")) {
+            if (!svg.checkVisibility()) continue;
+            for (const text of svg.querySelectorAll("text")) {
+                const matrix = text.getScreenCTM();
+                const scale = Math.sqrt(Math.abs(matrix.a * matrix.d - matrix.b * matrix.c));
+                const high = parseFloat(getComputedStyle(text).fontSize) * scale;
+                if (high < 9) bad.push(`${high.toFixed(1)} px high: ${name(text)}`);
+            }
+        }
+        return bad;
+    "#;
+    list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// A checkout with the book's own looks and scripts, an exercise whose error has a map,
+/// and a formula wider than a phone.
+fn themed() -> Checkout {
+    let checkout = Checkout::new();
+    checkout.adopt_theme();
+    let terms: Vec<String> = (1..40).map(|k| format!("x_{{{k}}}")).collect();
+    let chapter = common::CHAPTER.replace(
+        "## Doubling",
+        &format!(
+            "$$ S = {} $$ {{#eq:wide}}\n\n\
+             {{{{#predict twice}}}}\nHow much?\n\n- ( ) half\n- (x) twice\n{{{{reveal}}}}\nTwice.\n{{{{/predict}}}}\n\n\
+             {{{{#predict words}}}}\nWhy?\n{{{{reveal}}}}\nSo.\n{{{{/predict}}}}\n\n## Doubling",
+            terms.join(" + ")
+        ),
+    );
+    checkout.write("book/src/one.md", &chapter);
+    let mut report = Report::new("double", Outcome::Wrong, "the path x -> 2x is missing");
+    report.section = Some("sec:doubling".to_owned());
+    report.notes = vec!["Look again.".to_owned()];
+    report.lines = vec![Line {
+        name: "dx".to_owned(),
+        right: false,
+        detail: "off by 3".to_owned(),
+    }];
+    report.heatmap = Some(Heatmap {
+        name: "dx".to_owned(),
+        rows: 2,
+        columns: 3,
+        expected: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        found: vec![
+            Some(1.0),
+            Some(2.05),
+            Some(3.5),
+            Some(6.0),
+            Some(-5.0),
+            None,
+        ],
+    });
+    let wrong = serde_json::to_string(&report).unwrap();
+    let right = serde_json::to_string(&Report::new("double", Outcome::Passed, "right")).unwrap();
+    let main = format!(
+        "fn main() {{\n    println!(\"{{}}\", if double(3.0) == 6.0 {{ r#\"{right}\"# }} else {{ r#\"{wrong}\"# }});\n}}\n"
+    );
+    let function = SOLUTION.split("fn main").next().unwrap();
+    checkout.write("book/solutions/double.rs", &format!("{function}{main}"));
+    let wrong = function.replace("2.0 * x", "3.0 * x");
+    checkout.write("book/exercises/double.rs", &format!("{wrong}{main}"));
+    checkout
+}
+
+/// Saves another body of the exercise.
+fn save(checkout: &Checkout, body: &str) {
+    let file = checkout.read("book/solutions/double.rs");
+    checkout.write("book/exercises/double.rs", &file.replace("2.0 * x", body));
+}
+
+const STATE: &str = "document.querySelector('[data-exercise=double]').dataset.state";
+
+#[test]
+fn a_save_brings_the_verdict_into_the_open_page() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let course = Course::start(&checkout);
+    let tab = browser.tab();
+    browser.open(&tab, &format!("http://{}/one.html", course.address));
+    browser.wait(&tab, "document.querySelector('#mdbook-sidebar .marks')");
+    let marks = "document.querySelector('#mdbook-sidebar .marks').getAttribute('aria-label')";
+    assert_eq!(browser.value(&tab, marks), "0 of 1 exercises passed");
+    let progress = "document.querySelector('#course-progress').innerText";
+    assert_eq!(browser.value(&tab, progress), "0 / 1");
+    // A page that is loaded anew forgets this.
+    browser.value(&tab, "window.same = true");
+
+    save(&checkout, "4.0 * x");
+    browser.wait(&tab, &format!("{STATE} === 'tried'"));
+    let verdict = "document.querySelector('[data-exercise=double] .verdict')";
+    let headline = browser.value(
+        &tab,
+        &format!("{verdict}.querySelector('.headline').innerText"),
+    );
+    assert_eq!(headline, "the path x → 2x is missing. See section 1.1.");
+    let link = browser.value(
+        &tab,
+        &format!("{verdict}.querySelector('.headline a').href"),
+    );
+    let section = format!("http://{}/one.html#sec:doubling", course.address);
+    assert_eq!(link, section.as_str());
+    let cells =
+        format!("[...{verdict}.querySelectorAll('.heat td')].map((cell) => cell.dataset.level)");
+    let levels = list(&mut browser, &tab, &cells);
+    assert_eq!(levels, ["0", "1", "2", "3", "4", "nan"]);
+    // Each level is seen as a colour of its own.
+    let colours = format!(
+        "[...{verdict}.querySelectorAll('.heat td')].map((cell) => {{
+            const style = getComputedStyle(cell), box = cell.getBoundingClientRect();
+            return box.width > 5 && box.height > 5 ? style.backgroundColor + style.backgroundImage : 'no size';
+        }})"
+    );
+    let mut colours = list(&mut browser, &tab, &colours);
+    colours.sort();
+    colours.dedup();
+    assert_eq!(colours.len(), 6, "{colours:?}");
+    let tip = format!("{verdict}.querySelectorAll('.heat td')[1].title");
+    assert_eq!(
+        browser.value(&tab, &tip),
+        "dx[0, 1]: yours 2.05000, right 2.00000"
+    );
+    let explanation = "document.querySelector('[data-exercise=double] .explanation')";
+    assert_eq!(
+        browser.value(&tab, &format!("{explanation}.checkVisibility()")),
+        false
+    );
+
+    save(&checkout, "missing(x)");
+    browser.wait(
+        &tab,
+        &format!("{verdict}.innerText.includes('It does not compile: 1 error.')"),
+    );
+    let message = "cannot find function";
+    browser.wait(&tab, &format!("{verdict}.innerText.includes('{message}')"));
+
+    save(&checkout, "2.0 * x");
+    browser.wait(&tab, &format!("{STATE} === 'passed'"));
+    assert_eq!(browser.value(&tab, marks), "1 of 1 exercises passed");
+    assert_eq!(browser.value(&tab, progress), "1 / 1");
+    assert_eq!(browser.value(&tab, &format!("{explanation}.open")), true);
+    assert_eq!(
+        browser.value(&tab, &format!("{verdict}.querySelector('.heat') === null")),
+        true
+    );
+    assert_eq!(
+        browser.value(&tab, "window.same"),
+        true,
+        "the page was loaded anew"
+    );
+    assert_quiet(&mut browser, &course.address);
+
+    // A page that comes back from the history is told what it missed.
+    browser.open(&tab, &format!("http://{}/two.html", course.address));
+    browser.value(
+        &tab,
+        "new Promise((ready) => {
+            const source = new EventSource('events');
+            source.onopen = () => ready(true);
+            window.heard = new Promise((done) => {
+                source.onmessage = (message) => {
+                    if (JSON.parse(message.data).event !== 'verdict') return;
+                    source.close();
+                    done(true);
+                };
+            });
+        })",
+    );
+    save(&checkout, "5.0 * x");
+    assert_eq!(browser.value(&tab, "window.heard"), true);
+    browser.value(&tab, "history.back()");
+    browser.wait_for_reload(&tab, "!document.querySelector('[data-exercise=double]')");
+    browser.wait(&tab, &format!("{verdict}.querySelector('.heat td')"));
+}
+
+/// A saved chapter is shown without being asked for, and a broken one says so in the page.
+#[test]
+fn a_saved_chapter_is_shown() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let course = Course::start(&checkout);
+    let tab = browser.tab();
+    browser.open(&tab, &format!("http://{}/two.html", course.address));
+    browser.wait(&tab, "document.querySelector('#course-progress')");
+    browser.value(&tab, "window.same = true");
+    let chapter = checkout.read("book/src/two.md");
+    checkout.write("book/src/two.md", &format!("{chapter}\n$\\bad$\n"));
+    browser.wait(
+        &tab,
+        "document.querySelector('#course-broken')?.innerText.includes('book/src/two.md:5')",
+    );
+    assert_eq!(browser.value(&tab, "window.same"), true);
+    checkout.write("book/src/two.md", &format!("{chapter}\nRewritten.\n"));
+    browser.wait_for_reload(&tab, "window.same");
+    browser.wait(
+        &tab,
+        "document.querySelector('main').innerText.includes('Rewritten.')",
+    );
+    assert_eq!(
+        browser.value(&tab, "document.querySelector('#course-broken')"),
+        Value::Null
+    );
+    assert_quiet(&mut browser, &course.address);
+}
+
+#[test]
+fn predictions_are_remembered_in_this_browser() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let course = Course::start(&checkout);
+    let tab = browser.tab();
+    let url = format!("http://{}/one.html", course.address);
+    browser.open(&tab, &url);
+    let open = "document.querySelector('#predict\\\\:twice details').open";
+    let checked = "document.querySelector('#predict\\\\:twice input:checked')?.value";
+    let words = "document.querySelector('#predict\\\\:words .own-words input')";
+    assert_eq!(browser.value(&tab, open), false);
+    assert_eq!(browser.value(&tab, checked), Value::Null);
+    browser.value(
+        &tab,
+        "document.querySelector('#predict\\\\:twice input[value=\"1\"]').click()",
+    );
+    browser.value(&tab, &format!("{words}.focus()"));
+    browser.call(&tab, "Input.insertText", json!({"text": "because"}));
+    browser.open(&tab, &url);
+    assert_eq!(browser.value(&tab, checked), "1");
+    assert_eq!(browser.value(&tab, &format!("{words}.value")), "because");
+    assert_eq!(
+        browser.value(&tab, open),
+        false,
+        "the answer was not looked at"
+    );
+
+    // The right choice is shown only once the answer is.
+    let colour = "getComputedStyle(document.querySelector('#predict\\\\:twice .choice:has([data-right])')).backgroundColor";
+    let before = browser.value(&tab, colour);
+    browser.value(
+        &tab,
+        "document.querySelector('#predict\\\\:twice summary').click()",
+    );
+    browser.wait(
+        &tab,
+        &format!("{colour} !== '{}'", before.as_str().unwrap()),
+    );
+    browser.wait(&tab, "localStorage.getItem('predict:twice:seen') === '1'");
+    browser.open(&tab, &url);
+    browser.wait(&tab, open);
+    assert_quiet(&mut browser, &course.address);
+}
+
+#[test]
+fn a_wide_formula_scrolls_in_its_own_box() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let course = Course::start(&checkout);
+    let tab = browser.tab();
+    size(&mut browser, &tab, 360, 740);
+    browser.open(&tab, &format!("http://{}/one.html", course.address));
+    assert_eq!(overflow(&mut browser, &tab, 360), [""; 0]);
+    assert_eq!(bad_formulas(&mut browser, &tab), [""; 0]);
+    let scrolled = browser.value(
+        &tab,
+        "(() => {
+            const box = document.querySelector('#eq\\\\:wide .equation-body');
+            box.scrollLeft = 200;
+            return box.scrollLeft;
+        })()",
+    );
+    assert_eq!(scrolled, 200);
+    // What sticks out is found.
+    browser.value(
+        &tab,
+        "document.querySelector('#eq\\\\:wide .equation-body').style.overflow = 'visible'",
+    );
+    assert!(!overflow(&mut browser, &tab, 360).is_empty());
+    assert_quiet(&mut browser, &course.address);
+}
+
+/// A browser gives one site six connections. Pages in the background must hold none.
+#[test]
+fn many_tabs_can_be_open() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let course = Course::start(&checkout);
+    let mut tabs = Vec::new();
+    for _ in 0..9 {
+        let tab = browser.tab();
+        browser.open(&tab, &format!("http://{}/one.html", course.address));
+        browser.wait(&tab, "document.querySelector('#course-progress')");
+        tabs.push(tab);
+    }
+    // Each of them, brought back, is told what it missed.
+    save(&checkout, "2.0 * x");
+    for tab in &tabs {
+        browser.call(tab, "Page.bringToFront", json!({}));
+        browser.wait(tab, &format!("{STATE} === 'passed'"));
+    }
+    assert_quiet(&mut browser, &course.address);
+    for tab in &tabs {
+        browser.close(tab);
+    }
+}
