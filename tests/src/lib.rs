@@ -6,3 +6,9 @@ pub mod golden;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The code in the chapters runs as it stands there.
+#[cfg(doctest)]
+mod chapters {
+    include!(concat!(env!("OUT_DIR"), "/chapters.rs"));
+}

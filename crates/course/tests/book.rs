@@ -3,9 +3,10 @@
 mod common;
 
 use common::{CHAPTER, Checkout};
-use course::book;
+use course::book::{self, presented, presented::Presented};
 use course::catalogue::Catalogue;
 use course::workspace::Workspace;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -173,20 +174,27 @@ fn predictions_and_figures_stand_in_the_page() {
 fn anchors_that_no_listing_uses_are_named() {
     let checkout = Checkout::new();
     assert_eq!(checkout.run(&["book", "anchors"]).code(), 0);
-    let code = checkout.read("code/lib.rs");
-    checkout.write(
-        "code/lib.rs",
-        &format!("{code}// ANCHOR: idle\n// ANCHOR_END: idle\n"),
-    );
-    let finished = checkout.run(&["book", "anchors"]);
-    assert_eq!(finished.code(), 1);
-    assert!(
-        finished
-            .out()
-            .contains("code/lib.rs: no listing uses the anchor `idle`"),
-        "{}",
-        finished.out()
-    );
+    // In a file that a listing shows, and in one that none does.
+    for file in ["code/lib.rs", "crates/tape/src/tape.rs"] {
+        let checkout = Checkout::new();
+        let code = fs::read_to_string(checkout.file(file)).unwrap_or_default();
+        let idle = "// ANCHOR: idle\nfn idle() {}\n// ANCHOR_END: idle\n";
+        checkout.write(file, &format!("{code}{idle}"));
+        let finished = checkout.run(&["book", "build"]);
+        assert_eq!(finished.code(), 2);
+        let told = format!(
+            "{file}:{}: no listing uses the anchor `idle`",
+            code.lines().count() + 1
+        );
+        assert!(finished.err().contains(&told), "{}", finished.err());
+        // Its chapter may still come: then it is named when asked for.
+        checkout.write("book/presented.toml", &format!("not-yet = [\"{file}\"]\n"));
+        assert_eq!(checkout.run(&["book", "build"]).code(), 0);
+        let finished = checkout.run(&["book", "anchors"]);
+        assert_eq!(finished.code(), 1);
+        let told = format!("{file}: no listing uses the anchor `idle`");
+        assert!(finished.out().contains(&told), "{}", finished.out());
+    }
 }
 
 fn own() -> Workspace {
@@ -241,5 +249,79 @@ fn every_exercise_is_its_solution_with_the_answer_taken_out() {
             stub.lines().count() <= 30,
             "{name} is too long to be read at a glance"
         );
+    }
+}
+
+/// Every line of the teaching core stands in a listing, except in files that
+/// `book/presented.toml` names; and that file names none without need.
+#[test]
+fn every_line_of_the_core_is_presented() {
+    let workspace = own();
+    let presented = Presented::load(&workspace).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let built = book::build(&workspace, target.path()).unwrap_or_else(|error| panic!("{error:#}"));
+    let mut problems = Vec::new();
+    let mut files = BTreeSet::new();
+    for path in presented::sources(&workspace, &presented::CRATES).unwrap() {
+        let file = workspace.relative(&path);
+        files.insert(file.clone());
+        let text = fs::read_to_string(&path).unwrap();
+        let shown = built.listed.get(&path).cloned().unwrap_or_default();
+        let essential = presented::essential(&text);
+        let missing: Vec<_> = essential.iter().filter(|n| !shown.contains(n)).collect();
+        let outside = presented.outside.contains_key(&file);
+        if outside && presented.not_yet.contains(&file) {
+            problems.push(format!("{file} is in both lists"));
+        }
+        if presented.not_yet.contains(&file) {
+            if missing.is_empty() {
+                problems.push(format!("{file} is presented in full: take it off not-yet"));
+            }
+        } else if !outside {
+            problems.extend(missing.iter().map(|&&number| {
+                let line = text.lines().nth(number - 1).unwrap();
+                format!("{file}:{number}: no listing shows `{}`", line.trim())
+            }));
+        }
+    }
+    for file in presented.not_yet.iter().chain(presented.outside.keys()) {
+        if !files.contains(file) {
+            problems.push(format!(
+                "book/presented.toml names {file}, which is no such file"
+            ));
+        }
+    }
+    assert!(files.len() > 50, "only {} files were found", files.len());
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// Each `rust` block of the text is run by the tests of the package `tests`, unless the
+/// page marks it as a sketch; other words after `rust` would keep it from running unseen.
+#[test]
+fn a_block_of_code_says_what_it_is() {
+    let checkout = Checkout::new();
+    for (block, told) in [
+        ("```\nlet a = 1;\n```", Some("needs a language")),
+        ("Text:\n\n    let a = 1;\n", Some("between fences")),
+        (
+            "```rust,no_run\nlet a = 1;\n```",
+            Some("`rust`, or `rust,ignore` for a sketch"),
+        ),
+        ("```rust\nlet a = 1;\n```", None),
+        ("```rust,ignore\nlet a = …;\n```", None),
+        ("```console\n$ ls\n```", None),
+    ] {
+        checkout.write("book/src/two.md", &format!("# Two\n\n{block}\n"));
+        let finished = checkout.run(&["book", "build"]);
+        match told {
+            None => assert_eq!(finished.code(), 0, "{block}: {}", finished.err()),
+            Some(told) => {
+                let error = finished.err();
+                assert!(
+                    error.contains(told) && error.contains("book/src/two.md:"),
+                    "{block}: {error}"
+                );
+            }
+        }
     }
 }

@@ -30,6 +30,7 @@ pub mod labels;
 pub mod links;
 pub mod listing;
 pub mod maths;
+pub mod presented;
 pub mod render;
 pub mod scan;
 mod warnings;
@@ -42,12 +43,16 @@ use maths::Maths;
 use mdbook_core::book::{BookItem, Chapter};
 use mdbook_core::config::Config;
 use mdbook_driver::MDBook;
+use presented::Presented;
 use render::{Page, Renderer};
 use scan::Scanned;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// The crates whose code the book may show.
+const CODE: [&str; 6] = ["tape", "gradcheck", "batchnorm", "layernorm", "nn", "lab"];
 
 /// Something wrong in the book.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -98,7 +103,8 @@ pub struct Built {
     pub inputs: BTreeSet<PathBuf>,
     /// The lines of source files that listings show.
     pub listed: BTreeMap<PathBuf, BTreeSet<usize>>,
-    /// Anchors of those files that no listing shows: file and name.
+    /// Anchors that no listing shows, in files that are not presented in full yet: file
+    /// and name.
     pub unused_anchors: Vec<(PathBuf, String)>,
 }
 
@@ -112,6 +118,7 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
     book.config.build.build_dir = destination.to_owned();
     let catalogue = Catalogue::load(workspace)?;
     let macros = workspace.book().join("macros.toml");
+    let presented = Presented::load(workspace)?;
     let maths =
         Maths::load(&macros).with_context(|| format!("in {}", workspace.relative(&macros)))?;
 
@@ -153,6 +160,7 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
     let (inputs, listed) = (inputs.into_inner(), listed.into_inner());
     let (used, texts) = (used.into_inner(), texts.into_inner());
     let mut problems = problems.into_inner();
+    let anchors = idle_anchors(workspace, &texts, &used, &presented, &mut problems)?;
     if problems.is_empty() {
         let (result, warnings) = warnings::collect(|| book.build());
         result.context("mdBook failed")?;
@@ -170,7 +178,7 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
         return Err(Problems(problems).into());
     }
     Ok(Built {
-        unused_anchors: unused(&texts, &used),
+        unused_anchors: anchors,
         labels,
         exercises,
         inputs,
@@ -325,17 +333,58 @@ fn check_predictions(chapters: &[ScannedChapter], problems: &mut Vec<Problem>) {
     }
 }
 
-fn unused(
+/// The anchors that no listing uses. Each is a problem, unless its file is not presented
+/// in full yet: then its chapter may still come.
+fn idle_anchors(
+    workspace: &Workspace,
     texts: &BTreeMap<PathBuf, String>,
     used: &BTreeSet<(PathBuf, String)>,
-) -> Vec<(PathBuf, String)> {
-    let mut unused = Vec::new();
-    for (path, text) in texts {
-        for name in listing::pieces(text).unwrap_or_default().into_keys() {
-            if !used.contains(&(path.clone(), name.to_owned())) {
-                unused.push((path.clone(), name.to_owned()));
+    presented: &Presented,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<(PathBuf, String)>> {
+    let mut files: BTreeSet<PathBuf> = texts.keys().cloned().collect();
+    files.extend(presented::sources(workspace, &CODE)?);
+    let mut waiting = Vec::new();
+    for path in files {
+        let file = workspace.relative(&path);
+        // The places of an answer are marked for the exercise, not for the text.
+        if path.starts_with(workspace.book().join("solutions")) {
+            continue;
+        }
+        let text = match texts.get(&path) {
+            Some(text) => text.clone(),
+            None => {
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?
             }
+        };
+        let pieces = match listing::pieces(&text) {
+            Ok(pieces) => pieces,
+            Err((line, message)) => {
+                problems.push(Problem {
+                    file,
+                    line,
+                    message,
+                });
+                continue;
+            }
+        };
+        for (name, piece) in pieces {
+            if used.contains(&(path.clone(), name.to_owned())) {
+                continue;
+            }
+            if presented.not_yet.contains(&file) {
+                waiting.push((path.clone(), name.to_owned()));
+                continue;
+            }
+            problems.push(Problem {
+                file: file.clone(),
+                line: piece
+                    .lines
+                    .first()
+                    .map_or(1, |(line, _)| line.saturating_sub(1)),
+                message: format!("no listing uses the anchor `{name}`"),
+            });
         }
     }
-    unused
+    Ok(waiting)
 }

@@ -10,7 +10,7 @@ use super::scan::{Block, Placed, Scanned, placeholder};
 use super::{Problem, directive::Arguments};
 use crate::catalogue::{Catalogue, Exercise};
 use crate::workspace::Workspace;
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,7 +104,10 @@ impl Renderer<'_> {
         let events: Vec<_> = Parser::new_ext(text, options).into_offset_iter().collect();
         for (at, (event, range)) in events.iter().enumerate() {
             match event {
-                Event::Start(Tag::CodeBlock(_)) => {
+                Event::Start(Tag::CodeBlock(kind)) => {
+                    if let Some(message) = unclear(kind) {
+                        self.problem(page, line_of(range.start), message);
+                    }
                     in_code = true;
                     verbatim.push(range.clone());
                 }
@@ -391,10 +394,12 @@ impl Renderer<'_> {
     ) -> Result<String, String> {
         let [place] = arguments.exactly::<1>("output file:anchor")?;
         let (file, anchor) = place.rsplit_once(':').unwrap_or((place, ""));
-        let source = self.read(&self.workspace.root().join(file))?;
+        let path = self.workspace.root().join(file);
+        let source = self.read(&path)?;
         let text = if anchor.is_empty() {
             source.trim_end().to_owned()
         } else {
+            self.used.borrow_mut().insert((path, anchor.to_owned()));
             let all =
                 pieces(&source).map_err(|(line, message)| format!("{file}:{line}: {message}"))?;
             let piece = all
@@ -596,6 +601,20 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     }
     out.push_str(&text[at..]);
     out
+}
+
+/// Why it is not clear of a block of code whether the tests run it, if it is not.
+fn unclear(kind: &CodeBlockKind<'_>) -> Option<&'static str> {
+    let CodeBlockKind::Fenced(info) = kind else {
+        return Some("code stands between fences, with its language");
+    };
+    match info.split([',', ' ']).next().unwrap_or_default() {
+        "" => Some("a block of code needs a language: rust, console, text, …"),
+        "rust" if !matches!(&**info, "rust" | "rust,ignore" | "rust,should_panic") => Some(
+            "a block of Rust is marked `rust`, or `rust,ignore` for a sketch, or `rust,should_panic`",
+        ),
+        _ => None,
+    }
 }
 
 /// `text` as HTML text.
