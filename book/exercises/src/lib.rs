@@ -16,6 +16,8 @@ pub mod harness;
 pub mod ln_forward;
 pub mod ln_predictions;
 pub mod report;
+pub mod scalar_sweep;
+pub mod scalar_tape;
 pub mod sections;
 
 pub use harness::REPORT_VARIABLE;

@@ -49,7 +49,7 @@ pub fn layer_section(target: &str, id: &str) -> &'static str {
 }
 
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 17] = [
+pub const LABELS: [&str; 19] = [
     "sec:bn-layouts",
     "sec:bn-stages",
     "sec:eps",
@@ -60,9 +60,11 @@ pub const LABELS: [&str; 17] = [
     "sec:ln-layouts",
     "sec:ln-stages",
     "sec:momentum",
+    "sec:scalar-ops",
     "sec:secant",
     "sec:signatures",
     "sec:staged",
+    "sec:sweep",
     "sec:three-terms",
     "sec:truncation",
     "sec:two-pass",

@@ -80,6 +80,32 @@ fn chapter_1_the_vacuous_checks() {
 }
 
 #[test]
+fn chapter_2_the_scalar_tape() {
+    let r = results("scalar_tape");
+    // "Half of the gradient is gone"; the others in the table are wrong too.
+    assert_eq!(number(&r, "/wrong_loops/0/share"), 0.5);
+    assert_eq!(number(&r, "/wrong_loops/1/share"), 0.0);
+    assert!(number(&r, "/wrong_loops/2/share") > 2.0);
+    // "2^20 routes", "both return", "two for each square", "about two million".
+    let million = f64::from(1 << 20);
+    for key in ["routes", "derivative", "by_routes"] {
+        assert_eq!(number(&r, &format!("/deepest/{key}")), million);
+    }
+    assert_eq!(number(&r, "/deepest/sweep_products"), 40.0);
+    assert_eq!(number(&r, "/deepest/route_products"), 2.0 * (million - 1.0));
+    // "The sum of both" at the error; "x receives it times w".
+    assert_eq!(
+        number(&r, "/neuron/7/gradient"),
+        2.0 * number(&r, "/loss_slope")
+    );
+    // "Both gradients are the same."
+    for width in r["widths"].as_array().expect("widths") {
+        assert!(number(width, "/apart") < 1e-12);
+        assert!(number(width, "/forward") >= number(width, "/backward"));
+    }
+}
+
+#[test]
 fn chapter_7_the_variance() {
     let r = results("cancellation");
     // "250 normal values", in a caption.

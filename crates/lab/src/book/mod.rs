@@ -17,6 +17,7 @@ mod projection;
 mod random;
 mod ridders;
 mod running_stats;
+mod scalar_tape;
 mod signatures;
 mod u_curve;
 mod vacuous;
@@ -58,6 +59,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 1,
         about: "wrong Batch Norm gradients that different checks let through",
         run: vacuous::run,
+    },
+    Measurement {
+        name: "scalar_tape",
+        chapter: 2,
+        about: "a neuron on a scalar tape, and multiplications of a sweep beside all routes",
+        run: scalar_tape::run,
     },
     Measurement {
         name: "worked",
