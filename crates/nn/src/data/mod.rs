@@ -1,16 +1,21 @@
-//! Data: handwritten digits that come with the crate, and batches of them.
+//! Data: handwritten digits, prose and words that come with the crate, a task on sequences,
+//! and batches of them.
 //!
 //! The files are in the crate's folder `data`, with their sources and licences.
 
 mod batches;
 mod digits;
 mod idx;
+mod recall;
+mod text;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use batches::{BatchSize, batches};
 pub use digits::{Digits, Examples, Set, folder};
+pub use recall::{LabeledSequences, Recall};
+pub use text::{Prose, TokenBatch, Words, all_windows, random_windows};
 
 /// Why data could not be loaded. One line each, naming the file.
 #[derive(Debug, thiserror::Error)]
