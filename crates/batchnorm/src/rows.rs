@@ -255,6 +255,14 @@ mod tests {
     }
 
     #[test]
+    fn threads_share_no_group() {
+        for positions in [1, 2, 49, 2000] {
+            let layout = Layout::of(&[3, 5, positions]);
+            assert_eq!(Rows::unit(&layout), Rows::group(&layout));
+        }
+    }
+
+    #[test]
     fn every_row_is_summed_once() {
         for count in 0..10_u8 {
             let rows: Vec<Vec<f64>> = (0..count).map(|n| vec![1.0, f64::from(n)]).collect();

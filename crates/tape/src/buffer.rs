@@ -310,6 +310,33 @@ mod tests {
         }
     }
 
+    /// A vector of `n` numbers that the allocator did not put on a cache line.
+    fn off_the_line(n: usize) -> Vec<f32> {
+        let candidates: Vec<Vec<f32>> = (0..64).map(|_| vec![0.0; n]).collect();
+        (candidates.into_iter())
+            .find(|v| v.as_ptr().align_offset(LINE) != 0)
+            .expect("an allocator that aligns all it gives")
+    }
+
+    #[test]
+    fn a_vector_is_copied_where_lines_matter_and_only_there() {
+        let least = 16 * LINE / size_of::<f32>();
+        for (n, copied) in [(100, false), (least - 1, false), (least, true)] {
+            let data = off_the_line(n);
+            let address = data.as_ptr();
+            let buffer = Buffer::from_vec(data);
+            assert_eq!(buffer.as_slice().as_ptr() != address, copied, "{n} numbers");
+        }
+    }
+
+    #[test]
+    fn a_cleared_pool_holds_nothing() {
+        drop(Buffer::<f64>::scratch(100));
+        assert!(pooled_bytes::<f64>() > 0);
+        clear_pool::<f64>();
+        assert_eq!(pooled_bytes::<f64>(), 0);
+    }
+
     #[test]
     fn an_empty_buffer_is_legal() {
         let mut empty = Buffer::<f32>::scratch(0);

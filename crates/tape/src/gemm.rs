@@ -104,13 +104,17 @@ pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T])
     if out.is_empty() {
         return;
     }
-    let work = a.rows * a.cols * b.cols;
-    let elements = if work < SERIAL_BELOW { 0 } else { usize::MAX };
+    let elements = if is_small(a, b) { 0 } else { usize::MAX };
     let bands = parallel::ranges(a.rows, elements);
     let outs = parallel::split_mut(out, bands.iter().map(|rows| rows.len() * b.cols));
     parallel::for_each(bands.into_iter().zip(outs).collect(), |(rows, out)| {
         T::call(a.rows(rows), b, beta, out);
     });
+}
+
+/// Whether `a · b` is too little work to wake a thread for.
+fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
+    a.rows * a.cols * b.cols < SERIAL_BELOW
 }
 
 /// Types that `matrixmultiply` has a kernel for. Sealed by [`Real`].
@@ -222,6 +226,34 @@ mod tests {
             gemm(view(&a), Matrix::new(&b, k, n), 1.0, &mut threaded);
             assert!(whole == threaded);
         }
+    }
+
+    #[test]
+    fn products_that_take_time_are_cut_into_bands() {
+        let data = vec![0.0_f32; 1 << 16];
+        let b = Matrix::new(&data, 1 << 8, 1 << 8);
+        let rows = SERIAL_BELOW >> 16;
+        let a = |rows| Matrix::new(&data[..rows << 8], rows, 1 << 8);
+        assert!(!is_small(a(rows), b));
+        assert!(is_small(a(rows - 1), b));
+    }
+
+    #[test]
+    fn a_matrix_that_reaches_beyond_its_slice_is_noticed() {
+        let data = [0.0_f32; 6];
+        let fits = Matrix::new(&data, 2, 3);
+        let inside = |m: Matrix<'_, f32>| [m.is_inside(), m.t().is_inside()];
+        assert_eq!(inside(fits), [true; 2]);
+        assert_eq!(inside(Matrix { rows: 3, ..fits }), [false; 2]);
+        assert_eq!(inside(Matrix { cols: 4, ..fits }), [false; 2]);
+        let one_column = Matrix {
+            rows: 3,
+            cols: 1,
+            ..fits
+        };
+        assert_eq!(inside(one_column), [false; 2]);
+        let empty = Matrix { cols: 0, ..fits };
+        assert_eq!(inside(Matrix { rows: 9, ..empty }), [true; 2]);
     }
 
     #[test]

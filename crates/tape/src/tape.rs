@@ -502,6 +502,31 @@ mod tests {
         });
     }
 
+    /// Fails unless it is asked for the gradient of its first input only.
+    struct OnlyTheFirst;
+
+    impl Backward<f64> for OnlyTheFirst {
+        fn name(&self) -> &'static str {
+            "only_the_first"
+        }
+        fn backward(self: Box<Self>, dy: Tensor<f64>, dx: &mut InputGrads<'_, f64>) {
+            assert_eq!([dx.needs(0), dx.needs(1)], [true, false]);
+            dx.add(0, dy);
+        }
+        fn saved(&self) -> Vec<&Tensor<f64>> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn an_op_knows_which_gradients_are_wanted() {
+        let x = param(1.0);
+        Tape::new().grad(|t| {
+            let (x, c) = (t.param(&x), t.constant(Tensor::scalar(2.0)));
+            (t.record(&[&x, &c], x.value().clone(), || OnlyTheFirst), ())
+        });
+    }
+
     #[test]
     fn saved_values_are_freed_as_the_sweep_passes() {
         // exp saves its output. After the recording is gone nobody else holds it, so
