@@ -203,10 +203,22 @@ fn gamma_forgotten_squared_or_in_the_wrong_place() {
         }
         if case.transposed.1 == "per-feature" {
             let slips = Slips {
-                gamma_outside: true,
+                gamma_outside: [true; 2],
                 ..right()
             };
             named(&case, "outside", &wrong(&case, slips), "gamma-outside-mean");
+            let gamma = gamma_of(&case.probe);
+            let twice = wrong(&case, right());
+            let twice: Vec<f64> = twice.iter().zip(&gamma).map(|(v, g)| v * g).collect();
+            named(&case, "in front too", &twice, "gamma-again-in-front");
+            for (gamma_outside, path) in [([true, false], "mean"), ([false, true], "variance")] {
+                let slips = Slips {
+                    gamma_outside,
+                    ..right()
+                };
+                let expected = format!("{path}-path-gamma-outside-mean");
+                named(&case, &expected, &wrong(&case, slips), &expected);
+            }
         }
     }
 }
@@ -332,6 +344,58 @@ fn sums_over_the_wrong_axis() {
     }
 }
 
+/// As a learner writes the closed form of Batch Norm: gamma and rstd before the bracket,
+/// its means over the features of an example. Gamma is then that of the element, and not
+/// inside the mean.
+#[test]
+fn means_of_the_closed_form_over_the_wrong_axis() {
+    for case in cases() {
+        let gamma = gamma_of(&case.probe);
+        let (other, id) = &case.transposed;
+        let slips = Slips {
+            gamma_outside: [true; 2],
+            ..right()
+        };
+        for (over, path) in [
+            ([other, other], "mean-path-and-variance-path"),
+            ([other, &case.right], "mean-path"),
+            ([&case.right, other], "variance-path"),
+        ] {
+            // Over a column of Layer Norm gamma is one number; but not over the row that
+            // the other mean is taken over.
+            let mut slips = slips;
+            if *id == "per-feature" {
+                slips.gamma_outside = over.map(|groups| std::ptr::eq(groups, other));
+            }
+            let candidate = dx(&case.probe, &case.right, over, &gamma, &slips);
+            let expected = format!("{path}-axes-{id}");
+            named(&case, &expected, &candidate, &expected);
+        }
+    }
+}
+
+/// dbeta and dgamma stand in the bracket of Batch Norm's closed form. In that of Layer
+/// Norm they are sums over the wrong axis, and divided by the wrong number.
+#[test]
+fn parameter_gradients_where_the_means_over_the_row_belong() {
+    for case in cases().iter().filter(|c| c.transposed.1 == "per-feature") {
+        let (columns, features) = (&case.transposed.0, case.right[0].len() as f64);
+        let slips = Slips {
+            divisor: [features; 2],
+            ..right()
+        };
+        let gamma = gamma_of(&case.probe);
+        let candidate = dx(&case.probe, &case.right, [columns; 2], &gamma, &slips);
+        let square = features == columns[0].len() as f64;
+        let expected = if square {
+            "mean-path-and-variance-path-axes-per-feature"
+        } else {
+            "parameter-sums-for-means"
+        };
+        named(case, "parameter sums", &candidate, expected);
+    }
+}
+
 #[test]
 fn the_other_axes_of_images() {
     for seed in SEEDS {
@@ -363,6 +427,17 @@ fn the_other_axes_of_images() {
                 );
                 let verdict = explain(&probe, Target::Dx, &candidate);
                 assert_eq!(verdict.id, id, "{shape:?}\n{verdict:#?}");
+                // The same groups in the bracket of the closed form alone.
+                let slips = Slips {
+                    gamma_outside: [true; 2],
+                    ..right()
+                };
+                let rows = channels(n, c, l);
+                let over = [&groups, &groups];
+                let candidate = dx(&probe, &rows, over, &gamma_of(&probe), &slips);
+                let verdict = explain(&probe, Target::Dx, &candidate);
+                let expected = format!("mean-path-and-variance-path-{id}");
+                assert_eq!(verdict.id, expected, "{shape:?}\n{verdict:#?}");
             }
             for (f, id) in [
                 (

@@ -256,6 +256,13 @@ fn dx_of_rms_norm() {
             (layer_norm, "mean-subtracted"),
             (
                 Slips {
+                    weight: [1.0, 1.0, 1.0],
+                    ..s
+                },
+                "mean-path-added",
+            ),
+            (
+                Slips {
                     weight: [1.0, 0.0, 0.0],
                     ..s
                 },
@@ -299,7 +306,7 @@ fn dx_of_rms_norm() {
             ),
             (
                 Slips {
-                    gamma_outside: true,
+                    gamma_outside: [true; 2],
                     ..s
                 },
                 "gamma-outside-mean",
@@ -440,6 +447,28 @@ fn every_mistake_of_the_catalogue_is_told_from_every_other() {
     }
 }
 
+/// What a probe says is right, and what is shown beside a candidate, is right.
+#[test]
+fn a_probe_s_own_answers_are_right() {
+    for seed in SEEDS {
+        for probe in [
+            Probe::batch_norm(&[5, 3, 4], 1e-5, seed),
+            Probe::layer_norm(&[5, 4], 1, 1e-3, seed),
+            Probe::rms_norm(&[5, 4], 1, 1e-3, seed),
+        ] {
+            for (target, own) in [
+                (Target::Y, probe.y()),
+                (Target::Dx, probe.dx()),
+                (Target::Dgamma, probe.dgamma()),
+                (Target::Dbeta, probe.dbeta()),
+            ] {
+                let verdict = explain(&probe, target, &own);
+                assert!(verdict.is_correct(), "{:?} {verdict}", probe.kind);
+            }
+        }
+    }
+}
+
 /// A verdict sends its reader to a section; it must be there.
 #[test]
 fn the_book_has_every_section_that_a_verdict_names() {
@@ -451,15 +480,20 @@ fn the_book_has_every_section_that_a_verdict_names() {
     let text: String = markdown
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();
-    let probe = Probe::batch_norm(&[5, 3, 4], 1e-5, 0);
-    for target in [Target::Y, Target::Dx, Target::Dgamma, Target::Dbeta] {
-        for (finding, _) in mistakes(&probe, target) {
-            let section = finding.section.expect("every mistake has a section");
-            assert!(
-                text.contains(&format!("{{#{section}}}")),
-                "{section} ({})",
-                finding.id
-            );
+    for probe in [
+        Probe::batch_norm(&[5, 3, 4], 1e-5, 0),
+        Probe::layer_norm(&[5, 3, 4], 1, 1e-5, 0),
+        Probe::rms_norm(&[5, 4], 1, 1e-5, 0),
+    ] {
+        for target in [Target::Y, Target::Dx, Target::Dgamma, Target::Dbeta] {
+            for (finding, _) in mistakes(&probe, target) {
+                let section = finding.section.expect("every mistake has a section");
+                assert!(
+                    text.contains(&format!("{{#{section}}}")),
+                    "{section} ({})",
+                    finding.id
+                );
+            }
         }
     }
 }

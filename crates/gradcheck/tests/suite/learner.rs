@@ -15,8 +15,8 @@ pub struct Slips {
     pub centred: bool,
     /// `d_x_hat = dy * gamma^p`, in the direct path, in the mean path, in the variance path.
     pub gamma: [i32; 3],
-    /// Gamma multiplied in after the sums (Layer Norm).
-    pub gamma_outside: bool,
+    /// Gamma multiplied in after the sum, in the mean path and in the variance path.
+    pub gamma_outside: [bool; 2],
     /// The weight of each path.
     pub weight: [f64; 3],
     /// Divisors of the two means in place of M; 0 for M.
@@ -40,7 +40,7 @@ impl Default for Slips {
             no_root: false,
             centred: true,
             gamma: [1; 3],
-            gamma_outside: false,
+            gamma_outside: [false; 2],
             weight: [1.0; 3],
             divisor: [0.0; 2],
             rstd: [1, 1, 3],
@@ -118,7 +118,7 @@ pub fn dx(p: &Probe, stat: &Rows, over: [&Rows; 2], gamma_of: &[f64], s: &Slips)
     };
     let dy = |k: usize| if s.dy_ones { 1.0 } else { p.dy[k] };
     let inside = |path: usize, k: usize| {
-        let power = if s.gamma_outside && path > 0 {
+        let power = if path > 0 && s.gamma_outside[path - 1] {
             0
         } else {
             s.gamma[path]
@@ -126,7 +126,7 @@ pub fn dx(p: &Probe, stat: &Rows, over: [&Rows; 2], gamma_of: &[f64], s: &Slips)
         dy(k) * gamma_of[k].powi(power)
     };
     let outside = |path: usize, k: usize| {
-        if s.gamma_outside && path > 0 {
+        if path > 0 && s.gamma_outside[path - 1] {
             gamma_of[k]
         } else {
             1.0

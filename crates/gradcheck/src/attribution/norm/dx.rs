@@ -54,7 +54,7 @@ impl Paths {
         if probe.kind != Kind::Rms {
             return vec![direct, mean, variance];
         }
-        if recipe.flip_centre {
+        if recipe.flip_centre || recipe.mean_path_added {
             // Who subtracts the mean by mistake has its path as well.
             direct.iter_mut().zip(&mean).for_each(|(d, m)| *d += m);
         }
@@ -128,12 +128,27 @@ fn add_axes(changes: &mut Changes, probe: &Probe, paths: &Paths) {
             }
             let what = format!("the mean is taken over {}", other.over);
             let finding = in_paths(probe, &chosen, paths, &id, &what);
+            let over = chosen.clone();
             changes.add("backward axes", &paths.places(&chosen), finding, move |r| {
-                for path in &chosen {
+                for path in &over {
                     r.backward[path - MEAN] = number;
                 }
             });
             changes.rare();
+            // In the closed form of Batch Norm, gamma stands before the bracket: it is that
+            // of the element, whatever the means are taken over.
+            if probe.kind == Kind::Batch {
+                let finding = in_paths(probe, &chosen, paths, &id, &what);
+                let places = paths.places(&chosen);
+                let chosen = chosen.clone();
+                changes.add("backward axes", &places, finding, move |r| {
+                    for path in &chosen {
+                        r.backward[path - MEAN] = number;
+                        r.gamma_outside[path - MEAN] = true;
+                    }
+                });
+                changes.rare();
+            }
         }
         let what = format!(
             "mean and variance, but not the backward, are taken over {}",
@@ -173,10 +188,52 @@ fn add_gamma(changes: &mut Changes, probe: &Probe, paths: &Paths) {
     // Per channel, gamma is the same before and after a mean over the channel.
     if probe.kind != Kind::Batch {
         let what = "gamma is multiplied in after the mean: per feature, it belongs inside";
+        let through = paths.present.iter().filter(|&&p| p != DIRECT);
+        let through: Vec<usize> = through.copied().collect();
+        let places = paths.places(&through);
         let finding = Finding::new("gamma-outside-mean", what);
-        let places = paths.places(&[MEAN, VARIANCE]);
-        changes.add("gamma", &places, finding, |r| r.gamma_outside = true);
+        changes.add("gamma", &places, finding, |r| r.gamma_outside = [true; 2]);
+        for path in through.into_iter().filter(|_| probe.kind == Kind::Layer) {
+            let finding = in_paths(probe, &[path], paths, "gamma-outside-mean", what);
+            changes.add("gamma", &paths.places(&[path]), finding, move |r| {
+                r.gamma_outside[path - MEAN] = true;
+            });
+            changes.rare();
+        }
+        let what = "gamma is in g already, inside the means, and stands before the bracket too";
+        let finding = Finding::new("gamma-again-in-front", what);
+        let every = paths.places(&[DIRECT, MEAN, VARIANCE]);
+        changes.add("gamma", &every, finding, |r| r.gamma_again = true);
+        changes.rare();
+        add_parameter_sums(changes, probe, paths);
     }
+}
+
+/// The closed form of Batch Norm carried over to rows: there the sums over a channel are
+/// dbeta and dgamma, here those are sums over a column.
+fn add_parameter_sums(changes: &mut Changes, probe: &Probe, paths: &Paths) {
+    let columns = probe.others.iter().position(|o| o.id == "per-feature");
+    let Some(number) = columns.map(|k| k + 1) else {
+        return;
+    };
+    let (rows, features) = (probe.params.size() as f64, probe.groups.size() as f64);
+    // On a square they are the means over the columns, which have a name already.
+    if rows == features {
+        return;
+    }
+    let what = if probe.kind == Kind::Rms {
+        "dgamma, divided by the number of features, stands where the mean over the row \
+         belongs: it is a sum over the rows"
+    } else {
+        "dbeta and dgamma, divided by the number of features, stand where the means over the \
+         row belong: they are sums over the rows"
+    };
+    let finding = Finding::new("parameter-sums-for-means", what);
+    let places = paths.places(&[MEAN, VARIANCE]);
+    changes.add("backward axes", &places, finding, move |r| {
+        (r.backward, r.rescaled) = ([number; 2], rows / features);
+    });
+    changes.rare();
 }
 
 fn add_rstd(changes: &mut Changes, probe: &Probe, paths: &Paths) {
@@ -253,7 +310,15 @@ fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
         XHat::Right,
         XHat::One,
     );
-    if probe.kind != Kind::Rms {
+    if probe.kind == Kind::Rms {
+        let sentence = "a mean is subtracted as in Layer Norm: RMS Norm subtracts none forward, so \
+                        there is no path through it";
+        let finding = Finding::new("mean-path-added", sentence);
+        changes.add("mean path", &paths.places(&[DIRECT]), finding, |r| {
+            r.mean_path_added = true;
+        });
+        changes.rare();
+    } else {
         let sentence = "the path x -> mu -> x_hat averages dy * x_hat, where it must average dy";
         let finding = Finding::new("mean-path-weighted", sentence);
         changes.add("weight", &paths.places(&[MEAN]), finding, |r| {

@@ -250,8 +250,10 @@ impl Probe {
     /// The right gradient with respect to `x`.
     pub fn dx(&self) -> Vec<f64> {
         let [direct, mean, variance] = Recipe::default().dx(self);
+        // RMS Norm subtracts no mean, so nothing comes back through one.
+        let through_mean = if self.kind.is_centred() { 1.0 } else { 0.0 };
         (0..direct.len())
-            .map(|k| direct[k] + mean[k] + variance[k])
+            .map(|k| direct[k] + through_mean * mean[k] + variance[k])
             .collect()
     }
 

@@ -70,14 +70,21 @@ pub struct Recipe {
     pub gamma_by: usize,
     /// The power of gamma in each path.
     pub gamma: [i32; 3],
-    /// Gamma multiplied in after the means, not before.
-    pub gamma_outside: bool,
+    /// Gamma multiplied in after the mean, not before, in [`MEAN`] and in [`VARIANCE`].
+    pub gamma_outside: [bool; 2],
+    /// Gamma multiplied in once more, in front of all paths.
+    pub gamma_again: bool,
+    /// Both means of the backward times this, as when a sum is divided by the number of
+    /// values in another.
+    pub rescaled: f64,
     /// Powers of rstd too many (or too few) in each path.
     pub rstd: [i32; 3],
     /// `x_hat` before the mean of the variance path, and in that mean.
     pub x_hat: [XHat; 2],
     /// `mean(g * x_hat)` in the mean path, in place of `mean(g)`.
     pub weighted_mean: bool,
+    /// In RMS Norm, whose mean is not subtracted, its path all the same.
+    pub mean_path_added: bool,
     /// The upstream gradient taken to be all ones.
     pub dy_ones: bool,
     /// Gamma and beta in each other's place.
@@ -98,10 +105,13 @@ impl Default for Recipe {
             flip_centre: false,
             gamma_by: 0,
             gamma: [1; 3],
-            gamma_outside: false,
+            gamma_outside: [false; 2],
+            gamma_again: false,
+            rescaled: 1.0,
             rstd: [0; 3],
             x_hat: [XHat::Right; 2],
             weighted_mean: false,
+            mean_path_added: false,
             dy_ones: false,
             swapped: false,
             beta_scaled: false,
@@ -222,13 +232,21 @@ impl Recipe {
         let index = self.gamma_index(probe);
         let gamma = |path: usize, k: usize| probe.gamma[index.of[k]].powi(self.gamma[path]);
         let dy = |k: usize| if self.dy_ones { 1.0 } else { probe.dy[k] };
-        // Gamma stands before the means or after them, never in both places.
-        let (before, after): (&dyn Fn(_, _) -> f64, &dyn Fn(_, _) -> f64) = if self.gamma_outside {
-            (&|_, _| 1.0, &gamma)
-        } else {
-            (&gamma, &|_, _| 1.0)
+        // Gamma stands before a mean or after it, never in both places.
+        let outside = |path: usize| self.gamma_outside[path - MEAN];
+        let before = |path: usize, k: usize| if outside(path) { 1.0 } else { gamma(path, k) };
+        let after = |path: usize, k: usize| {
+            let gamma = if outside(path) { gamma(path, k) } else { 1.0 };
+            gamma * self.rescaled
         };
-        let rstd = |path: usize, k: usize| s.rstd[k].powi(1 + self.rstd[path]);
+        let rstd = |path: usize, k: usize| {
+            let again = if self.gamma_again {
+                probe.gamma[index.of[k]]
+            } else {
+                1.0
+            };
+            s.rstd[k].powi(1 + self.rstd[path]) * again
+        };
         let x_hat = |what: XHat, k: usize| s.x_hat(what, probe, k);
         let [outer, inner] = self.x_hat;
         let weight = |k: usize| if self.weighted_mean { s.x_hat[k] } else { 1.0 };
