@@ -4,7 +4,7 @@
     python tests/golden/generate.py [family ...]
 
 needs PyTorch (the version that made the committed files is recorded in each of
-them) with NumPy. The files are committed, so running the tests needs no
+them) with NumPy and, for the family `saved`, safetensors. The files are committed, so running the tests needs no
 Python. The same PyTorch gives the same bytes again: each family has its own
 seed and everything runs on one thread.
 
@@ -706,10 +706,29 @@ def recurrent():
     return out
 
 
+def saved():
+    """A CNN with Batch Norm as PyTorch saves it, and its result in evaluation mode. The
+    weights are in saved.safetensors, in f32."""
+    import safetensors.torch
+
+    channels, side, outputs = [1, 2, 4], 5, 3
+    net = Cnn("batch", channels, side, outputs)
+    with torch.no_grad():
+        for t in net.state_dict().values():
+            if t.is_floating_point():
+                t.copy_(randn(*t.shape, scale=0.4, offset=1.0 if t.dim() == 1 else 0.0).abs())
+            else:
+                t.fill_(7)
+    safetensors.torch.save_file(net.state_dict(), HERE / "saved.safetensors", {"format": "pt"})
+    x = randn(3, 1, side, side)
+    y = net.double().eval()(x)
+    return [case("batch", {"x": x, "y": y}, channels=channels, side=side, outputs=outputs)]
+
+
 FAMILIES = [
     elementwise, broadcasting, reductions, softmax, losses, matmul, conv2d, pooling,
     indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp, cnn, transformer,
-    recurrent,
+    recurrent, saved,
 ]  # fmt: skip
 
 
