@@ -9,9 +9,9 @@
 //! [`crate::noise`]). Their sum is the [`Estimate::error`] that comes with each value.
 //!
 //! The ladder starts near the scale of the input, or higher up where rounding is all that
-//! a step of that length shows. Two more looks, at a step 1024 times smaller, guard the result: one confirms that the
-//! ladder did not step over a feature narrower than its steps, the other compares the
-//! slopes on the left and on the right and so finds a kink.
+//! a step of that length shows. Two more looks, at a step 1024 times smaller, guard the
+//! result: one confirms that the ladder did not step over a feature narrower than its
+//! steps, the other compares the slopes on the left and on the right and so finds a kink.
 
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ const ENOUGH: f64 = 1e3 * EPS;
 const STRAIGHT: f64 = 1e-2;
 /// How much smaller the confirming step is.
 const CLOSER: f64 = 1024.0;
+/// How often the ladder may start again, that much lower each time.
+const RESTARTS: usize = 3;
 
 /// A derivative, and how far from the truth it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -97,7 +99,7 @@ pub fn central_difference(f: impl Fn(f64) -> f64, x: f64, h: f64) -> f64 {
 pub fn derivative(f: impl Fn(f64) -> f64, x: f64) -> Result<Estimate, EdgeOfDomain> {
     let scale = if x == 0.0 { 1.0 } else { x.abs() };
     let at = |inputs: &[Vec<f64>]| vec![f(inputs[0][0])];
-    let noise = crate::noise::measure(&at, &[vec![x]], &[scale], EPS, 16, 0);
+    let noise = crate::noise::measure(&at, &[vec![x]], &[scale], EPS, 32, 0);
     let target = Target {
         y: &[f(x)],
         dy: &[1.0],
@@ -125,19 +127,31 @@ pub fn derivative_along(
 ) -> Result<Estimate, EdgeOfDomain> {
     let first = FIRST_STEP * power_of_two(scale);
     let (mut step, mut close) = (widen(line, target, first), first);
-    loop {
-        let found = ladder(line, target, step)?;
+    let mut doubted: Option<Found> = None;
+    for _ in 0..=RESTARTS {
+        let mut found = match ladder(line, target, step) {
+            Ok(found) => found,
+            Err(edge) => return doubted.map(|found| found.estimate(None)).ok_or(edge),
+        };
         close = found.step.min(close) / CLOSER;
         let Some(closer) = Secant::new(line, target, close) else {
             return Ok(found.estimate(None));
         };
         let left_over = (found.value - found.secant.slope).abs() / CLOSER;
         let allowed = found.error + 4.0 * closer.noise + left_over;
-        if (closer.slope - found.value).abs() <= allowed {
+        let apart = (closer.slope - found.value).abs();
+        if apart <= allowed {
             return Ok(found.estimate(kink(&found.secant, &closer, target)));
         }
+        // Is there a feature down here that the ladder stepped over? A ladder that starts
+        // here will tell. If none confirms another, there is more noise than was measured.
+        found.error = apart;
+        doubted.get_or_insert(found);
         step = close;
     }
+    doubted
+        .map(|found| found.estimate(None))
+        .ok_or(EdgeOfDomain { step })
 }
 
 /// A first step that is long enough for more than rounding to show.
@@ -249,18 +263,16 @@ fn ladder(
 ) -> Result<Found, EdgeOfDomain> {
     let mut h = first;
     let mut above: Vec<f64> = Vec::new();
-    let mut rows = 0;
-    let mut best: Option<Found> = None;
+    let (mut best, mut latest): (Option<Found>, Option<Found>) = (None, None);
     for _ in 0..RUNGS {
         let Some(secant) = Secant::new(line, target, h) else {
             // A step out of the domain: start again, much closer.
-            (rows, above, best) = (0, Vec::new(), None);
+            (above, best, latest) = (Vec::new(), None, None);
             h /= 16.0;
             continue;
         };
         let row = neville(&above, secant.slope);
         let rounding = 2.0 * secant.noise + 2.0 * EPS * secant.magnitude;
-        rows += 1;
 
         // An entry is trusted as far as it agrees with its two parents. The one above is
         // always the farther: row[j] lies beyond row[j - 1], seen from above[j - 1].
@@ -270,22 +282,30 @@ fn ladder(
         above = row;
         // The noise of the next rung is twice this one's.
         let next_rounding = 4.0 * secant.noise;
-        if let Some((value, error)) = trusted
-            && best.as_ref().is_none_or(|b| error < b.error)
-        {
-            best = Some(Found {
+        if let Some((value, error)) = trusted {
+            let found = Found {
                 value,
                 error,
                 step: h,
                 secant,
-            });
+            };
+            // Parents may agree by chance: an entry counts once the next row has spoken.
+            if let Some(mut entry) = latest.replace(found) {
+                let apart = (value - entry.value).abs();
+                if apart > entry.error + rounding {
+                    entry.error = apart;
+                }
+                if best.as_ref().is_none_or(|b| entry.error < b.error) {
+                    best = Some(entry);
+                }
+            }
         }
-        if rows >= 3 && best.as_ref().is_some_and(|b| next_rounding >= b.error) {
+        if best.as_ref().is_some_and(|b| next_rounding >= b.error) {
             break;
         }
         h /= 2.0;
     }
-    best.ok_or(EdgeOfDomain { step: h })
+    best.or(latest).ok_or(EdgeOfDomain { step: h })
 }
 // ANCHOR_END: ladder
 
