@@ -9,6 +9,7 @@
 
 use crate::Real;
 
+// ANCHOR: sum_map
 /// How many partial sums run side by side.
 pub const LANES: usize = 32;
 
@@ -27,7 +28,9 @@ pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
     }
     fold(acc)
 }
+// ANCHOR_END: sum_map
 
+// ANCHOR: others
 /// `Σ f(aᵢ, bᵢ)` over two slices of equal length.
 #[inline(always)]
 pub fn sum_map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
@@ -58,7 +61,9 @@ pub fn sum<T: Real>(x: &[T]) -> T {
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     sum_map2(a, b, |x, y| x * y)
 }
+// ANCHOR_END: others
 
+// ANCHOR: fold
 /// Adds the lanes pairwise: log₂(LANES) rounds, so rounding errors stay small.
 #[inline(always)]
 pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
@@ -71,6 +76,7 @@ pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
     }
     acc[0]
 }
+// ANCHOR_END: fold
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,11 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+// ANCHOR: serial_below
 /// Elements below which a kernel stays on the calling thread: waking another one costs
 /// tens of microseconds, in which one core streams about this many.
 pub const SERIAL_BELOW: usize = 1 << 18;
+// ANCHOR_END: serial_below
 
 thread_local! {
     /// Set on threads that run a part: what a part calls does not fork again.
@@ -60,6 +62,7 @@ pub fn set_threads(n: usize) {
     THREADS.store(n, Ordering::Relaxed);
 }
 
+// ANCHOR: ranges
 /// Cuts `0..items` into one contiguous range per thread, or into a single range when
 /// `elements`, the size of the whole work, is too small to be worth a thread, or when
 /// this is already one part of larger work.
@@ -73,6 +76,7 @@ pub fn ranges(items: usize, elements: usize) -> Vec<Range<usize>> {
         .map(|p| items * p / parts..items * (p + 1) / parts)
         .collect()
 }
+// ANCHOR_END: ranges
 
 /// Runs `f` on every part, each on its own thread; the first on the calling thread.
 ///
@@ -128,6 +132,13 @@ mod tests {
     fn small_work_stays_on_one_thread() {
         assert_eq!(ranges(100, SERIAL_BELOW - 1), vec![0..100]);
         assert_eq!(ranges(1, usize::MAX).len(), 1);
+        assert_eq!(ranges(100, SERIAL_BELOW).len(), threads().min(100));
+    }
+
+    #[test]
+    fn every_core_is_used() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        assert_eq!(threads(), cores);
     }
 
     #[test]

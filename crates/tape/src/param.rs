@@ -87,6 +87,14 @@ mod tests {
     }
 
     #[test]
+    fn a_renamed_parameter_stays_the_same() {
+        let mut a = Param::new("a", Tensor::scalar(1.0_f32));
+        let id = a.id();
+        a.rename("b");
+        assert_eq!((a.name(), a.id()), ("b", id));
+    }
+
+    #[test]
     #[should_panic(expected = "parameter \"w\" has shape [2]; a value of shape [3]")]
     fn a_value_of_another_shape_is_refused() {
         Param::new("w", Tensor::<f32>::zeros([2])).set(Tensor::zeros([3]));

@@ -172,6 +172,12 @@ mod tests {
     }
 
     #[test]
+    fn a_fresh_tape_is_empty() {
+        Tape::<f32>::eval(|t| assert!(t.is_empty()));
+        example(|t| assert_eq!(format!("{t:?}"), "Tape with 5 records"));
+    }
+
+    #[test]
     fn graphs_have_a_node_per_record_and_an_edge_per_use() {
         example(|t| {
             let dot = t.to_dot();

@@ -182,11 +182,6 @@ impl Axes {
     pub fn contains(&self, axis: usize) -> bool {
         self.0 & (1 << axis) != 0
     }
-
-    /// Whether the set is empty.
-    pub fn is_empty(&self) -> bool {
-        self.0 == 0
-    }
 }
 
 /// Panics unless `axis` is one of `shape`'s.

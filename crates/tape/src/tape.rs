@@ -372,7 +372,10 @@ mod tests {
         }));
         assert!(result.is_err());
         // The tape is usable again, and nothing of the old recording is left.
-        let (_, _, grads) = tape.grad(|t| (t.param(&x) * 2.0, ()));
+        let (_, _, grads) = tape.grad(|t| {
+            assert_eq!(t.records.borrow().len(), 0);
+            (t.param(&x) * 2.0, ())
+        });
         assert_eq!(grads.of(&x).item(), 2.0);
     }
 

@@ -383,6 +383,24 @@ mod tests {
     }
 
     #[test]
+    fn tensors_and_handles_print_shape_and_numbers() {
+        let x = Tensor::new([1, 2], vec![1.0_f32, -0.5]);
+        let printed = "Tensor<f32>[1, 2] [1.0, -0.5]";
+        assert_eq!(format!("{x:?}"), printed);
+        assert_eq!(format!("{:?}", x.shape()), "[1, 2]");
+        let p = crate::Param::new("p", x.clone());
+        crate::Tape::new().grad(|t| {
+            assert_eq!(
+                format!("{:?}", t.param(&p)),
+                format!("Var(tracked) {printed}")
+            );
+            let c = t.constant(x.clone());
+            assert_eq!(format!("{c:?}"), format!("Var(constant) {printed}"));
+            (t.param(&p).sum(&[0, 1]), ())
+        });
+    }
+
+    #[test]
     fn equality_looks_at_shapes_too() {
         let a = Tensor::<f32>::zeros([2]);
         assert_ne!(a, a.reshape([2, 1]));
