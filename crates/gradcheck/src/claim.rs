@@ -261,3 +261,60 @@ impl InputReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numeric::{EdgeOfDomain, Estimate};
+
+    fn claim(rounding: Rounding) -> Claim {
+        Claim {
+            gradient: vec![0.0; 3],
+            rounding,
+            eps: 1e-3,
+        }
+    }
+
+    fn of_magnitude(magnitude: f64) -> Numeric {
+        Ok(Estimate {
+            value: 0.0,
+            error: 0.0,
+            magnitude,
+            step: 1.0,
+            kink: None,
+        })
+    }
+
+    #[test]
+    fn rounding_along_a_direction_adds_up() {
+        let direction = [(0, 1.0), (2, -3.0)];
+        let along = |rounding, magnitude| {
+            claim(rounding).rounding_along(&direction, &of_magnitude(magnitude))
+        };
+        assert_eq!(along(Rounding::Measured(vec![1.0, 9.0, 2.0]), 10.0), 7.0);
+        assert_eq!(along(Rounding::Share(0.5), 10.0), 5.0);
+        // At least the last place of what the terms add up to.
+        assert_eq!(along(Rounding::Measured(vec![0.0; 3]), 10.0), 1e-2);
+        assert_eq!(along(Rounding::Share(0.0), 10.0), 1e-2);
+        let edge = Err(EdgeOfDomain { step: 1.0 });
+        let nothing = claim(Rounding::Share(0.5)).rounding_along(&direction, &edge);
+        assert_eq!(nothing, 0.0);
+    }
+
+    #[test]
+    fn the_usual_share_is_the_median_where_there_is_a_derivative() {
+        let numeric = [
+            of_magnitude(10.0),
+            of_magnitude(1.0),
+            of_magnitude(0.0),
+            Err(EdgeOfDomain { step: 1.0 }),
+            of_magnitude(2.0),
+            of_magnitude(4.0),
+        ];
+        let measured = vec![1.0, 0.5, 3.0, 7.0, 4.0, 1.2];
+        let share = claim(Rounding::Measured(measured)).usual_share(&numeric);
+        // 0.1, 0.3, 0.5 and 2 are left: the upper one of the two in the middle.
+        assert_eq!(share, 0.5);
+        assert_eq!(claim(Rounding::Share(0.5)).usual_share(&numeric), 0.0);
+    }
+}

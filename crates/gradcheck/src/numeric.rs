@@ -346,3 +346,20 @@ fn power_of_two(x: f64) -> f64 {
     const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
     f64::from_bits(x.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_column_cancels_one_more_power() {
+        let slope = |h: f64| 1.0 + 2.0 * h * h + 3.0 * h.powi(4);
+        let first = neville(&[], slope(1.0));
+        let second = neville(&first, slope(0.5));
+        let third = neville(&second, slope(0.25));
+        assert_eq!(second[1], 1.0 - 0.75, "the fourth power, times -1/4");
+        assert_eq!(third[2], 1.0);
+        let long = neville(&[1.0; 9], 1.0);
+        assert_eq!(long, [1.0; COLUMNS]);
+    }
+}

@@ -290,6 +290,34 @@ fn probes_that_cannot_show_a_mistake_are_refused() {
     assert!(relative > 1e-3, "{noisy}");
 }
 
+/// A gradient that is right but loses digits on its way is given what its own noise takes.
+#[test]
+fn the_noise_of_the_gradient_itself_is_measured() {
+    let lossy = |xs: &[Vec<f64>], dy: &[f64]| {
+        let right = square_backward(xs, dy);
+        let lose = |v: f64| (v + 1e5) - 1e5;
+        vec![right[0].iter().map(|&v| lose(v)).collect()]
+    };
+    let check = || Check::new("lossy").input("x", &[2, 3], [1.0, 2.0, 4.0, -1.0, 0.5, 0.25]);
+    let report = check().run(square, lossy);
+    report.assert_passes();
+    let input = &report.inputs[0];
+    let far = |k: usize| input.disagreement[k] > 10.0 * input.error[k];
+    assert!((0..6).any(far), "nothing was lost:\n{report}");
+    check().projections(3).run(square, lossy).assert_passes();
+}
+
+#[test]
+fn a_normalization_inside_a_larger_function_has_no_upstream_to_guard() {
+    let total = |xs: &[Vec<f64>]| vec![square(xs).iter().sum::<f64>()];
+    let backward = |xs: &[Vec<f64>], dy: &[f64]| square_backward(xs, &[dy[0]; 6]);
+    let report = Check::new("inside")
+        .input("x", &[2, 3], [1.0, 2.0, 4.0, -1.0, 0.5, 0.25])
+        .normalizes("x", Groups::over(&[2, 3], &[1]))
+        .run(total, backward);
+    report.assert_passes();
+}
+
 #[test]
 fn normalizations_are_guarded() {
     let row = Groups::over(&[2, 3], &[1]);

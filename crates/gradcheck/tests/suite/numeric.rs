@@ -134,6 +134,12 @@ fn kinks_are_seen_and_smooth_points_are_not_called_kinks() {
             "{x}: {left:?}"
         );
     }
+    // Away from the origin, and with slopes that are large and not constant.
+    let away = derivative(|z| relu(z - 1.0), 1.0).unwrap();
+    assert_eq!(away.kink, Some(0.5), "{away:?}");
+    let steep = derivative(|z| 1e3 * relu(z) * (1.0 + z), 0.0).unwrap();
+    let half = steep.kink.expect("a kink");
+    assert!((half - 500.0).abs() < 1.0, "{steep:?}");
     // A kink in a curved function: left slope 1, right slope 2.
     let curved = |x: f64| x.exp() - 1.0 + relu(x) + x * x;
     let found = derivative(curved, 0.0).unwrap();
