@@ -1,11 +1,10 @@
-//! Compile one exercise, run it, read its report.
+//! Run a compiled exercise, read its report.
 
+use crate::compile::{Compiled, Compiler};
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use exercises::Report;
 use serde::Serialize;
-use serde_json::Value;
-use std::env;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -55,78 +54,10 @@ impl Verdict {
 ///
 /// # Errors
 /// When cargo itself cannot be run, or fails for another reason than the exercise.
-pub fn check(workspace: &Workspace, name: &str) -> Result<Verdict> {
-    match compile(workspace, name)? {
+pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Result<Verdict> {
+    match compiler.compile(workspace, name)? {
         Compiled::Program(program) => run(&program, TIME_LIMIT),
         Compiled::Errors { messages, errors } => Ok(Verdict::Uncompiled { messages, errors }),
-    }
-}
-
-enum Compiled {
-    Program(PathBuf),
-    Errors { messages: String, errors: usize },
-}
-
-/// Builds one target of the package `exercises`.
-///
-/// `-p course` is there for its features: cargo then resolves the shared dependencies
-/// exactly as it did when it built this command, and reuses them.
-fn compile(workspace: &Workspace, name: &str) -> Result<Compiled> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(&cargo)
-        .current_dir(workspace.root())
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "-p",
-            "course",
-            "-p",
-            "exercises",
-        ])
-        .args([
-            "--bin",
-            name,
-            "--message-format",
-            "json-diagnostic-rendered-ansi",
-        ])
-        // A variable set by an outer `cargo run` would only confuse the inner one.
-        .env_remove("CARGO_MANIFEST_DIR")
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", cargo.to_string_lossy()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let (mut messages, mut errors, mut program) = (String::new(), 0, None);
-    for message in text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-    {
-        match message["reason"].as_str() {
-            Some("compiler-message") => {
-                let inner = &message["message"];
-                let rendered = inner["rendered"].as_str().unwrap_or_default();
-                // "aborting due to 2 previous errors" adds nothing.
-                if inner["spans"].as_array().is_none_or(Vec::is_empty) {
-                    continue;
-                }
-                if inner["level"] == "error" {
-                    errors += 1;
-                    messages.push_str(rendered);
-                }
-            }
-            Some("compiler-artifact") if message["target"]["name"] == name => {
-                program = message["executable"].as_str().map(PathBuf::from);
-            }
-            _ => {}
-        }
-    }
-    match program {
-        Some(program) if output.status.success() => Ok(Compiled::Program(program)),
-        _ if errors > 0 => Ok(Compiled::Errors { messages, errors }),
-        _ => {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            bail!("cargo could not build `{name}`:\n{}", stderr.trim_end())
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::book::{self, Problems};
 use crate::catalogue::Catalogue;
 use crate::check::{self, Verdict};
+use crate::compile::Compiler;
 use crate::files::{back_up, write_atomically};
 use crate::live;
 use crate::progress::Progress;
@@ -246,9 +247,9 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
     let mut progress = Progress::load(workspace)?;
     let labels = book::labels(workspace).unwrap_or_default();
     let resolve = |label: &str| labels.get(label).map(|target| target.text.clone());
-    let mut passed = 0;
+    let (mut passed, mut compiler) = (0, Compiler::default());
     for exercise in &chosen {
-        let verdict: Verdict = check::check(workspace, &exercise.name)?;
+        let verdict: Verdict = check::check(&mut compiler, workspace, &exercise.name)?;
         println!("{}", terminal::verdict(&exercise.name, &verdict, &resolve));
         if verdict.passed() {
             passed += 1;

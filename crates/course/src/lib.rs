@@ -11,7 +11,8 @@
 //! | [`files`] | writing a file so that a kill in mid-write loses nothing |
 //! | [`catalogue`] | the exercises: titles, tasks, hints, explanations |
 //! | [`progress`] | what the reader has done, in a small TOML file |
-//! | [`check`] | compile one exercise, run it, read its report |
+//! | [`compile`] | compile one exercise, by cargo or by the compiler alone |
+//! | [`check`] | run a compiled exercise, read its report |
 //! | [`stub`] | an exercise as it was shipped, made from its solution |
 //! | [`book`] | the Markdown of the book made into pages |
 //! | [`site`] | the built pages in memory, and the headers they are sent with |
@@ -26,6 +27,7 @@ pub mod book;
 pub mod catalogue;
 pub mod check;
 pub mod cli;
+pub mod compile;
 pub mod files;
 pub mod live;
 pub mod progress;

@@ -3,6 +3,7 @@
 use crate::book::{self, Built};
 use crate::catalogue::Catalogue;
 use crate::check::{self, Verdict};
+use crate::compile::Compiler;
 use crate::progress::Progress;
 use crate::serve::{self, Hub};
 use crate::site::Site;
@@ -44,6 +45,7 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
         hub: Arc::default(),
         built: None,
         builds: 0,
+        compiler: Compiler::default(),
         verdicts: BTreeMap::new(),
     };
     let mut folders = vec![workspace.book().join("exercises")];
@@ -87,6 +89,7 @@ struct Live {
     hub: Arc<Hub>,
     built: Option<Built>,
     builds: u32,
+    compiler: Compiler,
     verdicts: BTreeMap<String, Verdict>,
 }
 
@@ -124,7 +127,7 @@ impl Live {
     fn check(&mut self, name: &str) {
         self.hub
             .send(&json!({"event": "checking", "exercise": name}));
-        let verdict = match check::check(&self.workspace, name) {
+        let verdict = match check::check(&mut self.compiler, &self.workspace, name) {
             Ok(verdict) => verdict,
             Err(error) => {
                 eprintln!("{error:#}");

@@ -244,3 +244,52 @@ fn two_courses_run_side_by_side() {
     let (one, two) = (Course::start(&one), Course::start(&two));
     assert_ne!(one.address, two.address);
 }
+
+/// While only the exercise changes, its file is compiled and nothing else is looked at;
+/// cargo is asked again when something else has changed or the exercise does not compile.
+#[cfg(unix)]
+#[test]
+fn cargo_is_asked_only_when_it_is_needed() {
+    use std::os::unix::fs::PermissionsExt;
+    let checkout = Checkout::new();
+    let counter = "#!/bin/sh\necho asked >> asked.txt\nexec cargo \"$@\"\n";
+    checkout.write("counted", counter);
+    let all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(checkout.file("counted"), all).unwrap();
+    checkout.write("asked.txt", "");
+    checkout.write("book/exercises/src/lib.rs", "pub const TWICE: f64 = 2.0;\n");
+    let asked = || checkout.read("asked.txt").lines().count();
+    let mut command = checkout.course(&["--no-browser"]);
+    command.env("CARGO", checkout.file("counted"));
+    let course = Course::start_as(command);
+    let mut events = course.events();
+    let mut save = |body: &str| {
+        let text = SOLUTION.replace("2.0 * x", body);
+        checkout.write("book/exercises/double.rs", &text);
+        events.next("verdict")
+    };
+    assert_eq!(save("5.0 * x")["verdict"]["outcome"], "wrong");
+    assert_eq!(asked(), 1);
+    assert_eq!(save("2.0 * x * 1.0")["verdict"]["outcome"], "passed");
+    assert_eq!(save("4.0 * x")["verdict"]["outcome"], "wrong");
+    assert_eq!(asked(), 1, "a save alone needs no cargo");
+    // What does not compile is told in cargo's words.
+    assert_eq!(save("missing(x)")["verdict"]["kind"], "uncompiled");
+    assert_eq!(asked(), 2);
+    assert_eq!(save("2.0 * x + 0.0")["verdict"]["outcome"], "passed");
+    assert_eq!(asked(), 2);
+    // `unsafe` is refused by the manifest, and so by the compiler alone.
+    let messages = save("unsafe { 2.0 * x }")["verdict"]["messages"].to_string();
+    assert!(messages.contains("unsafe"), "{messages}");
+    assert_eq!(asked(), 3);
+    // The library behind the exercise is a part of what it is linked with.
+    assert_eq!(save("exercises::TWICE * x")["verdict"]["outcome"], "passed");
+    assert_eq!(asked(), 3);
+    checkout.write(
+        "book/exercises/src/lib.rs",
+        "pub const TWICE: f64 = 20.0;\n",
+    );
+    let verdict = save("exercises::TWICE * x + 0.0");
+    assert_eq!(verdict["verdict"]["outcome"], "wrong");
+    assert_eq!(asked(), 4);
+}

@@ -60,7 +60,7 @@ impl Checkout {
             "book/exercises/Cargo.toml",
             &manifest(
                 "exercises",
-                "autobins = false\n[[bin]]\nname = \"double\"\npath = \"double.rs\"\n",
+                "autobins = false\n[[bin]]\nname = \"double\"\npath = \"double.rs\"\n[lints.rust]\nunsafe_code = \"forbid\"\n",
             ),
         );
         checkout.write("book/exercises/src/lib.rs", "");
@@ -191,7 +191,10 @@ impl Drop for Course {
 
 impl Course {
     pub fn start(checkout: &Checkout) -> Self {
-        let mut command = checkout.course(&["--no-browser"]);
+        Self::start_as(checkout.course(&["--no-browser"]))
+    }
+
+    pub fn start_as(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
