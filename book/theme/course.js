@@ -72,7 +72,7 @@
 
     const heatmap = (map) => {
         const figure = make("figure", "heat");
-        const shape = map.rows === 1 ? "one cell for each channel c" : "rows are examples n, columns channels c";
+        const shape = map.rows === 1 ? "one cell for each element" : "rows are the first axis, columns the second";
         figure.append(make("figcaption", "", `Error of ${map.name}, as a share of its largest value; ${shape}.`));
         const scale = Math.max(...map.expected.map(Math.abs), Number.MIN_VALUE);
         const table = make("table");

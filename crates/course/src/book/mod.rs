@@ -22,6 +22,13 @@
 //!
 //! Paths are relative to the root of the checkout, those of figures to `book/src`
 //! unless they begin with a slash. Formats of numbers are in [`data::print`].
+//!
+//! A block of code names its language. One marked `rust` is compiled and run by the tests
+//! of the package `tests`, with `rust,should_panic` if it is to panic; one marked
+//! `rust,ignore` is shown as a sketch.
+//!
+//! An anchor in a crate that no listing uses is a mistake, unless `book/presented.toml`
+//! says that its file is not presented in full yet.
 
 pub mod data;
 pub mod directive;
