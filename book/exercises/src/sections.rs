@@ -49,7 +49,8 @@ pub fn layer_section(target: &str, id: &str) -> &'static str {
 }
 
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 19] = [
+pub const LABELS: [&str; 21] = [
+    "sec:adjoint",
     "sec:bn-layouts",
     "sec:bn-stages",
     "sec:eps",
@@ -69,6 +70,7 @@ pub const LABELS: [&str; 19] = [
     "sec:truncation",
     "sec:two-pass",
     "sec:unbiased",
+    "sec:weak-checks",
 ];
 
 #[cfg(test)]

@@ -24,6 +24,16 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_solution-scalar_tape"),
     ),
     (
+        "broadcast_adjoint",
+        env!("CARGO_BIN_EXE_broadcast_adjoint"),
+        env!("CARGO_BIN_EXE_solution-broadcast_adjoint"),
+    ),
+    (
+        "fool_the_check",
+        env!("CARGO_BIN_EXE_fool_the_check"),
+        env!("CARGO_BIN_EXE_solution-fool_the_check"),
+    ),
+    (
         "bn_forward",
         env!("CARGO_BIN_EXE_bn_forward"),
         env!("CARGO_BIN_EXE_solution-bn_forward"),

@@ -61,6 +61,7 @@ pub fn zip<T: Real>(
     zip_along(shape, a, b, f)
 }
 
+// ANCHOR: zip_along
 /// The loop nest behind [`zip`].
 fn zip_along<T: Real>(
     shape: &Shape,
@@ -96,7 +97,9 @@ fn zip_along<T: Real>(
     });
     out
 }
+// ANCHOR_END: zip_along
 
+// ANCHOR: sum_axes
 /// The sum over `axes`, which stay as axes of length 1.
 pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
     let mut out = Tensor::zeros(x.shape().with_ones(axes));
@@ -115,12 +118,15 @@ pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
     });
     out
 }
+// ANCHOR_END: sum_axes
 
+// ANCHOR: sum_to
 /// The adjoint of broadcasting `shape` to the shape of `dy`: sums `dy` over the axes
 /// along which it was repeated.
 pub fn sum_to<T: Real>(dy: &Tensor<T>, shape: &Shape) -> Tensor<T> {
     sum_axes(dy, Axes::broadcast(shape, dy.shape())).reshape(shape)
 }
+// ANCHOR_END: sum_to
 
 #[cfg(test)]
 mod tests {

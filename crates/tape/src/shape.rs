@@ -45,6 +45,7 @@ impl Shape {
         self.count
     }
 
+    // ANCHOR: strides
     /// Distance in memory between neighbours along each axis, row-major.
     pub fn strides(&self) -> [usize; MAX_RANK] {
         let mut strides = [1; MAX_RANK];
@@ -53,6 +54,7 @@ impl Shape {
         }
         strides
     }
+    // ANCHOR_END: strides
 
     /// The shape with the axes in `axes` set to length 1.
     pub fn with_ones(&self, axes: Axes) -> Self {
@@ -65,6 +67,7 @@ impl Shape {
         Shape::padded(dims, self.rank)
     }
 
+    // ANCHOR: broadcast
     /// The shape that NumPy's broadcasting gives to `self` and `other` together.
     ///
     /// Shapes are aligned at their last axis; two lengths go together when they are
@@ -85,7 +88,9 @@ impl Shape {
         }
         Some(Shape::padded(dims, rank))
     }
+    // ANCHOR_END: broadcast
 
+    // ANCHOR: aligned
     /// The length along `axis` once the shape is padded with leading ones to `rank` axes.
     pub(crate) fn aligned(&self, axis: usize, rank: usize) -> usize {
         let padding = rank - self.rank;
@@ -95,6 +100,7 @@ impl Shape {
             self.dims[axis - padding]
         }
     }
+    // ANCHOR_END: aligned
 }
 
 impl Deref for Shape {

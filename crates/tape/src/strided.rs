@@ -14,6 +14,7 @@ pub(crate) struct Loops {
 }
 
 impl Loops {
+    // ANCHOR: loops
     /// The loops over `shape` for two operands that broadcast to it.
     pub(crate) fn new(shape: &Shape, operands: [&Shape; 2]) -> Self {
         let strides = operands.map(Shape::strides);
@@ -42,6 +43,7 @@ impl Loops {
         }
         loops
     }
+    // ANCHOR_END: loops
 
     /// Adds an inner loop, merged with the one around it when one stride serves both.
     fn push(&mut self, length: usize, stride: [usize; 2]) {

@@ -7,6 +7,7 @@ use rand::{Rng, RngExt};
 use crate::buffer::Buffer;
 use crate::{Real, Shape};
 
+// ANCHOR: tensor
 /// A dense array of numbers, contiguous and row-major.
 ///
 /// Cloning is cheap: both handles share one buffer, which is copied only when one of
@@ -16,6 +17,7 @@ pub struct Tensor<T: Real> {
     shape: Shape,
     buffer: Buffer<T>,
 }
+// ANCHOR_END: tensor
 
 impl<T: Real> Tensor<T> {
     /// A tensor of the given shape over `data`, row-major.

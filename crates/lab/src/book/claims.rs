@@ -106,6 +106,44 @@ fn chapter_2_the_scalar_tape() {
 }
 
 #[test]
+fn chapter_3_the_adjoint() {
+    let r = results("tensors");
+    for row in r["adjoint"].as_array().expect("rows") {
+        // "Equal to the last bit"; where nothing is repeated "every version agrees".
+        assert_eq!(number(row, "/broadcast"), number(row, "/summed"));
+        let once = number(row, "/uses") == 1.0;
+        for wrong in ["/averaged", "/first"] {
+            assert_eq!(number(row, wrong) == number(row, "/broadcast"), once);
+        }
+    }
+}
+
+#[test]
+fn chapter_3_the_silent_broadcast() {
+    let r = results("tensors");
+    // "All five end at the mean"; "the loss that remains is their variance".
+    for row in r["silent"]["rows"].as_array().expect("rows") {
+        assert!((number(row, "/broadcast") - number(&r, "/silent/mean")).abs() < 1e-9);
+        assert!((number(row, "/equal_shapes") - number(row, "/target")).abs() < 1e-9);
+    }
+    let left = number(&r, "/silent/loss") - number(&r, "/silent/variance");
+    assert!(left.abs() < 1e-9);
+}
+
+#[test]
+fn chapter_3_the_sums() {
+    let r = results("tensors");
+    // "Median of five seeds", in a caption; where the sum of ones gets stuck.
+    assert_eq!(number(&r, "/sums/seeds"), 5.0);
+    assert_eq!(number(&r, "/sums/ones_one_by_one"), f64::from(1 << 24));
+    assert_eq!(number(&r, "/sums/ones_in_lanes"), number(&r, "/sums/ones"));
+    for row in r["sums"]["rows"].as_array().expect("rows") {
+        assert!(number(row, "/in_lanes") < number(row, "/one_by_one"));
+    }
+    assert!(number(&r, "/sums/longest/one_by_one") > 1e-5);
+}
+
+#[test]
 fn chapter_7_the_variance() {
     let r = results("cancellation");
     // "250 normal values", in a caption.

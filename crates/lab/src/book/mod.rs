@@ -19,6 +19,7 @@ mod ridders;
 mod running_stats;
 mod scalar_tape;
 mod signatures;
+mod tensors;
 mod u_curve;
 mod vacuous;
 mod worked;
@@ -65,6 +66,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 2,
         about: "a neuron on a scalar tape, and multiplications of a sweep beside all routes",
         run: scalar_tape::run,
+    },
+    Measurement {
+        name: "tensors",
+        chapter: 3,
+        about: "the adjoint of broadcasting, a silent broadcast, and the error of long sums",
+        run: tensors::run,
     },
     Measurement {
         name: "worked",

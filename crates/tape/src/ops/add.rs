@@ -6,6 +6,7 @@
 use crate::broadcast::zip_operands;
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: add
 /// `a + b`; also written `&a + &b`.
 ///
 /// # Panics
@@ -15,6 +16,7 @@ pub fn add<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
     let y = zip_operands("add", a.value(), b.value(), |a, b| a + b);
     a.tape().record(&[a, b], y, || Add)
 }
+// ANCHOR_END: add
 
 super::operator!(Add, add);
 
@@ -25,10 +27,12 @@ impl<T: Real> Backward<T> for Add {
         "add"
     }
 
+    // ANCHOR: add_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         dx.add_broadcast(0, dy.clone());
         dx.add_broadcast(1, dy);
     }
+    // ANCHOR_END: add_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]

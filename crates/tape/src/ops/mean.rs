@@ -67,11 +67,13 @@ impl<T: Real> Backward<T> for Mean {
         "mean"
     }
 
+    // ANCHOR: mean_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let m = T::from_usize(self.count);
         let dy = dy.apply(|dy| dy / m).reshape(self.kept);
         dx.add(0, zip(&self.shape, &dy, &dy, |dy, _| dy));
     }
+    // ANCHOR_END: mean_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]

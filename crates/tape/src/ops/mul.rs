@@ -7,6 +7,7 @@
 use crate::broadcast::{zip, zip_operands};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: mul
 /// `a · b` element by element; also written `&a * &b`.
 ///
 /// # Panics
@@ -19,9 +20,11 @@ pub fn mul<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
         b: a.is_tracked().then(|| b.value().clone()),
     })
 }
+// ANCHOR_END: mul
 
 super::operator!(Mul, mul);
 
+// ANCHOR: mul_backward
 struct Mul<T: Real> {
     a: Option<Tensor<T>>,
     b: Option<Tensor<T>>,
@@ -39,6 +42,7 @@ impl<T: Real> Backward<T> for Mul<T> {
             }
         }
     }
+    // ANCHOR_END: mul_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         self.a.iter().chain(&self.b).collect()

@@ -60,10 +60,12 @@ impl<T: Real> Backward<T> for Sum {
         "sum"
     }
 
+    // ANCHOR: sum_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let dy = dy.reshape(self.kept);
         dx.add(0, zip(&self.shape, &dy, &dy, |dy, _| dy));
     }
+    // ANCHOR_END: sum_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]

@@ -1,0 +1,91 @@
+use super::*;
+
+type Formula = fn(&[f64], &[f64], &[f64]) -> (Vec<f64>, Vec<f64>);
+
+fn right(dy: &[f64], x: &[f64], w: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    scaled(dy, x, w, |dy| dy)
+}
+
+/// The right gradient of another upstream gradient.
+fn scaled(dy: &[f64], x: &[f64], w: &[f64], f: fn(f64) -> f64) -> (Vec<f64>, Vec<f64>) {
+    let d = w.len();
+    let dx = dy
+        .iter()
+        .enumerate()
+        .map(|(at, &dy)| f(dy) * w[at % d])
+        .collect();
+    let mut dw = vec![0.0; d];
+    for (at, &dy) in dy.iter().enumerate() {
+        dw[at % d] += f(dy) * x[at];
+    }
+    (dx, dw)
+}
+
+/// Wrong gradients that agree with the right one where `dy` is 1.
+const FOOLING: [Formula; 5] = [
+    |dy, x, w| scaled(dy, x, w, |_| 1.0),
+    |dy, x, w| scaled(dy, x, w, |dy| dy * dy),
+    |dy, x, w| scaled(dy, x, w, |dy| 2.0 - dy),
+    // Only dw is wrong: it takes the mean of dy for each dy.
+    |dy, x, w| {
+        let mean = dy.iter().sum::<f64>() / dy.len() as f64;
+        (right(dy, x, w).0, right(&vec![mean; dy.len()], x, w).1)
+    },
+    // The rows of dy in the wrong order.
+    |dy, x, w| {
+        let turned: Vec<f64> = dy.iter().rev().copied().collect();
+        right(&turned, x, w)
+    },
+];
+
+#[test]
+fn every_way_to_fool_it_is_accepted() {
+    for seed in 0..20 {
+        for (number, formula) in FOOLING.iter().enumerate() {
+            let report = report(formula, seed);
+            assert!(report.passed(), "{number}, seed {seed}: {report}");
+            assert!(report.lines.iter().all(|line| line.right));
+        }
+    }
+}
+
+#[test]
+fn what_fools_nobody_is_named() {
+    let mistakes: [(&str, Formula); 7] = [
+        ("right", right),
+        ("dx-caught", |dy, x, w| {
+            (vec![0.0; x.len()], right(dy, x, w).1)
+        }),
+        ("dw-caught", |dy, x, w| {
+            (right(dy, x, w).0, vec![0.0; w.len()])
+        }),
+        ("dx-caught", |dy, x, w| scaled(dy, x, w, |dy| -dy)),
+        ("dw-caught", |dy, x, w| {
+            let (dx, dw) = right(dy, x, w);
+            let rows = (x.len() / w.len()) as f64;
+            (dx, dw.iter().map(|v| v / rows).collect())
+        }),
+        ("dx-caught", |_, x, w| (vec![f64::NAN; x.len()], w.to_vec())),
+        ("dw-caught", |dy, x, w| (right(dy, x, w).0, vec![])),
+    ];
+    for seed in 0..20 {
+        for (id, formula) in &mistakes {
+            let report = report(formula, seed);
+            assert_eq!(report.outcome, Outcome::Wrong);
+            assert_eq!(
+                report.mistake.as_deref(),
+                Some(*id),
+                "seed {seed}: {report}"
+            );
+        }
+    }
+    let sometimes: Formula = |dy, x, w| {
+        if w.len() == 2 {
+            right(dy, x, w)
+        } else {
+            scaled(dy, x, w, |_| 1.0)
+        }
+    };
+    let report = report(&sometimes, 0);
+    assert_eq!(report.mistake.as_deref(), Some("sometimes-right"));
+}
