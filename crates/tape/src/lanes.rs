@@ -13,7 +13,6 @@ use crate::Real;
 /// How many partial sums run side by side.
 pub const LANES: usize = 32;
 
-// ANCHOR: sum_map
 /// `Σ f(i)` over the elements of `x`: the one loop behind every reduction here.
 #[inline(always)]
 pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {

@@ -230,7 +230,7 @@ pub fn run() -> Output {
         silent: silent(),
         sums,
     })
-    .plot("sums", svg)
+    .plot("long_sums", svg)
     .text("broadcast_checked", checked())
 }
 
