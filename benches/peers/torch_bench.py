@@ -18,6 +18,10 @@ import torch.nn.functional as F
 
 MLP = [784, 512, 256, 10]
 BATCH = 128
+CNN_CHANNELS, CNN_SIDE, CNN_BATCH = [1, 16, 32], 28, 64
+LSTM = 32, 32, 64, 128
+TRANSFORMER = 16, 64, 128, 4
+CLASSES = 10
 RATE = 0.1
 EPS = 1e-5
 X, DY, GAMMA, BETA, DIRECTION, WEIGHTS = 1, 2, 3, 4, 9, 10
@@ -153,6 +157,89 @@ def mlp(kind):
     return run, lambda: {"loss": torch.stack([run() for _ in range(5)])}
 
 
+def with_weights(net):
+    """Weights by number, in the order of the network, scales 1 and biases 0."""
+    layer = 0
+    with torch.no_grad():
+        for name, p in net.named_parameters():
+            if p.dim() > 1:
+                fan_in = p.numel() // p.shape[0]
+                w = uniform(p.numel(), WEIGHTS + layer) * (np.float32(1) / np.sqrt(np.float32(fan_in)))
+                p.copy_(tensor(w, p.shape))
+                layer += 1
+            elif "bias" in name:
+                p.zero_()
+    return net
+
+
+def steps(net, loss_of):
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
+
+    def run():
+        optimizer.zero_grad()
+        loss = loss_of(net)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return run, lambda: {"loss": torch.stack([run() for _ in range(5)])}
+
+
+def cnn():
+    layers, side = [], CNN_SIDE
+    for c, o in zip(CNN_CHANNELS, CNN_CHANNELS[1:]):
+        layers += [torch.nn.Conv2d(c, o, 3, padding=1), torch.nn.BatchNorm2d(o, eps=EPS)]
+        layers += [torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
+        side //= 2
+    head = torch.nn.Linear(CNN_CHANNELS[-1] * side * side, CLASSES)
+    net = torch.nn.Sequential(*layers, torch.nn.Flatten(), head)
+    shape = [CNN_BATCH, CNN_CHANNELS[0], CNN_SIDE, CNN_SIDE]
+    x = tensor(uniform(math.prod(shape), X), shape)
+    target = torch.arange(CNN_BATCH) % CLASSES
+    return steps(with_weights(net), lambda net: F.cross_entropy(net(x), target))
+
+
+def lstm():
+    batch, time, features, hidden = LSTM
+    net = torch.nn.ModuleDict(
+        {
+            "rnn": torch.nn.LSTM(features, hidden, batch_first=True),
+            "head": torch.nn.Linear(hidden, CLASSES),
+        }
+    )
+    x = tensor(uniform(batch * time * features, X), [batch, time, features])
+    target = torch.arange(batch) % CLASSES
+
+    def loss(net):
+        return F.cross_entropy(net["head"](net["rnn"](x)[0][:, -1]), target)
+
+    return steps(with_weights(net), loss)
+
+
+class Block(torch.nn.TransformerEncoderLayer):
+    """Without the dropouts of probability 0, which would be recorded, and with the fused
+    attention that PyTorch takes when no weights are asked for."""
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
+
+    def attention(self, x):
+        a = self.self_attn
+        qkv = F.linear(x, a.in_proj_weight, a.in_proj_bias)
+        heads = [t.unflatten(-1, (a.num_heads, -1)).transpose(1, 2) for t in qkv.chunk(3, -1)]
+        y = F.scaled_dot_product_attention(*heads, is_causal=True)
+        return a.out_proj(y.transpose(1, 2).flatten(2))
+
+
+def transformer():
+    batch, time, width, heads = TRANSFORMER
+    block = Block(width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=True)
+    x = tensor(uniform(batch * time * width, X), [batch, time, width])
+    zeros = torch.zeros_like(x)
+    return steps(with_weights(block), lambda block: F.mse_loss(block(x), zeros))
+
+
 def job(name):
     words = name.split()
     if words[0] in ("batchnorm", "layernorm"):
@@ -160,7 +247,9 @@ def job(name):
         return kernel(words[0], shape, words[2] == "forward+backward")
     if words[0] == "chain":
         return chain(int(words[1]))
-    return mlp(words[1])
+    if words[0] == "mlp":
+        return mlp(words[1])
+    return {"cnn": cnn, "lstm": lstm, "transformer": transformer}[words[0]]()
 
 
 def respond(request):

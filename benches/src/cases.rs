@@ -20,6 +20,19 @@ pub enum Pass {
     Both,
 }
 
+/// Which network, beside the MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Two convolutions, each with Batch Norm, ReLU and a max-pool, then a linear layer;
+    /// cross-entropy.
+    Cnn,
+    /// One layer of LSTM cells and a linear layer on the state at the end; cross-entropy.
+    Lstm,
+    /// One causal Transformer block with Layer Norm in front and GELU; mean square of its
+    /// outputs.
+    Transformer,
+}
+
 /// One thing to time. Its `Display` form is its name in every protocol, table and file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Case {
@@ -29,13 +42,27 @@ pub enum Case {
     Chain(usize),
     /// One SGD step of the MLP with this norm: forward, backward, update.
     Mlp(Norm),
+    /// One SGD step of this network.
+    Network(Network),
 }
 
 /// Layer sizes of the MLP; a norm and a ReLU follow every hidden layer.
 pub const MLP: [usize; 4] = [784, 512, 256, 10];
 /// Examples in one batch of the MLP.
 pub const BATCH: usize = 128;
-/// Learning rate of the MLP's plain SGD.
+/// Channels of the CNN: of the image, and of each convolution.
+pub const CNN_CHANNELS: [usize; 3] = [1, 16, 32];
+/// Height and width of its images.
+pub const CNN_SIDE: usize = 28;
+/// Images in one batch.
+pub const CNN_BATCH: usize = 64;
+/// Sequences, steps, features of an input and of the state of the LSTM.
+pub const LSTM: [usize; 4] = [32, 32, 64, 128];
+/// Sequences, steps, features and heads of the Transformer block.
+pub const TRANSFORMER: [usize; 4] = [16, 64, 128, 4];
+/// Classes of the CNN and the LSTM.
+pub const CLASSES: usize = 10;
+/// Learning rate of the plain SGD of every network.
 pub const RATE: f64 = 0.1;
 /// Added to the variance by every norm.
 pub const EPS: f64 = 1e-5;
@@ -55,6 +82,9 @@ pub fn all() -> Vec<Case> {
     cases.push(Case::Chain(1000));
     cases.push(Case::Mlp(Norm::Batch));
     cases.push(Case::Mlp(Norm::Layer));
+    for network in [Network::Cnn, Network::Lstm, Network::Transformer] {
+        cases.push(Case::Network(network));
+    }
     cases
 }
 
@@ -62,6 +92,12 @@ impl Case {
     /// The case of this name.
     pub fn parse(name: &str) -> Option<Case> {
         all().into_iter().find(|case| case.to_string() == name)
+    }
+
+    /// Whether the side of this name has the case.
+    pub fn is_on(&self, side: &str) -> bool {
+        let everywhere = !matches!(self, Case::Network(_));
+        everywhere || matches!(side, "ours" | "torch")
     }
 }
 
@@ -87,6 +123,9 @@ impl fmt::Display for Case {
             }
             Case::Chain(ops) => write!(f, "chain {ops}"),
             Case::Mlp(norm) => write!(f, "mlp {norm}"),
+            Case::Network(Network::Cnn) => f.write_str("cnn step"),
+            Case::Network(Network::Lstm) => f.write_str("lstm step"),
+            Case::Network(Network::Transformer) => f.write_str("transformer step"),
         }
     }
 }

@@ -6,12 +6,18 @@ use std::rc::Rc;
 
 use batchnorm::BatchNorm;
 use layernorm::LayerNorm;
-use nn::{Init, Layer as _, Mlp, MlpSpec, Mode, NormKind, Optimizer, Sgd, each_param, loss};
+use nn::{
+    BlockSpec, CellKind, CnnSpec, Init, Layer, Linear, Mlp, MlpSpec, Mode, Module, NormKind,
+    Optimizer, Recurrent, RecurrentSpec, Sgd, Visitor, each_param, loss,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Grads, Param, Tape, Tensor, Var};
 
-use crate::cases::{BATCH, Case, EPS, MLP, Norm, Pass, RATE};
+use crate::cases::{
+    BATCH, CLASSES, CNN_BATCH, CNN_CHANNELS, CNN_SIDE, Case, EPS, LSTM, MLP, Network, Norm, Pass,
+    RATE, TRANSFORMER,
+};
 use crate::inputs;
 use crate::protocol::{Job, Outputs};
 
@@ -22,6 +28,9 @@ pub fn job(case: &Case) -> Job {
         Case::Kernel(norm, shape, Pass::Both) => both(*norm, shape),
         Case::Chain(ops) => chain(*ops),
         Case::Mlp(norm) => mlp(*norm),
+        Case::Network(Network::Cnn) => cnn(),
+        Case::Network(Network::Lstm) => lstm(),
+        Case::Network(Network::Transformer) => transformer(),
     }
 }
 
@@ -142,39 +151,35 @@ fn chain(ops: usize) -> Job {
     })
 }
 
-/// The network, with the weights that all sides start from.
-fn network(norm: Norm) -> Mlp<f32> {
-    let kind = match norm {
-        Norm::Batch => NormKind::Batch,
-        Norm::Layer => NormKind::Layer,
-    };
-    // What is drawn here is replaced; with an `init`, biases are 0.
-    let spec = MlpSpec::new(&MLP).norm(kind).init(Init::PYTORCH);
-    let mut net = spec.build(&mut StdRng::seed_from_u64(0));
+/// Gives `net` the weights that all sides start from: weights by number, in the order in
+/// which the network shows them, scales 1 and biases 0.
+fn with_weights<M: Module<f32>>(mut net: M) -> M {
     let mut layer = 0;
     each_param(&mut net, |param| {
-        if let &[out, fan_in] = &param.value().shape()[..] {
-            param.set(Tensor::new(
-                [out, fan_in],
-                inputs::weights(layer, out, fan_in),
-            ));
+        let shape = *param.value().shape();
+        if let [out, rest @ ..] = &shape[..]
+            && !rest.is_empty()
+        {
+            let weights = inputs::weights(layer, *out, rest.iter().product());
+            param.set(Tensor::new(shape, weights));
             layer += 1;
+        } else if !param.name().ends_with("gamma") {
+            param.set(Tensor::zeros(shape));
         }
     });
     net
 }
 
-fn mlp(norm: Norm) -> Job {
-    let mut net = network(norm);
+/// A job that times one training step, and is checked by the losses of five.
+fn steps<M, F>(mut net: M, forward: F) -> Job
+where
+    M: Module<f32> + 'static,
+    F: for<'t> Fn(&mut M, &'t Tape<f32>) -> Var<'t, f32> + 'static,
+{
     let mut sgd = Sgd::new();
     let mut tape = Tape::new();
-    let x = Tensor::new([BATCH, MLP[0]], inputs::x(BATCH * MLP[0]));
-    let target = inputs::targets(BATCH, MLP[MLP.len() - 1]);
     let step = move || {
-        let (loss, (), grads) = tape.grad(|t| {
-            let logits = net.forward(&t.constant(x.clone()), Mode::Train);
-            (loss::cross_entropy(&logits, &target), ())
-        });
+        let (loss, (), grads) = tape.grad(|t| (forward(&mut net, t), ()));
         sgd.step(&mut net, &grads, RATE);
         loss
     };
@@ -186,4 +191,76 @@ fn mlp(norm: Norm) -> Job {
         }),
         check: Box::new(move || vec![("loss", (0..5).map(|_| (checked.borrow_mut())()).collect())]),
     }
+}
+
+/// What is drawn here is replaced.
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(0)
+}
+
+fn mlp(norm: Norm) -> Job {
+    let kind = match norm {
+        Norm::Batch => NormKind::Batch,
+        Norm::Layer => NormKind::Layer,
+    };
+    let net: Mlp<f32> = MlpSpec::new(&MLP)
+        .norm(kind)
+        .init(Init::PYTORCH)
+        .build(&mut rng());
+    let x = Tensor::new([BATCH, MLP[0]], inputs::x(BATCH * MLP[0]));
+    let target = inputs::targets(BATCH, MLP[MLP.len() - 1]);
+    steps(with_weights(net), move |net, t| {
+        let logits = net.forward(&t.constant(x.clone()), Mode::Train);
+        loss::cross_entropy(&logits, &target)
+    })
+}
+
+fn cnn() -> Job {
+    let spec = CnnSpec::new(&CNN_CHANNELS, CNN_SIDE, CLASSES).norm(NormKind::Batch);
+    let shape = [CNN_BATCH, CNN_CHANNELS[0], CNN_SIDE, CNN_SIDE];
+    let x = Tensor::new(shape, inputs::x(shape.iter().product()));
+    let target = inputs::targets(CNN_BATCH, CLASSES);
+    steps(with_weights(spec.build(&mut rng())), move |net, t| {
+        let logits = net.forward(&t.constant(x.clone()), Mode::Train);
+        loss::cross_entropy(&logits, &target)
+    })
+}
+
+struct LstmClassifier {
+    rnn: Recurrent<f32>,
+    head: Linear<f32>,
+}
+
+impl Module<f32> for LstmClassifier {
+    fn visit(&mut self, v: &mut Visitor<'_, f32>) {
+        v.child("rnn", &mut self.rnn);
+        v.child("head", &mut self.head);
+    }
+}
+
+fn lstm() -> Job {
+    let [batch, time, features, hidden] = LSTM;
+    let net = LstmClassifier {
+        rnn: RecurrentSpec::new(CellKind::Lstm, features, hidden).build(&mut rng()),
+        head: Linear::new(hidden, CLASSES, &mut rng()),
+    };
+    let x = Tensor::new([batch, time, features], inputs::x(batch * time * features));
+    let target = inputs::targets(batch, CLASSES);
+    steps(with_weights(net), move |net, t| {
+        let states = net.rnn.forward(&t.constant(x.clone()), Mode::Train);
+        let logits = net.head.forward(&states.select(1, time - 1), Mode::Train);
+        loss::cross_entropy(&logits, &target)
+    })
+}
+
+fn transformer() -> Job {
+    let [batch, time, width, heads] = TRANSFORMER;
+    let block = BlockSpec::new(width, heads).build(&mut rng());
+    let shape = [batch, time, width];
+    let x = Tensor::new(shape, inputs::x(shape.iter().product()));
+    let zeros = Tensor::zeros(shape);
+    steps(with_weights(block), move |block, t| {
+        let y = block.forward(&t.constant(x.clone()), Mode::Train);
+        loss::mse(&y, &zeros)
+    })
 }

@@ -129,6 +129,9 @@ fn measure(options: &Options, launcher: &Launcher, cases: &[Case], threads: usiz
             // No side always comes first.
             for k in 0..sides.len() {
                 let s = (k + round) % sides.len();
+                if !case.is_on(&sides[s].name) {
+                    continue;
+                }
                 times[s].push(sides[s].measure(case, options.budget_ms)?.median_ns);
             }
         }
@@ -166,7 +169,7 @@ fn compare_outputs(sides: &mut [Side], cases: &[Case]) -> Result<()> {
     const TOLERANCE: f64 = 1e-3;
     for case in cases {
         let mut first: Option<(String, Prints)> = None;
-        for side in &mut *sides {
+        for side in sides.iter_mut().filter(|side| case.is_on(&side.name)) {
             let prints = side
                 .check(case)
                 .with_context(|| format!("checking {case}"))?;

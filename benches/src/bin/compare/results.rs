@@ -13,8 +13,8 @@ use crate::{plot, table};
 
 /// The times of one case on one side.
 pub struct Measured {
-    /// The median over the rounds, in nanoseconds.
-    pub median_ns: f64,
+    /// The median over the rounds, in nanoseconds; none if the side does not have the case.
+    pub median_ns: Option<f64>,
     rounds_ns: Vec<f64>,
 }
 
@@ -22,7 +22,7 @@ impl Measured {
     /// From the median of each round.
     pub fn new(rounds_ns: Vec<f64>) -> Self {
         Measured {
-            median_ns: median(&mut rounds_ns.clone()),
+            median_ns: (!rounds_ns.is_empty()).then(|| median(&mut rounds_ns.clone())),
             rounds_ns,
         }
     }
@@ -41,10 +41,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// The time of `side`, if it took part, in nanoseconds.
+    /// The time of `side`, if it took part and has the case, in nanoseconds.
     pub fn time(&self, side: &str, times: &[Measured]) -> Option<f64> {
         let index = self.sides.iter().position(|(name, _)| name == side)?;
-        Some(times[index].median_ns)
+        times[index].median_ns
     }
 }
 
@@ -79,10 +79,11 @@ fn to_json(runs: &[Run]) -> Value {
 fn run_to_json(run: &Run) -> Value {
     let cases = run.cases.iter().map(|(case, times)| {
         let of = |((name, _), time): (&(String, String), &Measured)| {
-            let time = json!({ "median_ns": time.median_ns, "rounds_ns": time.rounds_ns });
-            (name.clone(), time)
+            let median_ns = time.median_ns?;
+            let time = json!({ "median_ns": median_ns, "rounds_ns": time.rounds_ns });
+            Some((name.clone(), time))
         };
-        let sides: Map<String, Value> = run.sides.iter().zip(times).map(of).collect();
+        let sides: Map<String, Value> = run.sides.iter().zip(times).filter_map(of).collect();
         let bytes = compulsory_bytes(case);
         json!({ "case": case.to_string(), "compulsory_bytes": bytes, "sides": sides })
     });

@@ -19,7 +19,7 @@ fn speed_target(case: &Case) -> Option<f64> {
         Case::Kernel(_, _, Pass::Forward) | Case::Chain(_) => None,
         Case::Kernel(Norm::Batch, shape, Pass::Both) if shape.len() == 4 => Some(3.0),
         Case::Kernel(_, _, Pass::Both) => Some(1.5),
-        Case::Mlp(_) => Some(1.0),
+        Case::Mlp(_) | Case::Network(_) => Some(1.0),
     }
 }
 
@@ -102,7 +102,11 @@ fn cells(run: &Run, case: &Case, times: &[Measured]) -> Vec<String> {
         .map(|share| at_least(share, BANDWIDTH_SHARE));
 
     let mut cells = vec![case.to_string()];
-    cells.extend(times.iter().map(|time| duration(time.median_ns)));
+    cells.extend(
+        times
+            .iter()
+            .map(|time| time.median_ns.map_or("-".into(), duration)),
+    );
     cells.push(ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")));
     cells.push(speed.unwrap_or_default());
     cells.push(rate.map_or(String::new(), |rate| format!("{rate:.1}")));
