@@ -2,7 +2,10 @@
 
 use std::alloc::System;
 
-use nn::{Adam, Layer, MlpSpec, Mode, NormKind, Optimizer, Sgd, loss};
+use nn::{
+    Adam, BlockSpec, CellKind, CellNorm, CnnSpec, Layer, MlpSpec, Mode, NormKind, NormPlace,
+    Optimizer, RecurrentSpec, Sgd, loss,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -19,6 +22,62 @@ type Make = fn() -> Box<dyn Optimizer<f32>>;
 /// One test, for other threads would be counted too.
 #[test]
 fn steps_reuse_their_memory() {
+    mlps_reuse_their_memory();
+    networks_reuse_their_memory();
+}
+
+/// A step of each network makes no new tensor buffer: all come from the pool and go back.
+fn networks_reuse_their_memory() {
+    let rng = &mut StdRng::seed_from_u64(1);
+    for norm in [
+        NormKind::None,
+        NormKind::Batch,
+        NormKind::Layer,
+        NormKind::Group(4),
+    ] {
+        let mut cnn = CnnSpec::new(&[1, 8, 16], 28, 10).norm(norm).build(rng);
+        steady(&format!("cnn, {norm}"), &mut cnn, &[16, 784]);
+        let block = BlockSpec::new(64, 4).norm(norm, NormPlace::Pre);
+        steady(
+            &format!("block, {norm}"),
+            &mut block.build(rng),
+            &[8, 32, 64],
+        );
+    }
+    for norm in [
+        CellNorm::None,
+        CellNorm::Layer,
+        CellNorm::Batch { steps: 12 },
+    ] {
+        for kind in [CellKind::Rnn, CellKind::Gru, CellKind::Lstm] {
+            let mut rnn = RecurrentSpec::new(kind, 32, 64).norm(norm).build(rng);
+            steady(&format!("{kind}, {norm}"), &mut rnn, &[32, 12, 32]);
+        }
+    }
+}
+
+fn steady(name: &str, net: &mut impl Layer<f32>, shape: &[usize]) {
+    let x = Tensor::randn(shape, &mut StdRng::seed_from_u64(2));
+    let mut sgd = Sgd::new().momentum(0.9);
+    let mut tape = Tape::new();
+    let mut pooled = Vec::new();
+    for step in 0..WARM_UP + 3 {
+        let (_, (), grads) = tape.grad(|t| {
+            let y = net.forward(&t.constant(x.clone()), Mode::Train);
+            (y.powi(2).mean_all(), ())
+        });
+        sgd.step(net, &grads, 0.001);
+        drop(grads);
+        if step >= WARM_UP {
+            pooled.push(pooled_bytes::<f32>());
+        }
+    }
+    // A new buffer in a step would be in the pool after it.
+    assert!(pooled.iter().all(|&p| p == pooled[0]), "{name}: {pooled:?}");
+    assert!(pooled[0] > 0);
+}
+
+fn mlps_reuse_their_memory() {
     let optimizers: [Make; 3] = [
         || Box::new(Sgd::new()),
         || Box::new(Sgd::new().momentum(0.9)),
