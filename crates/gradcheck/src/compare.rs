@@ -318,6 +318,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "the first wrong line is `a`")]
+    fn a_wrong_table_does_not_pass() {
+        table(&[1.0, -2.0, 3.5, 4.0]).assert_passes();
+    }
+
+    #[test]
     fn nothing_is_broadcast() {
         let table = Comparison::new("shapes")
             .line("dmean", (&[2, 2], &[1.0; 4]), (&[1, 2], &[1.0; 2]))
@@ -355,6 +361,8 @@ mod tests {
                 .finish()
         };
         assert!(compare(-4e-15).passed());
+        // The bound is 1,000 units in the last place of the largest value, 100.
+        assert!(compare(1e-11).passed());
         assert!(compare(0.0).passed());
         assert!(!compare(1e-9).passed());
     }

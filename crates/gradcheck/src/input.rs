@@ -64,3 +64,18 @@ pub(crate) fn index_of(flat: usize, shape: &[usize]) -> Vec<usize> {
     index.reverse();
     index
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_is_the_deviation_or_else_the_size_or_else_1() {
+        let scale = |data: [f64; 3]| Input::new("x", &[3], data).scale();
+        assert!((scale([1.0, 3.0, 5.0]) - (8.0_f64 / 3.0).sqrt()).abs() < 1e-15);
+        // The mean of three times 0.1 is rounded, which is no deviation.
+        assert!((scale([0.1; 3]) - 0.1).abs() < 1e-15);
+        assert_eq!(scale([-5.0; 3]), 5.0);
+        assert_eq!(scale([0.0; 3]), 1.0);
+    }
+}

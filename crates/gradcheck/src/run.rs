@@ -256,3 +256,31 @@ pub(crate) fn not_finite(what: &str, name: &str, data: &[f64], shape: &[usize]) 
         count: data.iter().filter(|v| !v.is_finite()).count(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bound on `dx` of `x²` when `f` loses the digits of a number near `lost`.
+    fn allowance(lost: f64) -> f64 {
+        let x = [1.0, 2.0, 3.0];
+        let f = |v: &[Vec<f64>]| v[0].iter().map(|x| (x * x + lost) - lost).collect();
+        let dy = [1.0, -2.0, 0.5];
+        let dx: Vec<f64> = x.iter().zip(dy).map(|(x, dy)| 2.0 * x * dy).collect();
+        let check = Check::new("square").input("x", &[3], x).upstream(dy);
+        let report = check.run_against(f, &[Input::new("x", &[3], dx.clone())]);
+        report.assert_passes();
+        let found = &report.inputs[0];
+        // What the numerical side leaves of the bound, as a share of the gradient.
+        (found.bound[1] - 4.0 * found.error[1]) / (8.0 * dx[1].abs())
+    }
+
+    #[test]
+    fn a_gradient_computed_beforehand_may_lose_what_the_forward_loses() {
+        let clean = allowance(0.0);
+        assert!(clean >= 0.9 * EPS && clean < 8.0 * EPS, "{clean:e}");
+        // Numbers near 2^20 are 2^-32 apart: a deviation of 6.7e-11, and y is about 5.
+        let lossy = allowance((1 << 20) as f64);
+        assert!(lossy > 5e-12 && lossy < 1e-10, "{lossy:e}");
+    }
+}

@@ -134,8 +134,7 @@ fn a_nan_on_the_tape_is_reported_with_its_index() {
     let report = Check::new("ln")
         .input("x", &[2, 2], [1.0, 2.0, -1.0, 3.0])
         .run_tape(|x| x[0].ln());
-    assert!(
-        report.to_string().contains("output `y`[1, 0] is NaN"),
-        "{report}"
-    );
+    let text = report.to_string();
+    assert!(text.contains("output `y`[1, 0] is NaN"), "{text}");
+    assert!(!text.contains("more are not finite"), "{text}");
 }
