@@ -278,9 +278,9 @@ mod tests {
     #[test]
     fn a_gradient_computed_beforehand_may_lose_what_the_forward_loses() {
         let clean = allowance(0.0);
-        assert!(clean >= 0.9 * EPS && clean < 8.0 * EPS, "{clean:e}");
+        assert!((0.9 * EPS..8.0 * EPS).contains(&clean), "{clean:e}");
         // Numbers near 2^20 are 2^-32 apart: a deviation of 6.7e-11, and y is about 5.
         let lossy = allowance((1 << 20) as f64);
-        assert!(lossy > 5e-12 && lossy < 1e-10, "{lossy:e}");
+        assert!((5e-12..1e-10).contains(&lossy), "{lossy:e}");
     }
 }
