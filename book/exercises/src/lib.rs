@@ -21,6 +21,7 @@ pub mod report;
 pub mod scalar_sweep;
 pub mod scalar_tape;
 pub mod sections;
+pub mod tensor_tape;
 
 pub use harness::REPORT_VARIABLE;
 pub use report::{Heatmap, Line, Outcome, Report};

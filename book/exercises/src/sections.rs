@@ -49,10 +49,11 @@ pub fn layer_section(target: &str, id: &str) -> &'static str {
 }
 
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 21] = [
+pub const LABELS: [&str; 24] = [
     "sec:adjoint",
     "sec:bn-layouts",
     "sec:bn-stages",
+    "sec:elementwise",
     "sec:eps",
     "sec:identity",
     "sec:ln-bit",
@@ -61,11 +62,13 @@ pub const LABELS: [&str; 21] = [
     "sec:ln-layouts",
     "sec:ln-stages",
     "sec:momentum",
+    "sec:saved",
     "sec:scalar-ops",
     "sec:secant",
     "sec:signatures",
     "sec:staged",
     "sec:sweep",
+    "sec:tape-sweep",
     "sec:three-terms",
     "sec:truncation",
     "sec:two-pass",

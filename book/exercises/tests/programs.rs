@@ -34,6 +34,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_solution-fool_the_check"),
     ),
     (
+        "tensor_tape",
+        env!("CARGO_BIN_EXE_tensor_tape"),
+        env!("CARGO_BIN_EXE_solution-tensor_tape"),
+    ),
+    (
         "bn_forward",
         env!("CARGO_BIN_EXE_bn_forward"),
         env!("CARGO_BIN_EXE_solution-bn_forward"),

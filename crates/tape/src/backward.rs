@@ -4,6 +4,7 @@ use crate::broadcast::sum_to;
 use crate::tape::{NodeId, Record};
 use crate::{Real, Shape, Tensor};
 
+// ANCHOR: backward
 /// The backward half of one recorded op: a vector-Jacobian product (VJP).
 ///
 /// For an op `y = f(x₀, x₁, …)` inside a computation that ends in a scalar `L`, it
@@ -23,7 +24,9 @@ pub trait Backward<T: Real> {
     /// [`Tape`](crate::Tape)'s printout. A buffer that several ops save counts once.
     fn saved(&self) -> Vec<&Tensor<T>>;
 }
+// ANCHOR_END: backward
 
+// ANCHOR: input_grads
 /// Where a backward pass puts the gradients of its inputs.
 pub struct InputGrads<'a, T: Real> {
     pub(crate) op: &'static str,
@@ -31,8 +34,10 @@ pub struct InputGrads<'a, T: Real> {
     pub(crate) records: &'a [Record<T>],
     pub(crate) grads: &'a mut [Option<Tensor<T>>],
 }
+// ANCHOR_END: input_grads
 
 impl<T: Real> InputGrads<'_, T> {
+    // ANCHOR: add
     /// Whether input `i` depends on a parameter. When it does not, its gradient need
     /// not be computed.
     pub fn needs(&self, i: usize) -> bool {
@@ -66,6 +71,7 @@ impl<T: Real> InputGrads<'_, T> {
             slot => *slot = Some(grad),
         }
     }
+    // ANCHOR_END: add
 
     /// Like [`InputGrads::add`] for an input that the op broadcast: sums `grad` over the
     /// axes along which the input was repeated.

@@ -8,6 +8,7 @@ use crate::{Real, Tensor};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct ParamId(u64);
 
+// ANCHOR: param
 /// A tensor that lives outside the tape and can be differentiated with respect to.
 ///
 /// The same parameter used twice in one recording is one node, so its gradients add.
@@ -19,6 +20,7 @@ pub struct Param<T: Real> {
     name: String,
     value: Tensor<T>,
 }
+// ANCHOR_END: param
 
 impl<T: Real> Param<T> {
     /// A parameter holding `value`. The name appears in printed tapes and messages.

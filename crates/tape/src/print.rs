@@ -22,6 +22,7 @@ impl<T: Real> Record<T> {
         }
     }
 
+    // ANCHOR: saved_bytes
     /// Bytes this record keeps alive that no earlier one did; `seen` holds buffers.
     fn saved_bytes(&self, seen: &mut HashSet<usize>) -> usize {
         match &self.kind {
@@ -35,6 +36,7 @@ impl<T: Real> Record<T> {
             }
         }
     }
+    // ANCHOR_END: saved_bytes
 }
 
 impl<T: Real> Tape<T> {

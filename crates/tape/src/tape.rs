@@ -21,6 +21,7 @@ impl NodeId {
     }
 }
 
+// ANCHOR: tape_record
 /// One line of the tape.
 pub(crate) struct Record<T: Real> {
     pub(crate) inputs: Inputs,
@@ -37,6 +38,7 @@ pub(crate) enum Kind<T: Real> {
     /// The result of an op: gradients arrive and are passed on.
     Op(Box<dyn Backward<T>>),
 }
+// ANCHOR_END: tape_record
 
 /// The inputs of an op, `None` for one that depends on no parameter. Most ops have at
 /// most three, which fit without an allocation.
@@ -84,6 +86,7 @@ impl Inputs {
 /// ```
 ///
 /// First derivatives only; one backward pass per recording.
+// ANCHOR: tape
 pub struct Tape<T: Real> {
     pub(crate) records: RefCell<Vec<Record<T>>>,
     params: RefCell<HashMap<ParamId, NodeId>>,
@@ -91,6 +94,7 @@ pub struct Tape<T: Real> {
     /// Slots for gradients, kept between recordings for their memory.
     slots: Vec<Option<Tensor<T>>>,
 }
+// ANCHOR_END: tape
 
 impl<T: Real> Tape<T> {
     /// An empty tape.
@@ -103,6 +107,7 @@ impl<T: Real> Tape<T> {
         }
     }
 
+    // ANCHOR: grad
     /// Runs `f` and returns the loss it computed, whatever else it returned, and the
     /// gradient of the loss with respect to every parameter it used.
     ///
@@ -125,6 +130,7 @@ impl<T: Real> Tape<T> {
         let grads = self.sweep(node, Tensor::ones(loss.shape()));
         (value, aux, grads)
     }
+    // ANCHOR_END: grad
 
     /// Like [`Tape::grad`] for a result of any shape: returns the result, and the
     /// gradient of `Σ dy·y` with respect to every parameter. `dy` is the upstream
@@ -179,6 +185,7 @@ impl<T: Real> Tape<T> {
         self.slots.clear();
     }
 
+    // ANCHOR: param
     /// The handle of a parameter. Asked for twice, it is the same node.
     pub fn param(&self, param: &Param<T>) -> Var<'_, T> {
         let value = param.value().clone();
@@ -201,6 +208,7 @@ impl<T: Real> Tape<T> {
             value,
         }
     }
+    // ANCHOR_END: param
 
     /// A value that no gradient is wanted for.
     pub fn constant(&self, value: Tensor<T>) -> Var<'_, T> {

@@ -6,6 +6,7 @@ use crate::grads::Watch;
 use crate::tape::NodeId;
 use crate::{Real, Shape, Tape, Tensor};
 
+// ANCHOR: var
 /// A value and, when it depends on a parameter, its place on the tape.
 ///
 /// Ops are methods and operators: `(&x * &w + &b).tanh()`. They live in
@@ -17,6 +18,7 @@ pub struct Var<'t, T: Real> {
     pub(crate) node: Option<NodeId>,
     pub(crate) value: Tensor<T>,
 }
+// ANCHOR_END: var
 
 impl<'t, T: Real> Var<'t, T> {
     /// The value computed when this handle was made.

@@ -144,6 +144,32 @@ fn chapter_3_the_sums() {
 }
 
 #[test]
+fn chapter_4_what_is_saved() {
+    let r = results("on_tape");
+    let network = &r["network"];
+    // "On 16 images", and "at a batch of 256 more than ten times as much".
+    assert_eq!(number(network, "/batch"), 16.0);
+    let large = row(network, "batches", "batch", 256.0);
+    assert!(number(large, "/training") > 10.0 * number(network, "/parameter_bytes"));
+    for batch in network["batches"].as_array().expect("batches") {
+        assert_eq!(number(batch, "/evaluation"), 0.0);
+    }
+    // "The same ones."
+    assert_eq!(
+        number(&r, "/shared/relu_alone"),
+        number(&r, "/shared/relu_then_matmul")
+    );
+    // "Half the memory for the last three, a ninth of the records for the normalizations."
+    for form in &r["forms"].as_array().expect("forms")[1..] {
+        assert!((number(form, "/ratio") - 2.0).abs() < 0.05);
+        assert_eq!(number(form, "/fused_records"), 1.0);
+    }
+    for form in &r["forms"].as_array().expect("forms")[2..] {
+        assert_eq!(number(form, "/primitive_records"), 9.0);
+    }
+}
+
+#[test]
 fn chapter_7_the_variance() {
     let r = results("cancellation");
     // "250 normal values", in a caption.

@@ -12,6 +12,7 @@ mod ln_backward;
 mod ln_batch;
 mod ln_scale;
 mod ln_worked;
+mod on_tape;
 mod plot;
 mod projection;
 mod random;
@@ -72,6 +73,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 3,
         about: "the adjoint of broadcasting, a silent broadcast, and the error of long sums",
         run: tensors::run,
+    },
+    Measurement {
+        name: "on_tape",
+        chapter: 4,
+        about: "a printed tape, what it saves for the backward pass, and an op from outside",
+        run: on_tape::run,
     },
     Measurement {
         name: "worked",

@@ -5,13 +5,16 @@
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: exp
     /// eˣ, element by element.
     pub fn exp(&self) -> Self {
         let y = self.value().map(T::exp);
         self.tape().record(&[self], y.clone(), || Exp { y })
     }
+    // ANCHOR_END: exp
 }
 
+// ANCHOR: exp_backward
 struct Exp<T: Real> {
     y: Tensor<T>,
 }
@@ -28,6 +31,7 @@ impl<T: Real> Backward<T> for Exp<T> {
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.y]
     }
+// ANCHOR_END: exp_backward
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: relu
     /// max(x, 0), element by element; NaN stays NaN.
     pub fn relu(&self) -> Self {
         let y = self.value().map(|x| if x <= T::ZERO { T::ZERO } else { x });
         self.tape().record(&[self], y.clone(), || Relu { y })
     }
+    // ANCHOR_END: relu
 }
 
 struct Relu<T: Real> {
@@ -23,10 +25,12 @@ impl<T: Real> Backward<T> for Relu<T> {
         "relu"
     }
 
+    // ANCHOR: relu_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let select = |dy, y| if y <= T::ZERO { T::ZERO } else { dy };
         dx.add(0, dy.zip_with(&self.y, select));
     }
+    // ANCHOR_END: relu_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.y]
