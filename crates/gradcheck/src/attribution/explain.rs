@@ -327,3 +327,18 @@ fn misfit(columns: &[&[f64]], weights: &[f64], candidate: &[f64]) -> f64 {
         .collect();
     norm(&rest) / norm(candidate)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_misfit_is_a_share_of_the_candidate() {
+        for size in [1e-6, 1.0, 1e6] {
+            let term = [2.0 * size, -size];
+            let candidate = [size, -size];
+            let share = misfit(&[&term], &[1.0], &candidate);
+            assert!((share - 0.5_f64.sqrt()).abs() < 1e-12, "{size:e}: {share}");
+        }
+    }
+}
