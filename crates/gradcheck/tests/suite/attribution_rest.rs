@@ -516,3 +516,31 @@ fn the_book_has_every_section_that_a_verdict_names() {
         }
     }
 }
+
+#[test]
+fn a_nearly_right_gradient_is_told_how_many_digits_are_right() {
+    let probe = Probe::layer_norm(&[5, 8], 1, 1e-5, 3);
+    let mut dx = probe.dx();
+    for (i, dx) in dx.iter_mut().enumerate() {
+        *dx *= 1.0 + if i % 2 == 0 { 1e-7 } else { -1e-7 };
+    }
+    let verdict = explain(&probe, Target::Dx, &dx);
+    assert!(
+        verdict.sentence.contains("it is right to 7 digits"),
+        "{}",
+        verdict.sentence
+    );
+}
+
+#[test]
+fn a_parameter_gradient_of_the_wrong_length_is_told_its_unit() {
+    for (probe, unit) in [
+        (Probe::batch_norm(&[5, 4], 1e-5, 0), "channel"),
+        (Probe::layer_norm(&[5, 4], 1, 1e-5, 0), "feature"),
+    ] {
+        let verdict = explain(&probe, Target::Dgamma, &[0.0; 5]);
+        assert_eq!(verdict.id, "shape");
+        let expected = format!("must have 4, one for each {unit}");
+        assert!(verdict.sentence.contains(&expected), "{}", verdict.sentence);
+    }
+}
