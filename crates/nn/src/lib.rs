@@ -3,7 +3,20 @@
 //! A network is a [`Layer`]: it maps one value to another, in training or evaluation
 //! [`Mode`], and shows its parameters and other state by name. From that follow the
 //! optimizers ([`Sgd`], [`Adam`]), [`save`] and [`load`], and the gradient check of a
-//! whole network ([`check`]).
+//! whole network ([`check`]). A model of sequences of tokens is a [`TokenModel`] instead.
+//!
+//! | network | made by | its parts |
+//! |---|---|---|
+//! | [`Mlp`] | [`MlpSpec`] | [`Linear`], [`Norm`] |
+//! | [`Cnn`] | [`CnnSpec`] | [`Conv2d`], [`Norm`], pools |
+//! | [`Recurrent`]: RNN, GRU, LSTM | [`RecurrentSpec`] | cells with a [`CellNorm`] inside |
+//! | [`RecurrentLm`] | [`RecurrentLmSpec`] | [`Embedding`], [`Recurrent`] |
+//! | [`TransformerBlock`] | [`BlockSpec`] | [`MultiHeadAttention`], [`Linear`], [`Norm`] |
+//! | [`Transformer`] | [`TransformerSpec`] | [`Embedding`], [`TransformerBlock`] |
+//!
+//! Sequences of different lengths come packed, with their [`Lengths`] beside them. Names
+//! of parameters are those of PyTorch, but for the scale and shift of a norm, which are
+//! called gamma and beta; in files they have PyTorch's names too ([`torch_name`]).
 //!
 //! ```
 //! use nn::{Layer, MlpSpec, Mode, NormKind, Optimizer, Sgd, loss};
