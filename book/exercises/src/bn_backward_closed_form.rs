@@ -1,10 +1,10 @@
 //! Checks the exercise `bn_backward_closed_form`.
 
-use crate::compare::{evidence, heatmap, line, same, unusable, wrong};
+use crate::gradients::{Claim, compared, confirmed, first_named, judge, numeric_line};
 use crate::harness;
-use crate::report::{Line, Outcome, Report};
-use gradcheck::attribution::Verdict;
-use gradcheck::attribution::norm::{Probe, Target, explain};
+use crate::report::{Line, Report};
+use crate::sections::section;
+use gradcheck::attribution::norm::{Probe, Target};
 use gradcheck::{Check, Groups};
 use std::process::ExitCode;
 
@@ -37,124 +37,35 @@ const PROBES: [(usize, usize, f64); 4] = [(6, 4, 1e-3), (5, 3, 1e-5), (7, 5, 1e-
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let mut lines = Vec::new();
-    // A mistake that one probe leaves open another may settle.
-    let mut open: Option<Report> = None;
-    for (number, (n, c, eps)) in PROBES.into_iter().enumerate() {
+    let wrong = first_named(PROBES.len(), |number| {
+        let (n, c, eps) = PROBES[number];
         let probe = Probe::batch_norm(&[n, c], eps, seed * 100 + number as u64);
-        let found = candidate(
-            &probe.dy,
-            &probe.x_hat(),
-            &probe.rstd()[..c],
-            &probe.gamma,
-            n,
-            c,
-        );
-        lines = compared(&probe, &found);
-        let Some(report) = judge(&probe, n, c, &found, &lines) else {
-            continue;
-        };
-        if !matches!(report.mistake.as_deref(), Some("unknown" | "ambiguous")) {
-            return report;
-        }
-        open.get_or_insert(report);
-    }
-    if let Some(report) = open {
+        let (x_hat, rstd) = (probe.x_hat(), probe.rstd());
+        let found = candidate(&probe.dy, &x_hat, &rstd[..c], &probe.gamma, n, c);
+        let claims = claims(&found);
+        lines = compared(&probe, &claims);
+        judge(NAME, &probe, &claims, &|target, id| {
+            section(target, id, true)
+        })
+    });
+    if let Some(report) = wrong {
         return report;
     }
     let numeric = numeric(candidate, seed);
-    let right = numeric.right;
-    lines.push(numeric);
-    let (outcome, headline) = if right {
-        (Outcome::Passed, "all three gradients are right")
-    } else {
-        (
-            Outcome::Wrong,
-            "it disagrees with the numerical derivative, on a batch of another shape",
-        )
+    confirmed(NAME, lines, numeric, "all three gradients are right")
+}
+
+fn claims(found: &Gradients) -> [Claim<'_>; 3] {
+    let claim = |target, found, shape| Claim {
+        target,
+        found,
+        shape,
     };
-    let mut report = Report::new(NAME, outcome, headline);
-    report.lines = lines;
-    report
-}
-
-fn compared(probe: &Probe, found: &Gradients) -> Vec<Line> {
-    vec![
-        line("dbeta", &probe.dbeta(), &found.dbeta),
-        line("dgamma", &probe.dgamma(), &found.dgamma),
-        line("dx", &probe.dx(), &found.dx),
+    [
+        claim(Target::Dbeta, &found.dbeta, "one for each channel"),
+        claim(Target::Dgamma, &found.dgamma, "one for each channel"),
+        claim(Target::Dx, &found.dx, "one for each element of dy"),
     ]
-}
-
-/// The report on the first wrong gradient, if there is one.
-fn judge(probe: &Probe, n: usize, c: usize, found: &Gradients, lines: &[Line]) -> Option<Report> {
-    let each = [
-        (
-            Target::Dbeta,
-            "dbeta",
-            &found.dbeta,
-            probe.dbeta(),
-            1,
-            "one for each channel",
-        ),
-        (
-            Target::Dgamma,
-            "dgamma",
-            &found.dgamma,
-            probe.dgamma(),
-            1,
-            "one for each channel",
-        ),
-        (
-            Target::Dx,
-            "dx",
-            &found.dx,
-            probe.dx(),
-            n,
-            "one for each element of dy",
-        ),
-    ];
-    for (target, name, values, right, rows, shape) in each {
-        let verdict: Verdict = explain(probe, target, values);
-        if verdict.is_correct() {
-            continue;
-        }
-        let unusable = unusable(name, right.len(), values, shape);
-        let clause = verdict
-            .sentence
-            .split_once(": ")
-            .map_or(verdict.sentence.as_str(), |(_, s)| s);
-        let (id, headline) = if let Some(unusable) = unusable {
-            unusable
-        } else if target == Target::Dx && same(&along_rows(probe, n, c), values) {
-            let headline = "dx: both means are taken over each example, along a row; they are taken over the batch, along a column";
-            ("axes-per-example".to_owned(), headline.to_owned())
-        } else {
-            (verdict.id.clone(), format!("{name}: {clause}"))
-        };
-        let mut report = wrong(NAME, name, &id, headline, true);
-        if name == "dx" && id != "unknown" {
-            report.notes.extend(evidence(&verdict));
-        }
-        report.lines = lines.to_vec();
-        report.heatmap = heatmap(name, rows, c, &right, values);
-        return Some(report);
-    }
-    None
-}
-
-/// The closed form with its two means taken over the channels of each example.
-fn along_rows(probe: &Probe, n: usize, c: usize) -> Vec<f64> {
-    let (x_hat, rstd) = (probe.x_hat(), probe.rstd());
-    let mut dx = vec![0.0; n * c];
-    for i in 0..n {
-        let row = i * c..(i + 1) * c;
-        let mean = probe.dy[row.clone()].iter().sum::<f64>() / c as f64;
-        let product = row.clone().map(|k| probe.dy[k] * x_hat[k]).sum::<f64>() / c as f64;
-        for k in row {
-            dx[k] = probe.gamma[k % c] * rstd[k] * (probe.dy[k] - mean - x_hat[k] * product);
-        }
-    }
-    dx
 }
 
 /// The gradients against finite differences of the forward pass, which know their own
@@ -180,18 +91,7 @@ fn numeric(candidate: Candidate<'_>, seed: u64) -> Line {
         .scales_by("gamma")
         .seed(seed)
         .run(forward, backward);
-    let detail = match report.worst() {
-        Some((name, worst)) => format!(
-            "worst in d{name}: apart {:.0e}, may be {:.0e}, margin {:.2}",
-            worst.disagreement, worst.bound, worst.margin
-        ),
-        None => "nothing could be compared".to_owned(),
-    };
-    Line {
-        name: "finite differences".to_owned(),
-        right: report.passed(),
-        detail,
-    }
+    numeric_line(&report)
 }
 
 /// `(x_hat, rstd, y)` of Batch Norm in training.

@@ -37,19 +37,36 @@ pub fn layer_section(target: &str, id: &str) -> &'static str {
     let has = |part: &str| id.contains(part);
     if has("cancellation") {
         "sec:two-pass"
-    } else if has("eps") {
+    } else if has("eps-") {
         "sec:eps"
+    } else if matches!(target, "dgamma" | "dbeta") {
+        "sec:ln-parameters"
+    } else if target == "dx" && (has("parameter-sums") || has("gamma")) {
+        "sec:ln-closed-form"
     } else if has("axes") || has("layout") || has("summed-over") || has("by-row") {
         "sec:ln-layouts"
     } else if target == "y" && (has("gamma") || has("beta") || has("shift")) {
         "sec:ln-identity"
+    } else if target == "dx" && (has("-path-") || has("whole")) {
+        "sec:ln-closed-form"
+    } else if target.starts_with('d') {
+        "sec:ln-staged"
     } else {
         "sec:ln-stages"
     }
 }
 
+/// The same for RMS Norm.
+#[must_use]
+pub fn rms_section(target: &str, id: &str) -> &'static str {
+    match layer_section(target, id) {
+        eps_or_sum @ ("sec:eps" | "sec:ln-parameters") => eps_or_sum,
+        _ => "sec:rms-norm",
+    }
+}
+
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 24] = [
+pub const LABELS: [&str; 29] = [
     "sec:adjoint",
     "sec:bn-layouts",
     "sec:bn-stages",
@@ -57,11 +74,16 @@ pub const LABELS: [&str; 24] = [
     "sec:eps",
     "sec:identity",
     "sec:ln-bit",
+    "sec:ln-closed-form",
     "sec:ln-identity",
     "sec:ln-invariance",
     "sec:ln-layouts",
+    "sec:ln-parameters",
+    "sec:ln-staged",
     "sec:ln-stages",
     "sec:momentum",
+    "sec:one-reading",
+    "sec:rms-norm",
     "sec:saved",
     "sec:scalar-ops",
     "sec:secant",
@@ -101,14 +123,16 @@ mod tests {
                 "biased",
                 "variance-path-missing",
                 "whole-sign",
+                "parameter-sums-for-means",
                 "unknown",
             ] {
                 for backward in [false, true] {
                     let label = section(target, id, backward);
                     assert!(LABELS.contains(&label), "{label}");
                 }
-                let label = layer_section(target, id);
-                assert!(LABELS.contains(&label), "{label}");
+                for label in [layer_section(target, id), rms_section(target, id)] {
+                    assert!(LABELS.contains(&label), "{label}");
+                }
             }
         }
     }

@@ -54,6 +54,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_solution-bn_backward_closed_form"),
     ),
     (
+        "one_reading",
+        env!("CARGO_BIN_EXE_one_reading"),
+        env!("CARGO_BIN_EXE_solution-one_reading"),
+    ),
+    (
         "ln_forward",
         env!("CARGO_BIN_EXE_ln_forward"),
         env!("CARGO_BIN_EXE_solution-ln_forward"),
@@ -62,6 +67,26 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "ln_predictions",
         env!("CARGO_BIN_EXE_ln_predictions"),
         env!("CARGO_BIN_EXE_solution-ln_predictions"),
+    ),
+    (
+        "ln_backward_staged",
+        env!("CARGO_BIN_EXE_ln_backward_staged"),
+        env!("CARGO_BIN_EXE_solution-ln_backward_staged"),
+    ),
+    (
+        "ln_backward_closed_form",
+        env!("CARGO_BIN_EXE_ln_backward_closed_form"),
+        env!("CARGO_BIN_EXE_solution-ln_backward_closed_form"),
+    ),
+    (
+        "ln_find_the_bug",
+        env!("CARGO_BIN_EXE_ln_find_the_bug"),
+        env!("CARGO_BIN_EXE_solution-ln_find_the_bug"),
+    ),
+    (
+        "rms_backward",
+        env!("CARGO_BIN_EXE_rms_backward"),
+        env!("CARGO_BIN_EXE_solution-rms_backward"),
     ),
 ];
 

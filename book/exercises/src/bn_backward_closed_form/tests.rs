@@ -1,4 +1,5 @@
 use super::*;
+use crate::report::Outcome;
 
 type Function = fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients;
 

@@ -13,7 +13,7 @@ use super::random::{Draws, largest, mean, median};
 /// Not a power of two, or dividing by it would not round.
 const COUNT: usize = 250;
 /// Grid points per unit: 2²⁰.
-const GRID: f64 = 1_048_576.0;
+pub(super) const GRID: f64 = 1_048_576.0;
 const SEEDS: u64 = 21;
 const EPS: f32 = 1e-5;
 
@@ -87,7 +87,7 @@ fn two_pass_f64(x: &[f64]) -> f64 {
 }
 
 /// The variance of multiples of [`GRID`], in integers: `(M·Σk² − (Σk)²) / M²`.
-fn exact(x: &[f64]) -> f64 {
+pub(super) fn exact(x: &[f64]) -> f64 {
     let whole: Vec<i128> = x.iter().map(|x| (x * GRID) as i128).collect();
     let count = whole.len() as i128;
     let sum: i128 = whole.iter().sum();

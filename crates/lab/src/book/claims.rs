@@ -305,3 +305,115 @@ fn chapter_12_to_the_bit() {
     // "Tiny."
     assert!(number(&r, "/orders/differ") > 0.5 && number(&r, "/orders/largest") < 1e-6);
 }
+
+#[test]
+fn chapter_13_what_is_sent_to_nothing() {
+    let r = results("ln_backward");
+    let upstream = |id: &str, what: &str| {
+        let rows = r["upstream"].as_array().expect("rows");
+        let row = rows.iter().find(|row| row["id"] == id).expect(id);
+        number(row, what)
+    };
+    // "Zero, to rounding, while every gamma is 1"; with random gamma not.
+    assert!(upstream("sum_equal", "/dx") < 1e-14 && upstream("sum", "/dx") > 0.1);
+    // "Nothing", and "to eps".
+    assert!(upstream("one_over_gamma", "/dx") < 1e-14);
+    let nearly = upstream("x_hat_over_gamma", "/dx");
+    assert!((1e-7..1e-4).contains(&nearly));
+    for id in ["random", "sum", "x_hat_over_gamma"] {
+        assert!(upstream(id, "/sum") < 1e-13, "a row of dx adds up to zero");
+    }
+    // In the worked example, "each row of dx adds up to zero. The columns do not", and
+    // something comes back for a constant upstream gradient.
+    let worked = results("ln_worked");
+    let dx = |k: usize| number(&worked, &format!("/values/{k}/dx"));
+    assert!((0..4).all(|i| (dx(i) + dx(4 + i)).abs() > 1e-3));
+    assert!((0..4).any(|i| dx(i).abs() > 0.1));
+}
+
+#[test]
+fn chapter_13_the_signatures() {
+    let r = results("ln_backward");
+    let rows = r["signatures"].as_array().expect("rows");
+    let row = |id: &str| rows.iter().find(|row| row["id"] == id).expect(id);
+    for (id, signature) in [
+        ("correct", [1.0, 1.0, 1.0]),
+        ("mean-path-missing", [1.0, 0.0, 1.0]),
+        ("variance-path-missing", [1.0, 1.0, 0.0]),
+        ("variance-path-summed", [1.0, 1.0, 8.0]),
+    ] {
+        for (term, expected) in ["direct", "mean", "variance"].iter().zip(signature) {
+            assert_eq!(number(row(id), &format!("/{term}")), expected, "{id}");
+        }
+        assert!(number(row(id), "/residual") < 1e-14);
+    }
+    // "From the forgotten gamma on, no three weights fit"; the table of three names.
+    for id in [
+        "gamma-forgotten",
+        "gamma-outside-mean",
+        "rstd-missing",
+        "mean-path-and-variance-path-axes-per-feature",
+        "parameter-sums-for-means",
+    ] {
+        assert!(number(row(id), "/residual") > 0.1, "{id}");
+    }
+}
+
+#[test]
+fn chapter_13_the_columns() {
+    let r = results("ln_backward");
+    // In a caption and in a table, "21 draws" and "in blocks of 64".
+    assert_eq!(number(&r, "/seeds"), 21.0);
+    assert_eq!(number(&r, "/rows_per_block"), 64.0);
+    // "The chain has lost a digit that the blocks still have": about a factor of ten.
+    let last = &r["columns"][3];
+    let ratio = number(last, "/one_by_one") / number(last, "/in_blocks");
+    assert!((5.0..50.0).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn chapter_9_what_is_kept() {
+    let r = results("kernels");
+    // "32 lanes" and "blocks of 4096", in a figure and its caption.
+    assert_eq!((number(&r, "/lanes"), number(&r, "/block")), (32.0, 4096.0));
+    // "x itself, and a few numbers for each channel", in one record.
+    assert_eq!(number(&r, "/forms/1/records"), 1.0);
+    assert!((1.0..1.1).contains(&number(&r, "/forms/1/arrays")));
+    assert!(number(&r, "/forms/0/records") > 5.0 && number(&r, "/forms/0/arrays") > 1.9);
+    let largest = &r["sums"][8];
+    assert_eq!(number(largest, "/n"), 1_048_576.0);
+    // In the figure's description.
+    assert!(number(largest, "/one_by_one") > 3e-6 && number(largest, "/in_blocks") < 1e-7);
+    assert!(number(largest, "/in_lanes") < 0.3 * number(largest, "/one_by_one"));
+}
+
+#[test]
+fn chapter_9_one_reading() {
+    let r = results("one_reading");
+    // In a caption.
+    assert_eq!(number(&r, "/values"), 5000.0);
+    let far = row(&r, "rows", "offset", 1e6);
+    // Two readings "fail", Welford "keeps two digits", and a number near by is all it takes.
+    assert!(number(far, "/two_pass") > 1.0);
+    assert!((1e-4..1e-2).contains(&number(far, "/welford")));
+    assert!(number(far, "/shifted") < 1e-6 && number(far, "/kernel") < 1e-6);
+}
+
+/// The tables are addressed by place; and what is said of them.
+#[test]
+fn chapter_9_the_times() {
+    let r = results("speed");
+    for (run, threads) in [1.0, 2.0].into_iter().enumerate() {
+        let run = &r["runs"][run];
+        assert_eq!(number(run, "/threads"), threads);
+        assert_eq!(run["forward"][5]["kernel"], "BN [32, 128, 56, 56]");
+        assert_eq!(run["both"][5]["kernel"], "BN [32, 128, 56, 56]");
+    }
+    // "Less than a tenth", "and still so much of what the memory allows".
+    let large = &r["runs"][0]["forward"][5];
+    assert!(number(large, "/least") < 0.1 * number(large, "/torch"));
+    assert!((0.1..1.0).contains(&number(large, "/share")));
+    // "A second core adds little."
+    let scale = |run: usize| number(&r["runs"][run], "/scale");
+    assert!(scale(1) < 1.6 * scale(0));
+}

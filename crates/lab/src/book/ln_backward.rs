@@ -186,7 +186,7 @@ const WRITTEN: &[(&str, Written)] = &[
         },
     ),
     (
-        "dbeta/D and dgamma/D for the means",
+        "parameter sums over D for the means",
         Written {
             gamma: Gamma::After,
             means: Means::ParameterSums,

@@ -8,10 +8,12 @@
 mod cancellation;
 #[cfg(test)]
 mod claims;
+mod kernels;
 mod ln_backward;
 mod ln_batch;
 mod ln_scale;
 mod ln_worked;
+mod one_reading;
 mod on_tape;
 mod plot;
 mod projection;
@@ -20,6 +22,7 @@ mod ridders;
 mod running_stats;
 mod scalar_tape;
 mod signatures;
+mod speed;
 mod tensors;
 mod u_curve;
 mod vacuous;
@@ -109,6 +112,24 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 8,
         about: "coefficients of the three paths in correct and mistaken gradients",
         run: signatures::run,
+    },
+    Measurement {
+        name: "kernels",
+        chapter: 9,
+        about: "what Batch Norm keeps, composed and fused, and sums in three orders",
+        run: kernels::run,
+    },
+    Measurement {
+        name: "one_reading",
+        chapter: 9,
+        about: "relative error of the variance, read once or twice, when the mean is large",
+        run: one_reading::run,
+    },
+    Measurement {
+        name: "speed",
+        chapter: 9,
+        about: "times of the norms' kernels against the memory bandwidth, from benches/results",
+        run: speed::run,
     },
     Measurement {
         name: "ln_worked",

@@ -1,0 +1,14 @@
+//! Exercise: Layer Norm, backward in stages (chapter 13).
+//! `[N, D]`, row-major: feature `i` of row `r` is at `r * d + i`.
+
+use exercises::ln_backward_staged::{Saved, Stages, check};
+
+/// One line of backward for each line of forward. `gamma` is `[D]`, `saved.rstd` is `[N]`.
+fn ln_backward_staged(dy: &[f64], saved: &Saved, gamma: &[f64]) -> Stages {
+    let (n, d) = (saved.rstd.len(), gamma.len());
+    todo!()
+}
+
+fn main() -> std::process::ExitCode {
+    check(ln_backward_staged)
+}

@@ -1,0 +1,135 @@
+use super::*;
+
+const SEEDS: std::ops::Range<u64> = 0..6;
+
+/// The derivation, with the weights and places of its terms taken as arguments.
+#[derive(Clone, Copy)]
+struct Slips {
+    variance: f64,
+    mean: f64,
+    /// Gamma inside the sum of the mean path, and of the variance path.
+    inside: [bool; 2],
+}
+
+const RIGHT: Slips = Slips {
+    variance: 1.0,
+    mean: 1.0,
+    inside: [true; 2],
+};
+const SHIPPED: Slips = Slips {
+    inside: [false, true],
+    ..RIGHT
+};
+
+fn dx(s: &Slips, dy: &[f64], gamma: &[f64], x_hat: &[f64], r: f64) -> Vec<f64> {
+    let d = dy.len() as f64;
+    let sum = |inside: bool, f: &dyn Fn(usize) -> f64| -> f64 {
+        let scale = |k: usize| if inside { gamma[k] } else { 1.0 };
+        (0..dy.len()).map(|k| scale(k) * f(k)).sum::<f64>() / d
+    };
+    let after = |inside: bool, i: usize| if inside { 1.0 } else { gamma[i] };
+    let mean = sum(s.inside[0], &|k| dy[k]);
+    let product = sum(s.inside[1], &|k| dy[k] * x_hat[k]);
+    (0..dy.len())
+        .map(|i| {
+            let mean = s.mean * after(s.inside[0], i) * mean;
+            let variance = s.variance * after(s.inside[1], i) * x_hat[i] * product;
+            r * (gamma[i] * dy[i] - mean - variance)
+        })
+        .collect()
+}
+
+fn checked(slips: &Slips, step: u32, seed: u64) -> Report {
+    let derivation = |dy: &[f64], gamma: &[f64], x_hat: &[f64], r| dx(slips, dy, gamma, x_hat, r);
+    report(&derivation, step, seed)
+}
+
+#[test]
+fn the_bug_found_and_mended_passes() {
+    for seed in SEEDS {
+        let report = checked(&RIGHT, WRONG_STEP, seed);
+        assert!(report.passed(), "{report}");
+        assert_eq!(report.lines.len(), 3);
+    }
+}
+
+/// The verdict on what was shipped does not say what the bug is, only when it shows.
+#[test]
+fn the_shipped_bug_is_not_given_away() {
+    for seed in SEEDS {
+        for step in [0, WRONG_STEP] {
+            let report = checked(&SHIPPED, step, seed);
+            assert_eq!(report.mistake.as_deref(), Some("shipped"), "{report}");
+            let right: Vec<bool> = report.lines.iter().map(|line| line.right).collect();
+            assert_eq!(right, [true, false]);
+            let text = report.to_string();
+            assert!(
+                !text.contains("inside") && !text.contains("step 4"),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_step_is_asked_for() {
+    for step in [0, 1, 2, 3, 5, 6, 7] {
+        let report = checked(&RIGHT, step, 0);
+        assert_eq!(report.outcome, Outcome::Wrong);
+        assert_eq!(report.mistake.as_deref(), Some("step"), "{report}");
+    }
+}
+
+/// Whoever repairs the wrong line is told what that does.
+#[test]
+fn other_mistakes_are_named() {
+    for (slips, id) in [
+        (Slips { mean: 0.0, ..RIGHT }, "mean-path-missing"),
+        (
+            Slips {
+                variance: 2.0,
+                ..RIGHT
+            },
+            "variance-path-doubled",
+        ),
+        (
+            Slips {
+                variance: 0.0,
+                ..RIGHT
+            },
+            "variance-path-missing",
+        ),
+        (
+            Slips {
+                inside: [true, false],
+                ..RIGHT
+            },
+            "variance-path-gamma-outside-mean",
+        ),
+        (
+            Slips {
+                inside: [false; 2],
+                ..RIGHT
+            },
+            "gamma-outside-mean",
+        ),
+    ] {
+        for seed in SEEDS {
+            let report = checked(&slips, WRONG_STEP, seed);
+            assert_eq!(report.mistake.as_deref(), Some(id), "seed {seed}: {report}");
+            assert!(report.section.is_some() && report.heatmap.is_some());
+        }
+    }
+}
+
+#[test]
+fn wrong_lengths_and_values_that_are_not_finite_are_told() {
+    let short = |dy: &[f64], gamma: &[f64], x_hat: &[f64], r| {
+        let mut dx = dx(&RIGHT, dy, gamma, x_hat, r);
+        dx.pop();
+        dx
+    };
+    assert_eq!(report(&short, 4, 0).mistake.as_deref(), Some("shape"));
+    let nan = |dy: &[f64], _: &[f64], _: &[f64], _| vec![f64::NAN; dy.len()];
+    assert_eq!(report(&nan, 4, 0).mistake.as_deref(), Some("not-finite"));
+}
