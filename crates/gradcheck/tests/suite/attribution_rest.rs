@@ -544,3 +544,37 @@ fn a_parameter_gradient_of_the_wrong_length_is_told_its_unit() {
         assert!(verdict.sentence.contains(&expected), "{}", verdict.sentence);
     }
 }
+
+/// What no known mistake explains is told where it is.
+#[test]
+fn an_unknown_mistake_is_located() {
+    let spoil = |probe: &Probe, here: &dyn Fn(usize, usize) -> bool| {
+        let mut dx = probe.dx();
+        for row in 0..5 {
+            for column in (0..4).filter(|&column| here(row, column)) {
+                dx[row * 4 + column] += 0.1 * (1.0 + (row * row + 3 * column) as f64).sin();
+            }
+        }
+        let verdict = explain(probe, Target::Dx, &dx);
+        assert_eq!(verdict.id, "unknown", "{verdict:#?}");
+        verdict.sentence
+    };
+    let batch = Probe::batch_norm(&[5, 4], 1e-5, 0);
+    let text = spoil(&batch, &|_, column| column == 2);
+    assert!(
+        text.ends_with("it is right except in channel [2]"),
+        "{text}"
+    );
+    let text = spoil(&batch, &|row, _| row == 1);
+    assert!(!text.contains("except"), "{text}");
+    let layer = Probe::layer_norm(&[5, 4], 1, 1e-5, 0);
+    let text = spoil(&layer, &|row, _| row == 1);
+    assert!(text.ends_with("it is right except in row [1]"), "{text}");
+    let text = spoil(&layer, &|_, column| column > 1);
+    assert!(
+        text.ends_with("it is right except in feature [2, 3]"),
+        "{text}"
+    );
+    let text = spoil(&layer, &|_, _| true);
+    assert!(!text.contains("except"), "{text}");
+}
