@@ -21,12 +21,15 @@ pub mod ln_backward_staged;
 pub mod ln_find_the_bug;
 pub mod ln_forward;
 pub mod ln_predictions;
+pub mod matmul_backward;
 pub mod one_reading;
 pub mod report;
 pub mod rms_backward;
 pub mod scalar_sweep;
 pub mod scalar_tape;
 pub mod sections;
+pub mod softmax_cross_entropy;
+pub mod tensor_products;
 pub mod tensor_tape;
 
 pub use harness::REPORT_VARIABLE;

@@ -66,10 +66,12 @@ pub fn rms_section(target: &str, id: &str) -> &'static str {
 }
 
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 29] = [
+pub const LABELS: [&str; 34] = [
     "sec:adjoint",
     "sec:bn-layouts",
     "sec:bn-stages",
+    "sec:cross-entropy",
+    "sec:cross-entropy-backward",
     "sec:elementwise",
     "sec:eps",
     "sec:identity",
@@ -83,11 +85,14 @@ pub const LABELS: [&str; 29] = [
     "sec:ln-stages",
     "sec:momentum",
     "sec:one-reading",
+    "sec:product-backward",
+    "sec:reductions",
     "sec:rms-norm",
     "sec:saved",
     "sec:scalar-ops",
     "sec:secant",
     "sec:signatures",
+    "sec:stable",
     "sec:staged",
     "sec:sweep",
     "sec:tape-sweep",

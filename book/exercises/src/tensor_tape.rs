@@ -237,7 +237,7 @@ pub(crate) fn judge_op(
     op: &Op<'_>,
     seed: u64,
     lines: &mut Vec<Line>,
-) -> Result<(), Report> {
+) -> Result<(), Box<Report>> {
     let fail = |id: &str, headline: String, lines: &mut Vec<Line>, name: String| {
         lines.push(Line {
             name,
@@ -248,7 +248,7 @@ pub(crate) fn judge_op(
         report.section = (id != "unknown").then(|| op.section.to_owned());
         report.mistake = Some(id.to_owned());
         report.lines = std::mem::take(lines);
-        report
+        Box::new(report)
     };
     let cases: Vec<Case> = (0..op.cases.len())
         .map(|number| Case::new(op, number, seed))
@@ -694,7 +694,7 @@ const SWEEPS: &[(&str, &str, Sweep)] = &[
     ),
 ];
 
-fn judge_sweep(own: Backward<'_>, seed: u64, lines: &mut Vec<Line>) -> Result<(), Report> {
+fn judge_sweep(own: Backward<'_>, seed: u64, lines: &mut Vec<Line>) -> Result<(), Box<Report>> {
     let rng = &mut StdRng::seed_from_u64(seed + 5);
     let shapes: [(&str, &[&[usize]], usize); 3] = [
         (
@@ -755,7 +755,7 @@ fn judge_sweep(own: Backward<'_>, seed: u64, lines: &mut Vec<Line>) -> Result<()
     report.section = (id != "unknown").then(|| "sec:tape-sweep".to_owned());
     report.mistake = Some(id.to_owned());
     report.lines = std::mem::take(lines);
-    Err(report)
+    Err(Box::new(report))
 }
 
 fn report(own: &Own<'_>, seed: u64) -> Report {
@@ -764,11 +764,11 @@ fn report(own: &Own<'_>, seed: u64) -> Report {
     let mut lines = Vec::new();
     for op in &ops(own, &relu, &exp) {
         if let Err(report) = judge_op(NAME, op, seed, &mut lines) {
-            return report;
+            return *report;
         }
     }
     if let Err(report) = judge_sweep(own.backward, seed, &mut lines) {
-        return report;
+        return *report;
     }
     let mut report = Report::new(
         NAME,

@@ -39,6 +39,21 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_solution-tensor_tape"),
     ),
     (
+        "matmul_backward",
+        env!("CARGO_BIN_EXE_matmul_backward"),
+        env!("CARGO_BIN_EXE_solution-matmul_backward"),
+    ),
+    (
+        "softmax_cross_entropy",
+        env!("CARGO_BIN_EXE_softmax_cross_entropy"),
+        env!("CARGO_BIN_EXE_solution-softmax_cross_entropy"),
+    ),
+    (
+        "tensor_products",
+        env!("CARGO_BIN_EXE_tensor_products"),
+        env!("CARGO_BIN_EXE_solution-tensor_products"),
+    ),
+    (
         "bn_forward",
         env!("CARGO_BIN_EXE_bn_forward"),
         env!("CARGO_BIN_EXE_solution-bn_forward"),

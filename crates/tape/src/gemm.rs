@@ -13,6 +13,7 @@ use crate::{Real, parallel};
 /// in well under a millisecond.
 const SERIAL_BELOW: usize = 1 << 23;
 
+// ANCHOR: matrix
 /// A read-only matrix over a slice: element `(i, j)` is at `i * row_stride + j * col_stride`.
 ///
 /// A transpose is the same slice with its strides exchanged: no element moves.
@@ -24,6 +25,7 @@ pub struct Matrix<'a, T> {
     row_stride: usize,
     col_stride: usize,
 }
+// ANCHOR_END: matrix
 
 impl<'a, T> Matrix<'a, T> {
     /// A row-major `rows × cols` matrix.
@@ -66,6 +68,7 @@ impl<'a, T> Matrix<'a, T> {
         i * self.row_stride + j * self.col_stride < self.data.len()
     }
 
+    // ANCHOR: transpose
     /// The transpose, `cols × rows`, over the same elements.
     pub fn t(self) -> Self {
         Matrix {
@@ -76,8 +79,10 @@ impl<'a, T> Matrix<'a, T> {
             col_stride: self.row_stride,
         }
     }
+    // ANCHOR_END: transpose
 }
 
+// ANCHOR: gemm
 /// `out = a · b + beta · out`, with `out` row-major, `a.rows × b.cols`.
 ///
 /// With `beta` 0, `out` may hold anything, NaN included. Large products are cut into
@@ -111,6 +116,7 @@ pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T])
         T::call(a.rows(rows), b, beta, out);
     });
 }
+// ANCHOR_END: gemm
 
 /// Whether `a · b` is too little work to wake a thread for.
 fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {

@@ -170,6 +170,43 @@ fn chapter_4_what_is_saved() {
 }
 
 #[test]
+fn chapter_5_the_products() {
+    let r = results("matmul_loss");
+    // "Each is as much as the forward product", unless nobody asks.
+    for layer in r["layers"].as_array().expect("layers") {
+        assert_eq!(number(layer, "/by_weights"), number(layer, "/forward"));
+    }
+    assert_eq!(number(&r, "/layers/0/by_input"), 0.0);
+    assert_eq!(
+        number(&r, "/layers/1/by_input"),
+        number(&r, "/layers/1/forward")
+    );
+}
+
+#[test]
+fn chapter_5_the_loss() {
+    let r = results("matmul_loss");
+    // "Not a number"; the other class; the true losses.
+    let large = &r["stability"]["large"];
+    assert_eq!(large["first_formula"], "NaN");
+    assert_eq!(large["first_stable"], "0");
+    assert_eq!(large["second_formula"], "inf");
+    assert_eq!(large["second_stable"], "1000");
+    // "The gradients of an example add up to zero."
+    let worked = r["worked"].as_array().expect("classes");
+    let sum: f64 = worked.iter().map(|class| number(class, "/dx")).sum();
+    assert!(sum.abs() < 1e-15);
+    // Nothing is lost by the stable form; by the formula nothing at ten, and all at last.
+    let rows = r["stability"]["rows"].as_array().expect("rows");
+    for row in rows {
+        assert_eq!(number(row, "/stable_lost"), 0.0);
+        assert!(number(row, "/stable") < 1e-6);
+    }
+    assert_eq!(number(&r, "/stability/rows/2/formula_lost"), 0.0);
+    assert_eq!(number(&rows[rows.len() - 1], "/formula_lost"), 1.0);
+}
+
+#[test]
 fn chapter_7_the_variance() {
     let r = results("cancellation");
     // "250 normal values", in a caption.

@@ -13,8 +13,9 @@ mod ln_backward;
 mod ln_batch;
 mod ln_scale;
 mod ln_worked;
-mod one_reading;
+mod matmul_loss;
 mod on_tape;
+mod one_reading;
 mod plot;
 mod projection;
 mod random;
@@ -82,6 +83,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 4,
         about: "a printed tape, what it saves for the backward pass, and an op from outside",
         run: on_tape::run,
+    },
+    Measurement {
+        name: "matmul_loss",
+        chapter: 5,
+        about: "multiplications of matrix products, and cross-entropy by its formula and stable",
+        run: matmul_loss::run,
     },
     Measurement {
         name: "worked",

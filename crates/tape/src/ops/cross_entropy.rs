@@ -102,6 +102,7 @@ fn cross_entropy<'t, T: Real>(
         })
 }
 
+// ANCHOR: softmax_and_loss
 /// Fills `p` with the softmax of `x` and returns `ln Σ eˣ − x[class]`.
 fn softmax_and_loss<T: Real>(p: &mut [T], x: &[T], class: usize) -> T {
     let max = row_max(x);
@@ -114,6 +115,7 @@ fn softmax_and_loss<T: Real>(p: &mut [T], x: &[T], class: usize) -> T {
     }
     sum.ln() - (x[class] - max)
 }
+// ANCHOR_END: softmax_and_loss
 
 struct CrossEntropy<T: Real> {
     /// softmax(logits).
@@ -129,6 +131,7 @@ impl<T: Real> Backward<T> for CrossEntropy<T> {
         "cross_entropy"
     }
 
+    // ANCHOR: cross_entropy_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let mut p = self.p;
         let classes = p.shape()[1];
@@ -143,6 +146,7 @@ impl<T: Real> Backward<T> for CrossEntropy<T> {
         }
         dx.add(0, p);
     }
+    // ANCHOR_END: cross_entropy_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.p]

@@ -34,12 +34,14 @@ impl<'t, T: Real> Var<'t, T> {
     }
 }
 
+// ANCHOR: log_sum_exp
 /// `(m, ln Σⱼ e^(xⱼ − m))` with m the largest element. Kept apart: where m is large,
 /// their sum would round away what x − m still holds.
 pub(crate) fn log_sum_exp<T: Real>(x: &[T]) -> (T, T) {
     let max = row_max(x);
     (max, lanes::sum_map(x, |x| (x - max).exp()).ln())
 }
+// ANCHOR_END: log_sum_exp
 
 struct LogSoftmax<T: Real> {
     y: Tensor<T>,

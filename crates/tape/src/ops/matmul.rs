@@ -13,6 +13,7 @@ use crate::gemm::{Matrix, gemm};
 use crate::{Backward, InputGrads, Real, Shape, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: matmul
     /// The matrix product: `[.., m, k]` times `[.., k, n]` is `[.., m, n]`; the leading
     /// axes broadcast.
     ///
@@ -34,6 +35,7 @@ impl<'t, T: Real> Var<'t, T> {
             plan,
         })
     }
+    // ANCHOR_END: matmul
 }
 
 /// Which matrices are multiplied: sizes, and how the leading axes go together.
@@ -122,6 +124,7 @@ impl<T: Real> Backward<T> for MatMul<T> {
         "matmul"
     }
 
+    // ANCHOR: matmul_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let MatMul { a, b, plan } = &*self;
         let Plan { m, k, n, .. } = *plan;
@@ -163,6 +166,7 @@ impl<T: Real> Backward<T> for MatMul<T> {
             });
         }
     }
+    // ANCHOR_END: matmul_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         self.a.iter().chain(&self.b).collect()

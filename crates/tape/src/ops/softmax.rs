@@ -66,6 +66,7 @@ pub(crate) fn each_row<T: Real>(
     );
 }
 
+// ANCHOR: softmax_row
 fn softmax_row<T: Real>(y: &mut [T], x: &[T]) {
     let max = row_max(x);
     for (y, &x) in y.iter_mut().zip(x) {
@@ -76,6 +77,7 @@ fn softmax_row<T: Real>(y: &mut [T], x: &[T]) {
         *y /= sum;
     }
 }
+// ANCHOR_END: softmax_row
 
 struct Softmax<T: Real> {
     y: Tensor<T>,
@@ -86,6 +88,7 @@ impl<T: Real> Backward<T> for Softmax<T> {
         "softmax"
     }
 
+    // ANCHOR: softmax_backward
     fn backward(self: Box<Self>, mut dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         each_row(&mut dy, &self.y, |dy, y| {
             let dot = lanes::dot(dy, y);
@@ -95,6 +98,7 @@ impl<T: Real> Backward<T> for Softmax<T> {
         });
         dx.add(0, dy);
     }
+    // ANCHOR_END: softmax_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.y]

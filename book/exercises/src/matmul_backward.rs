@@ -1,0 +1,265 @@
+//! Checks the exercise `matmul_backward`.
+
+use crate::compare::{heatmap, line, same, unusable};
+use crate::harness;
+use crate::report::{Outcome, Report};
+use gradcheck::Check;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::process::ExitCode;
+
+const NAME: &str = "matmul_backward";
+
+/// `(dy, a, b, [m, k, n])` to `(da, db)`.
+pub type Candidate<'a> = &'a dyn Fn(&[f64], &[f64], &[f64], [usize; 3]) -> (Vec<f64>, Vec<f64>);
+
+/// Checks `candidate` and prints the report.
+pub fn check(
+    candidate: impl Fn(&[f64], &[f64], &[f64], [usize; 3]) -> (Vec<f64>, Vec<f64>),
+) -> ExitCode {
+    harness::run(NAME, || report(&candidate, 0))
+}
+
+struct Probe {
+    sizes: [usize; 3],
+    a: Vec<f64>,
+    b: Vec<f64>,
+    dy: Vec<f64>,
+}
+
+/// The last one is square: there every wrong transpose has the right length.
+fn probes(seed: u64) -> Vec<Probe> {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    [[2, 3, 4], [4, 2, 3], [1, 5, 2], [3, 3, 3]]
+        .map(|[m, k, n]| {
+            let mut draw = |count| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+            Probe {
+                sizes: [m, k, n],
+                a: draw(m * k),
+                b: draw(k * n),
+                dy: draw(m * n),
+            }
+        })
+        .into()
+}
+
+fn product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
+    let mut y = vec![0.0; m * n];
+    for i in 0..m {
+        for j in 0..n {
+            y[i * n + j] = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
+        }
+    }
+    y
+}
+
+/// `[m, n]` to `[n, m]`.
+fn transposed(a: &[f64], m: usize, n: usize) -> Vec<f64> {
+    (0..m * n).map(|at| a[at % m * n + at / m]).collect()
+}
+
+fn right_da(p: &Probe) -> Vec<f64> {
+    let [m, k, n] = p.sizes;
+    product(&p.dy, &transposed(&p.b, k, n), [m, n, k])
+}
+
+fn right_db(p: &Probe) -> Vec<f64> {
+    let [m, k, n] = p.sizes;
+    product(&transposed(&p.a, m, k), &p.dy, [k, m, n])
+}
+
+fn ones(p: &Probe) -> Probe {
+    Probe {
+        sizes: p.sizes,
+        a: p.a.clone(),
+        b: p.b.clone(),
+        dy: vec![1.0; p.dy.len()],
+    }
+}
+
+/// Which gradient, the name, the sentence, and the wrong values.
+type Mistake = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&Probe) -> Vec<f64>,
+);
+
+const MISTAKES: &[Mistake] = &[
+    (
+        "da",
+        "transposed-result",
+        "it is the transpose of the right one: the elements stand at [p, i], and must stand at [i, p]",
+        |p| transposed(&right_da(p), p.sizes[0], p.sizes[1]),
+    ),
+    (
+        "da",
+        "first-column-only",
+        "only the first element of each row of dY is used: A[i, p] enters every element of row i",
+        |p| {
+            let [m, k, n] = p.sizes;
+            (0..m * k)
+                .map(|at| p.dy[at / k * n] * p.b[at % k * n])
+                .collect()
+        },
+    ),
+    (
+        "da",
+        "averaged",
+        "the sum over j is divided by n: A[i, p] receives a sum",
+        |p| right_da(p).iter().map(|v| v / p.sizes[2] as f64).collect(),
+    ),
+    (
+        "da",
+        "dy-ignored",
+        "dY is not used: this is the gradient for a dY of ones",
+        |p| right_da(&ones(p)),
+    ),
+    ("da", "sign", "it has the wrong sign", |p| {
+        right_da(p).iter().map(|v| -v).collect()
+    }),
+    ("da", "zero", "it is zero everywhere", |p| {
+        vec![0.0; p.a.len()]
+    }),
+    (
+        "da",
+        "b-not-transposed",
+        "B is read as if its rows were its columns: at [j, p] where [p, j] is meant",
+        |p| {
+            let [m, k, n] = p.sizes;
+            product(&p.dy, &p.b, [m, n, k])
+        },
+    ),
+    (
+        "db",
+        "transposed-result",
+        "it is the transpose of the right one: the elements stand at [j, p], and must stand at [p, j]",
+        |p| transposed(&right_db(p), p.sizes[1], p.sizes[2]),
+    ),
+    (
+        "db",
+        "first-row-only",
+        "only the first row of dY is used: B[p, j] enters every element of column j",
+        |p| {
+            let [_, k, n] = p.sizes;
+            (0..k * n).map(|at| p.a[at / n] * p.dy[at % n]).collect()
+        },
+    ),
+    (
+        "db",
+        "averaged",
+        "the sum over the rows is divided by m: B[p, j] receives a sum",
+        |p| right_db(p).iter().map(|v| v / p.sizes[0] as f64).collect(),
+    ),
+    (
+        "db",
+        "dy-ignored",
+        "dY is not used: this is the gradient for a dY of ones",
+        |p| right_db(&ones(p)),
+    ),
+    ("db", "sign", "it has the wrong sign", |p| {
+        right_db(p).iter().map(|v| -v).collect()
+    }),
+    ("db", "zero", "it is zero everywhere", |p| {
+        vec![0.0; p.b.len()]
+    }),
+    (
+        "db",
+        "a-not-transposed",
+        "A is read as if its rows were its columns: at [p, i] where [i, p] is meant",
+        |p| {
+            let [m, k, n] = p.sizes;
+            product(&p.a, &p.dy, [k, m, n])
+        },
+    ),
+];
+
+/// The report on `candidate`, from random matrices of this seed.
+#[must_use]
+pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
+    let probes = probes(seed);
+    let found: Vec<[Vec<f64>; 2]> = probes
+        .iter()
+        .map(|p| {
+            let (da, db) = candidate(&p.dy, &p.a, &p.b, p.sizes);
+            [da, db]
+        })
+        .collect();
+    let mut lines = Vec::new();
+    let mut first = None;
+    for (which, name) in ["da", "db"].into_iter().enumerate() {
+        for (k, p) in probes.iter().enumerate() {
+            let expected = if which == 0 { right_da(p) } else { right_db(p) };
+            let line = line(
+                &format!("{name}, {:?}", p.sizes),
+                &expected,
+                &found[k][which],
+            );
+            if !line.right && first.is_none() {
+                first = Some((which, name, k, expected));
+            }
+            lines.push(line);
+        }
+    }
+    let Some((which, name, k, expected)) = first else {
+        let p = &probes[0];
+        let [m, inner, n] = p.sizes;
+        let checked = Check::new("A B")
+            .input("A", &[m, inner], p.a.clone())
+            .input("B", &[inner, n], p.b.clone())
+            .seed(seed)
+            .run(
+                |v| product(&v[0], &v[1], p.sizes),
+                |v, dy| {
+                    let (da, db) = candidate(dy, &v[0], &v[1], p.sizes);
+                    vec![da, db]
+                },
+            );
+        let (outcome, headline) = if checked.passed() {
+            (
+                Outcome::Passed,
+                "both gradients are right, and finite differences confirm them",
+            )
+        } else {
+            (Outcome::Wrong, "it disagrees with finite differences")
+        };
+        let mut report = Report::new(NAME, outcome, headline);
+        report.lines = lines;
+        return report;
+    };
+    let values = || probes.iter().zip(found.iter().map(|f| &f[which]));
+    let known = MISTAKES
+        .iter()
+        .filter(|(target, ..)| *target == name)
+        .find(|(_, _, _, formula)| values().all(|(p, f)| same(&formula(p), f)));
+    let broken = values().find_map(|(p, f)| {
+        let (count, shape) = if which == 0 {
+            (p.a.len(), "[m, k]")
+        } else {
+            (p.b.len(), "[k, n]")
+        };
+        unusable(name, count, f, shape)
+    });
+    let (id, headline) = match (known, broken) {
+        (Some((_, id, sentence, _)), _) => ((*id).to_owned(), format!("{name}: {sentence}")),
+        (None, Some(unusable)) => unusable,
+        (None, None) => {
+            let sizes = probes[k].sizes;
+            (
+                "unknown".to_owned(),
+                format!("{name} is wrong for the sizes {sizes:?}"),
+            )
+        }
+    };
+    let mut report = Report::new(NAME, Outcome::Wrong, headline);
+    report.section = known.is_some().then(|| "sec:product-backward".to_owned());
+    report.mistake = Some(id);
+    report.lines = lines;
+    let [m, inner, n] = probes[k].sizes;
+    let (rows, columns) = if which == 0 { (m, inner) } else { (inner, n) };
+    report.heatmap = heatmap(name, rows, columns, &expected, &found[k][which]);
+    report
+}
+
+#[cfg(test)]
+mod tests;
