@@ -578,3 +578,28 @@ fn an_unknown_mistake_is_located() {
     let text = spoil(&layer, &|_, _| true);
     assert!(!text.contains("except"), "{text}");
 }
+
+#[test]
+fn a_probe_without_eps_is_as_good() {
+    for probe in [
+        Probe::batch_norm(&[5, 4], 0.0, 0),
+        Probe::layer_norm(&[5, 4], 1, 0.0, 0),
+    ] {
+        assert_eq!(probe.vacuous(), []);
+        assert_eq!(explain(&probe, Target::Dx, &probe.dx()).id, "right");
+    }
+}
+
+/// A factor that belongs to a mean is told as a size where there is no mean.
+#[test]
+fn a_factor_on_the_whole_is_told_by_its_size() {
+    let probe = Probe::batch_norm(&[4, 3], 1e-5, 0);
+    let scaled = |factor: f64| -> String {
+        let dx: Vec<f64> = probe.dx().iter().map(|v| v * factor).collect();
+        explain(&probe, Target::Dx, &dx).sentence
+    };
+    let text = scaled(4.0 / 3.0);
+    assert!(text.contains("is 1.3333 times too large"), "{text}");
+    let text = scaled(1.0 / 4.0);
+    assert!(text.contains("is 4.0000 times too small"), "{text}");
+}
