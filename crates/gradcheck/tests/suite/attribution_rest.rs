@@ -586,7 +586,7 @@ fn a_probe_without_eps_is_as_good() {
         Probe::layer_norm(&[5, 4], 1, 0.0, 0),
     ] {
         assert_eq!(probe.vacuous(), []);
-        assert_eq!(explain(&probe, Target::Dx, &probe.dx()).id, "right");
+        assert_eq!(explain(&probe, Target::Dx, &probe.dx()).id, "correct");
     }
 }
 
