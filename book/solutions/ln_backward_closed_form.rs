@@ -18,7 +18,7 @@ fn ln_backward_closed_form(
         dgamma: vec![0.0; d],
         dbeta: vec![0.0; d],
     };
-    for r in 0..n {
+    for (r, rstd) in rstd.iter().enumerate() {
         let row = r * d..(r + 1) * d;
         let (mut mean, mut product) = (0.0, 0.0);
         for (i, k) in row.clone().enumerate() {
@@ -29,7 +29,7 @@ fn ln_backward_closed_form(
             out.dgamma[i] += dy[k] * x_hat[k];
         }
         for (i, k) in row.enumerate() {
-            out.dx[k] = rstd[r] * (gamma[i] * dy[k] - mean - x_hat[k] * product);
+            out.dx[k] = rstd * (gamma[i] * dy[k] - mean - x_hat[k] * product);
         }
     }
     out

@@ -17,17 +17,17 @@ fn rms_backward(
         dx: vec![0.0; n * d],
         dgamma: vec![0.0; d],
     };
-    for r in 0..n {
+    for (r, rstd) in rstd.iter().enumerate() {
         let row = r * d..(r + 1) * d;
         let mut product = 0.0;
         for (i, k) in row.clone().enumerate() {
-            let x_hat = x[k] * rstd[r];
+            let x_hat = x[k] * rstd;
             product += gamma[i] * dy[k] * x_hat / d as f64;
             out.dgamma[i] += dy[k] * x_hat;
         }
         for (i, k) in row.enumerate() {
-            let x_hat = x[k] * rstd[r];
-            out.dx[k] = rstd[r] * (gamma[i] * dy[k] - x_hat * product);
+            let x_hat = x[k] * rstd;
+            out.dx[k] = rstd * (gamma[i] * dy[k] - x_hat * product);
         }
     }
     out

@@ -59,8 +59,11 @@ fn gradients(
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 
+/// Something done to the gradients of a batch of that many rows.
+type Spoil = fn(&mut Gradients, usize);
+
 /// The report on the closed form written with `slips`, spoilt by `spoil` in the end.
-fn checked(slips: &Slips, spoil: fn(&mut Gradients, usize), seed: u64) -> Report {
+fn checked(slips: &Slips, spoil: Spoil, seed: u64) -> Report {
     let candidate = |dy: &[f64], x_hat: &[f64], rstd: &[f64], gamma: &[f64], n, d| {
         let mut gradients = gradients(slips, dy, x_hat, rstd, gamma, n, d);
         spoil(&mut gradients, n);
@@ -199,7 +202,7 @@ fn a_divisor_taken_from_the_other_axis_is_named() {
 
 #[test]
 fn wrong_sums_are_named() {
-    let cases: [(fn(&mut Gradients, usize), &str); 3] = [
+    let cases: [(Spoil, &str); 3] = [
         (
             |g, n| g.dbeta.iter_mut().for_each(|d| *d /= n as f64),
             "averaged",
@@ -219,7 +222,7 @@ fn wrong_sums_are_named() {
 
 #[test]
 fn wrong_lengths_and_values_that_are_not_finite_are_told() {
-    let cases: [(fn(&mut Gradients, usize), &str); 4] = [
+    let cases: [(Spoil, &str); 4] = [
         (
             |g, _| {
                 g.dx.pop();

@@ -31,9 +31,12 @@ fn what_is_right_passes() {
     }
 }
 
+/// A function to add a value with.
+type Adds = fn(&mut Seen, f64);
+
 #[test]
 fn every_wrong_add_is_named() {
-    let cases: [(fn(&mut Seen, f64), &str); 13] = [
+    let cases: [(Adds, &str); 13] = [
         (
             |s, x| {
                 add(s, x);

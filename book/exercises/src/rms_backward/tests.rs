@@ -60,7 +60,10 @@ fn gradients(
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 
-fn checked(slips: &Slips, spoil: fn(&mut Gradients, usize), seed: u64) -> Report {
+/// Something done to the gradients of a batch of that many rows.
+type Spoil = fn(&mut Gradients, usize);
+
+fn checked(slips: &Slips, spoil: Spoil, seed: u64) -> Report {
     let candidate = |dy: &[f64], x: &[f64], rstd: &[f64], gamma: &[f64], n, d| {
         let mut gradients = gradients(slips, dy, x, rstd, gamma, n, d);
         spoil(&mut gradients, n);
@@ -167,7 +170,7 @@ fn a_mean_term_too_many_is_rejected() {
 
 #[test]
 fn wrong_sums_lengths_and_values_are_told() {
-    let cases: [(fn(&mut Gradients, usize), &str); 4] = [
+    let cases: [(Spoil, &str); 4] = [
         (
             |g, n| g.dgamma.iter_mut().for_each(|d| *d /= n as f64),
             "dgamma-averaged",
