@@ -66,7 +66,7 @@ enum Command {
     Verify,
     /// Run an experiment of the book, or list them.
     Lab {
-        /// The experiment; all are listed when left out.
+        /// The experiment, or "all"; they are listed when left out.
         name: Option<String>,
         /// A small form that takes seconds; its results answer nothing.
         #[arg(long)]
@@ -202,7 +202,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
                 fresh: *fresh,
                 ..lab::Options::default()
             };
-            print!("{}", lab::run(name, &options)?);
+            if name == "all" {
+                lab::run_all(&options, |experiment, outcome| {
+                    println!("# {}\n\n{outcome}", experiment.name);
+                })?;
+            } else {
+                print!("{}", lab::run(name, &options)?);
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Book {

@@ -15,6 +15,12 @@ use crate::stats::Spread;
 
 const SIZE: (u32, u32) = (640, 400);
 const FONT: i32 = 14;
+/// Room left and right of the lines, and of one row of the legend.
+const LEFT: i32 = 70;
+const RIGHT: i32 = 18;
+const ROW: i32 = 20;
+/// Points that are marked at most: more would run together.
+const MARKED: usize = 40;
 
 /// What a line stands for; decides its colour and its dashes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +33,18 @@ pub enum Ink {
     Layer,
     /// RMS Norm.
     Rms,
+    /// Group Norm.
+    Group,
+    /// No normalization in a second form, beside the first.
+    NoneToo,
+    /// Batch Norm in a second form, beside the first.
+    BatchToo,
+    /// Layer Norm in a second form, beside the first.
+    LayerToo,
+    /// Batch Norm with noise after it.
+    Noise,
+    /// What theory says.
+    Theory,
     /// Text.
     Text,
     /// The lines behind the data.
@@ -34,14 +52,30 @@ pub enum Ink {
 }
 
 impl Ink {
-    const ALL: [Ink; 6] = [
+    const ALL: [Ink; 12] = [
         Ink::None,
         Ink::Batch,
         Ink::Layer,
         Ink::Rms,
+        Ink::Group,
+        Ink::NoneToo,
+        Ink::BatchToo,
+        Ink::LayerToo,
+        Ink::Noise,
+        Ink::Theory,
         Ink::Text,
         Ink::Rule,
     ];
+
+    /// For the same method in another form, drawn beside the first.
+    pub(crate) fn second(self) -> Ink {
+        match self {
+            Ink::None => Ink::NoneToo,
+            Ink::Batch => Ink::BatchToo,
+            Ink::Layer => Ink::LayerToo,
+            other => panic!("{other:?} is not drawn in two forms"),
+        }
+    }
 
     /// A stand-in that nothing else is drawn in.
     fn drawn(self) -> RGBColor {
@@ -51,11 +85,13 @@ impl Ink {
     /// What stands in the finished picture.
     fn css(self) -> &'static str {
         match self {
-            Ink::None => "var(--fig-none, #8a919a)",
-            Ink::Batch => "var(--fig-batch, #3b7dd8)",
-            Ink::Layer => "var(--fig-layer, #d9730d)",
+            Ink::None | Ink::NoneToo => "var(--fig-none, #8a919a)",
+            Ink::Batch | Ink::BatchToo => "var(--fig-batch, #3b7dd8)",
+            Ink::Layer | Ink::LayerToo => "var(--fig-layer, #d9730d)",
             Ink::Rms => "var(--fig-rms, #2a9d5b)",
-            Ink::Text | Ink::Rule => "currentColor",
+            Ink::Group => "var(--fig-group, #9a66d6)",
+            Ink::Noise => "var(--fig-noise, #cf4a72)",
+            Ink::Theory | Ink::Text | Ink::Rule => "currentColor",
         }
     }
 
@@ -63,14 +99,15 @@ impl Ink {
     fn dashes(self) -> Option<(u32, u32)> {
         match self {
             Ink::None => Some((7, 4)),
-            Ink::Rms => Some((2, 3)),
+            Ink::Rms | Ink::NoneToo | Ink::BatchToo | Ink::LayerToo => Some((2, 3)),
+            Ink::Theory => Some((4, 4)),
             _ => None,
         }
     }
 
     /// Whether points are marked on the line.
     fn marked(self) -> bool {
-        self == Ink::Layer
+        matches!(self, Ink::Layer | Ink::LayerToo | Ink::Noise)
     }
 }
 
@@ -165,6 +202,9 @@ impl Axis {
 /// A number as a reader writes it: no trailing zeros, no rounding noise.
 fn text(value: f64) -> String {
     let rounded = format!("{value:.6}");
+    if value != 0.0 && value.abs() < 1e-5 {
+        return format!("{value:e}");
+    }
     let short = rounded.trim_end_matches('0').trim_end_matches('.');
     if short == "-0" {
         "0".to_owned()
@@ -209,11 +249,12 @@ impl Chart {
 
     fn paint<'a>(&self, area: &Area<'a>) -> Result<(), Failure<'a>> {
         let ((x0, x1), (y0, y1)) = (self.x.ends(), self.y.ends());
+        let rows = self.legend_places().last().map_or(0, |place| place.0);
         let mut chart = ChartBuilder::on(area)
-            .margin_top(34)
-            .margin_right(18)
+            .margin_top(34 + ROW * rows)
+            .margin_right(RIGHT)
             .x_label_area_size(50)
-            .y_label_area_size(70)
+            .y_label_area_size(LEFT)
             .build_cartesian_2d(x0..x1, y0..y1)?;
         let plane = chart.plotting_area().clone();
         let pixel = |x: f64, y: f64| plane.map_coordinate(&(x, y));
@@ -265,7 +306,8 @@ impl Chart {
                         chart.draw_series(DashedLineSeries::new(line_of, dash, gap, style))?;
                     }
                 }
-                if line.ink.marked() || medians.len() == 1 {
+                let few = medians.len() <= MARKED;
+                if line.ink.marked() && few || medians.len() == 1 {
                     chart.draw_series(medians.iter().map(|&p| Circle::new(p, 3, ink.filled())))?;
                 }
             }
@@ -273,28 +315,42 @@ impl Chart {
         self.legend(area, pixel(x0, y0).0)
     }
 
-    /// The names of the lines, in a row above them.
+    /// Where in the legend the name of each line stands: row, and distance from the left.
+    fn legend_places(&self) -> Vec<(i32, i32)> {
+        let (mut row, mut x) = (0, 0);
+        let room = SIZE.0 as i32 - LEFT - RIGHT;
+        let place = |line: &Line| {
+            let width = 36 + 8 * line.name.chars().count() as i32;
+            if x > 0 && x + width > room {
+                (row, x) = (row + 1, 0);
+            }
+            let at = (row, x);
+            x += width + 22;
+            at
+        };
+        self.lines.iter().map(place).collect()
+    }
+
+    /// The names of the lines, above them, in as many rows as they need.
     fn legend<'a>(&self, area: &Area<'a>, left: i32) -> Result<(), Failure<'a>> {
-        let mut x = left;
-        for line in &self.lines {
+        for (line, (row, x)) in self.lines.iter().zip(self.legend_places()) {
             let ink = line.ink.drawn();
-            let (from, to) = ((x, 16), (x + 30, 16));
+            let (x, y) = (left + x, 16 + ROW * row);
             let solid = |a, b| PathElement::new(vec![a, b], ink.stroke_width(2));
             match line.ink.dashes() {
-                None => area.draw(&solid(from, to))?,
+                None => area.draw(&solid((x, y), (x + 30, y)))?,
                 Some((dash, gap)) => {
                     let mut at = x;
                     while at < x + 30 {
-                        area.draw(&solid((at, 16), ((at + dash as i32).min(x + 30), 16)))?;
+                        area.draw(&solid((at, y), ((at + dash as i32).min(x + 30), y)))?;
                         at += (dash + gap) as i32;
                     }
                 }
             }
             if line.ink.marked() {
-                area.draw(&Circle::new((x + 15, 16), 3, ink.filled()))?;
+                area.draw(&Circle::new((x + 15, y), 3, ink.filled()))?;
             }
-            write_at(area, &line.name, (x + 36, 16), HPos::Left, VPos::Center)?;
-            x += 36 + 8 * line.name.chars().count() as i32 + 22;
+            write_at(area, &line.name, (x + 36, y), HPos::Left, VPos::Center)?;
         }
         Ok(())
     }
@@ -383,6 +439,18 @@ mod tests {
                 "{word} is missing: {svg}"
             );
         }
+    }
+
+    #[test]
+    fn a_long_legend_takes_another_row() {
+        let mut chart = chart();
+        assert_eq!(chart.legend_places(), [(0, 0), (0, 90)]);
+        chart.lines[0].name = "x".repeat(40);
+        chart.lines[1].name = "y".repeat(30);
+        chart.lines.push(chart.lines[1].clone());
+        assert_eq!(chart.legend_places(), [(0, 0), (1, 0), (2, 0)]);
+        chart.lines[2].name = "z".into();
+        assert_eq!(chart.legend_places(), [(0, 0), (1, 0), (1, 298)]);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use nn::write_atomically;
 use serde_json::{Value, json};
 
 use crate::chart::Chart;
+use crate::claims::{Answer, Claim};
 use crate::experiments::experiments;
-use crate::session::Session;
+use crate::session::{Journal, Session, program};
 
 /// One experiment: a question, a fixed protocol, and results as data and charts.
 pub struct Experiment {
@@ -20,6 +21,10 @@ pub struct Experiment {
     pub about: &'static str,
     /// The chapter that uses its results.
     pub chapter: u32,
+    /// The claim that it measures, if it measures one.
+    pub claim: Option<Claim>,
+    /// Whether its results hold times, which differ from run to run.
+    pub timed: bool,
     pub(crate) protocol: fn(bool) -> Value,
     pub(crate) run: fn(&mut Session) -> Result<Finding, Error>,
 }
@@ -44,7 +49,9 @@ pub struct Finding {
     pub data: Value,
     /// Charts, by the end of their file name.
     pub charts: Vec<(&'static str, Chart)>,
-    /// The answer that the protocol's decision rule gives, in a sentence.
+    /// What the protocol's decision rule says of the claim, if there is one.
+    pub answer: Option<Answer>,
+    /// The same in a sentence, with its numbers.
     pub verdict: String,
     /// The main numbers, as a table for a terminal.
     pub table: String,
@@ -146,6 +153,15 @@ pub enum Error {
     /// The data could not be loaded.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Results of another experiment, on which this one builds, are missing or other than
+    /// expected.
+    #[error("the results of {name:?} cannot be used: {reason}; run `course lab {name}`")]
+    Results {
+        /// The other experiment.
+        name: String,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -204,7 +220,7 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     for (end, chart) in &finding.charts {
         write(format!("{name}-{end}.svg"), &chart.svg())?;
     }
-    let results = json!({
+    let mut results = json!({
         "experiment": name,
         "about": experiment.about,
         "command": options.command(name),
@@ -215,6 +231,10 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
         "verdict": finding.verdict,
         "data": finding.data,
     });
+    if let Some(claim) = experiment.claim {
+        results["claim"] = json!(claim);
+        results["answer"] = json!(finding.answer);
+    }
     let text = serde_json::to_string_pretty(&results).expect("plain data serializes");
     write(format!("{name}.json"), &(text + "\n"))?;
     session.finish();
@@ -224,6 +244,34 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
         table,
         files,
     })
+}
+
+/// Runs every experiment, in an order in which those that build on the results of others
+/// come after them, and tells of each as it is done.
+///
+/// If this is interrupted and started again, experiments that are done are not run again,
+/// if the program is the same.
+///
+/// # Errors
+/// As [`run()`], for the first experiment that cannot be run.
+pub fn run_all(
+    options: &Options,
+    mut tell: impl FnMut(&Experiment, &Outcome),
+) -> Result<(), Error> {
+    let folder = options.folder();
+    std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
+    let path = folder.join(".all.journal");
+    let failed = |source| Error::write(&path, source);
+    let header = json!({ "command": options.command("all"), "program": program() });
+    let mut done = Journal::open(&path, &header, options.fresh).map_err(failed)?;
+    for experiment in experiments() {
+        if done.get::<bool>(experiment.name).is_none() {
+            let outcome = run(experiment.name, options)?;
+            tell(experiment, &outcome);
+            done.put(experiment.name, &true).map_err(failed)?;
+        }
+    }
+    std::fs::remove_file(&path).map_err(failed)
 }
 
 /// What besides the protocol decides the last digits: the program, and the instruction

@@ -7,15 +7,24 @@
 
 pub mod book;
 pub mod chart;
+mod claims;
 mod experiment;
 mod experiments;
+mod losses;
+mod method;
+mod moments;
+mod recorded;
+mod refusal;
 mod session;
 mod stats;
+mod sweep;
+mod text;
 mod train;
 pub mod verify;
 
-pub use experiment::{Error, Experiment, Finding, Options, Outcome, results, run};
+pub use claims::{Answer, Claim};
+pub use experiment::{Error, Experiment, Finding, Options, Outcome, results, run, run_all};
 pub use experiments::experiments;
 pub use session::Session;
-pub use stats::Spread;
-pub use train::{Diverged, Epoch, Score, Training, fit, score};
+pub use stats::{Apart, Spread};
+pub use train::{Diverged, Epoch, Score, Training, fit, fit_watched, score};

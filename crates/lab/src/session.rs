@@ -179,7 +179,7 @@ impl Drop for Session {
 
 /// A number that changes with the program, so that results of another program are not
 /// taken up.
-fn program() -> u64 {
+pub(crate) fn program() -> u64 {
     let mut hasher = DefaultHasher::new();
     let about = std::env::current_exe().and_then(fs::metadata);
     if let Ok(about) = about {
@@ -196,14 +196,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Results of finished jobs, one line each, after a first line that says of what.
-struct Journal {
+pub(crate) struct Journal {
     file: File,
     done: HashMap<String, Value>,
 }
 
 impl Journal {
     /// Takes up the journal at `path` if it has the same header, else begins it anew.
-    fn open(path: &Path, header: &Value, fresh: bool) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, header: &Value, fresh: bool) -> io::Result<Self> {
         let text = fs::read_to_string(path).unwrap_or_default();
         let mut lines = text
             .lines()
@@ -223,11 +223,11 @@ impl Journal {
         Ok(Journal { file, done })
     }
 
-    fn get<R: DeserializeOwned>(&self, key: &str) -> Option<R> {
+    pub(crate) fn get<R: DeserializeOwned>(&self, key: &str) -> Option<R> {
         serde_json::from_value(self.done.get(key)?.clone()).ok()
     }
 
-    fn put<R: Serialize>(&mut self, key: &str, result: &R) -> io::Result<()> {
+    pub(crate) fn put<R: Serialize>(&mut self, key: &str, result: &R) -> io::Result<()> {
         writeln!(self.file, "{}", json!([key, result]))?;
         self.file.flush()
     }

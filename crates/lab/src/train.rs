@@ -2,7 +2,8 @@
 
 use nn::data::{BatchSize, Digits, Examples, batches};
 use nn::loss::{count_correct, cross_entropy};
-use nn::{Layer, Mode, Optimizer, Schedule, each_param};
+use nn::{Layer, Mode, Optimizer, Schedule, Sgd, State, each_param, each_state};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use tape::Tape;
@@ -18,6 +19,8 @@ pub struct Training {
     pub rate: f64,
     /// How the learning rate changes from step to step.
     pub schedule: Schedule,
+    /// Steps from one scoring to the next; if not given, an epoch.
+    pub score_each: Option<usize>,
 }
 
 /// Loss and accuracy on one part of the data, in evaluation mode.
@@ -29,10 +32,11 @@ pub struct Score {
     pub accuracy: f64,
 }
 
-/// What is measured after each epoch.
+/// What is measured at each scoring, by default after each epoch.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Epoch {
-    /// The mean of the training loss over the steps of the epoch, in training mode.
+    /// The mean of the training loss over the steps since the last scoring, in training
+    /// mode.
     pub train_loss: f64,
     /// On the validation part.
     pub validation: Score,
@@ -51,7 +55,8 @@ pub struct Diverged {
     pub place: String,
 }
 
-/// Trains `model` on the training part, and scores it after every epoch.
+/// Trains `model` on the training part, and scores it after every epoch, or as often as
+/// `training` says.
 ///
 /// The order of the examples is drawn from `rng`, so model and seed decide everything.
 ///
@@ -64,13 +69,31 @@ pub fn fit(
     training: &Training,
     rng: &mut StdRng,
 ) -> Result<Vec<Epoch>, Diverged> {
+    fit_watched(model, optimizer, data, training, rng, |_, _| {})
+}
+
+/// Like [`fit`], and shows the model to `watch` before each step, with the number of steps
+/// made so far, and once more at the end.
+///
+/// # Errors
+/// When the loss is not finite; the error names the step and the layer.
+pub fn fit_watched<M: Layer<f32>>(
+    model: &mut M,
+    optimizer: &mut impl Optimizer<f32>,
+    data: &Digits<f32>,
+    training: &Training,
+    rng: &mut StdRng,
+    mut watch: impl FnMut(usize, &mut M),
+) -> Result<Vec<Epoch>, Diverged> {
     let mut tape = Tape::new();
     let mut step = 0;
-    let mut curve = Vec::with_capacity(training.epochs);
+    let mut curve = Vec::new();
+    let (mut total, mut summed) = (0.0, 0);
     for _ in 0..training.epochs {
-        let mut total = 0.0;
         let epoch = batches(data.train.len(), training.batch, rng);
-        for numbers in &epoch {
+        for (i, numbers) in epoch.iter().enumerate() {
+            watch(step, model);
+            // ANCHOR: step
             let batch = data.train.pick(numbers);
             let (loss, (), grads) = tape.grad(|t| {
                 let logits = model.forward(&t.constant(batch.images.clone()), Mode::Train);
@@ -82,22 +105,71 @@ pub fn fit(
             }
             let rate = training.rate * training.schedule.factor(step);
             optimizer.step(model, &grads, rate);
+            // ANCHOR_END: step
             total += f64::from(loss);
+            summed += 1;
             step += 1;
-        }
-        curve.push(Epoch {
-            train_loss: total / epoch.len() as f64,
-            validation: score(model, &data.validation),
-            test: score(model, &data.test),
-        });
-        // Weights can overflow after the last loss that was looked at.
-        let last = curve.last().expect("an epoch was pushed");
-        if !(last.validation.loss.is_finite() && last.test.loss.is_finite()) {
-            let place = first_not_finite(model, &data.validation);
-            return Err(Diverged { step, place });
+            let due = match training.score_each {
+                Some(steps) => step % steps == 0,
+                None => i + 1 == epoch.len(),
+            };
+            if !due {
+                continue;
+            }
+            let scored = Epoch {
+                train_loss: total / summed as f64,
+                validation: score(model, &data.validation),
+                test: score(model, &data.test),
+            };
+            (total, summed) = (0.0, 0);
+            // Weights can overflow after the last loss that was looked at.
+            if !(scored.validation.loss.is_finite() && scored.test.loss.is_finite()) {
+                let place = first_not_finite(model, &data.validation);
+                return Err(Diverged { step, place });
+            }
+            curve.push(scored);
         }
     }
+    watch(step, model);
     Ok(curve)
+}
+
+/// Trains the network that `build` makes, by SGD with this momentum.
+///
+/// Weights are drawn from one generator and the order of the examples from another, both
+/// decided by `seed`, so that methods with other parameters see the same batches.
+pub(crate) fn trained<M: Layer<f32>>(
+    build: impl FnOnce(&mut StdRng) -> M,
+    momentum: f64,
+    data: &Digits<f32>,
+    training: &Training,
+    seed: u64,
+) -> (M, Result<Vec<Epoch>, Diverged>) {
+    let weights = &mut StdRng::seed_from_u64(2 * seed);
+    let order = &mut StdRng::seed_from_u64(2 * seed + 1);
+    let mut model = build(weights);
+    let mut sgd = Sgd::new().momentum(momentum);
+    let result = fit(&mut model, &mut sgd, data, training, order);
+    (model, result)
+}
+
+/// Runs `f` on the model, and puts back the running statistics it may have changed.
+pub(crate) fn without_trace<M: Layer<f32>, R>(model: &mut M, f: impl FnOnce(&mut M) -> R) -> R {
+    let mut kept = Vec::new();
+    each_state(model, |_, state| match state {
+        State::Buffer(tensor) => kept.push((Some(tensor.clone()), 0)),
+        State::Count(count) => kept.push((None, *count)),
+        State::Param(_) => {}
+    });
+    let result = f(model);
+    let mut kept = kept.into_iter();
+    let mut next = || kept.next().expect("the state has the same parts");
+    each_state(model, |_, state| match state {
+        State::Buffer(tensor) => *tensor = next().0.expect("a tensor was kept"),
+        State::Count(count) => *count = next().1,
+        State::Param(_) => {}
+    });
+    result
 }
 
 /// Loss and accuracy of `model` on `examples`, in evaluation mode.
@@ -148,8 +220,7 @@ fn first_not_finite(model: &mut impl Layer<f32>, batch: &Examples<f32>) -> Strin
 mod tests {
     use super::*;
     use nn::data::Set;
-    use nn::{MlpSpec, NormKind, Sgd};
-    use rand::SeedableRng;
+    use nn::{MlpSpec, NormKind};
     use tape::Tensor;
 
     fn run(rate: f64, norm: NormKind) -> Result<Vec<Epoch>, Diverged> {
@@ -161,6 +232,7 @@ mod tests {
             batch: BatchSize::Fixed(32),
             rate,
             schedule: Schedule::Constant,
+            score_each: None,
         };
         fit(
             &mut model,
@@ -178,6 +250,35 @@ mod tests {
         assert!(curve[2].train_loss < 0.5 * curve[0].train_loss, "{curve:?}");
         assert!(curve[2].test.accuracy > 0.8, "{curve:?}");
         assert_eq!(run(0.1, NormKind::Batch), Ok(curve));
+    }
+
+    #[test]
+    fn steps_are_watched_and_scored_as_asked() {
+        let data = Digits::load(Set::Small).expect("it comes with the crate");
+        let train = |score_each| {
+            let rng = &mut StdRng::seed_from_u64(1);
+            let mut model = MlpSpec::new(&[64, 10]).build(rng);
+            let training = Training {
+                epochs: 2,
+                batch: BatchSize::Fixed(100),
+                rate: 0.1,
+                schedule: Schedule::Constant,
+                score_each,
+            };
+            let mut seen = Vec::new();
+            let mut sgd = Sgd::new();
+            let curve = fit_watched(&mut model, &mut sgd, &data, &training, rng, |step, _| {
+                seen.push(step);
+            });
+            assert_eq!(seen, (0..=22).collect::<Vec<_>>());
+            curve.expect("it converges")
+        };
+        let (by_epoch, by_steps) = (train(None), train(Some(11)));
+        assert_eq!(by_epoch.len(), 2);
+        assert_eq!(by_epoch, by_steps);
+        let often = train(Some(4));
+        assert_eq!(often.len(), 5);
+        assert!(often[4].train_loss < often[0].train_loss);
     }
 
     #[test]
@@ -215,6 +316,34 @@ mod tests {
             first_not_finite(&mut model, &batch),
             "parameter layers.1.weight"
         );
+    }
+
+    #[test]
+    fn looking_leaves_no_trace() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let mut model = MlpSpec::new(&[2, 3, 2])
+            .norm(NormKind::Batch)
+            .build::<f32>(rng);
+        let x = Tensor::randn([4, 2], rng);
+        let state = |model: &mut _| {
+            let mut seen = Vec::new();
+            each_state(model, |name, state| match state {
+                State::Buffer(tensor) => seen.push((name.to_owned(), tensor.to_vec(), 0)),
+                State::Count(count) => seen.push((name.to_owned(), vec![], *count)),
+                State::Param(_) => {}
+            });
+            seen
+        };
+        let look = |model: &mut nn::Mlp<f32>| {
+            Tape::eval(|t| {
+                model.forward(&t.constant(x.clone()), Mode::Train);
+            });
+        };
+        let before = state(&mut model);
+        without_trace(&mut model, look);
+        assert_eq!(state(&mut model), before);
+        look(&mut model);
+        assert_ne!(state(&mut model), before);
     }
 
     #[test]

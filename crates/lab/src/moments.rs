@@ -1,0 +1,118 @@
+//! What a layer sees: mean and deviation of every unit over the examples.
+
+use nn::{Layer, Mode};
+use tape::{Tape, Tensor};
+
+use crate::train::without_trace;
+
+/// Mean and deviation of every unit.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Moments {
+    /// One for each unit.
+    pub(crate) mean: Vec<f64>,
+    /// The biased deviation, one for each unit.
+    pub(crate) deviation: Vec<f64>,
+}
+
+/// The root of the mean square.
+pub(crate) fn rms(values: impl IntoIterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for value in values {
+        sum += value * value;
+        count += 1.0;
+    }
+    f64::sqrt(sum / count)
+}
+
+impl Moments {
+    /// Over the rows of `x`, of shape `[N, units]`.
+    pub(crate) fn of(x: &Tensor<f32>) -> Self {
+        let units = x.shape()[1];
+        let count = x.shape()[0] as f64;
+        let rows = || x.data().chunks_exact(units);
+        let mut mean = vec![0.0; units];
+        for row in rows() {
+            let add = |(sum, &x): (&mut f64, &f32)| *sum += f64::from(x) / count;
+            mean.iter_mut().zip(row).for_each(add);
+        }
+        let mut variance = vec![0.0; units];
+        for row in rows() {
+            for ((sum, &x), mean) in variance.iter_mut().zip(row).zip(&mean) {
+                *sum += (f64::from(x) - mean).powi(2) / count;
+            }
+        }
+        let deviation = variance.into_iter().map(f64::sqrt).collect();
+        Moments { mean, deviation }
+    }
+
+    /// How far the means are from those of `before`, in deviations of `before`: the root
+    /// mean square over the units of one, over that of the other.
+    pub(crate) fn shift_from(&self, before: &Moments) -> f64 {
+        let moves = self.mean.iter().zip(&before.mean).map(|(a, b)| a - b);
+        rms(moves) / rms(before.deviation.iter().copied())
+    }
+}
+
+/// What goes into the nonlinearities of an MLP for these images, in training mode: the
+/// moments before each, in the order of the layers. Leaves no trace in the model.
+pub(crate) fn before_nonlinearities(
+    model: &mut impl Layer<f32>,
+    images: &Tensor<f32>,
+) -> Vec<Moments> {
+    let mut seen = Vec::new();
+    without_trace(model, |model| {
+        Tape::eval(|t| {
+            let mut last: Option<Tensor<f32>> = None;
+            model.forward_probed(
+                &t.constant(images.clone()),
+                Mode::Train,
+                &mut |name, value| {
+                    if name.to_string().ends_with("relu") {
+                        seen.extend(last.take().as_ref().map(Moments::of));
+                    }
+                    last = Some(value.value().clone());
+                },
+            );
+        });
+    });
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nn::{MlpSpec, NormKind};
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    #[test]
+    fn moments_by_hand() {
+        let x = Tensor::new([2, 2], vec![1.0, 5.0, 3.0, 5.0]);
+        let at = Moments::of(&x);
+        assert_eq!(
+            (at.mean.as_slice(), at.deviation.as_slice()),
+            (&[2.0, 5.0][..], &[1.0, 0.0][..])
+        );
+        let before = Moments {
+            mean: vec![2.0, 1.0],
+            deviation: vec![3.0, 4.0],
+        };
+        // Moves of 0 and 4, against deviations of 3 and 4.
+        assert!((at.shift_from(&before) - 4.0 / 5.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_normalized_layer_sees_mean_0_and_deviation_1() {
+        let rng = &mut StdRng::seed_from_u64(1);
+        let spec = MlpSpec::new(&[3, 8, 8, 2]).norm(NormKind::Batch);
+        let mut mlp = spec.build::<f32>(rng);
+        let x = Tensor::randn([100, 3], rng);
+        let seen = before_nonlinearities(&mut mlp, &x);
+        assert_eq!(seen.len(), 2);
+        for moments in seen {
+            assert_eq!(moments.mean.len(), 8);
+            assert!(rms(moments.mean) < 1e-5);
+            assert!((rms(moments.deviation) - 1.0).abs() < 1e-2);
+        }
+    }
+}
