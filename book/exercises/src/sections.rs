@@ -66,7 +66,7 @@ pub fn rms_section(target: &str, id: &str) -> &'static str {
 }
 
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 34] = [
+pub const LABELS: [&str; 36] = [
     "sec:adjoint",
     "sec:bn-layouts",
     "sec:bn-stages",
@@ -74,6 +74,7 @@ pub const LABELS: [&str; 34] = [
     "sec:cross-entropy-backward",
     "sec:elementwise",
     "sec:eps",
+    "sec:freezing",
     "sec:identity",
     "sec:ln-bit",
     "sec:ln-closed-form",
@@ -91,6 +92,7 @@ pub const LABELS: [&str; 34] = [
     "sec:saved",
     "sec:scalar-ops",
     "sec:secant",
+    "sec:signal-size",
     "sec:signatures",
     "sec:stable",
     "sec:staged",

@@ -54,6 +54,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_solution-tensor_products"),
     ),
     (
+        "init_deviation",
+        env!("CARGO_BIN_EXE_init_deviation"),
+        env!("CARGO_BIN_EXE_solution-init_deviation"),
+    ),
+    (
         "bn_forward",
         env!("CARGO_BIN_EXE_bn_forward"),
         env!("CARGO_BIN_EXE_solution-bn_forward"),
@@ -72,6 +77,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "one_reading",
         env!("CARGO_BIN_EXE_one_reading"),
         env!("CARGO_BIN_EXE_solution-one_reading"),
+    ),
+    (
+        "fold_batch_norm",
+        env!("CARGO_BIN_EXE_fold_batch_norm"),
+        env!("CARGO_BIN_EXE_solution-fold_batch_norm"),
     ),
     (
         "ln_forward",
