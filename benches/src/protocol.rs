@@ -42,14 +42,21 @@ pub fn serve(
     answer(&json!({ "side": side, "version": version, "threads": threads }));
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
-        answer(&respond(&line, &job).unwrap_or_else(|error| json!({ "error": error })));
+        answer(&respond(side, &line, &job).unwrap_or_else(|error| json!({ "error": error })));
     }
 }
 
-fn respond(line: &str, job: impl Fn(&Case) -> Result<Job, String>) -> Result<Value, String> {
+fn respond(
+    side: &str,
+    line: &str,
+    job: impl Fn(&Case) -> Result<Job, String>,
+) -> Result<Value, String> {
     let request: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
     let name = request["case"].as_str().ok_or("a request names a case")?;
     let case = Case::parse(name).ok_or(format!("there is no case {name:?}"))?;
+    if !case.is_on(side) {
+        return Err(format!("{side} does not have {name:?}"));
+    }
     let mut job = job(&case)?;
     if request["check"] == true {
         let prints: serde_json::Map<String, Value> = (job.check)()

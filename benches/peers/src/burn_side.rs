@@ -5,12 +5,19 @@ use std::hint::black_box;
 use std::rc::Rc;
 
 use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{
+    BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d,
+};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 
-use crate::cases::{BATCH, Case, EPS, MLP, Norm, Pass, RATE};
+use crate::cases::{
+    BATCH, CLASSES, CNN_BATCH, CNN_CHANNELS, CNN_SIDE, Case, EPS, MLP, Network, Norm, Pass, RATE,
+    TRANSFORMER,
+};
 use crate::inputs;
 use crate::protocol::{Job, Outputs};
 
@@ -24,7 +31,9 @@ pub fn job(case: &Case) -> Job {
         },
         Case::Chain(ops) => chain(*ops),
         Case::Mlp(norm) => mlp(*norm),
-        Case::Network(_) => unreachable!("the runner asks for cases that this side has"),
+        Case::Network(Network::Cnn) => cnn(),
+        Case::Network(Network::Transformer) => transformer(),
+        Case::Network(Network::Lstm) => unreachable!("this side does not have it"),
     }
 }
 
@@ -172,13 +181,7 @@ impl Mlp {
         };
         for (i, pair) in MLP.windows(2).enumerate() {
             let (fan_in, out) = (pair[0], pair[1]);
-            let mut linear = LinearConfig::new(fan_in, out).init(device);
-            // Burn keeps a weight as [in, out].
-            let weight = tensor(inputs::weights(i, out, fan_in), [out, fan_in], device);
-            let weight = values(weight.transpose());
-            linear.weight = Param::from_tensor(tensor(weight, [fan_in, out], device));
-            linear.bias = Some(Param::from_tensor(Tensor::zeros([out], device)));
-            net.linears.push(linear);
+            net.linears.push(linear(i, fan_in, out, device));
             if i + 2 < MLP.len() {
                 net.norms.push(Layer::new(norm, out, device));
             }
@@ -200,8 +203,7 @@ impl Mlp {
 
 fn mlp(norm: Norm) -> Job {
     let device = Device::flex().autodiff();
-    let mut net = Some(Mlp::new(norm, &device));
-    let mut sgd = SgdConfig::new().init();
+    let net = Mlp::new(norm, &device);
     let criterion: CrossEntropyLoss = CrossEntropyLossConfig::new().init(&device);
     let x = tensor(inputs::x(BATCH * MLP[0]), [BATCH, MLP[0]], &device);
     let classes = MLP[MLP.len() - 1];
@@ -210,9 +212,128 @@ fn mlp(norm: Norm) -> Job {
         .map(|&t| t as i32)
         .collect();
     let target: Tensor<1, Int> = Tensor::from_data(TensorData::new(target, [BATCH]), &device);
+    steps(net, move |net: &Mlp| {
+        criterion.forward(net.forward(x.clone()), target.clone())
+    })
+}
+
+fn linear(number: usize, inputs: usize, outputs: usize, device: &Device) -> Linear {
+    let mut linear = LinearConfig::new(inputs, outputs).init(device);
+    // Burn keeps a weight as [in, out].
+    let weight = tensor(
+        inputs::weights(number, outputs, inputs),
+        [outputs, inputs],
+        device,
+    );
+    let weight = values(weight.transpose());
+    linear.weight = Param::from_tensor(tensor(weight, [inputs, outputs], device));
+    linear.bias = Some(Param::from_tensor(Tensor::zeros([outputs], device)));
+    linear
+}
+
+#[derive(Module, Debug)]
+struct Cnn {
+    convs: Vec<Conv2d>,
+    norms: Vec<BatchNorm>,
+    pool: MaxPool2d,
+    head: Linear,
+}
+
+fn cnn() -> Job {
+    let device = Device::flex().autodiff();
+    let (mut convs, mut norms, mut side) = (Vec::new(), Vec::new(), CNN_SIDE);
+    for (i, pair) in CNN_CHANNELS.windows(2).enumerate() {
+        let (c, o) = (pair[0], pair[1]);
+        let config = Conv2dConfig::new([c, o], [3, 3]);
+        let config = config.with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+        let mut conv = config.init(&device);
+        let weight = tensor(inputs::weights(i, o, 9 * c), [o, c, 3, 3], &device);
+        conv.weight = Param::from_tensor(weight);
+        conv.bias = Some(Param::from_tensor(Tensor::zeros([o], &device)));
+        convs.push(conv);
+        norms.push(BatchNormConfig::new(o).with_epsilon(EPS).init(&device));
+        side /= 2;
+    }
+    let features = CNN_CHANNELS[CNN_CHANNELS.len() - 1] * side * side;
+    let net = Cnn {
+        head: linear(convs.len(), features, CLASSES, &device),
+        pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+        convs,
+        norms,
+    };
+    let shape = [CNN_BATCH, CNN_CHANNELS[0], CNN_SIDE, CNN_SIDE];
+    let x: Tensor<4> = tensor(inputs::x(shape.iter().product()), shape, &device);
+    let criterion: CrossEntropyLoss = CrossEntropyLossConfig::new().init(&device);
+    let target = inputs::targets(CNN_BATCH, CLASSES);
+    let target: Vec<i32> = target.iter().map(|&t| t as i32).collect();
+    let target: Tensor<1, Int> = Tensor::from_data(TensorData::new(target, [CNN_BATCH]), &device);
+    steps(net, move |net: &Cnn| {
+        let mut h = x.clone();
+        for (conv, norm) in net.convs.iter().zip(&net.norms) {
+            h = net
+                .pool
+                .forward(activation::relu(norm.forward(conv.forward(h))));
+        }
+        criterion.forward(net.head.forward(h.flatten(1, 3)), target.clone())
+    })
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    qkv: Linear,
+    out: Linear,
+    into: Linear,
+    back: Linear,
+    norm1: LayerNorm,
+    norm2: LayerNorm,
+}
+
+fn transformer() -> Job {
+    let [batch, time, width, heads] = TRANSFORMER;
+    let device = Device::flex().autodiff();
+    let norm = || LayerNormConfig::new(width).with_epsilon(EPS).init(&device);
+    let net = Block {
+        qkv: linear(0, width, 3 * width, &device),
+        out: linear(1, width, width, &device),
+        into: linear(2, width, 4 * width, &device),
+        back: linear(3, 4 * width, width, &device),
+        norm1: norm(),
+        norm2: norm(),
+    };
+    let x: Tensor<3> = tensor(
+        inputs::x(batch * time * width),
+        [batch, time, width],
+        &device,
+    );
+    let later = (0..time * time).map(|i| if i % time > i / time { -1e30 } else { 0.0 });
+    let later: Tensor<4> = tensor(later.collect(), [1, 1, time, time], &device);
+    let scale = 1.0 / ((width / heads) as f64).sqrt();
+    steps(net, move |net: &Block| {
+        let all = net.qkv.forward(net.norm1.forward(x.clone()));
+        let part = |i: usize| {
+            let part = all.clone().narrow(2, i * width, width);
+            part.reshape([batch, time, heads, width / heads])
+                .swap_dims(1, 2)
+        };
+        let scores = part(0).matmul(part(1).swap_dims(2, 3)) * scale + later.clone();
+        let y = activation::softmax(scores, 3).matmul(part(2));
+        let y = net
+            .out
+            .forward(y.swap_dims(1, 2).reshape([batch, time, width]));
+        let x = x.clone() + y;
+        let y = activation::gelu(net.into.forward(net.norm2.forward(x.clone())));
+        let y = x + net.back.forward(y);
+        (y.clone() * y).mean()
+    })
+}
+
+/// A job that times one training step, and is checked by the losses of five.
+fn steps<M: Module + 'static>(net: M, loss_of: impl Fn(&M) -> Tensor<1> + 'static) -> Job {
+    let mut net = Some(net);
+    let mut sgd = SgdConfig::new().init();
     let step = move || {
         let model = net.take().expect("put back after every step");
-        let loss = criterion.forward(model.forward(x.clone()), target.clone());
+        let loss = loss_of(&model);
         let grads = GradientsParams::from_grads(loss.backward(), &model);
         net = Some(sgd.step(RATE, model, grads));
         loss
