@@ -73,6 +73,7 @@ impl<T: Real> InputGrads<'_, T> {
     }
     // ANCHOR_END: add
 
+    // ANCHOR: more
     /// Like [`InputGrads::add`] for an input that the op broadcast: sums `grad` over the
     /// axes along which the input was repeated.
     #[inline]
@@ -100,4 +101,5 @@ impl<T: Real> InputGrads<'_, T> {
             None => kernel(T::ZERO, slot.insert(Tensor::scratch(shape)).data_mut()),
         }
     }
+    // ANCHOR_END: more
 }

@@ -8,6 +8,7 @@ use crate::shape::Axes;
 use crate::strided::Loops;
 use crate::{Real, Shape, Tensor, lanes};
 
+// ANCHOR: entry
 /// The shape two operands of `op` broadcast to.
 ///
 /// # Panics
@@ -60,6 +61,7 @@ pub fn zip<T: Real>(
     }
     zip_along(shape, a, b, f)
 }
+// ANCHOR_END: entry
 
 // ANCHOR: zip_along
 /// The loop nest behind [`zip`].

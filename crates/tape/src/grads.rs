@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::tape::NodeId;
 use crate::{Param, ParamId, Real, Shape, Tensor};
 
+// ANCHOR: grads
 /// The gradients of one recording, filed under the parameters it used.
 #[derive(Debug)]
 pub struct Grads<T: Real> {
@@ -18,8 +19,10 @@ pub struct Watch {
     pub(crate) node: NodeId,
     pub(crate) shape: Shape,
 }
+// ANCHOR_END: grads
 
 impl<T: Real> Grads<T> {
+    // ANCHOR: get
     /// The gradient with respect to `param`, of its shape; `None` when the result did
     /// not depend on it.
     pub fn get(&self, param: &Param<T>) -> Option<&Tensor<T>> {
@@ -46,4 +49,5 @@ impl<T: Real> Grads<T> {
             None => panic!("this value was not watched in the recording these gradients come from"),
         }
     }
+    // ANCHOR_END: get
 }

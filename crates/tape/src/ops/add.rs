@@ -18,6 +18,7 @@ pub fn add<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
 }
 // ANCHOR_END: add
 
+// ANCHOR: add_backward
 super::operator!(Add, add);
 
 struct Add;
@@ -27,16 +28,15 @@ impl<T: Real> Backward<T> for Add {
         "add"
     }
 
-    // ANCHOR: add_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         dx.add_broadcast(0, dy.clone());
         dx.add_broadcast(1, dy);
     }
-    // ANCHOR_END: add_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]
     }
+// ANCHOR_END: add_backward
 }
 
 #[cfg(test)]

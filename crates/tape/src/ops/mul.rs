@@ -22,9 +22,9 @@ pub fn mul<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
 }
 // ANCHOR_END: mul
 
+// ANCHOR: mul_backward
 super::operator!(Mul, mul);
 
-// ANCHOR: mul_backward
 struct Mul<T: Real> {
     a: Option<Tensor<T>>,
     b: Option<Tensor<T>>,
@@ -42,11 +42,11 @@ impl<T: Real> Backward<T> for Mul<T> {
             }
         }
     }
-    // ANCHOR_END: mul_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         self.a.iter().chain(&self.b).collect()
     }
+// ANCHOR_END: mul_backward
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ impl<'t, T: Real> Var<'t, T> {
     // ANCHOR_END: relu
 }
 
+// ANCHOR: relu_backward
 struct Relu<T: Real> {
     y: Tensor<T>,
 }
@@ -25,16 +26,15 @@ impl<T: Real> Backward<T> for Relu<T> {
         "relu"
     }
 
-    // ANCHOR: relu_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let select = |dy, y| if y <= T::ZERO { T::ZERO } else { dy };
         dx.add(0, dy.zip_with(&self.y, select));
     }
-    // ANCHOR_END: relu_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.y]
     }
+// ANCHOR_END: relu_backward
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::broadcast::{sum_axes, zip};
 use crate::{Axes, Backward, InputGrads, Real, Shape, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: sum
     /// The sum over `axes`, which vanish: `[2, 3, 4]` summed over `[0, 2]` is `[3]`.
     ///
     /// # Panics
@@ -47,8 +48,10 @@ impl<'t, T: Real> Var<'t, T> {
         let axes: Vec<usize> = (0..self.shape().len()).collect();
         self.sum(&axes)
     }
+    // ANCHOR_END: sum
 }
 
+// ANCHOR: sum_backward
 struct Sum {
     shape: Shape,
     /// The input's shape with the summed axes at length 1.
@@ -60,16 +63,15 @@ impl<T: Real> Backward<T> for Sum {
         "sum"
     }
 
-    // ANCHOR: sum_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let dy = dy.reshape(self.kept);
         dx.add(0, zip(&self.shape, &dy, &dy, |dy, _| dy));
     }
-    // ANCHOR_END: sum_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]
     }
+// ANCHOR_END: sum_backward
 }
 
 #[cfg(test)]
