@@ -36,7 +36,7 @@ impl<T: Real> Backward<T> for Add {
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]
     }
-// ANCHOR_END: add_backward
+    // ANCHOR_END: add_backward
 }
 
 #[cfg(test)]
