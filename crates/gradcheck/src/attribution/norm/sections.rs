@@ -48,3 +48,53 @@ pub(super) fn of_running(id: &str) -> &'static str {
         "sec:momentum"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_leads_to_the_section_that_explains_it() {
+        use Kind::{Batch, Layer, Rms};
+        use Target::{Dbeta, Dgamma, Dx, Y};
+        for (kind, target, id, section) in [
+            (Batch, Dx, "eps-left-out", "sec:eps"),
+            (Batch, Dx, "axes-exchanged", "sec:bn-layouts"),
+            (Batch, Dx, "layout-read-wrong", "sec:bn-layouts"),
+            (Batch, Dgamma, "summed-over-all", "sec:bn-layouts"),
+            (Batch, Dx, "bessel-statistics", "sec:unbiased"),
+            (Batch, Y, "gamma-forgotten", "sec:identity"),
+            (Batch, Y, "beta-forgotten", "sec:identity"),
+            (Batch, Y, "shift-sign", "sec:identity"),
+            (Batch, Y, "mean-missing", "sec:bn-stages"),
+            (Batch, Dx, "variance-path-missing", "sec:three-terms"),
+            (Batch, Dx, "whole-sign", "sec:closed-form"),
+            (Batch, Dx, "rstd-missing", "sec:staged"),
+            (Batch, Dgamma, "gamma-forgotten", "sec:staged"),
+            (Batch, Dbeta, "averaged", "sec:staged"),
+            (Layer, Y, "eps-left-out", "sec:eps"),
+            (Layer, Dgamma, "averaged", "sec:ln-parameters"),
+            (Rms, Dbeta, "averaged", "sec:ln-parameters"),
+            (Rms, Dx, "variance-path-missing", "sec:rms-norm"),
+            (Layer, Dx, "parameter-sums", "sec:ln-closed-form"),
+            (Layer, Dx, "gamma-outside-mean", "sec:ln-closed-form"),
+            (Layer, Dx, "axes-exchanged", "sec:ln-layouts"),
+            (Layer, Y, "layout-read-wrong", "sec:ln-layouts"),
+            (Layer, Y, "gamma-forgotten", "sec:ln-identity"),
+            (Layer, Y, "beta-forgotten", "sec:ln-identity"),
+            (Layer, Y, "shift-sign", "sec:ln-identity"),
+            (Layer, Y, "mean-missing", "sec:ln-stages"),
+            (Layer, Dx, "mean-path-missing", "sec:ln-closed-form"),
+            (Layer, Dx, "whole-sign", "sec:ln-closed-form"),
+            (Layer, Dx, "rstd-missing", "sec:ln-staged"),
+        ] {
+            assert_eq!(
+                of(kind, target, id),
+                Some(section),
+                "{kind:?} {target:?} {id}"
+            );
+        }
+        assert_eq!(of_running("biased"), "sec:unbiased");
+        assert_eq!(of_running("momentum-exchanged"), "sec:momentum");
+    }
+}
