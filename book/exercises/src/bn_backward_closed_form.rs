@@ -1,28 +1,16 @@
 //! Checks the exercise `bn_backward_closed_form`.
 
-use crate::gradients::{Claim, compared, confirmed, first_named, judge, numeric_line};
+use crate::gradients::{compared, confirmed, first_named, judge, numeric_line};
 use crate::harness;
 use crate::report::{Line, Report};
 use crate::sections::section;
-use gradcheck::attribution::norm::{Probe, Target};
+use gradcheck::attribution::norm::Probe;
 use gradcheck::{Check, Groups};
 use std::process::ExitCode;
 
+pub use crate::gradients::{ClosedForm as Candidate, Gradients};
+
 const NAME: &str = "bn_backward_closed_form";
-
-/// What Batch Norm's backward pass returns.
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    /// By the input, `[N, C]`.
-    pub dx: Vec<f64>,
-    /// By the scale, `[C]`.
-    pub dgamma: Vec<f64>,
-    /// By the shift, `[C]`.
-    pub dbeta: Vec<f64>,
-}
-
-/// `(dy, x_hat, rstd, gamma, n, c)` to the gradients.
-pub type Candidate<'a> = &'a dyn Fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients;
 
 /// Checks `candidate` and prints the report.
 pub fn check(
@@ -42,7 +30,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         let probe = Probe::batch_norm(&[n, c], eps, seed * 100 + number as u64);
         let (x_hat, rstd) = (probe.x_hat(), probe.rstd());
         let found = candidate(&probe.dy, &x_hat, &rstd[..c], &probe.gamma, n, c);
-        let claims = claims(&found);
+        let claims = found.claims("one for each channel");
         lines = compared(&probe, &claims);
         judge(NAME, &probe, &claims, &|target, id| {
             section(target, id, true)
@@ -53,19 +41,6 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     }
     let numeric = numeric(candidate, seed);
     confirmed(NAME, lines, numeric, "all three gradients are right")
-}
-
-fn claims(found: &Gradients) -> [Claim<'_>; 3] {
-    let claim = |target, found, shape| Claim {
-        target,
-        found,
-        shape,
-    };
-    [
-        claim(Target::Dbeta, &found.dbeta, "one for each channel"),
-        claim(Target::Dgamma, &found.dgamma, "one for each channel"),
-        claim(Target::Dx, &found.dx, "one for each element of dy"),
-    ]
 }
 
 /// The gradients against finite differences of the forward pass, which know their own

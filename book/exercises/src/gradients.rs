@@ -4,6 +4,36 @@ use crate::compare::{evidence, heatmap, line, unusable, wrong_at};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 
+/// What the backward pass of a norm returns, over columns (Batch Norm) or rows (Layer
+/// Norm) of a table of `N` rows.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// By the input, as large as the table.
+    pub dx: Vec<f64>,
+    /// By the scale, one for each column.
+    pub dgamma: Vec<f64>,
+    /// By the shift, one for each column.
+    pub dbeta: Vec<f64>,
+}
+
+/// `(dy, x_hat, rstd, gamma, n, columns)` to the gradients.
+pub type ClosedForm<'a> = &'a dyn Fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients;
+
+impl Gradients {
+    /// The gradients as claims, in the order in which they are judged. `per_column` says
+    /// how many the parameters have, such as "one for each channel".
+    pub fn claims(&self, per_column: &'static str) -> [Claim<'_>; 3] {
+        [
+            Claim::new(Target::Dbeta, &self.dbeta, per_column),
+            Claim::new(Target::Dgamma, &self.dgamma, per_column),
+            Claim::new(Target::Dx, &self.dx, PER_ELEMENT),
+        ]
+    }
+}
+
+/// How many `dx` must have, in words.
+pub const PER_ELEMENT: &str = "one for each element of dy";
+
 /// A gradient that the reader returned.
 pub struct Claim<'a> {
     /// What it claims to be.
@@ -14,7 +44,16 @@ pub struct Claim<'a> {
     pub shape: &'static str,
 }
 
-impl Claim<'_> {
+impl<'a> Claim<'a> {
+    /// `found`, which claims to be `target`; `shape` says how many it must have.
+    pub fn new(target: Target, found: &'a [f64], shape: &'static str) -> Self {
+        Self {
+            target,
+            found,
+            shape,
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self.target {
             Target::Y => "y",

@@ -1,28 +1,16 @@
 //! Checks the exercise `ln_backward_closed_form`.
 
-use crate::gradients::{Claim, compared, confirmed, first_named, judge, numeric_line};
+use crate::gradients::{compared, confirmed, first_named, judge, numeric_line};
 use crate::harness;
 use crate::report::{Line, Report};
 use crate::sections::layer_section;
-use gradcheck::attribution::norm::{Probe, Target};
+use gradcheck::attribution::norm::Probe;
 use gradcheck::{Check, Groups};
 use std::process::ExitCode;
 
+pub use crate::gradients::{ClosedForm as Candidate, Gradients};
+
 const NAME: &str = "ln_backward_closed_form";
-
-/// What Layer Norm's backward pass returns.
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    /// By the input, `[N, D]`.
-    pub dx: Vec<f64>,
-    /// By the scale, `[D]`.
-    pub dgamma: Vec<f64>,
-    /// By the shift, `[D]`.
-    pub dbeta: Vec<f64>,
-}
-
-/// `(dy, x_hat, rstd, gamma, n, d)` to the gradients.
-pub type Candidate<'a> = &'a dyn Fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients;
 
 /// Checks `candidate` and prints the report.
 pub fn check(
@@ -43,7 +31,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         let probe = Probe::layer_norm(&[n, d], 1, eps, seed * 100 + number as u64);
         let rstd: Vec<f64> = probe.rstd().iter().step_by(d).copied().collect();
         let found = candidate(&probe.dy, &probe.x_hat(), &rstd, &probe.gamma, n, d);
-        let claims = claims(&found);
+        let claims = found.claims("one for each feature");
         lines = compared(&probe, &claims);
         judge(NAME, &probe, &claims, &layer_section)
     });
@@ -52,19 +40,6 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     }
     let numeric = numeric(candidate, seed);
     confirmed(NAME, lines, numeric, "all three gradients are right")
-}
-
-fn claims(found: &Gradients) -> [Claim<'_>; 3] {
-    let claim = |target, found, shape| Claim {
-        target,
-        found,
-        shape,
-    };
-    [
-        claim(Target::Dbeta, &found.dbeta, "one for each feature"),
-        claim(Target::Dgamma, &found.dgamma, "one for each feature"),
-        claim(Target::Dx, &found.dx, "one for each element of dy"),
-    ]
 }
 
 /// The gradients against finite differences of the forward pass, which know their own

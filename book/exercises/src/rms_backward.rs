@@ -1,6 +1,6 @@
 //! Checks the exercise `rms_backward`.
 
-use crate::gradients::{Claim, compared, confirmed, first_named, judge, numeric_line};
+use crate::gradients::{Claim, PER_ELEMENT, compared, confirmed, first_named, judge, numeric_line};
 use crate::harness;
 use crate::report::{Line, Report};
 use crate::sections::rms_section;
@@ -53,14 +53,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
 }
 
 fn claims(found: &Gradients) -> [Claim<'_>; 2] {
-    let claim = |target, found, shape| Claim {
-        target,
-        found,
-        shape,
-    };
     [
-        claim(Target::Dgamma, &found.dgamma, "one for each feature"),
-        claim(Target::Dx, &found.dx, "one for each element of dy"),
+        Claim::new(Target::Dgamma, &found.dgamma, "one for each feature"),
+        Claim::new(Target::Dx, &found.dx, PER_ELEMENT),
     ]
 }
 
