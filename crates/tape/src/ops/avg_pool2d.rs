@@ -9,6 +9,7 @@ use super::window::Pair;
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: avg_pool2d
     /// The mean of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
     /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. Each argument is
     /// one number or a pair for height and width. The stride is always given: PyTorch's
@@ -42,8 +43,10 @@ impl<'t, T: Real> Var<'t, T> {
         });
         self.tape().record(&[self], y, || AvgPool2d { pool })
     }
+    // ANCHOR_END: avg_pool2d
 }
 
+// ANCHOR: avg_backward
 struct AvgPool2d {
     pool: Pool,
 }
@@ -70,6 +73,7 @@ impl<T: Real> Backward<T> for AvgPool2d {
         vec![]
     }
 }
+// ANCHOR_END: avg_backward
 
 #[cfg(test)]
 mod tests {

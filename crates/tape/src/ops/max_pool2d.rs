@@ -12,6 +12,7 @@ use super::window::Pair;
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: max_pool2d
     /// The largest value of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
     /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. Each argument is
     /// one number or a pair for height and width. The stride is always given: PyTorch's
@@ -43,8 +44,10 @@ impl<'t, T: Real> Var<'t, T> {
             pool,
         })
     }
+    // ANCHOR_END: max_pool2d
 }
 
+// ANCHOR: max_backward
 struct MaxPool2d<T: Real> {
     x: Tensor<T>,
     y: Tensor<T>,
@@ -83,6 +86,7 @@ impl<T: Real> Backward<T> for MaxPool2d<T> {
         vec![&self.x, &self.y]
     }
 }
+// ANCHOR_END: max_backward
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use super::window::{Pair, Window};
 use crate::parallel::split_mut;
 use crate::{Real, Shape, Tensor, parallel};
 
+// ANCHOR: pool
 /// A window that slides over every plane of a batch of images.
 #[derive(Clone, Copy)]
 pub(crate) struct Pool {
@@ -66,3 +67,4 @@ impl Pool {
         &y.data()[n * length..][..length]
     }
 }
+// ANCHOR_END: pool

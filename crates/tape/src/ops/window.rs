@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::along::add_to;
 use crate::Real;
 
+// ANCHOR: pair
 /// Two lengths, along the height and along the width. One number stands for both:
 /// `3.into()` is `[3, 3]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +23,9 @@ impl From<[usize; 2]> for Pair {
         Pair(pair)
     }
 }
+// ANCHOR_END: pair
 
+// ANCHOR: window
 /// A window of `kernel` taps that moves by `stride` over an image which is surrounded by
 /// `padding` on every side. Index 0 of each array is the height, 1 the width.
 ///
@@ -35,8 +38,10 @@ pub(crate) struct Window {
     pub(crate) input: [usize; 2],
     pub(crate) output: [usize; 2],
 }
+// ANCHOR_END: window
 
 impl Window {
+    // ANCHOR: new
     /// The window of `op` over an image of size `input`. The output has, along each
     /// axis, `⌊(input + 2 · padding − kernel) / stride⌋ + 1` positions, as in PyTorch.
     ///
@@ -73,7 +78,9 @@ impl Window {
             output,
         }
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: pool_window
     /// The same, for a pool: no window may lie in the padding altogether.
     ///
     /// # Panics
@@ -93,7 +100,9 @@ impl Window {
         );
         Window::new(op, input, kernel, stride, padding)
     }
+    // ANCHOR_END: pool_window
 
+    // ANCHOR: positions
     /// Elements of an input plane.
     pub(crate) fn input_len(&self) -> usize {
         self.input[0] * self.input[1]
@@ -139,7 +148,9 @@ impl Window {
             (from, to + columns.start..to + columns.end)
         })
     }
+    // ANCHOR_END: positions
 
+    // ANCHOR: gather
     /// Calls `f(x, y)` for every element y of an output plane and the element x of an
     /// input plane that the tap `[i, j]` reads for it, where that is inside the image.
     #[inline(always)]
@@ -165,7 +176,9 @@ impl Window {
             }
         }
     }
+    // ANCHOR_END: gather
 
+    // ANCHOR: scatter
     /// The adjoint of gathering: adds every element of an output plane to the element of
     /// an input plane that the tap `[i, j]` reads for it.
     pub(crate) fn scatter<T: Real>(&self, tap: [usize; 2], output: &[T], input: &mut [T]) {
@@ -182,7 +195,9 @@ impl Window {
             }
         }
     }
+    // ANCHOR_END: scatter
 
+    // ANCHOR: copy
     /// Fills an output plane with what the tap `[i, j]` reads: 0 where it reads the
     /// padding.
     pub(crate) fn copy<T: Real>(&self, tap: [usize; 2], input: &[T], output: &mut [T]) {
@@ -206,7 +221,9 @@ impl Window {
             self.scatter(tap, output, input);
         }
     }
+    // ANCHOR_END: copy
 
+    // ANCHOR: shifted
     /// When the output is as wide as the input and the stride is 1, what a tap reads is
     /// the whole input plane, shifted: one long copy, twice as fast as row by row. This
     /// is where it starts in the input, and its range in the output. At the ends of the
@@ -234,6 +251,7 @@ impl Window {
             }
         }
     }
+    // ANCHOR_END: shifted
 }
 
 #[cfg(test)]
