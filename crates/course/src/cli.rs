@@ -5,6 +5,7 @@ use crate::catalogue::Catalogue;
 use crate::check::{self, Verdict};
 use crate::compile::Compiler;
 use crate::files::{back_up, write_atomically};
+use crate::lab;
 use crate::live;
 use crate::progress::Progress;
 use crate::workspace::Workspace;
@@ -12,6 +13,8 @@ use crate::{stub, terminal};
 use anstream::{eprintln, print, println};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use std::ffi::{OsStr, OsString};
+use std::iter;
 use std::process::ExitCode;
 
 /// The exit code when an exercise does not pass.
@@ -64,22 +67,12 @@ enum Command {
     Watch,
     /// Check the gradient of every operation and every layer; exit code 1 when one is wrong.
     Verify,
-    /// Run an experiment of the book, or list them.
+    /// Run an experiment of the book, or list them; `lab --help` tells more.
+    #[command(disable_help_flag = true)]
     Lab {
-        /// The experiment, or "all"; they are listed when left out.
-        name: Option<String>,
-        /// A small form that takes seconds; its results answer nothing.
-        #[arg(long)]
-        quick: bool,
-        /// Another number of seeds than the protocol's.
-        #[arg(long, value_name = "COUNT")]
-        seeds: Option<usize>,
-        /// How many runs at a time; one for each core when left out.
-        #[arg(long, value_name = "COUNT")]
-        threads: Option<usize>,
-        /// Start afresh, even if an interrupted run can be taken up.
-        #[arg(long)]
-        fresh: bool,
+        /// The experiment and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Build the book.
     Book {
@@ -174,53 +167,17 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             live::run(&workspace, options)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify => {
-            let report = lab::verify::run();
-            println!("{report}");
-            Ok(exit(report.passed()))
-        }
-        Command::Lab { name: None, .. } => {
-            for experiment in lab::experiments() {
-                println!(
-                    "{:<12} chapter {:>2}: {}",
-                    experiment.name, experiment.chapter, experiment.about
-                );
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Lab {
-            name: Some(name),
-            quick,
-            seeds,
-            threads,
-            fresh,
-        } => {
-            let options = lab::Options {
-                quick: *quick,
-                seeds: *seeds,
-                threads: *threads,
-                fresh: *fresh,
-                ..lab::Options::default()
-            };
-            if name == "all" {
-                lab::run_all(&options, |experiment, outcome| {
-                    println!("# {}\n\n{outcome}", experiment.name);
-                })?;
-            } else {
-                print!("{}", lab::run(name, &options)?);
-            }
-            Ok(ExitCode::SUCCESS)
+        Command::Verify => lab::run(&workspace, ["verify"]),
+        Command::Lab { arguments } => {
+            let run = OsStr::new("run");
+            lab::run(
+                &workspace,
+                iter::once(run).chain(arguments.iter().map(OsString::as_os_str)),
+            )
         }
         Command::Book {
             command: BookCommand::Numbers,
-        } => {
-            for measurement in lab::book::MEASUREMENTS {
-                for file in lab::book::regenerate(measurement, &workspace.book())? {
-                    println!("written: {}", workspace.relative(&file));
-                }
-            }
-            Ok(ExitCode::SUCCESS)
-        }
+        } => lab::run(&workspace, ["numbers"]),
         Command::Book { command } => {
             let built = book::build(&workspace, &workspace.build_dir())?;
             if matches!(command, BookCommand::Anchors) {

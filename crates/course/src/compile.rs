@@ -218,12 +218,17 @@ struct Built {
     manifests: Vec<PathBuf>,
 }
 
+/// The cargo that runs this program, or the one in the path.
+pub(crate) fn cargo_program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
 /// Builds one target of the package `exercises`.
 ///
 /// `-p course` is there for its features: cargo then resolves the shared dependencies
 /// exactly as it did when it built this command, and reuses them.
 fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = cargo_program();
     let output = Command::new(&cargo)
         .current_dir(workspace.root())
         .args(["build", "--release", "--quiet"])

@@ -19,6 +19,7 @@
 //! | [`serve`] | HTTP on loopback, and the stream of events to the open page |
 //! | [`watch`] | noticing a save, however the editor writes it |
 //! | [`live`] | the default command: all of the above at once |
+//! | [`lab`] | starting the lab, a program of its own |
 //! | [`terminal`] | verdicts for people |
 //! | [`cli`] | the command line |
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ pub mod check;
 pub mod cli;
 pub mod compile;
 pub mod files;
+pub mod lab;
 pub mod live;
 pub mod progress;
 pub mod serve;

@@ -202,3 +202,37 @@ fn a_damaged_progress_file_is_told_and_left_alone() {
     );
     assert_eq!(checkout.read("book/progress.toml"), "[double\n");
 }
+
+/// A lab that prints what it is asked, and returns the number of its arguments.
+const LAB: &str = r#"
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    println!("{}", arguments.join(" "));
+    std::process::ExitCode::from(arguments.len() as u8)
+}
+"#;
+
+#[test]
+fn the_lab_is_a_program_of_its_own() {
+    let checkout = Checkout::new();
+    checkout.write(
+        "Cargo.toml",
+        "[workspace]\nresolver = \"3\"\nmembers = [\"course\", \"lab\", \"book/exercises\"]\n",
+    );
+    let manifest = "[package]\nname = \"lab\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    checkout.write("lab/Cargo.toml", manifest);
+    checkout.write("lab/src/main.rs", LAB);
+    for (arguments, asked) in [
+        (&["lab"][..], "run"),
+        (&["lab", "digits", "--quick"], "run digits --quick"),
+        (&["lab", "--help"], "run --help"),
+        (&["verify"], "verify"),
+        (&["book", "numbers"], "numbers"),
+    ] {
+        let finished = checkout.run(arguments);
+        assert_eq!(finished.out().trim_end(), asked, "{}", finished.err());
+        let count = asked.split(' ').count();
+        assert_eq!(finished.code(), i32::try_from(count).unwrap(), "{asked}");
+        assert_eq!(finished.err(), "");
+    }
+}

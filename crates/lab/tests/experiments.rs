@@ -17,30 +17,9 @@ fn quick(folder: &Path, threads: usize) -> Options {
     }
 }
 
-/// Experiments whose full form was not run yet, for want of a quiet machine.
-const NOT_YET: [&str; 3] = ["cnn", "cost", "choosing"];
-/// One that builds on the results of others.
-const BUILDS_ON: (&str, &str) = ("choosing", "cnn");
-
-#[test]
-fn what_builds_on_missing_results_says_which() {
-    let (name, needed) = BUILDS_ON;
-    if NOT_YET.contains(&needed) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let error = run(name, &quick(folder.path(), 1)).expect_err("results are missing");
-        let message = error.to_string();
-        let begins = format!("the results of \"{needed}\" cannot be used: ");
-        assert!(message.starts_with(&begins), "{message}");
-        assert!(!message.contains('\n'), "{message}");
-    }
-}
-
 #[test]
 fn quick_forms_run_and_do_not_depend_on_threads() {
     for experiment in experiments() {
-        if experiment.name == BUILDS_ON.0 && NOT_YET.contains(&BUILDS_ON.1) {
-            continue;
-        }
         let folders = [1, 2].map(|threads| {
             let folder = tempfile::tempdir().expect("a folder");
             let outcome = run(experiment.name, &quick(folder.path(), threads)).expect("it runs");
@@ -99,10 +78,6 @@ fn other_seeds_give_other_numbers() {
 fn committed_results_carry_the_protocol_they_state() {
     for experiment in experiments() {
         let path = results().join(format!("{}.json", experiment.name));
-        if NOT_YET.contains(&experiment.name) {
-            assert!(!path.exists(), "take {} off the list", experiment.name);
-            continue;
-        }
         let text = fs::read_to_string(&path).unwrap_or_else(|error| {
             panic!(
                 "{}: {error}; run `course lab {}`",

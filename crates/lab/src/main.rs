@@ -1,0 +1,124 @@
+//! The command `lab`, which `course lab`, `course verify` and `course book numbers` start.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The exit code when a gradient is wrong.
+const NOT_PASSED: u8 = 1;
+/// The exit code when something else went wrong: a flag, a file.
+const FAILED: u8 = 2;
+
+/// The experiments behind the book, and the gradient report.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run an experiment of the book, or list them.
+    #[command(override_usage = "course lab [OPTIONS] [NAME]")]
+    Run {
+        /// The experiment, or "all"; they are listed when left out.
+        name: Option<String>,
+        /// A small form that takes seconds; its results answer nothing.
+        #[arg(long)]
+        quick: bool,
+        /// Another number of seeds than the protocol's.
+        #[arg(long, value_name = "COUNT")]
+        seeds: Option<usize>,
+        /// How many runs at a time; one for each core when left out.
+        #[arg(long, value_name = "COUNT")]
+        threads: Option<usize>,
+        /// Start afresh, even if an interrupted run can be taken up.
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Check the gradient of every operation and every layer; exit code 1 when one is wrong.
+    #[command(override_usage = "course verify")]
+    Verify,
+    /// Measure the numbers that the chapters quote anew, and write their files.
+    #[command(override_usage = "course book numbers")]
+    Numbers,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            // A wrong flag gives one line.
+            let text = error.render().to_string();
+            eprintln!("{}", text.lines().next().unwrap_or(&text));
+            return ExitCode::from(FAILED);
+        }
+        Err(help) => {
+            print!("{}", help.render());
+            return ExitCode::SUCCESS;
+        }
+    };
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
+    match command {
+        Command::Run { name: None, .. } => {
+            for experiment in lab::experiments() {
+                println!(
+                    "{:<12} chapter {:>2}: {}",
+                    experiment.name, experiment.chapter, experiment.about
+                );
+            }
+        }
+        Command::Run {
+            name: Some(name),
+            quick,
+            seeds,
+            threads,
+            fresh,
+        } => {
+            let options = lab::Options {
+                quick,
+                seeds,
+                threads,
+                fresh,
+                ..lab::Options::default()
+            };
+            if name == "all" {
+                lab::run_all(&options, |experiment, outcome| {
+                    println!("# {}\n\n{outcome}", experiment.name);
+                })?;
+            } else {
+                print!("{}", lab::run(&name, &options)?);
+            }
+        }
+        Command::Verify => {
+            let report = lab::verify::run();
+            println!("{report}");
+            if !report.passed() {
+                return Ok(ExitCode::from(NOT_PASSED));
+            }
+        }
+        Command::Numbers => {
+            let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book");
+            let book = book.canonicalize().unwrap_or(book);
+            for measurement in lab::book::MEASUREMENTS {
+                for file in lab::book::regenerate(measurement, &book)? {
+                    println!("written: {}", file.display());
+                }
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
