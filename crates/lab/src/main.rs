@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anstream::{eprintln, print, println};
 use clap::{Parser, Subcommand};
 
 /// The exit code when a gradient is wrong.
