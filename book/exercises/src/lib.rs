@@ -24,6 +24,7 @@ pub mod ln_find_the_bug;
 pub mod ln_forward;
 pub mod ln_predictions;
 pub mod matmul_backward;
+mod norm_forward;
 pub mod one_reading;
 pub mod report;
 pub mod rms_backward;
