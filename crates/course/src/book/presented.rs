@@ -106,7 +106,10 @@ pub fn essential(source: &str) -> Vec<usize> {
             let close = format!("{indent}}}");
             let short = |line: &str| {
                 let rest = line.strip_prefix(indent);
-                rest.is_some_and(|rest| !rest.starts_with(' ') && rest.ends_with(';'))
+                rest.is_some_and(|rest| {
+                    // A line of text inside a test may stand as far left, and end so.
+                    rest.starts_with(|c: char| c.is_alphabetic() || c == '}') && rest.ends_with(';')
+                })
             };
             pass("", &|next| next == close || short(next));
         } else if text.starts_with("#[") || text.starts_with("#![") {
@@ -181,6 +184,9 @@ mod tests {
     #[test]
     fn f() {
         g();
+        let text = \"several
+lines
+\";
     }
 }
 
