@@ -22,6 +22,7 @@ use crate::rows::Rows;
 use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
 
+// ANCHOR: parameter_gradients
 /// Gradients of the scale and the shift, `[C]` each.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ParameterGradients<T> {
@@ -30,13 +31,14 @@ pub struct ParameterGradients<T> {
     /// `dβ = Σ dy`, over the M values of each channel.
     pub dbeta: Vec<T>,
 }
+// ANCHOR_END: parameter_gradients
 
+// ANCHOR: dispatch
 /// Planes shorter than this are walked as rows of several channels.
 const SHORT: usize = 128;
 
 /// Calls a function that is generic over the walk with the walk that fits the layout,
 /// unless there is nothing to walk through.
-// ANCHOR: dispatch
 macro_rules! walk {
     ($layout:expr, $function:ident($($argument:expr),*)) => {
         match $layout.positions {
@@ -48,6 +50,7 @@ macro_rules! walk {
 }
 // ANCHOR_END: dispatch
 
+// ANCHOR: entry_forward
 /// Normalizes a batch by its own statistics: writes `y` and returns the statistics.
 ///
 /// # Panics
@@ -74,7 +77,9 @@ pub fn forward<T: Real>(
         eps,
     )
 }
+// ANCHOR_END: entry_forward
 
+// ANCHOR: entry_backward
 /// The gradients of [`forward`], from the statistics it returned: turns `dy` into `dx`.
 ///
 /// # Panics
@@ -127,7 +132,9 @@ fn backward_from<T: Real>(
     );
     ParameterGradients::from_sums(&sums)
 }
+// ANCHOR_END: entry_backward
 
+// ANCHOR: entry_frozen
 /// Normalizes a batch by given statistics, such as running ones: a straight line for
 /// each channel.
 ///
@@ -188,7 +195,9 @@ pub fn parameter_gradients<T: Real>(
     walk!(layout, sum_all(layout, x, moments, dy, &mut sums));
     ParameterGradients::from_sums(&sums)
 }
+// ANCHOR_END: entry_frozen
 
+// ANCHOR: from_sums
 impl<T: Real> ParameterGradients<T> {
     fn from_sums(sums: &[[f64; 2]]) -> Self {
         ParameterGradients {
@@ -197,6 +206,7 @@ impl<T: Real> ParameterGradients<T> {
         }
     }
 }
+// ANCHOR_END: from_sums
 
 /// The channels that each thread works on.
 // ANCHOR: split

@@ -68,6 +68,7 @@ impl Layout {
 }
 // ANCHOR_END: layout
 
+// ANCHOR: check
 impl Layout {
     /// Panics unless a slice given for `name` holds the whole batch.
     #[track_caller]
@@ -97,6 +98,7 @@ impl Layout {
         );
     }
 }
+// ANCHOR_END: check
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ use crate::moments::{Seen, Weights};
 use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
 
+// ANCHOR: blocks
 /// Most values in a block. Within a block sums are kept in `T`, where rounding errors
 /// grow with every addition; from block to block they are kept in `f64`.
 const BLOCK: usize = 4096;
@@ -26,7 +27,6 @@ pub(crate) struct Planes;
 
 /// Cuts a channel into blocks, each of some examples and some positions: several whole
 /// planes, or a piece of one.
-// ANCHOR: blocks
 fn blocks(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     let (examples, positions) = (layout.examples, layout.positions);
     let planes = (BLOCK / positions).max(1);
@@ -87,6 +87,7 @@ fn step<T: Real, const K: usize>(
 // ANCHOR_END: sums
 
 impl Walk for Planes {
+    // ANCHOR: unit
     fn unit(_: &Layout) -> usize {
         1
     }
@@ -98,6 +99,7 @@ impl Walk for Planes {
     fn columns(_: &Layout) -> usize {
         1
     }
+    // ANCHOR_END: unit
 
     /// Only the first block is read twice: for its mean, which later blocks have from
     /// those before them, and for the distances from it.

@@ -17,17 +17,19 @@ use crate::moments::{Seen, Weights};
 use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
 
+// ANCHOR: sizes
 /// Rows in a block. Within a block sums are kept in `T`, from block to block in `f64`.
 const BLOCK: usize = 32;
 /// Rows added at once: a column's sums are loaded and stored once for all of them.
 const TOGETHER: usize = 4;
 /// Columns walked together, so that their sums stay in the innermost cache.
 const COLUMNS: usize = 2048;
+// ANCHOR_END: sizes
 
+// ANCHOR: sums
 pub(crate) struct Rows;
 
 /// `K` sums for each column over the rows of a block: `Σ f(a, b, shift)`.
-// ANCHOR: sums
 #[inline(always)]
 fn sum_rows<T: Real, const K: usize>(
     a: &[&[T]],
@@ -96,6 +98,7 @@ fn per_channel<T: Real>(columns: Vec<T>, positions: usize) -> Vec<T> {
 }
 // ANCHOR_END: sums
 
+// ANCHOR: rows
 /// The group's part of some examples.
 fn rows<'a, T: Real>(
     layout: &Layout,
@@ -107,8 +110,10 @@ fn rows<'a, T: Real>(
         .map(|n| &x[layout.range(n, channels.clone())])
         .collect()
 }
+// ANCHOR_END: rows
 
 impl Walk for Rows {
+    // ANCHOR: unit
     /// Threads that shared a row would each read half of what the memory delivers.
     fn unit(layout: &Layout) -> usize {
         Self::group(layout)
@@ -121,6 +126,7 @@ impl Walk for Rows {
     fn columns(layout: &Layout) -> usize {
         layout.positions
     }
+    // ANCHOR_END: unit
 
     /// Only the first block is read twice: for its means, which later blocks have from
     /// those before them, and for the distances from them.

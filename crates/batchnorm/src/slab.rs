@@ -64,6 +64,7 @@ impl<'a, T> Slab<'a, T> {
 }
 // ANCHOR_END: slab
 
+// ANCHOR: pieces
 /// Cuts a range into pieces of at most `size`.
 pub(crate) fn pieces(
     range: Range<usize>,
@@ -74,6 +75,7 @@ pub(crate) fn pieces(
         .step_by(size)
         .map(move |start| start..end.min(start.saturating_add(size)))
 }
+// ANCHOR_END: pieces
 
 #[cfg(test)]
 mod tests {

@@ -129,6 +129,7 @@ pub fn backward_channel<T: Real>(forward: &Forward<T>, gamma: T, dy: &[T]) -> Ba
 }
 // ANCHOR_END: backward
 
+// ANCHOR: sums
 fn sum<T: Real>(a: &[T]) -> T {
     a.iter().copied().sum()
 }
@@ -136,6 +137,7 @@ fn sum<T: Real>(a: &[T]) -> T {
 fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     a.iter().zip(b).map(|(&a, &b)| a * b).sum()
 }
+// ANCHOR_END: sums
 
 /// The forward pass over a whole batch: `y`, laid out like `x`, and each channel's
 /// intermediates. `gamma` and `beta` have one value per channel.

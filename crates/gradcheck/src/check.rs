@@ -19,6 +19,7 @@ use crate::vacuous::{Vacuous, of_gamma, of_normalization};
 ///     );
 /// report.assert_passes();
 /// ```
+// ANCHOR: check
 #[derive(Clone, Debug)]
 pub struct Check {
     pub(crate) name: String,
@@ -33,8 +34,10 @@ pub struct Check {
     normalized: Option<(String, Groups)>,
     gamma: Option<String>,
 }
+// ANCHOR_END: check
 
 impl Check {
+    // ANCHOR: new
     /// A check of every element, with a random upstream gradient from seed 0.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -50,7 +53,9 @@ impl Check {
             gamma: None,
         }
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: build
     /// Adds an input; `f` receives them in this order.
     ///
     /// # Panics
@@ -118,7 +123,9 @@ impl Check {
         self.may_be_zero.push(input.to_string());
         self
     }
+    // ANCHOR_END: build
 
+    // ANCHOR: normalizes
     /// Says that `f` normalizes this input over these groups, and returns an output of
     /// the same shape. The check then refuses a probe that could not show a mistake:
     /// groups of two values or fewer, or over which the input or the upstream gradient is
@@ -175,7 +182,9 @@ impl Check {
         );
         refused
     }
+    // ANCHOR_END: normalizes
 
+    // ANCHOR: run
     /// Checks `backward` against numerical derivatives of `f`.
     ///
     /// `f` maps the inputs to the flat output. `backward` maps the inputs and the
@@ -209,6 +218,7 @@ impl Check {
         );
         Run::new(self, &f).against_values(gradients)
     }
+    // ANCHOR_END: run
 }
 
 /// Checks every element of every gradient, with a random upstream gradient.
@@ -226,6 +236,7 @@ impl Check {
 /// };
 /// vjp(&inputs, product, backward).assert_passes();
 /// ```
+// ANCHOR: vjp
 #[track_caller]
 pub fn vjp(
     inputs: &[Input],
@@ -234,3 +245,4 @@ pub fn vjp(
 ) -> Report {
     Check::new("vjp").inputs(inputs).run(f, backward)
 }
+// ANCHOR_END: vjp

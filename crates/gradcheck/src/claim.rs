@@ -6,6 +6,7 @@ use crate::report::{Fault, InputReport, Mode, Place, Worst};
 use crate::run::{Run, normal, not_finite};
 use crate::vacuous::Vacuous;
 
+// ANCHOR: claim
 /// A disagreement passes up to this multiple of the estimated error of the numerical
 /// side. The estimate is no proof: the factor keeps right gradients from being refused
 /// (see the tests that count).
@@ -33,8 +34,10 @@ pub(crate) enum Rounding {
     /// Taken to be this share of what the terms of an element add up to.
     Share(f64),
 }
+// ANCHOR_END: claim
 
 impl Claim {
+    // ANCHOR: rounding
     /// The derivative that is claimed along a direction.
     fn along(&self, direction: &[(usize, f64)]) -> f64 {
         direction.iter().map(|&(j, v)| v * self.gradient[j]).sum()
@@ -61,9 +64,11 @@ impl Claim {
         shares.sort_by(f64::total_cmp);
         shares.get(shares.len() / 2).copied().unwrap_or(0.0)
     }
+    // ANCHOR_END: rounding
 }
 
 impl Run<'_> {
+    // ANCHOR: compare
     /// Compares the gradient by input `i`, and adds what is found to the report.
     pub fn compare(&mut self, i: usize, shape: &[usize], claim: Claim) {
         let input = &self.check.inputs[i];
@@ -94,7 +99,9 @@ impl Run<'_> {
         }
         self.judge(i, found);
     }
+    // ANCHOR_END: compare
 
+    // ANCHOR: every_element
     /// In `f32`, what the rounding of the outputs may do to a derivative by input `i`.
     ///
     /// A saturated unit computes `1 - y²` from a `y` whose last place is coarser than the
@@ -129,7 +136,9 @@ impl Run<'_> {
             );
         }
     }
+    // ANCHOR_END: every_element
 
+    // ANCHOR: project
     /// Compares along one direction; where it disagrees, halves it down to one element.
     fn project(
         &self,
@@ -174,7 +183,9 @@ impl Run<'_> {
             found.culprit = Some(one.entry(0, Place::Element { index }));
         }
     }
+    // ANCHOR_END: project
 
+    // ANCHOR: judge
     /// Draws the conclusions about one input.
     fn judge(&mut self, i: usize, mut found: InputReport) {
         let input = &self.check.inputs[i];
@@ -218,8 +229,10 @@ impl Run<'_> {
         }
         self.report.inputs.push(found);
     }
+    // ANCHOR_END: judge
 }
 
+// ANCHOR: push
 impl InputReport {
     /// Adds the comparison of one element, or of one direction.
     fn push(&mut self, at: usize, analytic: f64, numeric: Numeric, rounding: f64) {
@@ -261,6 +274,7 @@ impl InputReport {
         }
     }
 }
+// ANCHOR_END: push
 
 #[cfg(test)]
 mod tests {

@@ -10,9 +10,11 @@ use crate::input::index_of;
 use serde::Serialize;
 use std::fmt;
 
+// ANCHOR: zero
 /// Lines whose values are this many units in the last place of the largest value in the
 /// table are zero but for rounding.
 const ZERO_ULPS: f64 = 1e3;
+// ANCHOR_END: zero
 
 /// A table of named arrays, expected and found.
 ///
@@ -24,6 +26,7 @@ const ZERO_ULPS: f64 = 1e3;
 ///     .finish();
 /// assert_eq!(table.first_wrong().unwrap().name, "dvar");
 /// ```
+// ANCHOR: types
 #[derive(Clone, Debug)]
 pub struct Comparison {
     name: String,
@@ -92,8 +95,10 @@ impl Status {
         matches!(self, Self::Exact | Self::Approximate)
     }
 }
+// ANCHOR_END: types
 
 impl Comparison {
+    // ANCHOR: lines
     /// An empty table, for values computed in `f64`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -156,7 +161,9 @@ impl Comparison {
         });
         self
     }
+    // ANCHOR_END: lines
 
+    // ANCHOR: finish
     /// Compares.
     pub fn finish(self) -> Table {
         let largest = |v: &[f64]| v.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
@@ -181,8 +188,10 @@ impl Comparison {
             rows: self.lines.iter().map(row).collect(),
         }
     }
+    // ANCHOR_END: finish
 }
 
+// ANCHOR: compare
 impl Line {
     fn compare(&self, bound: f64) -> Row {
         let (expected_shape, expected) = &self.expected;
@@ -226,7 +235,9 @@ impl Line {
         row
     }
 }
+// ANCHOR_END: compare
 
+// ANCHOR: table
 impl Table {
     /// True when every line is right.
     pub fn passed(&self) -> bool {
@@ -247,7 +258,9 @@ impl Table {
         assert!(self.passed(), "{self}");
     }
 }
+// ANCHOR_END: table
 
+// ANCHOR: print
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{}", self.name)?;
@@ -289,6 +302,7 @@ impl fmt::Display for Row {
         }
     }
 }
+// ANCHOR_END: print
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+// ANCHOR: groups
 /// A partition of the elements of an array into groups of equal size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Groups {
@@ -10,8 +11,10 @@ pub struct Groups {
     /// How many groups there are.
     pub count: usize,
 }
+// ANCHOR_END: groups
 
 impl Groups {
+    // ANCHOR: over
     /// Elements that differ only in their index along `axes` share a group; groups are
     /// numbered row-major along the axes that remain.
     ///
@@ -46,7 +49,9 @@ impl Groups {
             count,
         }
     }
+    // ANCHOR_END: over
 
+    // ANCHOR: sums
     /// Values in each group.
     pub fn size(&self) -> usize {
         self.of.len() / self.count.max(1)
@@ -76,6 +81,7 @@ impl Groups {
         }
         varies.iter().position(|v| !v)
     }
+    // ANCHOR_END: sums
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+// ANCHOR: constants
 /// The widest distance of two points, as a share of the input's scale.
 const SPACING: f64 = 1.0 / (1u64 << 16) as f64;
 /// How much closer the points move at each of the attempts that follow.
@@ -26,7 +27,9 @@ const AGREE: f64 = 8.0;
 /// Rows of Pascal's triangle, with alternating signs.
 const THIRD: [f64; 4] = [-1.0, 3.0, -3.0, 1.0];
 const FIFTH: [f64; 6] = [-1.0, 5.0, -10.0, 10.0, -5.0, 1.0];
+// ANCHOR_END: constants
 
+// ANCHOR: measure
 /// The standard deviation of the rounding noise of each output of `f` near `inputs`.
 ///
 /// `scales[i]` is the scale of `inputs[i]`, `eps` the machine epsilon of the arithmetic
@@ -64,7 +67,9 @@ pub fn measure(
     }
     noise.into_iter().flatten().collect()
 }
+// ANCHOR_END: measure
 
+// ANCHOR: walk
 /// A random step for each element.
 fn strides(
     inputs: &[Vec<f64>],
@@ -102,7 +107,9 @@ fn walk(
     // From 1, not 0: a kink at the point itself is left behind and never crossed.
     (1..=points).map(at).collect()
 }
+// ANCHOR_END: walk
 
+// ANCHOR: deviation
 /// The deviation of output `i` that its differences show.
 fn deviation(samples: &[Vec<f64>], i: usize, weights: &[f64]) -> f64 {
     let difference = |window: &[Vec<f64>]| {
@@ -116,6 +123,7 @@ fn deviation(samples: &[Vec<f64>], i: usize, weights: &[f64]) -> f64 {
     let amplified = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
     sizes[sizes.len() / 2] / (0.6745 * amplified)
 }
+// ANCHOR_END: deviation
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@
 
 use serde::Serialize;
 
+// ANCHOR: constants
 /// The relative spacing of `f64` numbers, 2⁻⁵².
 pub(crate) const EPS: f64 = f64::EPSILON;
 
@@ -35,7 +36,9 @@ const STRAIGHT: f64 = 1e-2;
 const CLOSER: f64 = 1024.0;
 /// How often the ladder may start again, that much lower each time.
 const RESTARTS: usize = 3;
+// ANCHOR_END: constants
 
+// ANCHOR: estimate
 /// A derivative, and how far from the truth it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
@@ -78,6 +81,7 @@ pub struct EdgeOfDomain {
     /// The smallest step that was tried.
     pub step: f64,
 }
+// ANCHOR_END: estimate
 
 /// The central difference of a function of one number.
 ///
@@ -90,6 +94,7 @@ pub fn central_difference(f: impl Fn(f64) -> f64, x: f64, h: f64) -> f64 {
 }
 // ANCHOR_END: central_difference
 
+// ANCHOR: derivative
 /// The derivative of a function of one number, with its estimated error.
 ///
 /// `x` sets the scale of the first step; at 0 the scale is 1.
@@ -111,7 +116,9 @@ pub fn derivative(f: impl Fn(f64) -> f64, x: f64) -> Result<Estimate, EdgeOfDoma
     };
     derivative_along(&mut line, target, scale)
 }
+// ANCHOR_END: derivative
 
+// ANCHOR: along
 /// The derivative of `sum(dy * f)` along a line, with its estimated error.
 ///
 /// `line(t)` gives the outputs a distance `t` from the start; `scale` is the distance
@@ -153,7 +160,9 @@ pub fn derivative_along(
         .map(|found| found.estimate(None))
         .ok_or(EdgeOfDomain { step })
 }
+// ANCHOR_END: along
 
+// ANCHOR: widen
 /// A first step that is long enough for more than rounding to show.
 ///
 /// While the function looks straight over a step, and the slope is not yet known to
@@ -178,7 +187,9 @@ fn widen(line: &mut dyn FnMut(f64) -> Sample, target: Target<'_>, first: f64) ->
     }
     h
 }
+// ANCHOR_END: widen
 
+// ANCHOR: secant
 /// One central difference, with what is needed to judge it.
 struct Secant {
     /// `sum(dy * slope_i)`.
@@ -233,7 +244,9 @@ impl Secant {
         finite.then_some(secant)
     }
 }
+// ANCHOR_END: secant
 
+// ANCHOR: found
 /// The best entry of a Richardson table.
 struct Found {
     value: f64,
@@ -253,6 +266,7 @@ impl Found {
         }
     }
 }
+// ANCHOR_END: found
 
 /// Halves the step until rounding outweighs what another halving could gain.
 // ANCHOR: ladder
@@ -340,12 +354,14 @@ fn kink(wide: &Secant, close: &Secant, target: Target<'_>) -> Option<f64> {
 }
 // ANCHOR_END: kink
 
+// ANCHOR: power_of_two
 /// The power of two at or below `x`, so that adding it to a number rarely rounds.
 fn power_of_two(x: f64) -> f64 {
     // Sign and digits cleared, what remains is the exponent: exact on every machine.
     const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
     f64::from_bits(x.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
 }
+// ANCHOR_END: power_of_two
 
 #[cfg(test)]
 mod tests {

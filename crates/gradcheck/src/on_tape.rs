@@ -5,6 +5,7 @@ use crate::report::Report;
 use crate::run::normal;
 use tape::{Param, Real, Shape, Tape, Tensor, Var};
 
+// ANCHOR: function
 /// A function of the tape that can be recorded in either precision.
 ///
 /// A closure cannot be generic over its arithmetic, a method can.
@@ -12,6 +13,7 @@ pub trait TapeFunction {
     /// Records the function of `inputs`, in the order of [`Check::input`].
     fn record<'t, T: Real>(&self, inputs: &[Var<'t, T>]) -> Var<'t, T>;
 }
+// ANCHOR_END: function
 
 impl Check {
     /// Checks the gradients that the tape computes for `f`, in `f64`.
@@ -29,6 +31,7 @@ impl Check {
     ///
     /// # Panics
     /// When a chosen upstream has another length than the output.
+    // ANCHOR: check
     #[track_caller]
     pub fn run_tape(&self, f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>) -> Report {
         let (shape, _) = evaluate::<f64>(self, &self.data(), &f);
@@ -82,8 +85,10 @@ impl Check {
         };
         data.iter().zip(&self.inputs).map(param).collect()
     }
+    // ANCHOR_END: check
 }
 
+// ANCHOR: record
 type OnTape<'a, T> = &'a dyn for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T>;
 
 /// Tells the compiler that a closure serves recordings of any lifetime.
@@ -120,3 +125,4 @@ fn gradients<T: Real>(
         .map(|p| grads.of(p).cast::<f64>().to_vec())
         .collect()
 }
+// ANCHOR_END: record

@@ -5,6 +5,7 @@ use crate::vacuous::Vacuous;
 use serde::Serialize;
 use std::fmt;
 
+// ANCHOR: report
 /// The result of a check.
 ///
 /// [`fmt::Display`] renders it for a terminal, without colour; `serde` for a page.
@@ -36,7 +37,9 @@ pub enum Mode {
         count: usize,
     },
 }
+// ANCHOR_END: report
 
+// ANCHOR: fault
 /// Something wrong with what was checked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -89,7 +92,9 @@ pub enum Fault {
         elements: usize,
     },
 }
+// ANCHOR_END: fault
 
+// ANCHOR: input
 /// The comparison for one input.
 ///
 /// The vectors have one entry per element, row-major, or one per direction.
@@ -157,7 +162,9 @@ pub struct Worst {
     /// `disagreement / bound`: up to 1 passes.
     pub margin: f64,
 }
+// ANCHOR_END: input
 
+// ANCHOR: access
 impl InputReport {
     pub(crate) fn new(name: &str, shape: &[usize]) -> Self {
         Self {
@@ -227,7 +234,9 @@ impl Report {
         assert!(self.passed(), "{self}");
     }
 }
+// ANCHOR_END: access
 
+// ANCHOR: print
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match (self.faults.is_empty(), self.refused.is_empty()) {
@@ -308,7 +317,9 @@ impl fmt::Display for Worst {
         )
     }
 }
+// ANCHOR_END: print
 
+// ANCHOR: faults
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -353,3 +364,4 @@ impl fmt::Display for Fault {
         }
     }
 }
+// ANCHOR_END: faults

@@ -11,6 +11,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 
+// ANCHOR: run
 type Forward<'a> = &'a dyn Fn(&[Vec<f64>]) -> Vec<f64>;
 type Backward<'a> = &'a dyn Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>>;
 
@@ -25,8 +26,10 @@ pub(crate) struct Run<'a> {
     pub noise: Vec<f64>,
     pub report: Report,
 }
+// ANCHOR_END: run
 
 impl<'a> Run<'a> {
+    // ANCHOR: new
     /// Evaluates the forward side: output, upstream gradient, noise.
     #[track_caller]
     pub fn new(check: &'a Check, f: Forward<'a>) -> Self {
@@ -62,7 +65,9 @@ impl<'a> Run<'a> {
         }
         run
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: inspect
     /// Looks for reasons not to compare anything.
     fn inspect(&mut self) {
         let (check, y, dy) = (self.check, &self.y, &self.dy);
@@ -103,7 +108,9 @@ impl<'a> Run<'a> {
     fn may_go_on(&self) -> bool {
         self.report.faults.is_empty() && self.report.refused.is_empty()
     }
+    // ANCHOR_END: inspect
 
+    // ANCHOR: backward
     /// Compares with what `backward` returns.
     pub fn against_backward(mut self, backward: Backward<'_>) -> Report {
         if !self.may_go_on() {
@@ -160,7 +167,9 @@ impl<'a> Run<'a> {
         let (eps, seed) = (self.check.eps, self.check.seed);
         noise::measure(&flat, &self.inputs, &self.scales, eps, 32, seed)
     }
+    // ANCHOR_END: backward
 
+    // ANCHOR: values
     /// Compares with gradients computed beforehand.
     pub fn against_values(mut self, gradients: &[Input]) -> Report {
         if !self.may_go_on() {
@@ -190,7 +199,9 @@ impl<'a> Run<'a> {
         }
         self.report
     }
+    // ANCHOR_END: values
 
+    // ANCHOR: lines
     /// The numerical derivative by one element of input `i`.
     pub fn element(&self, i: usize, element: usize) -> Result<Estimate, EdgeOfDomain> {
         let mut moved = self.inputs.clone();
@@ -228,8 +239,10 @@ impl<'a> Run<'a> {
             noise: &self.noise,
         }
     }
+    // ANCHOR_END: lines
 }
 
+// ANCHOR: helpers
 /// Independent draws from the standard normal distribution.
 pub(crate) fn normal(count: usize, seed: u64) -> Vec<f64> {
     let rng = StdRng::seed_from_u64(seed);
@@ -256,6 +269,7 @@ pub(crate) fn not_finite(what: &str, name: &str, data: &[f64], shape: &[usize]) 
         count: data.iter().filter(|v| !v.is_finite()).count(),
     })
 }
+// ANCHOR_END: helpers
 
 #[cfg(test)]
 mod tests {

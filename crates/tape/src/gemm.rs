@@ -9,9 +9,11 @@ use std::ops::Range;
 
 use crate::{Real, parallel};
 
+// ANCHOR: serial_below
 /// Multiplications below which a product stays on the calling thread: fewer are done
 /// in well under a millisecond.
 const SERIAL_BELOW: usize = 1 << 23;
+// ANCHOR_END: serial_below
 
 // ANCHOR: matrix
 /// A read-only matrix over a slice: element `(i, j)` is at `i * row_stride + j * col_stride`.
@@ -28,6 +30,7 @@ pub struct Matrix<'a, T> {
 // ANCHOR_END: matrix
 
 impl<'a, T> Matrix<'a, T> {
+    // ANCHOR: new
     /// A row-major `rows × cols` matrix.
     ///
     /// # Panics
@@ -67,6 +70,7 @@ impl<'a, T> Matrix<'a, T> {
         };
         i * self.row_stride + j * self.col_stride < self.data.len()
     }
+    // ANCHOR_END: new
 
     // ANCHOR: transpose
     /// The transpose, `cols × rows`, over the same elements.
@@ -118,11 +122,14 @@ pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T])
 }
 // ANCHOR_END: gemm
 
+// ANCHOR: is_small
 /// Whether `a · b` is too little work to wake a thread for.
 fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     a.rows * a.cols * b.cols < SERIAL_BELOW
 }
+// ANCHOR_END: is_small
 
+// ANCHOR: kernel
 /// Types that `matrixmultiply` has a kernel for. Sealed by [`Real`].
 pub trait Gemm: Sized {
     /// The product, shapes already checked.
@@ -167,6 +174,7 @@ macro_rules! gemm {
 
 gemm!(f32, matrixmultiply::sgemm);
 gemm!(f64, matrixmultiply::dgemm);
+// ANCHOR_END: kernel
 
 #[cfg(test)]
 mod tests {

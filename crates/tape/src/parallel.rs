@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub const SERIAL_BELOW: usize = 1 << 18;
 // ANCHOR_END: serial_below
 
+// ANCHOR: inside
 thread_local! {
     /// Set on threads that run a part: what a part calls does not fork again.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -34,7 +35,9 @@ impl Drop for Inside {
         INSIDE.set(false);
     }
 }
+// ANCHOR_END: inside
 
+// ANCHOR: threads
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// How many threads kernels may use: what [`set_threads`] said, else one per core.
@@ -61,6 +64,7 @@ pub fn set_threads(n: usize) {
     );
     THREADS.store(n, Ordering::Relaxed);
 }
+// ANCHOR_END: threads
 
 // ANCHOR: ranges
 /// Cuts `0..items` into one contiguous range per thread, or into a single range when
@@ -78,6 +82,7 @@ pub fn ranges(items: usize, elements: usize) -> Vec<Range<usize>> {
 }
 // ANCHOR_END: ranges
 
+// ANCHOR: for_each
 /// Runs `f` on every part, each on its own thread; the first on the calling thread.
 ///
 /// A panic in any part reaches the caller.
@@ -101,7 +106,9 @@ pub fn for_each<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
         f(first);
     });
 }
+// ANCHOR_END: for_each
 
+// ANCHOR: split_mut
 /// Cuts `data` into consecutive pieces of the given lengths.
 ///
 /// # Panics
@@ -115,6 +122,7 @@ pub fn split_mut<T>(mut data: &mut [T], lengths: impl IntoIterator<Item = usize>
     }
     pieces
 }
+// ANCHOR_END: split_mut
 
 #[cfg(test)]
 mod tests {

@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Real, Tensor};
 
+// ANCHOR: id
 /// Names one [`Param`] for the life of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct ParamId(u64);
+// ANCHOR_END: id
 
 // ANCHOR: param
 /// A tensor that lives outside the tape and can be differentiated with respect to.
@@ -23,6 +25,7 @@ pub struct Param<T: Real> {
 // ANCHOR_END: param
 
 impl<T: Real> Param<T> {
+    // ANCHOR: access
     /// A parameter holding `value`. The name appears in printed tapes and messages.
     pub fn new(name: impl Into<String>, value: Tensor<T>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -75,6 +78,7 @@ impl<T: Real> Param<T> {
         );
         self.value = value;
     }
+    // ANCHOR_END: access
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::tape::{Kind, Record};
 use crate::{Real, Tape};
 
 impl<T: Real> Record<T> {
+    // ANCHOR: labels
     fn op(&self) -> &str {
         match &self.kind {
             Kind::Leaf { .. } => "param",
@@ -21,6 +22,7 @@ impl<T: Real> Record<T> {
             Kind::Op(backward) => backward.name(),
         }
     }
+    // ANCHOR_END: labels
 
     // ANCHOR: saved_bytes
     /// Bytes this record keeps alive that no earlier one did; `seen` holds buffers.
@@ -40,6 +42,7 @@ impl<T: Real> Record<T> {
 }
 
 impl<T: Real> Tape<T> {
+    // ANCHOR: sizes
     /// Bytes of tensors that the recorded ops hold for the backward pass, each buffer
     /// counted once.
     pub fn saved_bytes(&self) -> usize {
@@ -60,7 +63,9 @@ impl<T: Real> Tape<T> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    // ANCHOR_END: sizes
 
+    // ANCHOR: graphs
     /// The recording as a Graphviz graph (`dot -Tsvg`).
     pub fn to_dot(&self) -> String {
         let mut out = String::from("digraph tape {\n  rankdir=LR;\n");
@@ -99,8 +104,10 @@ impl<T: Real> Tape<T> {
         }
         out
     }
+    // ANCHOR_END: graphs
 }
 
+// ANCHOR: table
 /// The table of records: number, op, the records it took its inputs from (`·` for a
 /// constant), shape, and bytes saved for the backward pass.
 impl<T: Real> fmt::Display for Tape<T> {
@@ -138,6 +145,7 @@ impl<T: Real> fmt::Debug for Tape<T> {
         write!(f, "Tape with {} records", self.len())
     }
 }
+// ANCHOR_END: table
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use crate::buffer::Pooled;
 use crate::elementary;
 use crate::gemm::Gemm;
 
+// ANCHOR: real
 /// A floating-point type that tensors are made of. Sealed: `f32` and `f64`.
 pub trait Real:
     Copy
@@ -73,7 +74,9 @@ pub trait Real:
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
 }
+// ANCHOR_END: real
 
+// ANCHOR: impls
 macro_rules! real {
     ($t:ident, $exp:path, $tanh:path, $erf:path) => {
         impl Real for $t {
@@ -142,6 +145,7 @@ macro_rules! real {
 
 real!(f32, elementary::exp, elementary::tanh, elementary::erf);
 real!(f64, f64::exp, f64::tanh, libm::erf);
+// ANCHOR_END: impls
 
 #[cfg(test)]
 mod tests {

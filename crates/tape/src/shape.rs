@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+// ANCHOR: shape
 /// The most axes a tensor may have. Six is one more than a batch of volumes needs.
 pub const MAX_RANK: usize = 6;
 
@@ -16,8 +17,10 @@ pub struct Shape {
     /// The product of the lengths, asked for at every step of every op.
     count: usize,
 }
+// ANCHOR_END: shape
 
 impl Shape {
+    // ANCHOR: new
     /// A shape of the given lengths. The empty slice is a scalar's.
     ///
     /// # Panics
@@ -44,6 +47,7 @@ impl Shape {
     pub fn count(&self) -> usize {
         self.count
     }
+    // ANCHOR_END: new
 
     // ANCHOR: strides
     /// Distance in memory between neighbours along each axis, row-major.
@@ -56,6 +60,7 @@ impl Shape {
     }
     // ANCHOR_END: strides
 
+    // ANCHOR: with_ones
     /// The shape with the axes in `axes` set to length 1.
     pub fn with_ones(&self, axes: Axes) -> Self {
         let mut dims = self.dims;
@@ -66,6 +71,7 @@ impl Shape {
         }
         Shape::padded(dims, self.rank)
     }
+    // ANCHOR_END: with_ones
 
     // ANCHOR: broadcast
     /// The shape that NumPy's broadcasting gives to `self` and `other` together.
@@ -103,6 +109,7 @@ impl Shape {
     // ANCHOR_END: aligned
 }
 
+// ANCHOR: conversions
 impl Deref for Shape {
     type Target = [usize];
     #[inline]
@@ -149,7 +156,9 @@ impl fmt::Display for Shape {
         fmt::Debug::fmt(&**self, f)
     }
 }
+// ANCHOR_END: conversions
 
+// ANCHOR: axes
 /// A set of axes of one shape, as a bit mask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Axes(u8);
@@ -189,7 +198,9 @@ impl Axes {
         self.0 & (1 << axis) != 0
     }
 }
+// ANCHOR_END: axes
 
+// ANCHOR: check_axis
 /// Panics unless `axis` is one of `shape`'s.
 #[track_caller]
 pub(crate) fn check_axis(op: &str, axis: usize, shape: &Shape) {
@@ -199,6 +210,7 @@ pub(crate) fn check_axis(op: &str, axis: usize, shape: &Shape) {
         shape.len().saturating_sub(1)
     );
 }
+// ANCHOR_END: check_axis
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::{Backward, Grads, InputGrads, Param, ParamId, Real, Shape, Tensor, Var};
 
+// ANCHOR: node
 /// The place of a record in its tape.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct NodeId(u32);
@@ -20,6 +21,7 @@ impl NodeId {
         self.0 as usize
     }
 }
+// ANCHOR_END: node
 
 // ANCHOR: tape_record
 /// One line of the tape.
@@ -40,6 +42,7 @@ pub(crate) enum Kind<T: Real> {
 }
 // ANCHOR_END: tape_record
 
+// ANCHOR: inputs
 /// The inputs of an op, `None` for one that depends on no parameter. Most ops have at
 /// most three, which fit without an allocation.
 pub(crate) enum Inputs {
@@ -67,6 +70,7 @@ impl Inputs {
         }
     }
 }
+// ANCHOR_END: inputs
 
 /// A recording of one forward computation.
 ///
@@ -97,6 +101,7 @@ pub struct Tape<T: Real> {
 // ANCHOR_END: tape
 
 impl<T: Real> Tape<T> {
+    // ANCHOR: new
     /// An empty tape.
     pub fn new() -> Self {
         Tape {
@@ -106,6 +111,7 @@ impl<T: Real> Tape<T> {
             slots: Vec::new(),
         }
     }
+    // ANCHOR_END: new
 
     // ANCHOR: grad
     /// Runs `f` and returns the loss it computed, whatever else it returned, and the
@@ -132,6 +138,7 @@ impl<T: Real> Tape<T> {
     }
     // ANCHOR_END: grad
 
+    // ANCHOR: vjp
     /// Like [`Tape::grad`] for a result of any shape: returns the result, and the
     /// gradient of `Σ dy·y` with respect to every parameter. `dy` is the upstream
     /// gradient, of the shape of the result.
@@ -184,6 +191,7 @@ impl<T: Real> Tape<T> {
         self.params.get_mut().clear();
         self.slots.clear();
     }
+    // ANCHOR_END: vjp
 
     // ANCHOR: param
     /// The handle of a parameter. Asked for twice, it is the same node.
@@ -210,6 +218,7 @@ impl<T: Real> Tape<T> {
     }
     // ANCHOR_END: param
 
+    // ANCHOR: constant
     /// A value that no gradient is wanted for.
     pub fn constant(&self, value: Tensor<T>) -> Var<'_, T> {
         Var {
@@ -218,6 +227,7 @@ impl<T: Real> Tape<T> {
             value,
         }
     }
+    // ANCHOR_END: constant
 
     // ANCHOR: record
     /// Records an op: its inputs, its value, and how to make its backward half.
@@ -245,6 +255,7 @@ impl<T: Real> Tape<T> {
     }
     // ANCHOR_END: record
 
+    // ANCHOR: push
     #[inline]
     fn push(&self, inputs: Inputs, shape: Shape, kind: Kind<T>) -> NodeId {
         let mut records = self.records.borrow_mut();
@@ -257,6 +268,7 @@ impl<T: Real> Tape<T> {
         });
         node
     }
+    // ANCHOR_END: push
 
     // ANCHOR: sweep
     /// The backward pass: one loop, last record first. Every record finds its upstream
@@ -298,11 +310,13 @@ impl<T: Real> Tape<T> {
     // ANCHOR_END: sweep
 }
 
+// ANCHOR: default
 impl<T: Real> Default for Tape<T> {
     fn default() -> Self {
         Tape::new()
     }
 }
+// ANCHOR_END: default
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@ pub struct Tensor<T: Real> {
 // ANCHOR_END: tensor
 
 impl<T: Real> Tensor<T> {
+    // ANCHOR: new
     /// A tensor of the given shape over `data`, row-major.
     ///
     /// # Panics
@@ -50,7 +51,9 @@ impl<T: Real> Tensor<T> {
             buffer: Buffer::scratch(shape.count()),
         }
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: fill
     /// Every element `value`.
     #[track_caller]
     pub fn full(shape: impl Into<Shape>, value: T) -> Self {
@@ -104,7 +107,9 @@ impl<T: Real> Tensor<T> {
             T::from_f64(low + (high - low) * rng.random::<f64>())
         })
     }
+    // ANCHOR_END: fill
 
+    // ANCHOR: read
     /// The lengths of the axes.
     pub fn shape(&self) -> &Shape {
         &self.shape
@@ -175,7 +180,9 @@ impl<T: Real> Tensor<T> {
             .map(|(i, stride)| i * stride)
             .sum::<usize>()]
     }
+    // ANCHOR_END: read
 
+    // ANCHOR: reshape
     /// The same elements under another shape; nothing is copied.
     ///
     /// # Panics
@@ -196,7 +203,9 @@ impl<T: Real> Tensor<T> {
             buffer: self.buffer.clone(),
         }
     }
+    // ANCHOR_END: reshape
 
+    // ANCHOR: elementwise
     /// A new tensor with `f` applied to every element.
     #[inline]
     pub fn map(&self, f: impl Fn(T) -> T) -> Self {
@@ -262,7 +271,9 @@ impl<T: Real> Tensor<T> {
         }
         self
     }
+    // ANCHOR_END: elementwise
 
+    // ANCHOR: rest
     /// The elements rounded to another type.
     pub fn cast<U: Real>(&self) -> Tensor<U> {
         Tensor::from_fn(self.shape, |i| U::from_f64(self.data()[i].to_f64()))
@@ -277,8 +288,10 @@ impl<T: Real> Tensor<T> {
     pub(crate) fn address(&self) -> usize {
         self.buffer.address()
     }
+    // ANCHOR_END: rest
 }
 
+// ANCHOR: compare
 impl<T: Real> PartialEq for Tensor<T> {
     fn eq(&self, other: &Self) -> bool {
         self.shape == other.shape && self.data() == other.data()
@@ -290,6 +303,7 @@ impl<T: Real> fmt::Debug for Tensor<T> {
         write!(f, "Tensor<{}>{} {:?}", T::NAME, self.shape, self.data())
     }
 }
+// ANCHOR_END: compare
 
 #[cfg(test)]
 mod tests {

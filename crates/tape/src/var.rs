@@ -21,6 +21,7 @@ pub struct Var<'t, T: Real> {
 // ANCHOR_END: var
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: access
     /// The value computed when this handle was made.
     pub fn value(&self) -> &Tensor<T> {
         &self.value
@@ -62,8 +63,10 @@ impl<'t, T: Real> Var<'t, T> {
     pub(crate) fn constant(&self, value: Tensor<T>) -> Self {
         self.tape.constant(value)
     }
+    // ANCHOR_END: access
 }
 
+// ANCHOR: debug
 impl<T: Real> fmt::Debug for Var<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tracked = if self.is_tracked() {
@@ -74,3 +77,4 @@ impl<T: Real> fmt::Debug for Var<'_, T> {
         write!(f, "Var({tracked}) {:?}", self.value)
     }
 }
+// ANCHOR_END: debug

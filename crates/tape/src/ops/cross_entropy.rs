@@ -11,6 +11,7 @@
 use super::max::row_max;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
 
+// ANCHOR: entry
 impl<'t, T: Real> Var<'t, T> {
     /// The mean cross-entropy of these logits `[N, C]` against one class for each row, a
     /// scalar, in nats. PyTorch's `cross_entropy` with class indices.
@@ -101,6 +102,7 @@ fn cross_entropy<'t, T: Real>(
             total,
         })
 }
+// ANCHOR_END: entry
 
 // ANCHOR: softmax_and_loss
 /// Fills `p` with the softmax of `x` and returns `ln Σ eˣ − x[class]`.
@@ -117,6 +119,7 @@ fn softmax_and_loss<T: Real>(p: &mut [T], x: &[T], class: usize) -> T {
 }
 // ANCHOR_END: softmax_and_loss
 
+// ANCHOR: cross_entropy_backward
 struct CrossEntropy<T: Real> {
     /// softmax(logits).
     p: Tensor<T>,
@@ -131,7 +134,6 @@ impl<T: Real> Backward<T> for CrossEntropy<T> {
         "cross_entropy"
     }
 
-    // ANCHOR: cross_entropy_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let mut p = self.p;
         let classes = p.shape()[1];
@@ -146,12 +148,12 @@ impl<T: Real> Backward<T> for CrossEntropy<T> {
         }
         dx.add(0, p);
     }
-    // ANCHOR_END: cross_entropy_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.p]
     }
 }
+// ANCHOR_END: cross_entropy_backward
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 use crate::broadcast::{zip, zip_operands};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 /// `a / b` element by element; also written `&a / &b`.
 ///
 /// # Panics
@@ -44,6 +45,7 @@ impl<T: Real> Backward<T> for Div<T> {
         [&self.b].into_iter().chain(&self.y).collect()
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

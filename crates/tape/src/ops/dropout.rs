@@ -9,6 +9,7 @@ use rand::{Rng, RngExt};
 use crate::broadcast::zip;
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// Sets each element to 0 with probability `p` and multiplies the others by
     /// 1/(1 − p), drawing from `rng` in row-major order. For training; at inference,
@@ -56,6 +57,7 @@ impl<T: Real> Backward<T> for Dropout<T> {
         vec![&self.mask]
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// x Φ(x), element by element, with the exact Φ: PyTorch's `gelu` with its default
     /// `approximate='none'`.
@@ -47,6 +48,7 @@ impl<T: Real> Backward<T> for Gelu<T> {
         vec![&self.x]
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

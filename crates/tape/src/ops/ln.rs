@@ -5,6 +5,7 @@
 
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// ln x, element by element.
     pub fn ln(&self) -> Self {
@@ -32,6 +33,7 @@ impl<T: Real> Backward<T> for Ln<T> {
         vec![&self.x]
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

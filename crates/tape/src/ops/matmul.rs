@@ -38,6 +38,7 @@ impl<'t, T: Real> Var<'t, T> {
     // ANCHOR_END: matmul
 }
 
+// ANCHOR: plan
 /// Which matrices are multiplied: sizes, and how the leading axes go together.
 struct Plan {
     /// The result's shape.
@@ -112,7 +113,9 @@ impl Plan {
         Matrix::new(&y.data()[k * size..][..size], self.m, self.n)
     }
 }
+// ANCHOR_END: plan
 
+// ANCHOR: matmul_backward
 struct MatMul<T: Real> {
     a: Option<Tensor<T>>,
     b: Option<Tensor<T>>,
@@ -124,7 +127,6 @@ impl<T: Real> Backward<T> for MatMul<T> {
         "matmul"
     }
 
-    // ANCHOR: matmul_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let MatMul { a, b, plan } = &*self;
         let Plan { m, k, n, .. } = *plan;
@@ -166,12 +168,12 @@ impl<T: Real> Backward<T> for MatMul<T> {
             });
         }
     }
-    // ANCHOR_END: matmul_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         self.a.iter().chain(&self.b).collect()
     }
 }
+// ANCHOR_END: matmul_backward
 
 #[cfg(test)]
 mod tests {

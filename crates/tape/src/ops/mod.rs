@@ -75,6 +75,7 @@ pub mod window;
 
 use crate::{Axes, Shape};
 
+// ANCHOR: without
 /// `shape` without the axes in `set`.
 fn without(shape: &Shape, set: Axes) -> Shape {
     let kept: Vec<usize> = (0..shape.len())
@@ -83,7 +84,9 @@ fn without(shape: &Shape, set: Axes) -> Shape {
         .collect();
     Shape::new(&kept)
 }
+// ANCHOR_END: without
 
+// ANCHOR: operator
 /// Makes a binary op out of a function on two handles, for every way to write it:
 /// handles by value or reference, and a plain number on the right.
 macro_rules! operator {
@@ -131,6 +134,7 @@ macro_rules! operator {
     };
 }
 pub(crate) use operator;
+// ANCHOR_END: operator
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use std::ops::Neg;
 
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 impl<'t, T: Real> Neg for &Var<'t, T> {
     type Output = Var<'t, T>;
     fn neg(self) -> Var<'t, T> {
@@ -36,6 +37,7 @@ impl<T: Real> Backward<T> for NegBackward {
         vec![]
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

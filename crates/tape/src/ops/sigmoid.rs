@@ -8,6 +8,7 @@
 
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// σ(x) = 1 / (1 + e⁻ˣ), element by element.
     pub fn sigmoid(&self) -> Self {
@@ -33,6 +34,7 @@ impl<T: Real> Backward<T> for Sigmoid<T> {
         vec![&self.y]
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::along::{Along, add_to, with_length};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: slice
 impl<'t, T: Real> Var<'t, T> {
     /// The elements whose index along `axis` lies in `range`: `[2, 5]` sliced by
     /// `(1, 1..4)` is `[2, 3]`. The axis stays; an empty range is allowed.
@@ -48,7 +49,9 @@ impl<'t, T: Real> Var<'t, T> {
         slice.reshape(&dims[..])
     }
 }
+// ANCHOR_END: slice
 
+// ANCHOR: backward
 struct Slice {
     along: Along,
     range: Range<usize>,
@@ -90,6 +93,7 @@ impl<T: Real> Backward<T> for Slice {
         vec![]
     }
 }
+// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

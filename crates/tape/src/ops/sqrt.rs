@@ -6,6 +6,7 @@
 
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// √x, element by element; NaN for a negative x.
     pub fn sqrt(&self) -> Self {
@@ -31,6 +32,7 @@ impl<T: Real> Backward<T> for Sqrt<T> {
         vec![&self.y]
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 
 use crate::{Real, Var};
 
+// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// The same value as a constant: no gradient flows back through it. PyTorch calls
     /// it `detach`.
@@ -13,6 +14,7 @@ impl<'t, T: Real> Var<'t, T> {
         self.constant(self.value().clone())
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 use crate::broadcast::zip_operands;
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 /// `a − b`; also written `&a - &b`.
 ///
 /// # Panics
@@ -36,6 +37,7 @@ impl<T: Real> Backward<T> for Sub {
         vec![]
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

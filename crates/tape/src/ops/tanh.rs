@@ -4,6 +4,7 @@
 
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
+// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// tanh x, element by element.
     pub fn tanh(&self) -> Self {
@@ -29,6 +30,7 @@ impl<T: Real> Backward<T> for Tanh<T> {
         vec![&self.y]
     }
 }
+// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

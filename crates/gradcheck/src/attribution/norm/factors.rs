@@ -3,6 +3,7 @@
 use super::probe::Probe;
 use crate::attribution::Factor;
 
+// ANCHOR: means
 /// Weights any term can have: missing, wrong sign, counted twice or by half.
 pub fn common() -> Vec<Factor> {
     vec![
@@ -62,7 +63,9 @@ pub fn of_a_mean(probe: &Probe, m: usize, paths: &[usize]) -> Vec<Factor> {
     }
     distinct(factors)
 }
+// ANCHOR_END: means
 
+// ANCHOR: sums
 /// Weights of a sum over `m` values: averaged, or divided by another number.
 pub fn of_a_sum(probe: &Probe, m: usize) -> Vec<Factor> {
     let averaged = format!("is averaged where it must be summed over {m} values");
@@ -98,3 +101,4 @@ fn distinct(factors: Vec<Factor>) -> Vec<Factor> {
     }
     kept
 }
+// ANCHOR_END: sums

@@ -20,6 +20,7 @@ pub use running::{explain_running_mean, explain_running_var};
 use super::{F64_PRECISION, Finding, Verdict};
 use catalogue::Catalogue;
 
+// ANCHOR: target
 /// What a candidate claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -32,6 +33,7 @@ pub enum Target {
     /// The gradient with respect to beta.
     Dbeta,
 }
+// ANCHOR_END: target
 
 /// Names the mistake in a candidate computed from `probe`.
 ///
@@ -47,6 +49,7 @@ pub enum Target {
 /// }
 /// assert_eq!(explain(&probe, Target::Dx, &dx).id, "whole-sign");
 /// ```
+// ANCHOR: explain
 pub fn explain(probe: &Probe, target: Target, candidate: &[f64]) -> Verdict {
     explain_to(probe, target, candidate, F64_PRECISION)
 }
@@ -88,3 +91,4 @@ fn catalogue(probe: &Probe, target: Target, precision: f64) -> Catalogue<'_> {
         Target::Dbeta => affine::dbeta(probe, precision),
     }
 }
+// ANCHOR_END: explain

@@ -7,6 +7,7 @@ use super::probe::{Kind, Probe};
 use super::recipe::{DIRECT, Recipe, XHat};
 use crate::attribution::{Finding, Path, Question};
 
+// ANCHOR: catalogue
 const SCALED: usize = 0;
 const SHIFT: usize = 1;
 
@@ -36,7 +37,9 @@ pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
         length: (probe.x.len(), "one for each element of x".into()),
     }
 }
+// ANCHOR_END: catalogue
 
+// ANCHOR: changes
 fn changes(probe: &Probe) -> Changes {
     let mut changes = Changes::default();
     changes.add_statistics(probe, &[SCALED]);
@@ -102,3 +105,4 @@ fn changes(probe: &Probe) -> Changes {
     }
     changes
 }
+// ANCHOR_END: changes

@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
 /// Which normalization.
+// ANCHOR: probe
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Per channel, over the batch and all positions; gamma per channel.
@@ -56,8 +57,10 @@ pub struct Probe {
     pub params: Groups,
     pub(crate) others: Vec<Other>,
 }
+// ANCHOR_END: probe
 
 impl Probe {
+    // ANCHOR: groupings
     /// For Batch Norm on `[N, C, ...]`.
     ///
     /// # Panics
@@ -152,7 +155,9 @@ impl Probe {
         let others = others.found;
         Self::fill(kind, shape, eps, seed, groups, params, others)
     }
+    // ANCHOR_END: groupings
 
+    // ANCHOR: fill
     #[track_caller]
     fn fill(
         kind: Kind,
@@ -221,7 +226,9 @@ impl Probe {
         );
         probe
     }
+    // ANCHOR_END: fill
 
+    // ANCHOR: right
     /// Reasons why this probe could not show a mistake; empty for a generated one.
     pub fn vacuous(&self) -> Vec<Vacuous> {
         let mut refused = of_normalization(&self.groups, &self.x, &self.dy);
@@ -282,8 +289,10 @@ impl Probe {
             k => &self.others[k - 1].groups,
         }
     }
+    // ANCHOR_END: right
 }
 
+// ANCHOR: others
 /// Collects groupings that differ from the right one and from each other.
 struct Others<'a> {
     shape: &'a [usize],
@@ -320,3 +329,4 @@ impl<'a> Others<'a> {
         }
     }
 }
+// ANCHOR_END: others

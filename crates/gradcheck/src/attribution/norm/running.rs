@@ -8,6 +8,7 @@ use super::recipe::times;
 use super::sections;
 use crate::attribution::{Basis, F64_PRECISION, Factor, Finding, Mistake, Path, Question, Verdict};
 
+// ANCHOR: running
 /// Names the mistake in a running mean after one step from `old`, one per channel.
 ///
 /// # Panics
@@ -86,7 +87,9 @@ fn per_group(probe: &Probe, spread: &[f64]) -> Vec<f64> {
     }
     each
 }
+// ANCHOR_END: running
 
+// ANCHOR: explain
 #[track_caller]
 fn explain(
     target: &str,
@@ -171,3 +174,4 @@ fn explain(
     }
     verdict
 }
+// ANCHOR_END: explain

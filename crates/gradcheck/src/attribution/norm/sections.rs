@@ -2,6 +2,7 @@
 
 use super::{Kind, Target};
 
+// ANCHOR: sections
 /// The anchor of the section to read again.
 pub(super) fn of(kind: Kind, target: Target, id: &str) -> Option<&'static str> {
     Some(match kind {
@@ -48,6 +49,7 @@ pub(super) fn of_running(id: &str) -> &'static str {
         "sec:momentum"
     }
 }
+// ANCHOR_END: sections
 
 #[cfg(test)]
 mod tests {
