@@ -13,6 +13,7 @@ use crate::shape::check_axis;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: log_softmax
     /// The logarithms of [`Var::softmax`] along `axis`, exact also where a weight is too
     /// small to be represented.
     ///
@@ -32,6 +33,7 @@ impl<'t, T: Real> Var<'t, T> {
             x.tape().record(&[x], y.clone(), || LogSoftmax { y })
         })
     }
+    // ANCHOR_END: log_softmax
 }
 
 // ANCHOR: log_sum_exp
@@ -43,6 +45,7 @@ pub(crate) fn log_sum_exp<T: Real>(x: &[T]) -> (T, T) {
 }
 // ANCHOR_END: log_sum_exp
 
+// ANCHOR: log_softmax_backward
 struct LogSoftmax<T: Real> {
     y: Tensor<T>,
 }
@@ -66,6 +69,7 @@ impl<T: Real> Backward<T> for LogSoftmax<T> {
         vec![&self.y]
     }
 }
+// ANCHOR_END: log_softmax_backward
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use crate::shape::check_axis;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes, parallel};
 
 impl<'t, T: Real> Var<'t, T> {
+    // ANCHOR: softmax
     /// Positive weights that add up to 1 along `axis`.
     ///
     /// An element of −∞ gets the weight 0; where all are −∞ the result is NaN, as in
@@ -27,8 +28,10 @@ impl<'t, T: Real> Var<'t, T> {
             x.tape().record(&[x], y.clone(), || Softmax { y })
         })
     }
+    // ANCHOR_END: softmax
 }
 
+// ANCHOR: softmax_rows
 /// Applies an op that works on the last axis to any axis.
 pub(crate) fn along_last<'t, T: Real>(
     x: &Var<'t, T>,
@@ -65,6 +68,7 @@ pub(crate) fn each_row<T: Real>(
         },
     );
 }
+// ANCHOR_END: softmax_rows
 
 // ANCHOR: softmax_row
 fn softmax_row<T: Real>(y: &mut [T], x: &[T]) {
@@ -79,6 +83,7 @@ fn softmax_row<T: Real>(y: &mut [T], x: &[T]) {
 }
 // ANCHOR_END: softmax_row
 
+// ANCHOR: softmax_op
 struct Softmax<T: Real> {
     y: Tensor<T>,
 }
@@ -104,6 +109,7 @@ impl<T: Real> Backward<T> for Softmax<T> {
         vec![&self.y]
     }
 }
+// ANCHOR_END: softmax_op
 
 #[cfg(test)]
 mod tests {
