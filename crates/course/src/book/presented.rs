@@ -187,6 +187,7 @@ mod tests {
         let text = \"several
 lines
 \";
+        h(text);
     }
 }
 
