@@ -153,6 +153,7 @@ impl<T: Real> Layer<T> for Cnn<T> {
             c * h * w
         );
         let count = shape[0];
+        // ANCHOR: blocks
         let mut x = x.reshape([count, c, h, w]);
         for (i, Stage { conv, norm }) in (1..).zip(&mut self.stages) {
             x = conv.forward(&x, mode);
@@ -166,6 +167,7 @@ impl<T: Real> Layer<T> for Cnn<T> {
             x = x.max_pool2d(2, 2, 0);
             probe(&format_args!("pool{i}"), &x);
         }
+        // ANCHOR_END: blocks
         let features = self.head.inputs();
         let y = self.head.forward(&x.reshape([count, features]), mode);
         probe(&"fc", &y);

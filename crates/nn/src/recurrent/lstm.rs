@@ -25,6 +25,7 @@ use tape::{Backward, InputGrads, Real, Tensor, Var};
 
 use super::{Rows, sigmoid};
 
+// ANCHOR: state
 /// `c'`, `[n, H]`, from the rows `rows` of `gates_x` `[M, 4 H]`, `gates_h` `[n, 4 H]` and
 /// `c` `[n, H]`.
 #[track_caller]
@@ -64,6 +65,7 @@ pub(super) fn lstm_state<'t, T: Real>(
         c: c.value().clone(),
     })
 }
+// ANCHOR_END: state
 
 /// The four gates of one row.
 fn parts<T>(row: &[T], h: usize) -> [&[T]; 4] {
@@ -82,6 +84,7 @@ impl<T: Real> Backward<T> for LstmState<T> {
         "lstm_state"
     }
 
+    // ANCHOR: state_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let h = self.c.shape()[1];
         let mut gates = self.acts;
@@ -105,12 +108,14 @@ impl<T: Real> Backward<T> for LstmState<T> {
         self.rows.add_gates(dx, gates.data(), h, 4, 0..3);
         dx.add(2, dc);
     }
+    // ANCHOR_END: state_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.acts, &self.c]
     }
 }
 
+// ANCHOR: output
 /// `h'`, `[n, H]`, from the same gates and `c'` `[n, H]`, normalized or not.
 #[track_caller]
 pub(super) fn lstm_output<'t, T: Real>(
@@ -144,6 +149,7 @@ pub(super) fn lstm_output<'t, T: Real>(
         tanh,
     })
 }
+// ANCHOR_END: output
 
 struct LstmOutput<T: Real> {
     rows: Rows,
@@ -158,6 +164,7 @@ impl<T: Real> Backward<T> for LstmOutput<T> {
         "lstm_output"
     }
 
+    // ANCHOR: output_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let h = self.open.shape()[1];
         let (mut gate, mut dc) = (self.open, dy);
@@ -170,6 +177,7 @@ impl<T: Real> Backward<T> for LstmOutput<T> {
         self.rows.add_gates(dx, gate.data(), h, 4, 3..4);
         dx.add(2, dc);
     }
+    // ANCHOR_END: output_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.open, &self.tanh]

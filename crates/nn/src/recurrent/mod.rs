@@ -295,6 +295,7 @@ impl<T: Real> Layer<T> for Recurrent<T> {
     }
 }
 
+// ANCHOR: schedule
 /// Where the steps of the sequences lie: sorted by length, step after step.
 struct Schedule {
     /// The row of each step among the packed rows, in order of time.
@@ -337,6 +338,7 @@ impl Schedule {
         }
     }
 }
+// ANCHOR_END: schedule
 
 /// Consecutive rows of what came from the inputs: those of one step.
 #[derive(Clone, Copy, Debug)]
@@ -544,6 +546,7 @@ impl<T: Real> Cell<T> {
             }
         };
 
+        // ANCHOR: steps
         let zeros = || tape.constant(Tensor::zeros([schedule.steps[0].count, h]));
         let (mut state, mut memory) = (zeros(), zeros());
         let mut states = Vec::with_capacity(schedule.steps.len());
@@ -599,9 +602,11 @@ impl<T: Real> Cell<T> {
             states.push(state.clone());
         }
         Var::concat(&states, 0)
+        // ANCHOR_END: steps
     }
 }
 
+// ANCHOR: gates
 /// Layer Norm of the gates `[n, G H]`: over all together, but in a GRU the candidate apart
 /// from the two gates.
 fn layer_norm_gates<'t, T: Real>(
@@ -620,6 +625,7 @@ fn layer_norm_gates<'t, T: Real>(
     });
     Var::concat(&parts, 1)
 }
+// ANCHOR_END: gates
 
 #[cfg(test)]
 mod tests;

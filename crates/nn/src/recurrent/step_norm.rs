@@ -37,6 +37,7 @@ impl<T: Real> StepBatchNorm<T> {
         }
     }
 
+    // ANCHOR: step_norm
     /// Normalizes `x`, `[n, C]`, the rows of the sequences that are not over at `step`.
     ///
     /// While training, a step that only one sequence of several has reached has no
@@ -67,6 +68,7 @@ impl<T: Real> StepBatchNorm<T> {
         let stats = known.unwrap_or(&self.steps[0]);
         frozen_batch_norm(x, &gamma, beta, stats.0.moments(EPS))
     }
+    // ANCHOR_END: step_norm
 }
 
 impl<T: Real> Module<T> for StepBatchNorm<T> {

@@ -1,0 +1,601 @@
+//! Checks the exercise `conv2d_backward`.
+
+use crate::compare::{heatmap, line, same, unusable};
+use crate::harness;
+use crate::report::{Outcome, Report};
+use gradcheck::Check;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::process::ExitCode;
+
+const NAME: &str = "conv2d_backward";
+
+/// The sizes of a convolution. Index 0 of a pair is the height, 1 the width.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// N.
+    pub images: usize,
+    /// C, the channels of the input.
+    pub channels: usize,
+    /// O, the number of filters.
+    pub outputs: usize,
+    /// H and W.
+    pub input: [usize; 2],
+    /// The window.
+    pub kernel: [usize; 2],
+    /// How far the window moves.
+    pub stride: [usize; 2],
+    /// How many zeros stand around the image.
+    pub padding: [usize; 2],
+}
+
+impl Sizes {
+    /// K, the taps of a filter.
+    #[must_use]
+    pub fn taps(&self) -> usize {
+        self.channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// L, the positions of the output.
+    #[must_use]
+    pub fn positions(&self) -> usize {
+        self.output(0) * self.output(1)
+    }
+
+    /// The values of an image, C · H · W.
+    #[must_use]
+    pub fn pixels(&self) -> usize {
+        self.channels * self.input[0] * self.input[1]
+    }
+
+    /// The pixel, below [`Sizes::pixels`], that tap `k` reads at position `p`; `None` if
+    /// that is padding.
+    #[must_use]
+    pub fn reads(&self, k: usize, p: usize) -> Option<usize> {
+        let ([h, w], [kh, kw]) = (self.input, self.kernel);
+        let [c, i, j] = [k / (kh * kw), k / kw % kh, k % kw];
+        let y = (p / self.output(1) * self.stride[0] + i).checked_sub(self.padding[0])?;
+        let x = (p % self.output(1) * self.stride[1] + j).checked_sub(self.padding[1])?;
+        (y < h && x < w).then_some((c * h + y) * w + x)
+    }
+
+    fn output(&self, d: usize) -> usize {
+        (self.input[d] + 2 * self.padding[d] - self.kernel[d]) / self.stride[d] + 1
+    }
+}
+
+/// The three gradients.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// `[N, C, H, W]`.
+    pub dx: Vec<f64>,
+    /// `[O, K]`.
+    pub dw: Vec<f64>,
+    /// `[O]`.
+    pub db: Vec<f64>,
+}
+
+/// `(dy, x, w, sizes)` to the gradients.
+pub type Candidate<'a> = &'a dyn Fn(&[f64], &[f64], &[f64], &Sizes) -> Gradients;
+
+/// Checks `candidate` and prints the report.
+pub fn check(candidate: impl Fn(&[f64], &[f64], &[f64], &Sizes) -> Gradients) -> ExitCode {
+    harness::run(NAME, || report(&candidate, 0))
+}
+
+#[derive(Clone)]
+struct Probe {
+    s: Sizes,
+    x: Vec<f64>,
+    w: Vec<f64>,
+    dy: Vec<f64>,
+}
+
+/// Strides, paddings, and images that are not square.
+fn probes(seed: u64) -> Vec<Probe> {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    let sizes = |[images, channels, outputs]: [usize; 3], input, kernel, stride, padding| Sizes {
+        images,
+        channels,
+        outputs,
+        input,
+        kernel,
+        stride,
+        padding,
+    };
+    [
+        sizes([2, 2, 3], [4, 5], [3, 3], [1, 1], [1, 1]),
+        sizes([3, 1, 2], [5, 4], [2, 3], [1, 1], [0, 0]),
+        sizes([2, 3, 2], [5, 6], [3, 2], [2, 1], [1, 0]),
+    ]
+    .map(|s| {
+        let mut draw = |count| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Probe {
+            s,
+            x: draw(s.images * s.pixels()),
+            w: draw(s.outputs * s.taps()),
+            dy: draw(s.images * s.outputs * s.positions()),
+        }
+    })
+    .into()
+}
+
+/// One product of the backward pass: the places of its factors and of what it adds to.
+struct Term {
+    /// In dy.
+    dy: usize,
+    /// In the weights.
+    w: usize,
+    /// In the images.
+    x: usize,
+    /// The image, by itself.
+    n: usize,
+}
+
+/// Every product, image by image, filter by filter; within a filter position by position,
+/// or tap by tap. What reads padding is left out, or reads pixel 0.
+fn terms(s: &Sizes, taps_first: bool, padding_is_pixel: bool) -> Vec<Term> {
+    let (taps, positions) = (s.taps(), s.positions());
+    let mut terms = Vec::new();
+    for n in 0..s.images {
+        for o in 0..s.outputs {
+            for at in 0..taps * positions {
+                let (k, p) = if taps_first {
+                    (at / positions, at % positions)
+                } else {
+                    (at % taps, at / taps)
+                };
+                let read = s.reads(k, p).or(padding_is_pixel.then_some(0));
+                if let Some(i) = read {
+                    terms.push(Term {
+                        dy: (n * s.outputs + o) * positions + p,
+                        w: o * taps + k,
+                        x: n * s.pixels() + i,
+                        n,
+                    });
+                }
+            }
+        }
+    }
+    terms
+}
+
+fn sum(length: usize, terms: impl Iterator<Item = (usize, f64)>) -> Vec<f64> {
+    let mut sums = vec![0.0; length];
+    for (at, value) in terms {
+        sums[at] += value;
+    }
+    sums
+}
+
+fn last(length: usize, terms: impl Iterator<Item = (usize, f64)>) -> Vec<f64> {
+    let mut values = vec![0.0; length];
+    for (at, value) in terms {
+        values[at] = value;
+    }
+    values
+}
+
+fn forward(x: &[f64], w: &[f64], b: &[f64], s: &Sizes) -> Vec<f64> {
+    let positions = s.positions();
+    let length = s.images * s.outputs * positions;
+    let terms = terms(s, false, false);
+    let mut y = sum(length, terms.iter().map(|t| (t.dy, x[t.x] * w[t.w])));
+    for (at, y) in y.iter_mut().enumerate() {
+        *y += b[at / positions % s.outputs];
+    }
+    y
+}
+
+fn right_dx(p: &Probe) -> Vec<f64> {
+    let terms = terms(&p.s, false, false);
+    sum(
+        p.x.len(),
+        terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
+    )
+}
+
+fn right_dw(p: &Probe) -> Vec<f64> {
+    let terms = terms(&p.s, false, false);
+    sum(
+        p.w.len(),
+        terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])),
+    )
+}
+
+fn right_db(p: &Probe) -> Vec<f64> {
+    let positions = p.s.positions();
+    let each = p.dy.iter().enumerate();
+    sum(
+        p.s.outputs,
+        each.map(|(at, dy)| (at / positions % p.s.outputs, *dy)),
+    )
+}
+
+fn scaled(values: Vec<f64>, factor: f64) -> Vec<f64> {
+    values.iter().map(|v| factor * v).collect()
+}
+
+fn ones(p: &Probe) -> Probe {
+    Probe {
+        dy: vec![1.0; p.dy.len()],
+        ..p.clone()
+    }
+}
+
+/// The weights with every filter read backwards.
+fn flipped(w: &[f64], s: &Sizes) -> Vec<f64> {
+    let window = s.kernel[0] * s.kernel[1];
+    let planes = w.chunks_exact(window);
+    planes.flat_map(|plane| plane.iter().rev().copied()).collect()
+}
+
+/// Which gradient, the name, the sentence, the label of the section, and the wrong values.
+type Mistake = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&Probe) -> Vec<f64>,
+);
+
+const INDICES: &str = "sec:conv-backward";
+const COPIES: &str = "sec:im2col";
+
+const MISTAKES: &[Mistake] = &[
+    (
+        "dx",
+        "overwritten",
+        "a pixel is read by several taps, and only the last gradient is kept: add them",
+        COPIES,
+        |p| {
+            let terms = terms(&p.s, false, false);
+            last(p.x.len(), terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
+        },
+    ),
+    (
+        "dx",
+        "overwritten",
+        "a pixel is read by several taps, and only the last gradient is kept: add them",
+        COPIES,
+        |p| {
+            let terms = terms(&p.s, true, false);
+            last(p.x.len(), terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
+        },
+    ),
+    (
+        "dx",
+        "first-filter-only",
+        "only the first filter is followed back: a pixel is read by all of them",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, false);
+            let first = terms.iter().filter(|t| t.w < p.s.taps());
+            sum(p.x.len(), first.map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
+        },
+    ),
+    (
+        "dx",
+        "filter-flipped",
+        "the filters are read backwards: what a tap read in the forward pass receives the gradient of that tap",
+        INDICES,
+        |p| {
+            let w = flipped(&p.w, &p.s);
+            right_dx(&Probe { w, ..p.clone() })
+        },
+    ),
+    (
+        "dx",
+        "padding-is-a-pixel",
+        "what read the padding is added to pixel 0: it must go nowhere",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, true);
+            sum(p.x.len(), terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
+        },
+    ),
+    (
+        "dx",
+        "images-mixed",
+        "the gradients of all images are added to the first: image n begins at n times the pixels",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, false);
+            let place = |t: &Term| t.x - t.n * p.s.pixels();
+            sum(p.x.len(), terms.iter().map(|t| (place(t), p.dy[t.dy] * p.w[t.w])))
+        },
+    ),
+    (
+        "dx",
+        "averaged-over-taps",
+        "it is divided by the number of taps: a pixel receives a sum",
+        INDICES,
+        |p| scaled(right_dx(p), 1.0 / p.s.taps() as f64),
+    ),
+    (
+        "dx",
+        "dy-ignored",
+        "dy is not used: this is the gradient for a dy of ones",
+        INDICES,
+        |p| right_dx(&ones(p)),
+    ),
+    ("dx", "sign", "it has the wrong sign", INDICES, |p| {
+        scaled(right_dx(p), -1.0)
+    }),
+    ("dx", "zero", "it is zero everywhere", INDICES, |p| {
+        vec![0.0; p.x.len()]
+    }),
+    (
+        "dw",
+        "overwritten",
+        "a weight is used at every position, and only the last gradient is kept: add them",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, false);
+            last(p.w.len(), terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])))
+        },
+    ),
+    (
+        "dw",
+        "averaged-over-images",
+        "it is divided by the number of images: dy already is the gradient of the loss, whatever that averages",
+        INDICES,
+        |p| scaled(right_dw(p), 1.0 / p.s.images as f64),
+    ),
+    (
+        "dw",
+        "averaged-over-positions",
+        "it is divided by the number of positions: a weight receives a sum",
+        INDICES,
+        |p| scaled(right_dw(p), 1.0 / p.s.positions() as f64),
+    ),
+    (
+        "dw",
+        "first-image-read",
+        "the pixels of the first image are taken for all of them: image n begins at n times the pixels",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, false);
+            let place = |t: &Term| t.x - t.n * p.s.pixels();
+            sum(p.w.len(), terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[place(t)])))
+        },
+    ),
+    (
+        "dw",
+        "first-image-only",
+        "only the first image counts: every image uses the weight",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, false);
+            let first = terms.iter().filter(|t| t.n == 0);
+            sum(p.w.len(), first.map(|t| (t.w, p.dy[t.dy] * p.x[t.x])))
+        },
+    ),
+    (
+        "dw",
+        "padding-is-a-pixel",
+        "where a tap reads padding, pixel 0 is taken: the padding is 0",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, true);
+            sum(p.w.len(), terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])))
+        },
+    ),
+    (
+        "dw",
+        "filter-flipped",
+        "the filters stand backwards: dw of tap k is the sum over what tap k read",
+        INDICES,
+        |p| flipped(&right_dw(p), &p.s),
+    ),
+    (
+        "dw",
+        "dy-ignored",
+        "dy is not used: this is the gradient for a dy of ones",
+        INDICES,
+        |p| right_dw(&ones(p)),
+    ),
+    ("dw", "sign", "it has the wrong sign", INDICES, |p| {
+        scaled(right_dw(p), -1.0)
+    }),
+    ("dw", "zero", "it is zero everywhere", INDICES, |p| {
+        vec![0.0; p.w.len()]
+    }),
+    (
+        "db",
+        "averaged-over-images",
+        "it is divided by the number of images: dy already is the gradient of the loss, whatever that averages",
+        INDICES,
+        |p| scaled(right_db(p), 1.0 / p.s.images as f64),
+    ),
+    (
+        "db",
+        "averaged-over-positions",
+        "it is divided by the number of positions: the bias receives a sum",
+        INDICES,
+        |p| scaled(right_db(p), 1.0 / p.s.positions() as f64),
+    ),
+    (
+        "db",
+        "averaged",
+        "it is divided by the number of values of a channel: the bias receives a sum",
+        INDICES,
+        |p| scaled(right_db(p), 1.0 / (p.s.images * p.s.positions()) as f64),
+    ),
+    (
+        "db",
+        "first-image-only",
+        "only the first image counts: the bias is added in every image",
+        INDICES,
+        |p| {
+            let first = p.s.outputs * p.s.positions();
+            let dy = p.dy.iter().enumerate();
+            let dy = dy.map(|(at, dy)| if at < first { *dy } else { 0.0 }).collect();
+            right_db(&Probe { dy, ..p.clone() })
+        },
+    ),
+    (
+        "db",
+        "once-for-each-tap",
+        "it is added once for each tap: the bias is used once at each position",
+        INDICES,
+        |p| scaled(right_db(p), p.s.taps() as f64),
+    ),
+    (
+        "db",
+        "once-for-each-tap",
+        "it is added once for each tap: the bias is used once at each position",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, false);
+            let filter = |t: &Term| t.w / p.s.taps();
+            sum(p.s.outputs, terms.iter().map(|t| (filter(t), p.dy[t.dy])))
+        },
+    ),
+    (
+        "db",
+        "dy-ignored",
+        "dy is not used: this is the gradient for a dy of ones",
+        INDICES,
+        |p| right_db(&ones(p)),
+    ),
+    ("db", "sign", "it has the wrong sign", INDICES, |p| {
+        scaled(right_db(p), -1.0)
+    }),
+    ("db", "zero", "it is zero everywhere", INDICES, |p| {
+        vec![0.0; p.s.outputs]
+    }),
+];
+
+/// One of the three gradients, how the right one is computed, and its shape.
+type Target = (&'static str, fn(&Probe) -> Vec<f64>, &'static str);
+
+const TARGETS: [Target; 3] = [
+    ("dw", right_dw, "[O, K]"),
+    ("db", right_db, "[O]"),
+    ("dx", right_dx, "[N, C, H, W]"),
+];
+
+impl Gradients {
+    fn get(&self, name: &str) -> &[f64] {
+        match name {
+            "dx" => &self.dx,
+            "dw" => &self.dw,
+            _ => &self.db,
+        }
+    }
+}
+
+fn title(s: &Sizes) -> String {
+    format!(
+        "{} images of {} channels, {} x {}, {} filters of {} x {}, stride {} and {}, padding {} and {}",
+        s.images,
+        s.channels,
+        s.input[0],
+        s.input[1],
+        s.outputs,
+        s.kernel[0],
+        s.kernel[1],
+        s.stride[0],
+        s.stride[1],
+        s.padding[0],
+        s.padding[1]
+    )
+}
+
+/// The report on `candidate`, from random images and filters of this seed.
+#[must_use]
+pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
+    let probes = probes(seed);
+    let found: Vec<Gradients> = probes
+        .iter()
+        .map(|p| candidate(&p.dy, &p.x, &p.w, &p.s))
+        .collect();
+    let mut lines = Vec::new();
+    let mut first = None;
+    for target @ (name, right, _) in TARGETS {
+        for (p, found) in probes.iter().zip(&found) {
+            let expected = right(p);
+            let line = line(&format!("{name}, {}", title(&p.s)), &expected, found.get(name));
+            if !line.right && first.is_none() {
+                first = Some((target, p, found, expected));
+            }
+            lines.push(line);
+        }
+    }
+    let Some(((name, _, shape), p, gradients, expected)) = first else {
+        return confirmed(candidate, &probes[2], seed, lines);
+    };
+    let found = gradients.get(name);
+    let known = MISTAKES.iter().find(|(target, _, _, _, formula)| {
+        *target == name && fits(&probes, candidate, name, *formula)
+    });
+    let (id, headline) = match (known, unusable(name, expected.len(), found, shape)) {
+        (Some((_, id, sentence, ..)), _) => ((*id).to_owned(), format!("{name}: {sentence}")),
+        (None, Some(unusable)) => unusable,
+        (None, None) => (
+            "unknown".to_owned(),
+            format!("{name} is wrong for {}", title(&p.s)),
+        ),
+    };
+    let mut report = Report::new(NAME, Outcome::Wrong, headline);
+    report.section = known.map(|(_, _, _, section, _)| (*section).to_owned());
+    report.mistake = Some(id);
+    report.lines = lines;
+    let rows = match name {
+        "dx" => p.s.images * p.s.channels * p.s.input[0],
+        "dw" => p.s.outputs,
+        _ => 1,
+    };
+    report.heatmap = heatmap(name, rows, expected.len() / rows, &expected, found);
+    report
+}
+
+fn fits(
+    probes: &[Probe],
+    candidate: Candidate<'_>,
+    name: &str,
+    formula: fn(&Probe) -> Vec<f64>,
+) -> bool {
+    probes.iter().all(|p| {
+        let gradients = candidate(&p.dy, &p.x, &p.w, &p.s);
+        same(&formula(p), gradients.get(name))
+    })
+}
+
+/// All is right: so say finite differences too, or it is the checker that is wrong.
+fn confirmed(
+    candidate: Candidate<'_>,
+    p: &Probe,
+    seed: u64,
+    lines: Vec<crate::Line>,
+) -> Report {
+    let s = p.s;
+    let bias: Vec<f64> = (0..s.outputs).map(|o| 0.5 - o as f64).collect();
+    let checked = Check::new("convolution")
+        .input("x", &[s.images, s.channels, s.input[0], s.input[1]], p.x.clone())
+        .input("w", &[s.outputs, s.taps()], p.w.clone())
+        .input("b", &[s.outputs], bias)
+        .seed(seed)
+        .run(
+            |v| forward(&v[0], &v[1], &v[2], &s),
+            |v, dy| {
+                let Gradients { dx, dw, db } = candidate(dy, &v[0], &v[1], &s);
+                vec![dx, dw, db]
+            },
+        );
+    let (outcome, headline) = if checked.passed() {
+        (
+            Outcome::Passed,
+            "all three gradients are right, and finite differences confirm them",
+        )
+    } else {
+        (Outcome::Wrong, "it disagrees with finite differences")
+    };
+    let mut report = Report::new(NAME, outcome, headline);
+    report.lines = lines;
+    report
+}
+
+#[cfg(test)]
+mod tests;

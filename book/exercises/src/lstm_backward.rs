@@ -1,0 +1,482 @@
+//! Checks the exercise `lstm_backward`.
+
+use crate::compare::{heatmap, line, same, unusable};
+use crate::harness;
+use crate::report::{Outcome, Report};
+use gradcheck::Check;
+use layernorm::staged;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::process::ExitCode;
+
+const NAME: &str = "lstm_backward";
+const EPS: f64 = 1e-5;
+
+/// What the forward pass of one step has kept: H numbers each.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The input gate, after its sigmoid.
+    pub i: Vec<f64>,
+    /// The forget gate, after its sigmoid.
+    pub f: Vec<f64>,
+    /// The candidate, after its tanh.
+    pub g: Vec<f64>,
+    /// The output gate, after its sigmoid.
+    pub o: Vec<f64>,
+    /// The memory before the step.
+    pub c: Vec<f64>,
+    /// `tanh(LN(c'))`.
+    pub tanh: Vec<f64>,
+    norm: staged::Forward<f64>,
+    gamma: Vec<f64>,
+}
+
+impl Step {
+    /// The backward pass of the Layer Norm: from the gradient of `LN(c')` to that of what
+    /// went in.
+    #[must_use]
+    pub fn norm_backward(&self, dy: &[f64]) -> Vec<f64> {
+        staged::backward(&self.norm, &self.gamma, dy).dx
+    }
+}
+
+/// The gradients of a step: H numbers each.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// Of the new memory `c'`.
+    pub dc_next: Vec<f64>,
+    /// Of the input gate, before its sigmoid.
+    pub da_i: Vec<f64>,
+    /// Of the forget gate, before its sigmoid.
+    pub da_f: Vec<f64>,
+    /// Of the candidate, before its tanh.
+    pub da_g: Vec<f64>,
+    /// Of the output gate, before its sigmoid.
+    pub da_o: Vec<f64>,
+    /// Of the memory before the step.
+    pub dc: Vec<f64>,
+}
+
+impl Gradients {
+    fn get(&self, name: &str) -> &[f64] {
+        match name {
+            "dc_next" => &self.dc_next,
+            "da_i" => &self.da_i,
+            "da_f" => &self.da_f,
+            "da_g" => &self.da_g,
+            "da_o" => &self.da_o,
+            _ => &self.dc,
+        }
+    }
+}
+
+/// `(dh, dc_later, step)` to the gradients.
+pub type Candidate<'a> = &'a dyn Fn(&[f64], &[f64], &Step) -> Gradients;
+
+/// Checks `candidate` and prints the report.
+pub fn check(candidate: impl Fn(&[f64], &[f64], &Step) -> Gradients) -> ExitCode {
+    harness::run(NAME, || report(&candidate, 0))
+}
+
+/// A step, and what is given backward.
+struct Probe {
+    step: Step,
+    dh: Vec<f64>,
+    dc_later: Vec<f64>,
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// The step with these gates before their nonlinearities, each of H numbers, and its
+/// results `h'` and `c'`.
+fn forward(gates: [&[f64]; 4], c: &[f64], gamma: &[f64]) -> (Step, Vec<f64>, Vec<f64>) {
+    let [i, f, o] = [0, 1, 3].map(|k| -> Vec<f64> {
+        let gate: &[f64] = gates[k];
+        gate.iter().map(|a| sigmoid(*a)).collect()
+    });
+    let g: Vec<f64> = gates[2].iter().map(|a| a.tanh()).collect();
+    let next: Vec<f64> = (0..c.len()).map(|j| f[j] * c[j] + i[j] * g[j]).collect();
+    let norm = staged::forward(&next, gamma, &vec![0.0; c.len()], EPS);
+    let tanh: Vec<f64> = norm.y.iter().map(|y| y.tanh()).collect();
+    let h = o.iter().zip(&tanh).map(|(o, t)| o * t).collect();
+    let step = Step {
+        i,
+        f,
+        g,
+        o,
+        c: c.to_vec(),
+        tanh,
+        norm,
+        gamma: gamma.to_vec(),
+    };
+    (step, h, next)
+}
+
+fn probes(seed: u64) -> Vec<Probe> {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    [5, 8, 6]
+        .map(|h| {
+            let mut draw = |low: f64, high: f64| -> Vec<f64> {
+                (0..h).map(|_| rng.random_range(low..high)).collect()
+            };
+            let gates: [Vec<f64>; 4] = std::array::from_fn(|_| draw(-1.5, 1.5));
+            let (c, gamma) = (draw(-2.0, 2.0), draw(0.5, 2.0));
+            let gates = gates.each_ref().map(|gate| &gate[..]);
+            Probe {
+                step: forward(gates, &c, &gamma).0,
+                dh: draw(-1.0, 1.0),
+                dc_later: draw(-1.0, 1.0),
+            }
+        })
+        .into()
+}
+
+impl Probe {
+    fn each(&self, f: impl Fn(usize) -> f64) -> Vec<f64> {
+        (0..self.dh.len()).map(f).collect()
+    }
+
+    /// The gradient of `LN(c')`.
+    fn shown(&self) -> Vec<f64> {
+        let Step { o, tanh, .. } = &self.step;
+        self.each(|j| self.dh[j] * o[j] * (1.0 - tanh[j] * tanh[j]))
+    }
+
+    /// What comes to `c'` from the state.
+    fn through_norm(&self) -> Vec<f64> {
+        self.step.norm_backward(&self.shown())
+    }
+
+    /// That of the new memory, complete.
+    fn memory(&self) -> Vec<f64> {
+        plus(&self.dc_later, &self.through_norm())
+    }
+}
+
+fn plus(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
+/// Of each gate that feeds the memory: its values, what it is multiplied by, and its slope.
+fn gate<'a>(p: &'a Probe, name: &str) -> [&'a [f64]; 2] {
+    let Step { i, f, g, c, .. } = &p.step;
+    match name {
+        "da_i" => [i, g],
+        "da_f" => [f, c],
+        _ => [g, i],
+    }
+}
+
+/// The gradient of a gate from that of the memory.
+fn gated(p: &Probe, name: &str, memory: &[f64], slope: fn(f64) -> f64) -> Vec<f64> {
+    let [values, other] = gate(p, name);
+    p.each(|j| memory[j] * other[j] * slope(values[j]))
+}
+
+fn sigmoid_slope(y: f64) -> f64 {
+    y * (1.0 - y)
+}
+
+fn tanh_slope(y: f64) -> f64 {
+    1.0 - y * y
+}
+
+fn one(_: f64) -> f64 {
+    1.0
+}
+
+/// A gradient, and how the right one is computed.
+type Target = (&'static str, fn(&Probe) -> Vec<f64>);
+
+const TARGETS: [Target; 6] = [
+    ("dc_next", Probe::memory),
+    ("da_i", |p| gated(p, "da_i", &p.memory(), sigmoid_slope)),
+    ("da_f", |p| gated(p, "da_f", &p.memory(), sigmoid_slope)),
+    ("da_g", |p| gated(p, "da_g", &p.memory(), tanh_slope)),
+    ("da_o", |p| {
+        let Step { o, tanh, .. } = &p.step;
+        p.each(|j| p.dh[j] * tanh[j] * sigmoid_slope(o[j]))
+    }),
+    ("dc", |p| {
+        let memory = p.memory();
+        p.each(|j| memory[j] * p.step.f[j])
+    }),
+];
+
+/// Which gradient, the name, the sentence, the label of the section, and the wrong values.
+type Mistake = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&Probe) -> Vec<f64>,
+);
+
+const STEP: &str = "sec:lstm";
+const NORM: &str = "sec:ln-cell";
+
+const MISTAKES: &[Mistake] = &[
+    (
+        "dc_next",
+        "later-forgotten",
+        "what the next step sends is missing: c' is used twice",
+        STEP,
+        Probe::through_norm,
+    ),
+    (
+        "dc_next",
+        "state-forgotten",
+        "what comes from the state h' is missing: c' is used twice",
+        STEP,
+        |p| p.dc_later.clone(),
+    ),
+    (
+        "dc_next",
+        "norm-forgotten",
+        "what comes from h' must go back through the Layer Norm",
+        NORM,
+        |p| plus(&p.dc_later, &p.shown()),
+    ),
+    (
+        "dc_next",
+        "later-through-the-norm",
+        "what the next step sends must not go through the Layer Norm: the next step used c' before it",
+        NORM,
+        |p| p.step.norm_backward(&plus(&p.dc_later, &p.shown())),
+    ),
+    (
+        "dc_next",
+        "tanh-slope-forgotten",
+        "the slope of the tanh is missing, 1 minus its square",
+        STEP,
+        |p| {
+            let shown = p.each(|j| p.dh[j] * p.step.o[j]);
+            plus(&p.dc_later, &p.step.norm_backward(&shown))
+        },
+    ),
+    (
+        "dc_next",
+        "output-gate-forgotten",
+        "the output gate is missing: h' is o times the tanh",
+        STEP,
+        |p| {
+            let shown = p.each(|j| p.dh[j] * tanh_slope(p.step.tanh[j]));
+            plus(&p.dc_later, &p.step.norm_backward(&shown))
+        },
+    ),
+    (
+        "da_i",
+        "slope-forgotten",
+        "the slope of the sigmoid is missing",
+        STEP,
+        |p| gated(p, "da_i", &p.memory(), one),
+    ),
+    (
+        "da_i",
+        "tanh-slope",
+        "it has the slope of a tanh, and the gate is a sigmoid: i times 1 - i",
+        STEP,
+        |p| gated(p, "da_i", &p.memory(), tanh_slope),
+    ),
+    (
+        "da_i",
+        "other-factor",
+        "the input gate stands beside the candidate g, so its gradient is dc' times g, and not times c",
+        STEP,
+        |p| {
+            let memory = p.memory();
+            p.each(|j| memory[j] * p.step.c[j] * sigmoid_slope(p.step.i[j]))
+        },
+    ),
+    (
+        "da_i",
+        "memory-incomplete",
+        "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
+        STEP,
+        |p| gated(p, "da_i", &p.dc_later, sigmoid_slope),
+    ),
+    (
+        "da_f",
+        "slope-forgotten",
+        "the slope of the sigmoid is missing",
+        STEP,
+        |p| gated(p, "da_f", &p.memory(), one),
+    ),
+    (
+        "da_f",
+        "tanh-slope",
+        "it has the slope of a tanh, and the gate is a sigmoid: f times 1 - f",
+        STEP,
+        |p| gated(p, "da_f", &p.memory(), tanh_slope),
+    ),
+    (
+        "da_f",
+        "other-factor",
+        "the forget gate stands beside the old memory c, so its gradient is dc' times c, and not times g",
+        STEP,
+        |p| {
+            let memory = p.memory();
+            p.each(|j| memory[j] * p.step.g[j] * sigmoid_slope(p.step.f[j]))
+        },
+    ),
+    (
+        "da_f",
+        "memory-incomplete",
+        "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
+        STEP,
+        |p| gated(p, "da_f", &p.dc_later, sigmoid_slope),
+    ),
+    (
+        "da_g",
+        "slope-forgotten",
+        "the slope of the tanh is missing",
+        STEP,
+        |p| gated(p, "da_g", &p.memory(), one),
+    ),
+    (
+        "da_g",
+        "sigmoid-slope",
+        "it has the slope of a sigmoid, and the candidate is a tanh: 1 minus its square",
+        STEP,
+        |p| gated(p, "da_g", &p.memory(), sigmoid_slope),
+    ),
+    (
+        "da_g",
+        "memory-incomplete",
+        "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
+        STEP,
+        |p| gated(p, "da_g", &p.dc_later, tanh_slope),
+    ),
+    (
+        "da_o",
+        "slope-forgotten",
+        "the slope of the sigmoid is missing",
+        STEP,
+        |p| p.each(|j| p.dh[j] * p.step.tanh[j]),
+    ),
+    (
+        "da_o",
+        "tanh-slope",
+        "it has the slope of a tanh, and the gate is a sigmoid: o times 1 - o",
+        STEP,
+        |p| p.each(|j| p.dh[j] * p.step.tanh[j] * tanh_slope(p.step.o[j])),
+    ),
+    (
+        "da_o",
+        "memory-for-state",
+        "it is made of the gradient of the memory: the output gate is used in h' only",
+        STEP,
+        |p| {
+            let memory = p.memory();
+            p.each(|j| memory[j] * p.step.tanh[j] * sigmoid_slope(p.step.o[j]))
+        },
+    ),
+    (
+        "dc",
+        "forget-gate-forgotten",
+        "the forget gate is missing: c' is f times c",
+        STEP,
+        Probe::memory,
+    ),
+    (
+        "dc",
+        "memory-incomplete",
+        "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
+        STEP,
+        |p| p.each(|j| p.dc_later[j] * p.step.f[j]),
+    ),
+    (
+        "dc",
+        "input-gate",
+        "it is multiplied by the input gate, and c stands beside the forget gate",
+        STEP,
+        |p| {
+            let memory = p.memory();
+            p.each(|j| memory[j] * p.step.i[j])
+        },
+    ),
+];
+
+/// The report on `candidate`, from random gates of this seed.
+#[must_use]
+pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
+    let probes = probes(seed);
+    let found: Vec<Gradients> = probes
+        .iter()
+        .map(|p| candidate(&p.dh, &p.dc_later, &p.step))
+        .collect();
+    let mut lines = Vec::new();
+    let mut first = None;
+    for (name, right) in TARGETS {
+        for (k, p) in probes.iter().enumerate() {
+            let expected = right(p);
+            let title = format!("{name}, {} features", p.dh.len());
+            let line = line(&title, &expected, found[k].get(name));
+            if !line.right && first.is_none() {
+                first = Some((name, k, expected));
+            }
+            lines.push(line);
+        }
+    }
+    let Some((name, k, expected)) = first else {
+        return confirmed(candidate, seed, lines);
+    };
+    let values = found[k].get(name);
+    let known = MISTAKES.iter().find(|(target, _, _, _, formula)| {
+        let fits = |(p, found): (&Probe, &Gradients)| same(&formula(p), found.get(name));
+        *target == name && probes.iter().zip(&found).all(fits)
+    });
+    let (id, headline) = match (known, unusable(name, expected.len(), values, "[H]")) {
+        (Some((_, id, sentence, ..)), _) => ((*id).to_owned(), format!("{name}: {sentence}")),
+        (None, Some(unusable)) => unusable,
+        (None, None) => ("unknown".to_owned(), format!("{name} is wrong")),
+    };
+    let mut report = Report::new(NAME, Outcome::Wrong, headline);
+    report.section = known.map(|(_, _, _, section, _)| (*section).to_owned());
+    report.mistake = Some(id);
+    report.lines = lines;
+    report.heatmap = heatmap(name, 1, expected.len(), &expected, values);
+    report
+}
+
+/// All is right: so say finite differences too, by the gates and the memory.
+fn confirmed(candidate: Candidate<'_>, seed: u64, lines: Vec<crate::Line>) -> Report {
+    let h = 5;
+    let rng = &mut StdRng::seed_from_u64(seed + 1);
+    let mut draw = |low: f64, high: f64| -> Vec<f64> {
+        (0..h).map(|_| rng.random_range(low..high)).collect()
+    };
+    let gamma = draw(0.5, 2.0);
+    let run = |v: &[Vec<f64>]| forward([&v[0], &v[1], &v[2], &v[3]], &v[4], &gamma);
+    let mut check = Check::new("LSTM step with Layer Norm").seed(seed);
+    for name in ["a_i", "a_f", "a_g", "a_o", "c"] {
+        check = check.input(name, &[h], draw(-1.5, 1.5));
+    }
+    let checked = check.run(
+        // h' and c' side by side, so that the upstream gradient is dh and dc_later.
+        |v| {
+            let (_, state, memory) = run(v);
+            [state, memory].concat()
+        },
+        |v, dy| {
+            let found = candidate(&dy[..h], &dy[h..], &run(v).0);
+            vec![found.da_i, found.da_f, found.da_g, found.da_o, found.dc]
+        },
+    );
+    let (outcome, headline) = if checked.passed() {
+        (
+            Outcome::Passed,
+            "all gradients of the step are right, and finite differences confirm them",
+        )
+    } else {
+        (Outcome::Wrong, "it disagrees with finite differences")
+    };
+    let mut report = Report::new(NAME, outcome, headline);
+    report.lines = lines;
+    report
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use super::*;
+
+fn right(batch: &Batch, dy: &[f64]) -> Stages {
+    let mut s = Stages::zeros(batch);
+    let channels = batch.channels;
+    let rows: Vec<usize> = (0..batch.mask.len()).filter(|&r| batch.mask[r]).collect();
+    let m = rows.len() as f64;
+    for c in 0..channels {
+        let places = || rows.iter().map(|r| r * channels + c);
+        s.mean[c] = places().map(|at| batch.x[at]).sum::<f64>() / m;
+        s.var[c] = places().map(|at| (batch.x[at] - s.mean[c]).powi(2)).sum::<f64>() / m;
+        let rstd = 1.0 / (s.var[c] + batch.eps).sqrt();
+        for at in places() {
+            let x_hat = (batch.x[at] - s.mean[c]) * rstd;
+            s.y[at] = batch.gamma[c] * x_hat + batch.beta[c];
+            s.dgamma[c] += dy[at] * x_hat;
+            s.dbeta[c] += dy[at];
+        }
+        for at in places() {
+            let x_hat = (batch.x[at] - s.mean[c]) * rstd;
+            let inner = dy[at] - s.dbeta[c] / m - x_hat * s.dgamma[c] / m;
+            s.dx[at] = batch.gamma[c] * rstd * inner;
+        }
+    }
+    s
+}
+
+fn set(stages: &mut Stages, name: &str, values: Vec<f64>) {
+    match name {
+        "mean" => stages.mean = values,
+        "var" => stages.var = values,
+        "y" => stages.y = values,
+        "dgamma" => stages.dgamma = values,
+        "dbeta" => stages.dbeta = values,
+        _ => stages.dx = values,
+    }
+}
+
+#[test]
+fn what_is_right_passes() {
+    for seed in 0..10 {
+        let report = report(&right, seed);
+        assert!(report.passed(), "{report}");
+    }
+}
+
+/// The checker's own output is that of the crate's Batch Norm on the rows that count.
+#[test]
+fn the_forward_pass_is_the_crates_on_packed_rows() {
+    use batchnorm::op::batch_norm;
+    use tape::{Tape, Tensor};
+    for p in probes(1) {
+        let b = &p.batch;
+        let rows = b.x.chunks_exact(b.channels).zip(&b.mask);
+        let packed: Vec<f64> = rows.filter(|(_, m)| **m).flat_map(|(x, _)| x.to_vec()).collect();
+        let y = Tape::eval(|t| {
+            let shape = [packed.len() / b.channels, b.channels];
+            let x = t.constant(Tensor::new(shape, packed.clone()));
+            let [gamma, beta] =
+                [&b.gamma, &b.beta].map(|v| t.constant(Tensor::new([b.channels], v.clone())));
+            batch_norm(&x, &gamma, &beta, b.eps).0.value().to_vec()
+        });
+        let own = per_value(&p, false, Channel::y);
+        let own = own.chunks_exact(b.channels).zip(&b.mask);
+        let own: Vec<f64> = own.filter(|(_, m)| **m).flat_map(|(y, _)| y.to_vec()).collect();
+        assert!(same(&y, &own));
+    }
+}
+
+#[test]
+fn every_mistake_is_named() {
+    for seed in 0..10 {
+        for (target, id, sentence, formula) in MISTAKES {
+            let candidate = |batch: &Batch, dy: &[f64]| {
+                let probe = Probe {
+                    batch: batch.clone(),
+                    dy: dy.to_vec(),
+                };
+                let mut stages = right(batch, dy);
+                set(&mut stages, target, formula(&probe));
+                stages
+            };
+            let report = report(&candidate, seed);
+            assert_eq!(
+                report.mistake.as_deref(),
+                Some(*id),
+                "{target}, seed {seed}: {report}"
+            );
+            assert_eq!(report.headline, format!("{target}: {sentence}"));
+            let section = report.section.expect("each is explained somewhere");
+            assert!(crate::sections::LABELS.contains(&section.as_str()));
+        }
+    }
+}
+
+/// Right for every finite padding: each sum multiplies by the mask.
+#[test]
+fn padding_that_is_multiplied_by_zero_is_named() {
+    let candidate = |batch: &Batch, dy: &[f64]| {
+        let mut stages = right(batch, dy);
+        for c in 0..batch.channels {
+            let rows = batch.x.chunks_exact(batch.channels).zip(&batch.mask);
+            let masked = rows.map(|(x, m)| f64::from(u8::from(*m)) * x[c]);
+            let count = batch.mask.iter().filter(|m| **m).count();
+            stages.mean[c] = masked.sum::<f64>() / count as f64;
+        }
+        stages
+    };
+    let report = report(&candidate, 0);
+    assert_eq!(report.mistake.as_deref(), Some("padding-multiplied"));
+    assert!(report.headline.starts_with("mean: NaN"), "{report}");
+}
+
+#[test]
+fn what_has_no_name_is_shown() {
+    let with = |change: &dyn Fn(&mut Stages)| {
+        report(
+            &|batch, dy| {
+                let mut stages = right(batch, dy);
+                change(&mut stages);
+                stages
+            },
+            0,
+        )
+    };
+    let short = with(&|s| s.mean.truncate(1));
+    assert_eq!(short.mistake.as_deref(), Some("shape"));
+    let nan = with(&|s| s.dx[0] = f64::NAN);
+    assert_eq!(nan.mistake.as_deref(), Some("not-finite"));
+    let doubled = with(&|s| s.dbeta.iter_mut().for_each(|v| *v *= 2.0));
+    assert_eq!(doubled.mistake.as_deref(), Some("unknown"));
+    assert!(doubled.heatmap.is_some());
+}

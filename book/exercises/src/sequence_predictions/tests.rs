@@ -1,0 +1,97 @@
+use super::*;
+use crate::report::Outcome;
+
+const SEEDS: std::ops::Range<u64> = 0..6;
+
+const RIGHT: Predictions = Predictions {
+    longer_layer_norm: Same,
+    longer_batch_norm: Different,
+    longer_packed: Same,
+    padding_gradient: Zero,
+    divided_by_all: Half,
+    nan_multiplied: NotANumber,
+    nan_packed: Same,
+    state_matrix: Same,
+    state_matrix_gradient: OneTenth,
+    constant_step: Same,
+    constant_step_gradient: Zero,
+    two_sequences: Zero,
+};
+
+/// The places of a set of predictions, by name.
+type Place = (&'static str, fn(&mut Predictions) -> &mut Change);
+
+const PLACES: [Place; 12] = [
+    ("longer_layer_norm", |p| &mut p.longer_layer_norm),
+    ("longer_batch_norm", |p| &mut p.longer_batch_norm),
+    ("longer_packed", |p| &mut p.longer_packed),
+    ("padding_gradient", |p| &mut p.padding_gradient),
+    ("divided_by_all", |p| &mut p.divided_by_all),
+    ("nan_multiplied", |p| &mut p.nan_multiplied),
+    ("nan_packed", |p| &mut p.nan_packed),
+    ("state_matrix", |p| &mut p.state_matrix),
+    ("state_matrix_gradient", |p| &mut p.state_matrix_gradient),
+    ("constant_step", |p| &mut p.constant_step),
+    ("constant_step_gradient", |p| &mut p.constant_step_gradient),
+    ("two_sequences", |p| &mut p.two_sequences),
+];
+
+#[test]
+fn what_is_right_passes() {
+    for seed in SEEDS {
+        let report = report(&RIGHT, seed);
+        assert!(report.passed(), "seed {seed}: {report}");
+        assert_eq!(report.lines.len(), PLACES.len());
+    }
+}
+
+#[test]
+fn every_other_prediction_is_rejected_and_named() {
+    for (name, place) in PLACES {
+        for said in [Same, Zero, Half, OneTenth, NotANumber, Different] {
+            let mut predictions = RIGHT;
+            if *place(&mut predictions) == said {
+                continue;
+            }
+            *place(&mut predictions) = said;
+            for seed in SEEDS {
+                let report = report(&predictions, seed);
+                assert_eq!(report.outcome, Outcome::Wrong);
+                assert_eq!(report.mistake.as_deref(), Some(name), "{report}");
+                assert_eq!(report.lines.iter().filter(|line| !line.right).count(), 1);
+                let section = report.section.expect("each is explained somewhere");
+                assert!(crate::sections::LABELS.contains(&section.as_str()), "{section}");
+            }
+        }
+    }
+}
+
+/// While a prediction is open, the others are not judged: there is nothing to copy from.
+#[test]
+fn an_open_prediction_is_asked_for_and_nothing_is_told() {
+    for (_, place) in PLACES {
+        let mut predictions = RIGHT;
+        *place(&mut predictions) = Undecided;
+        let report = report(&predictions, 0);
+        assert_eq!(report.outcome, Outcome::Unwritten);
+        assert!(report.lines.is_empty() && report.headline.starts_with("1 of 12"));
+    }
+}
+
+/// In a report on a wrong prediction, what happened stands for the first wrong one only.
+#[test]
+fn the_other_wrong_predictions_stay_predictions() {
+    let predictions = Predictions {
+        longer_packed: Zero,
+        state_matrix: Different,
+        two_sequences: Same,
+        ..RIGHT
+    };
+    let report = report(&predictions, 0);
+    assert!(report.headline.contains("it is Same"), "{report}");
+    assert!(report.headline.ends_with("2 more were wrong"), "{report}");
+    let told = report.lines.iter().filter(|line| !line.right);
+    assert!(
+        told.clone().count() == 3 && told.clone().all(|line| line.detail.ends_with("otherwise"))
+    );
+}

@@ -1,0 +1,210 @@
+//! The same for the chapters on networks, 10 and 14: the sentences that a measurement or an
+//! experiment stands behind, without printing its number.
+
+use serde_json::Value;
+
+use super::claims::{number, results, row};
+
+/// The committed results of an experiment.
+fn experiment(name: &str) -> Value {
+    let path = crate::experiment::results().join(format!("{name}.json"));
+    let text = std::fs::read_to_string(path).expect("the results are committed");
+    serde_json::from_str(&text).expect("results are JSON")
+}
+
+/// The setting of an experiment with this name.
+fn cell<'a>(results: &'a Value, name: &str) -> &'a Value {
+    let settings = results["data"]["settings"].as_array().expect("settings");
+    let found = settings.iter().find(|s| s["cell"] == name);
+    found.unwrap_or_else(|| panic!("no setting {name}"))
+}
+
+#[test]
+fn chapter_10_the_row_of_pixels() {
+    let r = results("convolution");
+    // "Take p = 2": the products are spelt out in the text, here and for the middle pixel.
+    let pixel = |p: usize, what: &str| number(&r, &format!("/worked/pixels/{p}/{what}"));
+    let filter: Vec<f64> = (0..3)
+        .map(|k| number(&r, &format!("/worked/columns/{k}/w")))
+        .collect();
+    assert_eq!(filter, [2.0, 1.0, -1.0]);
+    assert_eq!(
+        [0, 1, 2].map(|p| pixel(p, "x")),
+        [1.0, 2.0, 0.0],
+        "2·1 + 1·2 − 1·0"
+    );
+    assert_eq!(pixel(1, "y"), 4.0);
+    assert_eq!(
+        [1, 2, 3].map(|p| pixel(p, "dy")),
+        [0.0, 2.0, 0.0],
+        "−1·0 + 1·2 + 2·0"
+    );
+    assert_eq!(pixel(2, "dx"), 2.0);
+    // "Its diagonals add up to dx."
+    for i in 0..5 {
+        let parts = (0..3).filter_map(|k| {
+            let p = (i + 2_usize).checked_sub(k).filter(|p| (1..6).contains(p))?;
+            Some(number(&r, &format!("/worked/dcolumns/{k}/p{p}")))
+        });
+        assert_eq!(parts.sum::<f64>(), pixel(i, "dx"));
+    }
+    assert_eq!(
+        number(&r, "/worked/adjoint/0"),
+        number(&r, "/worked/adjoint/1")
+    );
+    // The first of two equal largest values receives everything.
+    assert_eq!(r["pools"]["tie"], serde_json::json!([1.0, 0.0]));
+}
+
+#[test]
+fn chapter_10_before_a_norm() {
+    let r = results("convolution");
+    let of = |id: &str, what: &str| {
+        let rows = r["norms"].as_array().expect("norms");
+        let row = rows.iter().find(|n| n["id"] == id).expect("a norm");
+        number(row, what)
+    };
+    // "Zero exactly", "perpendicular"; and with Layer Norm neither.
+    assert!(of("batch", "/db") < 1e-12 * of("batch", "/dw"));
+    assert!(of("batch", "/cosine") < 1e-4);
+    assert!(of("layer", "/db") > 0.1 && of("layer", "/cosine") > 0.01);
+    // "A filter that is longer has a shorter gradient."
+    for scale in r["scales"].as_array().expect("scales") {
+        let product = number(scale, "/scale") * number(scale, "/gradient");
+        assert!((product - 1.0).abs() < 1e-3, "{product}");
+    }
+}
+
+#[test]
+fn chapter_10_what_the_values_are_worth() {
+    let r = results("convolution");
+    let two = &r["values"]["batches"][0];
+    // "Close to a thousandth", "far below H W", "more than enough" beside the 8 of chapter 11.
+    assert!((0.9..1.5).contains(&(1e3 * (1.0 - number(two, "/passes")))));
+    for batch in r["values"]["batches"].as_array().expect("batches") {
+        assert!(number(batch, "/worth_of_an_image") < 0.2 * 784.0);
+        assert!(number(batch, "/measured") > 2.0 * number(batch, "/independent"));
+    }
+    assert!(number(two, "/worth") > 16.0);
+}
+
+#[test]
+fn chapter_10_the_experiments() {
+    let c = experiment("convergence");
+    let steps = |name: &str| number(cell(&c, name), "/steps_to_target/median");
+    // "Two and a half times", and above 97 % over two decades.
+    assert!((2.3..2.9).contains(&(steps("cnn-none") / steps("cnn-batch"))));
+    for rate in 0..5 {
+        let pointer = format!("/rates/{rate}/validation_accuracy/median");
+        assert!(number(cell(&c, "cnn-batch"), &pointer) > 0.97);
+    }
+    let first = number(cell(&c, "cnn-batch"), "/rates/0/rate");
+    assert_eq!(
+        number(cell(&c, "cnn-batch"), "/rates/4/rate") / first,
+        100.0
+    );
+
+    let e = experiment("cnn");
+    let median = |batch: usize, norm: &str| {
+        number(
+            cell(&e, &format!("{batch}-{norm}")),
+            "/test_accuracy/median",
+        )
+    };
+    let norms = ["none", "batch", "layer", "group4"];
+    for batch in [2, 8, 64] {
+        assert!(median(batch, "batch") > median(batch, "none"));
+        for norm in ["layer", "group4"] {
+            assert!((median(batch, "batch") - median(batch, norm)).abs() < 0.015);
+        }
+    }
+    for norm in norms {
+        assert!(median(2, norm) > median(64, norm), "{norm}");
+    }
+    assert_eq!(e["data"]["well"], false);
+    // "No more than 40 of them."
+    assert!(600_usize.div_ceil(64) * 4 <= 40);
+    // At the edges of the grid: three norms at 2, no norm at 64.
+    let edge =
+        |name: &str| cell(&e, name)["chosen_rate_is_at_the_edge_of_the_grid"] == Value::Bool(true);
+    let at_edge: Vec<String> = [2, 8, 64]
+        .iter()
+        .flat_map(|batch| norms.map(|norm| format!("{batch}-{norm}")))
+        .filter(|name| edge(name))
+        .collect();
+    assert_eq!(at_edge, ["2-batch", "2-layer", "2-group4", "64-none"]);
+}
+
+#[test]
+fn chapter_14_through_time() {
+    let r = results("sequences");
+    // In a caption.
+    assert_eq!(number(&r, "/through_time/networks"), 11.0);
+    let at = |gain: f64, what: &str| {
+        let gain = row(&r["through_time"], "rows", "gain", gain);
+        number(gain, what)
+    };
+    assert!(at(0.5, "/none_50") < 1e-12);
+    assert!(at(4.0, "/none_50") > 1e3 * at(4.0, "/layer_50"));
+}
+
+#[test]
+fn chapter_14_padding_and_a_constant_step() {
+    let r = results("sequences");
+    // The formula for statistics with padding.
+    let p = |what: &str| number(&r, &format!("/padding/{what}"));
+    let q = p("share");
+    assert!((p("padded_mean") - (1.0 - q) * p("mean")).abs() < 1e-12);
+    let var = (1.0 - q) * (p("var") + q * p("mean").powi(2));
+    assert!((p("padded_var") - var).abs() < 1e-12);
+    // The lag, and "the network has never seen such a number".
+    let c = |what: &str| number(&r, &format!("/constant/{what}"));
+    let lag = c("drift") * (1.0 - c("momentum")) / c("momentum");
+    assert!((c("lag") - lag).abs() < 1e-9);
+    assert!(c("training") == 0.0 && c("inference") > 2.0);
+}
+
+#[test]
+fn chapter_14_the_experiment() {
+    let e = experiment("recurrent");
+    let guess = number(&results("sequences"), "/uniform_loss");
+    let method = |m: usize, what: &str| number(&e, &format!("/data/methods/{m}{what}"));
+    let step = |m: usize, step: usize| method(m, &format!("/long_words_by_step/{}/median", step - 1));
+    let names = ["no norm", "Layer Norm", "Batch Norm by step", "Batch Norm, shared"];
+    for (m, name) in names.into_iter().enumerate() {
+        assert_eq!(e["data"]["methods"][m]["method"], name);
+    }
+    // "About 5", "about 12"; and nobody in training gets beyond step nine.
+    let reach = e["data"]["words_of_a_batch_at_each_step"].as_array();
+    let reach = reach.expect("steps");
+    assert_eq!(reach.len(), 9);
+    assert!((4.0..6.0).contains(&number(&reach[8], "/words")));
+    // "Both forms are clearly worse, and worse at every rate"; by step the worse.
+    let rates = e["protocol"]["rates"].as_array().expect("rates").len();
+    for batch in [2, 3] {
+        assert!(method(batch, "/test_loss/low") > method(1, "/test_loss/high"));
+        for rate in 0..rates {
+            let at = |m: usize| method(m, &format!("/rates/{rate}/validation_loss/median"));
+            assert!(at(batch) > at(0).max(at(1)));
+        }
+    }
+    assert!(method(2, "/test_loss/median") > method(3, "/test_loss/median"));
+    // "Layer Norm is as good as no norm, not better."
+    assert!(method(1, "/test_loss/low") <= method(0, "/test_loss/high"));
+    assert!(method(1, "/test_loss/median") >= method(0, "/test_loss/median"));
+    // At step one by step is above guessing, and the others are not.
+    assert!(step(2, 1) > guess);
+    for other in [0, 1, 3] {
+        assert!(step(other, 1) < guess);
+        assert!(step(other, 1) >= step(1, 1) && step(other, 1) <= step(3, 1));
+    }
+    // "Without a norm the loss goes far above that of guessing"; beyond, the other way round.
+    for late in 9..13 {
+        assert!(step(0, late) > guess + 1.0, "{late}");
+    }
+    let beyond = |m: usize, end: &str| method(m, &format!("/test_loss_beyond/{end}"));
+    for batch in [2, 3] {
+        assert!(beyond(batch, "high") < beyond(1, "low"));
+    }
+    assert!(beyond(1, "high") < beyond(0, "low"));
+}

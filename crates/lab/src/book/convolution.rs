@@ -1,0 +1,553 @@
+//! A convolution by its definition, forward and back; what the bias and the scale of a
+//! filter do in front of a norm; and how many independent values the pixels of a channel
+//! are worth: chapter 10.
+
+use batchnorm::staged as batch_norm;
+use layernorm::staged as layer_norm;
+use nn::data::{Digits, Set};
+use serde::Serialize;
+use tape::{Param, Tape, Tensor, Var};
+
+use super::Output;
+use super::random::{Draws, largest, mean, median};
+
+const SEED: u64 = 10;
+const EPS: f64 = 1e-5;
+
+#[derive(Serialize)]
+struct Results {
+    about: &'static str,
+    worked: Worked,
+    layers: Vec<Layer>,
+    pools: Pools,
+    norms: Vec<Norm>,
+    scales: Vec<Scale>,
+    values: Values,
+}
+
+// ANCHOR: sizes
+/// A convolution of an image `[C, H, W]` to `[O, H', W']`. The taps of a filter,
+/// `[C, kh, kw]`, are numbered in this order, and so are the positions of the output.
+struct Conv {
+    channels: usize,
+    outputs: usize,
+    input: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+}
+
+impl Conv {
+    fn output(&self) -> [usize; 2] {
+        [0, 1].map(|d| (self.input[d] + 2 * self.padding[d] - self.kernel[d]) / self.stride[d] + 1)
+    }
+
+    fn taps(&self) -> usize {
+        self.channels * self.kernel[0] * self.kernel[1]
+    }
+
+    fn positions(&self) -> usize {
+        self.output()[0] * self.output()[1]
+    }
+
+    /// Where in the image tap `k` reads for position `p`; nowhere, if that is padding.
+    fn reads(&self, k: usize, p: usize) -> Option<usize> {
+        let ([h, w], [kh, kw], ow) = (self.input, self.kernel, self.output()[1]);
+        let [c, i, j] = [k / (kh * kw), k / kw % kh, k % kw];
+        let y = (p / ow * self.stride[0] + i).checked_sub(self.padding[0])?;
+        let x = (p % ow * self.stride[1] + j).checked_sub(self.padding[1])?;
+        (y < h && x < w).then_some((c * h + y) * w + x)
+    }
+}
+// ANCHOR_END: sizes
+
+impl Conv {
+    // ANCHOR: by_definition
+    fn forward(&self, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
+        let (taps, positions) = (self.taps(), self.positions());
+        let mut y = vec![0.0; self.outputs * positions];
+        for o in 0..self.outputs {
+            for p in 0..positions {
+                y[o * positions + p] = b[o];
+                for k in 0..taps {
+                    if let Some(i) = self.reads(k, p) {
+                        y[o * positions + p] += w[o * taps + k] * x[i];
+                    }
+                }
+            }
+        }
+        y
+    }
+    // ANCHOR_END: by_definition
+
+    /// The gradients of x, w and b.
+    fn backward(&self, dy: &[f64], x: &[f64], w: &[f64]) -> [Vec<f64>; 3] {
+        let (taps, positions) = (self.taps(), self.positions());
+        let [mut dx, mut dw, mut db] = [x.len(), w.len(), self.outputs].map(|n| vec![0.0; n]);
+        for o in 0..self.outputs {
+            for p in 0..positions {
+                let dy = dy[o * positions + p];
+                db[o] += dy;
+                for k in 0..taps {
+                    if let Some(i) = self.reads(k, p) {
+                        dw[o * taps + k] += dy * x[i];
+                        dx[i] += dy * w[o * taps + k];
+                    }
+                }
+            }
+        }
+        [dx, dw, db]
+    }
+}
+
+/// One row of five pixels, three taps, a padding of one.
+#[derive(Serialize)]
+struct Worked {
+    pixels: Vec<Pixel>,
+    /// im2col: what each tap reads at each position.
+    columns: Vec<Tap>,
+    /// `Wᵀ dY`, of the same shape.
+    dcolumns: Vec<Tap>,
+    db: f64,
+    /// `⟨im2col(x), C⟩` and `⟨x, col2im(C)⟩` for `C = Wᵀ dY`.
+    adjoint: [f64; 2],
+}
+
+#[derive(Serialize)]
+struct Pixel {
+    p: usize,
+    x: f64,
+    y: f64,
+    dy: f64,
+    dx: f64,
+}
+
+#[derive(Serialize)]
+struct Tap {
+    k: usize,
+    w: f64,
+    p1: f64,
+    p2: f64,
+    p3: f64,
+    p4: f64,
+    p5: f64,
+    dw: f64,
+}
+
+fn worked() -> Worked {
+    let conv = Conv {
+        channels: 1,
+        outputs: 1,
+        input: [1, 5],
+        kernel: [1, 3],
+        stride: [1, 1],
+        padding: [0, 1],
+    };
+    let (x, w, dy) = ([1.0, 2.0, 0.0, 3.0, 1.0], [2.0, 1.0, -1.0], [
+        1.0, 0.0, 2.0, 0.0, 1.0,
+    ]);
+    let y = conv.forward(&x, &w, &[0.0]);
+    let [dx, dw, db] = conv.backward(&dy, &x, &w);
+    let row = |k: usize, of: &dyn Fn(usize) -> f64| Tap {
+        k: k + 1,
+        w: w[k],
+        p1: of(0),
+        p2: of(1),
+        p3: of(2),
+        p4: of(3),
+        p5: of(4),
+        dw: dw[k],
+    };
+    let read = |k: usize, p: usize| conv.reads(k, p).map_or(0.0, |i| x[i]);
+    let columns = (0..3).map(|k| row(k, &|p| read(k, p))).collect();
+    let dcolumns = (0..3).map(|k| row(k, &|p| w[k] * dy[p])).collect();
+    let pairs = (0..3).flat_map(|k| (0..5).map(move |p| (k, p)));
+    let forward: f64 = pairs.map(|(k, p)| read(k, p) * w[k] * dy[p]).sum();
+    let back: f64 = x.iter().zip(&dx).map(|(x, dx)| x * dx).sum();
+    let pixels = (0..5).map(|p| Pixel {
+        p: p + 1,
+        x: x[p],
+        y: y[p],
+        dy: dy[p],
+        dx: dx[p],
+    });
+    Worked {
+        pixels: pixels.collect(),
+        columns,
+        dcolumns,
+        db: db[0],
+        adjoint: [forward, back],
+    }
+}
+
+/// One layer of the CNN for digits, for one image.
+#[derive(Serialize)]
+struct Layer {
+    layer: String,
+    multiplications: usize,
+    weights: usize,
+    /// Those of a linear layer between the same numbers of values.
+    linear_weights: usize,
+    image: usize,
+    columns: usize,
+}
+
+fn layers() -> Vec<Layer> {
+    let conv = |channels: usize, outputs: usize, side: usize| {
+        let conv = Conv {
+            channels,
+            outputs,
+            input: [side; 2],
+            kernel: [3; 2],
+            stride: [1; 2],
+            padding: [1; 2],
+        };
+        let weights = outputs * conv.taps();
+        let image = channels * side * side;
+        Layer {
+            layer: format!("{channels} to {outputs} channels, {side} × {side}"),
+            multiplications: weights * conv.positions(),
+            weights,
+            linear_weights: image * outputs * conv.positions(),
+            image,
+            columns: conv.taps() * conv.positions(),
+        }
+    };
+    vec![conv(1, 16, 28), conv(16, 32, 14)]
+}
+
+/// Windows of three that move by one over five values, and an upstream gradient of
+/// 1, 10 and 100.
+#[derive(Serialize)]
+struct Pools {
+    max: Vec<f64>,
+    average: Vec<f64>,
+    values: Vec<Pooled>,
+    /// The share of the gradient that each of two equal largest values receives.
+    tie: [f64; 2],
+}
+
+#[derive(Serialize)]
+struct Pooled {
+    i: usize,
+    x: f64,
+    by_max: f64,
+    by_average: f64,
+}
+
+type Pool = for<'t> fn(&Var<'t, f64>) -> Var<'t, f64>;
+
+/// The pooled values, and what comes back to x.
+fn pool(x: &[f64], dy: &[f64], pool: Pool) -> [Vec<f64>; 2] {
+    let x = Param::new("x", Tensor::new([1, 1, 1, x.len()], x.to_vec()));
+    let dy = Tensor::new([1, 1, 1, dy.len()], dy.to_vec());
+    let (y, (), grads) = Tape::new().vjp(&dy, |t| (pool(&t.param(&x)), ()));
+    [y.to_vec(), grads.of(&x).to_vec()]
+}
+
+fn pools() -> Pools {
+    let (x, dy) = ([1.0, 3.0, 2.0, 0.0, 4.0], [1.0, 10.0, 100.0]);
+    let [max, by_max] = pool(&x, &dy, |x| x.max_pool2d([1, 3], 1, 0));
+    let [average, by_average] = pool(&x, &dy, |x| x.avg_pool2d([1, 3], 1, 0));
+    let [_, tie] = pool(&[1.0, 5.0, 5.0, 2.0], &[1.0], |x| x.max_pool2d([1, 4], 1, 0));
+    let values = (0..x.len()).map(|i| Pooled {
+        i: i + 1,
+        x: x[i],
+        by_max: by_max[i],
+        by_average: by_average[i],
+    });
+    Pools {
+        max,
+        average,
+        values: values.collect(),
+        tie: [tie[1], tie[2]],
+    }
+}
+
+/// A batch of images through a convolution and a norm, and its gradients.
+struct Block {
+    conv: Conv,
+    images: Vec<Vec<f64>>,
+    w: Vec<f64>,
+    b: Vec<f64>,
+    gamma: Vec<f64>,
+    beta: Vec<f64>,
+    dy: Vec<Vec<f64>>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    None,
+    Batch,
+    Layer,
+}
+
+struct Gradients {
+    y: Vec<f64>,
+    dw: Vec<f64>,
+    db: Vec<f64>,
+}
+
+impl Block {
+    fn new() -> Self {
+        let conv = Conv {
+            channels: 2,
+            outputs: 3,
+            input: [6, 5],
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+        };
+        let mut draws = Draws::new(SEED);
+        let outputs = conv.outputs * conv.positions();
+        Block {
+            images: (0..4).map(|_| draws.normals(2 * 6 * 5)).collect(),
+            w: draws.normals(conv.outputs * conv.taps()),
+            b: draws.normals(conv.outputs),
+            // One for each value, of which Batch Norm takes the first of its channel.
+            gamma: (0..outputs).map(|_| draws.uniform(0.5, 1.5)).collect(),
+            beta: draws.normals(outputs),
+            dy: (0..4).map(|_| draws.normals(outputs)).collect(),
+            conv,
+        }
+    }
+
+    /// With the filters multiplied by `scale`.
+    fn run(&self, kind: Kind, scale: f64) -> Gradients {
+        let w: Vec<f64> = self.w.iter().map(|w| scale * w).collect();
+        let conv = &self.conv;
+        let z: Vec<Vec<f64>> = self
+            .images
+            .iter()
+            .map(|x| conv.forward(x, &w, &self.b))
+            .collect();
+        let (y, dz) = match kind {
+            Kind::None => (z, self.dy.clone()),
+            Kind::Batch => self.batch_norm(&z),
+            Kind::Layer => self.layer_norm(&z),
+        };
+        let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; self.b.len()]);
+        for (x, dz) in self.images.iter().zip(&dz) {
+            let [_, w, b] = conv.backward(dz, x, &w);
+            add(&mut dw, &w);
+            add(&mut db, &b);
+        }
+        let y = y.concat();
+        Gradients { y, dw, db }
+    }
+
+    // ANCHOR: norm_channels
+    /// Batch Norm of images: the values of a channel at all positions of all images are
+    /// one list.
+    fn batch_norm(&self, z: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        let positions = self.conv.positions();
+        let (mut y, mut dz) = (z.to_vec(), z.to_vec());
+        for c in 0..self.conv.outputs {
+            let channel = c * positions..(c + 1) * positions;
+            let list = |of: &[Vec<f64>]| -> Vec<f64> {
+                let planes = of.iter().map(|image| &image[channel.clone()]);
+                planes.flatten().copied().collect()
+            };
+            let (gamma, beta) = (self.gamma[channel.start], self.beta[channel.start]);
+            let forward = batch_norm::forward_channel(&list(z), gamma, beta, EPS);
+            let backward = batch_norm::backward_channel(&forward, gamma, &list(&self.dy));
+            for n in 0..z.len() {
+                let plane = n * positions..(n + 1) * positions;
+                y[n][channel.clone()].copy_from_slice(&forward.y[plane.clone()]);
+                dz[n][channel.clone()].copy_from_slice(&backward.dx[plane]);
+            }
+        }
+        (y, dz)
+    }
+    // ANCHOR_END: norm_channels
+
+    fn layer_norm(&self, z: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        let each = z.iter().zip(&self.dy).map(|(z, dy)| {
+            let forward = layer_norm::forward(z, &self.gamma, &self.beta, EPS);
+            let backward = layer_norm::backward(&forward, &self.gamma, dy);
+            (forward.y, backward.dx)
+        });
+        each.unzip()
+    }
+}
+
+fn add(sum: &mut [f64], values: &[f64]) {
+    for (sum, v) in sum.iter_mut().zip(values) {
+        *sum += v;
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn size(a: &[f64]) -> f64 {
+    dot(a, a).sqrt()
+}
+
+/// Gradients of the convolution before a norm.
+#[derive(Serialize)]
+struct Norm {
+    norm: &'static str,
+    id: &'static str,
+    /// The largest, in absolute value.
+    dw: f64,
+    db: f64,
+    /// The largest cosine of the angle between a filter and its gradient.
+    cosine: f64,
+}
+
+fn norms(block: &Block) -> Vec<Norm> {
+    let kinds = [
+        ("no norm", "none", Kind::None),
+        ("Batch Norm", "batch", Kind::Batch),
+        ("Layer Norm", "layer", Kind::Layer),
+    ];
+    let most = |v: &[f64]| largest(&v.iter().map(|v| v.abs()).collect::<Vec<_>>());
+    let taps = block.conv.taps();
+    let row = |(norm, id, kind): (&'static str, &'static str, Kind)| {
+        let Gradients { dw, db, .. } = block.run(kind, 1.0);
+        let filters = block.w.chunks_exact(taps).zip(dw.chunks_exact(taps));
+        let cosines: Vec<f64> = filters
+            .map(|(w, dw)| dot(w, dw) / (size(w) * size(dw)))
+            .collect();
+        Norm {
+            norm,
+            id,
+            dw: most(&dw),
+            db: most(&db),
+            cosine: most(&cosines),
+        }
+    };
+    kinds.map(row).into()
+}
+
+/// The same with all filters multiplied, before Batch Norm.
+#[derive(Serialize)]
+struct Scale {
+    scale: f64,
+    /// The largest change of an output.
+    moved: f64,
+    /// The length of the gradient, relative to that at scale 1.
+    gradient: f64,
+}
+
+fn scales(block: &Block) -> Vec<Scale> {
+    let plain = block.run(Kind::Batch, 1.0);
+    let row = |scale: f64| {
+        let scaled = block.run(Kind::Batch, scale);
+        let moved = plain.y.iter().zip(&scaled.y).map(|(a, b)| (a - b).abs());
+        Scale {
+            scale,
+            moved: largest(&moved.collect::<Vec<_>>()),
+            gradient: size(&scaled.dw) / size(&plain.dw),
+        }
+    };
+    [0.1, 1.0, 10.0, 100.0].map(row).into()
+}
+
+/// Real digits through random filters: how far the mean of a channel of a batch lies from
+/// that of all images.
+#[derive(Serialize)]
+struct Values {
+    images: usize,
+    filters: usize,
+    draws: usize,
+    batches: Vec<Batch>,
+}
+
+#[derive(Serialize)]
+struct Batch {
+    batch: usize,
+    /// M.
+    values: usize,
+    /// The share of a gradient without direction that passes, (M - 2)/M.
+    passes: f64,
+    /// 1/√M: the deviation of the mean if the values were independent, in deviations of
+    /// the channel.
+    independent: f64,
+    /// Measured.
+    measured: f64,
+    /// How many independent values have a mean as uncertain as that.
+    worth: f64,
+    /// The same for one image.
+    worth_of_an_image: f64,
+}
+
+fn values() -> Values {
+    const IMAGES: usize = 400;
+    const DRAWS: usize = 2000;
+    let digits = Digits::<f32>::load(Set::Large).expect("they come with the crate");
+    let side = Set::Large.side();
+    let conv = Conv {
+        channels: 1,
+        outputs: 8,
+        input: [side; 2],
+        kernel: [3; 2],
+        stride: [1; 2],
+        padding: [1; 2],
+    };
+    let mut draws = Draws::new(SEED);
+    let w = draws.normals(conv.outputs * conv.taps());
+    let plane = conv.positions();
+    // For every filter, the mean of each image, and the variance over all.
+    let mut means = vec![Vec::new(); conv.outputs];
+    let mut squares = vec![0.0; conv.outputs];
+    for image in digits.train.images.data().chunks_exact(plane).take(IMAGES) {
+        let image: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
+        let y = conv.forward(&image, &w, &vec![0.0; conv.outputs]);
+        for (c, y) in y.chunks_exact(plane).enumerate() {
+            means[c].push(mean(y));
+            squares[c] += dot(y, y) / (IMAGES * plane) as f64;
+        }
+    }
+    let row = |batch: usize| {
+        let drawn: Vec<Vec<usize>> = (0..DRAWS)
+            .map(|_| {
+                let one = |_| draws.uniform(0.0, IMAGES as f64) as usize;
+                (0..batch).map(one).collect()
+            })
+            .collect();
+        let noise = |c: usize| {
+            let all = mean(&means[c]);
+            let off = drawn.iter().map(|numbers| {
+                let of: Vec<f64> = numbers.iter().map(|&n| means[c][n]).collect();
+                (mean(&of) - all).powi(2)
+            });
+            let off: Vec<f64> = off.collect();
+            (mean(&off) / (squares[c] - all * all)).sqrt()
+        };
+        let measured = median(&(0..conv.outputs).map(noise).collect::<Vec<_>>());
+        let values = batch * plane;
+        let worth = 1.0 / (measured * measured);
+        Batch {
+            batch,
+            values,
+            passes: (values - 2) as f64 / values as f64,
+            independent: 1.0 / (values as f64).sqrt(),
+            measured,
+            worth,
+            worth_of_an_image: worth / batch as f64,
+        }
+    };
+    let batches = [2, 8, 64].map(row).into();
+    Values {
+        images: IMAGES,
+        filters: conv.outputs,
+        draws: DRAWS,
+        batches,
+    }
+}
+
+pub fn run() -> Output {
+    let block = Block::new();
+    Output::new(&Results {
+        about: "A convolution by its definition and back, in front of norms, and on digits",
+        worked: worked(),
+        layers: layers(),
+        pools: pools(),
+        norms: norms(&block),
+        scales: scales(&block),
+        values: values(),
+    })
+}
