@@ -725,10 +725,42 @@ def saved():
     return [case("batch", {"x": x, "y": y}, channels=channels, side=side, outputs=outputs)]
 
 
+LAYERS = [
+    "torch.nn.Linear(2, 3)",
+    "torch.nn.Conv2d(2, 3, 5)",
+    "torch.nn.Embedding(5, 3)",
+    "torch.nn.BatchNorm1d(3)",
+    "torch.nn.LayerNorm([3])",
+    "torch.nn.RMSNorm([3])",
+    "torch.nn.GroupNorm(2, 4)",
+    "torch.nn.RNN(2, 3)",
+    "torch.nn.GRU(2, 3)",
+    "torch.nn.LSTM(2, 3)",
+    "torch.nn.MultiheadAttention(4, 2)",
+    "torch.nn.TransformerEncoderLayer(4, 2, 8)",
+]
+
+
+def names():
+    """Names and shapes of what PyTorch's layers hold, zeros in place of the numbers, and
+    the defaults of the norms."""
+    out = []
+    for expression in LAYERS:
+        module = eval(expression)
+        settings = {}
+        if hasattr(module, "eps"):
+            # None stands for the machine epsilon of the numbers that are normalized.
+            eps = torch.finfo(torch.float32).eps if module.eps is None else module.eps
+            settings = {"eps": eps, "momentum": getattr(module, "momentum", None)}
+        state = {k: torch.zeros_like(v) for k, v in module.state_dict().items()}
+        out.append(case(expression, state, **settings))
+    return out
+
+
 FAMILIES = [
     elementwise, broadcasting, reductions, softmax, losses, matmul, conv2d, pooling,
     indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp, cnn, transformer,
-    recurrent, saved,
+    recurrent, saved, names,
 ]  # fmt: skip
 
 

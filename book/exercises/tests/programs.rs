@@ -79,6 +79,16 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_solution-one_reading"),
     ),
     (
+        "conv2d_backward",
+        env!("CARGO_BIN_EXE_conv2d_backward"),
+        env!("CARGO_BIN_EXE_solution-conv2d_backward"),
+    ),
+    (
+        "cnn_predictions",
+        env!("CARGO_BIN_EXE_cnn_predictions"),
+        env!("CARGO_BIN_EXE_solution-cnn_predictions"),
+    ),
+    (
         "fold_batch_norm",
         env!("CARGO_BIN_EXE_fold_batch_norm"),
         env!("CARGO_BIN_EXE_solution-fold_batch_norm"),
@@ -112,6 +122,31 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "rms_backward",
         env!("CARGO_BIN_EXE_rms_backward"),
         env!("CARGO_BIN_EXE_solution-rms_backward"),
+    ),
+    (
+        "lstm_backward",
+        env!("CARGO_BIN_EXE_lstm_backward"),
+        env!("CARGO_BIN_EXE_solution-lstm_backward"),
+    ),
+    (
+        "masked_batch_norm",
+        env!("CARGO_BIN_EXE_masked_batch_norm"),
+        env!("CARGO_BIN_EXE_solution-masked_batch_norm"),
+    ),
+    (
+        "sequence_predictions",
+        env!("CARGO_BIN_EXE_sequence_predictions"),
+        env!("CARGO_BIN_EXE_solution-sequence_predictions"),
+    ),
+    (
+        "frozen_backward",
+        env!("CARGO_BIN_EXE_frozen_backward"),
+        env!("CARGO_BIN_EXE_solution-frozen_backward"),
+    ),
+    (
+        "kept_bytes",
+        env!("CARGO_BIN_EXE_kept_bytes"),
+        env!("CARGO_BIN_EXE_solution-kept_bytes"),
     ),
 ];
 

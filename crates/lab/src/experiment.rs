@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use nn::data::DataError;
 use nn::write_atomically;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::chart::Chart;
 use crate::claims::{Answer, Claim};
 use crate::experiments::experiments;
+use crate::runs::{self, Ran};
 use crate::session::{Journal, Session, program};
 
 /// One experiment: a question, a fixed protocol, and results as data and charts.
@@ -206,6 +208,7 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     let folder = options.folder();
     std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
     let folder = folder.canonicalize().unwrap_or(folder);
+    let start = Instant::now();
     let protocol = experiment.protocol(options.quick);
     let mut session = Session::new(experiment.name, options, protocol.clone(), &folder);
     let finding = (experiment.run)(&mut session)?;
@@ -237,6 +240,19 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     }
     let text = serde_json::to_string_pretty(&results).expect("plain data serializes");
     write(format!("{name}.json"), &(text + "\n"))?;
+    if session.is_whole() && !options.quick && options.seed_count() == SEEDS {
+        let names: Vec<&str> = experiments().iter().map(|e| e.name).collect();
+        let ran = Ran {
+            name: name.to_owned(),
+            chapter: runs::place(experiment.chapter),
+            about: experiment.about.to_owned(),
+            command: format!("lab {name}"),
+            file: format!("{name}.json"),
+            seconds: start.elapsed().as_secs_f64(),
+            threads: session.threads(),
+        };
+        runs::note(&folder, ran, &names).map_err(|source| Error::write(&folder, source))?;
+    }
     session.finish();
     let Finding { verdict, table, .. } = finding;
     Ok(Outcome {

@@ -15,6 +15,7 @@ mod method;
 mod moments;
 mod recorded;
 mod refusal;
+mod runs;
 mod session;
 mod stats;
 mod sweep;

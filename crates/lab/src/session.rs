@@ -25,6 +25,8 @@ pub struct Session {
     threads: usize,
     fresh: bool,
     quiet: bool,
+    /// Whether an interrupted run was taken up.
+    resumed: bool,
     journal: Option<Journal>,
     journal_at: PathBuf,
     protocol: Value,
@@ -51,6 +53,7 @@ impl Session {
             threads: options.threads.unwrap_or_else(tape::parallel::threads),
             fresh: options.fresh,
             quiet: options.quiet,
+            resumed: false,
             journal: None,
             journal_at: folder.join(format!(".{name}.journal")),
             protocol,
@@ -68,6 +71,16 @@ impl Session {
         &self.seeds
     }
 
+    /// How many runs at a time.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Whether all of it was run, and nothing taken up.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.resumed
+    }
+
     /// Announces the number of jobs, before the first is run, and takes up what an
     /// interrupted run of the same protocol left.
     ///
@@ -79,6 +92,7 @@ impl Session {
         let journal = Journal::open(&self.journal_at, &header, self.fresh)
             .map_err(|source| Error::write(&self.journal_at, source))?;
         let done = journal.done.len();
+        self.resumed = done > 0;
         self.journal = Some(journal);
         let style = "{prefix} {bar:30} {pos}/{len} runs, {elapsed} so far, {eta} to go";
         self.bar

@@ -40,6 +40,7 @@ impl Spread {
     }
 }
 
+// ANCHOR: apart
 /// Whether one set of runs is clearly above or below another: the ranges from first to
 /// third quartile do not overlap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +65,7 @@ impl Spread {
         }
     }
 }
+// ANCHOR_END: apart
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ pub enum Place {
 /// The value at `key` of a result file.
 ///
 /// A key is a path such as `rows.3.error` or `rows[h=0.01].error`; the latter takes
-/// the one element of the array whose field equals the value.
+/// the one element of the array whose field equals the value. `.` is the whole file.
 ///
 /// # Errors
 /// Names the step that leads nowhere.
@@ -63,7 +63,7 @@ impl std::fmt::Display for Step {
 
 fn steps(key: &str) -> Result<Vec<Step>, String> {
     let mut steps = Vec::new();
-    let mut rest = key;
+    let mut rest = if key == "." { "" } else { key };
     while !rest.is_empty() {
         if let Some(inner) = rest.strip_prefix('[') {
             let (condition, after) = inner
@@ -95,6 +95,22 @@ fn equals(value: &Value, wanted: &str) -> bool {
         Value::Bool(b) => b.to_string() == wanted,
         _ => false,
     }
+}
+
+/// The files that `results/{a,b}.json` stands for, in this order; without braces, the one.
+///
+/// # Errors
+/// When a brace is not closed, or there are two pairs.
+pub fn files(pattern: &str) -> Result<Vec<String>, String> {
+    let Some((before, rest)) = pattern.split_once('{') else {
+        return Ok(vec![pattern.to_owned()]);
+    };
+    let (names, after) = rest
+        .split_once('}')
+        .filter(|(names, after)| !names.contains('{') && !after.contains('{'))
+        .ok_or_else(|| format!("write `{pattern}` with one pair of braces: folder/{{a,b}}.json"))?;
+    let file = |name: &str| format!("{before}{name}{after}");
+    Ok(names.split(',').map(file).collect())
 }
 
 /// Prints `value` in the given format: `.2f` fixed, `.1e` scientific, `.1%` per cent,
@@ -208,6 +224,7 @@ mod tests {
             ("rows.1.err", json!(2)),
             ("rows[h=1e-4].err", json!(2)),
             ("rows[n=bn].h", json!(5)),
+            (".", root.clone()),
         ] {
             assert_eq!(get(&root, key), Ok(&wanted), "{key}");
         }
@@ -223,6 +240,16 @@ mod tests {
         }
         let twice = json!([{"a": 1}, {"a": 1}]);
         assert!(get(&twice, "[a=1].a").unwrap_err().contains("several"));
+    }
+
+    #[test]
+    fn braces_name_several_files() {
+        assert_eq!(files("r/a.json").unwrap(), ["r/a.json"]);
+        assert_eq!(files("r/{a,b}.json").unwrap(), ["r/a.json", "r/b.json"]);
+        for pattern in ["r/{a.json", "r/{a,b}/{c}.json", "r/{a,{b}}.json"] {
+            let error = files(pattern).unwrap_err();
+            assert!(error.contains(pattern), "{error}");
+        }
     }
 
     #[test]

@@ -16,12 +16,13 @@
 //! | `{{#output file:anchor "caption"}}` | a text file as it is |
 //! | `{{#figure file.svg "caption" #fig:name}}` | a drawing set into the page |
 //! | `{{#data file.json key format}}` | a number from a result file |
-//! | `{{#table file.json key "caption" #tab:name` … `}}` | a table from a result file, one line a column |
+//! | `{{#table file.json key "caption" #tab:name` … `}}` | a table from a result file, one line a column; with `{a,b}.json` a row from each file |
 //! | `{{#predict name}}` … `{{reveal}}` … `{{/predict}}` | a prediction, then its answer |
 //! | `{{#exercise name}}` | an exercise with its live verdict |
 //!
 //! Paths are relative to the root of the checkout, those of figures to `book/src`
-//! unless they begin with a slash. Formats of numbers are in [`data::print`].
+//! unless they begin with a slash. Formats of numbers are in [`data::print`]; in a table,
+//! `ref` makes a reference of a label.
 //!
 //! A block of code names its language. One marked `rust` is compiled and run by the tests
 //! of the package `tests`, with `rust,should_panic` if it is to panic; one marked

@@ -460,11 +460,7 @@ impl Renderer<'_> {
         label: Option<&(String, String)>,
     ) -> Result<String, String> {
         let [file, key] = arguments.exactly::<2>("table file.json key")?;
-        let json = self.json(file)?;
-        let rows = data::get(&json, key).map_err(|e| format!("{file}: {e}"))?;
-        let rows = rows
-            .as_array()
-            .ok_or_else(|| format!("{file}, `{key}` is not an array"))?;
+        let rows = self.rows(file, key)?;
         if columns.is_empty() || rows.is_empty() {
             return Err("the table has no columns or no rows".to_owned());
         }
@@ -477,7 +473,7 @@ impl Renderer<'_> {
                     "the column `{column}` is not of the form key | heading | format"
                 ));
             };
-            let class = if *format == "s" {
+            let class = if ["s", "ref"].contains(format) {
                 ""
             } else {
                 " class=\"number\""
@@ -485,6 +481,12 @@ impl Renderer<'_> {
             let _ = write!(head, "<th{class}>{}</th>", self.phrase(page, *line, title));
             for (row, cells) in rows.iter().zip(&mut body) {
                 let value = data::get(row, field).map_err(|e| format!("{file}, `{key}`: {e}"))?;
+                if *format == "ref" {
+                    let label = value.as_str().unwrap_or_default();
+                    let link = self.phrase(page, *line, &format!("[](#{label})"));
+                    let _ = write!(cells, "<td>{link}</td>");
+                    continue;
+                }
                 let text = data::print(value, format, Place::Prose)
                     .map_err(|e| format!("{file}, `{key}`, `{field}`: {e}"))?;
                 let _ = write!(cells, "<td{class}>{}</td>", shield(&escape(&text)));
@@ -504,6 +506,21 @@ impl Renderer<'_> {
             "<figure class=\"data\"{}>{caption}<div class=\"table-wrapper\"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></figure>",
             id(label)
         ))
+    }
+
+    /// The elements of the array at `key`, or what several files have there.
+    fn rows(&self, pattern: &str, key: &str) -> Result<Vec<Value>, String> {
+        let files = data::files(pattern)?;
+        let mut rows = Vec::new();
+        for file in &files {
+            let json = self.json(file)?;
+            match data::get(&json, key).map_err(|e| format!("{file}: {e}"))? {
+                Value::Array(list) => rows.extend(list.iter().cloned()),
+                one if files.len() > 1 => rows.push(one.clone()),
+                _ => return Err(format!("{file}, `{key}` is not an array")),
+            }
+        }
+        Ok(rows)
     }
 
     fn caption(

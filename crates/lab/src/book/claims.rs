@@ -7,19 +7,19 @@ use serde_json::Value;
 
 use super::MEASUREMENTS;
 
-fn results(name: &str) -> Value {
+pub(super) fn results(name: &str) -> Value {
     let measurement = MEASUREMENTS.iter().find(|m| m.name == name);
     let output = (measurement.expect("a known measurement").run)();
     serde_json::from_str(&output.json).expect("results are JSON")
 }
 
-fn number(value: &Value, pointer: &str) -> f64 {
+pub(super) fn number(value: &Value, pointer: &str) -> f64 {
     let found = value.pointer(pointer).and_then(Value::as_f64);
     found.unwrap_or_else(|| panic!("no number at {pointer}"))
 }
 
 /// The row of a table in which `key` has the value `at`.
-fn row<'a>(results: &'a Value, table: &str, key: &str, at: f64) -> &'a Value {
+pub(super) fn row<'a>(results: &'a Value, table: &str, key: &str, at: f64) -> &'a Value {
     let rows = results[table].as_array().expect("a table");
     let found = rows.iter().find(|r| r[key].as_f64() == Some(at));
     found.unwrap_or_else(|| panic!("no row of {table} with {key} = {at}"))
@@ -453,4 +453,230 @@ fn chapter_9_the_times() {
     // "A second core adds little."
     let scale = |run: usize| number(&r["runs"][run], "/scale");
     assert!(scale(1) < 1.6 * scale(0));
+}
+
+/// The committed results of an experiment.
+fn experiment(name: &str) -> Value {
+    let path = crate::results().join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).expect("the results are committed");
+    serde_json::from_str(&text).expect("results are JSON")
+}
+
+/// The text of a chapter.
+fn chapter(name: &str) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../book/src/");
+    std::fs::read_to_string(format!("{path}{name}.md")).expect("the chapter is there")
+}
+
+/// Every claim has its line in the table, its section, its command and its verdict.
+#[test]
+fn chapter_16_has_every_claim() {
+    let text = chapter("claims");
+    let (table, _) = text.split_once("claim.id").expect("a table of claims");
+    let (_, files) = table.rsplit_once('{').expect("files in braces");
+    let (files, _) = files.split_once('}').expect("files in braces");
+    let count = files.split(',').count();
+    for found in crate::experiments() {
+        let Some(claim) = found.claim else { continue };
+        let name = found.name;
+        assert!(
+            files.split(',').any(|file| file == name),
+            "the table of chapter 16 lacks {name}"
+        );
+        let number = &claim.id[1..];
+        let section = format!("{{#sec:claim-{number}}}");
+        let (_, section) = text
+            .split_once(&section)
+            .unwrap_or_else(|| panic!("no section {}", claim.id));
+        let section = section.split("\n## ").next().expect("a section");
+        for part in [
+            format!("lab/results/{name}.json verdict s"),
+            format!("`cargo run --release -- lab {name}`"),
+            "**Said**".to_owned(),
+            "**Measured**".to_owned(),
+        ] {
+            assert!(section.contains(&part), "{}: no {part}", claim.id);
+        }
+    }
+    // "Thirteen sentences."
+    assert_eq!(count, 13);
+}
+
+#[test]
+fn chapter_16_how_many_are_supported() {
+    let answer = |e: &crate::Experiment| experiment(e.name)["answer"].clone();
+    let claims: Vec<_> = crate::experiments()
+        .iter()
+        .filter(|e| e.claim.is_some())
+        .collect();
+    // "Fewer than half", and more than the "two or three" of a wrong answer; "most of the
+    // others depend".
+    let count = |wanted: &str| claims.iter().filter(|e| answer(e) == wanted).count();
+    assert!((4..=6).contains(&count("supported")));
+    assert!(count("depends") > count("not-supported"));
+}
+
+/// All ways in which ten results can lie, of which five belong to each method.
+#[test]
+fn chapter_16_what_chance_does() {
+    use crate::stats::{Apart, Spread};
+    let apart = |a: &[f64], b: &[f64]| {
+        let [a, b] = [a, b].map(|s| Spread::of(s).expect("there are values"));
+        a.seen_from(b)
+    };
+    let (mut words, mut below, mut above) = (0, 0, 0);
+    for word in 0_u32..1 << 10 {
+        if word.count_ones() != 5 {
+            continue;
+        }
+        words += 1;
+        let of = |wanted: bool| -> Vec<f64> {
+            let places = (0..10).filter(|k| (word >> k & 1 == 1) == wanted);
+            places.map(f64::from).collect()
+        };
+        match apart(&of(true), &of(false)) {
+            Apart::Below => below += 1,
+            Apart::Above => above += 1,
+            Apart::Unclear => {}
+        }
+    }
+    assert_eq!((words, below, above), (252, 26, 26));
+    // "Three in the same direction happen in a thousandth."
+    assert!(((26.0_f64 / 252.0).powi(3) - 1e-3).abs() < 2e-4);
+    // "A real difference of one deviation is missed about as often as it is found."
+    let mut draws = super::random::Draws::new(16);
+    let found = (0..2000)
+        .filter(|_| {
+            let a = draws.normals(5);
+            let b: Vec<f64> = draws.normals(5).iter().map(|x| x + 1.0).collect();
+            apart(&a, &b) == Apart::Below
+        })
+        .count();
+    assert!((800..1200).contains(&found), "{found}");
+}
+
+#[test]
+fn chapter_16_what_the_sections_say() {
+    let median = |e: &Value, cell: &str, what: &str| {
+        let settings = e["data"]["settings"].as_array().expect("settings");
+        let found = settings.iter().find(|s| s["cell"] == cell).expect("a cell");
+        found[what]["median"].as_f64()
+    };
+    // C2: "between two and three in two of the networks", "never gets there".
+    let e = experiment("cost");
+    let steps = |network: usize, method: &str| {
+        e["data"]["convergence"][network]["steps"][method]["median"].as_f64()
+    };
+    for network in [0, 2] {
+        let ratio = steps(network, "none").expect("a number") / steps(network, "batch").unwrap();
+        assert!((2.0..3.0).contains(&ratio), "{ratio}");
+    }
+    assert_eq!(steps(1, "none"), None);
+    // C4: "a factor of ten and more" with eight layers.
+    let e = experiment("rates");
+    for momentum in ["0", "0.9"] {
+        let highest = |method: &str| {
+            let settings = e["data"]["settings"].as_array().expect("settings");
+            let cell = format!("{method}-8-{momentum}");
+            let found = settings.iter().find(|s| s["cell"] == cell.as_str());
+            found.expect("a cell")["highest_rate"].as_f64().unwrap()
+        };
+        assert!(highest("batch") > 9.99 * highest("layer"));
+    }
+    // C5: "the medians of all four methods fall from small batches to large ones".
+    let e = experiment("cnn");
+    for method in ["none", "batch", "layer", "group4"] {
+        let at = |batch: usize| median(&e, &format!("{batch}-{method}"), "test_accuracy");
+        assert!(at(2) > at(64), "{method}");
+    }
+    // C12: "in several situations no norm at all is in front".
+    let e = experiment("choosing");
+    let situations = e["data"]["situations"].as_array().expect("situations");
+    let front = |s: &&Value| s["front"].as_str().expect("a front").contains("no norm");
+    assert!(situations.iter().filter(front).count() >= 3);
+    // C13: the gain "stays until the shift is several times that of the plain network".
+    let e = experiment("noise");
+    let of = |k: usize, what: &str| number(&e, &format!("/data/methods/{k}/{what}/median"));
+    assert!(of(3, "shift") > of(0, "shift") && of(3, "steps_to_target") < 1.5 * of(1, "steps_to_target"));
+    assert!(of(4, "shift") > 2.0 * of(0, "shift") && of(4, "steps_to_target") < 1.5 * of(1, "steps_to_target"));
+    assert!(of(5, "shift") > 3.0 * of(0, "shift") && of(5, "steps_to_target") > 0.7 * of(0, "steps_to_target"));
+    // "It is larger with Batch Normalization than without."
+    assert!(of(1, "gradient_change") > of(0, "gradient_change"));
+}
+
+#[test]
+fn chapter_17_time_and_bytes() {
+    let (r, e) = (results("cost_counted"), experiment("cost"));
+    assert_eq!(e["protocol"]["rounds"], 120);
+    let costs = &e["data"]["costs"];
+    let networks = [("mlp", 0), ("cnn", 1)];
+    for (network, k) in networks {
+        let of = |method: usize, what: &str| number(&costs[3 * k + method], what);
+        for (place, method) in ["none", "batch", "layer"].into_iter().enumerate() {
+            assert_eq!(costs[3 * k + place]["method"], method);
+            assert_eq!(costs[3 * k + place]["network"], network);
+        }
+        // "The differences agree to the byte."
+        let counted = |what: &str| number(&r["networks"][k], what);
+        for (place, what) in [(1, "/kept_batch"), (2, "/kept_layer")] {
+            let more = of(place, "/tape_bytes") - of(0, "/tape_bytes");
+            assert_eq!(more, counted(what), "{network}");
+        }
+        assert_eq!(of(1, "/state_bytes"), counted("/state"));
+        assert_eq!(of(2, "/state_bytes"), 0.0);
+        // "They cost the same, to within what can be told apart."
+        let low = |method| of(method, "/step_over_no_norm/low");
+        let high = |method| of(method, "/step_over_no_norm/high");
+        assert!(low(1) <= high(2) && low(2) <= high(1), "{network}");
+    }
+    // The answer to the first prediction; and how close the count is.
+    let over = |k: usize, method: usize| {
+        number(&costs[3 * k + method], "/step_over_no_norm/median") - 1.0
+    };
+    let share = |k: usize| number(&r["networks"][k], "/share_of_operations");
+    let predicted = |k: usize| number(&r["networks"][k], "/predicted") - 1.0;
+    assert!((0.005..0.01).contains(&share(0)) && (0.055..0.065).contains(&share(1)));
+    assert!((3.0..7.0).contains(&(over(0, 1) / share(0))));
+    assert!((1.5..2.5).contains(&(over(1, 1) / share(1))));
+    for method in [1, 2] {
+        let range = |what: &str| number(&costs[method], &format!("/step_over_no_norm/{what}")) - 1.0;
+        assert!((range("low")..range("high")).contains(&predicted(0)));
+        // "A third more than their bytes say."
+        assert!((1.2..1.6).contains(&(over(1, method) / predicted(1))));
+    }
+    // "Three quarters more."
+    let bytes = |k: usize| number(&costs[k], "/tape_bytes");
+    assert!((1.7..1.8).contains(&(bytes(4) / bytes(3))));
+    // "Batch Normalization needs fewer in all three; Layer Normalization varies less."
+    for network in e["data"]["convergence"].as_array().expect("networks") {
+        let of = |what: &str| number(network, what);
+        assert!(of("/steps/batch/median") < of("/steps/layer/median"));
+        assert!(of("/relative_range/batch") > of("/relative_range/layer"));
+    }
+    assert_eq!(e["data"]["pays"], false);
+}
+
+#[test]
+fn chapter_17_folding() {
+    let r = results("cost_counted");
+    // "Rounding", and at the border not.
+    assert!(number(&r, "/folded/behind") < 1e-5);
+    assert!(number(&r, "/folded/before_inside") < 1e-5);
+    assert!(number(&r, "/folded/before_border") > 0.05);
+}
+
+#[test]
+fn appendix_b_the_mistakes() {
+    let r = results("mistakes");
+    for norm in ["batch", "layer", "rms"] {
+        let of = |what: &str| number(&r[norm], what);
+        // "The rest are those that make a zero."
+        assert!(of("/made") - of("/named") <= 8.0, "{norm}");
+    }
+    let has = |list: &str, id: &str| {
+        let rows = r.pointer(list).and_then(Value::as_array).expect("rows");
+        rows.iter().any(|row| row["id"] == id)
+    };
+    assert!(has("/batch/dx", "variance-path-missing") && has("/batch/dx", "gamma-forgotten"));
+    assert!(has("/layer/dx", "gamma-outside-mean") && has("/running", "biased"));
 }

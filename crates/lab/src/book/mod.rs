@@ -8,20 +8,27 @@
 mod cancellation;
 #[cfg(test)]
 mod claims;
+#[cfg(test)]
+mod claims_networks;
+mod convolution;
+mod cost_counted;
 mod kernels;
 mod ln_backward;
 mod ln_batch;
 mod ln_scale;
 mod ln_worked;
 mod matmul_loss;
+mod mistakes;
 mod on_tape;
 mod one_reading;
 mod plot;
 mod projection;
+mod pytorch;
 mod random;
 mod ridders;
 mod running_stats;
 mod scalar_tape;
+mod sequences;
 mod signatures;
 mod speed;
 mod tensors;
@@ -32,19 +39,25 @@ mod worked;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::Serialize;
+
+use crate::runs::{self, Ran};
 
 /// One measurement: its name, the chapter that quotes it, and what computes it.
 pub struct Measurement {
     /// The stem of its files.
     pub name: &'static str,
-    /// The number of the chapter.
+    /// The number of the chapter, or [`APPENDIX`].
     pub chapter: u32,
     /// One line that says what is measured.
     pub about: &'static str,
     run: fn() -> Output,
 }
+
+/// Stands for the number of a chapter where an appendix quotes the results.
+pub const APPENDIX: u32 = 0;
 
 /// Every measurement, in the order of the chapters.
 pub const MEASUREMENTS: &[Measurement] = &[
@@ -139,6 +152,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         run: speed::run,
     },
     Measurement {
+        name: "convolution",
+        chapter: 10,
+        about: "a convolution and its gradients, in front of norms, and what its many values are worth",
+        run: convolution::run,
+    },
+    Measurement {
         name: "ln_worked",
         chapter: 12,
         about: "two rows through Layer Norm, forward and backward",
@@ -161,6 +180,30 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 13,
         about: "gradients that Layer Norm sends to nothing, its mistakes, and long column sums",
         run: ln_backward::run,
+    },
+    Measurement {
+        name: "sequences",
+        chapter: 14,
+        about: "an LSTM step, gradients through time, and batch statistics of sequences",
+        run: sequences::run,
+    },
+    Measurement {
+        name: "cost_counted",
+        chapter: 17,
+        about: "what a norm adds to a training step, counted, and Batch Norm folded away",
+        run: cost_counted::run,
+    },
+    Measurement {
+        name: "mistakes",
+        chapter: APPENDIX,
+        about: "every mistake in a norm that the checker knows, and the sentence it prints",
+        run: mistakes::run,
+    },
+    Measurement {
+        name: "pytorch",
+        chapter: APPENDIX,
+        about: "names and shapes of the layers' parameters, here and in PyTorch",
+        run: pytorch::run,
     },
 ];
 
@@ -194,12 +237,15 @@ impl Output {
 }
 
 /// Runs one measurement and writes `results/<name>.json`, its texts beside it and its
-/// plots under `src/figures` of `book`, the folder of the book. Returns the paths written.
+/// plots under `src/figures` of `book`, the folder of the book, and notes in
+/// `results/runs.json` how long it took. Returns the paths written.
 ///
 /// # Errors
 /// When a folder or file cannot be written.
 pub fn regenerate(measurement: &Measurement, book: &Path) -> io::Result<Vec<PathBuf>> {
+    let start = Instant::now();
     let files = files_of(measurement);
+    let seconds = start.elapsed().as_secs_f64();
     let mut written = Vec::new();
     for (path, text) in files {
         let path = book.join(path);
@@ -209,6 +255,17 @@ pub fn regenerate(measurement: &Measurement, book: &Path) -> io::Result<Vec<Path
         fs::write(&path, text)?;
         written.push(path);
     }
+    let names: Vec<&str> = MEASUREMENTS.iter().map(|m| m.name).collect();
+    let ran = Ran {
+        name: measurement.name.to_owned(),
+        chapter: runs::place(measurement.chapter),
+        about: measurement.about.to_owned(),
+        command: "book numbers".to_owned(),
+        file: format!("{}.json", measurement.name),
+        seconds,
+        threads: 1,
+    };
+    runs::note(&book.join("results"), ran, &names)?;
     Ok(written)
 }
 

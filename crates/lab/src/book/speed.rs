@@ -44,7 +44,12 @@ struct Kernel {
     ratio: f64,
 }
 
-fn number(value: &Value) -> f64 {
+/// The comparison with other libraries.
+pub(super) fn comparison() -> Value {
+    serde_json::from_str(COMPARISON).expect("the comparison is JSON")
+}
+
+pub(super) fn number(value: &Value) -> f64 {
     value.as_f64().expect("the comparison holds numbers")
 }
 
@@ -99,7 +104,7 @@ fn run_of(run: &Value) -> Run {
 }
 
 pub fn run() -> Output {
-    let comparison: Value = serde_json::from_str(COMPARISON).expect("the comparison is JSON");
+    let comparison = comparison();
     let runs = comparison["runs"].as_array().expect("a list of runs");
     let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
     Output::new(&Results {

@@ -243,6 +243,7 @@ fn measure<M: Layer<f32>>(
         })
         .collect();
     let count = METHODS.len();
+    // ANCHOR: rounds
     for round in 0..protocol.rounds {
         let mut times = [[0.0; 2]; METHODS.len()];
         for place in 0..count {
@@ -266,6 +267,7 @@ fn measure<M: Layer<f32>>(
             cost.evaluation.push(time[1] / times[0][1]);
         }
     }
+    // ANCHOR_END: rounds
     costs
 }
 

@@ -1,0 +1,361 @@
+//! What a norm adds to a training step, counted: operations, bytes that must move, bytes
+//! that are kept. And what folding Batch Norm into a convolution changes.
+//!
+//! Nothing is timed here. The bandwidth and the times of whole steps are those of
+//! `benches/results`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Output;
+use super::random::{Draws, largest};
+use super::speed::{comparison, number};
+
+/// Operations for one value, forward and backward together; chapter 9 counts them.
+const OPERATIONS: usize = 7 + 12;
+/// Arrays that must move, forward and backward: x, y, dy, x again, dx.
+const ARRAYS: usize = 2 + 3;
+const F32: usize = size_of::<f32>();
+
+const SIDE: usize = 28;
+const MLP: [usize; 4] = [784, 512, 256, 10];
+const MLP_BATCH: usize = 128;
+const CHANNELS: [usize; 3] = [1, 16, 32];
+const CNN_BATCH: usize = 64;
+const CLASSES: usize = 10;
+
+#[derive(Serialize)]
+struct Results {
+    about: &'static str,
+    operations_per_value: usize,
+    bytes_per_value: usize,
+    /// The better of the two bandwidths on one thread, GB/s.
+    bandwidth: f64,
+    networks: [Network; 2],
+    threads: Vec<Threads>,
+    folded: Folded,
+}
+
+/// A network with a norm before each ReLU.
+#[derive(Serialize)]
+struct Network {
+    network: &'static str,
+    batch: usize,
+    /// Values that the norms of a step normalize.
+    values: usize,
+    /// Operations of the other layers, forward and backward.
+    operations: usize,
+    norm_operations: usize,
+    /// The latter over the former.
+    share_of_operations: f64,
+    norm_bytes: usize,
+    /// The time these bytes take, in milliseconds.
+    least: f64,
+    /// The measured time of a step with Batch Norm.
+    step: f64,
+    /// The step over what is left of it without `least`.
+    predicted: f64,
+    /// Bytes more on the tape than without norm.
+    kept_batch: usize,
+    kept_layer: usize,
+    /// The part of both that is the input of the norms.
+    kept_inputs: usize,
+    /// Bytes of running statistics.
+    state: usize,
+}
+
+/// The training steps with one number of threads.
+#[derive(Serialize)]
+struct Threads {
+    threads: u64,
+    steps: Vec<Step>,
+}
+
+/// A step of ours in milliseconds, and the time of others over it.
+#[derive(Serialize)]
+struct Step {
+    step: String,
+    time: f64,
+    torch: String,
+    candle: String,
+    burn: String,
+}
+
+/// Folding a frozen Batch Norm into a convolution with a border of zeros: the largest
+/// difference, relative to the largest result.
+#[derive(Serialize)]
+struct Folded {
+    /// The norm behind the convolution.
+    behind: f64,
+    /// The norm before it, away from the border.
+    before_inside: f64,
+    /// The same at the border.
+    before_border: f64,
+}
+
+/// What is counted before it is put beside a time.
+struct Counted {
+    values: usize,
+    /// Products of a number and a weight, forward.
+    products: usize,
+    /// Of these, in the first layer, whose input wants no gradient.
+    first: usize,
+    /// Numbers of gamma, with Batch Norm and with Layer Norm.
+    gamma: [usize; 2],
+    /// Rows that Layer Norm keeps statistics of, layer by layer.
+    rows: usize,
+    /// Channels that Batch Norm keeps running statistics of, and its layers.
+    channels: usize,
+    layers: usize,
+}
+
+fn mlp() -> Counted {
+    let products: Vec<usize> = MLP.windows(2).map(|w| MLP_BATCH * w[0] * w[1]).collect();
+    let hidden = &MLP[1..MLP.len() - 1];
+    let units: usize = hidden.iter().sum();
+    Counted {
+        values: MLP_BATCH * units,
+        products: products.iter().sum(),
+        first: products[0],
+        gamma: [units, units],
+        rows: MLP_BATCH * hidden.len(),
+        channels: units,
+        layers: hidden.len(),
+    }
+}
+
+fn cnn() -> Counted {
+    let mut side = SIDE;
+    let (mut products, mut per_image) = (Vec::new(), 0);
+    for pair in CHANNELS.windows(2) {
+        products.push(CNN_BATCH * side * side * 9 * pair[0] * pair[1]);
+        per_image += pair[1] * side * side;
+        side /= 2;
+    }
+    let features = CHANNELS[CHANNELS.len() - 1] * side * side;
+    products.push(CNN_BATCH * features * CLASSES);
+    let channels = CHANNELS[1..].iter().sum();
+    Counted {
+        values: CNN_BATCH * per_image,
+        products: products.iter().sum(),
+        first: products[0],
+        gamma: [channels, per_image],
+        rows: CNN_BATCH * (CHANNELS.len() - 1),
+        channels,
+        layers: CHANNELS.len() - 1,
+    }
+}
+
+fn network(
+    network: &'static str,
+    batch: usize,
+    counted: &Counted,
+    bandwidth: f64,
+    step: f64,
+) -> Network {
+    let Counted { values, .. } = *counted;
+    // A product and a sum; forward once, backward for the weight and for the input.
+    let operations = 2 * (3 * counted.products - counted.first);
+    let norm_bytes = F32 * ARRAYS * values;
+    let least = norm_bytes as f64 / bandwidth / 1e6;
+    let kept_inputs = F32 * values;
+    Network {
+        network,
+        batch,
+        values,
+        operations,
+        norm_operations: OPERATIONS * values,
+        share_of_operations: (OPERATIONS * values) as f64 / operations as f64,
+        norm_bytes,
+        least,
+        step,
+        predicted: step / (step - least),
+        kept_batch: kept_inputs + F32 * counted.gamma[0],
+        kept_layer: kept_inputs + F32 * (counted.gamma[1] + 2 * counted.rows),
+        kept_inputs,
+        state: 2 * F32 * counted.channels + size_of::<u64>() * counted.layers,
+    }
+}
+
+/// The cases of a run that are whole training steps, and what they are called.
+const STEPS: [(&str, &str); 5] = [
+    ("mlp batchnorm", "MLP, Batch Norm"),
+    ("mlp layernorm", "MLP, Layer Norm"),
+    ("cnn step", "CNN, Batch Norm"),
+    ("lstm step", "LSTM, no norm"),
+    ("transformer step", "Transformer block, Layer Norm"),
+];
+
+/// The median time of a side, in milliseconds, if it took part.
+fn time(run: &Value, case: &str, side: &str) -> Option<f64> {
+    let cases = run["cases"].as_array().expect("a list of cases");
+    let case = cases.iter().find(|c| c["case"] == case);
+    let case = case.expect("the comparison has the case");
+    let median = case["sides"].get(side)?.get("median_ns")?;
+    Some(number(median) / 1e6)
+}
+
+fn threads(run: &Value) -> Threads {
+    let step = |(case, name): (&str, &str)| {
+        let ours = time(run, case, "ours").expect("we took part");
+        let over = |side: &str| match time(run, case, side) {
+            Some(time) => format!("{:.1}", time / ours),
+            None => "–".to_owned(),
+        };
+        Step {
+            step: name.to_owned(),
+            time: ours,
+            torch: over("torch"),
+            candle: over("candle"),
+            burn: over("burn"),
+        }
+    };
+    Threads {
+        threads: run["threads"].as_u64().expect("a number of threads"),
+        steps: STEPS.map(step).into(),
+    }
+}
+
+/// A convolution with kernels of 3 by 3, `[O, C, 3, 3]`, and one bias for each output.
+#[derive(Clone)]
+struct Conv {
+    inputs: usize,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// The straight line `slope · x + offset` of each channel: a frozen Batch Norm.
+struct Lines {
+    slope: Vec<f32>,
+    offset: Vec<f32>,
+}
+
+// ANCHOR: fold
+impl Conv {
+    /// The convolution that does what this one and the lines behind it do.
+    fn with_lines_behind(&self, lines: &Lines) -> Conv {
+        let mut folded = self.clone();
+        let filter = 9 * self.inputs;
+        for (o, weights) in folded.weight.chunks_mut(filter).enumerate() {
+            weights.iter_mut().for_each(|w| *w *= lines.slope[o]);
+            folded.bias[o] = lines.slope[o] * self.bias[o] + lines.offset[o];
+        }
+        folded
+    }
+}
+// ANCHOR_END: fold
+
+impl Conv {
+    /// The same for lines before it; right only where no zero of the border is read.
+    fn with_lines_before(&self, lines: &Lines) -> Conv {
+        let mut folded = self.clone();
+        let filter = 9 * self.inputs;
+        for (o, weights) in folded.weight.chunks_mut(filter).enumerate() {
+            for (k, w) in weights.iter_mut().enumerate() {
+                folded.bias[o] += *w * lines.offset[k / 9];
+                *w *= lines.slope[k / 9];
+            }
+        }
+        folded
+    }
+
+    /// `[O, side, side]` from `[C, side, side]`, with a border of zeros.
+    fn apply(&self, x: &[f32], side: usize) -> Vec<f32> {
+        let mut out = Vec::new();
+        for (weights, &bias) in self.weight.chunks(9 * self.inputs).zip(&self.bias) {
+            for at in 0..side * side {
+                let (row, column) = (at / side, at % side);
+                let mut sum = bias;
+                for (k, &w) in weights.iter().enumerate() {
+                    let (r, c) = (row + k % 9 / 3, column + k % 3);
+                    if (1..=side).contains(&r) && (1..=side).contains(&c) {
+                        sum += w * x[(k / 9 * side + r - 1) * side + c - 1];
+                    }
+                }
+                out.push(sum);
+            }
+        }
+        out
+    }
+}
+
+impl Lines {
+    fn apply(&self, x: &[f32], side: usize) -> Vec<f32> {
+        let line = |(k, &x): (usize, &f32)| {
+            let c = k / (side * side);
+            self.slope[c] * x + self.offset[c]
+        };
+        x.iter().enumerate().map(line).collect()
+    }
+}
+
+fn folded() -> Folded {
+    const IMAGE: usize = 12;
+    let (inputs, outputs) = (CHANNELS[1], CHANNELS[2]);
+    let mut draws = Draws::new(17);
+    let mut normal = |count: usize, scale: f64| -> Vec<f32> {
+        (0..count).map(|_| (scale * draws.normal()) as f32).collect()
+    };
+    let filter = 9 * inputs;
+    let conv = Conv {
+        inputs,
+        weight: normal(outputs * filter, 1.0 / (filter as f64).sqrt()),
+        bias: normal(outputs, 1.0),
+    };
+    let x = normal(inputs * IMAGE * IMAGE, 1.0);
+    let mut lines = |channels: usize| Lines {
+        slope: normal(channels, 1.0),
+        offset: normal(channels, 1.0),
+    };
+    let (before, behind) = (lines(inputs), lines(outputs));
+
+    let one = conv.with_lines_behind(&behind).apply(&x, IMAGE);
+    let two = behind.apply(&conv.apply(&x, IMAGE), IMAGE);
+    let everywhere = differences(&one, &two, |_| true);
+
+    let one = conv.with_lines_before(&before).apply(&x, IMAGE);
+    let two = conv.apply(&before.apply(&x, IMAGE), IMAGE);
+    let inner = 1..IMAGE - 1;
+    let inside = |at: usize| {
+        let (row, column) = (at / IMAGE % IMAGE, at % IMAGE);
+        inner.contains(&row) && inner.contains(&column)
+    };
+    Folded {
+        behind: everywhere,
+        before_inside: differences(&one, &two, inside),
+        before_border: differences(&one, &two, |at| !inside(at)),
+    }
+}
+
+/// The largest difference at some places, relative to the largest value.
+fn differences(a: &[f32], b: &[f32], at: impl Fn(usize) -> bool) -> f64 {
+    let pairs = a.iter().zip(b).enumerate().filter(|(k, _)| at(*k));
+    let apart: Vec<f64> = pairs
+        .map(|(_, (a, b))| f64::from((a - b).abs()))
+        .collect();
+    let sizes: Vec<f64> = b.iter().map(|b| f64::from(b.abs())).collect();
+    largest(&apart) / largest(&sizes)
+}
+
+pub fn run() -> Output {
+    let comparison = comparison();
+    let runs = comparison["runs"].as_array().expect("a list of runs");
+    let one = runs.iter().find(|run| run["threads"] == 1);
+    let one = one.expect("a run on one thread");
+    let gb_per_s = |probe: &str| number(&one["bandwidth_gb_per_s"][probe]);
+    let bandwidth = gb_per_s("scale").max(gb_per_s("triad"));
+    let step = |case: &str| time(one, case, "ours").expect("we took part");
+    Output::new(&Results {
+        about: "What a norm adds to a training step, counted, and Batch Norm folded into a \
+                convolution",
+        operations_per_value: OPERATIONS,
+        bytes_per_value: F32 * ARRAYS,
+        bandwidth,
+        networks: [
+            network("MLP", MLP_BATCH, &mlp(), bandwidth, step("mlp batchnorm")),
+            network("CNN", CNN_BATCH, &cnn(), bandwidth, step("cnn step")),
+        ],
+        threads: runs.iter().map(threads).collect(),
+        folded: folded(),
+    })
+}

@@ -1,0 +1,134 @@
+//! What was run last, and how long it took: the lists behind the book's page on
+//! reproducing its numbers.
+//!
+//! Beside the results of the experiments, and beside the measurements of the chapters,
+//! lies a file `runs.json` with one entry for each, in their order. A run replaces its own.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use nn::write_atomically;
+use serde::{Deserialize, Serialize};
+
+use crate::book::APPENDIX;
+
+/// The name of the list in its folder.
+const FILE: &str = "runs.json";
+
+/// One thing that was run.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Ran {
+    /// Its name.
+    pub name: String,
+    /// The chapter that uses it, or that it is an appendix.
+    pub chapter: String,
+    /// One line that says what it is.
+    pub about: String,
+    /// The command that runs it.
+    pub command: String,
+    /// The file with its results.
+    pub file: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// How many trainings ran at a time.
+    pub threads: usize,
+}
+
+/// What stands in the column of chapters.
+pub(crate) fn place(chapter: u32) -> String {
+    match chapter {
+        APPENDIX => "appendix".to_owned(),
+        number => number.to_string(),
+    }
+}
+
+/// The list of `folder`; empty when there is none.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub(crate) fn list(folder: &Path) -> io::Result<Vec<Ran>> {
+    match fs::read_to_string(folder.join(FILE)) {
+        Ok(text) => Ok(serde_json::from_str(&text)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts `ran` into the list of `folder`, in place of what has its name. The list is in the
+/// order of `names`, and holds no others.
+///
+/// # Errors
+/// When the list cannot be read or written.
+pub(crate) fn note(folder: &Path, ran: Ran, names: &[&str]) -> io::Result<()> {
+    let mut all = list(folder)?;
+    all.retain(|other| other.name != ran.name);
+    all.push(ran);
+    let place = |ran: &Ran| names.iter().position(|name| *name == ran.name);
+    all.retain(|ran| place(ran).is_some());
+    all.sort_by_key(place);
+    let text = serde_json::to_string_pretty(&all)?;
+    write_atomically(&folder.join(FILE), (text + "\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::MEASUREMENTS;
+    use crate::experiment::results;
+    use crate::experiments::experiments;
+
+    fn ran(name: &str, seconds: f64) -> Ran {
+        Ran {
+            name: name.to_owned(),
+            chapter: place(1),
+            about: String::new(),
+            command: String::new(),
+            file: String::new(),
+            seconds,
+            threads: 1,
+        }
+    }
+
+    #[test]
+    fn a_run_replaces_its_own_entry_and_what_is_gone_goes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = ["a", "b", "c"];
+        for (name, seconds) in [("c", 1.0), ("a", 2.0), ("b", 3.0), ("a", 4.0)] {
+            note(folder.path(), ran(name, seconds), &names).expect("noted");
+        }
+        note(folder.path(), ran("b", 5.0), &["a", "b"]).expect("noted");
+        let all = list(folder.path()).expect("a list");
+        assert_eq!(all, [ran("a", 4.0), ran("b", 5.0)]);
+        fs::write(folder.path().join(FILE), "torn").expect("written");
+        assert!(list(folder.path()).is_err());
+    }
+
+    /// What the page on reproduction lists is all there is, as it is.
+    #[test]
+    fn every_run_is_noted() {
+        let noted = |folder: &Path| -> Vec<(String, String, String)> {
+            let all = list(folder).expect("a list").into_iter();
+            all.map(|ran| (ran.name, ran.chapter, ran.about)).collect()
+        };
+        let experiments: Vec<_> = experiments()
+            .iter()
+            .map(|e| (e.name.to_owned(), place(e.chapter), e.about.to_owned()))
+            .collect();
+        assert_eq!(
+            noted(&results()),
+            experiments,
+            "run `cargo run --release -- lab NAME` for what is missing"
+        );
+        let measurements: Vec<_> = MEASUREMENTS
+            .iter()
+            .map(|m| (m.name.to_owned(), place(m.chapter), m.about.to_owned()))
+            .collect();
+        let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/results");
+        assert_eq!(
+            noted(&book),
+            measurements,
+            "run `cargo run --release book numbers`"
+        );
+    }
+}
