@@ -44,7 +44,12 @@ fn names_and_shapes_are_pytorch_s() {
     for case in &family.cases {
         let theirs: BTreeMap<String, String> = case
             .names()
-            .map(|name| (name.to_owned(), case.tensor::<f64>(name).shape().to_string()))
+            .map(|name| {
+                (
+                    name.to_owned(),
+                    case.tensor::<f64>(name).shape().to_string(),
+                )
+            })
             .collect();
         assert_eq!(ours[case.name.as_str()], theirs, "{}", case.name);
     }

@@ -227,7 +227,9 @@ fn ones(p: &Probe) -> Probe {
 fn flipped(w: &[f64], s: &Sizes) -> Vec<f64> {
     let window = s.kernel[0] * s.kernel[1];
     let planes = w.chunks_exact(window);
-    planes.flat_map(|plane| plane.iter().rev().copied()).collect()
+    planes
+        .flat_map(|plane| plane.iter().rev().copied())
+        .collect()
 }
 
 /// Which gradient, the name, the sentence, the label of the section, and the wrong values.
@@ -250,7 +252,10 @@ const MISTAKES: &[Mistake] = &[
         COPIES,
         |p| {
             let terms = terms(&p.s, false, false);
-            last(p.x.len(), terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
+            last(
+                p.x.len(),
+                terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
+            )
         },
     ),
     (
@@ -260,7 +265,10 @@ const MISTAKES: &[Mistake] = &[
         COPIES,
         |p| {
             let terms = terms(&p.s, true, false);
-            last(p.x.len(), terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
+            last(
+                p.x.len(),
+                terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
+            )
         },
     ),
     (
@@ -291,7 +299,10 @@ const MISTAKES: &[Mistake] = &[
         INDICES,
         |p| {
             let terms = terms(&p.s, false, true);
-            sum(p.x.len(), terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
+            sum(
+                p.x.len(),
+                terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
+            )
         },
     ),
     (
@@ -302,7 +313,10 @@ const MISTAKES: &[Mistake] = &[
         |p| {
             let terms = terms(&p.s, false, false);
             let place = |t: &Term| t.x - t.n * p.s.pixels();
-            sum(p.x.len(), terms.iter().map(|t| (place(t), p.dy[t.dy] * p.w[t.w])))
+            sum(
+                p.x.len(),
+                terms.iter().map(|t| (place(t), p.dy[t.dy] * p.w[t.w])),
+            )
         },
     ),
     (
@@ -332,7 +346,10 @@ const MISTAKES: &[Mistake] = &[
         INDICES,
         |p| {
             let terms = terms(&p.s, false, false);
-            last(p.w.len(), terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])))
+            last(
+                p.w.len(),
+                terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])),
+            )
         },
     ),
     (
@@ -357,7 +374,10 @@ const MISTAKES: &[Mistake] = &[
         |p| {
             let terms = terms(&p.s, false, false);
             let place = |t: &Term| t.x - t.n * p.s.pixels();
-            sum(p.w.len(), terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[place(t)])))
+            sum(
+                p.w.len(),
+                terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[place(t)])),
+            )
         },
     ),
     (
@@ -378,7 +398,10 @@ const MISTAKES: &[Mistake] = &[
         INDICES,
         |p| {
             let terms = terms(&p.s, false, true);
-            sum(p.w.len(), terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])))
+            sum(
+                p.w.len(),
+                terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])),
+            )
         },
     ),
     (
@@ -430,7 +453,9 @@ const MISTAKES: &[Mistake] = &[
         |p| {
             let first = p.s.outputs * p.s.positions();
             let dy = p.dy.iter().enumerate();
-            let dy = dy.map(|(at, dy)| if at < first { *dy } else { 0.0 }).collect();
+            let dy = dy
+                .map(|(at, dy)| if at < first { *dy } else { 0.0 })
+                .collect();
             right_db(&Probe { dy, ..p.clone() })
         },
     ),
@@ -516,7 +541,11 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     for target @ (name, right, _) in TARGETS {
         for (p, found) in probes.iter().zip(&found) {
             let expected = right(p);
-            let line = line(&format!("{name}, {}", title(&p.s)), &expected, found.get(name));
+            let line = line(
+                &format!("{name}, {}", title(&p.s)),
+                &expected,
+                found.get(name),
+            );
             if !line.right && first.is_none() {
                 first = Some((target, p, found, expected));
             }
@@ -564,16 +593,15 @@ fn fits(
 }
 
 /// All is right: so say finite differences too, or it is the checker that is wrong.
-fn confirmed(
-    candidate: Candidate<'_>,
-    p: &Probe,
-    seed: u64,
-    lines: Vec<crate::Line>,
-) -> Report {
+fn confirmed(candidate: Candidate<'_>, p: &Probe, seed: u64, lines: Vec<crate::Line>) -> Report {
     let s = p.s;
     let bias: Vec<f64> = (0..s.outputs).map(|o| 0.5 - o as f64).collect();
     let checked = Check::new("convolution")
-        .input("x", &[s.images, s.channels, s.input[0], s.input[1]], p.x.clone())
+        .input(
+            "x",
+            &[s.images, s.channels, s.input[0], s.input[1]],
+            p.x.clone(),
+        )
         .input("w", &[s.outputs, s.taps()], p.w.clone())
         .input("b", &[s.outputs], bias)
         .seed(seed)

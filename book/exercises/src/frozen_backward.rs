@@ -314,9 +314,7 @@ fn mistake(p: &Probe, right: &Gradients, found: &Gradients) -> Option<(String, S
     if same(&right.dx, &found.dx) {
         return None;
     }
-    let made = DX
-        .iter()
-        .find(|(_, _, f)| same(&p.elements(f), &found.dx));
+    let made = DX.iter().find(|(_, _, f)| same(&p.elements(f), &found.dx));
     Some(named("dx", made.map(|(id, sentence, _)| (*id, *sentence))))
 }
 

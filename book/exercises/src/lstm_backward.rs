@@ -445,9 +445,8 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
 fn confirmed(candidate: Candidate<'_>, seed: u64, lines: Vec<crate::Line>) -> Report {
     let h = 5;
     let rng = &mut StdRng::seed_from_u64(seed + 1);
-    let mut draw = |low: f64, high: f64| -> Vec<f64> {
-        (0..h).map(|_| rng.random_range(low..high)).collect()
-    };
+    let mut draw =
+        |low: f64, high: f64| -> Vec<f64> { (0..h).map(|_| rng.random_range(low..high)).collect() };
     let gamma = draw(0.5, 2.0);
     let run = |v: &[Vec<f64>]| forward([&v[0], &v[1], &v[2], &v[3]], &v[4], &gamma);
     let mut check = Check::new("LSTM step with Layer Norm").seed(seed);

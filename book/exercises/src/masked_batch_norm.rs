@@ -272,21 +272,13 @@ const MISTAKES: &[Mistake] = &[
         "var",
         "padding-counted",
         "it is divided by the number of all positions: only those that count are M",
-        |p| {
-            per_channel(p, |c| {
-                c.sum(|r| (c.x[r] - c.mean).powi(2)) / c.all()
-            })
-        },
+        |p| per_channel(p, |c| c.sum(|r| (c.x[r] - c.mean).powi(2)) / c.all()),
     ),
     (
         "var",
         "padding-included",
         "the squares of the padding are added up too: what stands there means nothing",
-        |p| {
-            per_channel(p, |c| {
-                c.sum_all(|r| (c.x[r] - c.mean).powi(2)) / c.count()
-            })
-        },
+        |p| per_channel(p, |c| c.sum_all(|r| (c.x[r] - c.mean).powi(2)) / c.count()),
     ),
     (
         "var",
@@ -303,11 +295,7 @@ const MISTAKES: &[Mistake] = &[
         "var",
         "bessel",
         "it is divided by M - 1: the variance of a batch is divided by M",
-        |p| {
-            per_channel(p, |c| {
-                c.var * c.count() / (c.count() - 1.0)
-            })
-        },
+        |p| per_channel(p, |c| c.var * c.count() / (c.count() - 1.0)),
     ),
     (
         "y",
@@ -319,32 +307,19 @@ const MISTAKES: &[Mistake] = &[
         "y",
         "padding-is-beta",
         "at the padding stands beta: the mask comes last, and the output there must be 0",
-        |p| {
-            per_value(p, true, |c, r| if c.mask[r] { c.y(r) } else { c.beta })
-        },
+        |p| per_value(p, true, |c, r| if c.mask[r] { c.y(r) } else { c.beta }),
     ),
-    (
-        "y",
-        "gamma-forgotten",
-        "gamma is missing",
-        |p| per_value(p, false, |c, r| c.x_hat(r) + c.beta),
-    ),
-    (
-        "y",
-        "beta-forgotten",
-        "beta is missing",
-        |p| per_value(p, false, |c, r| c.gamma * c.x_hat(r)),
-    ),
-    (
-        "y",
-        "eps-forgotten",
-        "eps is missing under the root",
-        |p| {
-            per_value(p, false, |c, r| {
-                c.gamma * (c.x[r] - c.mean) / c.var.sqrt() + c.beta
-            })
-        },
-    ),
+    ("y", "gamma-forgotten", "gamma is missing", |p| {
+        per_value(p, false, |c, r| c.x_hat(r) + c.beta)
+    }),
+    ("y", "beta-forgotten", "beta is missing", |p| {
+        per_value(p, false, |c, r| c.gamma * c.x_hat(r))
+    }),
+    ("y", "eps-forgotten", "eps is missing under the root", |p| {
+        per_value(p, false, |c, r| {
+            c.gamma * (c.x[r] - c.mean) / c.var.sqrt() + c.beta
+        })
+    }),
     (
         "dgamma",
         "padding-included",
@@ -411,17 +386,13 @@ const MISTAKES: &[Mistake] = &[
         "dx",
         "mean-path-missing",
         "the path through the mean is missing",
-        |p| {
-            per_value(p, false, |c, r| c.dx(r, 0.0, c.dgamma() / c.count()))
-        },
+        |p| per_value(p, false, |c, r| c.dx(r, 0.0, c.dgamma() / c.count())),
     ),
     (
         "dx",
         "variance-path-missing",
         "the path through the variance is missing",
-        |p| {
-            per_value(p, false, |c, r| c.dx(r, c.dbeta() / c.count(), 0.0))
-        },
+        |p| per_value(p, false, |c, r| c.dx(r, c.dbeta() / c.count(), 0.0)),
     ),
     (
         "dx",
@@ -429,32 +400,19 @@ const MISTAKES: &[Mistake] = &[
         "the paths through mean and variance are missing: this is the gradient of a frozen layer",
         |p| per_value(p, false, |c, r| c.dx(r, 0.0, 0.0)),
     ),
-    (
-        "dx",
-        "gamma-forgotten",
-        "gamma is missing",
-        |p| {
-            per_value(p, false, |c, r| {
-                c.dx(r, c.dbeta() / c.count(), c.dgamma() / c.count()) / c.gamma
-            })
-        },
-    ),
-    (
-        "dx",
-        "rstd-forgotten",
-        "rstd is missing",
-        |p| {
-            per_value(p, false, |c, r| {
-                c.dx(r, c.dbeta() / c.count(), c.dgamma() / c.count()) / c.rstd()
-            })
-        },
-    ),
-    (
-        "dx",
-        "zero",
-        "it is zero everywhere",
-        |p| vec![0.0; p.batch.x.len()],
-    ),
+    ("dx", "gamma-forgotten", "gamma is missing", |p| {
+        per_value(p, false, |c, r| {
+            c.dx(r, c.dbeta() / c.count(), c.dgamma() / c.count()) / c.gamma
+        })
+    }),
+    ("dx", "rstd-forgotten", "rstd is missing", |p| {
+        per_value(p, false, |c, r| {
+            c.dx(r, c.dbeta() / c.count(), c.dgamma() / c.count()) / c.rstd()
+        })
+    }),
+    ("dx", "zero", "it is zero everywhere", |p| {
+        vec![0.0; p.batch.x.len()]
+    }),
 ];
 
 fn section(target: &str, id: &str) -> &'static str {
@@ -528,7 +486,11 @@ fn whatever_the_padding(
     }
     let stages = candidate(&batch, &dy);
     for (name, _, right) in TARGETS {
-        let line = line(&format!("{name}, NaN in the padding"), &right(p), stages.get(name));
+        let line = line(
+            &format!("{name}, NaN in the padding"),
+            &right(p),
+            stages.get(name),
+        );
         let right = line.right;
         lines.push(line);
         if !right {

@@ -188,7 +188,11 @@ fn step(x: &Tensor<f64>, dy: &Tensor<f64>, training: bool) -> [Vec<f64>; 2] {
     let mut norm = BatchNorm::new(C);
     let (y, (), grads) = Tape::new().vjp(dy, |t| {
         let x = t.param(&x);
-        let y = if training { norm.train(&x) } else { norm.eval(&x) };
+        let y = if training {
+            norm.train(&x)
+        } else {
+            norm.eval(&x)
+        };
         (y, ())
     });
     [y.to_vec(), grads.of(&x).to_vec()]
@@ -302,7 +306,10 @@ fn asked(p: &Predictions, seed: u64) -> Vec<Asked<Change>> {
             "padding_gradient",
             "a masked loss, the gradient at the padding",
             p.padding_gradient,
-            observed(&hidden.of_padding(&unmasked), &hidden.of_padding(&masked(count))),
+            observed(
+                &hidden.of_padding(&unmasked),
+                &hidden.of_padding(&masked(count)),
+            ),
             "nothing that is counted depends on the padding",
             "sec:lengths",
         ),

@@ -60,7 +60,10 @@ fn every_other_prediction_is_rejected_and_named() {
                 assert_eq!(report.mistake.as_deref(), Some(name), "{report}");
                 assert_eq!(report.lines.iter().filter(|line| !line.right).count(), 1);
                 let section = report.section.expect("each is explained somewhere");
-                assert!(crate::sections::LABELS.contains(&section.as_str()), "{section}");
+                assert!(
+                    crate::sections::LABELS.contains(&section.as_str()),
+                    "{section}"
+                );
             }
         }
     }

@@ -8,7 +8,10 @@ fn right(batch: &Batch, dy: &[f64]) -> Stages {
     for c in 0..channels {
         let places = || rows.iter().map(|r| r * channels + c);
         s.mean[c] = places().map(|at| batch.x[at]).sum::<f64>() / m;
-        s.var[c] = places().map(|at| (batch.x[at] - s.mean[c]).powi(2)).sum::<f64>() / m;
+        s.var[c] = places()
+            .map(|at| (batch.x[at] - s.mean[c]).powi(2))
+            .sum::<f64>()
+            / m;
         let rstd = 1.0 / (s.var[c] + batch.eps).sqrt();
         for at in places() {
             let x_hat = (batch.x[at] - s.mean[c]) * rstd;
@@ -52,7 +55,10 @@ fn the_forward_pass_is_the_crates_on_packed_rows() {
     for p in probes(1) {
         let b = &p.batch;
         let rows = b.x.chunks_exact(b.channels).zip(&b.mask);
-        let packed: Vec<f64> = rows.filter(|(_, m)| **m).flat_map(|(x, _)| x.to_vec()).collect();
+        let packed: Vec<f64> = rows
+            .filter(|(_, m)| **m)
+            .flat_map(|(x, _)| x.to_vec())
+            .collect();
         let y = Tape::eval(|t| {
             let shape = [packed.len() / b.channels, b.channels];
             let x = t.constant(Tensor::new(shape, packed.clone()));
@@ -62,7 +68,10 @@ fn the_forward_pass_is_the_crates_on_packed_rows() {
         });
         let own = per_value(&p, false, Channel::y);
         let own = own.chunks_exact(b.channels).zip(&b.mask);
-        let own: Vec<f64> = own.filter(|(_, m)| **m).flat_map(|(y, _)| y.to_vec()).collect();
+        let own: Vec<f64> = own
+            .filter(|(_, m)| **m)
+            .flat_map(|(y, _)| y.to_vec())
+            .collect();
         assert!(same(&y, &own));
     }
 }

@@ -597,9 +597,18 @@ fn chapter_16_what_the_sections_say() {
     // C13: the gain "stays until the shift is several times that of the plain network".
     let e = experiment("noise");
     let of = |k: usize, what: &str| number(&e, &format!("/data/methods/{k}/{what}/median"));
-    assert!(of(3, "shift") > of(0, "shift") && of(3, "steps_to_target") < 1.5 * of(1, "steps_to_target"));
-    assert!(of(4, "shift") > 2.0 * of(0, "shift") && of(4, "steps_to_target") < 1.5 * of(1, "steps_to_target"));
-    assert!(of(5, "shift") > 3.0 * of(0, "shift") && of(5, "steps_to_target") > 0.7 * of(0, "steps_to_target"));
+    assert!(
+        of(3, "shift") > of(0, "shift")
+            && of(3, "steps_to_target") < 1.5 * of(1, "steps_to_target")
+    );
+    assert!(
+        of(4, "shift") > 2.0 * of(0, "shift")
+            && of(4, "steps_to_target") < 1.5 * of(1, "steps_to_target")
+    );
+    assert!(
+        of(5, "shift") > 3.0 * of(0, "shift")
+            && of(5, "steps_to_target") > 0.7 * of(0, "steps_to_target")
+    );
     // "It is larger with Batch Normalization than without."
     assert!(of(1, "gradient_change") > of(0, "gradient_change"));
 }
@@ -630,16 +639,16 @@ fn chapter_17_time_and_bytes() {
         assert!(low(1) <= high(2) && low(2) <= high(1), "{network}");
     }
     // The answer to the first prediction; and how close the count is.
-    let over = |k: usize, method: usize| {
-        number(&costs[3 * k + method], "/step_over_no_norm/median") - 1.0
-    };
+    let over =
+        |k: usize, method: usize| number(&costs[3 * k + method], "/step_over_no_norm/median") - 1.0;
     let share = |k: usize| number(&r["networks"][k], "/share_of_operations");
     let predicted = |k: usize| number(&r["networks"][k], "/predicted") - 1.0;
     assert!((0.005..0.01).contains(&share(0)) && (0.055..0.065).contains(&share(1)));
     assert!((3.0..7.0).contains(&(over(0, 1) / share(0))));
     assert!((1.5..2.5).contains(&(over(1, 1) / share(1))));
     for method in [1, 2] {
-        let range = |what: &str| number(&costs[method], &format!("/step_over_no_norm/{what}")) - 1.0;
+        let range =
+            |what: &str| number(&costs[method], &format!("/step_over_no_norm/{what}")) - 1.0;
         assert!((range("low")..range("high")).contains(&predicted(0)));
         // "A third more than their bytes say."
         assert!((1.2..1.6).contains(&(over(1, method) / predicted(1))));

@@ -43,7 +43,9 @@ fn chapter_10_the_row_of_pixels() {
     // "Its diagonals add up to dx."
     for i in 0..5 {
         let parts = (0..3).filter_map(|k| {
-            let p = (i + 2_usize).checked_sub(k).filter(|p| (1..6).contains(p))?;
+            let p = (i + 2_usize)
+                .checked_sub(k)
+                .filter(|p| (1..6).contains(p))?;
             Some(number(&r, &format!("/worked/dcolumns/{k}/p{p}")))
         });
         assert_eq!(parts.sum::<f64>(), pixel(i, "dx"));
@@ -169,8 +171,14 @@ fn chapter_14_the_experiment() {
     let e = experiment("recurrent");
     let guess = number(&results("sequences"), "/uniform_loss");
     let method = |m: usize, what: &str| number(&e, &format!("/data/methods/{m}{what}"));
-    let step = |m: usize, step: usize| method(m, &format!("/long_words_by_step/{}/median", step - 1));
-    let names = ["no norm", "Layer Norm", "Batch Norm by step", "Batch Norm, shared"];
+    let step =
+        |m: usize, step: usize| method(m, &format!("/long_words_by_step/{}/median", step - 1));
+    let names = [
+        "no norm",
+        "Layer Norm",
+        "Batch Norm by step",
+        "Batch Norm, shared",
+    ];
     for (m, name) in names.into_iter().enumerate() {
         assert_eq!(e["data"]["methods"][m]["method"], name);
     }

@@ -143,9 +143,11 @@ fn worked() -> Worked {
         stride: [1, 1],
         padding: [0, 1],
     };
-    let (x, w, dy) = ([1.0, 2.0, 0.0, 3.0, 1.0], [2.0, 1.0, -1.0], [
-        1.0, 0.0, 2.0, 0.0, 1.0,
-    ]);
+    let (x, w, dy) = (
+        [1.0, 2.0, 0.0, 3.0, 1.0],
+        [2.0, 1.0, -1.0],
+        [1.0, 0.0, 2.0, 0.0, 1.0],
+    );
     let y = conv.forward(&x, &w, &[0.0]);
     let [dx, dw, db] = conv.backward(&dy, &x, &w);
     let row = |k: usize, of: &dyn Fn(usize) -> f64| Tap {
@@ -249,7 +251,9 @@ fn pools() -> Pools {
     let (x, dy) = ([1.0, 3.0, 2.0, 0.0, 4.0], [1.0, 10.0, 100.0]);
     let [max, by_max] = pool(&x, &dy, |x| x.max_pool2d([1, 3], 1, 0));
     let [average, by_average] = pool(&x, &dy, |x| x.avg_pool2d([1, 3], 1, 0));
-    let [_, tie] = pool(&[1.0, 5.0, 5.0, 2.0], &[1.0], |x| x.max_pool2d([1, 4], 1, 0));
+    let [_, tie] = pool(&[1.0, 5.0, 5.0, 2.0], &[1.0], |x| {
+        x.max_pool2d([1, 4], 1, 0)
+    });
     let values = (0..x.len()).map(|i| Pooled {
         i: i + 1,
         x: x[i],

@@ -294,7 +294,9 @@ fn folded() -> Folded {
     let (inputs, outputs) = (CHANNELS[1], CHANNELS[2]);
     let mut draws = Draws::new(17);
     let mut normal = |count: usize, scale: f64| -> Vec<f32> {
-        (0..count).map(|_| (scale * draws.normal()) as f32).collect()
+        (0..count)
+            .map(|_| (scale * draws.normal()) as f32)
+            .collect()
     };
     let filter = 9 * inputs;
     let conv = Conv {
@@ -330,9 +332,7 @@ fn folded() -> Folded {
 /// The largest difference at some places, relative to the largest value.
 fn differences(a: &[f32], b: &[f32], at: impl Fn(usize) -> bool) -> f64 {
     let pairs = a.iter().zip(b).enumerate().filter(|(k, _)| at(*k));
-    let apart: Vec<f64> = pairs
-        .map(|(_, (a, b))| f64::from((a - b).abs()))
-        .collect();
+    let apart: Vec<f64> = pairs.map(|(_, (a, b))| f64::from((a - b).abs())).collect();
     let sizes: Vec<f64> = b.iter().map(|b| f64::from(b.abs())).collect();
     largest(&apart) / largest(&sizes)
 }

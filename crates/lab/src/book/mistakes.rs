@@ -121,7 +121,14 @@ fn running(probe: &Probe, channels: usize) -> Vec<Row> {
     let right = |old, batch| (1.0 - MOMENTUM) * old + MOMENTUM * batch;
     let mut rows: Vec<Row> = STEPS
         .iter()
-        .map(|f| Row::of(&explain_running_mean(probe, &old, MOMENTUM, &step(&mean, f))))
+        .map(|f| {
+            Row::of(&explain_running_mean(
+                probe,
+                &old,
+                MOMENTUM,
+                &step(&mean, f),
+            ))
+        })
         .collect();
     let others: [Vec<f64>; 4] = [
         squares.iter().map(|s| s / m as f64).collect(),

@@ -252,7 +252,10 @@ fn rectangles() -> Vec<Rectangle> {
     const WORDS: usize = 1500;
     let words = Words::load().expect("they come with the crate");
     let fitting: Vec<usize> = words.train.iter().map(Vec::len).collect();
-    let fitting: Vec<usize> = fitting.into_iter().filter(|n| (2..=8).contains(n)).collect();
+    let fitting: Vec<usize> = fitting
+        .into_iter()
+        .filter(|n| (2..=8).contains(n))
+        .collect();
     let some = (0..WORDS).map(|i| fitting[i * fitting.len() / WORDS] + 1);
     let some: Vec<usize> = some.collect();
     let mut sorted = some.clone();
