@@ -106,7 +106,7 @@ fn committed_results_carry_the_protocol_they_state() {
         assert!(
             data["seeds"]
                 .as_array()
-                .is_some_and(|seeds| seeds.len() >= 5),
+                .is_some_and(|seeds| seeds.len() == 13),
             "{again}"
         );
         let charts = fs::read_dir(results()).expect("listed").filter(|entry| {

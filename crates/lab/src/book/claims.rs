@@ -3,6 +3,9 @@
 //! Numbers in the text are read from the results. Words such as "about six digits" are
 //! not, so each is held to the results here.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::MEASUREMENTS;
@@ -516,7 +519,16 @@ fn chapter_16_how_many_are_supported() {
     assert!(count("depends") > count("not-supported"));
 }
 
-/// All ways in which ten results can lie, of which five belong to each method.
+/// How many words of `seeds` letters A and as many B have the third quartile of A before the
+/// first of B: the sum of the chapter, in `f64`, where all terms are exact.
+fn words_below(seeds: u64) -> f64 {
+    let choose = |n: u64, k: u64| (0..k).fold(1.0, |c, i| c * (n - i) as f64 / (i + 1) as f64);
+    let third = 3 * (seeds - 1) / 4 + 1;
+    (third..=seeds)
+        .map(|k| choose(seeds, k) * choose(seeds, seeds - k))
+        .sum()
+}
+
 #[test]
 fn chapter_16_what_chance_does() {
     use crate::stats::{Apart, Spread};
@@ -524,35 +536,79 @@ fn chapter_16_what_chance_does() {
         let [a, b] = [a, b].map(|s| Spread::of(s).expect("there are values"));
         a.seen_from(b)
     };
-    let (mut words, mut below, mut above) = (0, 0, 0);
-    for word in 0_u32..1 << 10 {
-        if word.count_ones() != 5 {
+    for (seeds, total) in [(5, 252), (9, 48_620)] {
+        let (mut words, mut below, mut above) = (0, 0, 0);
+        for word in 0_u32..1 << (2 * seeds) {
+            if word.count_ones() != seeds {
+                continue;
+            }
+            words += 1;
+            let of = |wanted: bool| -> Vec<f64> {
+                let places = (0..2 * seeds).filter(|k| (word >> k & 1 == 1) == wanted);
+                places.map(f64::from).collect()
+            };
+            match apart(&of(true), &of(false)) {
+                Apart::Below => below += 1,
+                Apart::Above => above += 1,
+                Apart::Unclear => {}
+            }
+        }
+        assert_eq!(
+            (words, f64::from(below)),
+            (total, words_below(seeds.into()))
+        );
+        assert_eq!(below, above);
+    }
+    assert_eq!(words_below(5), 26.0);
+    assert_eq!(words_below(13), 88_050.0);
+    let chance = words_below(13) / 10_400_600.0;
+    // "0.85 %", "1.7 %", "once in 118", "once in 59".
+    assert_eq!(
+        format!("{:.2} {:.1}", 100.0 * chance, 200.0 * chance),
+        "0.85 1.7"
+    );
+    assert_eq!(
+        ((1.0 / chance).round(), (0.5 / chance).round()),
+        (118.0, 59.0)
+    );
+
+    // "One of three" at one deviation, "nine of ten" at two.
+    let mut draws = super::random::Draws::new(16);
+    let mut found = |distance: f64| {
+        let seen = (0..2000).filter(|_| {
+            let a = draws.normals(13);
+            let b: Vec<f64> = draws.normals(13).iter().map(|x| x + distance).collect();
+            apart(&a, &b) == Apart::Below
+        });
+        seen.count()
+    };
+    let (one, two) = (found(1.0), found(2.0));
+    assert!((600..800).contains(&one), "{one}");
+    assert!((1800..1950).contains(&two), "{two}");
+}
+
+/// "Thirteen seeds" stands in captions and sentences that no result fills in.
+#[test]
+fn chapters_say_how_many_seeds_there_are() {
+    let seeds = crate::Options::default().seed_count();
+    let chapters = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/src");
+    let mut said = 0;
+    for entry in fs::read_dir(chapters).expect("the chapters are there") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_none_or(|e| e != "md") {
             continue;
         }
-        words += 1;
-        let of = |wanted: bool| -> Vec<f64> {
-            let places = (0..10).filter(|k| (word >> k & 1 == 1) == wanted);
-            places.map(f64::from).collect()
-        };
-        match apart(&of(true), &of(false)) {
-            Apart::Below => below += 1,
-            Apart::Above => above += 1,
-            Apart::Unclear => {}
+        let text = fs::read_to_string(&path).expect("readable");
+        for (at, _) in text.match_indices(" seeds") {
+            let number = text[..at].rsplit(|c: char| !c.is_ascii_digit()).next();
+            let Some(number) = number.filter(|n| !n.is_empty()) else {
+                continue;
+            };
+            said += 1;
+            assert_eq!(number, seeds.to_string(), "{}", path.display());
         }
     }
-    assert_eq!((words, below, above), (252, 26, 26));
-    // "Three in the same direction happen in a thousandth."
-    assert!(((26.0_f64 / 252.0).powi(3) - 1e-3).abs() < 2e-4);
-    // "A real difference of one deviation is missed about as often as it is found."
-    let mut draws = super::random::Draws::new(16);
-    let found = (0..2000)
-        .filter(|_| {
-            let a = draws.normals(5);
-            let b: Vec<f64> = draws.normals(5).iter().map(|x| x + 1.0).collect();
-            apart(&a, &b) == Apart::Below
-        })
-        .count();
-    assert!((800..1200).contains(&found), "{found}");
+    assert!(said > 5, "{said}");
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Protocol {
             rates: if quick {
                 vec![0.1]
             } else {
-                vec![0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
+                vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
             },
             rate_rule: Rule::Accuracy.text(),
             identity: "one norm after a fresh linear layer; gamma and beta of each unit by least \

@@ -92,7 +92,7 @@ impl Protocol {
             rates: if quick {
                 vec![0.01, 0.1]
             } else {
-                vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
+                vec![0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
             },
             rate_rule: Rule::Accuracy.text(),
             decision_rule: "degrades: test accuracy clearly below its own at the largest batch \

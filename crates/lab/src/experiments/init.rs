@@ -86,7 +86,7 @@ impl Protocol {
             rates: if quick {
                 vec![0.03, 0.1]
             } else {
-                vec![0.003, 0.01, 0.03, 0.1, 0.3]
+                vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
             },
             rate_rule: Rule::Accuracy.text(),
             trains_at: 0.9,

@@ -83,7 +83,7 @@ impl Protocol {
             rates: if quick {
                 vec![0.03]
             } else {
-                vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
+                vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
             },
             rate_rule: Rule::Accuracy.text(),
             cuts: vec![1, 7, 32],
