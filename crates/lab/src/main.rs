@@ -119,6 +119,8 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                     println!("written: {}", file.display());
                 }
             }
+            let list = lab::book::regenerate_list(&book)?;
+            println!("written: {}", list.display());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -39,11 +39,10 @@ mod worked;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::runs::{self, Ran};
+use crate::runs::place;
 
 /// One measurement: its name, the chapter that quotes it, and what computes it.
 pub struct Measurement {
@@ -237,36 +236,63 @@ impl Output {
 }
 
 /// Runs one measurement and writes `results/<name>.json`, its texts beside it and its
-/// plots under `src/figures` of `book`, the folder of the book, and notes in
-/// `results/runs.json` how long it took. Returns the paths written.
+/// plots under `src/figures` of `book`, the folder of the book. Returns the paths written.
 ///
 /// # Errors
 /// When a folder or file cannot be written.
 pub fn regenerate(measurement: &Measurement, book: &Path) -> io::Result<Vec<PathBuf>> {
-    let start = Instant::now();
-    let files = files_of(measurement);
-    let seconds = start.elapsed().as_secs_f64();
-    let mut written = Vec::new();
-    for (path, text) in files {
-        let path = book.join(path);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::write(&path, text)?;
-        written.push(path);
+    files_of(measurement)
+        .into_iter()
+        .map(|(path, text)| write(&book.join(path), &text))
+        .collect()
+}
+
+/// Writes `results/measurements.json` of `book`, the list of all measurements and their
+/// files. Returns its path.
+///
+/// # Errors
+/// When a folder or the file cannot be written.
+pub fn regenerate_list(book: &Path) -> io::Result<PathBuf> {
+    let (path, text) = list();
+    write(&book.join(path), &text)
+}
+
+fn write(path: &Path, text: &str) -> io::Result<PathBuf> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
     }
-    let names: Vec<&str> = MEASUREMENTS.iter().map(|m| m.name).collect();
-    let ran = Ran {
-        name: measurement.name.to_owned(),
-        chapter: runs::place(measurement.chapter),
-        about: measurement.about.to_owned(),
-        command: "book numbers".to_owned(),
-        file: format!("{}.json", measurement.name),
-        seconds,
-        threads: 1,
+    fs::write(path, text)?;
+    Ok(path.to_owned())
+}
+
+/// A measurement in the list of them.
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    chapter: String,
+    about: &'static str,
+    /// The names of its files, numbers first.
+    files: String,
+}
+
+/// The path and the text of the list of all measurements.
+fn list() -> (PathBuf, String) {
+    let listed = |measurement: &Measurement| {
+        let name = |(path, _): &(PathBuf, String)| {
+            let name = path.file_name().map(|name| name.to_string_lossy());
+            name.unwrap_or_default().into_owned()
+        };
+        let files: Vec<String> = files_of(measurement).iter().map(name).collect();
+        Listed {
+            name: measurement.name,
+            chapter: place(measurement.chapter),
+            about: measurement.about,
+            files: files.join(", "),
+        }
     };
-    runs::note(&book.join("results"), ran, &names)?;
-    Ok(written)
+    let all: Vec<Listed> = MEASUREMENTS.iter().map(listed).collect();
+    let text = Output::new(&all).json;
+    (Path::new("results").join("measurements.json"), text)
 }
 
 /// The files of a measurement, relative to the folder of the book, and their text.
@@ -299,13 +325,12 @@ mod tests {
     #[test]
     fn committed_files_are_what_the_code_computes() {
         let mut stale = Vec::new();
-        for measurement in MEASUREMENTS {
-            for (path, text) in files_of(measurement) {
-                let committed = fs::read_to_string(book().join(&path)).unwrap_or_default();
-                // A checkout on Windows may have turned line ends into CRLF.
-                if committed.replace("\r\n", "\n") != text {
-                    stale.push(path.display().to_string());
-                }
+        let all = MEASUREMENTS.iter().flat_map(files_of);
+        for (path, text) in all.chain([list()]) {
+            let committed = fs::read_to_string(book().join(&path)).unwrap_or_default();
+            // A checkout on Windows may have turned line ends into CRLF.
+            if committed.replace("\r\n", "\n") != text {
+                stale.push(path.display().to_string());
             }
         }
         assert!(
