@@ -459,16 +459,16 @@ fn chapter_9_the_times() {
 }
 
 /// The committed results of an experiment.
-fn experiment(name: &str) -> Value {
+pub(super) fn experiment(name: &str) -> Value {
     let path = crate::results().join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).expect("the results are committed");
+    let text = fs::read_to_string(&path).expect("the results are committed");
     serde_json::from_str(&text).expect("results are JSON")
 }
 
 /// The text of a chapter.
 fn chapter(name: &str) -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../book/src/");
-    std::fs::read_to_string(format!("{path}{name}.md")).expect("the chapter is there")
+    fs::read_to_string(format!("{path}{name}.md")).expect("the chapter is there")
 }
 
 /// Every claim has its line in the table, its section, its command and its verdict.

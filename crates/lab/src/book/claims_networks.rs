@@ -3,17 +3,10 @@
 
 use serde_json::Value;
 
-use super::claims::{number, results, row};
-
-/// The committed results of an experiment.
-fn experiment(name: &str) -> Value {
-    let path = crate::experiment::results().join(format!("{name}.json"));
-    let text = std::fs::read_to_string(path).expect("the results are committed");
-    serde_json::from_str(&text).expect("results are JSON")
-}
+use super::claims::{experiment, number, results, row};
 
 /// The setting of an experiment with this name.
-fn cell<'a>(results: &'a Value, name: &str) -> &'a Value {
+pub(super) fn cell<'a>(results: &'a Value, name: &str) -> &'a Value {
     let settings = results["data"]["settings"].as_array().expect("settings");
     let found = settings.iter().find(|s| s["cell"] == name);
     found.unwrap_or_else(|| panic!("no setting {name}"))

@@ -9,6 +9,8 @@ mod cancellation;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod claims_learning;
+#[cfg(test)]
 mod claims_networks;
 mod convolution;
 mod cost_counted;

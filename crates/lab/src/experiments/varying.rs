@@ -37,7 +37,7 @@ use crate::refusal::refusal;
 use crate::session::Session;
 use crate::stats::Apart;
 use crate::sweep::{Cell, Rule, Run, size, sweep};
-use crate::text::{percent, percent_range};
+use crate::text::{list, percent, percent_range};
 use crate::train::{Training, trained, without_trace};
 
 pub(crate) const EXPERIMENT: Experiment = Experiment {
@@ -224,9 +224,12 @@ fn worst(seeds: &[Vec<Cut>]) -> Vec<Cut> {
 
 /// Whether varying sizes make the method clearly worse than a fixed one, anywhere.
 fn suffers(row: &[Cell<Setting>]) -> bool {
-    let pairs = row.chunks(2);
-    let mut worse = pairs.map(|pair| pair[1].test().seen_from(pair[0].test()) == Apart::Below);
-    worse.any(|worse| worse)
+    row.chunks(2).any(clearly_worse)
+}
+
+/// The same of one fixed size, and sizes that vary about it.
+fn clearly_worse(pair: &[Cell<Setting>]) -> bool {
+    pair[1].test().seen_from(pair[0].test()) == Apart::Below
 }
 
 fn look(model: &mut Mlp<f32>, test: &Examples<f32>, batch: usize) -> Cut {
@@ -317,23 +320,20 @@ fn verdict(
         let pair = |pair: &[Cell<Setting>]| {
             let [fixed, varying] = [0, 1].map(|i| percent(pair[i].test().median));
             let of = |i: usize| sizes(pair[i].of.sizes);
+            let clearly = if clearly_worse(pair) {
+                "clearly"
+            } else {
+                "not clearly"
+            };
             format!(
-                "{varying} % with batches of {} against {fixed} % with {}",
+                "{clearly} with batches of {} ({varying} % against {fixed} % with {})",
                 of(1),
                 of(0)
             )
         };
-        let clearly = if suffers(row) {
-            "clearly"
-        } else {
-            "not clearly"
-        };
         let pairs: Vec<String> = row.chunks(2).map(pair).collect();
-        format!(
-            "{} is {clearly} worse when sizes vary ({})",
-            name(row[0].of.method),
-            pairs.join(", ")
-        )
+        let method = name(row[0].of.method);
+        format!("{method} is worse when sizes vary, {}", list(&pairs))
     };
     let rows_differ: usize = cuts[2]
         .iter()
