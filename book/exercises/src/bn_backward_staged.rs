@@ -2,6 +2,7 @@
 
 use crate::compare::{ROUNDING, distance, heatmap, line, unusable, wrong};
 use crate::harness;
+use crate::known::{BLANK, Known};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 use std::process::ExitCode;
@@ -333,6 +334,40 @@ const MISTAKES: &[Mistake] = &[
     ),
 ];
 
+/// What to say of a stage that is off by a factor, of `N` values.
+fn factors(n: &str) -> [(&'static str, String); 6] {
+    [
+        ("sign", "it has the wrong sign".to_owned()),
+        ("missing", "it is zero".to_owned()),
+        ("doubled", "it is twice too large".to_owned()),
+        ("halved", "it is half of what it must be".to_owned()),
+        (
+            "summed",
+            format!("it is {n} times too large: a 1/N is missing"),
+        ),
+        (
+            "averaged",
+            format!("it is {n} times too small: a sum is averaged"),
+        ),
+    ]
+}
+
+const SECTION: &str = "sec:staged";
+
+fn headline(stage: &str, what: &str) -> String {
+    format!("the first wrong line is {stage}: {what}")
+}
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let listed = MISTAKES
+        .iter()
+        .map(|(stage, id, what, _)| Known::new(NAME, id, headline(stage, what), SECTION));
+    let factors =
+        factors(BLANK).map(|(id, what)| Known::new(NAME, id, headline(BLANK, &what), SECTION));
+    listed.chain(factors).collect()
+}
+
 /// The report on `candidate`, from random batches of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
@@ -418,14 +453,8 @@ fn judge(
             None => factor(channels, found, read, n),
         }
     });
-    let mut report = wrong(
-        NAME,
-        name,
-        &id,
-        format!("the first wrong line is {name}: {sentence}"),
-        true,
-    );
-    report.section = (id != "shape" && id != "not-finite").then(|| "sec:staged".to_owned());
+    let mut report = wrong(NAME, name, &id, headline(name, &sentence), true);
+    report.section = (id != "shape" && id != "not-finite").then(|| SECTION.to_owned());
     // What it does to the gradient as a whole, when that can be said.
     let assembled: Vec<f64> = (0..n * c)
         .map(|at| found[at % c].dx.get(at / c).copied().unwrap_or(f64::NAN))
@@ -474,22 +503,8 @@ fn factor(
     n: usize,
 ) -> (String, String) {
     let m = n as f64;
-    for (value, id, sentence) in [
-        (-1.0, "sign", "it has the wrong sign".to_owned()),
-        (0.0, "missing", "it is zero".to_owned()),
-        (2.0, "doubled", "it is twice too large".to_owned()),
-        (0.5, "halved", "it is half of what it must be".to_owned()),
-        (
-            m,
-            "summed",
-            format!("it is {n} times too large: a 1/N is missing"),
-        ),
-        (
-            1.0 / m,
-            "averaged",
-            format!("it is {n} times too small: a sum is averaged"),
-        ),
-    ] {
+    let values = [-1.0, 0.0, 2.0, 0.5, m, 1.0 / m];
+    for (value, (id, sentence)) in values.into_iter().zip(factors(&n.to_string())) {
         let scaled =
             |k: &Channel| -> Vec<f64> { read(&k.right).iter().map(|v| v * value).collect() };
         let fits = |(k, f): (&Channel, &Stages)| {

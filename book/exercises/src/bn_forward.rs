@@ -2,6 +2,7 @@
 
 use crate::compare::{largest, wrong};
 use crate::harness::{self, attempt};
+use crate::known::Known;
 use crate::norm_forward::{Candidate, Norm};
 use crate::report::{Line, Outcome, Report};
 use crate::sections::section;
@@ -43,6 +44,18 @@ pub(crate) const NORM: Norm = Norm {
     probes: [(6, 4, 1e-3), (5, 3, 1e-5), (7, 5, 1e-3), (4, 6, 1e-5)],
     section: |stage, id| section(stage, id, false),
 };
+
+const UNCHANGED: (&str, &str) = (
+    "unchanged",
+    "update_running changes nothing: it assigns to running.mean and running.var",
+);
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let (id, what) = UNCHANGED;
+    let unchanged = Known::new(NAME, id, what, section("running_mean", id, false));
+    NORM.known().into_iter().chain([unchanged]).collect()
+}
 
 /// The report on both functions, from random batches of this seed.
 #[must_use]
@@ -92,11 +105,7 @@ fn running(update: Update<'_>, seed: u64, mut lines: Vec<Line>) -> Report {
             }
             let untouched = after.mean == before.mean && after.var == before.var;
             let (id, headline) = if untouched {
-                (
-                    "unchanged".to_owned(),
-                    "update_running changes nothing: it assigns to running.mean and running.var"
-                        .to_owned(),
-                )
+                (UNCHANGED.0.to_owned(), UNCHANGED.1.to_owned())
             } else {
                 (verdict.id.clone(), verdict.sentence.clone())
             };

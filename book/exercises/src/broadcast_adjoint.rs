@@ -2,6 +2,7 @@
 
 use crate::compare::{heatmap, line, same, unusable};
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -183,6 +184,14 @@ const MISTAKES: &[Mistake] = &[
     }),
 ];
 
+const SECTION: &str = "sec:adjoint";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |(id, what, _): &Mistake| Known::new(NAME, id, *what, SECTION);
+    MISTAKES.iter().map(known).collect()
+}
+
 /// [`places`] for shapes that do not broadcast: an index too large stays at the end.
 fn places_clamped(to: &[usize], from: &[usize]) -> Vec<usize> {
     let count: usize = to.iter().product();
@@ -262,7 +271,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     };
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
     if known.is_some() {
-        report.section = Some("sec:adjoint".to_owned());
+        report.section = Some(SECTION.to_owned());
         report
             .notes
             .push(format!("It first shows for {}.", named(probe)));

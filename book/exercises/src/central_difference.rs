@@ -1,6 +1,7 @@
 //! Checks the exercise `central_difference`.
 
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -151,6 +152,21 @@ const MISTAKES: &[Mistake] = &[
     ("zero", "it is zero everywhere", "sec:secant", |_, _, _| 0.0),
 ];
 
+const STEP_IGNORED: (&str, &str, &str) = (
+    "step-ignored",
+    "h is ignored: f is evaluated at the same points whatever the step",
+    "sec:secant",
+);
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let listed = MISTAKES.iter().map(|(id, what, at, _)| (*id, *what, *at));
+    listed
+        .chain([STEP_IGNORED])
+        .map(|(id, what, section)| Known::new(NAME, id, what, section))
+        .collect()
+}
+
 /// The report on `candidate`, from random points of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
@@ -179,8 +195,8 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let (id, sentence, section) = match named {
         Some((id, sentence, section, _)) => (*id, (*sentence).to_owned(), Some(*section)),
         None if own_step => {
-            let sentence = "h is ignored: f is evaluated at the same points whatever the step";
-            ("step-ignored", sentence.to_owned(), Some("sec:secant"))
+            let (id, sentence, section) = STEP_IGNORED;
+            (id, sentence.to_owned(), Some(section))
         }
         None => ("unknown", first_difference(candidate, &probes), None),
     };
@@ -269,6 +285,7 @@ fn first_difference(candidate: Candidate<'_>, probes: &[Probe]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known::assert_listed;
 
     #[test]
     fn the_right_formula_passes_however_it_is_rounded() {
@@ -291,12 +308,12 @@ mod tests {
                 let report = report(formula, seed);
                 assert_eq!(report.outcome, Outcome::Wrong);
                 assert_eq!(report.mistake.as_deref(), Some(*id), "seed {seed}");
+                assert_listed(&report);
             }
             let fixed = |f: Scalar<'_>, x: f64, _: f64| right(f, x, 1e-4);
-            assert_eq!(
-                report(&fixed, seed).mistake.as_deref(),
-                Some("step-ignored")
-            );
+            let report = report(&fixed, seed);
+            assert_eq!(report.mistake.as_deref(), Some("step-ignored"));
+            assert_listed(&report);
         }
     }
 

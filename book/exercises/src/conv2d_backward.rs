@@ -2,6 +2,7 @@
 
 use crate::compare::{heatmap, line, same, unusable};
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -526,6 +527,14 @@ fn title(s: &Sizes) -> String {
         s.padding[0],
         s.padding[1]
     )
+}
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |(target, id, what, section, _): &Mistake| {
+        Known::new(NAME, id, format!("{target}: {what}"), section)
+    };
+    MISTAKES.iter().map(known).collect()
 }
 
 /// The report on `candidate`, from random images and filters of this seed.

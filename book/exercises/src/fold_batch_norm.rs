@@ -2,6 +2,7 @@
 
 use crate::compare::{line, same, unusable, wrong_at};
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -144,6 +145,22 @@ const BIASES: &[(&str, &str, Bias)] = &[
     }),
 ];
 
+const SECTION: &str = "sec:freezing";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let weights = FACTORS
+        .iter()
+        .map(|(id, what, _)| (*id, format!("weight: {what}")));
+    let biases = BIASES
+        .iter()
+        .map(|(id, what, _)| (*id, format!("bias: {what}")));
+    weights
+        .chain(biases)
+        .map(|(id, what)| Known::new(NAME, id, what, SECTION))
+        .collect()
+}
+
 fn weights(l: &Layers, factor: Factor) -> Vec<f64> {
     let inputs = l.weight.len() / l.bias.len();
     let of = |(i, w): (usize, &f64)| w * factor(l, i / inputs);
@@ -172,7 +189,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             line("bias", &right.bias, &found.bias),
         ];
         if let Some((id, sentence)) = mistake(&l, &right, &found) {
-            let mut report = wrong_at(NAME, &id, sentence, "sec:freezing");
+            let mut report = wrong_at(NAME, &id, sentence, SECTION);
             report.lines = lines;
             return report;
         }
@@ -217,6 +234,7 @@ fn mistake(l: &Layers, right: &Folded, found: &Folded) -> Option<(String, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known::assert_listed;
 
     fn fold(l: &Layers) -> Folded {
         Folded {
@@ -256,6 +274,7 @@ mod tests {
                 };
                 let report = report(&candidate, seed);
                 assert_eq!(report.mistake.as_deref(), Some(*id), "seed {seed}");
+                assert_listed(&report);
             }
             for (id, _, wrong) in BIASES {
                 let candidate = |l: &Layers| Folded {
@@ -265,6 +284,7 @@ mod tests {
                 let report = report(&candidate, seed);
                 assert_eq!(report.outcome, Outcome::Wrong);
                 assert_eq!(report.mistake.as_deref(), Some(*id), "seed {seed}");
+                assert_listed(&report);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! a weak check nevertheless.
 
 use crate::harness;
+use crate::known::{Known, fill};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -114,10 +115,32 @@ fn strong(candidate: Candidate<'_>, probe: &Probe, seed: u64) -> gradcheck::Repo
         )
 }
 
+const CAUGHT: [(&str, &str); 2] = [
+    ("dx-caught", "the weak check caught it: dx…"),
+    ("dw-caught", "the weak check caught it: dw…"),
+];
+const SOMETIMES_RIGHT: (&str, &str) = (
+    "sometimes-right",
+    "at some shapes this is the right gradient; it must be wrong at all of them",
+);
+const RIGHT: (&str, &str) = (
+    "right",
+    "this is the right gradient: it fools nobody. Make it wrong where the check does not look",
+);
+const SECTION: &str = "sec:weak-checks";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |(id, what)| Known::new(NAME, id, what, SECTION);
+    let caught = CAUGHT.map(known);
+    let right = [SOMETIMES_RIGHT, RIGHT].map(known);
+    caught.into_iter().chain(right).collect()
+}
+
 fn failure(id: &str, headline: String, lines: Vec<Line>) -> Report {
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
     report.mistake = Some(id.to_owned());
-    report.section = Some("sec:weak-checks".to_owned());
+    report.section = Some(SECTION.to_owned());
     report.lines = lines;
     report
 }
@@ -136,9 +159,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
                 right: false,
                 detail: what.clone(),
             });
-            let id = format!("{name}-caught");
-            let headline = format!("the weak check caught it: {what}");
-            return failure(&id, headline, lines);
+            let (id, template) = CAUGHT[usize::from(name == "dw")];
+            let rest = what.strip_prefix(name).unwrap_or(&what);
+            return failure(id, fill(template, &[&rest]), lines);
         }
         lines.push(Line {
             name: format!("the weak check, {shape}"),
@@ -166,17 +189,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     }
     if !seen {
         let some = evidence.is_some();
-        let (id, headline) = if some {
-            (
-                "sometimes-right",
-                "at some shapes this is the right gradient; it must be wrong at all of them",
-            )
-        } else {
-            (
-                "right",
-                "this is the right gradient: it fools nobody. Make it wrong where the check does not look",
-            )
-        };
+        let (id, headline) = if some { SOMETIMES_RIGHT } else { RIGHT };
         return failure(id, headline.to_owned(), lines);
     }
     let headline = "fooled: the weak check passes a gradient that is wrong";

@@ -2,6 +2,7 @@
 
 use crate::compare::{heatmap, line, same, unusable, wrong_at};
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -260,6 +261,20 @@ const DBETA: &[(&str, &str, Channel)] = &[
     ("dbeta-is-dgamma", "this is the gradient by gamma", dgamma),
 ];
 
+const SECTION: &str = "sec:cost-frozen";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |target, id, what| {
+        let (_, sentence) = named(target, Some((id, what)));
+        Known::new(NAME, id, sentence, SECTION)
+    };
+    let dbeta = DBETA.iter().map(|(id, what, _)| known("dbeta", id, what));
+    let dgamma = DGAMMA.iter().map(|(id, what, _)| known("dgamma", id, what));
+    let dx = DX.iter().map(|(id, what, _)| known("dx", id, what));
+    dbeta.chain(dgamma).chain(dx).collect()
+}
+
 /// The report on `candidate`, from random layers of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
@@ -276,7 +291,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             line("dx", &right.dx, &found.dx),
         ];
         if let Some((id, sentence)) = mistake(&p, &right, &found) {
-            let mut report = wrong_at(NAME, &id, sentence, "sec:cost-frozen");
+            let mut report = wrong_at(NAME, &id, sentence, SECTION);
             report.lines = lines;
             if !same(&right.dx, &found.dx) {
                 report.heatmap = heatmap("dx", rows, channels, &right.dx, &found.dx);

@@ -2,6 +2,7 @@
 
 use crate::compare::{line, same, unusable, wrong_at};
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -68,6 +69,15 @@ const MISTAKES: &[(&str, &str, Rule)] = &[
     ),
 ];
 
+const SECTION: &str = "sec:signal-size";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known =
+        |(id, what, _): &(&'static str, &'static str, Rule)| Known::new(NAME, id, *what, SECTION);
+    MISTAKES.iter().map(known).collect()
+}
+
 fn all(widths: &[usize], rule: Rule) -> Vec<f64> {
     let of = |(layer, pair): (usize, &[usize])| rule(layer, pair[0] as f64, pair[1] as f64);
     widths.windows(2).enumerate().map(of).collect()
@@ -110,7 +120,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
                 }
             }
         };
-        let mut rejected = wrong_at(NAME, &wrong.0, wrong.1, "sec:signal-size");
+        let mut rejected = wrong_at(NAME, &wrong.0, wrong.1, SECTION);
         rejected.lines = report.lines;
         return rejected;
     }
@@ -120,6 +130,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known::assert_listed;
 
     #[test]
     fn what_is_right_passes_and_keeps_the_size() {
@@ -143,6 +154,7 @@ mod tests {
                 let report = report(&|widths| all(widths, *rule), seed);
                 assert_eq!(report.outcome, Outcome::Wrong);
                 assert_eq!(report.mistake.as_deref(), Some(*id), "seed {seed}");
+                assert_listed(&report);
             }
         }
     }

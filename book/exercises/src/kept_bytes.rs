@@ -3,6 +3,7 @@
 
 use crate::compare::wrong_at;
 use crate::harness;
+use crate::known::{BLANK, Known, fill};
 use crate::report::{Line, Outcome, Report};
 use batchnorm::BatchNorm;
 use layernorm::LayerNorm;
@@ -303,7 +304,7 @@ fn networks() -> Vec<Network> {
         })
     };
     let all = [
-        with(16, &[784, 40, 24, 10]),
+        with(20, &[784, 40, 24, 10]),
         with(5, &[64, 33, 10]),
         with(7, &[12, 9, 8, 11, 3]),
     ];
@@ -329,7 +330,7 @@ pub fn report(candidate: Candidate<'_>) -> Report {
         let wrong = PARTS.iter().find(|p| (p.of)(&found) != (p.of)(&right));
         if let Some(part) = wrong {
             let (id, sentence) = mistake(&net, part, (part.of)(&found), (part.of)(&right));
-            let mut report = wrong_at(NAME, &id, sentence, "sec:cost-bytes");
+            let mut report = wrong_at(NAME, &id, sentence, SECTION);
             report.lines = lines;
             return report;
         }
@@ -340,14 +341,34 @@ pub fn report(candidate: Candidate<'_>) -> Report {
     report
 }
 
+/// What to say of a part that is wrong: which, of what network, its bytes, the right ones, and
+/// why.
+const SENTENCE: &str = "… of …: … bytes, and the tape counts …; …";
+const SECTION: &str = "sec:cost-bytes";
+
+const ELEMENTS: (&str, &str) = ("elements", "these are numbers; an f32 has 4 bytes");
+const EIGHT_BYTES: (&str, &str) = ("eight-bytes", "an f32 has 4 bytes, not 8");
+const UNKNOWN: (&str, &str) = ("unknown", "go through the ops one by one");
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |part: &str, id, why: &str| {
+        let sentence = fill(SENTENCE, &[&part, &BLANK, &BLANK, &BLANK, &why]);
+        Known::new(NAME, id, sentence, SECTION)
+    };
+    let in_parts = PARTS.iter().flat_map(|part| {
+        let of_part = |(id, why, _): &(&'static str, &str, Count)| known(part.name, id, why);
+        part.mistakes.iter().map(of_part)
+    });
+    let units = [ELEMENTS, EIGHT_BYTES].map(|(id, why)| known(BLANK, id, why));
+    in_parts.chain(units).collect()
+}
+
 /// What is wrong with a part, by name and in a sentence.
 fn mistake(net: &Network, part: &Part, found: usize, right: usize) -> (String, String) {
     let counts = Counts::of(net);
-    let tell = |id: &str, why: &str| {
-        let sentence = format!(
-            "{} of {net}: {found} bytes, and the tape counts {right}; {why}",
-            part.name
-        );
+    let tell = |(id, why): (&str, &str)| {
+        let sentence = fill(SENTENCE, &[&part.name, &net, &found, &right, &why]);
         (id.to_owned(), sentence)
     };
     if let Some((id, why, _)) = part
@@ -355,18 +376,19 @@ fn mistake(net: &Network, part: &Part, found: usize, right: usize) -> (String, S
         .iter()
         .find(|(_, _, count)| 4 * count(&counts) == found)
     {
-        return tell(id, why);
+        return tell((id, why));
     }
     match found {
-        _ if 4 * found == right => tell("elements", "these are numbers; an f32 has 4 bytes"),
-        _ if found == 2 * right => tell("eight-bytes", "an f32 has 4 bytes, not 8"),
-        _ => tell("unknown", "go through the ops one by one"),
+        _ if 4 * found == right => tell(ELEMENTS),
+        _ if found == 2 * right => tell(EIGHT_BYTES),
+        _ => tell(UNKNOWN),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known::assert_listed;
 
     fn right(net: &Network) -> Kept {
         let counts = Counts::of(net);
@@ -413,7 +435,7 @@ mod tests {
                 let report = report_on(candidate);
                 assert_eq!(report.outcome, Outcome::Wrong, "{id}");
                 assert_eq!(report.mistake.as_deref(), Some(*id), "{report}");
-                assert_eq!(report.section.as_deref(), Some("sec:cost-bytes"));
+                assert_listed(&report);
                 assert!(report.lines.iter().any(|line| !line.right));
             }
         }
@@ -450,7 +472,11 @@ mod tests {
             (|n| 2 * n, "eight-bytes"),
             (|n| n + 4, "unknown"),
         ] {
-            assert_eq!(report_on(scaled(by)).mistake.as_deref(), Some(id));
+            let report = report_on(scaled(by));
+            assert_eq!(report.mistake.as_deref(), Some(id));
+            if id != "unknown" {
+                assert_listed(&report);
+            }
         }
     }
 }

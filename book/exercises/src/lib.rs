@@ -22,6 +22,7 @@ mod gradients;
 pub mod harness;
 pub mod init_deviation;
 pub mod kept_bytes;
+pub mod known;
 pub mod ln_backward_closed_form;
 pub mod ln_backward_staged;
 pub mod ln_find_the_bug;

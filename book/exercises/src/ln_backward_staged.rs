@@ -2,6 +2,7 @@
 
 use crate::compare::{ROUNDING, distance, heatmap, line, unusable, wrong_at};
 use crate::harness;
+use crate::known::{BLANK, Known};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 use std::process::ExitCode;
@@ -364,6 +365,36 @@ const MISTAKES: &[Mistake] = &[
     ),
 ];
 
+/// A stage that is off by a factor, and what to say.
+const FACTORS: [(f64, &str, &str); 4] = [
+    (-1.0, "sign", "it has the wrong sign"),
+    (0.0, "missing", "it is zero"),
+    (2.0, "doubled", "it is twice too large"),
+    (0.5, "halved", "it is half of what it must be"),
+];
+
+fn section(stage: &str) -> &'static str {
+    if matches!(stage, "dbeta" | "dgamma") {
+        "sec:ln-parameters"
+    } else {
+        "sec:ln-staged"
+    }
+}
+
+fn headline(stage: &str, what: &str) -> String {
+    format!("the first wrong line is {stage}: {what}")
+}
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |stage, id, what| Known::new(NAME, id, headline(stage, what), section(stage));
+    let listed = MISTAKES
+        .iter()
+        .map(|(stage, id, what, _)| known(stage, id, what));
+    let factors = FACTORS.map(|(_, id, what)| known(BLANK, id, what));
+    listed.chain(factors).collect()
+}
+
 fn scaled(values: &[f64], by: f64) -> Vec<f64> {
     values.iter().map(|v| v * by).collect()
 }
@@ -403,13 +434,7 @@ fn judge(probe: &Probe, given: &Given, found: &Stages, first: usize, lines: Vec<
         Some((_, id, sentence, _)) => ((*id).to_owned(), (*sentence).to_owned()),
         None => unusable(name, right.len(), values, shape).unwrap_or_else(|| factor(right, values)),
     };
-    let headline = format!("the first wrong line is {name}: {sentence}");
-    let section = if matches!(name, "dbeta" | "dgamma") {
-        "sec:ln-parameters"
-    } else {
-        "sec:ln-staged"
-    };
-    let mut report = wrong_at(NAME, &id, headline, section);
+    let mut report = wrong_at(NAME, &id, headline(name, &sentence), section(name));
     // What it does to the gradient as a whole, when that can be said.
     let verdict = explain(probe, Target::Dx, &found.dx);
     let told = ["correct", "unknown", "ambiguous", "not-finite", "shape"];
@@ -429,12 +454,7 @@ fn judge(probe: &Probe, given: &Given, found: &Stages, first: usize, lines: Vec<
 
 /// A factor that is the same for all values, or the first difference.
 fn factor(right: &[f64], found: &[f64]) -> (String, String) {
-    for (value, id, sentence) in [
-        (-1.0, "sign", "it has the wrong sign"),
-        (0.0, "missing", "it is zero"),
-        (2.0, "doubled", "it is twice too large"),
-        (0.5, "halved", "it is half of what it must be"),
-    ] {
+    for (value, id, sentence) in FACTORS {
         let fits = if value == 0.0 {
             found.iter().all(|v| *v == 0.0)
         } else {

@@ -2,6 +2,7 @@
 
 use crate::compare::{ROUNDING, distance, heatmap, line, unusable, wrong_at};
 use crate::harness;
+use crate::known::{Known, fill};
 use crate::report::{Line, Outcome, Report};
 use crate::sections::layer_section;
 use gradcheck::attribution::norm::{Probe, Target, explain};
@@ -64,6 +65,29 @@ fn run(derivation: Candidate<'_>, gamma_is_one: bool, number: usize, seed: u64) 
     }
 }
 
+/// The bug that was shipped: to find it is the exercise.
+const SHIPPED: (&str, &str) = (
+    "shipped",
+    "the bug is still there. With every gamma 1 this dx is right, and with gammas that differ it is wrong",
+);
+const NOT_SAID: (&str, &str) = (
+    "step",
+    "dx is right now; say which step was wrong: set WRONG_STEP",
+);
+const OTHER_STEP: (&str, &str) = (
+    "step",
+    "dx is right now, but step … was right from the beginning",
+);
+const SECTION: &str = "sec:ln-staged";
+
+/// The mistakes that this checker knows, besides those of a norm.
+pub(crate) fn known() -> Vec<Known> {
+    let known = [SHIPPED, NOT_SAID, OTHER_STEP];
+    known
+        .map(|(id, what)| Known::new(NAME, id, what, SECTION))
+        .into()
+}
+
 /// The report on `derivation`, from random rows of this seed.
 #[must_use]
 pub fn report(derivation: Candidate<'_>, wrong_step: u32, seed: u64) -> Report {
@@ -92,19 +116,13 @@ pub fn report(derivation: Candidate<'_>, wrong_step: u32, seed: u64) -> Report {
             Outcome::Passed,
             "dx is right, and step 4 was the wrong one".to_owned(),
         ),
-        0 => (
-            Outcome::Wrong,
-            "dx is right now; say which step was wrong: set WRONG_STEP".to_owned(),
-        ),
-        said => (
-            Outcome::Wrong,
-            format!("dx is right now, but step {said} was right from the beginning"),
-        ),
+        0 => (Outcome::Wrong, NOT_SAID.1.to_owned()),
+        said => (Outcome::Wrong, fill(OTHER_STEP.1, &[&said])),
     };
     let mut report = Report::new(NAME, outcome, headline);
     if outcome == Outcome::Wrong {
-        report.mistake = Some("step".to_owned());
-        report.section = Some("sec:ln-staged".to_owned());
+        report.mistake = Some(NOT_SAID.0.to_owned());
+        report.section = Some(SECTION.to_owned());
     }
     report.lines = vec![first, second, step];
     report
@@ -117,16 +135,14 @@ fn judge(run: &Run, lines: Vec<Line>) -> Report {
     let (id, headline) = if let Some(unusable) = unusable {
         unusable
     } else if verdict.id == "mean-path-gamma-outside-mean" {
-        // The bug that was shipped: to find it is the exercise.
-        let headline = "the bug is still there. With every gamma 1 this dx is right, and with gammas that differ it is wrong";
-        ("shipped".to_owned(), headline.to_owned())
+        (SHIPPED.0.to_owned(), SHIPPED.1.to_owned())
     } else {
         let clause = verdict.sentence.split_once(": ");
         let clause = clause.map_or(verdict.sentence.as_str(), |(_, s)| s);
         (verdict.id.clone(), format!("dx: {clause}"))
     };
     let section = match id.as_str() {
-        "shipped" => "sec:ln-staged",
+        "shipped" => SECTION,
         other => layer_section("dx", other),
     };
     let mut report = wrong_at(NAME, &id, headline, section);

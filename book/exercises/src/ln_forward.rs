@@ -1,6 +1,7 @@
 //! Checks the exercise `ln_forward`.
 
 use crate::harness;
+use crate::known::Known;
 use crate::norm_forward::{Candidate, Norm};
 use crate::report::{Outcome, Report};
 use crate::sections::layer_section;
@@ -23,6 +24,11 @@ pub(crate) const NORM: Norm = Norm {
 /// Checks `candidate` and prints the report.
 pub fn check(candidate: impl Fn(&[f64], usize, usize, &[f64], &[f64], f64) -> Forward) -> ExitCode {
     harness::run(NORM.exercise, || report(&candidate, 0))
+}
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    NORM.known()
 }
 
 /// The report on `candidate`, from random batches of this seed.

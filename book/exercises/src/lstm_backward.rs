@@ -2,6 +2,7 @@
 
 use crate::compare::{heatmap, line, same, unusable};
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Outcome, Report};
 use gradcheck::Check;
 use layernorm::staged;
@@ -398,6 +399,14 @@ const MISTAKES: &[Mistake] = &[
         },
     ),
 ];
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |(target, id, what, section, _): &Mistake| {
+        Known::new(NAME, id, format!("{target}: {what}"), section)
+    };
+    MISTAKES.iter().map(known).collect()
+}
 
 /// The report on `candidate`, from random gates of this seed.
 #[must_use]

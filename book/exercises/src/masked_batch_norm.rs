@@ -2,6 +2,7 @@
 
 use crate::compare::{heatmap, line, same, unusable};
 use crate::harness;
+use crate::known::{Known, fill};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -420,8 +421,24 @@ fn section(target: &str, id: &str) -> &'static str {
         (_, "bessel") => "sec:unbiased",
         (_, "eps-forgotten") => "sec:eps",
         ("dx", id) if !id.contains("padding") => "sec:three-terms",
-        _ => "sec:masked",
+        _ => MASKED,
     }
+}
+
+const MULTIPLIED: (&str, &str) = (
+    "padding-multiplied",
+    "…: NaN in the padding gets in; NaN times 0 is NaN, so leave the padding out and do not multiply it by 0",
+);
+const MASKED: &str = "sec:masked";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |(target, id, what, _): &Mistake| {
+        Known::new(NAME, id, format!("{target}: {what}"), section(target, id))
+    };
+    let (id, what) = MULTIPLIED;
+    let listed = MISTAKES.iter().map(known);
+    listed.chain([Known::new(NAME, id, what, MASKED)]).collect()
 }
 
 /// The report on `candidate`, from random sequences of this seed.
@@ -494,13 +511,10 @@ fn whatever_the_padding(
         let right = line.right;
         lines.push(line);
         if !right {
-            let headline = format!(
-                "{name}: NaN in the padding gets in; NaN times 0 is NaN, so leave the padding out \
-                 and do not multiply it by 0"
-            );
-            let mut report = Report::new(NAME, Outcome::Wrong, headline);
-            report.mistake = Some("padding-multiplied".to_owned());
-            report.section = Some("sec:masked".to_owned());
+            let (id, what) = MULTIPLIED;
+            let mut report = Report::new(NAME, Outcome::Wrong, fill(what, &[&name]));
+            report.mistake = Some(id.to_owned());
+            report.section = Some(MASKED.to_owned());
             report.lines = lines;
             return report;
         }

@@ -2,6 +2,7 @@
 
 use crate::compare::{heatmap, line, same, unusable};
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -174,6 +175,16 @@ const MISTAKES: &[Mistake] = &[
     ),
 ];
 
+const SECTION: &str = "sec:product-backward";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let known = |(target, id, what, _): &Mistake| {
+        Known::new(NAME, id, format!("{target}: {what}"), SECTION)
+    };
+    MISTAKES.iter().map(known).collect()
+}
+
 /// The report on `candidate`, from random matrices of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
@@ -252,7 +263,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         }
     };
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.is_some().then(|| "sec:product-backward".to_owned());
+    report.section = known.is_some().then(|| SECTION.to_owned());
     report.mistake = Some(id);
     report.lines = lines;
     let [m, inner, n] = probes[k].sizes;

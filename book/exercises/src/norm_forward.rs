@@ -5,6 +5,7 @@
 //! so the first wrong one is where the reader went wrong.
 
 use crate::compare::{ROUNDING, distance, heatmap, largest, line, same, unusable, wrong_at};
+use crate::known::{Known as Listed, fill};
 use crate::report::{Line, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 
@@ -53,6 +54,12 @@ const OFFSET_BOUND: f64 = 1e-6;
 /// The size of a group, and how many there are, far from zero.
 const OFFSET_SHAPE: [usize; 2] = [8, 3];
 
+/// What to say when the digits are lost.
+const CANCELLATION: (&str, &str) = (
+    "cancellation",
+    "far from zero the variance is lost: with a mean of … deviations, E[x²] - E[x]² subtracts two numbers that agree in 13 digits. Subtract the mean first, then square",
+);
+
 /// A known mistake: its name, what to say, and the values it leads to.
 type Known = (&'static str, String, Vec<f64>);
 
@@ -75,6 +82,36 @@ impl Norm {
         }
         self.far_from_zero(candidate, seed, &mut lines)?;
         Ok(lines)
+    }
+
+    /// The mistakes that this check knows by itself, with the numbers of its first batch.
+    /// Others in `x_hat` and `y` are found by attribution.
+    pub(crate) fn known(&self) -> Vec<Listed> {
+        let [(rows, columns, eps), ..] = self.probes;
+        let trial = self.trial(rows, columns, eps, 0);
+        let (right, (size, _)) = (trial.right(), trial.counts());
+        let stages = [
+            ("mean", trial.wrong_means(&right)),
+            ("var", trial.wrong_variances(&right)),
+            ("y", trial.wrong_outputs(&right)),
+        ];
+        let (cancellation, lost) = CANCELLATION;
+        let mut known = Vec::new();
+        for (stage, mistakes) in stages {
+            let listed =
+                |id, what: String| Listed::new(self.exercise, id, what, (self.section)(stage, id));
+            if matches!(stage, "mean" | "var")
+                && let Some((_, what)) = trial.along_the_other_axis(stage, &vec![0.0; size])
+            {
+                known.push(listed(self.other[0], what));
+            }
+            // Cancellation shows on a batch of its own, far from zero.
+            let near = mistakes.into_iter().filter(|(id, ..)| *id != cancellation);
+            known.extend(near.map(|(id, what, _)| listed(id, what)));
+        }
+        let section = (self.section)("var", cancellation);
+        known.push(Listed::new(self.exercise, cancellation, lost, section));
+        known
     }
 
     /// A random batch to run a candidate on.
@@ -128,10 +165,8 @@ impl Norm {
         if fine {
             return Ok(());
         }
-        let headline = format!(
-            "far from zero the variance is lost: with a mean of {OFFSET:.0e} deviations, E[x²] - E[x]² subtracts two numbers that agree in 13 digits. Subtract the mean first, then square"
-        );
-        let id = "cancellation";
+        let (id, template) = CANCELLATION;
+        let headline = fill(template, &[&format!("{OFFSET:.0e}")]);
         let mut report = wrong_at(self.exercise, id, headline, (self.section)("var", id));
         report.lines.clone_from(lines);
         Err(report.into())

@@ -2,6 +2,7 @@
 
 use crate::compare::{unusable, wrong_at};
 use crate::harness::{self, attempt};
+use crate::known::{Known as Listed, fill};
 use crate::report::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -212,13 +213,48 @@ fn wrong_in_merge(a: Seen, b: Seen, right: Seen) -> impl Fn(&str) -> Vec<Known> 
     }
 }
 
+const FIRST: (&str, &str) = ("first-value", "on the very first value, …");
+const EMPTY: (&str, &str) = ("empty-list", "joined with an empty list, …");
+const LOST: (&str, &str) = (
+    "cancellation",
+    "…: with a mean of … deviations the squares are lost. Somewhere the difference of two large sums is taken; use distances from the mean",
+);
+const SECTION: &str = "sec:one-reading";
+const LOST_SECTION: &str = "sec:two-pass";
+
+fn headline(function: &str, what: &str) -> String {
+    format!("{function}: {what}")
+}
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Listed> {
+    let any = Seen::default();
+    let (in_add, in_merge) = (wrong_in_add(any, 0.0, any), wrong_in_merge(any, any, any));
+    let listed =
+        |function: &str, id, what: &str| Listed::new(NAME, id, headline(function, what), SECTION);
+    let mut known = Vec::new();
+    for field in ["count", "mean", "squares"] {
+        let mistakes = in_add(field).into_iter();
+        known.extend(mistakes.map(|(id, what, _)| listed("add", id, &format!("{field}: {what}"))));
+    }
+    known.push(listed("add", FIRST.0, FIRST.1));
+    for field in ["count", "mean", "squares"] {
+        let mistakes = in_merge(field).into_iter();
+        known
+            .extend(mistakes.map(|(id, what, _)| listed("merge", id, &format!("{field}: {what}"))));
+    }
+    known.push(listed("merge", EMPTY.0, EMPTY.1));
+    known.push(Listed::new(NAME, LOST.0, LOST.1, LOST_SECTION));
+    known
+}
+
 fn rejected(
     function: &str,
-    (_, id, headline): (&str, String, String),
+    (_, id, what): (&str, String, String),
     lines: Vec<Line>,
     section: &str,
 ) -> Report {
-    let mut report = wrong_at(NAME, &id, format!("{function}: {headline}"), section);
+    let mut report = wrong_at(NAME, &id, headline(function, &what), section);
     report.lines = lines;
     report.lines.push(Line {
         name: function.to_owned(),
@@ -252,10 +288,10 @@ pub fn report(add: Add<'_>, merge: Merge<'_>, seed: u64) -> Report {
             let known = wrong_in_add(before, x[k], expected);
             if let Some(mut wrong) = first_wrong(expected, found, known) {
                 if k == 0 {
-                    wrong.1 = "first-value".to_owned();
-                    wrong.2 = format!("on the very first value, {}", wrong.2);
+                    wrong.1 = FIRST.0.to_owned();
+                    wrong.2 = fill(FIRST.1, &[&wrong.2]);
                 }
-                return rejected("add", wrong, lines, "sec:one-reading");
+                return rejected("add", wrong, lines, SECTION);
             }
         }
     }
@@ -287,15 +323,14 @@ pub fn report(add: Add<'_>, merge: Merge<'_>, seed: u64) -> Report {
         };
         let expected = truth(&[x, y].concat());
         if let Some(wrong) = first_wrong(expected, joined, wrong_in_merge(a, b, expected)) {
-            return rejected("merge", wrong, lines, "sec:one-reading");
+            return rejected("merge", wrong, lines, SECTION);
         }
         let empty = Seen::default();
         for (left, other) in [(a, empty), (empty, a)] {
             let known = |_: &str| Vec::new();
             if let Some((field, _, what)) = first_wrong(a, merge(&left, &other), known) {
-                let what = format!("joined with an empty list, {what}");
-                let wrong = (field, "empty-list".to_owned(), what);
-                return rejected("merge", wrong, lines, "sec:one-reading");
+                let wrong = (field, EMPTY.0.to_owned(), fill(EMPTY.1, &[&what]));
+                return rejected("merge", wrong, lines, SECTION);
             }
         }
     }
@@ -326,10 +361,8 @@ fn lost(function: &str, found: Seen, right: Seen, lines: &mut Vec<Line>) -> Opti
     if fine {
         return None;
     }
-    let headline = format!(
-        "{function}: with a mean of {OFFSET:.0e} deviations the squares are lost. Somewhere the difference of two large sums is taken; use distances from the mean"
-    );
-    let mut report = wrong_at(NAME, "cancellation", headline, "sec:two-pass");
+    let headline = fill(LOST.1, &[&function, &format!("{OFFSET:.0e}")]);
+    let mut report = wrong_at(NAME, LOST.0, headline, LOST_SECTION);
     report.lines.clone_from(lines);
     Some(report)
 }

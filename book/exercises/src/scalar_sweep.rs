@@ -2,6 +2,7 @@
 
 use crate::compare::{heatmap, line, same, unusable};
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -9,6 +10,8 @@ use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;
 
 const NAME: &str = "scalar_sweep";
+/// Where the book has the sweep.
+pub(crate) const SECTION: &str = "sec:sweep";
 
 /// One line of the tape.
 #[derive(Clone, Debug, Default)]
@@ -224,12 +227,24 @@ const MISTAKES: &[Mistake] = &[
     }),
 ];
 
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    known_as(NAME, "", SECTION)
+}
+
+/// The same as mistakes of another exercise.
+pub(crate) fn known_as(exercise: &'static str, before: &str, section: &'static str) -> Vec<Known> {
+    let known =
+        |(id, what, _): &Mistake| Known::new(exercise, id, format!("{before}{what}"), section);
+    MISTAKES.iter().map(known).collect()
+}
+
 /// The report on `candidate`, from random tapes of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let probes = probes(seed);
     let found: Vec<Vec<f64>> = probes.iter().map(|p| candidate(&p.tape, p.y)).collect();
-    judge(NAME, "sec:sweep", &probes, &found)
+    judge(NAME, SECTION, &probes, &found)
 }
 
 /// What a sweep makes of the tapes of this seed, as a report of another exercise.

@@ -1,11 +1,13 @@
 //! Checks the exercise `scalar_tape`.
 
 use crate::harness;
+use crate::known::{Known, fill};
 use crate::report::{Line, Outcome, Report};
 use crate::scalar_sweep;
 use gradcheck::{Check, Fault};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::fmt::Display;
 use std::process::ExitCode;
 
 const NAME: &str = "scalar_tape";
@@ -166,6 +168,49 @@ const OPS: [Op; 4] = [
     },
 ];
 
+/// What may be wrong in any op's record, whatever its numbers are.
+const RECORDS: [(&str, &str); 6] = [CHANGED, COUNT, PLACE, LATER, STRANGER, MISSING];
+const CHANGED: (&str, &str) = (
+    "records-changed",
+    "it changed records that were there before",
+);
+const COUNT: (&str, &str) = ("record-count", "it must append one record, and appended …");
+const PLACE: (&str, &str) = (
+    "wrong-place",
+    "it must return the place of the new record, …, and returned …",
+);
+const LATER: (&str, &str) = (
+    "wrong-inputs",
+    "its record names … as an input, and is itself at …",
+);
+const STRANGER: (&str, &str) = (
+    "wrong-inputs",
+    "its record names … as an input, which is no operand",
+);
+const MISSING: (&str, &str) = (
+    "inputs-missing",
+    "its record names no input, so no gradient can leave it",
+);
+
+/// Where the book has the ops.
+const SECTION: &str = "sec:scalar-ops";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let in_records = RECORDS.map(|(id, what)| Known::new(NAME, id, format!("…: {what}"), SECTION));
+    let in_ops = OPS.iter().flat_map(|op| {
+        let known =
+            |(id, what, _): &Mistake| Known::new(NAME, id, format!("{}: {what}", op.name), SECTION);
+        op.mistakes.iter().map(known)
+    });
+    let in_sweep = scalar_sweep::known_as(NAME, "backward: ", scalar_sweep::SECTION);
+    in_records
+        .into_iter()
+        .chain(in_ops)
+        .chain(in_sweep)
+        .collect()
+}
+
 fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-12 * a.abs().max(b.abs()).max(1.0)
 }
@@ -206,34 +251,21 @@ fn judge_op(op: &Op, own: &Own<'_>, rng: &mut StdRng) -> Result<String, (String,
             _ => (own.exp)(&mut tape, operands[0]),
         };
         let told = |id: &str, what: String| Err((id.to_owned(), format!("{}: {what}", op.name)));
+        let record_told =
+            |(id, what): (&str, &str), values: &[&dyn Display]| told(id, fill(what, values));
         let count = tape.records.len() - before.len().min(tape.records.len());
         if tape.records.len() < before.len() || tape.records[..before.len()] != before[..] {
-            return told(
-                "records-changed",
-                "it changed records that were there before".to_owned(),
-            );
+            return record_told(CHANGED, &[]);
         }
         if count != 1 {
-            return told(
-                "record-count",
-                format!("it must append one record, and appended {count}"),
-            );
+            return record_told(COUNT, &[&count]);
         }
         if at != before.len() {
-            return told(
-                "wrong-place",
-                format!(
-                    "it must return the place of the new record, {}, and returned {at}",
-                    before.len()
-                ),
-            );
+            return record_told(PLACE, &[&before.len(), &at]);
         }
         let record = &tape.records[at];
         if let Some((input, _)) = record.inputs.iter().find(|(input, _)| *input >= at) {
-            return told(
-                "wrong-inputs",
-                format!("its record names {input} as an input, and is itself at {at}"),
-            );
+            return record_told(LATER, &[input, &at]);
         }
         let agrees = |rule: Rule| {
             let (value, by_a, by_b) = rule(a, b);
@@ -249,10 +281,7 @@ fn judge_op(op: &Op, own: &Own<'_>, rng: &mut StdRng) -> Result<String, (String,
             near(record.value, value) && slopes
         };
         if record.inputs.is_empty() && op.operands > 0 {
-            return told(
-                "inputs-missing",
-                "its record names no input, so no gradient can leave it".to_owned(),
-            );
+            return record_told(MISSING, &[]);
         }
         let right = agrees(op.rule);
         if !right && let Some((id, sentence, _)) = op.mistakes.iter().find(|m| agrees(m.2)) {
@@ -263,10 +292,7 @@ fn judge_op(op: &Op, own: &Own<'_>, rng: &mut StdRng) -> Result<String, (String,
             !known && *slope != 0.0
         };
         if let Some((input, _)) = record.inputs.iter().find(strangers) {
-            return told(
-                "wrong-inputs",
-                format!("its record names {input} as an input, which is no operand"),
-            );
+            return record_told(STRANGER, &[input]);
         }
         if !right {
             let (value, by_a, by_b) = (op.rule)(a, b);
@@ -334,7 +360,7 @@ fn report(own: &Own<'_>, seed: u64) -> Report {
             Err((id, headline)) => {
                 let mut report = Report::new(NAME, Outcome::Wrong, headline.clone());
                 let nameless = id == "unknown";
-                report.section = (!nameless).then(|| "sec:scalar-ops".to_owned());
+                report.section = (!nameless).then(|| SECTION.to_owned());
                 report.mistake = Some(id);
                 let detail = headline
                     .split_once(": ")
@@ -361,7 +387,7 @@ fn report(own: &Own<'_>, seed: u64) -> Report {
             y,
         )
     };
-    let swept = scalar_sweep::report_as(NAME, "sec:sweep", seed, &mut on_records);
+    let swept = scalar_sweep::report_as(NAME, scalar_sweep::SECTION, seed, &mut on_records);
     if !swept.passed() {
         let headline = format!("backward: {}", swept.headline);
         lines.extend(swept.lines);

@@ -2,6 +2,7 @@
 
 use crate::compare::{distance, heatmap, line, same};
 use crate::harness;
+use crate::known::{Known, fill};
 use crate::report::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -221,6 +222,41 @@ const GRADIENTS: &[Mistake<Vec<f64>>] = &[
     ("zero", "it is zero everywhere", |p| vec![0.0; p.x.len()]),
 ];
 
+/// What breaks at large logits, and what to say.
+const OVERFLOW: (&str, &str) = (
+    "overflow",
+    "with …, the exponentials overflow or vanish; subtract the largest logit of the row first",
+);
+const UNDERFLOW: (&str, &str) = (
+    "underflow",
+    "with …, the softmax of the right class underflows to 0, and its logarithm is infinite; resolve the logarithm of the quotient first",
+);
+const INEXACT: (&str, &str) = (
+    "inexact",
+    "with …, the digits are lost; subtract the largest logit of the row first",
+);
+
+const LOSS: &str = "sec:cross-entropy";
+const GRADIENT: &str = "sec:cross-entropy-backward";
+const STABLE: &str = "sec:stable";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let losses = LOSSES
+        .iter()
+        .map(|(id, what, _)| (*id, format!("loss: {what}"), LOSS));
+    let gradients = GRADIENTS
+        .iter()
+        .map(|(id, what, _)| (*id, format!("dx: {what}"), GRADIENT));
+    let large = [OVERFLOW, UNDERFLOW, INEXACT];
+    let large = large.map(|(id, what)| (id, what.to_owned(), STABLE));
+    losses
+        .chain(gradients)
+        .chain(large)
+        .map(|(id, what, section)| Known::new(NAME, id, what, section))
+        .collect()
+}
+
 fn told(id: &str, headline: String, section: Option<&str>, lines: Vec<Line>) -> Report {
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
     report.mistake = Some(id.to_owned());
@@ -254,12 +290,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
                 .all(|(p, (loss, _))| same(&[f(p)], &[*loss]))
         };
         return match LOSSES.iter().find(|(_, _, formula)| fits(formula)) {
-            Some((id, sentence, _)) => told(
-                id,
-                format!("loss: {sentence}"),
-                Some("sec:cross-entropy"),
-                lines,
-            ),
+            Some((id, sentence, _)) => told(id, format!("loss: {sentence}"), Some(LOSS), lines),
             None => {
                 let (p, loss) = (&probes[0], found[0].0);
                 let headline = format!(
@@ -285,11 +316,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         };
         let known = GRADIENTS.iter().find(|(_, _, formula)| fits(formula));
         let (id, headline, section) = match known {
-            Some((id, sentence, _)) => (
-                *id,
-                format!("dx: {sentence}"),
-                Some("sec:cross-entropy-backward"),
-            ),
+            Some((id, sentence, _)) => (*id, format!("dx: {sentence}"), Some(GRADIENT)),
             None if dx.len() != p.x.len() => (
                 "shape",
                 format!(
@@ -328,25 +355,11 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         if !loss_fits || !dx_fits {
             let lost = !loss.is_finite() || dx.iter().any(|v| !v.is_finite());
             let (id, what) = match (lost, name) {
-                (true, "a class 2000 behind") => (
-                    "underflow",
-                    "the softmax of the right class underflows to 0, and its logarithm is infinite; resolve the logarithm of the quotient first",
-                ),
-                (true, _) => (
-                    "overflow",
-                    "the exponentials overflow or vanish; subtract the largest logit of the row first",
-                ),
-                (false, _) => (
-                    "inexact",
-                    "the digits are lost; subtract the largest logit of the row first",
-                ),
+                (true, "a class 2000 behind") => UNDERFLOW,
+                (true, _) => OVERFLOW,
+                (false, _) => INEXACT,
             };
-            return told(
-                id,
-                format!("with {name}, {what}"),
-                Some("sec:stable"),
-                lines,
-            );
+            return told(id, fill(what, &[&name]), Some(STABLE), lines);
         }
     }
     let mut report = Report::new(

@@ -1,8 +1,9 @@
 //! Checks the exercise `tensor_products`.
 
 use crate::harness;
+use crate::known::Known;
 use crate::report::{Line, Outcome, Report};
-use crate::tensor_tape::{Op, Wrong, judge_op, on_the_book, sweep};
+use crate::tensor_tape::{Mistake, Op, judge_op, known_in, on_the_book, sweep};
 use gradcheck::{Check, Input};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -73,7 +74,7 @@ fn repeated(x: &Tensor, dy: &Tensor) -> Tensor {
     zip(x, dy, |_, dy| dy)
 }
 
-const SUM: &[(&str, &str, Wrong)] = &[
+const SUM: &[Mistake] = &[
     (
         "not-repeated",
         "dy is handed on as it is; every element receives the gradient of its sum",
@@ -102,7 +103,7 @@ const SUM: &[(&str, &str, Wrong)] = &[
     }),
 ];
 
-const MATMUL: &[(&str, &str, Wrong)] = &[
+const MATMUL: &[Mistake] = &[
     (
         "swapped",
         "the two gradients stand in the wrong order",
@@ -143,6 +144,16 @@ const MATMUL: &[(&str, &str, Wrong)] = &[
     }),
 ];
 
+const SUMS: &str = "sec:reductions";
+const PRODUCT: &str = "sec:product-backward";
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let mut known = known_in(NAME, "sum", SUMS, SUM);
+    known.extend(known_in(NAME, "matmul", PRODUCT, MATMUL));
+    known
+}
+
 fn halves(x: &[Tensor], dy: &Tensor) -> (Tensor, Tensor) {
     (
         Tape::product(dy, &Tape::transpose(&x[1])),
@@ -164,11 +175,10 @@ fn report(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> Report {
         operands,
         mistakes,
     };
-    let sums = "sec:reductions";
     let ops: [Op<'_>; 4] = [
         op(
             "sum",
-            sums,
+            SUMS,
             &rows,
             |x| Tape::sum_over(&x[0], &[1]),
             BLOCK,
@@ -177,7 +187,7 @@ fn report(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> Report {
         ),
         op(
             "sum",
-            sums,
+            SUMS,
             &pair,
             |x| Tape::sum_over(&x[0], &[0, 2]),
             BLOCK,
@@ -186,7 +196,7 @@ fn report(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> Report {
         ),
         op(
             "sum",
-            sums,
+            SUMS,
             &all,
             |x| Tape::sum_over(&x[0], &[0, 1, 2]),
             BLOCK,
@@ -195,7 +205,7 @@ fn report(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> Report {
         ),
         op(
             "matmul",
-            "sec:product-backward",
+            PRODUCT,
             matmul,
             |x| Tape::product(&x[0], &x[1]),
             PRODUCTS,

@@ -2,10 +2,12 @@
 
 use crate::compare::same;
 use crate::harness;
+use crate::known::{Known, fill};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::{Check, Input};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use std::fmt::Display;
 use std::process::ExitCode;
 use tape::broadcast;
 
@@ -127,6 +129,9 @@ pub(crate) fn sweep(tape: &Tape, y: usize, dy: Tensor) -> Vec<Option<Tensor>> {
     grads
 }
 
+/// A gradient that a reader may get wrong: its name, the sentence on it, and itself.
+pub(crate) type Mistake = (&'static str, &'static str, Wrong);
+
 /// A gradient as a reader may get it wrong: from the inputs, the value and `dy`.
 pub(crate) type Wrong = fn(&[Tensor], &Tensor, &Tensor) -> Vec<Tensor>;
 
@@ -142,8 +147,60 @@ pub(crate) struct Op<'a> {
     /// The shapes of the book's own tests. `None` for the second: the first operand twice.
     pub(crate) cases: &'static [(&'static [usize], Option<&'static [usize]>)],
     pub(crate) operands: usize,
-    pub(crate) mistakes: &'static [(&'static str, &'static str, Wrong)],
+    pub(crate) mistakes: &'static [Mistake],
 }
+
+/// What may be wrong in the record of any op.
+const COUNT: (&str, &str) = ("record-count", "it must append one record, and appended …");
+const PLACE: (&str, &str) = (
+    "wrong-place",
+    "it must return the place of its record, …, and returned …",
+);
+const INPUTS: (&str, &str) = (
+    "wrong-inputs",
+    "its record names the inputs …, and must name …, in this order",
+);
+const VALUE: (&str, &str) = ("value", "its value is wrong for …: …, and must be …");
+const GRADIENTS: (&str, &str) = (
+    "gradient-count",
+    "its backward half returns … gradients for … inputs",
+);
+
+/// The mistakes in an op as mistakes of an exercise.
+pub(crate) fn known_in(
+    exercise: &'static str,
+    op: &str,
+    section: &'static str,
+    mistakes: &[Mistake],
+) -> Vec<Known> {
+    let known =
+        |(id, what, _): &Mistake| Known::new(exercise, id, format!("{op}: {what}"), section);
+    mistakes.iter().map(known).collect()
+}
+
+/// The mistakes that this checker knows.
+pub(crate) fn known() -> Vec<Known> {
+    let records = [COUNT, PLACE, INPUTS, VALUE, GRADIENTS]
+        .map(|(id, what)| Known::new(NAME, id, format!("…: {what}"), ELEMENTWISE));
+    let sweeps = SWEEPS
+        .iter()
+        .map(|(id, what, _)| Known::new(NAME, id, format!("backward: {what}"), SWEEP));
+    let mut known = Vec::from(records);
+    for (op, section, mistakes) in [
+        ("add", ELEMENTWISE, ADD),
+        ("mul", ELEMENTWISE, MUL),
+        ("relu", SAVED, RELU),
+        ("exp", SAVED, EXP),
+    ] {
+        known.extend(known_in(NAME, op, section, mistakes));
+    }
+    known.extend(sweeps);
+    known
+}
+
+const ELEMENTWISE: &str = "sec:elementwise";
+const SAVED: &str = "sec:saved";
+const SWEEP: &str = "sec:tape-sweep";
 
 /// One case of an op, run.
 struct Case {
@@ -194,19 +251,16 @@ impl Case {
         let (a, b) = (places[0], places[places.len() - 1]);
         let before = tape.records.len();
         let at = (op.own)(&mut tape, a, b);
-        let told = |id: &str, what: String| Err((id.to_owned(), format!("{}: {what}", op.name)));
+        let told = |(id, what): (&str, &str), values: &[&dyn Display]| {
+            let what = fill(what, values);
+            Err((id.to_owned(), format!("{}: {what}", op.name)))
+        };
         if tape.records.len() != before + 1 {
             let count = tape.records.len().abs_diff(before);
-            return told(
-                "record-count",
-                format!("it must append one record, and appended {count}"),
-            );
+            return told(COUNT, &[&count]);
         }
         if at != before {
-            return told(
-                "wrong-place",
-                format!("it must return the place of its record, {before}, and returned {at}"),
-            );
+            return told(PLACE, &[&before, &at]);
         }
         let wanted = if op.operands == 2 {
             vec![a, b]
@@ -215,12 +269,8 @@ impl Case {
         };
         let found = &tape.records[at].inputs;
         if *found != wanted {
-            return told(
-                "wrong-inputs",
-                format!(
-                    "its record names the inputs {found:?}, and must name {wanted:?}, in this order"
-                ),
-            );
+            let [found, wanted] = [found, &wanted].map(|places| format!("{places:?}"));
+            return told(INPUTS, &[&found, &wanted]);
         }
         Ok((tape, at))
     }
@@ -264,22 +314,17 @@ pub(crate) fn judge_op(
         };
         let (y, right) = (tape.value(at), (op.value)(&case.operands(op)));
         if y.shape() != right.shape() || !same(right.data(), y.data()) {
-            let headline = format!(
-                "{}: its value is wrong for {name}: {y:?}, and must be {right:?}",
-                op.name
-            );
-            return Err(fail("value", headline, lines, name));
+            let (id, what) = VALUE;
+            let [y, right] = [y, right].map(|value| format!("{value:?}"));
+            let what = fill(what, &[&name, &y, &right]);
+            return Err(fail(id, format!("{}: {what}", op.name), lines, name));
         }
         let dy = dy_of(case, &y);
         let found = case.gradients(&tape, at, &dy);
         if found.len() != op.operands {
-            let headline = format!(
-                "{}: its backward half returns {} gradients for {} inputs",
-                op.name,
-                found.len(),
-                op.operands
-            );
-            return Err(fail("gradient-count", headline, lines, name));
+            let (id, what) = GRADIENTS;
+            let what = fill(what, &[&found.len(), &op.operands]);
+            return Err(fail(id, format!("{}: {what}", op.name), lines, name));
         }
         // What the whole op makes of each distinct input.
         let gradient = |data: &[Vec<f64>], dy: &[f64]| -> Vec<Vec<f64>> {
@@ -424,7 +469,7 @@ const PAIRS: &[(&[usize], Option<&[usize]>)] = &[
 const SINGLE: &[(&[usize], Option<&[usize]>)] =
     &[(&[3, 4], None), (&[5], None), (&[2, 3, 2], None)];
 
-const ADD: &[(&str, &str, Wrong)] = &[
+const ADD: &[Mistake] = &[
     (
         "not-summed",
         "dy is handed on as it is; an operand that was repeated receives the sum over its copies",
@@ -457,7 +502,7 @@ const ADD: &[(&str, &str, Wrong)] = &[
     ),
 ];
 
-const MUL: &[(&str, &str, Wrong)] = &[
+const MUL: &[Mistake] = &[
     (
         "slopes-swapped",
         "each operand is multiplied by itself: the slope of a * b by a is b",
@@ -506,7 +551,7 @@ const MUL: &[(&str, &str, Wrong)] = &[
     ),
 ];
 
-const RELU: &[(&str, &str, Wrong)] = &[
+const RELU: &[Mistake] = &[
     (
         "mask-missing",
         "dy passes everywhere; where x is negative the slope is 0",
@@ -534,7 +579,7 @@ const RELU: &[(&str, &str, Wrong)] = &[
     ),
 ];
 
-const EXP: &[(&str, &str, Wrong)] = &[
+const EXP: &[Mistake] = &[
     (
         "slope-x",
         "its slope is x; the derivative of the exponential is the exponential itself",
@@ -570,7 +615,7 @@ fn ops<'a>(own: &Own<'a>, relu: Binary<'a>, exp: Binary<'a>) -> [Op<'a>; 4] {
     [
         op(
             "add",
-            "sec:elementwise",
+            ELEMENTWISE,
             own.add,
             |x| on_the_book(x, |x| &x[0] + &x[1]),
             PAIRS,
@@ -579,7 +624,7 @@ fn ops<'a>(own: &Own<'a>, relu: Binary<'a>, exp: Binary<'a>) -> [Op<'a>; 4] {
         ),
         op(
             "mul",
-            "sec:elementwise",
+            ELEMENTWISE,
             own.mul,
             |x| on_the_book(x, |x| &x[0] * &x[1]),
             PAIRS,
@@ -588,7 +633,7 @@ fn ops<'a>(own: &Own<'a>, relu: Binary<'a>, exp: Binary<'a>) -> [Op<'a>; 4] {
         ),
         op(
             "relu",
-            "sec:saved",
+            SAVED,
             relu,
             |x| on_the_book(x, |x| x[0].relu()),
             SINGLE,
@@ -597,7 +642,7 @@ fn ops<'a>(own: &Own<'a>, relu: Binary<'a>, exp: Binary<'a>) -> [Op<'a>; 4] {
         ),
         op(
             "exp",
-            "sec:saved",
+            SAVED,
             exp,
             |x| on_the_book(x, |x| x[0].exp()),
             SINGLE,
@@ -752,7 +797,7 @@ fn judge_sweep(own: Backward<'_>, seed: u64, lines: &mut Vec<Line>) -> Result<()
         |(id, sentence, _)| (*id, *sentence),
     );
     let mut report = Report::new(NAME, Outcome::Wrong, format!("backward: {sentence}"));
-    report.section = (id != "unknown").then(|| "sec:tape-sweep".to_owned());
+    report.section = (id != "unknown").then(|| SWEEP.to_owned());
     report.mistake = Some(id.to_owned());
     report.lines = std::mem::take(lines);
     Err(Box::new(report))

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use nn::data::DataError;
 use nn::write_atomically;
@@ -210,7 +209,6 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     let folder = options.folder();
     std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
     let folder = folder.canonicalize().unwrap_or(folder);
-    let start = Instant::now();
     let protocol = experiment.protocol(options.quick);
     let mut session = Session::new(experiment.name, options, protocol.clone(), &folder);
     let finding = (experiment.run)(&mut session)?;
@@ -242,7 +240,7 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     }
     let text = serde_json::to_string_pretty(&results).expect("plain data serializes");
     write(format!("{name}.json"), &(text + "\n"))?;
-    if session.is_whole() && !options.quick && options.seed_count() == SEEDS {
+    if !options.quick && options.seed_count() == SEEDS {
         let names: Vec<&str> = experiments().iter().map(|e| e.name).collect();
         let ran = Ran {
             name: name.to_owned(),
@@ -250,7 +248,7 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
             about: experiment.about.to_owned(),
             command: format!("lab {name}"),
             file: format!("{name}.json"),
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: session.seconds(),
             threads: session.threads(),
         };
         runs::note(&folder, ran, &names).map_err(|source| Error::write(&folder, source))?;

@@ -29,9 +29,9 @@ pub(crate) struct Ran {
     pub command: String,
     /// The file with its results.
     pub file: String,
-    /// How long it took.
+    /// How long it took, with what an interrupted run had done of it.
     pub seconds: f64,
-    /// How many trainings ran at a time.
+    /// How many trainings ran at a time, in the end.
     pub threads: usize,
 }
 

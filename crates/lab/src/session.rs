@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -25,8 +25,6 @@ pub struct Session {
     threads: usize,
     fresh: bool,
     quiet: bool,
-    /// Whether an interrupted run was taken up.
-    resumed: bool,
     journal: Option<Journal>,
     journal_at: PathBuf,
     protocol: Value,
@@ -53,7 +51,6 @@ impl Session {
             threads: options.threads.unwrap_or_else(tape::parallel::threads),
             fresh: options.fresh,
             quiet: options.quiet,
-            resumed: false,
             journal: None,
             journal_at: folder.join(format!(".{name}.journal")),
             protocol,
@@ -76,9 +73,10 @@ impl Session {
         self.threads
     }
 
-    /// Whether all of it was run, and nothing taken up.
-    pub(crate) fn is_whole(&self) -> bool {
-        !self.resumed
+    /// How long it took since [`Session::begin`]; if an interrupted run was taken up, with
+    /// the time that it had spent on what was taken up.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.journal.as_ref().map_or(0.0, Journal::seconds)
     }
 
     /// Announces the number of jobs, before the first is run, and takes up what an
@@ -92,7 +90,6 @@ impl Session {
         let journal = Journal::open(&self.journal_at, &header, self.fresh)
             .map_err(|source| Error::write(&self.journal_at, source))?;
         let done = journal.done.len();
-        self.resumed = done > 0;
         self.journal = Some(journal);
         let style = "{prefix} {bar:30} {pos}/{len} runs, {elapsed} so far, {eta} to go";
         self.bar
@@ -209,10 +206,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Results of finished jobs, one line each, after a first line that says of what.
+/// Results of finished jobs, one line each, after a first line that says of what. Each line
+/// says as well how much time had been spent when the job was done.
 pub(crate) struct Journal {
     file: File,
     done: HashMap<String, Value>,
+    /// Seconds that were spent before it was opened.
+    spent: f64,
+    opened: Instant,
 }
 
 impl Journal {
@@ -223,18 +224,27 @@ impl Journal {
             .lines()
             .map_while(|line| serde_json::from_str(line).ok());
         let same = !fresh && lines.next().as_ref() == Some(header);
-        let done: HashMap<String, Value> = if same {
+        let entries: Vec<Entry> = if same {
             lines.filter_map(entry).collect()
         } else {
-            HashMap::new()
+            Vec::new()
         };
+        let spent = entries.iter().map(|(_, _, spent)| *spent);
+        let spent = spent.fold(0.0, f64::max);
+        let done = entries.into_iter().map(|(key, result, _)| (key, result));
+        let done: HashMap<String, Value> = done.collect();
         // Written anew, for the last line may be torn.
         let mut file = File::create(path)?;
         writeln!(file, "{header}")?;
         for (key, result) in &done {
-            writeln!(file, "{}", json!([key, result]))?;
+            writeln!(file, "{}", json!([key, result, spent]))?;
         }
-        Ok(Journal { file, done })
+        Ok(Journal {
+            file,
+            done,
+            spent,
+            opened: Instant::now(),
+        })
     }
 
     pub(crate) fn get<R: DeserializeOwned>(&self, key: &str) -> Option<R> {
@@ -242,12 +252,21 @@ impl Journal {
     }
 
     pub(crate) fn put<R: Serialize>(&mut self, key: &str, result: &R) -> io::Result<()> {
-        writeln!(self.file, "{}", json!([key, result]))?;
+        let seconds = self.seconds();
+        writeln!(self.file, "{}", json!([key, result, seconds]))?;
         self.file.flush()
+    }
+
+    /// The time that was spent on what it holds, and since it was opened.
+    fn seconds(&self) -> f64 {
+        self.spent + self.opened.elapsed().as_secs_f64()
     }
 }
 
-fn entry(line: Value) -> Option<(String, Value)> {
+/// A job's key, its result, and the seconds that had been spent when it was done.
+type Entry = (String, Value, f64);
+
+fn entry(line: Value) -> Option<Entry> {
     serde_json::from_value(line).ok()
 }
 
@@ -315,6 +334,25 @@ mod tests {
             squares(folder.path(), &options(1), "a", 25),
             (expected(25), 1)
         );
+    }
+
+    /// What an interrupted run took counts for the one that takes it up, on however many
+    /// threads; what was thrown away does not.
+    #[test]
+    fn the_time_of_an_interrupted_run_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        let open = |fresh| Journal::open(&path, &json!("a"), fresh).expect("opened");
+        let mut first = open(false);
+        std::thread::sleep(Duration::from_millis(20));
+        first.put("job", &1).expect("written");
+        assert!(first.seconds() >= 0.02);
+        for _ in 0..2 {
+            let again = open(false);
+            assert!((0.02..first.seconds()).contains(&again.spent));
+            assert!(again.seconds() >= again.spent);
+        }
+        assert_eq!(open(true).spent, 0.0);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 use crate::norm_forward::tests::right;
 
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -59,6 +60,9 @@ fn every_wrong_running_statistic_is_named() {
         for seed in SEEDS {
             let report = report(&right(&NORM), &step, seed);
             assert_eq!(report.mistake.as_deref(), Some(id), "seed {seed}: {report}");
+            if id == UNCHANGED.0 {
+                assert_listed(&report);
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 #[test]
 fn the_right_sum_passes_however_it_is_written() {
@@ -26,6 +27,7 @@ fn every_mistake_is_named() {
                 "seed {seed}: {report}"
             );
             assert_eq!(report.headline, *sentence);
+            assert_listed(&report);
             assert_eq!(report.section.as_deref(), Some("sec:adjoint"));
         }
     }

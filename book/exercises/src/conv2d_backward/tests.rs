@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 fn right(dy: &[f64], x: &[f64], w: &[f64], s: &Sizes) -> Gradients {
     let (taps, positions, pixels) = (s.taps(), s.positions(), s.pixels());
@@ -73,8 +74,7 @@ fn every_mistake_is_named() {
                 "{target}, seed {seed}: {report}"
             );
             assert_eq!(report.headline, format!("{target}: {sentence}"));
-            let section = report.section.expect("each is explained somewhere");
-            assert!(crate::sections::LABELS.contains(&section.as_str()));
+            assert_listed(&report);
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 type Formula = fn(&[f64], &[f64], &[f64]) -> (Vec<f64>, Vec<f64>);
 
@@ -77,6 +78,7 @@ fn what_fools_nobody_is_named() {
                 Some(*id),
                 "seed {seed}: {report}"
             );
+            assert_listed(&report);
         }
     }
     let sometimes: Formula = |dy, x, w| {
@@ -88,4 +90,5 @@ fn what_fools_nobody_is_named() {
     };
     let report = report(&sometimes, 0);
     assert_eq!(report.mistake.as_deref(), Some("sometimes-right"));
+    assert_listed(&report);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 
@@ -60,6 +61,7 @@ fn the_shipped_bug_is_not_given_away() {
         for step in [0, WRONG_STEP] {
             let report = checked(&SHIPPED, step, seed);
             assert_eq!(report.mistake.as_deref(), Some("shipped"), "{report}");
+            assert_listed(&report);
             let right: Vec<bool> = report.lines.iter().map(|line| line.right).collect();
             assert_eq!(right, [true, false]);
             let text = report.to_string();
@@ -77,6 +79,7 @@ fn the_step_is_asked_for() {
         let report = checked(&RIGHT, step, 0);
         assert_eq!(report.outcome, Outcome::Wrong);
         assert_eq!(report.mistake.as_deref(), Some("step"), "{report}");
+        assert_listed(&report);
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 fn right(dh: &[f64], dc_later: &[f64], s: &Step) -> Gradients {
     let each = |f: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..dh.len()).map(f).collect() };
@@ -55,8 +56,7 @@ fn every_mistake_is_named() {
                 "{target}, seed {seed}: {report}"
             );
             assert_eq!(report.headline, format!("{target}: {sentence}"));
-            let section = report.section.expect("each is explained somewhere");
-            assert!(crate::sections::LABELS.contains(&section.as_str()));
+            assert_listed(&report);
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 fn right(batch: &Batch, dy: &[f64]) -> Stages {
     let mut s = Stages::zeros(batch);
@@ -96,8 +97,7 @@ fn every_mistake_is_named() {
                 "{target}, seed {seed}: {report}"
             );
             assert_eq!(report.headline, format!("{target}: {sentence}"));
-            let section = report.section.expect("each is explained somewhere");
-            assert!(crate::sections::LABELS.contains(&section.as_str()));
+            assert_listed(&report);
         }
     }
 }
@@ -118,6 +118,7 @@ fn padding_that_is_multiplied_by_zero_is_named() {
     let report = report(&candidate, 0);
     assert_eq!(report.mistake.as_deref(), Some("padding-multiplied"));
     assert!(report.headline.starts_with("mean: NaN"), "{report}");
+    assert_listed(&report);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 use crate::report::Outcome;
 
 const NORMS: [&Norm; 2] = [&crate::bn_forward::NORM, &crate::ln_forward::NORM];
@@ -230,6 +231,10 @@ fn every_wrong_forward_is_named() {
             let report = checked(norm, &slips, seed);
             assert_eq!(report.outcome, Outcome::Wrong);
             assert_eq!(report.mistake.as_deref(), Some(id), "seed {seed}: {report}");
+            // What has a sentence of its own here; attribution names the others.
+            if norm.known().iter().any(|known| known.id == id) {
+                assert_listed(&report);
+            }
             assert!(report.section.is_some());
         }
     }
@@ -250,6 +255,7 @@ fn wrong_means_are_named() {
                     out.mean.iter_mut().for_each(|m| *m *= by);
                 });
                 assert_eq!(report.mistake.as_deref(), Some(id), "{report}");
+                assert_listed(&report);
             }
         }
     }
@@ -280,6 +286,7 @@ fn statistics_along_the_other_axis_are_named() {
             });
             assert_eq!(report.mistake.as_deref(), Some(id));
             assert_eq!(report.section.as_deref(), Some(section));
+            assert_listed(&report);
         }
     }
 }
@@ -294,6 +301,7 @@ fn cancellation_shows_far_from_zero_only() {
         };
         let report = checked(norm, &slips, 0);
         assert_eq!(report.section.as_deref(), Some("sec:two-pass"));
+        assert_listed(&report);
         let wrong = report.lines.iter().filter(|l| !l.right);
         let wrong: Vec<&str> = wrong.map(|l| l.name.as_str()).collect();
         assert_eq!(wrong, ["var, far from zero"]);

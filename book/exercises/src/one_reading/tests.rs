@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 
@@ -143,6 +144,9 @@ fn every_wrong_add_is_named() {
             assert_eq!(report.outcome, Outcome::Wrong);
             assert_eq!(report.mistake.as_deref(), Some(id), "seed {seed}: {report}");
             assert!(report.headline.starts_with("add: "), "{}", report.headline);
+            if !["not-finite", "unknown"].contains(&id) {
+                assert_listed(&report);
+            }
         }
     }
 }
@@ -160,6 +164,7 @@ fn a_first_value_that_is_lost_is_told() {
     for seed in SEEDS {
         let report = report(&skips, &merge, seed);
         assert_eq!(report.mistake.as_deref(), Some("first-value"), "{report}");
+        assert_listed(&report);
     }
 }
 
@@ -189,6 +194,7 @@ fn sums_of_squares_are_found_out_far_from_zero() {
     for seed in SEEDS {
         for report in [report(&by_sums, &merge, seed), report(&add, &merged, seed)] {
             assert_eq!(report.mistake.as_deref(), Some("cancellation"), "{report}");
+            assert_listed(&report);
             let wrong: Vec<&str> = (report.lines.iter().filter(|l| !l.right))
                 .map(|l| l.name.as_str())
                 .collect();
@@ -273,11 +279,7 @@ fn every_wrong_merge_is_named() {
             let wrong = |a: &Seen, b: &Seen| spoil(a, b, merge(a, b));
             let report = report(&add, &wrong, seed);
             assert_eq!(report.mistake.as_deref(), Some(id), "seed {seed}: {report}");
-            assert!(
-                report.headline.starts_with("merge: "),
-                "{}",
-                report.headline
-            );
+            assert_listed(&report);
         }
     }
 }
@@ -294,6 +296,7 @@ fn an_empty_list_is_joined_too() {
     for seed in SEEDS {
         let report = report(&add, &careless, seed);
         assert_eq!(report.mistake.as_deref(), Some("empty-list"), "{report}");
+        assert_listed(&report);
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 #[test]
 fn the_right_loop_passes_however_it_is_written() {
@@ -35,7 +36,8 @@ fn every_mistake_is_named() {
                 Some(*id),
                 "seed {seed}: {report}"
             );
-            assert!(report.headline.contains(sentence));
+            assert_eq!(report.headline, *sentence);
+            assert_listed(&report);
             assert!(report.section.is_some() && report.heatmap.is_some());
         }
     }

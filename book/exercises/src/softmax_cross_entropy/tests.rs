@@ -1,4 +1,5 @@
 use super::*;
+use crate::known::assert_listed;
 
 fn as_probe(x: &[f64], classes: usize, targets: &[usize]) -> Probe {
     Probe {
@@ -45,6 +46,7 @@ fn every_mistake_is_named() {
                 "seed {seed}: {report}"
             );
             assert_eq!(report.headline, format!("loss: {sentence}"));
+            assert_listed(&report);
         }
         for (id, sentence, formula) in GRADIENTS {
             let report = report(
@@ -57,7 +59,8 @@ fn every_mistake_is_named() {
                 "seed {seed}: {report}"
             );
             assert_eq!(report.headline, format!("dx: {sentence}"));
-            assert!(report.section.is_some() && report.heatmap.is_some());
+            assert!(report.heatmap.is_some());
+            assert_listed(&report);
         }
     }
 }
@@ -101,6 +104,9 @@ fn what_breaks_at_large_logits_is_named() {
         };
         let inexact = report(&clamped, seed);
         assert_eq!(inexact.mistake.as_deref(), Some("inexact"), "{inexact}");
+        for report in [overflow, underflow, inexact] {
+            assert_listed(&report);
+        }
     }
 }
 

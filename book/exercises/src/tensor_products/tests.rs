@@ -1,4 +1,6 @@
 use super::*;
+use crate::known::assert_listed;
+use crate::tensor_tape::Wrong;
 
 fn right_sum(x: &[Tensor], _: &Tensor, dy: &Tensor) -> Vec<Tensor> {
     vec![repeated(&x[0], dy)]
@@ -46,6 +48,7 @@ fn every_mistake_is_named() {
                 "seed {seed}: {report}"
             );
             assert!(report.headline.ends_with(sentence));
+            assert_listed(&report);
         }
         for (id, sentence, wrong) in MATMUL {
             let report = with(right_sum, *wrong, seed);
@@ -55,6 +58,7 @@ fn every_mistake_is_named() {
                 "seed {seed}: {report}"
             );
             assert!(report.headline.ends_with(sentence));
+            assert_listed(&report);
         }
     }
 }
