@@ -735,13 +735,36 @@ fn appendix_b_the_mistakes() {
     let r = results("mistakes");
     for norm in ["batch", "layer", "rms"] {
         let of = |what: &str| number(&r[norm], what);
-        // "The rest are those that make a zero."
-        assert!(of("/made") - of("/named") <= 8.0, "{norm}");
+        // "The rest make a gradient that is zero everywhere."
+        assert_eq!(of("/made"), of("/named") + of("/zero"), "{norm}");
     }
     let has = |list: &str, id: &str| {
         let rows = r.pointer(list).and_then(Value::as_array).expect("rows");
         rows.iter().any(|row| row["id"] == id)
     };
+    // Every table of the results is on the page.
+    let page = chapter("mistakes");
+    let mut tables = vec!["running".to_owned()];
+    let exercises = r["exercises"].as_object().expect("exercises");
+    tables.extend(exercises.keys().map(|name| format!("exercises.{name}")));
+    for norm in ["batch", "layer", "rms"] {
+        for target in ["y", "dx", "dgamma", "dbeta"] {
+            if r[norm][target]
+                .as_array()
+                .is_some_and(|rows| !rows.is_empty())
+            {
+                tables.push(format!("{norm}.{target}"));
+            }
+        }
+    }
+    for table in tables {
+        let shown = format!("{{{{#table book/results/mistakes.json {table} ");
+        assert!(page.contains(&shown), "the catalogue lacks {table}");
+    }
+    // What has no table is said to have none.
+    for (name, _) in exercises::known::WITHOUT {
+        assert!(page.contains(&format!("`{name}`")) || name.ends_with("_predictions"));
+    }
     assert!(has("/batch/dx", "variance-path-missing") && has("/batch/dx", "gamma-forgotten"));
     assert!(has("/layer/dx", "gamma-outside-mean") && has("/running", "biased"));
 }

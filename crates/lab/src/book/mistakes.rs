@@ -1,9 +1,11 @@
-//! Every mistake in a norm that the checker knows by name, and the sentence it prints.
+//! Every mistake that a checker knows by name, and the sentence it prints.
 //!
-//! For each kind of norm and each result, the checker's catalogue makes all its mistakes
-//! on one probe; each is handed to the checker, which is not told what was done.
+//! For each kind of norm and each result, the catalogue of the attribution makes all its
+//! mistakes on one probe; each is handed to the checker, which is not told what was done.
+//! The other exercises say what they know in [`exercises::known`]; their tests make each
+//! mistake, and hold what is printed to that list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gradcheck::attribution::Verdict;
 use gradcheck::attribution::norm::{
@@ -27,6 +29,8 @@ struct Results {
     /// Those of RMS Norm that neither has.
     rms: Norm,
     running: Vec<Row>,
+    /// By exercise, those that are no mistakes in a norm as a whole.
+    exercises: BTreeMap<&'static str, Vec<Row>>,
 }
 
 #[derive(Serialize)]
@@ -35,6 +39,8 @@ struct Norm {
     made: usize,
     /// To how many the checker gave the right name.
     named: usize,
+    /// How many of the others it called zero everywhere.
+    zero: usize,
     y: Vec<Row>,
     dx: Vec<Row>,
     dgamma: Vec<Row>,
@@ -64,13 +70,14 @@ impl Row {
 
 /// The mistakes of one norm, less those in `known`, by target and name; adds them to it.
 fn norm(probe: &Probe, known: &mut BTreeSet<(u8, String)>) -> Norm {
-    let (mut made, mut named) = (0, 0);
+    let (mut made, mut named, mut zero) = (0, 0, 0);
     let mut rows = |target: Target| {
         let mut rows: Vec<Row> = Vec::new();
         for (finding, candidate) in mistakes(probe, target) {
             let verdict = explain(probe, target, &candidate);
             made += 1;
             if verdict.id != finding.id {
+                zero += usize::from(verdict.id == "zero");
                 continue;
             }
             named += 1;
@@ -85,6 +92,7 @@ fn norm(probe: &Probe, known: &mut BTreeSet<(u8, String)>) -> Norm {
     Norm {
         made,
         named,
+        zero,
         y,
         dx,
         dgamma,
@@ -146,16 +154,29 @@ fn running(probe: &Probe, channels: usize) -> Vec<Row> {
     rows
 }
 
+fn in_exercises() -> BTreeMap<&'static str, Vec<Row>> {
+    let mut rows: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
+    for known in exercises::known::all() {
+        rows.entry(known.exercise).or_default().push(Row {
+            id: known.id.to_owned(),
+            sentence: known.sentence,
+            section: known.section.to_owned(),
+        });
+    }
+    rows
+}
+
 pub fn run() -> Output {
     let batch = Probe::batch_norm(&[6, 4], EPS, SEED);
     let layer = Probe::layer_norm(&[4, 6], 1, EPS, SEED);
     let rms = Probe::rms_norm(&[4, 6], 1, EPS, SEED);
     let mut known = BTreeSet::new();
     Output::new(&Results {
-        about: "Every mistake in a norm that the checker knows, and the sentence it prints",
+        about: "Every mistake that a checker knows, and the sentence it prints",
         running: running(&batch, 4),
         batch: norm(&batch, &mut known),
         layer: norm(&layer, &mut known),
         rms: norm(&rms, &mut known),
+        exercises: in_exercises(),
     })
 }

@@ -197,7 +197,7 @@ pub const MEASUREMENTS: &[Measurement] = &[
     Measurement {
         name: "mistakes",
         chapter: APPENDIX,
-        about: "every mistake in a norm that the checker knows, and the sentence it prints",
+        about: "every mistake that a checker knows, and the sentence it prints",
         run: mistakes::run,
     },
     Measurement {
