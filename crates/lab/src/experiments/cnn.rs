@@ -6,7 +6,7 @@
 //! 28 x 28 digits. Between convolution and ReLU stands nothing, Batch Norm, Layer Norm or
 //! Group Norm with 4 groups. Batches of 2, 8 and 64; SGD with momentum 0.9; a constant
 //! learning rate that validation (500 images) picks for each norm at each batch size from one
-//! grid; 4 epochs, so that all see equally many examples. Test accuracy is that on 500 other
+//! grid; 16 epochs, so that all see equally many examples. Test accuracy is that on 500 other
 //! images.
 //!
 //! In a CNN the statistics of Batch Norm run over the pixels too: M = N · H · W values for
@@ -85,11 +85,11 @@ impl Protocol {
             initial_weights: "PyTorch's default",
             optimizer: "SGD, momentum 0.9",
             batches: if quick { vec![2, 64] } else { vec![2, 8, 64] },
-            epochs: if quick { 1 } else { 4 },
+            epochs: if quick { 1 } else { 16 },
             rates: if quick {
                 vec![0.03]
             } else {
-                vec![0.001, 0.003, 0.01, 0.03, 0.1]
+                vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
             },
             rate_rule: Rule::Accuracy.text(),
             decision_rule: "well: test accuracy of Batch Norm at the largest batch clearly above \
