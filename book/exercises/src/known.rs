@@ -62,6 +62,7 @@ const LISTS: &[List] = &[
     crate::ln_find_the_bug::known,
     crate::lstm_backward::known,
     crate::masked_batch_norm::known,
+    crate::by_chance::known,
     crate::frozen_backward::known,
     crate::kept_bytes::known,
 ];

@@ -11,6 +11,7 @@ pub mod bn_backward_closed_form;
 pub mod bn_backward_staged;
 pub mod bn_forward;
 pub mod broadcast_adjoint;
+pub mod by_chance;
 pub mod central_difference;
 pub mod cnn_predictions;
 mod compare;

@@ -66,10 +66,11 @@ pub fn rms_section(target: &str, id: &str) -> &'static str {
 }
 
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 51] = [
+pub const LABELS: [&str; 52] = [
     "sec:adjoint",
     "sec:bn-layouts",
     "sec:bn-stages",
+    "sec:claims-rule",
     "sec:conv-backward",
     "sec:conv-bias",
     "sec:conv-block",

@@ -139,6 +139,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_solution-sequence_predictions"),
     ),
     (
+        "by_chance",
+        env!("CARGO_BIN_EXE_by_chance"),
+        env!("CARGO_BIN_EXE_solution-by_chance"),
+    ),
+    (
         "frozen_backward",
         env!("CARGO_BIN_EXE_frozen_backward"),
         env!("CARGO_BIN_EXE_solution-frozen_backward"),

@@ -618,27 +618,83 @@ fn chapter_16_what_the_sections_say() {
         let found = settings.iter().find(|s| s["cell"] == cell).expect("a cell");
         found[what]["median"].as_f64()
     };
-    // C2: "between two and three in two of the networks", "never gets there".
-    let e = experiment("cost");
-    let steps = |network: usize, method: &str| {
-        e["data"]["convergence"][network]["steps"][method]["median"].as_f64()
+    // C1: "nearly zero", in deviations at the start.
+    let e = experiment("shift");
+    assert!(number(&e, "/data/methods/0/stops/0/deviation/median") < 0.02);
+    assert_eq!(e["data"]["methods"][0]["method"], "none");
+    // C2: "between two and four in two of the networks", "does not get there"; Layer Norm in
+    // between.
+    let e = experiment("convergence");
+    let steps = |cell: &str| median(&e, cell, "steps_to_target");
+    for network in ["shallow", "cnn"] {
+        let [none, batch, layer] = ["none", "batch", "layer"]
+            .map(|method| steps(&format!("{network}-{method}")).expect("it gets there"));
+        assert!((2.0..4.0).contains(&(none / batch)), "{network}");
+        assert!(batch < layer && layer < none, "{network}");
+    }
+    assert_eq!(steps("deep-none"), None);
+    assert!(steps("deep-batch") < steps("deep-layer"));
+    // C3: Layer Norm at as many scales, and at fewer with one rate; "fails too" at the largest.
+    let e = experiment("init");
+    let scales = e["data"]["by_scale"].as_array().expect("scales");
+    let trains = |method: &str| {
+        let each = scales.iter().map(|s| s[method].as_f64().expect("accuracy"));
+        each.filter(|accuracy| *accuracy >= 0.9).count()
     };
-    for network in [0, 2] {
-        let ratio = steps(network, "none").expect("a number") / steps(network, "batch").unwrap();
-        assert!((2.0..3.0).contains(&ratio), "{ratio}");
-    }
-    assert_eq!(steps(1, "none"), None);
-    // C4: "a factor of ten and more" with eight layers.
+    assert_eq!(trains("batch_norm"), trains("layer_norm"));
+    assert!(number(&scales[scales.len() - 1], "/batch_norm") < 0.9);
+    let verdict = e["verdict"].as_str().expect("a verdict");
+    assert!(verdict.contains("Batch Norm at 7 and 7 and Layer Norm at 7 and 5"));
+    // C4: "between three and ten times"; "a factor of thirty and more" with eight layers.
     let e = experiment("rates");
+    let highest = |cell: String| {
+        let settings = e["data"]["settings"].as_array().expect("settings");
+        let found = settings.iter().find(|s| s["cell"] == cell.as_str());
+        found.expect("a cell")["highest_rate"].as_f64()
+    };
     for momentum in ["0", "0.9"] {
-        let highest = |method: &str| {
-            let settings = e["data"]["settings"].as_array().expect("settings");
-            let cell = format!("{method}-8-{momentum}");
-            let found = settings.iter().find(|s| s["cell"] == cell.as_str());
-            found.expect("a cell")["highest_rate"].as_f64().unwrap()
-        };
-        assert!(highest("batch") > 9.99 * highest("layer"));
+        let rate = |method: &str, layers: usize| highest(format!("{method}-{layers}-{momentum}"));
+        let gain = rate("batch", 2).expect("it trains") / rate("none", 2).expect("it trains");
+        assert!((3.0..10.1).contains(&gain), "{gain}");
+        assert_eq!(rate("none", 8), None);
+        let [batch, layer] = ["batch", "layer"].map(|m| rate(m, 8).expect("it trains"));
+        assert!(batch > 29.9 * layer);
     }
+    // C6: "from batches of 8 on there is no harm".
+    let e = experiment("batch");
+    let degrades = e["data"]["degrades_at"].as_array().expect("sizes");
+    assert!(
+        degrades.iter().all(|at| at.as_f64() < Some(8.0)),
+        "{degrades:?}"
+    );
+    // C7: below its own with 32, and above no norm.
+    let e = experiment("varying");
+    let accuracy = |cell: &str| median(&e, cell, "test_accuracy").expect("accuracy");
+    assert!(accuracy("batch-2-to-62") < accuracy("batch-32"));
+    assert!(accuracy("batch-2-to-62") > accuracy("none-32"));
+    // C8: "both forms are better there"; no better than no norm on trained lengths.
+    let e = experiment("recurrent");
+    let loss = |k: usize, what: &str| number(&e, &format!("/data/methods/{k}/{what}/median"));
+    for batch in [2, 3] {
+        assert!(loss(batch, "test_loss_beyond") < loss(1, "test_loss_beyond"));
+        assert!(loss(batch, "test_loss") > 1.1 * loss(1, "test_loss"));
+    }
+    assert!(loss(1, "test_loss") > loss(0, "test_loss"));
+    // C9: "three blocks"; "at least as well", "the median loss with it is higher", "fewer".
+    let e = experiment("transformer");
+    assert_eq!(e["protocol"]["blocks"], 3);
+    let form = |k: usize, what: &str| number(&e, &format!("/data/forms/{k}/{what}"));
+    for layer in [1, 2] {
+        assert!(form(layer, "test_loss/median") > form(0, "test_loss/median"));
+    }
+    assert!(form(2, "rates_near_the_best") < form(1, "rates_near_the_best"));
+    // C10: "neither norm loses accuracy", "no clear difference".
+    let e = experiment("affine");
+    for k in [0, 1] {
+        assert_eq!(e["data"]["identity"][k]["accuracy_kept"], true);
+    }
+    let verdict = e["verdict"].as_str().expect("a verdict");
+    assert_eq!(verdict.matches("not clearly different").count(), 4);
     // C5: "the medians of all four methods fall from small batches to large ones".
     let e = experiment("cnn");
     for method in ["none", "batch", "layer", "group4"] {
@@ -650,21 +706,24 @@ fn chapter_16_what_the_sections_say() {
     let situations = e["data"]["situations"].as_array().expect("situations");
     let front = |s: &&Value| s["front"].as_str().expect("a front").contains("no norm");
     assert!(situations.iter().filter(front).count() >= 3);
-    // C13: the gain "stays until the shift is several times that of the plain network".
+    // C13: with noise 0.5 the shift of no norm, "to a hundredth", and "by less than the
+    // quartiles are apart"; with noise 1 "nearly twice", and "nine tenths" saved; with noise
+    // 2 "more than three times", and gone.
     let e = experiment("noise");
-    let of = |k: usize, what: &str| number(&e, &format!("/data/methods/{k}/{what}/median"));
-    assert!(
-        of(3, "shift") > of(0, "shift")
-            && of(3, "steps_to_target") < 1.5 * of(1, "steps_to_target")
-    );
-    assert!(
-        of(4, "shift") > 2.0 * of(0, "shift")
-            && of(4, "steps_to_target") < 1.5 * of(1, "steps_to_target")
-    );
-    assert!(
-        of(5, "shift") > 3.0 * of(0, "shift")
-            && of(5, "steps_to_target") > 0.7 * of(0, "steps_to_target")
-    );
+    let of = |k: usize, what: &str| number(&e, &format!("/data/methods/{k}/{what}"));
+    let shift = |k: usize| of(k, "shift/median");
+    let saved = |k: usize| {
+        let steps = |k: usize| of(k, "steps_to_target/median");
+        (steps(0) - steps(k)) / (steps(0) - steps(1))
+    };
+    let short = shift(0) - shift(3);
+    assert!(short > 0.0 && short < 0.01);
+    assert!(short < of(0, "shift/high") - of(0, "shift/low"));
+    assert!(saved(3) > 0.95);
+    assert!((1.8..2.0).contains(&(shift(4) / shift(0))));
+    assert!((0.88..0.95).contains(&saved(4)), "{}", saved(4));
+    assert!(shift(5) > 3.0 * shift(0) && saved(5) < 0.3);
+    let of = |k: usize, what: &str| of(k, &format!("{what}/median"));
     // "It is larger with Batch Normalization than without."
     assert!(of(1, "gradient_change") > of(0, "gradient_change"));
 }
@@ -712,12 +771,15 @@ fn chapter_17_time_and_bytes() {
     // "Three quarters more."
     let bytes = |k: usize| number(&costs[k], "/tape_bytes");
     assert!((1.7..1.8).contains(&(bytes(4) / bytes(3))));
-    // "Batch Normalization needs fewer in all three; Layer Normalization varies less."
-    for network in e["data"]["convergence"].as_array().expect("networks") {
+    // "Batch Normalization needs fewer in all three; Layer Normalization varies less in most."
+    let networks = e["data"]["convergence"].as_array().expect("networks");
+    let mut steadier = 0;
+    for network in networks {
         let of = |what: &str| number(network, what);
         assert!(of("/steps/batch/median") < of("/steps/layer/median"));
-        assert!(of("/relative_range/batch") > of("/relative_range/layer"));
+        steadier += usize::from(of("/relative_range/batch") > of("/relative_range/layer"));
     }
+    assert!(2 * steadier > networks.len());
     assert_eq!(e["data"]["pays"], false);
 }
 
