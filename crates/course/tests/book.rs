@@ -140,6 +140,52 @@ fn numbers_and_tables_come_from_result_files() {
     }
 }
 
+/// A row from each of several files; references and code in cells; and what is no text.
+#[test]
+fn tables_of_several_files_refer_and_show_code() {
+    let checkout = Checkout::new();
+    let one = |name: &str| {
+        format!("{{\"n\": \"<{name}>\", \"at\": \"sec:there\", \"k\": 1, \"in\": [{{\"k\": 2}}]}}")
+    };
+    for name in ["a", "b"] {
+        checkout.write(&format!("{name}.json"), &one(name));
+    }
+    let chapter = |table: &str| format!("# Two\n\n## There {{#sec:there}}\n\n{table}\n");
+    let written = |table: &str| {
+        checkout.write("book/src/two.md", &chapter(table));
+        checkout.run(&["book", "build"])
+    };
+    let finished = written("{{#table {b,a}.json . \"All\"\nn | name | code\nat | read | ref\n}}");
+    assert_eq!(finished.code(), 0, "{}", finished.err());
+    let page = checkout.read("book/build/two.html");
+    let rows = ["b", "a"].map(|name| {
+        format!("<tr><td><code>&lt;{name}&gt;</code></td><td><a href=\"two.html#sec:there\">section 2.1</a></td></tr>")
+    });
+    assert!(page.contains(&rows.concat()), "{page}");
+    for (table, wrong) in [
+        (
+            "{{#table a.json . \"All\"\nn | name | code\n}}",
+            "is not an array",
+        ),
+        (
+            "{{#table a.json in \"All\"\nk | k | code\n}}",
+            "code must be a text",
+        ),
+        (
+            "{{#table a.json in \"All\"\nk | k | ref\n}}",
+            "there is no label",
+        ),
+        (
+            "{{#table {a.json in \"All\"\nk | k | d\n}}",
+            "one pair of braces",
+        ),
+    ] {
+        let finished = written(table);
+        assert_ne!(finished.code(), 0, "{table}");
+        assert!(finished.err().contains(wrong), "{}", finished.err());
+    }
+}
+
 #[test]
 fn predictions_and_figures_stand_in_the_page() {
     let checkout = Checkout::new();

@@ -22,7 +22,7 @@
 //!
 //! Paths are relative to the root of the checkout, those of figures to `book/src`
 //! unless they begin with a slash. Formats of numbers are in [`data::print`]; in a table,
-//! `ref` makes a reference of a label.
+//! `ref` makes a reference of a label, and `code` shows a text as code.
 //!
 //! A block of code names its language. One marked `rust` is compiled and run by the tests
 //! of the package `tests`, with `rust,should_panic` if it is to panic; one marked

@@ -473,7 +473,7 @@ impl Renderer<'_> {
                     "the column `{column}` is not of the form key | heading | format"
                 ));
             };
-            let class = if ["s", "ref"].contains(format) {
+            let class = if ["s", "ref", "code"].contains(format) {
                 ""
             } else {
                 " class=\"number\""
@@ -485,6 +485,13 @@ impl Renderer<'_> {
                     let label = value.as_str().unwrap_or_default();
                     let link = self.phrase(page, *line, &format!("[](#{label})"));
                     let _ = write!(cells, "<td>{link}</td>");
+                    continue;
+                }
+                if *format == "code" {
+                    let name = value.as_str().ok_or_else(|| {
+                        format!("{file}, `{key}`, `{field}`: code must be a text")
+                    })?;
+                    let _ = write!(cells, "<td><code>{}</code></td>", shield(&escape(name)));
                     continue;
                 }
                 let text = data::print(value, format, Place::Prose)
