@@ -159,7 +159,7 @@ fn tables_of_several_files_refer_and_show_code() {
     assert_eq!(finished.code(), 0, "{}", finished.err());
     let page = checkout.read("book/build/two.html");
     let rows = ["b", "a"].map(|name| {
-        format!("<tr><td><code>&lt;{name}&gt;</code></td><td><a href=\"two.html#sec:there\">section 2.1</a></td></tr>")
+        format!("<tr><td class=\"name\"><code>&lt;{name}&gt;</code></td><td><a class=\"ref\" href=\"#sec:there\">section 2.1</a></td></tr>")
     });
     assert!(page.contains(&rows.concat()), "{page}");
     for (table, wrong) in [
