@@ -44,15 +44,7 @@ pub fn linear<'t, T: Real>(
     *shape.last_mut().expect("x has an axis") = outputs;
     let mut y = Tensor::scratch(&shape[..]);
     let out = y.data_mut();
-    let beta = match bias {
-        Some(bias) => {
-            for row in out.chunks_exact_mut(outputs.max(1)) {
-                row.copy_from_slice(bias.value().data());
-            }
-            T::ONE
-        }
-        None => T::ZERO,
-    };
+    let beta = set_rows(out, bias.map(Var::value));
     let w = Matrix::new(weight.value().data(), outputs, inputs);
     gemm(
         Matrix::new(x.value().data(), rows, inputs),
@@ -108,8 +100,17 @@ impl<T: Real> Backward<T> for LinearBackward<T> {
     }
 }
 
+/// Makes every row of `out` the bias if there is one; the `beta` of the product to come.
+pub(crate) fn set_rows<T: Real>(out: &mut [T], bias: Option<&Tensor<T>>) -> T {
+    let Some(bias) = bias else { return T::ZERO };
+    for row in out.chunks_exact_mut(bias.len().max(1)) {
+        row.copy_from_slice(bias.data());
+    }
+    T::ONE
+}
+
 /// `out = Σ rows + beta · out`, for rows of the length of `out`.
-fn add_rows<T: Real>(rows: &[T], beta: T, out: &mut [T]) {
+pub(crate) fn add_rows<T: Real>(rows: &[T], beta: T, out: &mut [T]) {
     if beta == T::ZERO {
         out.fill(T::ZERO);
     }

@@ -16,6 +16,7 @@
 //! by side, and nothing is computed for those that are. So each step's statistics are
 //! those of the sequences that reach it.
 
+mod from_state;
 mod gru;
 mod lstm;
 mod model;
@@ -32,6 +33,7 @@ use crate::init::Draw;
 use crate::lengths::Lengths;
 use crate::linear::linear;
 use crate::module::{Layer, Mode, Module, Probe, Visitor, name_params};
+use from_state::FromState;
 use gru::gru_cell;
 use lstm::{lstm_output, lstm_state};
 pub use model::{RecurrentLm, RecurrentLmSpec};
@@ -547,6 +549,8 @@ impl<T: Real> Cell<T> {
         };
 
         // ANCHOR: steps
+        let plain = matches!(self.norm_hh, StepNorm::None);
+        let from_state = FromState::new(&w_hh, plain.then_some(&b_hh));
         let zeros = || tape.constant(Tensor::zeros([schedule.steps[0].count, h]));
         let (mut state, mut memory) = (zeros(), zeros());
         let mut states = Vec::with_capacity(schedule.steps.len());
@@ -558,19 +562,12 @@ impl<T: Real> Cell<T> {
                     memory = memory.slice(0, 0..rows.count);
                 }
             }
+            let raw = from_state.at_step(&state);
             let gates_h = match &mut self.norm_hh {
-                StepNorm::None => linear(&state, &w_hh, Some(&b_hh)),
-                StepNorm::Layer(_) if normed_sum => linear(&state, &w_hh, None),
-                StepNorm::Layer(gamma) => layer_norm_gates(
-                    kind,
-                    &linear(&state, &w_hh, None),
-                    &tape.param(gamma),
-                    &b_hh,
-                ),
-                StepNorm::Batch(norm) => {
-                    let raw = linear(&state, &w_hh, None);
-                    norm.forward(&raw, &b_hh, at.step, at.mode, at.alone)
-                }
+                StepNorm::None => raw,
+                StepNorm::Layer(_) if normed_sum => raw,
+                StepNorm::Layer(gamma) => layer_norm_gates(kind, &raw, &tape.param(gamma), &b_hh),
+                StepNorm::Batch(norm) => norm.forward(&raw, &b_hh, at.step, at.mode, at.alone),
             };
             let step = at.step;
             probe(&format_args!("step{step}.hh"), &gates_h);
