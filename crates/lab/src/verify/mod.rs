@@ -6,6 +6,7 @@
 //! small multiple of that estimate and of the measured rounding of the backward pass.
 //! A case that could not fail is refused and does not pass.
 
+mod large;
 mod layers;
 mod norms;
 mod ops;
@@ -106,6 +107,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = ops::cases();
     cases.extend(norms::cases());
     cases.extend(layers::cases());
+    cases.extend(large::cases());
     cases
 }
 

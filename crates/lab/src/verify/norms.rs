@@ -6,6 +6,7 @@
 
 use batchnorm::{Layout, Moments, RunningStats};
 use gradcheck::Check;
+use layernorm::fused::ROWS_PER_BLOCK;
 use nn::Mode;
 use nn::check::{CheckLayer, normal};
 use tape::Tensor;
@@ -128,6 +129,22 @@ fn batch(cases: &mut Vec<Case>) {
             batchnorm::op::batch_norm(&x, &p[0], &p[1], EPS).0
         },
     ));
+    for (name, at) in [("frozen, gamma constant", 1), ("frozen, beta constant", 2)] {
+        let moments = Moments::new(vec![0.5, -1.0], vec![2.0, 0.3], EPS);
+        let mut given = inputs(&[3, 2, 4], &[2]);
+        let constant = given.remove(at);
+        cases.push(Case::on_tape(
+            "batch norm",
+            "batchnorm/src/op.rs",
+            name,
+            given,
+            move |p| {
+                let mut all = p.to_vec();
+                all.insert(at, p[0].tape().constant(constant.clone()));
+                batchnorm::op::frozen_batch_norm(&all[0], &all[1], &all[2], moments.clone())
+            },
+        ));
+    }
     for (mode, name) in [
         (Mode::Train, "layer, training"),
         (Mode::Eval, "layer, evaluation"),
@@ -206,6 +223,14 @@ fn layer(cases: &mut Vec<Case>) {
             |x| layernorm::layer_norm(&x[0], &x[1], &x[2], EPS),
         ));
     }
+    // More rows than a block has, whose sums for gamma and beta are kept apart.
+    cases.push(Case::on_tape(
+        group,
+        "layernorm/src/op.rs",
+        "fused, two blocks of rows",
+        inputs(&[ROWS_PER_BLOCK + 3, 3], &[3]),
+        |x| layernorm::layer_norm(&x[0], &x[1], &x[2], EPS),
+    ));
     cases.push(Case::on_tape(
         group,
         "layernorm/src/op.rs",
@@ -278,6 +303,13 @@ fn rms(cases: &mut Vec<Case>) {
             |x| layernorm::rms_norm(&x[0], &x[1], EPS),
         ));
     }
+    cases.push(Case::on_tape(
+        group,
+        "layernorm/src/rms/op.rs",
+        "fused, two blocks of rows",
+        inputs(&[ROWS_PER_BLOCK + 3, 3], &[3])[..2].to_vec(),
+        |x| layernorm::rms_norm(&x[0], &x[1], EPS),
+    ));
     cases.push(Case::on_tape(
         group,
         "layernorm/src/rms/op.rs",

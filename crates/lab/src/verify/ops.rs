@@ -107,6 +107,11 @@ pub fn cases() -> Vec<Case> {
     case!(c, "max", "max, axes kept", [[2, 3, 4]], |x| x[0]
         .max_keep(&[1]));
 
+    // Two that stay equal share the gradient, which neither of them shows alone.
+    case!(c, "max", "max, of equals", [[3, 4]], |x| {
+        Var::stack(&[&x[0], &x[0]], 1).max(&[1])
+    });
+
     case!(c, "reshape", "reshape", [[2, 6]], |x| x[0].reshape([3, 4]));
     case!(c, "permute", "permute", [[2, 3, 4]], |x| x[0]
         .permute(&[2, 0, 1]));
@@ -193,6 +198,13 @@ pub fn cases() -> Vec<Case> {
         "max_pool2d, windows that overlap",
         [[2, 2, 5, 4]],
         |x| { x[0].max_pool2d(3, [1, 2], 1) }
+    );
+    case!(
+        c,
+        "max_pool2d",
+        "max_pool2d, of equals",
+        [[2, 2, 3, 4]],
+        |x| { Var::concat(&[&x[0], &x[0]], 2).max_pool2d([4, 2], 1, 0) }
     );
     case!(c, "avg_pool2d", "avg_pool2d", [[2, 2, 4, 4]], |x| x[0]
         .avg_pool2d(2, 2, 0));
