@@ -270,6 +270,12 @@ const MISTAKES: &[Mistake] = &[
         |p| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.all()),
     ),
     (
+        "mean",
+        "padding-added",
+        "it is divided by M, but the padding is added up too: add up what counts only",
+        |p| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.count()),
+    ),
+    (
         "var",
         "padding-counted",
         "it is divided by the number of all positions: only those that count are M",

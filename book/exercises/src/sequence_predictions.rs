@@ -263,7 +263,12 @@ fn asked(p: &Predictions, seed: u64) -> Vec<Asked<Change>> {
     let (constant, other) = (same_input(rng), same_input(rng));
     let [constant_y, constant_dx] = step(&constant, &dy, true);
     let [_, frozen_dx] = step(&constant, &dy, false);
-    let (two, two_dy) = (draw([2, C], rng).map(|x| 3.0 * x), draw([2, C], rng));
+    // Apart by 2 or more in every channel: of two equal values eps would be all the variance.
+    let (apart, two_dy) = (draw([2, C], rng), draw([2, C], rng));
+    let two = Tensor::from_fn([2, C], |i| {
+        let side = if i < C { 2.0 } else { -2.0 };
+        side + apart.data()[i]
+    });
     let [_, two_dx] = step(&two, &two_dy, true);
     let [_, two_frozen_dx] = step(&two, &two_dy, false);
     // Where beta is zero, so is the output: let it be seen beside the upstream gradient.

@@ -139,8 +139,16 @@ fn chapter_14_through_time() {
         let gain = row(&r["through_time"], "rows", "gain", gain);
         number(gain, what)
     };
-    assert!(at(0.5, "/none_50") < 1e-12);
-    assert!(at(4.0, "/none_50") > 1e3 * at(4.0, "/layer_50"));
+    // "Near one gain, 2 here"; "below it the gradient vanishes, above it explodes".
+    assert!((0.1..10.0).contains(&at(2.0, "/none_50")));
+    assert!(at(1.0, "/none_50") < 1e-9 && at(4.0, "/none_50") > 1e5);
+    // "The last two rows hardly differ"; "the first half stays"; "at g = 2 it takes away".
+    let last = at(8.0, "/layer_50") / at(4.0, "/layer_50");
+    assert!((0.3..3.0).contains(&last) && (0.3..3.0).contains(&at(8.0, "/layer_50")));
+    for small in [0.5, 1.0] {
+        assert!(at(small, "/layer_50") < at(small, "/none_50"));
+    }
+    assert!(at(2.0, "/layer_50") < 0.01 * at(2.0, "/none_50"));
 }
 
 #[test]
@@ -156,7 +164,9 @@ fn chapter_14_padding_and_a_constant_step() {
     let c = |what: &str| number(&r, &format!("/constant/{what}"));
     let lag = c("drift") * (1.0 - c("momentum")) / c("momentum");
     assert!((c("lag") - lag).abs() < 1e-9);
-    assert!(c("training") == 0.0 && c("inference") > 2.0);
+    // "Zero to rounding": the mean of equal numbers is rounded, and divided by √ε.
+    let rounding = f64::EPSILON * c("drift") * c("batches") * c("rstd");
+    assert!(c("training") <= 4.0 * rounding && c("inference") > 2.0);
 }
 
 #[test]
@@ -190,11 +200,22 @@ fn chapter_14_the_experiment() {
         }
     }
     assert!(method(2, "/test_loss/median") > method(3, "/test_loss/median"));
-    // "Layer Norm is as good as no norm, not better."
+    // In the captions, and "the same for both".
+    assert_eq!(e["seeds"].as_array().map(Vec::len), Some(13));
+    assert_eq!(method(0, "/chosen_rate"), method(1, "/chosen_rate"));
+    // "At the two smaller rates clearly better", and not above.
+    for rate in 0..rates {
+        let at = |m: usize, end: &str| method(m, &format!("/rates/{rate}/validation_loss/{end}"));
+        assert_eq!(at(1, "high") < at(0, "low"), rate < 2, "{rate}");
+    }
+    assert_eq!(method(0, "/rates/0/rate"), 0.001);
+    // "As good as no norm, not better."
     assert!(method(1, "/test_loss/low") <= method(0, "/test_loss/high"));
     assert!(method(1, "/test_loss/median") >= method(0, "/test_loss/median"));
     // At step one by step is above guessing, and the others are not.
-    assert!(step(2, 1) > guess);
+    // At step two as well, and from step three on no more, as far as training went.
+    assert!(step(2, 1) > guess && step(2, 2) > guess);
+    assert!((3..9).all(|late| step(2, late) < guess));
     for other in [0, 1, 3] {
         assert!(step(other, 1) < guess);
         assert!(step(other, 1) >= step(1, 1) && step(other, 1) <= step(3, 1));
@@ -202,6 +223,7 @@ fn chapter_14_the_experiment() {
     // "Without a norm the loss goes far above that of guessing"; beyond, the other way round.
     for late in 9..13 {
         assert!(step(0, late) > guess + 1.0, "{late}");
+        assert!(step(1, late) > guess, "{late}");
     }
     let beyond = |m: usize, end: &str| method(m, &format!("/test_loss_beyond/{end}"));
     for batch in [2, 3] {
