@@ -200,6 +200,10 @@ fn chapter_14_the_experiment() {
         }
     }
     assert!(method(2, "/test_loss/median") > method(3, "/test_loss/median"));
+    for rate in 0..rates {
+        let at = |m: usize| method(m, &format!("/rates/{rate}/validation_loss/median"));
+        assert!(at(2) > at(3));
+    }
     // In the captions, and "the same for both".
     assert_eq!(e["seeds"].as_array().map(Vec::len), Some(13));
     assert_eq!(method(0, "/chosen_rate"), method(1, "/chosen_rate"));
@@ -213,7 +217,7 @@ fn chapter_14_the_experiment() {
     assert!(method(1, "/test_loss/low") <= method(0, "/test_loss/high"));
     assert!(method(1, "/test_loss/median") >= method(0, "/test_loss/median"));
     // At step one by step is above guessing, and the others are not.
-    // At step two as well, and from step three on no more, as far as training went.
+    // At step two as well, and from step three to step eight no more.
     assert!(step(2, 1) > guess && step(2, 2) > guess);
     assert!((3..9).all(|late| step(2, late) < guess));
     for other in [0, 1, 3] {
