@@ -383,6 +383,20 @@ const MISTAKES: &[Mistake] = &[
     ),
     (
         "dw",
+        "first-dy-read",
+        "dy of the first image is taken for all of them: that of image n, filter o and position p stands at (n · O + o) · L + p",
+        INDICES,
+        |p| {
+            let terms = terms(&p.s, false, false);
+            let place = |t: &Term| t.dy - t.n * p.s.outputs * p.s.positions();
+            sum(
+                p.w.len(),
+                terms.iter().map(|t| (t.w, p.dy[place(t)] * p.x[t.x])),
+            )
+        },
+    ),
+    (
+        "dw",
         "first-image-only",
         "only the first image counts: every image uses the weight",
         INDICES,
@@ -477,6 +491,13 @@ const MISTAKES: &[Mistake] = &[
             let filter = |t: &Term| t.w / p.s.taps();
             sum(p.s.outputs, terms.iter().map(|t| (filter(t), p.dy[t.dy])))
         },
+    ),
+    (
+        "db",
+        "once-for-each-tap",
+        "it is added once for each tap: the bias is used once at each position",
+        INDICES,
+        |p| scaled(right_db(p), p.s.taps() as f64),
     ),
     (
         "db",

@@ -162,7 +162,8 @@ fn worked() -> Worked {
     };
     let read = |k: usize, p: usize| conv.reads(k, p).map_or(0.0, |i| x[i]);
     let columns = (0..3).map(|k| row(k, &|p| read(k, p))).collect();
-    let dcolumns = (0..3).map(|k| row(k, &|p| w[k] * dy[p])).collect();
+    // A sum with 0, so that no zero of the table has a sign.
+    let dcolumns = (0..3).map(|k| row(k, &|p| 0.0 + w[k] * dy[p])).collect();
     let pairs = (0..3).flat_map(|k| (0..5).map(move |p| (k, p)));
     let forward: f64 = pairs.map(|(k, p)| read(k, p) * w[k] * dy[p]).sum();
     let back: f64 = x.iter().zip(&dx).map(|(x, dx)| x * dx).sum();
@@ -182,7 +183,7 @@ fn worked() -> Worked {
     }
 }
 
-/// One layer of the CNN for digits, for one image.
+/// One layer of the CNN of the experiment `cnn`, for one image.
 #[derive(Serialize)]
 struct Layer {
     layer: String,
@@ -215,7 +216,7 @@ fn layers() -> Vec<Layer> {
             columns: conv.taps() * conv.positions(),
         }
     };
-    vec![conv(1, 16, 28), conv(16, 32, 14)]
+    vec![conv(1, 8, 28), conv(8, 16, 14)]
 }
 
 /// Windows of three that move by one over five values, and an upstream gradient of
