@@ -87,8 +87,8 @@ fn chapter_10_what_the_values_are_worth() {
 fn chapter_10_the_experiments() {
     let c = experiment("convergence");
     let steps = |name: &str| number(cell(&c, name), "/steps_to_target/median");
-    // "Two and a half times", and above 97 % over two decades.
-    assert!((2.3..2.9).contains(&(steps("cnn-none") / steps("cnn-batch"))));
+    // "Twice as fast", and above 97 % over two decades.
+    assert!((1.8..2.2).contains(&(steps("cnn-none") / steps("cnn-batch"))));
     for rate in 0..5 {
         let pointer = format!("/rates/{rate}/validation_accuracy/median");
         assert!(number(cell(&c, "cnn-batch"), &pointer) > 0.97);
@@ -98,7 +98,6 @@ fn chapter_10_the_experiments() {
         number(cell(&c, "cnn-batch"), "/rates/4/rate") / first,
         100.0
     );
-
 }
 
 #[test]
@@ -120,8 +119,6 @@ fn chapter_10_the_norms_of_a_cnn() {
             // "Only with batches of 64 is it the one norm that stands clear of none."
             if batch == 64 {
                 assert!(!above((batch, norm), (batch, "none")));
-                let width = |norm| of(batch, norm, "high") - of(batch, norm, "low");
-                assert!(width("batch") < width(norm));
                 // "Its median lies a single image above."
                 let images = 500.0 * (median(64, "batch") - median(64, norm));
                 assert!((images - 1.0).abs() < 1e-6, "{images}");
