@@ -1,7 +1,7 @@
 //! The mistakes that the checkers know by name, for the catalogue in the book.
 //!
 //! A checker that has a list of mistakes says here what it prints for each; its tests hold
-//! every verdict on a mistake to this list with [`assert_listed`].
+//! every verdict on a mistake to this list with `assert_listed`.
 
 use std::fmt::Display;
 
