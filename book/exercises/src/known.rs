@@ -65,6 +65,7 @@ const LISTS: &[List] = &[
     crate::by_chance::known,
     crate::frozen_backward::known,
     crate::kept_bytes::known,
+    crate::synchronized_statistics::known,
 ];
 
 /// Exercises without a list, and why.
@@ -75,6 +76,7 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("cnn_predictions", PREDICTIONS),
     ("ln_predictions", PREDICTIONS),
     ("sequence_predictions", PREDICTIONS),
+    ("reach_predictions", PREDICTIONS),
 ];
 
 const BY_ATTRIBUTION: &str = "its mistakes are those of a norm";

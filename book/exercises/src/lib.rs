@@ -35,6 +35,7 @@ pub mod matmul_backward;
 mod norm_forward;
 pub mod one_reading;
 mod quiz;
+pub mod reach_predictions;
 pub mod report;
 pub mod rms_backward;
 pub mod scalar_sweep;
@@ -42,6 +43,7 @@ pub mod scalar_tape;
 pub mod sections;
 pub mod sequence_predictions;
 pub mod softmax_cross_entropy;
+pub mod synchronized_statistics;
 pub mod tensor_products;
 pub mod tensor_tape;
 

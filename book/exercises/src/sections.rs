@@ -66,7 +66,7 @@ pub fn rms_section(target: &str, id: &str) -> &'static str {
 }
 
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 52] = [
+pub const LABELS: [&str; 56] = [
     "sec:adjoint",
     "sec:bn-layouts",
     "sec:bn-stages",
@@ -82,7 +82,9 @@ pub const LABELS: [&str; 52] = [
     "sec:cross-entropy-backward",
     "sec:elementwise",
     "sec:eps",
+    "sec:family-axes",
     "sec:freezing",
+    "sec:group-norm",
     "sec:identity",
     "sec:im2col",
     "sec:lengths",
@@ -113,6 +115,8 @@ pub const LABELS: [&str; 52] = [
     "sec:staged",
     "sec:step-norm",
     "sec:sweep",
+    "sec:synchronized",
+    "sec:synchronized-backward",
     "sec:tape-sweep",
     "sec:three-terms",
     "sec:truncation",

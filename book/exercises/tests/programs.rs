@@ -153,6 +153,16 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_kept_bytes"),
         env!("CARGO_BIN_EXE_solution-kept_bytes"),
     ),
+    (
+        "synchronized_statistics",
+        env!("CARGO_BIN_EXE_synchronized_statistics"),
+        env!("CARGO_BIN_EXE_solution-synchronized_statistics"),
+    ),
+    (
+        "reach_predictions",
+        env!("CARGO_BIN_EXE_reach_predictions"),
+        env!("CARGO_BIN_EXE_solution-reach_predictions"),
+    ),
 ];
 
 fn run(program: &str) -> (bool, Report) {

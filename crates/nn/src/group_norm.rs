@@ -58,6 +58,7 @@ impl<T: Real> Module<T> for GroupNorm<T> {
     }
 }
 
+// ANCHOR: forward
 impl<T: Real> Layer<T> for GroupNorm<T> {
     #[track_caller]
     fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
@@ -85,6 +86,7 @@ impl<T: Real> Layer<T> for GroupNorm<T> {
         x_hat.reshape(shape) * gamma + beta
     }
 }
+// ANCHOR_END: forward
 
 #[cfg(test)]
 mod tests {

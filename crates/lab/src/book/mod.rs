@@ -9,11 +9,14 @@ mod cancellation;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod claims_family;
+#[cfg(test)]
 mod claims_learning;
 #[cfg(test)]
 mod claims_networks;
 mod convolution;
 mod cost_counted;
+mod family;
 mod kernels;
 mod ln_backward;
 mod ln_batch;
@@ -193,6 +196,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 17,
         about: "what a norm adds to a training step, counted, and Batch Norm folded away",
         run: cost_counted::run,
+    },
+    Measurement {
+        name: "family",
+        chapter: 18,
+        about: "norms over the axes of images, and Batch Norm of one batch on several workers",
+        run: family::run,
     },
     Measurement {
         name: "mistakes",
