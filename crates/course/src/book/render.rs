@@ -491,7 +491,11 @@ impl Renderer<'_> {
                     let name = value.as_str().ok_or_else(|| {
                         format!("{file}, `{key}`, `{field}`: code must be a text")
                     })?;
-                    let _ = write!(cells, "<td class=\"name\"><code>{}</code></td>", shield(&escape(name)));
+                    let _ = write!(
+                        cells,
+                        "<td class=\"name\"><code>{}</code></td>",
+                        shield(&escape(name))
+                    );
                     continue;
                 }
                 let text = data::print(value, format, Place::Prose)
