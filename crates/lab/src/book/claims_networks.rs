@@ -127,7 +127,7 @@ fn chapter_10_the_norms_of_a_cnn() {
     }
     assert!(above((2, "layer"), (2, "none")) && above((8, "group4"), (8, "none")));
     assert_eq!(number(&e, "/protocol/other_examples"), 500.0, "0.2 % each");
-    // "Its lead over no norm": smaller in large batches, and "a percent or so".
+    // "Its lead over no norm": smaller in large batches, and "a per cent or so".
     let lead = |batch| median(batch, "batch") - median(batch, "none");
     assert!(lead(2) > 2.0 * lead(64) && lead(2) < 0.02, "the lead");
     // The hidden answer at the head: "not less at all".
