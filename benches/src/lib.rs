@@ -7,13 +7,11 @@
 //! [`cases`], [`inputs`], [`timing`] and [`protocol`] are also compiled into the peers'
 //! package (`benches/peers`), so that every Rust side is measured by the same code.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod bandwidth;
 pub mod cases;
 pub mod inputs;
 pub mod ours;
 pub mod protocol;
-#[allow(unsafe_code)]
-pub mod reference_gemm;
 pub mod timing;

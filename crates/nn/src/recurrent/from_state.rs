@@ -1,15 +1,14 @@
 //! What comes from the last state, `Y = H Wᵀ + b`, at every step with the same weights.
 //!
-//! As a linear layer on its own, each step would bring W into the order in which the
-//! product reads it, and add its share to the gradient of W. Here W is laid out once for
-//! all steps, in either direction. Backward keeps dY of each step until the first step is
-//! done, and then adds all products to `dW = Σ dYᵀ H` at one go, which is enough work to
+//! As a linear layer of its own, each step would add its share to the gradient of W, one
+//! small product after the other. Here backward keeps dY of each step until the first step
+//! is done, and then adds all products to `dW = Σ dYᵀ H` at one go, which is enough work to
 //! be shared by threads.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use tape::gemm::{Matrix, Packed, gemm};
+use tape::gemm::{Matrix, gemm};
 use tape::parallel::{self, split_mut};
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
@@ -26,29 +25,16 @@ pub(super) struct FromState<'t, T: Real> {
 struct Weights<T: Real> {
     w: Tensor<T>,
     bias: Option<Tensor<T>>,
-    /// Wᵀ, which maps a state to gates.
-    forward: Packed<T>,
-    /// W, which maps a gradient of gates to that of a state; made when it is asked for.
-    backward: OnceCell<Packed<T>>,
     /// dY and H of every step, last step first.
     uses: RefCell<Vec<(Tensor<T>, Tensor<T>)>>,
 }
 
-impl<T: Real> Weights<T> {
-    fn matrix(&self) -> Matrix<'_, T> {
-        Matrix::new(self.w.data(), self.w.shape()[0], self.w.shape()[1])
-    }
-}
-
 impl<'t, T: Real> FromState<'t, T> {
     pub(super) fn new(w: &Var<'t, T>, bias: Option<&Var<'t, T>>) -> Self {
-        let (w, tape) = (w, w.tape());
-        let matrix = Matrix::new(w.value().data(), w.shape()[0], w.shape()[1]);
+        let tape = w.tape();
         let weights = Rc::new(Weights {
             w: w.value().clone(),
             bias: bias.map(|b| b.value().clone()),
-            forward: Packed::new(matrix.t()),
-            backward: OnceCell::new(),
             uses: RefCell::default(),
         });
         let none = Tensor::zeros([0]);
@@ -65,8 +51,8 @@ impl<'t, T: Real> FromState<'t, T> {
         let (weights, rows) = (&self.weights, state.shape()[0]);
         let mut y = Tensor::scratch([rows, weights.w.shape()[0]]);
         let beta = set_rows(y.data_mut(), weights.bias.as_ref());
-        let h = Matrix::new(state.value().data(), rows, weights.w.shape()[1]);
-        weights.forward.gemm(h, beta, y.data_mut());
+        let h = by_rows(state.value());
+        gemm(h, by_rows(&weights.w).t(), beta, y.data_mut());
         let tape = state.tape();
         tape.record(&[state, &self.all_steps], y, || Step {
             weights: weights.clone(),
@@ -88,10 +74,7 @@ impl<T: Real> Backward<T> for Step<T> {
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let Step { weights, state } = *self;
         dx.write(0, |beta, out| {
-            let packed = weights
-                .backward
-                .get_or_init(|| Packed::new(weights.matrix()));
-            packed.gemm(by_rows(&dy), beta, out);
+            gemm(by_rows(&dy), by_rows(&weights.w), beta, out);
         });
         if dx.needs(1) {
             weights.uses.borrow_mut().push((dy, state));
@@ -129,9 +112,8 @@ impl<T: Real> Backward<T> for AllSteps<T> {
             parallel::for_each(bands.into_iter().zip(outs).collect(), |(band, out)| {
                 let mut beta = beta;
                 for (dy, state) in &uses {
-                    let dy = by_rows(dy);
-                    let dy = dy.part(0..dy.rows(), band.clone());
-                    gemm(dy.t(), by_rows(state), beta, out);
+                    let dy = by_rows(dy).t().rows(band.clone());
+                    gemm(dy, by_rows(state), beta, out);
                     beta = T::ONE;
                 }
             });
