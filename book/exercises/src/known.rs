@@ -62,6 +62,7 @@ const LISTS: &[List] = &[
     crate::ln_find_the_bug::known,
     crate::lstm_backward::known,
     crate::masked_batch_norm::known,
+    crate::attention_backward::known,
     crate::by_chance::known,
     crate::frozen_backward::known,
     crate::kept_bytes::known,
@@ -76,6 +77,7 @@ pub const WITHOUT: &[(&str, &str)] = &[
     ("cnn_predictions", PREDICTIONS),
     ("ln_predictions", PREDICTIONS),
     ("sequence_predictions", PREDICTIONS),
+    ("attention_predictions", PREDICTIONS),
     ("reach_predictions", PREDICTIONS),
 ];
 

@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attention_backward;
+pub mod attention_predictions;
 pub mod bn_backward_closed_form;
 pub mod bn_backward_staged;
 pub mod bn_forward;

@@ -66,8 +66,11 @@ pub fn rms_section(target: &str, id: &str) -> &'static str {
 }
 
 /// Every label that a verdict may refer to; the book must have them all.
-pub const LABELS: [&str; 56] = [
+pub const LABELS: [&str; 60] = [
     "sec:adjoint",
+    "sec:attention",
+    "sec:attention-backward",
+    "sec:attention-scale",
     "sec:bn-layouts",
     "sec:bn-stages",
     "sec:claims-rule",
@@ -95,6 +98,7 @@ pub const LABELS: [&str; 56] = [
     "sec:ln-invariance",
     "sec:ln-layouts",
     "sec:ln-parameters",
+    "sec:ln-place",
     "sec:ln-staged",
     "sec:ln-stages",
     "sec:lstm",

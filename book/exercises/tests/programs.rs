@@ -139,6 +139,16 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         env!("CARGO_BIN_EXE_solution-sequence_predictions"),
     ),
     (
+        "attention_backward",
+        env!("CARGO_BIN_EXE_attention_backward"),
+        env!("CARGO_BIN_EXE_solution-attention_backward"),
+    ),
+    (
+        "attention_predictions",
+        env!("CARGO_BIN_EXE_attention_predictions"),
+        env!("CARGO_BIN_EXE_solution-attention_predictions"),
+    ),
+    (
         "by_chance",
         env!("CARGO_BIN_EXE_by_chance"),
         env!("CARGO_BIN_EXE_solution-by_chance"),

@@ -143,6 +143,7 @@ impl Plan {
                     .split_off_mut(..steps * self.width)
                     .expect("rows are left");
                 let [q, k, v, o] = four(head.data_mut(), steps * d);
+                // ANCHOR: forward
                 for h in 0..self.heads {
                     let p = weights
                         .split_off_mut(..steps * steps)
@@ -170,6 +171,7 @@ impl Plan {
                     );
                     scatter(o, self.width, h * d, d, y);
                 }
+                // ANCHOR_END: forward
             }
         });
     }
@@ -200,6 +202,7 @@ impl Plan {
                 let (inputs, grad) = head.data_mut().split_at_mut(4 * longest * d);
                 let [q, k, v, dout] = four(inputs, steps * d);
                 let grad = &mut grad[..steps * d];
+                // ANCHOR: backward
                 for h in 0..self.heads {
                     let p = &weights[weight..][..steps * steps];
                     let at = |part: usize| part * self.width + h * d;
@@ -223,6 +226,7 @@ impl Plan {
                     scatter(grad, 3 * self.width, at(2), d, dqkv);
                     weight += steps * steps;
                 }
+                // ANCHOR_END: backward
                 row += steps;
             }
         });
@@ -256,6 +260,7 @@ fn scatter<T: Real>(from: &[T], width: usize, at: usize, d: usize, rows: &mut [T
     }
 }
 
+// ANCHOR: softmax
 /// The softmax of `scale · row`, in place. The largest is subtracted first, so that
 /// nothing overflows.
 fn softmax<T: Real>(row: &mut [T], scale: T) {
@@ -268,6 +273,7 @@ fn softmax<T: Real>(row: &mut [T], scale: T) {
         *x *= norm;
     }
 }
+// ANCHOR_END: softmax
 
 struct Attention<T: Real> {
     qkv: Tensor<T>,

@@ -163,6 +163,7 @@ impl<T: Real> TransformerBlock<T> {
             p(&name, &y);
             y
         };
+        // ANCHOR: block
         let pre = self.place == NormPlace::Pre;
         let mut x = x.clone();
         for part in 0..2 {
@@ -192,6 +193,7 @@ impl<T: Real> TransformerBlock<T> {
                 x = normalize(norm, name, x, probe);
             }
         }
+        // ANCHOR_END: block
         probe(&"output", &x);
         x
     }

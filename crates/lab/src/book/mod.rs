@@ -5,6 +5,7 @@
 //! correctly rounded arithmetic and the `libm` crate only, so that the files come out
 //! the same, byte for byte, on every machine; a test holds the committed ones to it.
 
+mod attention;
 mod cancellation;
 #[cfg(test)]
 mod claims;
@@ -14,6 +15,8 @@ mod claims_family;
 mod claims_learning;
 #[cfg(test)]
 mod claims_networks;
+#[cfg(test)]
+mod claims_transformer;
 mod convolution;
 mod cost_counted;
 mod family;
@@ -190,6 +193,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 14,
         about: "an LSTM step, gradients through time, and batch statistics of sequences",
         run: sequences::run,
+    },
+    Measurement {
+        name: "attention",
+        chapter: 15,
+        about: "a row of attention by hand, the scale of scores, and gradients by depth",
+        run: attention::run,
     },
     Measurement {
         name: "cost_counted",
