@@ -103,7 +103,7 @@ fn chapter_15_by_depth() {
     assert!((0.9..1.2).contains(&falls("pre", "/first")));
     let root = 1.0 / 32.0_f64.sqrt();
     assert!((root - 0.18).abs() < 0.005 && falls("pre", "/last") > 2.0 * root);
-    let b = 0.044;
+    let b = 0.044_f64;
     let predicted = ((1.0 + 2.0 * b) / (1.0 + 64.0 * b)).sqrt();
     assert!(
         (falls("pre", "/last") - predicted).abs() < 0.01,
