@@ -1,7 +1,8 @@
 //! Checks the exercise `ln_predictions`: runs what was predicted.
 
 use crate::harness;
-use crate::report::{Line, Outcome, Report};
+use crate::quiz::{self, Asked};
+use crate::report::Report;
 use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};
 use rand::rngs::StdRng;
@@ -59,17 +60,6 @@ pub fn check(predictions: impl Fn() -> Predictions) -> ExitCode {
 const ROWS: usize = 8;
 const D: usize = 16;
 
-/// One experiment: what is done, what was predicted, and why it comes out as it does.
-struct Experiment {
-    name: &'static str,
-    what: &'static str,
-    predicted: Output,
-    before: Vec<f64>,
-    after: Vec<f64>,
-    why: &'static str,
-    section: &'static str,
-}
-
 fn layer_norm(x: &[f64]) -> Vec<f64> {
     let ln = LayerNorm::<f64>::new([D]);
     run(x, |t, x| ln.forward(&t.constant(x)).value().to_vec())
@@ -119,7 +109,7 @@ fn batch(rng: &mut StdRng) -> Vec<f64> {
     x
 }
 
-fn experiments(p: &Predictions, seed: u64) -> Vec<Experiment> {
+fn asked(p: &Predictions, seed: u64) -> Vec<Asked<Output>> {
     let mut rng = StdRng::seed_from_u64(seed);
     let x = batch(&mut rng);
     let others = [&x[..D], &batch(&mut rng)[D..]].concat();
@@ -129,14 +119,23 @@ fn experiments(p: &Predictions, seed: u64) -> Vec<Experiment> {
         x.iter().enumerate().map(value).collect()
     };
     let (plain, plus) = (layer_norm(&x), with_row(&|_, v| v + 10.0));
-    let one = |name, what, predicted, after, why, section| Experiment {
+    let found = |name, what, predicted, found, why, section| Asked {
         name,
         what,
         predicted,
-        before: plain.clone(),
-        after,
+        found,
         why,
         section,
+    };
+    let one = |name, what, predicted, after: Vec<f64>, why, section| {
+        found(
+            name,
+            what,
+            predicted,
+            observed(&plain, &after),
+            why,
+            section,
+        )
     };
     vec![
         one(
@@ -147,17 +146,14 @@ fn experiments(p: &Predictions, seed: u64) -> Vec<Experiment> {
             "a row's statistics come from that row, and the order of its additions from its length",
             "sec:ln-bit",
         ),
-        Experiment {
-            before: batch_norm(&x),
-            ..one(
-                "others_replaced_batch_norm",
-                "all other rows replaced, Batch Norm",
-                p.others_replaced_batch_norm,
-                batch_norm(&others),
-                "mean and variance of a channel are those of the whole batch",
-                "sec:ln-bit",
-            )
-        },
+        found(
+            "others_replaced_batch_norm",
+            "all other rows replaced, Batch Norm",
+            p.others_replaced_batch_norm,
+            observed(&batch_norm(&x), &batch_norm(&others)),
+            "mean and variance of a channel are those of the whole batch",
+            "sec:ln-bit",
+        ),
         one(
             "alone",
             "the row alone",
@@ -198,79 +194,32 @@ fn experiments(p: &Predictions, seed: u64) -> Vec<Experiment> {
             "the mean takes the shift along; only the rounding of x + 10 is left",
             "sec:ln-invariance",
         ),
-        Experiment {
-            before: rms_norm(&x),
-            ..one(
-                "plus_10_rms_norm",
-                "the row plus 10, RMS Norm",
-                p.plus_10_rms_norm,
-                rms_norm(&plus),
-                "RMS Norm subtracts no mean, so the shift goes into the root mean square",
-                "sec:ln-invariance",
-            )
-        },
-        Experiment {
-            before: plain[1..].to_vec(),
-            ..one(
-                "one_feature_plus_10",
-                "one feature plus 10, the other outputs",
-                p.one_feature_plus_10,
-                layer_norm(&with_row(&|k, v| if k == 0 { v + 10.0 } else { v }))[1..].to_vec(),
-                "every feature is in the mean and the variance of its row, so all outputs move",
-                "sec:ln-layouts",
-            )
-        },
+        found(
+            "plus_10_rms_norm",
+            "the row plus 10, RMS Norm",
+            p.plus_10_rms_norm,
+            observed(&rms_norm(&x), &rms_norm(&plus)),
+            "RMS Norm subtracts no mean, so the shift goes into the root mean square",
+            "sec:ln-invariance",
+        ),
+        found(
+            "one_feature_plus_10",
+            "one feature plus 10, the other outputs",
+            p.one_feature_plus_10,
+            observed(
+                &plain[1..],
+                &layer_norm(&with_row(&|k, v| if k == 0 { v + 10.0 } else { v }))[1..],
+            ),
+            "every feature is in the mean and the variance of its row, so all outputs move",
+            "sec:ln-layouts",
+        ),
     ]
 }
 
 /// The report on `predictions`, from a random batch of this seed.
 #[must_use]
 pub fn report(predictions: &Predictions, seed: u64) -> Report {
-    let experiments = experiments(predictions, seed);
-    let open = experiments.iter().filter(|e| e.predicted == Undecided);
-    let open = open.count();
-    if open > 0 {
-        // What is not predicted yet is not told.
-        let headline = format!("{open} of {} predictions are still open", experiments.len());
-        return Report::new(NAME, Outcome::Unwritten, headline);
-    }
-    let results: Vec<(&Experiment, Output)> = experiments
-        .iter()
-        .map(|e| (e, observed(&e.before, &e.after)))
-        .collect();
-    let wrong: Vec<&(&Experiment, Output)> = results
-        .iter()
-        .filter(|(e, found)| e.predicted != *found)
-        .collect();
-    let mut report = match wrong.first() {
-        None => Report::new(NAME, Outcome::Passed, "all nine predictions came true"),
-        Some((e, found)) => {
-            let others = match wrong.len() - 1 {
-                0 => String::new(),
-                1 => "; one more was wrong".to_owned(),
-                more => format!("; {more} more were wrong"),
-            };
-            let headline = format!(
-                "{}: you said {:?}, and it is {found:?}: {}{others}",
-                e.what, e.predicted, e.why
-            );
-            let mut report = Report::new(NAME, Outcome::Wrong, headline);
-            report.mistake = Some(e.name.to_owned());
-            report.section = Some(e.section.to_owned());
-            report
-        }
-    };
-    let line = |(e, found): &(&Experiment, Output)| Line {
-        name: e.what.to_owned(),
-        right: e.predicted == *found,
-        detail: if e.predicted == *found {
-            format!("{found:?}, as predicted")
-        } else {
-            format!("predicted {:?}, happened otherwise", e.predicted)
-        },
-    };
-    report.lines = results.iter().map(line).collect();
-    report
+    quiz::report(NAME, Undecided, &asked(predictions, seed))
 }
 
 #[cfg(test)]

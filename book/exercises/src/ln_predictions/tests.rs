@@ -1,6 +1,5 @@
 use super::*;
-
-const SEEDS: std::ops::Range<u64> = 0..6;
+use crate::quiz::testing::{Place, Quiz};
 
 const RIGHT: Predictions = Predictions {
     others_replaced: SameBits,
@@ -14,10 +13,7 @@ const RIGHT: Predictions = Predictions {
     one_feature_plus_10: Different,
 };
 
-/// The places of a set of predictions, by name.
-type Place = (&'static str, fn(&mut Predictions) -> &mut Output);
-
-const PLACES: [Place; 9] = [
+const PLACES: [Place<Predictions, Output>; 9] = [
     ("others_replaced", |p| &mut p.others_replaced),
     ("others_replaced_batch_norm", |p| {
         &mut p.others_replaced_batch_norm
@@ -31,45 +27,27 @@ const PLACES: [Place; 9] = [
     ("one_feature_plus_10", |p| &mut p.one_feature_plus_10),
 ];
 
+const QUIZ: Quiz<'_, Predictions, Output> = Quiz {
+    right: RIGHT,
+    answers: &[SameBits, NearlySame, SignsFlip, Different],
+    undecided: Undecided,
+    places: &PLACES,
+    report,
+};
+
 #[test]
 fn what_is_right_passes() {
-    for seed in SEEDS {
-        let report = report(&RIGHT, seed);
-        assert!(report.passed(), "seed {seed}: {report}");
-        assert_eq!(report.lines.len(), PLACES.len());
-    }
+    QUIZ.what_is_right_passes();
 }
 
 #[test]
 fn every_other_prediction_is_rejected_and_named() {
-    for (name, place) in PLACES {
-        for said in [SameBits, NearlySame, SignsFlip, Different] {
-            let mut predictions = RIGHT;
-            if *place(&mut predictions) == said {
-                continue;
-            }
-            *place(&mut predictions) = said;
-            for seed in SEEDS {
-                let report = report(&predictions, seed);
-                assert_eq!(report.outcome, Outcome::Wrong);
-                assert_eq!(report.mistake.as_deref(), Some(name), "{report}");
-                assert_eq!(report.lines.iter().filter(|line| !line.right).count(), 1);
-                assert!(report.section.is_some());
-            }
-        }
-    }
+    QUIZ.what_is_wrong_is_named();
 }
 
-/// While a prediction is open, the others are not judged: there is nothing to copy from.
 #[test]
 fn an_open_prediction_is_asked_for_and_nothing_is_told() {
-    for (_, place) in PLACES {
-        let mut predictions = RIGHT;
-        *place(&mut predictions) = Undecided;
-        let report = report(&predictions, 0);
-        assert_eq!(report.outcome, Outcome::Unwritten);
-        assert!(report.lines.is_empty() && report.headline.starts_with("1 of 9"));
-    }
+    QUIZ.what_is_open_is_asked_for();
 }
 
 /// In a report on a wrong prediction, what happened stands for the first wrong one only.

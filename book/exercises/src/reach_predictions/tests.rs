@@ -1,7 +1,5 @@
 use super::*;
-use crate::report::Outcome;
-
-const SEEDS: std::ops::Range<u64> = 0..6;
+use crate::quiz::testing::{Place, Quiz};
 
 const RIGHT: Predictions = Predictions {
     batch_norm: Channel,
@@ -19,10 +17,7 @@ const RIGHT: Predictions = Predictions {
     upstream_inference: Itself,
 };
 
-/// The places of a set of predictions, by name.
-type Place = (&'static str, fn(&mut Predictions) -> &mut Reach);
-
-const PLACES: [Place; 13] = [
+const PLACES: [Place<Predictions, Reach>; 13] = [
     ("batch_norm", |p| &mut p.batch_norm),
     ("batch_norm_inference", |p| &mut p.batch_norm_inference),
     ("layer_norm", |p| &mut p.layer_norm),
@@ -40,49 +35,27 @@ const PLACES: [Place; 13] = [
 
 const ALL: [Reach; 7] = [Nothing, Itself, Plane, Group, Image, Channel, Everything];
 
+const QUIZ: Quiz<'_, Predictions, Reach> = Quiz {
+    right: RIGHT,
+    answers: &ALL,
+    undecided: Undecided,
+    places: &PLACES,
+    report,
+};
+
 #[test]
 fn what_is_right_passes() {
-    for seed in SEEDS {
-        let report = report(&RIGHT, seed);
-        assert!(report.passed(), "seed {seed}: {report}");
-        assert_eq!(report.lines.len(), PLACES.len());
-    }
+    QUIZ.what_is_right_passes();
 }
 
 #[test]
 fn every_other_prediction_is_rejected_and_named() {
-    for (name, place) in PLACES {
-        for said in ALL {
-            let mut predictions = RIGHT;
-            if *place(&mut predictions) == said {
-                continue;
-            }
-            *place(&mut predictions) = said;
-            for seed in SEEDS {
-                let report = report(&predictions, seed);
-                assert_eq!(report.outcome, Outcome::Wrong);
-                assert_eq!(report.mistake.as_deref(), Some(name), "{report}");
-                assert_eq!(report.lines.iter().filter(|line| !line.right).count(), 1);
-                let section = report.section.expect("each is explained somewhere");
-                assert!(
-                    crate::sections::LABELS.contains(&section.as_str()),
-                    "{section}"
-                );
-            }
-        }
-    }
+    QUIZ.what_is_wrong_is_named();
 }
 
-/// While a prediction is open, the others are not judged: there is nothing to copy from.
 #[test]
 fn an_open_prediction_is_asked_for_and_nothing_is_told() {
-    for (_, place) in PLACES {
-        let mut predictions = RIGHT;
-        *place(&mut predictions) = Undecided;
-        let report = report(&predictions, 0);
-        assert_eq!(report.outcome, Outcome::Unwritten);
-        assert!(report.lines.is_empty() && report.headline.starts_with("1 of 13"));
-    }
+    QUIZ.what_is_open_is_asked_for();
 }
 
 /// A set of places that has no name is none of the answers.
