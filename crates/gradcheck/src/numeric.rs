@@ -378,4 +378,27 @@ mod tests {
         let long = neville(&[1.0; 9], 1.0);
         assert_eq!(long, [1.0; COLUMNS]);
     }
+
+    #[test]
+    fn a_gap_that_changes_with_the_step_is_no_kink() {
+        let secant = |jump| Secant {
+            slope: 0.0,
+            magnitude: 0.0,
+            noise: 0.0,
+            jump: vec![jump],
+            jump_noise: vec![1e-3],
+        };
+        let target = Target {
+            y: &[0.0],
+            dy: &[2.0],
+            noise: &[0.0],
+        };
+        let gap = |far, near| kink(&secant(far), &secant(near), target);
+        assert_eq!(gap(1.0, 1.0), Some(1.0));
+        assert_eq!(gap(-1.0, -1.5), Some(1.5));
+        for (far, near) in [(1.0, 0.25), (1.0, 3.0), (-2.0, -6.0), (1.0, -1.0)] {
+            assert_eq!(gap(far, near), None, "{far} and then {near}");
+        }
+        assert_eq!(gap(3e-3, 3e-3), None, "no more than noise");
+    }
 }

@@ -116,6 +116,17 @@ fn a_constant_has_the_derivative_zero_within_its_rounding() {
     assert!(found.error > 0.0 && found.error < 1e-13, "{found:?}");
 }
 
+/// At the origin a straight line loses no digit, so that all steps agree to the last.
+#[test]
+fn a_slope_that_all_steps_agree_on_still_has_its_rounding() {
+    for slope in [1.0, -0.5, 3.0] {
+        let found = derivative(|x| slope * x, 0.0).unwrap();
+        assert_eq!(found.value, slope);
+        let ulps = found.error / (f64::EPSILON * found.magnitude);
+        assert!((1.0..100.0).contains(&ulps), "{found:?}");
+    }
+}
+
 #[test]
 fn kinks_are_seen_and_smooth_points_are_not_called_kinks() {
     let relu = |x: f64| x.max(0.0);

@@ -86,15 +86,18 @@ fn the_tape_passes_in_f32_to_the_digits_that_f32_has() {
     }
 }
 
-struct Tanh;
+/// `tanh` of an input that counts in units of this size.
+struct Tanh(f64);
 
 impl TapeFunction for Tanh {
     fn record<'t, T: Real>(&self, x: &[Var<'t, T>]) -> Var<'t, T> {
-        x[0].tanh()
+        let unit = x[0].tape().constant(Tensor::scalar(T::from_f64(self.0)));
+        (&x[0] / unit).tanh()
     }
 }
 
-/// Near 1, `1 - y²` has few digits left in `f32`, and nearby inputs lose the same ones.
+/// Near 1, `1 - y²` has few digits left in `f32`, and nearby inputs lose the same ones,
+/// whatever units they are counted in.
 #[test]
 fn saturated_units_are_not_refused_in_f32() {
     for seed in 0..50 {
@@ -102,8 +105,11 @@ fn saturated_units_are_not_refused_in_f32() {
         for (x, far) in x.iter_mut().zip([6.0, -7.0]) {
             *x = far + 0.1 * *x;
         }
-        let check = Check::new("saturated").seed(seed).input("x", &[6], x);
-        check.run_tape_f32(&Tanh).assert_passes();
+        for unit in [1.0, 1024.0, 1.0 / 1024.0] {
+            let x: Vec<f64> = x.iter().map(|x| unit * x).collect();
+            let check = Check::new("saturated").seed(seed).input("x", &[6], x);
+            check.run_tape_f32(&Tanh(unit)).assert_passes();
+        }
     }
 }
 
