@@ -323,6 +323,7 @@ mod tests {
         assert_eq!(near.rows[0].status, Status::Approximate);
         assert!(near.passed());
         // 1e-10 of the largest value, 4, is the limit.
+        assert!(table(&[1.0, -2.0, 3.0 + 3e-10, 4.0]).passed());
         let wrong = table(&[1.0, -2.0, 3.0 + 5e-10, 4.0]);
         assert_eq!(wrong.rows[0].status, Status::Wrong);
         assert_eq!(wrong.rows[0].at, [1, 0]);

@@ -84,6 +84,9 @@ mod tests {
         // The mean of three times 0.1 is rounded, which is no deviation.
         assert!((scale([0.1; 3]) - 0.1).abs() < 1e-15);
         assert_eq!(scale([-5.0; 3]), 5.0);
+        // Far from 0 the deviation is not the small difference of two large squares.
+        let far = scale([1e9, 1e9 + 1.0, 1e9 + 1.0]);
+        assert!((far - 2.0_f64.sqrt() / 3.0).abs() < 1e-9, "{far}");
         assert_eq!(scale([0.0; 3]), 1.0);
     }
 }

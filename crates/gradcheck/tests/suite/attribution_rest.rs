@@ -488,6 +488,46 @@ fn a_probe_s_own_answers_are_right() {
     }
 }
 
+#[test]
+fn a_probe_s_rstd_is_that_of_its_groups() {
+    let probes = [
+        Probe::layer_norm(&[5, 4], 1, 1e-3, 0),
+        Probe::rms_norm(&[5, 4], 1, 1e-3, 0),
+    ];
+    for probe in probes {
+        let rstd = probe.rstd();
+        assert_eq!(rstd.len(), 20);
+        for (row, rstd) in probe.x.chunks(4).zip(rstd.chunks(4)) {
+            let mean = match probe.kind {
+                Kind::Rms => 0.0,
+                _ => row.iter().sum::<f64>() / 4.0,
+            };
+            let squares = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+            let own = 1.0 / (squares / 4.0 + 1e-3).sqrt();
+            assert!(rstd.iter().all(|r| (r - own).abs() < 1e-12), "{rstd:?}");
+        }
+    }
+}
+
+#[test]
+fn a_norm_s_paths_and_sums_bear_their_own_names() {
+    let said = |probe: &Probe, id: &str| {
+        let all = mistakes(probe, Target::Dx);
+        let found = all.into_iter().find(|(finding, _)| finding.id == id);
+        found.expect(id).0.sentence
+    };
+    let layer = Probe::layer_norm(&[5, 4], 1, 1e-3, 0);
+    let rms = Probe::rms_norm(&[5, 4], 1, 1e-3, 0);
+    for (id, of_layer, of_rms) in [
+        ("variance-path-missing", "sigma²", "mean square"),
+        ("parameter-sums-for-means", "dbeta and dgamma", "dgamma"),
+    ] {
+        let (layer, rms) = (said(&layer, id), said(&rms, id));
+        assert!(layer.contains(of_layer), "{layer}");
+        assert!(rms.contains(of_rms) && !rms.contains(of_layer), "{rms}");
+    }
+}
+
 /// A verdict sends its reader to a section; it must be there.
 #[test]
 fn the_book_has_every_section_that_a_verdict_names() {

@@ -188,11 +188,17 @@ fn zero_and_not_finite_come_first() {
     assert_eq!(verdict.to_string(), "dx: it is zero everywhere");
     assert_eq!(explain(&[1e-15, 0.0, 0.0, -1e-15, 0.0]).id, "zero");
     // A known mistake that gives zero is mentioned.
-    let minus = times(DY, W).iter().map(|v| -v).collect();
-    let cancels = basis("cancelled", &[0, 1], [times(DY, W), minus]);
-    let verdict = question().explain(&[0.0; 5], [right(), cancels].into_iter());
+    let but = |by: f64| times(DY, W).iter().map(|v| -by * v).collect();
+    let cancels = basis("cancelled", &[0, 1], [times(DY, W), but(1.0)]);
+    let verdict = question().explain(&[0.0; 5], [right(), cancels.clone()].into_iter());
     let expected = "dx: it is zero everywhere, as it is when cancelled happened";
     assert_eq!(verdict.to_string(), expected);
+    // One that gives zero to the precision of the candidate too, one that is only small not.
+    let nearly = basis("nearly", &[0, 1], [times(DY, W), but(1.0 + 2e-11)]);
+    let small = basis("small", &[0, 1], [times(DY, W), but(0.9)]);
+    let all = [right(), cancels, nearly, small].into_iter();
+    let expected = format!("{expected} or nearly happened");
+    assert_eq!(question().explain(&[0.0; 5], all).to_string(), expected);
     let mut nan = mix(1.0, 1.0);
     nan[3] = f64::NEG_INFINITY;
     let verdict = explain(&nan);
