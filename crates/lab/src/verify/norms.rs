@@ -109,15 +109,30 @@ fn batch(cases: &mut Vec<Case>) {
             move |x| batchnorm::op::frozen_batch_norm(&x[0], &x[1], &x[2], moments.clone()),
         ));
     }
-    // A residual: the upstream gradient belongs to two. A constant x: only gamma and beta
+    // A residual: the upstream gradient belongs to two, and may not be overwritten, in planes
+    // that are walked in rows and in planes of their own. A constant x: only gamma and beta
     // want gradients.
-    cases.push(Case::on_tape(
-        "batch norm",
-        "batchnorm/src/op.rs",
-        "fused, plus x",
-        inputs(&[3, 2, 4], &[2]),
-        |x| batchnorm::op::batch_norm(&x[0], &x[1], &x[2], EPS).0 + &x[0],
-    ));
+    for (name, positions) in [("plus x", 4), ("long planes, plus x", 130)] {
+        let shape = [2, 2, positions];
+        cases.push(Case::on_tape(
+            "batch norm",
+            "batchnorm/src/op.rs",
+            format!("fused, {name}"),
+            inputs(&shape, &[2]),
+            |x| batchnorm::op::batch_norm(&x[0], &x[1], &x[2], EPS).0 + &x[0],
+        ));
+        let moments = Moments::new(vec![0.5, -1.0], vec![2.0, 0.3], EPS);
+        cases.push(Case::on_tape(
+            "batch norm",
+            "batchnorm/src/op.rs",
+            format!("frozen, {name}"),
+            inputs(&shape, &[2]),
+            move |x| {
+                let y = batchnorm::op::frozen_batch_norm(&x[0], &x[1], &x[2], moments.clone());
+                y + &x[0]
+            },
+        ));
+    }
     let x = normal([3, 2, 4], 1);
     cases.push(Case::on_tape(
         "batch norm",
