@@ -117,6 +117,13 @@ pub fn cases() -> Vec<Case> {
         .permute(&[2, 0, 1]));
     case!(c, "permute", "transpose", [[2, 3, 4]], |x| x[0]
         .transpose(1, 2));
+    case!(
+        c,
+        "permute",
+        "permute, the last axis stays",
+        [[2, 3, 4]],
+        |x| { x[0].permute(&[1, 0, 2]) }
+    );
     case!(c, "broadcast_to", "broadcast_to", [[3, 1]], |x| x[0]
         .broadcast_to([2, 3, 4]));
     case!(c, "slice", "slice", [[2, 5, 3]], |x| x[0].slice(1, 1..4));
