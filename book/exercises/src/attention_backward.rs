@@ -1,6 +1,7 @@
 //! Checks the exercise `attention_backward`.
 
 use crate::compare::{heatmap, line, same, unusable};
+use crate::gradients;
 use crate::harness;
 use crate::known::Known;
 use crate::report::{Outcome, Report};
@@ -493,17 +494,13 @@ fn confirmed(candidate: Candidate<'_>, seed: u64, lines: Vec<crate::Line>) -> Re
                 vec![dq, dk, dv]
             },
         );
-    let (outcome, headline) = if checked.passed() {
-        (
-            Outcome::Passed,
-            "dq, dk and dv are right, and finite differences confirm them",
-        )
-    } else {
-        (Outcome::Wrong, "it disagrees with finite differences")
-    };
-    let mut report = Report::new(NAME, outcome, headline);
-    report.lines = lines;
-    report
+    gradients::settled(
+        NAME,
+        lines,
+        checked.passed(),
+        "dq, dk and dv are right, and finite differences confirm them",
+        gradients::APART,
+    )
 }
 
 #[cfg(test)]

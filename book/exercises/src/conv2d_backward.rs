@@ -1,6 +1,7 @@
 //! Checks the exercise `conv2d_backward`.
 
 use crate::compare::{heatmap, line, same, unusable};
+use crate::gradients;
 use crate::harness;
 use crate::known::Known;
 use crate::report::{Outcome, Report};
@@ -642,17 +643,13 @@ fn confirmed(candidate: Candidate<'_>, p: &Probe, seed: u64, lines: Vec<crate::L
                 vec![dx, dw, db]
             },
         );
-    let (outcome, headline) = if checked.passed() {
-        (
-            Outcome::Passed,
-            "all three gradients are right, and finite differences confirm them",
-        )
-    } else {
-        (Outcome::Wrong, "it disagrees with finite differences")
-    };
-    let mut report = Report::new(NAME, outcome, headline);
-    report.lines = lines;
-    report
+    gradients::settled(
+        NAME,
+        lines,
+        checked.passed(),
+        "all three gradients are right, and finite differences confirm them",
+        gradients::APART,
+    )
 }
 
 #[cfg(test)]

@@ -145,18 +145,32 @@ pub fn numeric_line(report: &gradcheck::Report) -> Line {
     }
 }
 
-/// The report once every claim is right: it passes when the finite differences agree.
-pub fn confirmed(exercise: &str, mut lines: Vec<Line>, numeric: Line, all: &str) -> Report {
-    let (outcome, headline) = if numeric.right {
+/// What is said when every value is right and finite differences say otherwise.
+pub const APART: &str = "it disagrees with finite differences";
+
+/// The report once every value is right: `all` is its headline when the finite differences
+/// agree, and `otherwise` when they do not.
+pub fn settled(
+    exercise: &str,
+    lines: Vec<Line>,
+    agree: bool,
+    all: &str,
+    otherwise: &str,
+) -> Report {
+    let (outcome, headline) = if agree {
         (Outcome::Passed, all)
     } else {
-        (
-            Outcome::Wrong,
-            "it disagrees with the numerical derivative, on a batch of another shape",
-        )
+        (Outcome::Wrong, otherwise)
     };
-    lines.push(numeric);
     let mut report = Report::new(exercise, outcome, headline);
     report.lines = lines;
     report
+}
+
+/// The same with a line for the finite differences, taken on a batch of another shape.
+pub fn confirmed(exercise: &str, mut lines: Vec<Line>, numeric: Line, all: &str) -> Report {
+    let agree = numeric.right;
+    lines.push(numeric);
+    let otherwise = "it disagrees with the numerical derivative, on a batch of another shape";
+    settled(exercise, lines, agree, all, otherwise)
 }

@@ -1,6 +1,7 @@
 //! Checks the exercise `lstm_backward`.
 
 use crate::compare::{heatmap, line, same, unusable};
+use crate::gradients;
 use crate::harness;
 use crate::known::Known;
 use crate::report::{Outcome, Report};
@@ -473,17 +474,13 @@ fn confirmed(candidate: Candidate<'_>, seed: u64, lines: Vec<crate::Line>) -> Re
             vec![found.da_i, found.da_f, found.da_g, found.da_o, found.dc]
         },
     );
-    let (outcome, headline) = if checked.passed() {
-        (
-            Outcome::Passed,
-            "all gradients of the step are right, and finite differences confirm them",
-        )
-    } else {
-        (Outcome::Wrong, "it disagrees with finite differences")
-    };
-    let mut report = Report::new(NAME, outcome, headline);
-    report.lines = lines;
-    report
+    gradients::settled(
+        NAME,
+        lines,
+        checked.passed(),
+        "all gradients of the step are right, and finite differences confirm them",
+        gradients::APART,
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Checks the exercise `matmul_backward`.
 
 use crate::compare::{heatmap, line, same, unusable};
+use crate::gradients;
 use crate::harness;
 use crate::known::Known;
 use crate::report::{Outcome, Report};
@@ -226,17 +227,13 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
                     vec![da, db]
                 },
             );
-        let (outcome, headline) = if checked.passed() {
-            (
-                Outcome::Passed,
-                "both gradients are right, and finite differences confirm them",
-            )
-        } else {
-            (Outcome::Wrong, "it disagrees with finite differences")
-        };
-        let mut report = Report::new(NAME, outcome, headline);
-        report.lines = lines;
-        return report;
+        return gradients::settled(
+            NAME,
+            lines,
+            checked.passed(),
+            "both gradients are right, and finite differences confirm them",
+            gradients::APART,
+        );
     };
     let values = || probes.iter().zip(found.iter().map(|f| &f[which]));
     let known = MISTAKES

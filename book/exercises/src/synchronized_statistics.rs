@@ -1,6 +1,7 @@
 //! Checks the exercise `synchronized_statistics`.
 
 use crate::compare::{distance, heatmap, line, same, unusable};
+use crate::gradients;
 use crate::harness;
 use crate::known::Known;
 use crate::report::{Line, Outcome, Report};
@@ -764,17 +765,13 @@ fn confirmed(
                 vec![g.dx.concat(), g.dgamma, g.dbeta]
             },
         );
-    let (outcome, headline) = if checked.passed() {
-        (
-            Outcome::Passed,
-            "it is Batch Norm of the whole batch, forward and backward, and finite differences confirm it",
-        )
-    } else {
-        (Outcome::Wrong, "it disagrees with finite differences")
-    };
-    let mut report = Report::new(NAME, outcome, headline);
-    report.lines = lines;
-    report
+    gradients::settled(
+        NAME,
+        lines,
+        checked.passed(),
+        "it is Batch Norm of the whole batch, forward and backward, and finite differences confirm it",
+        gradients::APART,
+    )
 }
 
 #[cfg(test)]
