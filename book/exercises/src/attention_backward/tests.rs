@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_listed;
+use crate::known::assert_named;
 use tape::{Param, Tape, Tensor};
 
 /// Written with loops over indices, as a reader may.
@@ -81,13 +81,7 @@ fn every_mistake_is_named() {
                     gradients
                 };
                 let report = report(&candidate, seed);
-                assert_eq!(
-                    report.mistake.as_deref(),
-                    Some(*id),
-                    "{target}, seed {seed}: {report}"
-                );
-                assert_eq!(report.headline, format!("{target}: {sentence}"));
-                assert_listed(&report);
+                assert_named(&report, seed, target, id, sentence);
             }
         }
     }

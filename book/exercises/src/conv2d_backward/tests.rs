@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_listed;
+use crate::known::assert_named;
 
 fn right(dy: &[f64], x: &[f64], w: &[f64], s: &Sizes) -> Gradients {
     let (taps, positions, pixels) = (s.taps(), s.positions(), s.pixels());
@@ -68,13 +68,7 @@ fn every_mistake_is_named() {
                 gradients
             };
             let report = report(&candidate, seed);
-            assert_eq!(
-                report.mistake.as_deref(),
-                Some(*id),
-                "{target}, seed {seed}: {report}"
-            );
-            assert_eq!(report.headline, format!("{target}: {sentence}"));
-            assert_listed(&report);
+            assert_named(&report, seed, target, id, sentence);
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_listed;
+use crate::known::assert_named;
 
 fn right(dh: &[f64], dc_later: &[f64], s: &Step) -> Gradients {
     let each = |f: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..dh.len()).map(f).collect() };
@@ -50,13 +50,7 @@ fn every_mistake_is_named() {
                 gradients
             };
             let report = report(&candidate, seed);
-            assert_eq!(
-                report.mistake.as_deref(),
-                Some(*id),
-                "{target}, seed {seed}: {report}"
-            );
-            assert_eq!(report.headline, format!("{target}: {sentence}"));
-            assert_listed(&report);
+            assert_named(&report, seed, target, id, sentence);
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_listed;
+use crate::known::{assert_listed, assert_named};
 
 fn right(batch: &Batch, dy: &[f64]) -> Stages {
     let mut s = Stages::zeros(batch);
@@ -91,13 +91,7 @@ fn every_mistake_is_named() {
                 stages
             };
             let report = report(&candidate, seed);
-            assert_eq!(
-                report.mistake.as_deref(),
-                Some(*id),
-                "{target}, seed {seed}: {report}"
-            );
-            assert_eq!(report.headline, format!("{target}: {sentence}"));
-            assert_listed(&report);
+            assert_named(&report, seed, target, id, sentence);
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_listed;
+use crate::known::assert_named;
 
 fn right(dy: &[f64], a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> (Vec<f64>, Vec<f64>) {
     let (mut da, mut db) = (vec![0.0; m * k], vec![0.0; k * n]);
@@ -41,13 +41,7 @@ fn every_mistake_is_named() {
                 }
             };
             let report = report(&candidate, seed);
-            assert_eq!(
-                report.mistake.as_deref(),
-                Some(*id),
-                "{target}, seed {seed}: {report}"
-            );
-            assert_eq!(report.headline, format!("{target}: {sentence}"));
-            assert_listed(&report);
+            assert_named(&report, seed, target, id, sentence);
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_listed;
+use crate::known::{assert_listed, assert_named};
 use crate::sections::LABELS;
 
 const SEEDS: std::ops::Range<u64> = 0..10;
@@ -125,13 +125,7 @@ fn every_mistake_is_named() {
                 g
             };
             let report = report(&merge, &backward, seed);
-            assert_eq!(
-                report.mistake.as_deref(),
-                Some(*id),
-                "{target}, seed {seed}: {report}"
-            );
-            assert_eq!(report.headline, format!("{target}: {sentence}"));
-            assert_listed(&report);
+            assert_named(&report, seed, target, id, sentence);
         }
     }
 }
