@@ -1,9 +1,10 @@
 //! Checks the exercise `attention_backward`.
 
-use crate::compare::{heatmap, line, same, unusable};
+use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
+use crate::mistake::{Mistake, find, listed};
 use crate::report::{Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -240,60 +241,60 @@ const TARGETS: [Target; 3] = [
     ("dk", |p| p.side("dk", &p.ds(), p.head.scale())),
 ];
 
-/// The name, the sentence, the label of the section, and the wrong values of a target.
-type Mistake = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&Probe, &str) -> Vec<f64>,
-);
-
 const FORWARD: &str = "sec:attention";
 const BACKWARD: &str = "sec:attention-backward";
 
-/// Of `dv`.
-const OF_VALUES: &[Mistake] = &[
-    (
-        "transposed",
-        "it is P dO, and must be Pᵀ dO: value j is used by the positions i that look at it, so the sum runs down a column of P",
-        BACKWARD,
-        |p, _| p.head.p().times(&p.dout()).data,
-    ),
-    (
-        "weights-forgotten",
-        "the weights are missing: it is dO as it came",
-        BACKWARD,
-        |p, _| p.dout.clone(),
-    ),
-    (
-        "mask-ignored",
-        "the mask is ignored: row i of the softmax runs over the positions j ≤ i only",
-        FORWARD,
-        |p, _| {
+/// The two sides of the scores.
+const SIDES: &[&str] = &["dq", "dk"];
+
+const MISTAKES: &[Mistake<Probe>] = &[
+    Mistake {
+        targets: &["dv"],
+        id: "transposed",
+        sentence: "it is P dO, and must be Pᵀ dO: value j is used by the positions i that look at it, so the sum runs down a column of P",
+        section: BACKWARD,
+        wrong: |p, _| p.head.p().times(&p.dout()).data,
+    },
+    Mistake {
+        targets: &["dv"],
+        id: "weights-forgotten",
+        sentence: "the weights are missing: it is dO as it came",
+        section: BACKWARD,
+        wrong: |p, _| p.dout.clone(),
+    },
+    Mistake {
+        targets: &["dv"],
+        id: "mask-ignored",
+        sentence: "the mask is ignored: row i of the softmax runs over the positions j ≤ i only",
+        section: FORWARD,
+        wrong: |p, _| {
             let weights = p.head.weights(p.head.scale(), false);
             weights.t().times(&p.dout()).data
         },
-    ),
-    (
-        "scale-forgotten",
-        "the scores are not divided by the root of d before the softmax",
-        FORWARD,
-        |p, _| p.head.weights(1.0, true).t().times(&p.dout()).data,
-    ),
-    (
-        "scale-by-d",
-        "the scores are divided by d before the softmax, and must be by its root",
-        FORWARD,
-        |p, _| {
+    },
+    Mistake {
+        targets: &["dv"],
+        id: "scale-forgotten",
+        sentence: "the scores are not divided by the root of d before the softmax",
+        section: FORWARD,
+        wrong: |p, _| p.head.weights(1.0, true).t().times(&p.dout()).data,
+    },
+    Mistake {
+        targets: &["dv"],
+        id: "scale-by-d",
+        sentence: "the scores are divided by d before the softmax, and must be by its root",
+        section: FORWARD,
+        wrong: |p, _| {
             let scale = 1.0 / p.head.width as f64;
             p.head.weights(scale, true).t().times(&p.dout()).data
         },
-    ),
-    (
-        "scores-for-weights",
-        "it is made of the scores, and must be of the weights P",
-        BACKWARD,
-        |p, _| {
+    },
+    Mistake {
+        targets: &["dv"],
+        id: "scores-for-weights",
+        sentence: "it is made of the scores, and must be of the weights P",
+        section: BACKWARD,
+        wrong: |p, _| {
             let s = p.q().times(&p.k().t());
             let s = Rows::made(p.head.steps, p.head.steps, |i, j| {
                 if j <= i {
@@ -304,131 +305,129 @@ const OF_VALUES: &[Mistake] = &[
             });
             s.t().times(&p.dout()).data
         },
-    ),
-];
-
-/// Of `dq` and of `dk`, each.
-const OF_SIDES: &[Mistake] = &[
-    (
-        "scale-forgotten",
-        "the factor 1/√d is missing: the scores are QKᵀ/√d, so it stands on the way back too",
-        BACKWARD,
-        |p, name| p.side(name, &p.ds(), 1.0),
-    ),
-    (
-        "scale-twice",
-        "the factor 1/√d is there twice: once in dS and once more",
-        BACKWARD,
-        |p, name| p.side(name, &p.ds(), p.head.scale() * p.head.scale()),
-    ),
-    (
-        "row-sum-missing",
-        "the sum over the row is missing in the softmax: all weights of a row share one denominator",
-        BACKWARD,
-        |p, name| {
+    },
+    Mistake {
+        targets: SIDES,
+        id: "scale-forgotten",
+        sentence: "the factor 1/√d is missing: the scores are QKᵀ/√d, so it stands on the way back too",
+        section: BACKWARD,
+        wrong: |p, target| p.side(target, &p.ds(), 1.0),
+    },
+    Mistake {
+        targets: SIDES,
+        id: "scale-twice",
+        sentence: "the factor 1/√d is there twice: once in dS and once more",
+        section: BACKWARD,
+        wrong: |p, target| p.side(target, &p.ds(), p.head.scale() * p.head.scale()),
+    },
+    Mistake {
+        targets: SIDES,
+        id: "row-sum-missing",
+        sentence: "the sum over the row is missing in the softmax: all weights of a row share one denominator",
+        section: BACKWARD,
+        wrong: |p, target| {
             p.side(
-                name,
+                target,
                 &p.head.p().map2(&p.dp(), |p, dp| p * dp),
                 p.head.scale(),
             )
         },
-    ),
-    (
-        "column-sum",
-        "the sum in the softmax runs down a column, and must run along the row",
-        BACKWARD,
-        |p, name| {
+    },
+    Mistake {
+        targets: SIDES,
+        id: "column-sum",
+        sentence: "the sum in the softmax runs down a column, and must run along the row",
+        section: BACKWARD,
+        wrong: |p, target| {
             let (w, dp) = (p.head.p(), p.dp());
             let down = |j: usize| -> f64 { (0..w.rows()).map(|i| dp.at(i, j) * w.at(i, j)).sum() };
             let ds = Rows::made(w.rows(), w.columns, |i, j| {
                 w.at(i, j) * (dp.at(i, j) - down(j))
             });
-            p.side(name, &ds, p.head.scale())
+            p.side(target, &ds, p.head.scale())
         },
-    ),
-    (
-        "plain-mean",
-        "the softmax subtracts the plain mean of dP over the row, and must weigh it with P",
-        BACKWARD,
-        |p, name| {
+    },
+    Mistake {
+        targets: SIDES,
+        id: "plain-mean",
+        sentence: "the softmax subtracts the plain mean of dP over the row, and must weigh it with P",
+        section: BACKWARD,
+        wrong: |p, target| {
             let (w, dp) = (p.head.p(), p.dp());
             let ds = Rows::made(w.rows(), w.columns, |i, j| {
                 let mean = (0..=i).map(|k| dp.at(i, k)).sum::<f64>() / (i + 1) as f64;
                 w.at(i, j) * (dp.at(i, j) - mean)
             });
-            p.side(name, &ds, p.head.scale())
+            p.side(target, &ds, p.head.scale())
         },
-    ),
-    (
-        "weight-forgotten",
-        "the factor P is missing in front of the softmax's bracket",
-        BACKWARD,
-        |p, name| {
+    },
+    Mistake {
+        targets: SIDES,
+        id: "weight-forgotten",
+        sentence: "the factor P is missing in front of the softmax's bracket",
+        section: BACKWARD,
+        wrong: |p, target| {
             let (w, dp) = (p.head.p(), p.dp());
             let ds = Rows::made(w.rows(), w.columns, |i, j| {
                 let along: f64 = (0..=i).map(|k| dp.at(i, k) * w.at(i, k)).sum();
                 if j <= i { dp.at(i, j) - along } else { 0.0 }
             });
-            p.side(name, &ds, p.head.scale())
+            p.side(target, &ds, p.head.scale())
         },
-    ),
-    (
-        "softmax-skipped",
-        "it is made of dP: the softmax stands between the weights and the scores",
-        BACKWARD,
-        |p, name| p.side(name, &p.dp(), p.head.scale()),
-    ),
-    (
-        "sides-swapped",
-        "dQ and dK are swapped: dQ is made of the keys, dK of the queries",
-        BACKWARD,
-        |p, name| p.swapped(name),
-    ),
-    (
-        "transposed",
-        "dS is transposed: a query owns a row of the scores, a key owns a column",
-        BACKWARD,
-        |p, name| p.side(name, &p.ds().t(), p.head.scale()),
-    ),
-    (
-        "own-side",
-        "it is made of its own side: the partner in the product is the other one",
-        BACKWARD,
-        |p, name| match name {
+    },
+    Mistake {
+        targets: SIDES,
+        id: "softmax-skipped",
+        sentence: "it is made of dP: the softmax stands between the weights and the scores",
+        section: BACKWARD,
+        wrong: |p, target| p.side(target, &p.dp(), p.head.scale()),
+    },
+    Mistake {
+        targets: SIDES,
+        id: "sides-swapped",
+        sentence: "dQ and dK are swapped: dQ is made of the keys, dK of the queries",
+        section: BACKWARD,
+        wrong: |p, target| p.swapped(target),
+    },
+    Mistake {
+        targets: SIDES,
+        id: "transposed",
+        sentence: "dS is transposed: a query owns a row of the scores, a key owns a column",
+        section: BACKWARD,
+        wrong: |p, target| p.side(target, &p.ds().t(), p.head.scale()),
+    },
+    Mistake {
+        targets: SIDES,
+        id: "own-side",
+        sentence: "it is made of its own side: the partner in the product is the other one",
+        section: BACKWARD,
+        wrong: |p, target| match target {
             "dq" => p.ds().times(&p.q()).scaled(p.head.scale()),
             _ => p.ds().t().times(&p.k()).scaled(p.head.scale()),
         },
-    ),
-    (
-        "mask-ignored",
-        "the mask is ignored: row i of the softmax runs over the positions j ≤ i only",
-        FORWARD,
-        |p, name| {
+    },
+    Mistake {
+        targets: SIDES,
+        id: "mask-ignored",
+        sentence: "the mask is ignored: row i of the softmax runs over the positions j ≤ i only",
+        section: FORWARD,
+        wrong: |p, target| {
             let weights = p.head.weights(p.head.scale(), false);
-            p.side(name, &p.ds_of(&weights), p.head.scale())
+            p.side(target, &p.ds_of(&weights), p.head.scale())
         },
-    ),
-    ("zero", "it is zero everywhere", BACKWARD, |p, _| {
-        vec![0.0; p.dout.len()]
-    }),
+    },
+    Mistake {
+        targets: SIDES,
+        id: "zero",
+        sentence: "it is zero everywhere",
+        section: BACKWARD,
+        wrong: |p, _| vec![0.0; p.dout.len()],
+    },
 ];
-
-fn mistakes(target: &str) -> &'static [Mistake] {
-    match target {
-        "dv" => OF_VALUES,
-        _ => OF_SIDES,
-    }
-}
 
 /// The mistakes that this checker knows.
 pub(crate) fn known() -> Vec<Known> {
-    let of = |(target, _): &Target| {
-        let target = *target;
-        mistakes(target).iter().map(move |(id, what, section, _)| {
-            Known::new(NAME, id, format!("{target}: {what}"), section)
-        })
-    };
-    TARGETS.iter().flat_map(of).collect()
+    listed(NAME, MISTAKES)
 }
 
 /// The report on `candidate`, from random heads of this seed.
@@ -453,18 +452,19 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let Some((name, at, expected)) = first else {
         return confirmed(candidate, seed, lines);
     };
+    let known = find(
+        MISTAKES,
+        name,
+        probes.iter().zip(found.iter().map(|g| g.get(name))),
+    );
     let values = found[at].get(name);
-    let known = mistakes(name).iter().find(|(_, _, _, formula)| {
-        let fits = |(p, found): (&Probe, &Gradients)| same(&formula(p, name), found.get(name));
-        probes.iter().zip(&found).all(fits)
-    });
     let (id, headline) = match (known, unusable(name, expected.len(), values, "[T, d]")) {
-        (Some((id, sentence, ..)), _) => ((*id).to_owned(), format!("{name}: {sentence}")),
+        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
         (None, Some(unusable)) => unusable,
         (None, None) => ("unknown".to_owned(), format!("{name} is wrong")),
     };
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|(_, _, section, _)| (*section).to_owned());
+    report.section = known.map(|known| known.section.to_owned());
     report.mistake = Some(id);
     report.lines = lines;
     let Head { steps, width, .. } = probes[at].head;

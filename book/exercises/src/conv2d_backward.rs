@@ -1,9 +1,10 @@
 //! Checks the exercise `conv2d_backward`.
 
-use crate::compare::{heatmap, line, same, unusable};
+use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
+use crate::mistake::{Mistake, find, listed};
 use crate::report::{Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -214,6 +215,14 @@ fn right_db(p: &Probe) -> Vec<f64> {
     )
 }
 
+fn right(p: &Probe, target: &str) -> Vec<f64> {
+    match target {
+        "dx" => right_dx(p),
+        "dw" => right_dw(p),
+        _ => right_db(p),
+    }
+}
+
 fn scaled(values: Vec<f64>, factor: f64) -> Vec<f64> {
     values.iter().map(|v| factor * v).collect()
 }
@@ -234,85 +243,76 @@ fn flipped(w: &[f64], s: &Sizes) -> Vec<f64> {
         .collect()
 }
 
-/// Which gradient, the name, the sentence, the label of the section, and the wrong values.
-type Mistake = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&Probe) -> Vec<f64>,
-);
-
 const INDICES: &str = "sec:conv-backward";
 const COPIES: &str = "sec:im2col";
 
-const MISTAKES: &[Mistake] = &[
-    (
-        "dx",
-        "overwritten",
-        "a pixel is read by several taps, and only the last gradient is kept: add them",
-        COPIES,
-        |p| {
+const MISTAKES: &[Mistake<Probe>] = &[
+    Mistake {
+        targets: &["dx"],
+        id: "overwritten",
+        sentence: "a pixel is read by several taps, and only the last gradient is kept: add them",
+        section: COPIES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             last(
                 p.x.len(),
                 terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
             )
         },
-    ),
-    (
-        "dx",
-        "overwritten",
-        "a pixel is read by several taps, and only the last gradient is kept: add them",
-        COPIES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "overwritten",
+        sentence: "a pixel is read by several taps, and only the last gradient is kept: add them",
+        section: COPIES,
+        wrong: |p, _| {
             let terms = terms(&p.s, true, false);
             last(
                 p.x.len(),
                 terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
             )
         },
-    ),
-    (
-        "dx",
-        "first-filter-only",
-        "only the first filter is followed back: a pixel is read by all of them",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "first-filter-only",
+        sentence: "only the first filter is followed back: a pixel is read by all of them",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             let first = terms.iter().filter(|t| t.w < p.s.taps());
             sum(p.x.len(), first.map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
         },
-    ),
-    (
-        "dx",
-        "filter-flipped",
-        "the filters are read backwards: what a tap read in the forward pass receives the gradient of that tap",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "filter-flipped",
+        sentence: "the filters are read backwards: what a tap read in the forward pass receives the gradient of that tap",
+        section: INDICES,
+        wrong: |p, _| {
             let w = flipped(&p.w, &p.s);
             right_dx(&Probe { w, ..p.clone() })
         },
-    ),
-    (
-        "dx",
-        "padding-is-a-pixel",
-        "what read the padding is added to pixel 0: it must go nowhere",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "padding-is-a-pixel",
+        sentence: "what read the padding is added to pixel 0: it must go nowhere",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, true);
             sum(
                 p.x.len(),
                 terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
             )
         },
-    ),
-    (
-        "dx",
-        "images-mixed",
-        "the gradients of all images are added to the first: image n begins at n times the pixels",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "images-mixed",
+        sentence: "the gradients of all images are added to the first: image n begins at n times the pixels",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             let place = |t: &Term| t.x - t.n * p.s.pixels();
             sum(
@@ -320,60 +320,47 @@ const MISTAKES: &[Mistake] = &[
                 terms.iter().map(|t| (place(t), p.dy[t.dy] * p.w[t.w])),
             )
         },
-    ),
-    (
-        "dx",
-        "averaged-over-taps",
-        "it is divided by the number of taps: a pixel receives a sum",
-        INDICES,
-        |p| scaled(right_dx(p), 1.0 / p.s.taps() as f64),
-    ),
-    (
-        "dx",
-        "dy-ignored",
-        "dy is not used: this is the gradient for a dy of ones",
-        INDICES,
-        |p| right_dx(&ones(p)),
-    ),
-    ("dx", "sign", "it has the wrong sign", INDICES, |p| {
-        scaled(right_dx(p), -1.0)
-    }),
-    ("dx", "zero", "it is zero everywhere", INDICES, |p| {
-        vec![0.0; p.x.len()]
-    }),
-    (
-        "dw",
-        "overwritten",
-        "a weight is used at every position, and only the last gradient is kept: add them",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "averaged-over-taps",
+        sentence: "it is divided by the number of taps: a pixel receives a sum",
+        section: INDICES,
+        wrong: |p, _| scaled(right_dx(p), 1.0 / p.s.taps() as f64),
+    },
+    Mistake {
+        targets: &["dw"],
+        id: "overwritten",
+        sentence: "a weight is used at every position, and only the last gradient is kept: add them",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             last(
                 p.w.len(),
                 terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])),
             )
         },
-    ),
-    (
-        "dw",
-        "averaged-over-images",
-        "it is divided by the number of images: dy already is the gradient of the loss, whatever that averages",
-        INDICES,
-        |p| scaled(right_dw(p), 1.0 / p.s.images as f64),
-    ),
-    (
-        "dw",
-        "averaged-over-positions",
-        "it is divided by the number of positions: a weight receives a sum",
-        INDICES,
-        |p| scaled(right_dw(p), 1.0 / p.s.positions() as f64),
-    ),
-    (
-        "dw",
-        "first-image-read",
-        "the pixels of the first image are taken for all of them: image n begins at n times the pixels",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dw", "db"],
+        id: "averaged-over-images",
+        sentence: "it is divided by the number of images: dy already is the gradient of the loss, whatever that averages",
+        section: INDICES,
+        wrong: |p, target| scaled(right(p, target), 1.0 / p.s.images as f64),
+    },
+    Mistake {
+        targets: &["dw"],
+        id: "averaged-over-positions",
+        sentence: "it is divided by the number of positions: a weight receives a sum",
+        section: INDICES,
+        wrong: |p, _| scaled(right_dw(p), 1.0 / p.s.positions() as f64),
+    },
+    Mistake {
+        targets: &["dw"],
+        id: "first-image-read",
+        sentence: "the pixels of the first image are taken for all of them: image n begins at n times the pixels",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             let place = |t: &Term| t.x - t.n * p.s.pixels();
             sum(
@@ -381,13 +368,13 @@ const MISTAKES: &[Mistake] = &[
                 terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[place(t)])),
             )
         },
-    ),
-    (
-        "dw",
-        "first-dy-read",
-        "dy of the first image is taken for all of them: that of image n, filter o and position p stands at (n · O + o) · L + p",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dw"],
+        id: "first-dy-read",
+        sentence: "dy of the first image is taken for all of them: that of image n, filter o and position p stands at (n · O + o) · L + p",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             let place = |t: &Term| t.dy - t.n * p.s.outputs * p.s.positions();
             sum(
@@ -395,78 +382,58 @@ const MISTAKES: &[Mistake] = &[
                 terms.iter().map(|t| (t.w, p.dy[place(t)] * p.x[t.x])),
             )
         },
-    ),
-    (
-        "dw",
-        "first-image-only",
-        "only the first image counts: every image uses the weight",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dw"],
+        id: "first-image-only",
+        sentence: "only the first image counts: every image uses the weight",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             let first = terms.iter().filter(|t| t.n == 0);
             sum(p.w.len(), first.map(|t| (t.w, p.dy[t.dy] * p.x[t.x])))
         },
-    ),
-    (
-        "dw",
-        "padding-is-a-pixel",
-        "where a tap reads padding, pixel 0 is taken: the padding is 0",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dw"],
+        id: "padding-is-a-pixel",
+        sentence: "where a tap reads padding, pixel 0 is taken: the padding is 0",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, true);
             sum(
                 p.w.len(),
                 terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])),
             )
         },
-    ),
-    (
-        "dw",
-        "filter-flipped",
-        "the filters stand backwards: dw of tap k is the sum over what tap k read",
-        INDICES,
-        |p| flipped(&right_dw(p), &p.s),
-    ),
-    (
-        "dw",
-        "dy-ignored",
-        "dy is not used: this is the gradient for a dy of ones",
-        INDICES,
-        |p| right_dw(&ones(p)),
-    ),
-    ("dw", "sign", "it has the wrong sign", INDICES, |p| {
-        scaled(right_dw(p), -1.0)
-    }),
-    ("dw", "zero", "it is zero everywhere", INDICES, |p| {
-        vec![0.0; p.w.len()]
-    }),
-    (
-        "db",
-        "averaged-over-images",
-        "it is divided by the number of images: dy already is the gradient of the loss, whatever that averages",
-        INDICES,
-        |p| scaled(right_db(p), 1.0 / p.s.images as f64),
-    ),
-    (
-        "db",
-        "averaged-over-positions",
-        "it is divided by the number of positions: the bias receives a sum",
-        INDICES,
-        |p| scaled(right_db(p), 1.0 / p.s.positions() as f64),
-    ),
-    (
-        "db",
-        "averaged",
-        "it is divided by the number of values of a channel: the bias receives a sum",
-        INDICES,
-        |p| scaled(right_db(p), 1.0 / (p.s.images * p.s.positions()) as f64),
-    ),
-    (
-        "db",
-        "first-image-only",
-        "only the first image counts: the bias is added in every image",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["dw"],
+        id: "filter-flipped",
+        sentence: "the filters stand backwards: dw of tap k is the sum over what tap k read",
+        section: INDICES,
+        wrong: |p, _| flipped(&right_dw(p), &p.s),
+    },
+    Mistake {
+        targets: &["db"],
+        id: "averaged-over-positions",
+        sentence: "it is divided by the number of positions: the bias receives a sum",
+        section: INDICES,
+        wrong: |p, _| scaled(right_db(p), 1.0 / p.s.positions() as f64),
+    },
+    Mistake {
+        targets: &["db"],
+        id: "averaged",
+        sentence: "it is divided by the number of values of a channel: the bias receives a sum",
+        section: INDICES,
+        wrong: |p, _| scaled(right_db(p), 1.0 / (p.s.images * p.s.positions()) as f64),
+    },
+    Mistake {
+        targets: &["db"],
+        id: "first-image-only",
+        sentence: "only the first image counts: the bias is added in every image",
+        section: INDICES,
+        wrong: |p, _| {
             let first = p.s.outputs * p.s.positions();
             let dy = p.dy.iter().enumerate();
             let dy = dy
@@ -474,55 +441,52 @@ const MISTAKES: &[Mistake] = &[
                 .collect();
             right_db(&Probe { dy, ..p.clone() })
         },
-    ),
-    (
-        "db",
-        "once-for-each-tap",
-        "it is added once for each tap: the bias is used once at each position",
-        INDICES,
-        |p| scaled(right_db(p), p.s.taps() as f64),
-    ),
-    (
-        "db",
-        "once-for-each-tap",
-        "it is added once for each tap: the bias is used once at each position",
-        INDICES,
-        |p| {
+    },
+    Mistake {
+        targets: &["db"],
+        id: "once-for-each-tap",
+        sentence: "it is added once for each tap: the bias is used once at each position",
+        section: INDICES,
+        wrong: |p, _| scaled(right_db(p), p.s.taps() as f64),
+    },
+    Mistake {
+        targets: &["db"],
+        id: "once-for-each-tap",
+        sentence: "it is added once for each tap: the bias is used once at each position",
+        section: INDICES,
+        wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             let filter = |t: &Term| t.w / p.s.taps();
             sum(p.s.outputs, terms.iter().map(|t| (filter(t), p.dy[t.dy])))
         },
-    ),
-    (
-        "db",
-        "once-for-each-tap",
-        "it is added once for each tap: the bias is used once at each position",
-        INDICES,
-        |p| scaled(right_db(p), p.s.taps() as f64),
-    ),
-    (
-        "db",
-        "dy-ignored",
-        "dy is not used: this is the gradient for a dy of ones",
-        INDICES,
-        |p| right_db(&ones(p)),
-    ),
-    ("db", "sign", "it has the wrong sign", INDICES, |p| {
-        scaled(right_db(p), -1.0)
-    }),
-    ("db", "zero", "it is zero everywhere", INDICES, |p| {
-        vec![0.0; p.s.outputs]
-    }),
+    },
+    Mistake {
+        targets: &["dx", "dw", "db"],
+        id: "dy-ignored",
+        sentence: "dy is not used: this is the gradient for a dy of ones",
+        section: INDICES,
+        wrong: |p, target| right(&ones(p), target),
+    },
+    Mistake {
+        targets: &["dx", "dw", "db"],
+        id: "sign",
+        sentence: "it has the wrong sign",
+        section: INDICES,
+        wrong: |p, target| scaled(right(p, target), -1.0),
+    },
+    Mistake {
+        targets: &["dx", "dw", "db"],
+        id: "zero",
+        sentence: "it is zero everywhere",
+        section: INDICES,
+        wrong: |p, target| scaled(right(p, target), 0.0),
+    },
 ];
 
-/// One of the three gradients, how the right one is computed, and its shape.
-type Target = (&'static str, fn(&Probe) -> Vec<f64>, &'static str);
+/// One of the three gradients, and its shape.
+type Target = (&'static str, &'static str);
 
-const TARGETS: [Target; 3] = [
-    ("dw", right_dw, "[O, K]"),
-    ("db", right_db, "[O]"),
-    ("dx", right_dx, "[N, C, H, W]"),
-];
+const TARGETS: [Target; 3] = [("dw", "[O, K]"), ("db", "[O]"), ("dx", "[N, C, H, W]")];
 
 impl Gradients {
     fn get(&self, name: &str) -> &[f64] {
@@ -553,10 +517,7 @@ fn title(s: &Sizes) -> String {
 
 /// The mistakes that this checker knows.
 pub(crate) fn known() -> Vec<Known> {
-    let known = |(target, id, what, section, _): &Mistake| {
-        Known::new(NAME, id, format!("{target}: {what}"), section)
-    };
-    MISTAKES.iter().map(known).collect()
+    listed(NAME, MISTAKES)
 }
 
 /// The report on `candidate`, from random images and filters of this seed.
@@ -569,9 +530,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         .collect();
     let mut lines = Vec::new();
     let mut first = None;
-    for target @ (name, right, _) in TARGETS {
+    for target @ (name, _) in TARGETS {
         for (p, found) in probes.iter().zip(&found) {
-            let expected = right(p);
+            let expected = right(p, name);
             let line = line(
                 &format!("{name}, {}", title(&p.s)),
                 &expected,
@@ -583,15 +544,14 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             lines.push(line);
         }
     }
-    let Some(((name, _, shape), p, gradients, expected)) = first else {
+    let Some(((name, shape), p, gradients, expected)) = first else {
         return confirmed(candidate, &probes[2], seed, lines);
     };
+    let values = found.iter().map(|gradients| gradients.get(name));
+    let known = find(MISTAKES, name, probes.iter().zip(values));
     let found = gradients.get(name);
-    let known = MISTAKES.iter().find(|(target, _, _, _, formula)| {
-        *target == name && fits(&probes, candidate, name, *formula)
-    });
     let (id, headline) = match (known, unusable(name, expected.len(), found, shape)) {
-        (Some((_, id, sentence, ..)), _) => ((*id).to_owned(), format!("{name}: {sentence}")),
+        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
         (None, Some(unusable)) => unusable,
         (None, None) => (
             "unknown".to_owned(),
@@ -599,7 +559,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         ),
     };
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|(_, _, _, section, _)| (*section).to_owned());
+    report.section = known.map(|known| known.section.to_owned());
     report.mistake = Some(id);
     report.lines = lines;
     let rows = match name {
@@ -609,18 +569,6 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     };
     report.heatmap = heatmap(name, rows, expected.len() / rows, &expected, found);
     report
-}
-
-fn fits(
-    probes: &[Probe],
-    candidate: Candidate<'_>,
-    name: &str,
-    formula: fn(&Probe) -> Vec<f64>,
-) -> bool {
-    probes.iter().all(|p| {
-        let gradients = candidate(&p.dy, &p.x, &p.w, &p.s);
-        same(&formula(p), gradients.get(name))
-    })
 }
 
 /// All is right: so say finite differences too, or it is the checker that is wrong.

@@ -152,26 +152,6 @@ pub(crate) fn assert_listed(report: &crate::Report) {
     );
 }
 
-/// That `report`, from `seed`, names the mistake `id` in what it says of `target`, with its
-/// sentence, and that the catalogue has it.
-#[cfg(test)]
-#[track_caller]
-pub(crate) fn assert_named(
-    report: &crate::Report,
-    seed: u64,
-    target: &str,
-    id: &str,
-    sentence: &str,
-) {
-    assert_eq!(
-        report.mistake.as_deref(),
-        Some(id),
-        "{target}, seed {seed}: {report}"
-    );
-    assert_eq!(report.headline, format!("{target}: {sentence}"));
-    assert_listed(report);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,6 +34,7 @@ pub mod ln_predictions;
 pub mod lstm_backward;
 pub mod masked_batch_norm;
 pub mod matmul_backward;
+mod mistake;
 mod norm_forward;
 pub mod one_reading;
 mod quiz;

@@ -1,9 +1,10 @@
 //! Checks the exercise `lstm_backward`.
 
-use crate::compare::{heatmap, line, same, unusable};
+use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
+use crate::mistake::{Mistake, find, listed};
 use crate::report::{Outcome, Report};
 use gradcheck::Check;
 use layernorm::staged;
@@ -189,224 +190,186 @@ fn one(_: f64) -> f64 {
     1.0
 }
 
-/// A gradient, and how the right one is computed.
-type Target = (&'static str, fn(&Probe) -> Vec<f64>);
+/// What the gradient of the memory becomes on its way to a gate, or to the memory before.
+fn from_memory(p: &Probe, target: &str, memory: &[f64]) -> Vec<f64> {
+    match target {
+        "dc" => p.each(|j| memory[j] * p.step.f[j]),
+        "da_g" => gated(p, target, memory, tanh_slope),
+        _ => gated(p, target, memory, sigmoid_slope),
+    }
+}
 
-const TARGETS: [Target; 6] = [
-    ("dc_next", Probe::memory),
-    ("da_i", |p| gated(p, "da_i", &p.memory(), sigmoid_slope)),
-    ("da_f", |p| gated(p, "da_f", &p.memory(), sigmoid_slope)),
-    ("da_g", |p| gated(p, "da_g", &p.memory(), tanh_slope)),
-    ("da_o", |p| {
-        let Step { o, tanh, .. } = &p.step;
-        p.each(|j| p.dh[j] * tanh[j] * sigmoid_slope(o[j]))
-    }),
-    ("dc", |p| {
-        let memory = p.memory();
-        p.each(|j| memory[j] * p.step.f[j])
-    }),
-];
+const TARGETS: [&str; 6] = ["dc_next", "da_i", "da_f", "da_g", "da_o", "dc"];
 
-/// Which gradient, the name, the sentence, the label of the section, and the wrong values.
-type Mistake = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&Probe) -> Vec<f64>,
-);
+fn right(p: &Probe, target: &str) -> Vec<f64> {
+    let Step { o, tanh, .. } = &p.step;
+    match target {
+        "dc_next" => p.memory(),
+        "da_o" => p.each(|j| p.dh[j] * tanh[j] * sigmoid_slope(o[j])),
+        _ => from_memory(p, target, &p.memory()),
+    }
+}
 
 const STEP: &str = "sec:lstm";
 const NORM: &str = "sec:ln-cell";
 
-const MISTAKES: &[Mistake] = &[
-    (
-        "dc_next",
-        "later-forgotten",
-        "what the next step sends is missing: c' is used twice",
-        STEP,
-        Probe::through_norm,
-    ),
-    (
-        "dc_next",
-        "state-forgotten",
-        "what comes from the state h' is missing: c' is used twice",
-        STEP,
-        |p| p.dc_later.clone(),
-    ),
-    (
-        "dc_next",
-        "norm-forgotten",
-        "what comes from h' must go back through the Layer Norm",
-        NORM,
-        |p| plus(&p.dc_later, &p.shown()),
-    ),
-    (
-        "dc_next",
-        "later-through-the-norm",
-        "what the next step sends must not go through the Layer Norm: the next step used c' before it",
-        NORM,
-        |p| p.step.norm_backward(&plus(&p.dc_later, &p.shown())),
-    ),
-    (
-        "dc_next",
-        "tanh-slope-forgotten",
-        "the slope of the tanh is missing, 1 minus its square",
-        STEP,
-        |p| {
+const MISTAKES: &[Mistake<Probe>] = &[
+    Mistake {
+        targets: &["dc_next"],
+        id: "later-forgotten",
+        sentence: "what the next step sends is missing: c' is used twice",
+        section: STEP,
+        wrong: |p, _| Probe::through_norm(p),
+    },
+    Mistake {
+        targets: &["dc_next"],
+        id: "state-forgotten",
+        sentence: "what comes from the state h' is missing: c' is used twice",
+        section: STEP,
+        wrong: |p, _| p.dc_later.clone(),
+    },
+    Mistake {
+        targets: &["dc_next"],
+        id: "norm-forgotten",
+        sentence: "what comes from h' must go back through the Layer Norm",
+        section: NORM,
+        wrong: |p, _| plus(&p.dc_later, &p.shown()),
+    },
+    Mistake {
+        targets: &["dc_next"],
+        id: "later-through-the-norm",
+        sentence: "what the next step sends must not go through the Layer Norm: the next step used c' before it",
+        section: NORM,
+        wrong: |p, _| p.step.norm_backward(&plus(&p.dc_later, &p.shown())),
+    },
+    Mistake {
+        targets: &["dc_next"],
+        id: "tanh-slope-forgotten",
+        sentence: "the slope of the tanh is missing, 1 minus its square",
+        section: STEP,
+        wrong: |p, _| {
             let shown = p.each(|j| p.dh[j] * p.step.o[j]);
             plus(&p.dc_later, &p.step.norm_backward(&shown))
         },
-    ),
-    (
-        "dc_next",
-        "output-gate-forgotten",
-        "the output gate is missing: h' is o times the tanh",
-        STEP,
-        |p| {
+    },
+    Mistake {
+        targets: &["dc_next"],
+        id: "output-gate-forgotten",
+        sentence: "the output gate is missing: h' is o times the tanh",
+        section: STEP,
+        wrong: |p, _| {
             let shown = p.each(|j| p.dh[j] * tanh_slope(p.step.tanh[j]));
             plus(&p.dc_later, &p.step.norm_backward(&shown))
         },
-    ),
-    (
-        "da_i",
-        "slope-forgotten",
-        "the slope of the sigmoid is missing",
-        STEP,
-        |p| gated(p, "da_i", &p.memory(), one),
-    ),
-    (
-        "da_i",
-        "tanh-slope",
-        "it has the slope of a tanh, and the gate is a sigmoid: i times 1 - i",
-        STEP,
-        |p| gated(p, "da_i", &p.memory(), tanh_slope),
-    ),
-    (
-        "da_i",
-        "other-factor",
-        "the input gate stands beside the candidate g, so its gradient is dc' times g, and not times c",
-        STEP,
-        |p| {
+    },
+    Mistake {
+        targets: &["da_i", "da_f"],
+        id: "slope-forgotten",
+        sentence: "the slope of the sigmoid is missing",
+        section: STEP,
+        wrong: |p, target| gated(p, target, &p.memory(), one),
+    },
+    Mistake {
+        targets: &["da_i"],
+        id: "tanh-slope",
+        sentence: "it has the slope of a tanh, and the gate is a sigmoid: i times 1 - i",
+        section: STEP,
+        wrong: |p, _| gated(p, "da_i", &p.memory(), tanh_slope),
+    },
+    Mistake {
+        targets: &["da_i"],
+        id: "other-factor",
+        sentence: "the input gate stands beside the candidate g, so its gradient is dc' times g, and not times c",
+        section: STEP,
+        wrong: |p, _| {
             let memory = p.memory();
             p.each(|j| memory[j] * p.step.c[j] * sigmoid_slope(p.step.i[j]))
         },
-    ),
-    (
-        "da_i",
-        "memory-incomplete",
-        "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
-        STEP,
-        |p| gated(p, "da_i", &p.dc_later, sigmoid_slope),
-    ),
-    (
-        "da_f",
-        "slope-forgotten",
-        "the slope of the sigmoid is missing",
-        STEP,
-        |p| gated(p, "da_f", &p.memory(), one),
-    ),
-    (
-        "da_f",
-        "tanh-slope",
-        "it has the slope of a tanh, and the gate is a sigmoid: f times 1 - f",
-        STEP,
-        |p| gated(p, "da_f", &p.memory(), tanh_slope),
-    ),
-    (
-        "da_f",
-        "other-factor",
-        "the forget gate stands beside the old memory c, so its gradient is dc' times c, and not times g",
-        STEP,
-        |p| {
+    },
+    Mistake {
+        targets: &["da_f"],
+        id: "tanh-slope",
+        sentence: "it has the slope of a tanh, and the gate is a sigmoid: f times 1 - f",
+        section: STEP,
+        wrong: |p, _| gated(p, "da_f", &p.memory(), tanh_slope),
+    },
+    Mistake {
+        targets: &["da_f"],
+        id: "other-factor",
+        sentence: "the forget gate stands beside the old memory c, so its gradient is dc' times c, and not times g",
+        section: STEP,
+        wrong: |p, _| {
             let memory = p.memory();
             p.each(|j| memory[j] * p.step.g[j] * sigmoid_slope(p.step.f[j]))
         },
-    ),
-    (
-        "da_f",
-        "memory-incomplete",
-        "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
-        STEP,
-        |p| gated(p, "da_f", &p.dc_later, sigmoid_slope),
-    ),
-    (
-        "da_g",
-        "slope-forgotten",
-        "the slope of the tanh is missing",
-        STEP,
-        |p| gated(p, "da_g", &p.memory(), one),
-    ),
-    (
-        "da_g",
-        "sigmoid-slope",
-        "it has the slope of a sigmoid, and the candidate is a tanh: 1 minus its square",
-        STEP,
-        |p| gated(p, "da_g", &p.memory(), sigmoid_slope),
-    ),
-    (
-        "da_g",
-        "memory-incomplete",
-        "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
-        STEP,
-        |p| gated(p, "da_g", &p.dc_later, tanh_slope),
-    ),
-    (
-        "da_o",
-        "slope-forgotten",
-        "the slope of the sigmoid is missing",
-        STEP,
-        |p| p.each(|j| p.dh[j] * p.step.tanh[j]),
-    ),
-    (
-        "da_o",
-        "tanh-slope",
-        "it has the slope of a tanh, and the gate is a sigmoid: o times 1 - o",
-        STEP,
-        |p| p.each(|j| p.dh[j] * p.step.tanh[j] * tanh_slope(p.step.o[j])),
-    ),
-    (
-        "da_o",
-        "memory-for-state",
-        "it is made of the gradient of the memory: the output gate is used in h' only",
-        STEP,
-        |p| {
+    },
+    Mistake {
+        targets: &["da_g"],
+        id: "slope-forgotten",
+        sentence: "the slope of the tanh is missing",
+        section: STEP,
+        wrong: |p, _| gated(p, "da_g", &p.memory(), one),
+    },
+    Mistake {
+        targets: &["da_g"],
+        id: "sigmoid-slope",
+        sentence: "it has the slope of a sigmoid, and the candidate is a tanh: 1 minus its square",
+        section: STEP,
+        wrong: |p, _| gated(p, "da_g", &p.memory(), sigmoid_slope),
+    },
+    Mistake {
+        targets: &["da_o"],
+        id: "slope-forgotten",
+        sentence: "the slope of the sigmoid is missing",
+        section: STEP,
+        wrong: |p, _| p.each(|j| p.dh[j] * p.step.tanh[j]),
+    },
+    Mistake {
+        targets: &["da_o"],
+        id: "tanh-slope",
+        sentence: "it has the slope of a tanh, and the gate is a sigmoid: o times 1 - o",
+        section: STEP,
+        wrong: |p, _| p.each(|j| p.dh[j] * p.step.tanh[j] * tanh_slope(p.step.o[j])),
+    },
+    Mistake {
+        targets: &["da_o"],
+        id: "memory-for-state",
+        sentence: "it is made of the gradient of the memory: the output gate is used in h' only",
+        section: STEP,
+        wrong: |p, _| {
             let memory = p.memory();
             p.each(|j| memory[j] * p.step.tanh[j] * sigmoid_slope(p.step.o[j]))
         },
-    ),
-    (
-        "dc",
-        "forget-gate-forgotten",
-        "the forget gate is missing: c' is f times c",
-        STEP,
-        Probe::memory,
-    ),
-    (
-        "dc",
-        "memory-incomplete",
-        "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
-        STEP,
-        |p| p.each(|j| p.dc_later[j] * p.step.f[j]),
-    ),
-    (
-        "dc",
-        "input-gate",
-        "it is multiplied by the input gate, and c stands beside the forget gate",
-        STEP,
-        |p| {
+    },
+    Mistake {
+        targets: &["dc"],
+        id: "forget-gate-forgotten",
+        sentence: "the forget gate is missing: c' is f times c",
+        section: STEP,
+        wrong: |p, _| Probe::memory(p),
+    },
+    Mistake {
+        targets: &["da_i", "da_f", "da_g", "dc"],
+        id: "memory-incomplete",
+        sentence: "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
+        section: STEP,
+        wrong: |p, target| from_memory(p, target, &p.dc_later),
+    },
+    Mistake {
+        targets: &["dc"],
+        id: "input-gate",
+        sentence: "it is multiplied by the input gate, and c stands beside the forget gate",
+        section: STEP,
+        wrong: |p, _| {
             let memory = p.memory();
             p.each(|j| memory[j] * p.step.i[j])
         },
-    ),
+    },
 ];
 
 /// The mistakes that this checker knows.
 pub(crate) fn known() -> Vec<Known> {
-    let known = |(target, id, what, section, _): &Mistake| {
-        Known::new(NAME, id, format!("{target}: {what}"), section)
-    };
-    MISTAKES.iter().map(known).collect()
+    listed(NAME, MISTAKES)
 }
 
 /// The report on `candidate`, from random gates of this seed.
@@ -419,9 +382,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         .collect();
     let mut lines = Vec::new();
     let mut first = None;
-    for (name, right) in TARGETS {
+    for name in TARGETS {
         for (k, p) in probes.iter().enumerate() {
-            let expected = right(p);
+            let expected = right(p, name);
             let title = format!("{name}, {} features", p.dh.len());
             let line = line(&title, &expected, found[k].get(name));
             if !line.right && first.is_none() {
@@ -433,18 +396,19 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let Some((name, k, expected)) = first else {
         return confirmed(candidate, seed, lines);
     };
+    let known = find(
+        MISTAKES,
+        name,
+        probes.iter().zip(found.iter().map(|g| g.get(name))),
+    );
     let values = found[k].get(name);
-    let known = MISTAKES.iter().find(|(target, _, _, _, formula)| {
-        let fits = |(p, found): (&Probe, &Gradients)| same(&formula(p), found.get(name));
-        *target == name && probes.iter().zip(&found).all(fits)
-    });
     let (id, headline) = match (known, unusable(name, expected.len(), values, "[H]")) {
-        (Some((_, id, sentence, ..)), _) => ((*id).to_owned(), format!("{name}: {sentence}")),
+        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
         (None, Some(unusable)) => unusable,
         (None, None) => ("unknown".to_owned(), format!("{name} is wrong")),
     };
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|(_, _, _, section, _)| (*section).to_owned());
+    report.section = known.map(|known| known.section.to_owned());
     report.mistake = Some(id);
     report.lines = lines;
     report.heatmap = heatmap(name, 1, expected.len(), &expected, values);

@@ -1,9 +1,10 @@
 //! Checks the exercise `masked_batch_norm`.
 
-use crate::compare::{heatmap, line, same, unusable};
+use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::{Known, fill};
+use crate::mistake::{Mistake, find, listed};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -200,6 +201,10 @@ impl Channel {
         self.gamma * self.rstd() * (self.dy[r] - a - self.x_hat(r) * b)
     }
 
+    fn right_dx(&self, r: usize) -> f64 {
+        self.dx(r, self.dbeta() / self.count(), self.dgamma() / self.count())
+    }
+
     fn dbeta(&self) -> f64 {
         self.sum(|r| self.dy[r])
     }
@@ -243,209 +248,228 @@ const TARGETS: [Target; 6] = [
     ("dgamma", "[C]", |p| per_channel(p, Channel::dgamma)),
     ("dbeta", "[C]", |p| per_channel(p, Channel::dbeta)),
     ("dx", "[R, C]", |p| {
-        per_value(p, false, |c, r| {
-            c.dx(r, c.dbeta() / c.count(), c.dgamma() / c.count())
-        })
+        per_value(p, false, |c, r| c.right_dx(r))
     }),
 ];
 
-/// Which stage, the name, the sentence, and the wrong values.
-type Mistake = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&Probe) -> Vec<f64>,
-);
+const MASKED: &str = "sec:masked";
+const THREE_TERMS: &str = "sec:three-terms";
 
-const MISTAKES: &[Mistake] = &[
-    (
-        "mean",
-        "padding-counted",
-        "it is divided by the number of all positions: only those that count are M",
-        |p| per_channel(p, |c| c.sum(|r| c.x[r]) / c.all()),
-    ),
-    (
-        "mean",
-        "padding-included",
-        "the padding is added up too: what stands there means nothing",
-        |p| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.all()),
-    ),
-    (
-        "mean",
-        "padding-added",
-        "it is divided by M, but the padding is added up too: add up what counts only",
-        |p| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.count()),
-    ),
-    (
-        "var",
-        "padding-counted",
-        "it is divided by the number of all positions: only those that count are M",
-        |p| per_channel(p, |c| c.sum(|r| (c.x[r] - c.mean).powi(2)) / c.all()),
-    ),
-    (
-        "var",
-        "padding-included",
-        "the squares of the padding are added up too: what stands there means nothing",
-        |p| per_channel(p, |c| c.sum_all(|r| (c.x[r] - c.mean).powi(2)) / c.count()),
-    ),
-    (
-        "var",
-        "padding-is-zero",
-        "padding counts as a value of 0, which is far from the mean: it is no value at all",
-        |p| {
+const MISTAKES: &[Mistake<Probe>] = &[
+    Mistake {
+        targets: &["mean"],
+        id: "padding-counted",
+        sentence: "it is divided by the number of all positions: only those that count are M",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.sum(|r| c.x[r]) / c.all()),
+    },
+    Mistake {
+        targets: &["mean"],
+        id: "padding-included",
+        sentence: "the padding is added up too: what stands there means nothing",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.all()),
+    },
+    Mistake {
+        targets: &["mean"],
+        id: "padding-added",
+        sentence: "it is divided by M, but the padding is added up too: add up what counts only",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.count()),
+    },
+    Mistake {
+        targets: &["var"],
+        id: "padding-counted",
+        sentence: "it is divided by the number of all positions: only those that count are M",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.sum(|r| (c.x[r] - c.mean).powi(2)) / c.all()),
+    },
+    Mistake {
+        targets: &["var"],
+        id: "padding-included",
+        sentence: "the squares of the padding are added up too: what stands there means nothing",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| (c.x[r] - c.mean).powi(2)) / c.count()),
+    },
+    Mistake {
+        targets: &["var"],
+        id: "padding-is-zero",
+        sentence: "padding counts as a value of 0, which is far from the mean: it is no value at all",
+        section: MASKED,
+        wrong: |p, _| {
             per_channel(p, |c| {
                 let masked = |r: usize| if c.mask[r] { c.x[r] } else { 0.0 };
                 c.sum_all(|r| (masked(r) - c.mean).powi(2)) / c.count()
             })
         },
-    ),
-    (
-        "var",
-        "bessel",
-        "it is divided by M - 1: the variance of a batch is divided by M",
-        |p| per_channel(p, |c| c.var * c.count() / (c.count() - 1.0)),
-    ),
-    (
-        "y",
-        "padding-written",
-        "the padding is normalized too: the output there must be 0",
-        |p| per_value(p, true, Channel::y),
-    ),
-    (
-        "y",
-        "padding-is-beta",
-        "at the padding stands beta: the mask comes last, and the output there must be 0",
-        |p| per_value(p, true, |c, r| if c.mask[r] { c.y(r) } else { c.beta }),
-    ),
-    ("y", "gamma-forgotten", "gamma is missing", |p| {
-        per_value(p, false, |c, r| c.x_hat(r) + c.beta)
-    }),
-    ("y", "beta-forgotten", "beta is missing", |p| {
-        per_value(p, false, |c, r| c.gamma * c.x_hat(r))
-    }),
-    ("y", "eps-forgotten", "eps is missing under the root", |p| {
-        per_value(p, false, |c, r| {
-            c.gamma * (c.x[r] - c.mean) / c.var.sqrt() + c.beta
-        })
-    }),
-    (
-        "dgamma",
-        "padding-included",
-        "the padding is added up too: y is 0 there whatever gamma is",
-        |p| per_channel(p, |c| c.sum_all(|r| c.dy[r] * c.x_hat(r))),
-    ),
-    (
-        "dgamma",
-        "averaged",
-        "it is divided by M: gamma is used at M positions, so its gradient is a sum",
-        |p| per_channel(p, |c| c.dgamma() / c.count()),
-    ),
-    (
-        "dbeta",
-        "padding-included",
-        "the padding is added up too: y is 0 there whatever beta is",
-        |p| per_channel(p, |c| c.sum_all(|r| c.dy[r])),
-    ),
-    (
-        "dbeta",
-        "averaged",
-        "it is divided by M: beta is used at M positions, so its gradient is a sum",
-        |p| per_channel(p, |c| c.dbeta() / c.count()),
-    ),
-    (
-        "dx",
-        "padding-gets-a-gradient",
-        "the padding receives a gradient: nothing depends on it, so it must be 0 there",
-        |p| {
-            per_value(p, true, |c, r| {
-                c.dx(r, c.dbeta() / c.count(), c.dgamma() / c.count())
+    },
+    Mistake {
+        targets: &["var"],
+        id: "bessel",
+        sentence: "it is divided by M - 1: the variance of a batch is divided by M",
+        section: "sec:unbiased",
+        wrong: |p, _| per_channel(p, |c| c.var * c.count() / (c.count() - 1.0)),
+    },
+    Mistake {
+        targets: &["y"],
+        id: "padding-written",
+        sentence: "the padding is normalized too: the output there must be 0",
+        section: MASKED,
+        wrong: |p, _| per_value(p, true, Channel::y),
+    },
+    Mistake {
+        targets: &["y"],
+        id: "padding-is-beta",
+        sentence: "at the padding stands beta: the mask comes last, and the output there must be 0",
+        section: MASKED,
+        wrong: |p, _| per_value(p, true, |c, r| if c.mask[r] { c.y(r) } else { c.beta }),
+    },
+    Mistake {
+        targets: &["y"],
+        id: "gamma-forgotten",
+        sentence: "gamma is missing",
+        section: MASKED,
+        wrong: |p, _| per_value(p, false, |c, r| c.x_hat(r) + c.beta),
+    },
+    Mistake {
+        targets: &["y"],
+        id: "beta-forgotten",
+        sentence: "beta is missing",
+        section: MASKED,
+        wrong: |p, _| per_value(p, false, |c, r| c.gamma * c.x_hat(r)),
+    },
+    Mistake {
+        targets: &["y"],
+        id: "eps-forgotten",
+        sentence: "eps is missing under the root",
+        section: "sec:eps",
+        wrong: |p, _| {
+            per_value(p, false, |c, r| {
+                c.gamma * (c.x[r] - c.mean) / c.var.sqrt() + c.beta
             })
         },
-    ),
-    (
-        "dx",
-        "padding-counted",
-        "the two sums are divided by the number of all positions: only those that count are M",
-        |p| {
+    },
+    Mistake {
+        targets: &["dgamma"],
+        id: "padding-included",
+        sentence: "the padding is added up too: y is 0 there whatever gamma is",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| c.dy[r] * c.x_hat(r))),
+    },
+    Mistake {
+        targets: &["dgamma"],
+        id: "averaged",
+        sentence: "it is divided by M: gamma is used at M positions, so its gradient is a sum",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.dgamma() / c.count()),
+    },
+    Mistake {
+        targets: &["dbeta"],
+        id: "padding-included",
+        sentence: "the padding is added up too: y is 0 there whatever beta is",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| c.dy[r])),
+    },
+    Mistake {
+        targets: &["dbeta"],
+        id: "averaged",
+        sentence: "it is divided by M: beta is used at M positions, so its gradient is a sum",
+        section: MASKED,
+        wrong: |p, _| per_channel(p, |c| c.dbeta() / c.count()),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "padding-gets-a-gradient",
+        sentence: "the padding receives a gradient: nothing depends on it, so it must be 0 there",
+        section: MASKED,
+        wrong: |p, _| per_value(p, true, |c, r| c.right_dx(r)),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "padding-counted",
+        sentence: "the two sums are divided by the number of all positions: only those that count are M",
+        section: MASKED,
+        wrong: |p, _| {
             per_value(p, false, |c, r| {
                 c.dx(r, c.dbeta() / c.all(), c.dgamma() / c.all())
             })
         },
-    ),
-    (
-        "dx",
-        "padding-in-the-means",
-        "dy of the padding is in the two sums: y is 0 there, so nothing comes back from it",
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "padding-in-the-means",
+        sentence: "dy of the padding is in the two sums: y is 0 there, so nothing comes back from it",
+        section: MASKED,
+        wrong: |p, _| {
             per_value(p, false, |c, r| {
                 let a = c.sum_all(|r| c.dy[r]) / c.count();
                 let b = c.sum_all(|r| c.dy[r] * c.x_hat(r)) / c.count();
                 c.dx(r, a, b)
             })
         },
-    ),
-    (
-        "dx",
-        "sums-for-means",
-        "the two sums are not divided by M",
-        |p| per_value(p, false, |c, r| c.dx(r, c.dbeta(), c.dgamma())),
-    ),
-    (
-        "dx",
-        "mean-path-missing",
-        "the path through the mean is missing",
-        |p| per_value(p, false, |c, r| c.dx(r, 0.0, c.dgamma() / c.count())),
-    ),
-    (
-        "dx",
-        "variance-path-missing",
-        "the path through the variance is missing",
-        |p| per_value(p, false, |c, r| c.dx(r, c.dbeta() / c.count(), 0.0)),
-    ),
-    (
-        "dx",
-        "both-paths-missing",
-        "the paths through mean and variance are missing: this is the gradient of a frozen layer",
-        |p| per_value(p, false, |c, r| c.dx(r, 0.0, 0.0)),
-    ),
-    ("dx", "gamma-forgotten", "gamma is missing", |p| {
-        per_value(p, false, |c, r| {
-            c.dx(r, c.dbeta() / c.count(), c.dgamma() / c.count()) / c.gamma
-        })
-    }),
-    ("dx", "rstd-forgotten", "rstd is missing", |p| {
-        per_value(p, false, |c, r| {
-            c.dx(r, c.dbeta() / c.count(), c.dgamma() / c.count()) / c.rstd()
-        })
-    }),
-    ("dx", "zero", "it is zero everywhere", |p| {
-        vec![0.0; p.batch.x.len()]
-    }),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "sums-for-means",
+        sentence: "the two sums are not divided by M",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, false, |c, r| c.dx(r, c.dbeta(), c.dgamma())),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "mean-path-missing",
+        sentence: "the path through the mean is missing",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, false, |c, r| c.dx(r, 0.0, c.dgamma() / c.count())),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "variance-path-missing",
+        sentence: "the path through the variance is missing",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, false, |c, r| c.dx(r, c.dbeta() / c.count(), 0.0)),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "both-paths-missing",
+        sentence: "the paths through mean and variance are missing: this is the gradient of a frozen layer",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, false, |c, r| c.dx(r, 0.0, 0.0)),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "gamma-forgotten",
+        sentence: "gamma is missing",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, false, |c, r| c.right_dx(r) / c.gamma),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "rstd-forgotten",
+        sentence: "rstd is missing",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, false, |c, r| c.right_dx(r) / c.rstd()),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "zero",
+        sentence: "it is zero everywhere",
+        section: THREE_TERMS,
+        wrong: |p, _| vec![0.0; p.batch.x.len()],
+    },
 ];
-
-fn section(target: &str, id: &str) -> &'static str {
-    match (target, id) {
-        (_, "bessel") => "sec:unbiased",
-        (_, "eps-forgotten") => "sec:eps",
-        ("dx", id) if !id.contains("padding") => "sec:three-terms",
-        _ => MASKED,
-    }
-}
 
 const MULTIPLIED: (&str, &str) = (
     "padding-multiplied",
     "…: NaN in the padding gets in; NaN times 0 is NaN, so leave the padding out and do not multiply it by 0",
 );
-const MASKED: &str = "sec:masked";
 
 /// The mistakes that this checker knows.
 pub(crate) fn known() -> Vec<Known> {
-    let known = |(target, id, what, _): &Mistake| {
-        Known::new(NAME, id, format!("{target}: {what}"), section(target, id))
-    };
     let (id, what) = MULTIPLIED;
-    let listed = MISTAKES.iter().map(known);
-    listed.chain([Known::new(NAME, id, what, MASKED)]).collect()
+    let mut known = listed(NAME, MISTAKES);
+    known.push(Known::new(NAME, id, what, MASKED));
+    known
 }
 
 /// The report on `candidate`, from random sequences of this seed.
@@ -469,18 +493,19 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let Some(((name, shape, _), k, expected)) = first else {
         return whatever_the_padding(candidate, &probes[0], seed, lines);
     };
+    let known = find(
+        MISTAKES,
+        name,
+        probes.iter().zip(found.iter().map(|s| s.get(name))),
+    );
     let values = found[k].get(name);
-    let known = MISTAKES.iter().find(|(target, _, _, formula)| {
-        let fits = |(p, found): (&Probe, &Stages)| same(&formula(p), found.get(name));
-        *target == name && probes.iter().zip(&found).all(fits)
-    });
     let (id, headline) = match (known, unusable(name, expected.len(), values, shape)) {
-        (Some((_, id, sentence, _)), _) => ((*id).to_owned(), format!("{name}: {sentence}")),
+        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
         (None, Some(unusable)) => unusable,
         (None, None) => ("unknown".to_owned(), format!("{name} is wrong")),
     };
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|(target, id, ..)| section(target, id).to_owned());
+    report.section = known.map(|known| known.section.to_owned());
     report.mistake = Some(id);
     report.lines = lines;
     let channels = probes[k].batch.channels;

@@ -1,9 +1,10 @@
 //! Checks the exercise `matmul_backward`.
 
-use crate::compare::{heatmap, line, same, unusable};
+use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
+use crate::mistake::{Mistake, find, listed};
 use crate::report::{Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -70,6 +71,13 @@ fn right_db(p: &Probe) -> Vec<f64> {
     product(&transposed(&p.a, m, k), &p.dy, [k, m, n])
 }
 
+fn right(p: &Probe, target: &str) -> Vec<f64> {
+    match target {
+        "da" => right_da(p),
+        _ => right_db(p),
+    }
+}
+
 fn ones(p: &Probe) -> Probe {
     Probe {
         sizes: p.sizes,
@@ -79,111 +87,105 @@ fn ones(p: &Probe) -> Probe {
     }
 }
 
-/// Which gradient, the name, the sentence, and the wrong values.
-type Mistake = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&Probe) -> Vec<f64>,
-);
+const SECTION: &str = "sec:product-backward";
 
-const MISTAKES: &[Mistake] = &[
-    (
-        "da",
-        "transposed-result",
-        "it is the transpose of the right one: the elements stand at [p, i], and must stand at [i, p]",
-        |p| transposed(&right_da(p), p.sizes[0], p.sizes[1]),
-    ),
-    (
-        "da",
-        "first-column-only",
-        "only the first element of each row of dY is used: A[i, p] enters every element of row i",
-        |p| {
+const MISTAKES: &[Mistake<Probe>] = &[
+    Mistake {
+        targets: &["da"],
+        id: "transposed-result",
+        sentence: "it is the transpose of the right one: the elements stand at [p, i], and must stand at [i, p]",
+        section: SECTION,
+        wrong: |p, _| transposed(&right_da(p), p.sizes[0], p.sizes[1]),
+    },
+    Mistake {
+        targets: &["da"],
+        id: "first-column-only",
+        sentence: "only the first element of each row of dY is used: A[i, p] enters every element of row i",
+        section: SECTION,
+        wrong: |p, _| {
             let [m, k, n] = p.sizes;
             (0..m * k)
                 .map(|at| p.dy[at / k * n] * p.b[at % k * n])
                 .collect()
         },
-    ),
-    (
-        "da",
-        "averaged",
-        "the sum over j is divided by n: A[i, p] receives a sum",
-        |p| right_da(p).iter().map(|v| v / p.sizes[2] as f64).collect(),
-    ),
-    (
-        "da",
-        "dy-ignored",
-        "dY is not used: this is the gradient for a dY of ones",
-        |p| right_da(&ones(p)),
-    ),
-    ("da", "sign", "it has the wrong sign", |p| {
-        right_da(p).iter().map(|v| -v).collect()
-    }),
-    ("da", "zero", "it is zero everywhere", |p| {
-        vec![0.0; p.a.len()]
-    }),
-    (
-        "da",
-        "b-not-transposed",
-        "B is read as if its rows were its columns: at [j, p] where [p, j] is meant",
-        |p| {
-            let [m, k, n] = p.sizes;
-            product(&p.dy, &p.b, [m, n, k])
-        },
-    ),
-    (
-        "db",
-        "transposed-result",
-        "it is the transpose of the right one: the elements stand at [j, p], and must stand at [p, j]",
-        |p| transposed(&right_db(p), p.sizes[1], p.sizes[2]),
-    ),
-    (
-        "db",
-        "first-row-only",
-        "only the first row of dY is used: B[p, j] enters every element of column j",
-        |p| {
+    },
+    Mistake {
+        targets: &["da"],
+        id: "averaged",
+        sentence: "the sum over j is divided by n: A[i, p] receives a sum",
+        section: SECTION,
+        wrong: |p, _| right_da(p).iter().map(|v| v / p.sizes[2] as f64).collect(),
+    },
+    Mistake {
+        targets: &["db"],
+        id: "transposed-result",
+        sentence: "it is the transpose of the right one: the elements stand at [j, p], and must stand at [p, j]",
+        section: SECTION,
+        wrong: |p, _| transposed(&right_db(p), p.sizes[1], p.sizes[2]),
+    },
+    Mistake {
+        targets: &["db"],
+        id: "first-row-only",
+        sentence: "only the first row of dY is used: B[p, j] enters every element of column j",
+        section: SECTION,
+        wrong: |p, _| {
             let [_, k, n] = p.sizes;
             (0..k * n).map(|at| p.a[at / n] * p.dy[at % n]).collect()
         },
-    ),
-    (
-        "db",
-        "averaged",
-        "the sum over the rows is divided by m: B[p, j] receives a sum",
-        |p| right_db(p).iter().map(|v| v / p.sizes[0] as f64).collect(),
-    ),
-    (
-        "db",
-        "dy-ignored",
-        "dY is not used: this is the gradient for a dY of ones",
-        |p| right_db(&ones(p)),
-    ),
-    ("db", "sign", "it has the wrong sign", |p| {
-        right_db(p).iter().map(|v| -v).collect()
-    }),
-    ("db", "zero", "it is zero everywhere", |p| {
-        vec![0.0; p.b.len()]
-    }),
-    (
-        "db",
-        "a-not-transposed",
-        "A is read as if its rows were its columns: at [p, i] where [i, p] is meant",
-        |p| {
+    },
+    Mistake {
+        targets: &["db"],
+        id: "averaged",
+        sentence: "the sum over the rows is divided by m: B[p, j] receives a sum",
+        section: SECTION,
+        wrong: |p, _| right_db(p).iter().map(|v| v / p.sizes[0] as f64).collect(),
+    },
+    Mistake {
+        targets: &["da", "db"],
+        id: "dy-ignored",
+        sentence: "dY is not used: this is the gradient for a dY of ones",
+        section: SECTION,
+        wrong: |p, target| right(&ones(p), target),
+    },
+    Mistake {
+        targets: &["da", "db"],
+        id: "sign",
+        sentence: "it has the wrong sign",
+        section: SECTION,
+        wrong: |p, target| right(p, target).iter().map(|v| -v).collect(),
+    },
+    Mistake {
+        targets: &["da", "db"],
+        id: "zero",
+        sentence: "it is zero everywhere",
+        section: SECTION,
+        wrong: |p, target| vec![0.0; right(p, target).len()],
+    },
+    Mistake {
+        targets: &["da"],
+        id: "b-not-transposed",
+        sentence: "B is read as if its rows were its columns: at [j, p] where [p, j] is meant",
+        section: SECTION,
+        wrong: |p, _| {
+            let [m, k, n] = p.sizes;
+            product(&p.dy, &p.b, [m, n, k])
+        },
+    },
+    Mistake {
+        targets: &["db"],
+        id: "a-not-transposed",
+        sentence: "A is read as if its rows were its columns: at [p, i] where [i, p] is meant",
+        section: SECTION,
+        wrong: |p, _| {
             let [m, k, n] = p.sizes;
             product(&p.a, &p.dy, [k, m, n])
         },
-    ),
+    },
 ];
-
-const SECTION: &str = "sec:product-backward";
 
 /// The mistakes that this checker knows.
 pub(crate) fn known() -> Vec<Known> {
-    let known = |(target, id, what, _): &Mistake| {
-        Known::new(NAME, id, format!("{target}: {what}"), SECTION)
-    };
-    MISTAKES.iter().map(known).collect()
+    listed(NAME, MISTAKES)
 }
 
 /// The report on `candidate`, from random matrices of this seed.
@@ -201,7 +203,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let mut first = None;
     for (which, name) in ["da", "db"].into_iter().enumerate() {
         for (k, p) in probes.iter().enumerate() {
-            let expected = if which == 0 { right_da(p) } else { right_db(p) };
+            let expected = right(p, name);
             let line = line(
                 &format!("{name}, {:?}", p.sizes),
                 &expected,
@@ -235,12 +237,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             gradients::APART,
         );
     };
-    let values = || probes.iter().zip(found.iter().map(|f| &f[which]));
-    let known = MISTAKES
-        .iter()
-        .filter(|(target, ..)| *target == name)
-        .find(|(_, _, _, formula)| values().all(|(p, f)| same(&formula(p), f)));
-    let broken = values().find_map(|(p, f)| {
+    let mut values = probes.iter().zip(found.iter().map(|f| &f[which][..]));
+    let known = find(MISTAKES, name, values.clone());
+    let broken = values.find_map(|(p, f)| {
         let (count, shape) = if which == 0 {
             (p.a.len(), "[m, k]")
         } else {
@@ -249,7 +248,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         unusable(name, count, f, shape)
     });
     let (id, headline) = match (known, broken) {
-        (Some((_, id, sentence, _)), _) => ((*id).to_owned(), format!("{name}: {sentence}")),
+        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
         (None, Some(unusable)) => unusable,
         (None, None) => {
             let sizes = probes[k].sizes;
@@ -260,7 +259,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         }
     };
     let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.is_some().then(|| SECTION.to_owned());
+    report.section = known.map(|known| known.section.to_owned());
     report.mistake = Some(id);
     report.lines = lines;
     let [m, inner, n] = probes[k].sizes;

@@ -1,9 +1,10 @@
 //! Checks the exercise `synchronized_statistics`.
 
-use crate::compare::{distance, heatmap, line, same, unusable};
+use crate::compare::{distance, heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
+use crate::mistake::{Mistake, find, listed};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -308,179 +309,197 @@ const TARGETS: [Target; 6] = [
     }),
 ];
 
-/// Which target, the name, the sentence, and the wrong values.
-type Mistake = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&Probe) -> Vec<f64>,
-);
+const MERGING: &str = "sec:synchronized";
+const BACKWARD: &str = "sec:synchronized-backward";
+const THREE_TERMS: &str = "sec:three-terms";
 
-const MISTAKES: &[Mistake] = &[
-    (
-        "count",
-        "workers-counted",
-        "it is the number of workers: it must be the number of their rows",
-        |p| vec![p.x.len() as f64],
-    ),
-    (
-        "mean",
-        "means-unweighted",
-        "the means are averaged as if all workers had equally many rows: weigh each by its count",
-        |p| per_channel(p, Channel::mean_of_means),
-    ),
-    (
-        "mean",
-        "means-not-divided",
-        "the weighted means are added up and not divided by the count of all",
-        |p| per_channel(p, |c| c.mean * c.all()),
-    ),
-    (
-        "mean",
-        "divided-by-workers",
-        "the weighted means are divided by the number of workers: divide by the count of all rows",
-        |p| per_channel(p, |c| c.mean * c.all() / c.workers() as f64),
-    ),
-    (
-        "squares",
-        "between-missing",
-        "the part between the workers is missing: the rows of a worker lie around its own mean, not around that of all",
-        |p| per_channel(p, |c| c.over(|k| c.own_squares(k))),
-    ),
-    (
-        "squares",
-        "between-unweighted",
-        "the squared distance between a worker's mean and that of all counts once: it counts for each of its rows",
-        |p| {
+const MISTAKES: &[Mistake<Probe>] = &[
+    Mistake {
+        targets: &["count"],
+        id: "workers-counted",
+        sentence: "it is the number of workers: it must be the number of their rows",
+        section: MERGING,
+        wrong: |p, _| vec![p.x.len() as f64],
+    },
+    Mistake {
+        targets: &["mean"],
+        id: "means-unweighted",
+        sentence: "the means are averaged as if all workers had equally many rows: weigh each by its count",
+        section: MERGING,
+        wrong: |p, _| per_channel(p, Channel::mean_of_means),
+    },
+    Mistake {
+        targets: &["mean"],
+        id: "means-not-divided",
+        sentence: "the weighted means are added up and not divided by the count of all",
+        section: MERGING,
+        wrong: |p, _| per_channel(p, |c| c.mean * c.all()),
+    },
+    Mistake {
+        targets: &["mean"],
+        id: "divided-by-workers",
+        sentence: "the weighted means are divided by the number of workers: divide by the count of all rows",
+        section: MERGING,
+        wrong: |p, _| per_channel(p, |c| c.mean * c.all() / c.workers() as f64),
+    },
+    Mistake {
+        targets: &["squares"],
+        id: "between-missing",
+        sentence: "the part between the workers is missing: the rows of a worker lie around its own mean, not around that of all",
+        section: MERGING,
+        wrong: |p, _| per_channel(p, |c| c.over(|k| c.own_squares(k))),
+    },
+    Mistake {
+        targets: &["squares"],
+        id: "between-unweighted",
+        sentence: "the squared distance between a worker's mean and that of all counts once: it counts for each of its rows",
+        section: MERGING,
+        wrong: |p, _| {
             per_channel(p, |c| {
                 c.over(|k| c.own_squares(k) + (c.own_mean(k) - c.mean).powi(2))
             })
         },
-    ),
-    (
-        "squares",
-        "between-sign",
-        "the part between the workers is subtracted: the rows of all lie wider apart than those of one",
-        |p| {
+    },
+    Mistake {
+        targets: &["squares"],
+        id: "between-sign",
+        sentence: "the part between the workers is subtracted: the rows of all lie wider apart than those of one",
+        section: MERGING,
+        wrong: |p, _| {
             per_channel(p, |c| {
                 c.over(|k| c.own_squares(k) - c.count(k) * (c.own_mean(k) - c.mean).powi(2))
             })
         },
-    ),
-    (
-        "squares",
-        "around-unweighted-mean",
-        "the distances are those from the average of the means: take them from the mean of all rows",
-        |p| {
+    },
+    Mistake {
+        targets: &["squares"],
+        id: "around-unweighted-mean",
+        sentence: "the distances are those from the average of the means: take them from the mean of all rows",
+        section: MERGING,
+        wrong: |p, _| {
             per_channel(p, |c| {
                 let mean = c.mean_of_means();
                 c.over(|k| c.own_squares(k) + c.count(k) * (c.own_mean(k) - mean).powi(2))
             })
         },
-    ),
-    (
-        "squares",
-        "divided",
-        "it is divided by the count: this is the variance, and `squares` is the sum",
-        |p| per_channel(p, |c| c.squares / c.all()),
-    ),
-    (
-        "squares",
-        "variances-averaged",
-        "it is made of the average of the workers' variances: the part between them is missing, and each counts alike whatever its count",
-        |p| {
+    },
+    Mistake {
+        targets: &["squares"],
+        id: "divided",
+        sentence: "it is divided by the count: this is the variance, and `squares` is the sum",
+        section: MERGING,
+        wrong: |p, _| per_channel(p, |c| c.squares / c.all()),
+    },
+    Mistake {
+        targets: &["squares"],
+        id: "variances-averaged",
+        sentence: "it is made of the average of the workers' variances: the part between them is missing, and each counts alike whatever its count",
+        section: MERGING,
+        wrong: |p, _| {
             per_channel(p, |c| {
                 let var = |k: usize| c.own_squares(k) / c.count(k).max(1.0);
                 c.over(var) / c.workers() as f64 * c.all()
             })
         },
-    ),
-    (
-        "dbeta",
-        "averaged-over-workers",
-        "it is divided by the number of workers: all of them use the same beta, so its gradient is a sum",
-        |p| per_channel(p, |c| c.dbeta() / c.workers() as f64),
-    ),
-    (
-        "dbeta",
-        "averaged",
-        "it is divided by the number of rows: beta is used by each of them, so its gradient is a sum",
-        |p| per_channel(p, |c| c.dbeta() / c.all()),
-    ),
-    (
-        "dbeta",
-        "one-worker",
-        "it is that of the last worker alone: all of them use the same beta",
-        |p| per_channel(p, |c| c.own_dy(c.workers() - 1)),
-    ),
-    (
-        "dbeta",
-        "counted-by-every-worker",
-        "it is too large by the number of workers: the sum of all was added up once more by each",
-        |p| per_channel(p, |c| c.dbeta() * c.workers() as f64),
-    ),
-    (
-        "dgamma",
-        "averaged-over-workers",
-        "it is divided by the number of workers: all of them use the same gamma, so its gradient is a sum",
-        |p| per_channel(p, |c| c.dgamma() / c.workers() as f64),
-    ),
-    (
-        "dgamma",
-        "averaged",
-        "it is divided by the number of rows: gamma is used by each of them, so its gradient is a sum",
-        |p| per_channel(p, |c| c.dgamma() / c.all()),
-    ),
-    (
-        "dgamma",
-        "one-worker",
-        "it is that of the last worker alone: all of them use the same gamma",
-        |p| per_channel(p, |c| c.own_dy_x_hat(c.workers() - 1)),
-    ),
-    (
-        "dgamma",
-        "counted-by-every-worker",
-        "it is too large by the number of workers: the sum of all was added up once more by each",
-        |p| per_channel(p, |c| c.dgamma() * c.workers() as f64),
-    ),
-    (
-        "dx",
-        "own-sums",
-        "the two means are those of the worker's own rows: every row has moved the statistics of all workers, so both sums run over all",
-        |p| {
+    },
+    Mistake {
+        targets: &["dbeta"],
+        id: "averaged-over-workers",
+        sentence: "it is divided by the number of workers: all of them use the same beta, so its gradient is a sum",
+        section: BACKWARD,
+        wrong: |p, _| per_channel(p, |c| c.dbeta() / c.workers() as f64),
+    },
+    Mistake {
+        targets: &["dbeta"],
+        id: "averaged",
+        sentence: "it is divided by the number of rows: beta is used by each of them, so its gradient is a sum",
+        section: BACKWARD,
+        wrong: |p, _| per_channel(p, |c| c.dbeta() / c.all()),
+    },
+    Mistake {
+        targets: &["dbeta"],
+        id: "one-worker",
+        sentence: "it is that of the last worker alone: all of them use the same beta",
+        section: BACKWARD,
+        wrong: |p, _| per_channel(p, |c| c.own_dy(c.workers() - 1)),
+    },
+    Mistake {
+        targets: &["dbeta"],
+        id: "counted-by-every-worker",
+        sentence: "it is too large by the number of workers: the sum of all was added up once more by each",
+        section: BACKWARD,
+        wrong: |p, _| per_channel(p, |c| c.dbeta() * c.workers() as f64),
+    },
+    Mistake {
+        targets: &["dgamma"],
+        id: "averaged-over-workers",
+        sentence: "it is divided by the number of workers: all of them use the same gamma, so its gradient is a sum",
+        section: BACKWARD,
+        wrong: |p, _| per_channel(p, |c| c.dgamma() / c.workers() as f64),
+    },
+    Mistake {
+        targets: &["dgamma"],
+        id: "averaged",
+        sentence: "it is divided by the number of rows: gamma is used by each of them, so its gradient is a sum",
+        section: BACKWARD,
+        wrong: |p, _| per_channel(p, |c| c.dgamma() / c.all()),
+    },
+    Mistake {
+        targets: &["dgamma"],
+        id: "one-worker",
+        sentence: "it is that of the last worker alone: all of them use the same gamma",
+        section: BACKWARD,
+        wrong: |p, _| per_channel(p, |c| c.own_dy_x_hat(c.workers() - 1)),
+    },
+    Mistake {
+        targets: &["dgamma"],
+        id: "counted-by-every-worker",
+        sentence: "it is too large by the number of workers: the sum of all was added up once more by each",
+        section: BACKWARD,
+        wrong: |p, _| per_channel(p, |c| c.dgamma() * c.workers() as f64),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "own-sums",
+        sentence: "the two means are those of the worker's own rows: every row has moved the statistics of all workers, so both sums run over all",
+        section: BACKWARD,
+        wrong: |p, _| {
             per_value(p, |c, k, r| {
                 let m = c.count(k);
                 c.dx(k, r, c.own_dy(k) / m, c.own_dy_x_hat(k) / m)
             })
         },
-    ),
-    (
-        "dx",
-        "own-sums-over-all",
-        "the two sums run over the worker's own rows and are divided by the count of all: they must run over all rows",
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "own-sums-over-all",
+        sentence: "the two sums run over the worker's own rows and are divided by the count of all: they must run over all rows",
+        section: BACKWARD,
+        wrong: |p, _| {
             per_value(p, |c, k, r| {
                 let m = c.all();
                 c.dx(k, r, c.own_dy(k) / m, c.own_dy_x_hat(k) / m)
             })
         },
-    ),
-    (
-        "dx",
-        "own-count",
-        "the sums of all workers are divided by the count of one: divide by that of all rows",
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "own-count",
+        sentence: "the sums of all workers are divided by the count of one: divide by that of all rows",
+        section: BACKWARD,
+        wrong: |p, _| {
             per_value(p, |c, k, r| {
                 let m = c.count(k);
                 c.dx(k, r, c.dbeta() / m, c.dgamma() / m)
             })
         },
-    ),
-    (
-        "dx",
-        "means-unweighted",
-        "the means of the workers are averaged as if all had equally many rows: add up the sums, then divide by the count of all",
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "means-unweighted",
+        sentence: "the means of the workers are averaged as if all had equally many rows: add up the sums, then divide by the count of all",
+        section: BACKWARD,
+        wrong: |p, _| {
             per_value(p, |c, k, r| {
                 let workers = c.workers() as f64;
                 let a = c.over(|k| c.own_dy(k) / c.count(k).max(1.0)) / workers;
@@ -488,51 +507,68 @@ const MISTAKES: &[Mistake] = &[
                 c.dx(k, r, a, b)
             })
         },
-    ),
-    (
-        "dx",
-        "divided-by-workers",
-        "the two sums are divided by the number of workers: divide by that of all rows",
-        |p| {
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "divided-by-workers",
+        sentence: "the two sums are divided by the number of workers: divide by that of all rows",
+        section: BACKWARD,
+        wrong: |p, _| {
             per_value(p, |c, k, r| {
                 let workers = c.workers() as f64;
                 c.dx(k, r, c.dbeta() / workers, c.dgamma() / workers)
             })
         },
-    ),
-    (
-        "dx",
-        "sums-for-means",
-        "the two sums are not divided by the count of all rows",
-        |p| per_value(p, |c, k, r| c.dx(k, r, c.dbeta(), c.dgamma())),
-    ),
-    (
-        "dx",
-        "mean-path-missing",
-        "the path through the mean is missing",
-        |p| per_value(p, |c, k, r| c.dx(k, r, 0.0, c.dgamma() / c.all())),
-    ),
-    (
-        "dx",
-        "variance-path-missing",
-        "the path through the variance is missing",
-        |p| per_value(p, |c, k, r| c.dx(k, r, c.dbeta() / c.all(), 0.0)),
-    ),
-    (
-        "dx",
-        "both-paths-missing",
-        "the paths through mean and variance are missing: this is the gradient of a frozen layer",
-        |p| per_value(p, |c, k, r| c.dx(k, r, 0.0, 0.0)),
-    ),
-    ("dx", "gamma-forgotten", "gamma is missing", |p| {
-        per_value(p, |c, k, r| c.right_dx(k, r) / c.gamma)
-    }),
-    ("dx", "rstd-forgotten", "rstd is missing", |p| {
-        per_value(p, |c, k, r| c.right_dx(k, r) / c.rstd())
-    }),
-    ("dx", "zero", "it is zero everywhere", |p| {
-        per_value(p, |_, _, _| 0.0)
-    }),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "sums-for-means",
+        sentence: "the two sums are not divided by the count of all rows",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, |c, k, r| c.dx(k, r, c.dbeta(), c.dgamma())),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "mean-path-missing",
+        sentence: "the path through the mean is missing",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, |c, k, r| c.dx(k, r, 0.0, c.dgamma() / c.all())),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "variance-path-missing",
+        sentence: "the path through the variance is missing",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, |c, k, r| c.dx(k, r, c.dbeta() / c.all(), 0.0)),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "both-paths-missing",
+        sentence: "the paths through mean and variance are missing: this is the gradient of a frozen layer",
+        section: "sec:freezing",
+        wrong: |p, _| per_value(p, |c, k, r| c.dx(k, r, 0.0, 0.0)),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "gamma-forgotten",
+        sentence: "gamma is missing",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, |c, k, r| c.right_dx(k, r) / c.gamma),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "rstd-forgotten",
+        sentence: "rstd is missing",
+        section: THREE_TERMS,
+        wrong: |p, _| per_value(p, |c, k, r| c.right_dx(k, r) / c.rstd()),
+    },
+    Mistake {
+        targets: &["dx"],
+        id: "zero",
+        sentence: "it is zero everywhere",
+        section: BACKWARD,
+        wrong: |p, _| per_value(p, |_, _, _| 0.0),
+    },
 ];
 
 const EMPTY: (&str, &str) = (
@@ -543,32 +579,15 @@ const CANCELS: (&str, &str) = (
     "cancellation",
     "squares: digits are lost when the mean is large: no sum of x² may be subtracted from another; use the distances between means",
 );
-const MERGING: &str = "sec:synchronized";
-const BACKWARD: &str = "sec:synchronized-backward";
-
-fn section(target: &str, id: &str) -> &'static str {
-    match (target, id) {
-        ("count" | "mean" | "squares", _) => MERGING,
-        ("dx", "mean-path-missing" | "variance-path-missing" | "sums-for-means") => {
-            "sec:three-terms"
-        }
-        ("dx", "both-paths-missing") => "sec:freezing",
-        ("dx", "gamma-forgotten" | "rstd-forgotten") => "sec:three-terms",
-        _ => BACKWARD,
-    }
-}
 
 /// The mistakes that this checker knows.
 pub(crate) fn known() -> Vec<Known> {
-    let known = |(target, id, what, _): &Mistake| {
-        Known::new(NAME, id, format!("{target}: {what}"), section(target, id))
-    };
     let empty = TARGETS.iter().take(FORWARD).skip(1).map(|(target, ..)| {
         let (id, what) = EMPTY;
         Known::new(NAME, id, format!("{target}: {what}"), MERGING)
     });
     let (id, what) = CANCELS;
-    let listed = MISTAKES.iter().map(known).chain(empty);
+    let listed = listed(NAME, MISTAKES).into_iter().chain(empty);
     listed
         .chain([Known::new(NAME, id, what, MERGING)])
         .collect()
@@ -660,24 +679,21 @@ fn judge(
         }
     }
     let ((name, shape, _), k, expected) = first?;
+    // What divides by the count of each worker is NaN where one has no rows.
+    let divided = |(p, found): &(&Probe, &[f64])| {
+        p.x.iter().any(Vec::is_empty) && found.iter().any(|v| v.is_nan())
+    };
+    let all = probes.iter().zip(found.iter().map(|f| f.get(name)));
+    let known = find(MISTAKES, name, all.filter(|pair| !divided(pair)));
     let values = found[k].get(name);
-    let known = MISTAKES.iter().find(|(target, _, _, formula)| {
-        // What divides by the count of each worker is NaN where one has no rows.
-        let fits = |(p, found): (&Probe, &Found)| {
-            let found = found.get(name);
-            let divided = p.x.iter().any(Vec::is_empty) && found.iter().any(|v| v.is_nan());
-            divided || same(&formula(p), found)
-        };
-        target == name && probes.iter().zip(found).all(fits)
-    });
     let unusable = || unusable(name, expected.len(), values, shape);
     // Right wherever all workers have rows.
     let empty = k + 1 == probes.len() && values.iter().any(|v| v.is_nan());
     let (id, headline, section) = match known {
-        Some((_, id, sentence, _)) => (
-            (*id).to_owned(),
-            format!("{name}: {sentence}"),
-            Some(section(name, id)),
+        Some(known) => (
+            known.id.to_owned(),
+            known.headline(name),
+            Some(known.section),
         ),
         None if empty && TARGETS[..FORWARD].iter().any(|(target, ..)| target == name) => {
             let (id, what) = EMPTY;

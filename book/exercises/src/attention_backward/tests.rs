@@ -1,5 +1,6 @@
 use super::*;
-use crate::known::assert_named;
+use crate::compare::same;
+use crate::mistake::{assert_named, every};
 use tape::{Param, Tape, Tensor};
 
 /// Written with loops over indices, as a reader may.
@@ -69,20 +70,18 @@ fn the_targets_are_the_tapes() {
 #[test]
 fn every_mistake_is_named() {
     for seed in 0..10 {
-        for (target, _) in TARGETS {
-            for (id, sentence, _, formula) in mistakes(target) {
-                let candidate = |head: &Head, dout: &[f64]| {
-                    let probe = Probe {
-                        head: head.clone(),
-                        dout: dout.to_vec(),
-                    };
-                    let mut gradients = right(head, dout);
-                    set(&mut gradients, target, formula(&probe, target));
-                    gradients
+        for (target, mistake) in every(MISTAKES) {
+            let candidate = |head: &Head, dout: &[f64]| {
+                let probe = Probe {
+                    head: head.clone(),
+                    dout: dout.to_vec(),
                 };
-                let report = report(&candidate, seed);
-                assert_named(&report, seed, target, id, sentence);
-            }
+                let mut gradients = right(head, dout);
+                set(&mut gradients, target, (mistake.wrong)(&probe, target));
+                gradients
+            };
+            let report = report(&candidate, seed);
+            assert_named(&report, seed, target, mistake);
         }
     }
 }

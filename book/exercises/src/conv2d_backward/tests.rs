@@ -1,5 +1,6 @@
 use super::*;
-use crate::known::assert_named;
+use crate::compare::same;
+use crate::mistake::{assert_named, every};
 
 fn right(dy: &[f64], x: &[f64], w: &[f64], s: &Sizes) -> Gradients {
     let (taps, positions, pixels) = (s.taps(), s.positions(), s.pixels());
@@ -51,7 +52,7 @@ fn the_forward_pass_is_the_tapes() {
 #[test]
 fn every_mistake_is_named() {
     for seed in 0..10 {
-        for (target, id, sentence, _, formula) in MISTAKES {
+        for (target, mistake) in every(MISTAKES) {
             let candidate = |dy: &[f64], x: &[f64], w: &[f64], s: &Sizes| {
                 let probe = Probe {
                     s: *s,
@@ -60,15 +61,16 @@ fn every_mistake_is_named() {
                     dy: dy.to_vec(),
                 };
                 let mut gradients = right(dy, x, w, s);
-                match *target {
-                    "dx" => gradients.dx = formula(&probe),
-                    "dw" => gradients.dw = formula(&probe),
-                    _ => gradients.db = formula(&probe),
+                let wrong = (mistake.wrong)(&probe, target);
+                match target {
+                    "dx" => gradients.dx = wrong,
+                    "dw" => gradients.dw = wrong,
+                    _ => gradients.db = wrong,
                 }
                 gradients
             };
             let report = report(&candidate, seed);
-            assert_named(&report, seed, target, id, sentence);
+            assert_named(&report, seed, target, mistake);
         }
     }
 }

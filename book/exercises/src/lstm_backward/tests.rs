@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_named;
+use crate::mistake::{assert_named, every};
 
 fn right(dh: &[f64], dc_later: &[f64], s: &Step) -> Gradients {
     let each = |f: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..dh.len()).map(f).collect() };
@@ -38,7 +38,7 @@ fn what_is_right_passes() {
 #[test]
 fn every_mistake_is_named() {
     for seed in 0..10 {
-        for (target, id, sentence, _, formula) in MISTAKES {
+        for (target, mistake) in every(MISTAKES) {
             let candidate = |dh: &[f64], dc_later: &[f64], step: &Step| {
                 let probe = Probe {
                     step: step.clone(),
@@ -46,11 +46,11 @@ fn every_mistake_is_named() {
                     dc_later: dc_later.to_vec(),
                 };
                 let mut gradients = right(dh, dc_later, step);
-                set(&mut gradients, target, formula(&probe));
+                set(&mut gradients, target, (mistake.wrong)(&probe, target));
                 gradients
             };
             let report = report(&candidate, seed);
-            assert_named(&report, seed, target, id, sentence);
+            assert_named(&report, seed, target, mistake);
         }
     }
 }

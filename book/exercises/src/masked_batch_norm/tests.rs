@@ -1,5 +1,7 @@
 use super::*;
-use crate::known::{assert_listed, assert_named};
+use crate::compare::same;
+use crate::known::assert_listed;
+use crate::mistake::{assert_named, every};
 
 fn right(batch: &Batch, dy: &[f64]) -> Stages {
     let mut s = Stages::zeros(batch);
@@ -80,18 +82,18 @@ fn the_forward_pass_is_the_crates_on_packed_rows() {
 #[test]
 fn every_mistake_is_named() {
     for seed in 0..10 {
-        for (target, id, sentence, formula) in MISTAKES {
+        for (target, mistake) in every(MISTAKES) {
             let candidate = |batch: &Batch, dy: &[f64]| {
                 let probe = Probe {
                     batch: batch.clone(),
                     dy: dy.to_vec(),
                 };
                 let mut stages = right(batch, dy);
-                set(&mut stages, target, formula(&probe));
+                set(&mut stages, target, (mistake.wrong)(&probe, target));
                 stages
             };
             let report = report(&candidate, seed);
-            assert_named(&report, seed, target, id, sentence);
+            assert_named(&report, seed, target, mistake);
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_named;
+use crate::mistake::{assert_named, every};
 
 fn right(dy: &[f64], a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> (Vec<f64>, Vec<f64>) {
     let (mut da, mut db) = (vec![0.0; m * k], vec![0.0; k * n]);
@@ -25,7 +25,7 @@ fn the_right_products_pass() {
 #[test]
 fn every_mistake_is_named() {
     for seed in 0..20 {
-        for (target, id, sentence, formula) in MISTAKES {
+        for (target, mistake) in every(MISTAKES) {
             let candidate = |dy: &[f64], a: &[f64], b: &[f64], sizes: [usize; 3]| {
                 let probe = Probe {
                     sizes,
@@ -34,14 +34,15 @@ fn every_mistake_is_named() {
                     dy: dy.to_vec(),
                 };
                 let (da, db) = right(dy, a, b, sizes);
-                if *target == "da" {
-                    (formula(&probe), db)
+                let wrong = (mistake.wrong)(&probe, target);
+                if target == "da" {
+                    (wrong, db)
                 } else {
-                    (da, formula(&probe))
+                    (da, wrong)
                 }
             };
             let report = report(&candidate, seed);
-            assert_named(&report, seed, target, id, sentence);
+            assert_named(&report, seed, target, mistake);
         }
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::known::{assert_listed, assert_named};
+use crate::compare::same;
+use crate::known::assert_listed;
+use crate::mistake::{assert_named, every};
 use crate::sections::LABELS;
 
 const SEEDS: std::ops::Range<u64> = 0..10;
@@ -99,13 +101,13 @@ fn the_right_values_are_those_of_the_crate() {
 fn every_mistake_is_named() {
     for seed in SEEDS {
         let probes = probes(seed);
-        for (target, id, sentence, formula) in MISTAKES {
+        for (target, mistake) in every(MISTAKES) {
             // The batch that is far from zero comes after all wrong values were found.
             let merge = |parts: &[Part]| {
                 let p = probe_of(&probes, parts.len(), parts[0].mean.len());
                 let mut all = right_merge(parts);
-                let wrong = formula(p);
-                match *target {
+                let wrong = (mistake.wrong)(p, target);
+                match target {
                     "count" => all.count = wrong[0] as usize,
                     "mean" => all.mean = wrong,
                     "squares" => all.squares = wrong,
@@ -116,16 +118,17 @@ fn every_mistake_is_named() {
             let backward = |workers: &[Worker], gamma: &[f64], rstd: &[f64]| {
                 let p = probe_of(&probes, workers.len(), gamma.len());
                 let mut g = right_backward(workers, gamma, rstd);
-                match *target {
-                    "dbeta" => g.dbeta = formula(p),
-                    "dgamma" => g.dgamma = formula(p),
-                    "dx" => g.dx = p.cut(&formula(p)),
+                let wrong = (mistake.wrong)(p, target);
+                match target {
+                    "dbeta" => g.dbeta = wrong,
+                    "dgamma" => g.dgamma = wrong,
+                    "dx" => g.dx = p.cut(&wrong),
                     _ => {}
                 }
                 g
             };
             let report = report(&merge, &backward, seed);
-            assert_named(&report, seed, target, id, sentence);
+            assert_named(&report, seed, target, mistake);
         }
     }
 }
