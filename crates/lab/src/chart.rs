@@ -1,20 +1,21 @@
 //! Charts of experiments: medians as lines, spreads as bands, coloured by the page.
 //!
-//! A chart stands inside a page that may be light or dark. Text and rules are drawn in
-//! the page's own colour (`currentColor`), each method in a CSS variable of its name,
-//! with a fallback that is readable on either ground. Lines differ in their dashes too,
-//! for those who do not see the colours.
+//! Text and rules are drawn in the page's own colour (`currentColor`), each method in a CSS
+//! variable of its name, with a fallback that is readable on either ground. Lines differ in
+//! their dashes too, for those who do not see the colours.
 
-use std::fmt::Write;
-
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::{HPos, VPos};
 
+use crate::drawing::{self, Area, Failure, Sheet, draw_line, stand_in};
 use crate::stats::Spread;
 
-const SIZE: (u32, u32) = (640, 400);
-const FONT: i32 = 14;
+const SHEET: Sheet = Sheet {
+    size: (640, 400),
+    fine: 1,
+    font: 14,
+    text: Ink::Text.drawn(),
+};
 /// Room left and right of the lines, and of one row of the legend.
 const LEFT: i32 = 70;
 const RIGHT: i32 = 18;
@@ -78,8 +79,8 @@ impl Ink {
     }
 
     /// A stand-in that nothing else is drawn in.
-    fn drawn(self) -> RGBColor {
-        RGBColor(254, 1, self as u8 + 1)
+    const fn drawn(self) -> RGBColor {
+        stand_in(self as u8)
     }
 
     /// What stands in the finished picture.
@@ -172,8 +173,14 @@ impl Axis {
         if self.log { value.log10() } else { value }
     }
 
-    fn ends(&self) -> (f64, f64) {
-        (self.place(self.range.0), self.place(self.range.1))
+    /// The same in units of the drawing.
+    fn drawn(&self) -> drawing::Axis {
+        let tick = |tick| (self.place(tick), text(tick));
+        drawing::Axis {
+            caption: self.caption.clone(),
+            range: (self.place(self.range.0), self.place(self.range.1)),
+            ticks: self.ticks().into_iter().map(tick).collect(),
+        }
     }
 
     /// The marked values.
@@ -216,39 +223,13 @@ fn text(value: f64) -> String {
 impl Chart {
     /// The chart as SVG, in a form that can stand in a page or on its own.
     pub fn svg(&self) -> String {
-        let mut svg = String::new();
-        {
-            let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            self.paint(&area)
-                .expect("drawing into a string cannot fail");
-            area.present().expect("drawing into a string cannot fail");
-        }
-        for ink in Ink::ALL {
-            let RGBColor(r, g, b) = ink.drawn();
-            svg = svg.replace(
-                &format!("\"#{r:02X}{g:02X}{b:02X}\""),
-                &format!("\"{}\"", ink.css()),
-            );
-        }
-        // The font of the page.
-        let svg = svg.replace(" font-family=\"sans-serif\"", "");
-        let open = svg.find("<svg").expect("an svg opens");
-        let body = open + svg[open..].find('>').expect("and its tag closes") + 1;
-        let mut out = String::new();
-        let (width, height) = SIZE;
-        let _ = write!(
-            out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
-             role=\"img\">\n<title>{}</title>\n<desc>{}</desc>{}",
-            escape(&self.title),
-            escape(&self.about),
-            &svg[body..]
-        );
-        out
+        let inks = Ink::ALL.map(|ink| (ink.drawn(), ink.css()));
+        SHEET.svg(&self.title, &self.about, &inks, |area| self.paint(area))
     }
 
     fn paint<'a>(&self, area: &Area<'a>) -> Result<(), Failure<'a>> {
-        let ((x0, x1), (y0, y1)) = (self.x.ends(), self.y.ends());
+        let (x, y) = (self.x.drawn(), self.y.drawn());
+        let ((x0, x1), (y0, y1)) = (x.range, y.range);
         let rows = self.legend_places().last().map_or(0, |place| place.0);
         let mut chart = ChartBuilder::on(area)
             .margin_top(34 + ROW * rows)
@@ -256,25 +237,14 @@ impl Chart {
             .x_label_area_size(50)
             .y_label_area_size(LEFT)
             .build_cartesian_2d(x0..x1, y0..y1)?;
-        let plane = chart.plotting_area().clone();
-        let pixel = |x: f64, y: f64| plane.map_coordinate(&(x, y));
-        for tick in self.x.ticks() {
-            let at = self.x.place(tick);
-            rule(area, pixel(at, y0), pixel(at, y1))?;
-            let (px, py) = pixel(at, y0);
-            write_at(area, &text(tick), (px, py + 7), HPos::Center, VPos::Top)?;
-        }
-        for tick in self.y.ticks() {
-            let at = self.y.place(tick);
-            rule(area, pixel(x0, at), pixel(x1, at))?;
-            let (px, py) = pixel(x0, at);
-            write_at(area, &text(tick), (px - 7, py), HPos::Right, VPos::Center)?;
-        }
-        let middle = pixel(0.5 * (x0 + x1), 0.5 * (y0 + y1));
-        let foot = (middle.0, SIZE.1 as i32 - 6);
-        write_at(area, &self.x.caption, foot, HPos::Center, VPos::Bottom)?;
-        let upright = style(HPos::Center, VPos::Top).transform(FontTransform::Rotate270);
-        area.draw(&Text::new(self.y.caption.clone(), (4, middle.1), upright))?;
+        SHEET.marks(area, &chart, [&x, &y], Ink::Rule.drawn().mix(0.18).into())?;
+        let (left, _) = chart.plotting_area().map_coordinate(&(x0, y0));
+        let middle = (0.5 * (x0 + x1), 0.5 * (y0 + y1));
+        let middle = chart.plotting_area().map_coordinate(&middle);
+        let foot = (middle.0, SHEET.size.1 as i32 - 6);
+        let below = (HPos::Center, VPos::Bottom);
+        SHEET.write(area, &x.caption, foot, SHEET.text, below)?;
+        SHEET.write_upright(area, &y.caption, (4, middle.1))?;
 
         let clamp = |y: f64| self.y.place(y.clamp(self.y.range.0, self.y.range.1));
         for line in &self.lines {
@@ -296,29 +266,21 @@ impl Chart {
                     .iter()
                     .filter_map(|&(x, spread)| Some((self.x.place(x), clamp(spread?.median))))
                     .collect();
-                let line_of = medians.iter().copied();
-                match line.ink.dashes() {
-                    None => {
-                        chart.draw_series(LineSeries::new(line_of, ink.stroke_width(2)))?;
-                    }
-                    Some((dash, gap)) => {
-                        let style = ink.stroke_width(2);
-                        chart.draw_series(DashedLineSeries::new(line_of, dash, gap, style))?;
-                    }
-                }
+                let style = ink.stroke_width(2);
+                draw_line(&mut chart, &medians, style, line.ink.dashes())?;
                 let few = medians.len() <= MARKED;
                 if line.ink.marked() && few || medians.len() == 1 {
                     chart.draw_series(medians.iter().map(|&p| Circle::new(p, 3, ink.filled())))?;
                 }
             }
         }
-        self.legend(area, pixel(x0, y0).0)
+        self.legend(area, left)
     }
 
     /// Where in the legend the name of each line stands: row, and distance from the left.
     fn legend_places(&self) -> Vec<(i32, i32)> {
         let (mut row, mut x) = (0, 0);
-        let room = SIZE.0 as i32 - LEFT - RIGHT;
+        let room = SHEET.size.0 as i32 - LEFT - RIGHT;
         let place = |line: &Line| {
             let width = 36 + 8 * line.name.chars().count() as i32;
             if x > 0 && x + width > room {
@@ -350,40 +312,11 @@ impl Chart {
             if line.ink.marked() {
                 area.draw(&Circle::new((x + 15, y), 3, ink.filled()))?;
             }
-            write_at(area, &line.name, (x + 36, y), HPos::Left, VPos::Center)?;
+            let beside = (HPos::Left, VPos::Center);
+            SHEET.write(area, &line.name, (x + 36, y), SHEET.text, beside)?;
         }
         Ok(())
     }
-}
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Failure<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
-
-fn style(h: HPos, v: VPos) -> TextStyle<'static> {
-    TextStyle::from(("sans-serif", FONT).into_font())
-        .with_color(Ink::Text.drawn())
-        .with_anchor::<RGBColor>(Pos::new(h, v))
-        .into_text_style(&SIZE)
-}
-
-fn write_at<'a>(
-    area: &Area<'a>,
-    text: &str,
-    at: (i32, i32),
-    h: HPos,
-    v: VPos,
-) -> Result<(), Failure<'a>> {
-    area.draw(&Text::new(text.to_owned(), at, style(h, v)))
-}
-
-fn rule<'a>(area: &Area<'a>, a: (i32, i32), b: (i32, i32)) -> Result<(), Failure<'a>> {
-    area.draw(&PathElement::new(vec![a, b], Ink::Rule.drawn().mix(0.18)))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub mod book;
 pub mod chart;
 mod claims;
+mod drawing;
 mod experiment;
 mod experiments;
 mod losses;

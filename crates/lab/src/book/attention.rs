@@ -277,7 +277,7 @@ fn plot(depth: &Depth) -> String {
     };
     let ticks = BLOCKS.map(|b| (libm::log2(b as f64), b.to_string())).into();
     let x = Axis {
-        caption: "blocks",
+        caption: "blocks".to_owned(),
         range: (0.0, 5.3),
         ticks,
     };

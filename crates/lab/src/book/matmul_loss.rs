@@ -270,7 +270,7 @@ fn plot(rows: &[Scale]) -> String {
          more examples to infinity and NaN once logits have a deviation of about twenty; at \
          three hundred all of them. The stable form loses none at any size.",
         &Axis {
-            caption: "standard deviation of the logits",
+            caption: "standard deviation of the logits".to_owned(),
             range: (0.0, 2.5),
             ticks: marks.map(|(at, name)| (at, name.to_owned())).into(),
         },
