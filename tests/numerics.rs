@@ -3,6 +3,7 @@
 
 use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};
+use nn::{CellKind, Lengths, Mode, RecurrentSpec, each_param};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Param, Real, Tape, Tensor, parallel};
@@ -118,6 +119,24 @@ fn layer_norm_of_an_example_does_not_depend_on_its_batch() {
     }
 }
 
+/// The states of an LSTM over sequences of many lengths, and all gradients.
+fn lstm() -> Vec<Tensor<f32>> {
+    let mut rng = StdRng::seed_from_u64(10);
+    let lengths = Lengths::new(&(1..=50).chain([40; 3]).collect::<Vec<_>>());
+    let x = Tensor::<f32>::randn([lengths.rows(), 8], &mut rng);
+    let dy = Tensor::randn([lengths.rows(), 64], &mut rng);
+    let mut net = RecurrentSpec::new(CellKind::Lstm, 8, 64).build::<f32>(&mut rng);
+    assert!(lengths.rows() * 4 * 64 > parallel::SERIAL_BELOW);
+    let x = Param::new("x", x);
+    let (y, _, grads) = Tape::new().vjp(&dy, |t| {
+        let y = net.forward_packed(&t.param(&x), &lengths, Mode::Train, &mut |_, _| {});
+        (y, ())
+    });
+    let mut results = vec![y, grads.of(&x)];
+    each_param(&mut net, |param| results.push(grads.of(param)));
+    results
+}
+
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let mut rng = StdRng::seed_from_u64(9);
@@ -139,13 +158,14 @@ fn the_number_of_threads_changes_no_bit() {
         let conv = run::<f32>(&xs, &dconv, |x| {
             x.conv2d(&x.tape().constant(weight.clone()), None, 1, 1)
         });
-        [
+        let results = [
             run::<f32>(&x, &dy, |x| BatchNorm::new(96).train(x)),
             run::<f32>(&xs, &dys, |x| BatchNorm::new(24).train(x)),
             run::<f32>(&x, &dy, |x| LayerNorm::new([96]).forward(x)),
             run::<f32>(&x, &dy, |x| RmsNorm::new([96]).forward(x)),
             conv,
-        ]
+        ];
+        (results, lstm())
     };
     let one = everything(1);
     for threads in [2, 3, 8] {

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 // ANCHOR: serial_below
@@ -44,12 +45,16 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 pub fn threads() -> usize {
     match THREADS.load(Ordering::Relaxed) {
         0 => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            THREADS.store(cores, Ordering::Relaxed);
-            cores
+            let n = cores();
+            THREADS.store(n, Ordering::Relaxed);
+            n
         }
         n => n,
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Limits kernels to `n` threads, for the whole process.
@@ -94,7 +99,7 @@ pub fn for_each<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
     }
     // Threads that wait for work: to start one anew for each kernel costs ten times as much
     // as to wake it.
-    rayon::in_place_scope(|scope| {
+    pool().in_place_scope(|scope| {
         for part in parts {
             let f = &f;
             scope.spawn(move |_| {
@@ -105,6 +110,16 @@ pub fn for_each<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
         let _inside = Inside::enter();
         f(first);
     });
+}
+
+/// The threads beside the caller's: one for each other core.
+fn pool() -> &'static rayon::ThreadPool {
+    static POOL: OnceLock<rayon::ThreadPool> = OnceLock::new();
+    POOL.get_or_init(|| {
+        let others = cores().saturating_sub(1).max(1);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(others);
+        pool.build().expect("the system starts threads")
+    })
 }
 // ANCHOR_END: for_each
 

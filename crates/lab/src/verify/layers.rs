@@ -202,7 +202,7 @@ fn attention() -> Vec<Case> {
 fn recurrent() -> Vec<Case> {
     let mut cases = Vec::new();
     for (kind, source) in [
-        (CellKind::Rnn, "nn/src/recurrent/mod.rs"),
+        (CellKind::Rnn, "nn/src/recurrent/cell.rs"),
         (CellKind::Gru, "nn/src/recurrent/gru.rs"),
         (CellKind::Lstm, "nn/src/recurrent/lstm.rs"),
     ] {
@@ -213,6 +213,10 @@ fn recurrent() -> Vec<Case> {
         ] {
             for (mode, of) in [(Mode::Train, "training"), (Mode::Eval, "evaluation")] {
                 let name = format!("{kind}, {norm} norm, {of}");
+                let source = match (kind, norm) {
+                    (CellKind::Lstm, CellNorm::None) => "nn/src/recurrent/lstm_sequence.rs",
+                    _ => source,
+                };
                 cases.push(Case::own(GROUP, source, name.clone(), move || {
                     // At every step three sequences or more: of two, Batch Norm leaves the
                     // signs alone.

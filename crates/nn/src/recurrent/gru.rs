@@ -18,7 +18,8 @@
 
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
-use super::{Rows, sigmoid};
+use super::cell::sigmoid;
+use super::schedule::Rows;
 
 /// `h'`, `[n, H]`, from the rows `rows` of `gates_x` `[M, 3 H]`, `gates_h` `[n, 3 H]` and
 /// `h` `[n, H]`.

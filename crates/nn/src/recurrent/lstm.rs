@@ -20,12 +20,95 @@
 //!
 //! What came from the input is one array for all steps, of which a step uses a range of
 //! rows: no step copies its part, and gradients are added where they belong.
+//!
+//! The four row functions below are the equations. `lstm_sequence` uses them too.
 
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
-use super::{Rows, sigmoid};
+use super::cell::sigmoid;
+use super::schedule::Rows;
+
+// Slices that come as arguments of their own cannot overlap, as far as the compiler is
+// concerned, and it vectorizes; of parts of one row it does not know that.
 
 // ANCHOR: state
+/// `c'` of one row in `next`, from c and the gates i, f, g, which become σ(i), σ(f), tanh(g).
+#[inline(never)]
+pub(super) fn state<T: Real>(i: &mut [T], f: &mut [T], g: &mut [T], c: &[T], next: &mut [T]) {
+    let h = c.len();
+    let (i, f, g, next) = (&mut i[..h], &mut f[..h], &mut g[..h], &mut next[..h]);
+    for j in 0..h {
+        i[j] = sigmoid(i[j]);
+        f[j] = sigmoid(f[j]);
+        g[j] = g[j].tanh();
+        next[j] = f[j] * c[j] + i[j] * g[j];
+    }
+}
+// ANCHOR_END: state
+
+// ANCHOR: state_backward
+/// From `dc'` in `dc`: dc there, and di, df, dg in place of the activations.
+#[inline(never)]
+pub(super) fn state_backward<T: Real>(
+    i: &mut [T],
+    f: &mut [T],
+    g: &mut [T],
+    c: &[T],
+    dc: &mut [T],
+) {
+    let h = c.len();
+    let (i, f, g, dc) = (&mut i[..h], &mut f[..h], &mut g[..h], &mut dc[..h]);
+    for j in 0..h {
+        let (ij, fj, gj, d) = (i[j], f[j], g[j], dc[j]);
+        i[j] = d * gj * (ij * (T::ONE - ij));
+        f[j] = d * c[j] * (fj * (T::ONE - fj));
+        g[j] = d * ij * (T::ONE - gj * gj);
+        dc[j] = d * fj;
+    }
+}
+// ANCHOR_END: state_backward
+
+// ANCHOR: output
+/// `h'` of one row in `y`, and `tanh(c')`, from `c'` and the gate o, which becomes σ(o).
+#[inline(never)]
+pub(super) fn output<T: Real>(o: &mut [T], c: &[T], tanh: &mut [T], y: &mut [T]) {
+    let h = c.len();
+    let (o, tanh, y) = (&mut o[..h], &mut tanh[..h], &mut y[..h]);
+    for j in 0..h {
+        o[j] = sigmoid(o[j]);
+        tanh[j] = c[j].tanh();
+        y[j] = o[j] * tanh[j];
+    }
+}
+// ANCHOR_END: output
+
+// ANCHOR: output_backward
+/// From `dh'` in `dh`: what it gives to `dc'` there, and do in place of σ(o).
+#[inline(never)]
+pub(super) fn output_backward<T: Real>(o: &mut [T], tanh: &[T], dh: &mut [T]) {
+    let h = tanh.len();
+    let (o, dh) = (&mut o[..h], &mut dh[..h]);
+    for j in 0..h {
+        let (oj, d) = (o[j], dh[j]);
+        o[j] = d * tanh[j] * (oj * (T::ONE - oj));
+        dh[j] = d * oj * (T::ONE - tanh[j] * tanh[j]);
+    }
+}
+// ANCHOR_END: output_backward
+
+/// The gates of one row, which lie side by side.
+pub(super) fn gates<T, const N: usize>(row: &mut [T]) -> [&mut [T]; N] {
+    let mut parts = row.chunks_exact_mut(row.len() / N);
+    std::array::from_fn(|_| parts.next().expect("N parts make up a row"))
+}
+
+/// `out = a + b`, as far as `out` reaches.
+fn set_sum<T: Real>(out: &mut [T], a: &[T], b: &[T]) {
+    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *out = a + b;
+    }
+}
+
 /// `c'`, `[n, H]`, from the rows `rows` of `gates_x` `[M, 4 H]`, `gates_h` `[n, 4 H]` and
 /// `c` `[n, H]`.
 #[track_caller]
@@ -46,17 +129,10 @@ pub(super) fn lstm_state<'t, T: Real>(
         .data_mut()
         .chunks_exact_mut(h)
         .zip(acts.data_mut().chunks_exact_mut(3 * h));
-    for (((x, g), c), (next, acts)) in from.zip(c.value().data().chunks_exact(h)).zip(to) {
-        let [xi, xf, xg, _] = parts(x, h);
-        let [gi, gf, gg, _] = parts(g, h);
-        let (ai, rest) = acts.split_at_mut(h);
-        let (af, ag) = rest.split_at_mut(h);
-        for j in 0..h {
-            ai[j] = sigmoid(xi[j] + gi[j]);
-            af[j] = sigmoid(xf[j] + gf[j]);
-            ag[j] = (xg[j] + gg[j]).tanh();
-            next[j] = af[j] * c[j] + ai[j] * ag[j];
-        }
+    for (((x, from_state), c), (next, acts)) in from.zip(c.value().data().chunks_exact(h)).zip(to) {
+        set_sum(acts, x, from_state);
+        let [i, f, g] = gates(acts);
+        state(i, f, g, c, next);
     }
     let tape = gates_x.tape();
     tape.record(&[gates_x, gates_h, c], next, || LstmState {
@@ -64,12 +140,6 @@ pub(super) fn lstm_state<'t, T: Real>(
         acts,
         c: c.value().clone(),
     })
-}
-// ANCHOR_END: state
-
-/// The four gates of one row.
-fn parts<T>(row: &[T], h: usize) -> [&[T]; 4] {
-    [0, 1, 2, 3].map(|part| &row[part * h..][..h])
 }
 
 struct LstmState<T: Real> {
@@ -84,38 +154,24 @@ impl<T: Real> Backward<T> for LstmState<T> {
         "lstm_state"
     }
 
-    // ANCHOR: state_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let h = self.c.shape()[1];
-        let mut gates = self.acts;
-        let rows = gates.data_mut().chunks_exact_mut(3 * h);
-        let mut dc = dy;
-        let given = dc
-            .data_mut()
-            .chunks_exact_mut(h)
-            .zip(self.c.data().chunks_exact(h));
-        for (acts, (dc, c)) in rows.zip(given) {
-            let (ai, rest) = acts.split_at_mut(h);
-            let (af, ag) = rest.split_at_mut(h);
-            for j in 0..h {
-                let (i, f, g, d) = (ai[j], af[j], ag[j], dc[j]);
-                ai[j] = d * g * (i * (T::ONE - i));
-                af[j] = d * c[j] * (f * (T::ONE - f));
-                ag[j] = d * i * (T::ONE - g * g);
-                dc[j] = d * f;
-            }
+        let (mut acts, mut dc) = (self.acts, dy);
+        let given = dc.data_mut().chunks_exact_mut(h);
+        let given = given.zip(self.c.data().chunks_exact(h));
+        for (acts, (dc, c)) in acts.data_mut().chunks_exact_mut(3 * h).zip(given) {
+            let [i, f, g] = gates(acts);
+            state_backward(i, f, g, c, dc);
         }
-        self.rows.add_gates(dx, gates.data(), h, 4, 0..3);
+        self.rows.add_gates(dx, acts.data(), h, 4, 0..3);
         dx.add(2, dc);
     }
-    // ANCHOR_END: state_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.acts, &self.c]
     }
 }
 
-// ANCHOR: output
 /// `h'`, `[n, H]`, from the same gates and `c'` `[n, H]`, normalized or not.
 #[track_caller]
 pub(super) fn lstm_output<'t, T: Real>(
@@ -134,13 +190,10 @@ pub(super) fn lstm_output<'t, T: Real>(
         .chunks_exact_mut(h)
         .zip(open.data_mut().chunks_exact_mut(h));
     let to = to.zip(tanh.data_mut().chunks_exact_mut(h));
-    for (((x, g), c), ((y, open), tanh)) in from.zip(c.value().data().chunks_exact(h)).zip(to) {
-        let (x, g) = (&x[3 * h..][..h], &g[3 * h..][..h]);
-        for j in 0..h {
-            open[j] = sigmoid(x[j] + g[j]);
-            tanh[j] = c[j].tanh();
-            y[j] = open[j] * tanh[j];
-        }
+    for (((x, from_state), c), ((y, o), tanh)) in from.zip(c.value().data().chunks_exact(h)).zip(to)
+    {
+        set_sum(o, &x[3 * h..], &from_state[3 * h..]);
+        output(o, c, tanh, y);
     }
     let tape = gates_x.tape();
     tape.record(&[gates_x, gates_h, c], y, || LstmOutput {
@@ -149,7 +202,6 @@ pub(super) fn lstm_output<'t, T: Real>(
         tanh,
     })
 }
-// ANCHOR_END: output
 
 struct LstmOutput<T: Real> {
     rows: Rows,
@@ -164,20 +216,14 @@ impl<T: Real> Backward<T> for LstmOutput<T> {
         "lstm_output"
     }
 
-    // ANCHOR: output_backward
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let h = self.open.shape()[1];
         let (mut gate, mut dc) = (self.open, dy);
-        let each = gate.data_mut().iter_mut().zip(dc.data_mut());
-        for ((gate, dc), &tanh) in each.zip(self.tanh.data()) {
-            let (open, d) = (*gate, *dc);
-            *gate = d * tanh * (open * (T::ONE - open));
-            *dc = d * open * (T::ONE - tanh * tanh);
-        }
+        // Nothing here depends on where a row ends.
+        output_backward(gate.data_mut(), self.tanh.data(), dc.data_mut());
         self.rows.add_gates(dx, gate.data(), h, 4, 3..4);
         dx.add(2, dc);
     }
-    // ANCHOR_END: output_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.open, &self.tanh]

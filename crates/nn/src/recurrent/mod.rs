@@ -16,30 +16,25 @@
 //! by side, and nothing is computed for those that are. So each step's statistics are
 //! those of the sequences that reach it.
 
+mod cell;
 mod from_state;
 mod gru;
 mod lstm;
+mod lstm_sequence;
 mod model;
+mod schedule;
 mod step_norm;
 
 use std::fmt;
-use std::ops::Range;
 
-use layernorm::layer_norm;
 use rand::Rng;
-use tape::{InputGrads, Param, Real, Tensor, Var};
+use tape::{Real, Var};
 
-use crate::init::Draw;
 use crate::lengths::Lengths;
-use crate::linear::linear;
 use crate::module::{Layer, Mode, Module, Probe, Visitor, name_params};
-use from_state::FromState;
-use gru::gru_cell;
-use lstm::{lstm_output, lstm_state};
+use cell::Cell;
 pub use model::{RecurrentLm, RecurrentLmSpec};
-use step_norm::StepBatchNorm;
-
-const EPS: f64 = 1e-5;
+use schedule::Schedule;
 
 /// What a cell makes of its gates.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -190,7 +185,8 @@ impl<T: Real> Recurrent<T> {
 
     /// The states of the upper cell at every step, packed `[M, H]`, for packed inputs
     /// `[M, I]`. Shows, for every cell and step, what came from the last state, as
-    /// `l0.step3.hh`, and the new state, as `l0.step3.h`.
+    /// `l0.step3.hh`, and the new state, as `l0.step3.h`; of an LSTM without a norm, whose
+    /// steps are one op, the states of all steps, in order of time, as `l0.h`.
     ///
     /// # Panics
     /// If the shape does not go with the lengths and the weights, or Batch Norm trains on
@@ -249,23 +245,7 @@ impl<T: Real> Recurrent<T> {
 impl<T: Real> Module<T> for Recurrent<T> {
     fn visit(&mut self, v: &mut Visitor<'_, T>) {
         for (layer, cell) in self.cells.iter_mut().enumerate() {
-            v.param(format_args!("weight_ih_l{layer}"), &mut cell.weight_ih);
-            v.param(format_args!("weight_hh_l{layer}"), &mut cell.weight_hh);
-            v.param(format_args!("bias_ih_l{layer}"), &mut cell.bias_ih);
-            v.param(format_args!("bias_hh_l{layer}"), &mut cell.bias_hh);
-            let mut norm = |name: &str, norm: &mut StepNorm<T>| match norm {
-                StepNorm::None => {}
-                StepNorm::Layer(gamma) => {
-                    v.param(format_args!("norm_{name}_l{layer}.gamma"), gamma)
-                }
-                StepNorm::Batch(norm) => v.child(format_args!("norm_{name}_l{layer}"), norm),
-            };
-            norm("ih", &mut cell.norm_ih);
-            norm("hh", &mut cell.norm_hh);
-            norm("c", &mut cell.norm_c);
-            if let Some(bias) = &mut cell.bias_c {
-                v.param(format_args!("bias_c_l{layer}"), bias);
-            }
+            cell.visit(layer, v);
         }
     }
 }
@@ -296,333 +276,6 @@ impl<T: Real> Layer<T> for Recurrent<T> {
         lengths.unpack(&states)
     }
 }
-
-// ANCHOR: schedule
-/// Where the steps of the sequences lie: sorted by length, step after step.
-struct Schedule {
-    /// The row of each step among the packed rows, in order of time.
-    to_steps: Vec<usize>,
-    /// The inverse.
-    to_sequences: Vec<usize>,
-    /// The rows of each step.
-    steps: Vec<Rows>,
-    /// Whether there is one sequence only.
-    alone: bool,
-}
-
-impl Schedule {
-    fn new(lengths: &Lengths) -> Self {
-        let mut start = 0;
-        let mut sequences: Vec<(usize, usize)> = lengths
-            .each()
-            .iter()
-            .map(|&length| (length, (start += length, start - length).1))
-            .collect();
-        sequences.sort_by_key(|&(length, _)| std::cmp::Reverse(length));
-        let mut to_steps = Vec::with_capacity(lengths.rows());
-        let mut steps = Vec::with_capacity(lengths.steps());
-        for t in 0..lengths.steps() {
-            let start = to_steps.len();
-            let running = sequences.iter().take_while(|&&(length, _)| length > t);
-            to_steps.extend(running.map(|&(_, start)| start + t));
-            let count = to_steps.len() - start;
-            steps.push(Rows { start, count });
-        }
-        let mut to_sequences = vec![0; to_steps.len()];
-        for (step, &row) in to_steps.iter().enumerate() {
-            to_sequences[row] = step;
-        }
-        Schedule {
-            to_steps,
-            to_sequences,
-            steps,
-            alone: lengths.batch() == 1,
-        }
-    }
-}
-// ANCHOR_END: schedule
-
-/// Consecutive rows of what came from the inputs: those of one step.
-#[derive(Clone, Copy, Debug)]
-struct Rows {
-    start: usize,
-    count: usize,
-}
-
-impl Rows {
-    fn range(self) -> Range<usize> {
-        self.start..self.start + self.count
-    }
-
-    fn of<T>(self, data: &[T], width: usize) -> &[T] {
-        &data[self.start * width..][..self.count * width]
-    }
-
-    /// The width H of the state, after a look at the shapes.
-    #[track_caller]
-    fn check<T: Real>(
-        self,
-        op: &str,
-        gates: usize,
-        gates_x: &Var<'_, T>,
-        gates_h: &Var<'_, T>,
-        state: &Var<'_, T>,
-    ) -> usize {
-        let (xs, hs, ss) = (gates_x.shape(), gates_h.shape(), state.shape());
-        assert!(
-            ss.len() == 2
-                && ss[0] == self.count
-                && hs[..] == [self.count, gates * ss[1]]
-                && xs.len() == 2
-                && xs[1] == hs[1]
-                && self.range().end <= xs[0],
-            "{op}: rows {:?} of gates of shape {xs}, gates of shape {hs} and a state of shape {ss} \
-             do not go together: [M, {gates} H], [n, {gates} H] and [n, H] are needed",
-            self.range()
-        );
-        ss[1]
-    }
-
-    /// Adds gradients of the gates `parts`, of `gates` all together, to both sides.
-    fn add_gates<T: Real>(
-        self,
-        dx: &mut InputGrads<'_, T>,
-        grads: &[T],
-        h: usize,
-        gates: usize,
-        parts: Range<usize>,
-    ) {
-        self.add_x(dx, grads, h, gates, parts.clone());
-        let here = Rows { start: 0, ..self };
-        here.add_to(dx, 1, grads, h, gates, parts);
-    }
-
-    /// Adds them to the side of the inputs.
-    fn add_x<T: Real>(
-        self,
-        dx: &mut InputGrads<'_, T>,
-        grads: &[T],
-        h: usize,
-        gates: usize,
-        parts: Range<usize>,
-    ) {
-        self.add_to(dx, 0, grads, h, gates, parts);
-    }
-
-    fn add_to<T: Real>(
-        self,
-        dx: &mut InputGrads<'_, T>,
-        input: usize,
-        grads: &[T],
-        h: usize,
-        gates: usize,
-        parts: Range<usize>,
-    ) {
-        dx.write(input, |beta, out| {
-            if beta == T::ZERO {
-                out.fill(T::ZERO);
-            }
-            let rows = &mut out[self.start * gates * h..][..self.count * gates * h];
-            let rows = rows.chunks_exact_mut(gates * h);
-            for (row, grad) in rows.zip(grads.chunks_exact(parts.len() * h)) {
-                for (sum, &grad) in row[parts.start * h..parts.end * h].iter_mut().zip(grad) {
-                    *sum += grad;
-                }
-            }
-        });
-    }
-}
-
-/// 1 / (1 + e⁻ˣ).
-#[inline(always)]
-fn sigmoid<T: Real>(x: T) -> T {
-    T::ONE / (T::ONE + (-x).exp())
-}
-
-/// A norm at one place of a cell; its shift is a bias of the cell.
-#[derive(Debug)]
-enum StepNorm<T: Real> {
-    None,
-    Layer(Param<T>),
-    Batch(StepBatchNorm<T>),
-}
-
-impl<T: Real> StepNorm<T> {
-    fn new(norm: CellNorm, width: usize) -> Self {
-        match norm {
-            CellNorm::None => StepNorm::None,
-            CellNorm::Layer => StepNorm::Layer(Param::new("gamma", Tensor::ones([width]))),
-            CellNorm::Batch { steps } => StepNorm::Batch(StepBatchNorm::new(width, steps)),
-        }
-    }
-}
-
-/// When a step is computed.
-#[derive(Clone, Copy)]
-struct Moment {
-    step: usize,
-    mode: Mode,
-    alone: bool,
-}
-
-/// One layer of a recurrent network.
-#[derive(Debug)]
-struct Cell<T: Real> {
-    kind: CellKind,
-    weight_ih: Param<T>,
-    weight_hh: Param<T>,
-    bias_ih: Param<T>,
-    bias_hh: Param<T>,
-    norm_ih: StepNorm<T>,
-    norm_hh: StepNorm<T>,
-    norm_c: StepNorm<T>,
-    bias_c: Option<Param<T>>,
-}
-
-impl<T: Real> Cell<T> {
-    fn new(spec: &RecurrentSpec, inputs: usize, rng: &mut impl Rng) -> Self {
-        let (h, width) = (spec.hidden, spec.kind.gates() * spec.hidden);
-        // Uniform on ±1/√H, whose deviation is that over √3.
-        let deviation = (1.0 / (3.0 * h as f64)).sqrt();
-        let mut draw = |name: &str, shape: &[usize]| {
-            Param::new(name, Draw::Uniform.sample(shape, deviation, rng))
-        };
-        let normed_sum = spec.kind == CellKind::Rnn && spec.norm == CellNorm::Layer;
-        let normed_c = spec.kind == CellKind::Lstm && spec.norm != CellNorm::None;
-        let on =
-            |on: bool, width| StepNorm::new(if on { spec.norm } else { CellNorm::None }, width);
-        Cell {
-            kind: spec.kind,
-            weight_ih: draw("weight_ih", &[width, inputs]),
-            weight_hh: draw("weight_hh", &[width, h]),
-            bias_ih: draw("bias_ih", &[width]),
-            bias_hh: draw("bias_hh", &[width]),
-            norm_ih: on(!normed_sum, width),
-            norm_hh: on(true, width),
-            norm_c: on(normed_c, h),
-            bias_c: normed_c.then(|| Param::new("bias_c", Tensor::zeros([h]))),
-        }
-    }
-
-    fn hidden(&self) -> usize {
-        self.weight_hh.value().shape()[1]
-    }
-
-    /// The states at all steps, for inputs at all steps, both in order of time.
-    fn forward<'t>(
-        &mut self,
-        x: &Var<'t, T>,
-        schedule: &Schedule,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
-    ) -> Var<'t, T> {
-        let tape = x.tape();
-        let (kind, h) = (self.kind, self.hidden());
-        let [w_ih, w_hh, b_ih, b_hh] = [
-            &self.weight_ih,
-            &self.weight_hh,
-            &self.bias_ih,
-            &self.bias_hh,
-        ]
-        .map(|p| tape.param(p));
-        let normed_sum = kind == CellKind::Rnn && matches!(self.norm_hh, StepNorm::Layer(_));
-        let b_c = self.bias_c.as_ref().map(|bias| tape.param(bias));
-        let moments = schedule.steps.iter().enumerate().map(|(step, &rows)| {
-            let alone = schedule.alone;
-            (rows, Moment { step, mode, alone })
-        });
-
-        // What comes from the inputs is made for all steps at once.
-        let gates_x = match &mut self.norm_ih {
-            StepNorm::None => linear(x, &w_ih, Some(&b_ih)),
-            StepNorm::Layer(gamma) => {
-                layer_norm_gates(kind, &linear(x, &w_ih, None), &tape.param(gamma), &b_ih)
-            }
-            StepNorm::Batch(norm) => {
-                let raw = linear(x, &w_ih, None);
-                let steps = moments.clone().map(|(rows, at)| {
-                    let raw = raw.slice(0, rows.range());
-                    norm.forward(&raw, &b_ih, at.step, at.mode, at.alone)
-                });
-                Var::concat(&steps.collect::<Vec<_>>(), 0)
-            }
-        };
-
-        // ANCHOR: steps
-        let plain = matches!(self.norm_hh, StepNorm::None);
-        let from_state = FromState::new(&w_hh, plain.then_some(&b_hh));
-        let zeros = || tape.constant(Tensor::zeros([schedule.steps[0].count, h]));
-        let (mut state, mut memory) = (zeros(), zeros());
-        let mut states = Vec::with_capacity(schedule.steps.len());
-        for (rows, at) in moments {
-            if state.shape()[0] > rows.count {
-                // The shortest sequences are over; they stand last.
-                state = state.slice(0, 0..rows.count);
-                if kind == CellKind::Lstm {
-                    memory = memory.slice(0, 0..rows.count);
-                }
-            }
-            let raw = from_state.at_step(&state);
-            let gates_h = match &mut self.norm_hh {
-                StepNorm::None => raw,
-                StepNorm::Layer(_) if normed_sum => raw,
-                StepNorm::Layer(gamma) => layer_norm_gates(kind, &raw, &tape.param(gamma), &b_hh),
-                StepNorm::Batch(norm) => norm.forward(&raw, &b_hh, at.step, at.mode, at.alone),
-            };
-            let step = at.step;
-            probe(&format_args!("step{step}.hh"), &gates_h);
-            state = match kind {
-                CellKind::Rnn => {
-                    let sum = gates_x.slice(0, rows.range()) + gates_h;
-                    match &self.norm_hh {
-                        StepNorm::Layer(gamma) => layer_norm(&sum, &tape.param(gamma), &b_hh, EPS),
-                        _ => sum,
-                    }
-                    .tanh()
-                }
-                CellKind::Gru => gru_cell(&gates_x, rows, &gates_h, &state),
-                CellKind::Lstm => {
-                    memory = lstm_state(&gates_x, rows, &gates_h, &memory);
-                    let shown = match (&mut self.norm_c, &b_c) {
-                        (StepNorm::Layer(gamma), Some(b)) => {
-                            layer_norm(&memory, &tape.param(gamma), b, EPS)
-                        }
-                        (StepNorm::Batch(norm), Some(b)) => {
-                            norm.forward(&memory, b, at.step, at.mode, at.alone)
-                        }
-                        _ => memory.clone(),
-                    };
-                    lstm_output(&gates_x, rows, &gates_h, &shown)
-                }
-            };
-            probe(&format_args!("step{step}.h"), &state);
-            states.push(state.clone());
-        }
-        Var::concat(&states, 0)
-        // ANCHOR_END: steps
-    }
-}
-
-// ANCHOR: gates
-/// Layer Norm of the gates `[n, G H]`: over all together, but in a GRU the candidate apart
-/// from the two gates.
-fn layer_norm_gates<'t, T: Real>(
-    kind: CellKind,
-    raw: &Var<'t, T>,
-    gamma: &Var<'t, T>,
-    beta: &Var<'t, T>,
-) -> Var<'t, T> {
-    if kind != CellKind::Gru {
-        return layer_norm(raw, gamma, beta, EPS);
-    }
-    let h = raw.shape()[1] / 3;
-    let parts = [0..2 * h, 2 * h..3 * h].map(|part| {
-        let [gamma, beta] = [gamma, beta].map(|v| v.slice(0, part.clone()));
-        layer_norm(&raw.slice(1, part), &gamma, &beta, EPS)
-    });
-    Var::concat(&parts, 1)
-}
-// ANCHOR_END: gates
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,11 @@
+use std::ops::Range;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::Tape;
+use tape::{Param, Tape};
 
+use super::lstm::lstm_state;
+use super::schedule::Rows;
 use super::*;
 use crate::check::{CheckLayer, CheckTokens, normal};
 use crate::module::{each_param, each_state};
@@ -300,4 +304,41 @@ fn gates_must_agree() {
         let [x, h, c] = [[5, 12], [2, 8], [2, 3]].map(|s| t.constant(normal(s, 1)));
         lstm_state(&x, Rows { start: 0, count: 2 }, &h, &c);
     });
+}
+
+/// The op of all steps against the ops of each step.
+#[test]
+fn all_steps_at_once_are_the_steps_one_by_one() {
+    let lengths = Lengths::new(&[2, 5, 1, 5, 3]);
+    let schedule = Schedule::new(&lengths);
+    let mut cell = Cell::<f64>::new(&spec(CellKind::Lstm, CellNorm::None), 2, &mut rng());
+    let x = Param::new("x", normal([16, 2], 1));
+    let dy = normal([16, 3], 2);
+    let [at_once, one_by_one] = [true, false].map(|at_once| {
+        let (y, _, grads) = Tape::new().vjp(&dy, |t| {
+            let (x, silent): (_, &mut Probe<'_, f64>) = (t.param(&x), &mut |_, _| {});
+            let y = if at_once {
+                cell.forward(&x, &schedule, Mode::Train, silent)
+            } else {
+                let gates_x = cell.gates_from_inputs(&x, &schedule, Mode::Train);
+                cell.step_by_step(&gates_x, &schedule, Mode::Train, silent)
+            };
+            (y, ())
+        });
+        let weights = [
+            &cell.weight_ih,
+            &cell.weight_hh,
+            &cell.bias_ih,
+            &cell.bias_hh,
+        ];
+        let mut results = vec![y, grads.of(&x)];
+        results.extend(weights.map(|param| grads.of(param)));
+        results
+    });
+    for (a, b) in at_once.iter().zip(&one_by_one) {
+        assert!(b.data().iter().all(|b| b.abs() > 1e-6));
+        for (a, b) in a.data().iter().zip(b.data()) {
+            assert!((a - b).abs() < 1e-14, "{a} is not {b}");
+        }
+    }
 }
