@@ -29,4 +29,4 @@ pub use experiment::{Error, Experiment, Finding, Options, Outcome, results, run,
 pub use experiments::experiments;
 pub use session::Session;
 pub use stats::{Apart, Spread};
-pub use train::{Diverged, Epoch, Score, Training, fit, fit_watched, score};
+pub use train::{Epoch, Score, Training, fit, fit_watched, score};

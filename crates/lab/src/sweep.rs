@@ -6,13 +6,14 @@
 
 use std::fmt::Display;
 
+use nn::Diverged;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::experiment::Error;
 use crate::session::Session;
 use crate::stats::Spread;
-use crate::train::{Diverged, Epoch};
+use crate::train::Epoch;
 
 /// How the learning rate of a cell is picked from the grid.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -49,9 +50,17 @@ pub(crate) enum Run {
     /// It went to its end: the scores on the way.
     Trained(Vec<Epoch>),
     /// It stopped at a number that is not finite.
-    Diverged(Diverged),
+    Diverged(#[serde(with = "Stored")] Diverged),
     /// A layer refused to work: its message.
     Refused(String),
+}
+
+/// How [`Diverged`] is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Diverged")]
+struct Stored {
+    step: usize,
+    place: String,
 }
 
 impl From<Result<Vec<Epoch>, Diverged>> for Run {

@@ -2,7 +2,7 @@
 
 use nn::data::{BatchSize, Digits, Examples, batches};
 use nn::loss::{count_correct, cross_entropy};
-use nn::{Layer, Mode, Optimizer, Schedule, Sgd, State, each_param, each_state};
+use nn::{Diverged, Layer, Mode, Optimizer, Schedule, Sgd, State, each_state};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -42,17 +42,6 @@ pub struct Epoch {
     pub validation: Score,
     /// On the test part.
     pub test: Score,
-}
-
-/// Training stopped because a number was no longer finite.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
-#[error("training diverged at step {step}: {place} is not finite")]
-pub struct Diverged {
-    /// The step, counted from 0.
-    pub step: usize,
-    /// The first thing in the network that is not finite: a parameter, or the output of
-    /// a layer.
-    pub place: String,
 }
 
 /// Trains `model` on the training part, and scores it after every epoch, or as often as
@@ -99,10 +88,7 @@ pub fn fit_watched<M: Layer<f32>>(
                 let logits = model.forward(&t.constant(batch.images.clone()), Mode::Train);
                 (cross_entropy(&logits, &batch.labels), ())
             });
-            if !loss.is_finite() {
-                let place = first_not_finite(model, &batch);
-                return Err(Diverged { step, place });
-            }
+            stop_unless_finite(step, loss, model, &batch)?;
             let rate = training.rate * training.schedule.factor(step);
             optimizer.step(model, &grads, rate);
             // ANCHOR_END: step
@@ -123,9 +109,8 @@ pub fn fit_watched<M: Layer<f32>>(
             };
             (total, summed) = (0.0, 0);
             // Weights can overflow after the last loss that was looked at.
-            if !(scored.validation.loss.is_finite() && scored.test.loss.is_finite()) {
-                let place = first_not_finite(model, &data.validation);
-                return Err(Diverged { step, place });
+            for Score { loss, .. } in [scored.validation, scored.test] {
+                stop_unless_finite(step, loss as f32, model, &data.validation)?;
             }
             curve.push(scored);
         }
@@ -193,34 +178,26 @@ pub fn score(model: &mut impl Layer<f32>, examples: &Examples<f32>) -> Score {
     }
 }
 
-/// Names the first parameter that is not finite or, if they all are, the first output on
-/// the way through the network for `batch`.
-fn first_not_finite(model: &mut impl Layer<f32>, batch: &Examples<f32>) -> String {
-    let finite = |data: &[f32]| data.iter().all(|x| x.is_finite());
-    let mut place = None;
-    each_param(model, |param| {
-        if place.is_none() && !finite(param.value().data()) {
-            place = Some(format!("parameter {}", param.name()));
-        }
-    });
-    if place.is_none() {
+/// An error if `loss` is not finite; it names the first output on the way through the network
+/// for `batch` that is not either.
+fn stop_unless_finite(
+    step: usize,
+    loss: f32,
+    model: &mut impl Layer<f32>,
+    batch: &Examples<f32>,
+) -> Result<(), Diverged> {
+    Diverged::check(step, loss, model, |model, probe| {
         Tape::eval(|t| {
-            let x = t.constant(batch.images.clone());
-            model.forward_probed(&x, Mode::Train, &mut |name, value| {
-                if place.is_none() && !finite(value.value().data()) {
-                    place = Some(format!("the output of {name}"));
-                }
-            });
+            drop(model.forward_probed(&t.constant(batch.images.clone()), Mode::Train, probe))
         });
-    }
-    place.unwrap_or_else(|| "the loss".to_owned())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use nn::data::Set;
-    use nn::{MlpSpec, NormKind};
+    use nn::{MlpSpec, NormKind, each_param};
     use tape::Tensor;
 
     fn run(rate: f64, norm: NormKind) -> Result<Vec<Epoch>, Diverged> {
@@ -291,31 +268,6 @@ mod tests {
         );
         assert!(message.contains("layers."), "{message}");
         assert!(!message.contains('\n'), "{message}");
-    }
-
-    #[test]
-    fn the_first_culprit_on_the_way_is_named() {
-        let rng = &mut StdRng::seed_from_u64(1);
-        let mut model = MlpSpec::new(&[2, 3, 2]).build::<f32>(rng);
-        let mut batch = Examples {
-            images: Tensor::ones([1, 2]),
-            labels: vec![0],
-        };
-        assert_eq!(first_not_finite(&mut model, &batch), "the loss");
-        batch.images.data_mut()[0] = f32::INFINITY;
-        assert_eq!(
-            first_not_finite(&mut model, &batch),
-            "the output of layers.0.linear"
-        );
-        each_param(&mut model, |param| {
-            if param.name() == "layers.1.weight" {
-                param.value_mut().data_mut()[3] = f32::NAN;
-            }
-        });
-        assert_eq!(
-            first_not_finite(&mut model, &batch),
-            "parameter layers.1.weight"
-        );
     }
 
     #[test]
