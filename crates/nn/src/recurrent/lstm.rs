@@ -28,11 +28,12 @@ use tape::{Backward, InputGrads, Real, Tensor, Var};
 use super::cell::sigmoid;
 use super::schedule::Rows;
 
-// Slices that come as arguments of their own cannot overlap, as far as the compiler is
-// concerned, and it vectorizes; of parts of one row it does not know that.
+// Never inlined: slices that are arguments of a function cannot overlap, so the compiler
+// vectorizes. Of parts of one row it does not know that.
 
 // ANCHOR: state
-/// `c'` of one row in `next`, from c and the gates i, f, g, which become σ(i), σ(f), tanh(g).
+/// `c'` of one row in `next`, from c and the gates i, f and g, which become σ(i),
+/// σ(f) and tanh(g).
 #[inline(never)]
 pub(super) fn state<T: Real>(i: &mut [T], f: &mut [T], g: &mut [T], c: &[T], next: &mut [T]) {
     let h = c.len();
@@ -69,7 +70,8 @@ pub(super) fn state_backward<T: Real>(
 // ANCHOR_END: state_backward
 
 // ANCHOR: output
-/// `h'` of one row in `y`, and `tanh(c')`, from `c'` and the gate o, which becomes σ(o).
+/// `h'` of one row in `y`, and `tanh(c')`, from `c'` and the gate o, which becomes
+/// σ(o).
 #[inline(never)]
 pub(super) fn output<T: Real>(o: &mut [T], c: &[T], tanh: &mut [T], y: &mut [T]) {
     let h = c.len();

@@ -122,6 +122,13 @@ fn by_step<'a, T>(data: &'a mut [T], width: usize, parts: &[Part]) -> Vec<Vec<&'
     out
 }
 
+/// `sum += x`.
+fn add_to<T: Real>(sum: &mut [T], x: &[T]) {
+    for (sum, &x) in sum.iter_mut().zip(x) {
+        *sum += x;
+    }
+}
+
 struct LstmSequence<T: Real> {
     steps: Vec<Rows>,
     w: Tensor<T>,
@@ -137,42 +144,35 @@ struct LstmSequence<T: Real> {
 
 impl<T: Real> LstmSequence<T> {
     // ANCHOR: gates_backward
-    /// The gradients of the gates before their nonlinearities, in place of the activations:
-    /// from the last step to the first, dh and dc are passed on.
+    /// The gradients of the gates before their nonlinearities, in place of the
+    /// activations.
     fn gates_backward(&mut self, dy: &Tensor<T>) {
         let h = self.w.shape()[1];
         let weights = Matrix::new(self.w.data(), 4 * h, h);
         let (dy, c, tanh) = (dy.data(), self.c.data(), self.tanh.data());
         let parts = parts(&self.steps, self.acts.len());
-        let work = parts
-            .iter()
-            .zip(by_step(self.acts.data_mut(), 4 * h, &parts))
-            .collect::<Vec<_>>();
-        parallel::for_each(work, |(part, mut acts)| {
-            let [start, mut dh, mut dc] = [(); 3].map(|()| Tensor::zeros([part[0].len(), h]));
+        let acts = by_step(self.acts.data_mut(), 4 * h, &parts);
+        parallel::for_each(parts.iter().zip(acts).collect(), |(part, mut acts)| {
+            // What the next step sends. It begins with nothing, for every sequence.
+            let zeros = || Tensor::zeros([part[0].len(), h]);
+            let (start, mut dh, mut dc) = (zeros(), zeros(), zeros());
             for (t, rows) in part.iter().enumerate().rev() {
-                let (n, here) = (rows.len() * h, rows.start * h..rows.end * h);
-                let (acts, dh, dc) = (
-                    &mut *acts[t],
-                    &mut dh.data_mut()[..n],
-                    &mut dc.data_mut()[..n],
-                );
+                let here = rows.start * h..rows.end * h;
                 let c_before = match t {
                     0 => start.data(),
-                    _ => &c[part[t - 1].start * h..][..n],
+                    _ => &c[part[t - 1].start * h..][..here.len()],
                 };
-                for (dh, &dy) in dh.iter_mut().zip(&dy[here.clone()]) {
-                    *dh += dy;
-                }
+                let acts = &mut *acts[t];
+                let dh = &mut dh.data_mut()[..here.len()];
+                let dc = &mut dc.data_mut()[..here.len()];
+                add_to(dh, &dy[here.clone()]);
                 let from = tanh[here].chunks_exact(h).zip(c_before.chunks_exact(h));
                 let to = dh.chunks_exact_mut(h).zip(dc.chunks_exact_mut(h));
                 let to = acts.chunks_exact_mut(4 * h).zip(to);
                 for ((tanh, c), (acts, (dh, dc))) in from.zip(to) {
                     let [i, f, g, o] = gates(acts);
                     output_backward(o, tanh, dh);
-                    for (dc, &through_h) in dc.iter_mut().zip(&*dh) {
-                        *dc += through_h;
-                    }
+                    add_to(dc, dh);
                     state_backward(i, f, g, c, dc);
                 }
                 if t > 0 {
