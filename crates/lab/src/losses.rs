@@ -65,8 +65,12 @@ fn spread(runs: &[LossRun], of: impl Fn(&LossRun) -> Option<f64>) -> Spread {
     Spread::of(&all).expect("there is a seed")
 }
 
+fn diverged(runs: &[LossRun]) -> usize {
+    runs.iter().filter(|run| run.validation.is_none()).count()
+}
+
 impl<C> LossCell<C> {
-    fn new(of: C, rates: &[f64], by_rate: Vec<Vec<LossRun>>) -> Self {
+    pub(crate) fn new(of: C, rates: &[f64], by_rate: Vec<Vec<LossRun>>) -> Self {
         let merit = |i: &usize| spread(&by_rate[*i], |run| run.validation).median;
         let all = 0..rates.len();
         let chosen = all.min_by(|a, b| merit(a).total_cmp(&merit(b)));
@@ -99,19 +103,23 @@ impl<C> LossCell<C> {
         spread(&self.by_rate[self.chosen], |run| run.test[which])
     }
 
+    /// How many runs diverged, at all rates together.
+    pub(crate) fn diverged(&self) -> usize {
+        self.by_rate.iter().map(|runs| diverged(runs)).sum()
+    }
+
     /// At how many rates the median loss is within this share of the best.
     pub(crate) fn near(&self, share: f64) -> usize {
         let most = (1.0 + share) * self.validation().median;
-        let near = |s: &Spread| s.median <= most;
+        let near = |s: &Spread| s.median.is_finite() && s.median <= most;
         self.validation_by_rate().iter().filter(|s| near(s)).count()
     }
 
     /// All that every experiment says of a cell.
     pub(crate) fn data(&self) -> Value {
         let rates = self.rates.iter().zip(&self.by_rate).map(|(rate, runs)| {
-            let diverged = runs.iter().filter(|run| run.validation.is_none()).count();
             json!({ "rate": rate, "validation_loss": spread(runs, |run| run.validation),
-                "diverged": diverged })
+                "diverged": diverged(runs) })
         });
         let last = self.rates.len() - 1;
         json!({
@@ -145,5 +153,8 @@ mod tests {
         assert_eq!((cell.near(0.01), cell.near(0.05)), (1, 2));
         assert_eq!(cell.validation_by_rate()[2].median, f64::INFINITY);
         assert_eq!(cell.data()["rates"][2]["diverged"], json!(2));
+        assert_eq!(cell.diverged(), 3);
+        let never = LossCell::new("x", &[0.1], vec![runs([None, None, None])]);
+        assert_eq!((never.near(0.05), never.diverged()), (0, 3));
     }
 }

@@ -8,12 +8,13 @@
 //! methods that are not clearly worse than the one with the best median (the ranges from
 //! first to third quartile overlap).
 //!
-//! The claim names a norm in eight situations. Batch Norm: a CNN with batches of 64, by
+//! The claim names a norm in nine situations. Batch Norm: a CNN with batches of 64, by
 //! accuracy and by steps to a target. Layer Norm: an MLP with batches of 1 and of 2, a CNN
 //! with batches of 2, an LSTM on the lengths it was trained on and beyond them, and a
-//! Transformer. It holds in a situation if the norm it names is clearly better than the other
-//! of the two. It is supported if it holds in all, not supported if in none, and depends
-//! otherwise. Where it names a norm that is clearly worse, the verdict says so.
+//! Transformer with few blocks and with many. It holds in a situation if the norm it names is
+//! clearly better than the other of the two. It is supported if it holds in all, not supported
+//! if in none, and depends otherwise. Where it names a norm that is clearly worse, the verdict
+//! says so.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -81,7 +82,7 @@ struct Situation {
 const BATCH: &str = "Batch Norm";
 const LAYER: &str = "Layer Norm";
 
-const SITUATIONS: [Situation; 8] = [
+const SITUATIONS: [Situation; 9] = [
     Situation {
         what: "CNN, batches of 64, accuracy",
         from: "cnn",
@@ -153,11 +154,21 @@ const SITUATIONS: [Situation; 8] = [
         by: "/method",
     },
     Situation {
-        what: "Transformer, loss",
+        what: "Transformer, 3 blocks, loss",
         from: "transformer",
         named: LAYER,
-        pick: |_| Ok(true),
-        list: "/data/forms",
+        pick: |entry| Ok(entry.number("/blocks")? == 3.0),
+        list: "/data/depths/0/forms",
+        measure: "/test_loss",
+        more: false,
+        by: "/form",
+    },
+    Situation {
+        what: "Transformer, 16 blocks, loss",
+        from: "transformer",
+        named: LAYER,
+        pick: |entry| Ok(entry.number("/blocks")? == 16.0),
+        list: "/data/depths/1/forms",
         measure: "/test_loss",
         more: false,
         by: "/form",
