@@ -9,7 +9,7 @@
 //!
 //! Compared are no norm, Layer Norm in front of each part (pre) and after each sum (post),
 //! RMS Norm in front, and Batch Norm in front, over all positions of all sequences of the
-//! batch. Adam with its usual constants, 250 steps of 8 pieces from random places, no
+//! batch. Adam with its usual constants, 400 steps of 8 pieces from random places, no
 //! warm-up; a constant learning rate that validation picks for each, at each depth, from one
 //! grid. If any pick lies at the edge of the grid, the grid is widened for all. The measure is
 //! the cross-entropy per character in nats, on the first 4,096 characters of the validation
@@ -82,7 +82,7 @@ impl Protocol {
         Protocol {
             data: "the prose in its fixed split",
             characters: if quick { 8 } else { 32 },
-            steps: if quick { 4 } else { 250 },
+            steps: if quick { 4 } else { 400 },
             other_characters: if quick { 64 } else { 4096 },
             blocks: if quick { [1, 2] } else { [3, 16] },
             width: if quick { 8 } else { 32 },
