@@ -512,11 +512,11 @@ fn chapter_16_how_many_are_supported() {
         .iter()
         .filter(|e| e.claim.is_some())
         .collect();
-    // "Fewer than half", and more than the "two or three" of a wrong answer; "most of the
+    // "Fewer than half", and more than the "two or three" of a wrong answer; "all of the
     // others depend".
     let count = |wanted: &str| claims.iter().filter(|e| answer(e) == wanted).count();
     assert!((4..=6).contains(&count("supported")));
-    assert!(count("depends") > count("not-supported"));
+    assert_eq!(count("supported") + count("depends"), claims.len());
 }
 
 /// How many words of `seeds` letters A and as many B have the third quartile of A before the
@@ -692,14 +692,7 @@ fn chapter_16_what_the_sections_say() {
         assert!(loss(batch, "test_loss") > 1.1 * loss(1, "test_loss"));
     }
     assert!(loss(1, "test_loss") > loss(0, "test_loss"));
-    // C9: "three blocks"; "at least as well", "the median loss with it is higher", "fewer".
-    let e = experiment("transformer");
-    assert_eq!(e["protocol"]["blocks"], 3);
-    let form = |k: usize, what: &str| number(&e, &format!("/data/forms/{k}/{what}"));
-    for layer in [1, 2] {
-        assert!(form(layer, "test_loss/median") > form(0, "test_loss/median"));
-    }
-    assert!(form(2, "rates_near_the_best") < form(1, "rates_near_the_best"));
+    // C9 is held to its results where those of chapter 15 are, which says the same and more.
     // C10: "neither norm loses accuracy", "no clear difference".
     let e = experiment("affine");
     for k in [0, 1] {

@@ -25,8 +25,8 @@
 //! are judged beside it in the same way; and the number of rates of the grid at which each
 //! comes within 5 % of its own best loss.
 //!
-//! Reported too: how many runs of each diverged, over the whole grid; and the test loss of a
-//! model that knows only how frequent each character is in the training part.
+//! Reported too: how many runs of each diverged, over the whole grid; and the loss of a model
+//! that knows only how frequent each character is in the training part.
 
 use std::fmt;
 
@@ -239,17 +239,18 @@ fn run(session: &mut Session) -> Result<Finding, Error> {
     let cells = sweep_losses(session, &settings.concat(), &protocol.rates, train)?;
     let depths = Depth::all(&cells);
     let answer = Answer::of(depths.iter().flat_map(Depth::parts));
-    let frequencies = frequencies_only(&prose, &protocol);
+    let [validation, test] =
+        [&prose.validation, &prose.test].map(|part| frequencies_only(part, &prose, &protocol));
     let entries = depths.iter().map(|depth| depth.data(&protocol));
     Ok(Finding {
         data: json!({
-            "frequencies_only": frequencies,
+            "frequencies_only": { "validation_loss": validation, "test_loss": test },
             "depths": entries.collect::<Vec<Value>>(),
         }),
         charts: ["few", "many"]
             .into_iter()
             .zip(&depths)
-            .map(|(name, depth)| (name, chart(depth, &protocol)))
+            .map(|(name, depth)| (name, chart(depth, validation, &protocol)))
             .collect(),
         answer: Some(answer),
         verdict: verdict(answer, &depths, &protocol),
@@ -257,14 +258,15 @@ fn run(session: &mut Session) -> Result<Finding, Error> {
     })
 }
 
-/// The test loss of a model that knows only how frequent each character is.
-fn frequencies_only(prose: &Prose, protocol: &Protocol) -> f64 {
-    let mut counts = vec![0.0; prose.alphabet.len()];
+/// The loss on a part of a model that knows only how frequent each character is. Each is
+/// counted once more than it occurs, for some are not in the training part at all.
+fn frequencies_only(part: &[usize], prose: &Prose, protocol: &Protocol) -> f64 {
+    let mut counts = vec![1.0; prose.alphabet.len()];
     for &token in &prose.train {
         counts[token] += 1.0;
     }
-    let all = prose.train.len() as f64;
-    let targets = &prose.test[1..=protocol.other_characters];
+    let all = (prose.train.len() + counts.len()) as f64;
+    let targets = &part[1..=protocol.other_characters];
     let losses = targets.iter().map(|&token| -libm::log(counts[token] / all));
     losses.sum::<f64>() / targets.len() as f64
 }
@@ -356,7 +358,7 @@ fn verdict(answer: Answer, depths: &[Depth<'_>], protocol: &Protocol) -> String 
 /// equally likely has 4.28.
 const HIGHEST: f64 = 4.5;
 
-fn chart(depth: &Depth<'_>, protocol: &Protocol) -> Chart {
+fn chart(depth: &Depth<'_>, frequencies: f64, protocol: &Protocol) -> Chart {
     let line = |cell: &Cell| {
         let finite = |s: Spread| s.high.is_finite().then_some(s);
         let spreads = cell.validation_by_rate().into_iter().map(finite);
@@ -366,7 +368,18 @@ fn chart(depth: &Depth<'_>, protocol: &Protocol) -> Chart {
             points: protocol.rates.iter().copied().zip(spreads).collect(),
         }
     };
-    let lines: Vec<Line> = depth.cells.iter().map(line).collect();
+    let mut lines: Vec<Line> = depth.cells.iter().map(line).collect();
+    let level = Spread {
+        low: frequencies,
+        median: frequencies,
+        high: frequencies,
+    };
+    let ends = [protocol.rates[0], protocol.rates[protocol.rates.len() - 1]];
+    lines.push(Line {
+        name: "frequencies only".into(),
+        ink: Ink::Theory,
+        points: ends.map(|rate| (rate, Some(level))).into(),
+    });
     let seen = lines
         .iter()
         .flat_map(|line| &line.points)
@@ -374,16 +387,16 @@ fn chart(depth: &Depth<'_>, protocol: &Protocol) -> Chart {
     let (low, high) = seen.fold((f64::INFINITY, 0.0_f64), |(low, high), s| {
         (low.min(s.low), high.max(s.high))
     });
-    let rates = &protocol.rates;
     Chart {
         title: format!("A Transformer of {} blocks that reads prose", depth.blocks),
         about: "The validation loss after the last step at each learning rate, without norm, \
                 with Layer Norm in front of each part or after each sum, and with RMS Norm and \
                 Batch Norm in front: median and quartiles over the seeds. A gap is left where \
                 the upper quartile is of runs that diverged; losses above 4.5 are drawn at the \
-                upper edge."
+                upper edge. A level line is the loss of a model that knows only how frequent \
+                each character is."
             .into(),
-        x: Axis::log("learning rate", rates[0], rates[rates.len() - 1]),
+        x: Axis::log("learning rate", ends[0], ends[1]),
         y: Axis::linear(
             "validation loss (nats per character)",
             (10.0 * low).floor() / 10.0,
@@ -396,7 +409,7 @@ fn chart(depth: &Depth<'_>, protocol: &Protocol) -> Chart {
 fn table(depths: &[Depth<'_>], protocol: &Protocol) -> String {
     let mut table = format!("{:<7}{:<10}", "blocks", "rate");
     for rate in &protocol.rates {
-        table += &format!("{rate:>9}");
+        table += &format!("{rate:>11}");
     }
     table += &format!(
         "{:>9}{:>32}{:>10}\n",
@@ -405,7 +418,7 @@ fn table(depths: &[Depth<'_>], protocol: &Protocol) -> String {
     for cell in depths.iter().flat_map(|depth| depth.cells) {
         table += &format!("{:<7}{:<10}", cell.of.blocks, cell.of.form.name());
         for spread in cell.validation_by_rate() {
-            table += &format!("{:>9.3}", spread.median);
+            table += &format!("{:>11.3}", spread.median);
         }
         let test = cell.test(0);
         let test = format!("{:.3} ({:.3} to {:.3})", test.median, test.low, test.high);
@@ -456,5 +469,16 @@ mod tests {
         assert_eq!(answer(close, close), Answer::NotSupported);
         let post = [2.3, 2.6, 2.2, 2.1, 2.4];
         assert_eq!(answer(post, best), Answer::Supported);
+    }
+
+    #[test]
+    fn the_frequencies_alone_are_a_finite_loss() {
+        let prose = Prose::load().expect("the prose");
+        let protocol = Protocol::new(false);
+        let all_alike = (prose.alphabet.len() as f64).ln();
+        for part in [&prose.validation, &prose.test] {
+            let loss = frequencies_only(part, &prose, &protocol);
+            assert!(2.5 < loss && loss < all_alike, "{loss}");
+        }
     }
 }
