@@ -104,7 +104,7 @@ pub fn central_difference(f: impl Fn(f64) -> f64, x: f64, h: f64) -> f64 {
 pub fn derivative(f: impl Fn(f64) -> f64, x: f64) -> Result<Estimate, EdgeOfDomain> {
     let scale = if x == 0.0 { 1.0 } else { x.abs() };
     let at = |inputs: &[Vec<f64>]| vec![f(inputs[0][0])];
-    let noise = crate::noise::measure(&at, &[vec![x]], &[scale], EPS, 32, 0);
+    let noise = crate::noise::measure(&at, &[vec![x]], &[scale], EPS, 16, 0);
     let target = Target {
         y: &[f(x)],
         dy: &[1.0],

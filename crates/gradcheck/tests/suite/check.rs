@@ -278,10 +278,10 @@ fn probes_that_cannot_show_a_mistake_are_refused() {
             place
         }
     );
-    // Noise that drowns the slope leaves nothing to judge by.
+    // Noise that drowns the slope leaves nothing to judge by, where no longer step helps.
     let noisy = Check::new("noisy").input("x", &[1], [1.0]).run(
-        |xs| vec![xs[0][0] + 1e-4 * (1e9 * xs[0][0]).sin()],
-        |_, dy| vec![dy.to_vec()],
+        |xs| vec![(10.0 * xs[0][0]).sin() + 1e-3 * (1e9 * xs[0][0]).sin()],
+        |xs, dy| vec![vec![10.0 * dy[0] * (10.0 * xs[0][0]).cos()]],
     );
     let relative = match refused(&noisy) {
         Vacuous::TooCoarse { relative, .. } => *relative,
