@@ -4,8 +4,8 @@ use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
-use crate::mistake::{Mistake, find, listed};
-use crate::report::{Outcome, Report};
+use crate::mistake::{self, Mistake, find, listed};
+use crate::report::Report;
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -458,14 +458,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         probes.iter().zip(found.iter().map(|g| g.get(name))),
     );
     let values = found[at].get(name);
-    let (id, headline) = match (known, unusable(name, expected.len(), values, "[T, d]")) {
-        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
-        (None, Some(unusable)) => unusable,
-        (None, None) => ("unknown".to_owned(), format!("{name} is wrong")),
-    };
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|known| known.section.to_owned());
-    report.mistake = Some(id);
+    let unusable = unusable(name, expected.len(), values, "[T, d]");
+    let otherwise = format!("{name} is wrong");
+    let mut report = mistake::report(NAME, name, known, unusable, otherwise);
     report.lines = lines;
     let Head { steps, width, .. } = probes[at].head;
     report.heatmap = heatmap(name, steps, width, &expected, values);

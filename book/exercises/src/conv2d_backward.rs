@@ -4,8 +4,8 @@ use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
-use crate::mistake::{Mistake, find, listed};
-use crate::report::{Outcome, Report};
+use crate::mistake::{self, Mistake, find, listed};
+use crate::report::Report;
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -135,6 +135,18 @@ struct Term {
     n: usize,
 }
 
+impl Probe {
+    /// Where in dx a product is added, and how much.
+    fn to_x(&self, t: &Term) -> (usize, f64) {
+        (t.x, self.dy[t.dy] * self.w[t.w])
+    }
+
+    /// Where in dw a product is added, and how much.
+    fn to_w(&self, t: &Term) -> (usize, f64) {
+        (t.w, self.dy[t.dy] * self.x[t.x])
+    }
+}
+
 /// Every product, image by image, filter by filter; within a filter position by position,
 /// or tap by tap. What reads padding is left out, or reads pixel 0.
 fn terms(s: &Sizes, taps_first: bool, padding_is_pixel: bool) -> Vec<Term> {
@@ -192,18 +204,12 @@ fn forward(x: &[f64], w: &[f64], b: &[f64], s: &Sizes) -> Vec<f64> {
 
 fn right_dx(p: &Probe) -> Vec<f64> {
     let terms = terms(&p.s, false, false);
-    sum(
-        p.x.len(),
-        terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
-    )
+    sum(p.x.len(), terms.iter().map(|t| p.to_x(t)))
 }
 
 fn right_dw(p: &Probe) -> Vec<f64> {
     let terms = terms(&p.s, false, false);
-    sum(
-        p.w.len(),
-        terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])),
-    )
+    sum(p.w.len(), terms.iter().map(|t| p.to_w(t)))
 }
 
 fn right_db(p: &Probe) -> Vec<f64> {
@@ -254,10 +260,7 @@ const MISTAKES: &[Mistake<Probe>] = &[
         section: COPIES,
         wrong: |p, _| {
             let terms = terms(&p.s, false, false);
-            last(
-                p.x.len(),
-                terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
-            )
+            last(p.x.len(), terms.iter().map(|t| p.to_x(t)))
         },
     },
     Mistake {
@@ -267,10 +270,7 @@ const MISTAKES: &[Mistake<Probe>] = &[
         section: COPIES,
         wrong: |p, _| {
             let terms = terms(&p.s, true, false);
-            last(
-                p.x.len(),
-                terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
-            )
+            last(p.x.len(), terms.iter().map(|t| p.to_x(t)))
         },
     },
     Mistake {
@@ -281,7 +281,7 @@ const MISTAKES: &[Mistake<Probe>] = &[
         wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             let first = terms.iter().filter(|t| t.w < p.s.taps());
-            sum(p.x.len(), first.map(|t| (t.x, p.dy[t.dy] * p.w[t.w])))
+            sum(p.x.len(), first.map(|t| p.to_x(t)))
         },
     },
     Mistake {
@@ -301,10 +301,7 @@ const MISTAKES: &[Mistake<Probe>] = &[
         section: INDICES,
         wrong: |p, _| {
             let terms = terms(&p.s, false, true);
-            sum(
-                p.x.len(),
-                terms.iter().map(|t| (t.x, p.dy[t.dy] * p.w[t.w])),
-            )
+            sum(p.x.len(), terms.iter().map(|t| p.to_x(t)))
         },
     },
     Mistake {
@@ -335,10 +332,7 @@ const MISTAKES: &[Mistake<Probe>] = &[
         section: INDICES,
         wrong: |p, _| {
             let terms = terms(&p.s, false, false);
-            last(
-                p.w.len(),
-                terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])),
-            )
+            last(p.w.len(), terms.iter().map(|t| p.to_w(t)))
         },
     },
     Mistake {
@@ -391,7 +385,7 @@ const MISTAKES: &[Mistake<Probe>] = &[
         wrong: |p, _| {
             let terms = terms(&p.s, false, false);
             let first = terms.iter().filter(|t| t.n == 0);
-            sum(p.w.len(), first.map(|t| (t.w, p.dy[t.dy] * p.x[t.x])))
+            sum(p.w.len(), first.map(|t| p.to_w(t)))
         },
     },
     Mistake {
@@ -401,10 +395,7 @@ const MISTAKES: &[Mistake<Probe>] = &[
         section: INDICES,
         wrong: |p, _| {
             let terms = terms(&p.s, false, true);
-            sum(
-                p.w.len(),
-                terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[t.x])),
-            )
+            sum(p.w.len(), terms.iter().map(|t| p.to_w(t)))
         },
     },
     Mistake {
@@ -550,17 +541,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let values = found.iter().map(|gradients| gradients.get(name));
     let known = find(MISTAKES, name, probes.iter().zip(values));
     let found = gradients.get(name);
-    let (id, headline) = match (known, unusable(name, expected.len(), found, shape)) {
-        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
-        (None, Some(unusable)) => unusable,
-        (None, None) => (
-            "unknown".to_owned(),
-            format!("{name} is wrong for {}", title(&p.s)),
-        ),
-    };
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|known| known.section.to_owned());
-    report.mistake = Some(id);
+    let unusable = unusable(name, expected.len(), found, shape);
+    let otherwise = format!("{name} is wrong for {}", title(&p.s));
+    let mut report = mistake::report(NAME, name, known, unusable, otherwise);
     report.lines = lines;
     let rows = match name {
         "dx" => p.s.images * p.s.channels * p.s.input[0],

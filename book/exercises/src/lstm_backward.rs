@@ -4,8 +4,8 @@ use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
-use crate::mistake::{Mistake, find, listed};
-use crate::report::{Outcome, Report};
+use crate::mistake::{self, Mistake, find, listed};
+use crate::report::Report;
 use gradcheck::Check;
 use layernorm::staged;
 use rand::rngs::StdRng;
@@ -402,14 +402,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         probes.iter().zip(found.iter().map(|g| g.get(name))),
     );
     let values = found[k].get(name);
-    let (id, headline) = match (known, unusable(name, expected.len(), values, "[H]")) {
-        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
-        (None, Some(unusable)) => unusable,
-        (None, None) => ("unknown".to_owned(), format!("{name} is wrong")),
-    };
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|known| known.section.to_owned());
-    report.mistake = Some(id);
+    let unusable = unusable(name, expected.len(), values, "[H]");
+    let otherwise = format!("{name} is wrong");
+    let mut report = mistake::report(NAME, name, known, unusable, otherwise);
     report.lines = lines;
     report.heatmap = heatmap(name, 1, expected.len(), &expected, values);
     report

@@ -1,11 +1,11 @@
 //! Checks the exercise `masked_batch_norm`.
 
-use crate::compare::{heatmap, line, unusable};
+use crate::compare::{heatmap, line, unusable, wrong_at};
 use crate::gradients;
 use crate::harness;
 use crate::known::{Known, fill};
-use crate::mistake::{Mistake, find, listed};
-use crate::report::{Line, Outcome, Report};
+use crate::mistake::{self, Mistake, find, listed};
+use crate::report::{Line, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -499,14 +499,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         probes.iter().zip(found.iter().map(|s| s.get(name))),
     );
     let values = found[k].get(name);
-    let (id, headline) = match (known, unusable(name, expected.len(), values, shape)) {
-        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
-        (None, Some(unusable)) => unusable,
-        (None, None) => ("unknown".to_owned(), format!("{name} is wrong")),
-    };
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|known| known.section.to_owned());
-    report.mistake = Some(id);
+    let unusable = unusable(name, expected.len(), values, shape);
+    let otherwise = format!("{name} is wrong");
+    let mut report = mistake::report(NAME, name, known, unusable, otherwise);
     report.lines = lines;
     let channels = probes[k].batch.channels;
     let rows = expected.len() / channels;
@@ -544,9 +539,7 @@ fn whatever_the_padding(
         lines.push(line);
         if !right {
             let (id, what) = MULTIPLIED;
-            let mut report = Report::new(NAME, Outcome::Wrong, fill(what, &[&name]));
-            report.mistake = Some(id.to_owned());
-            report.section = Some(MASKED.to_owned());
+            let mut report = wrong_at(NAME, id, fill(what, &[&name]), MASKED);
             report.lines = lines;
             return report;
         }

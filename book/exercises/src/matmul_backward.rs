@@ -4,8 +4,8 @@ use crate::compare::{heatmap, line, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
-use crate::mistake::{Mistake, find, listed};
-use crate::report::{Outcome, Report};
+use crate::mistake::{self, Mistake, find, listed};
+use crate::report::Report;
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -247,22 +247,10 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         };
         unusable(name, count, f, shape)
     });
-    let (id, headline) = match (known, broken) {
-        (Some(known), _) => (known.id.to_owned(), known.headline(name)),
-        (None, Some(unusable)) => unusable,
-        (None, None) => {
-            let sizes = probes[k].sizes;
-            (
-                "unknown".to_owned(),
-                format!("{name} is wrong for the sizes {sizes:?}"),
-            )
-        }
-    };
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.section = known.map(|known| known.section.to_owned());
-    report.mistake = Some(id);
+    let sizes @ [m, inner, n] = probes[k].sizes;
+    let otherwise = format!("{name} is wrong for the sizes {sizes:?}");
+    let mut report = mistake::report(NAME, name, known, broken, otherwise);
     report.lines = lines;
-    let [m, inner, n] = probes[k].sizes;
     let (rows, columns) = if which == 0 { (m, inner) } else { (inner, n) };
     report.heatmap = heatmap(name, rows, columns, &expected, &found[k][which]);
     report

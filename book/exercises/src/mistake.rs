@@ -2,6 +2,7 @@
 
 use crate::compare::same;
 use crate::known::Known;
+use crate::report::{Outcome, Report};
 
 /// A mistake that a checker knows by name. `P` is what it tries the reader's code on.
 pub struct Mistake<P: 'static> {
@@ -37,6 +38,26 @@ pub fn find<'a, P>(
     })
 }
 
+/// The report on a wrong `target`: its mistake if that is known, or else why it could not be
+/// compared, or else the sentence `otherwise`.
+pub fn report<P>(
+    exercise: &str,
+    target: &str,
+    known: Option<&Mistake<P>>,
+    unusable: Option<(String, String)>,
+    otherwise: String,
+) -> Report {
+    let (id, headline) = match (known, unusable) {
+        (Some(known), _) => (known.id.to_owned(), known.headline(target)),
+        (None, Some(unusable)) => unusable,
+        (None, None) => ("unknown".to_owned(), otherwise),
+    };
+    let mut report = Report::new(exercise, Outcome::Wrong, headline);
+    report.section = known.map(|known| known.section.to_owned());
+    report.mistake = Some(id);
+    report
+}
+
 /// Each mistake with each target in which it may be made.
 pub fn every<P>(
     mistakes: &'static [Mistake<P>],
@@ -58,7 +79,7 @@ pub fn listed<P>(exercise: &'static str, mistakes: &'static [Mistake<P>]) -> Vec
 /// That `report`, from `seed`, names the mistake in `target`, and that the catalogue has it.
 #[cfg(test)]
 #[track_caller]
-pub fn assert_named<P>(report: &crate::Report, seed: u64, target: &str, mistake: &Mistake<P>) {
+pub fn assert_named<P>(report: &Report, seed: u64, target: &str, mistake: &Mistake<P>) {
     assert_eq!(
         report.mistake.as_deref(),
         Some(mistake.id),

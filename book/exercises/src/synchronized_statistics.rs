@@ -1,10 +1,10 @@
 //! Checks the exercise `synchronized_statistics`.
 
-use crate::compare::{distance, heatmap, line, unusable};
+use crate::compare::{distance, heatmap, line, unusable, wrong_at};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
-use crate::mistake::{Mistake, find, listed};
+use crate::mistake::{self, Mistake, find, listed};
 use crate::report::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
@@ -686,28 +686,16 @@ fn judge(
     let all = probes.iter().zip(found.iter().map(|f| f.get(name)));
     let known = find(MISTAKES, name, all.filter(|pair| !divided(pair)));
     let values = found[k].get(name);
-    let unusable = || unusable(name, expected.len(), values, shape);
     // Right wherever all workers have rows.
     let empty = k + 1 == probes.len() && values.iter().any(|v| v.is_nan());
-    let (id, headline, section) = match known {
-        Some(known) => (
-            known.id.to_owned(),
-            known.headline(name),
-            Some(known.section),
-        ),
-        None if empty && TARGETS[..FORWARD].iter().any(|(target, ..)| target == name) => {
-            let (id, what) = EMPTY;
-            (id.to_owned(), format!("{name}: {what}"), Some(MERGING))
-        }
-        None => {
-            let (id, headline) =
-                unusable().unwrap_or_else(|| ("unknown".to_owned(), format!("{name} is wrong")));
-            (id, headline, None)
-        }
+    let merged = TARGETS[..FORWARD].iter().any(|(target, ..)| target == name);
+    let mut report = if known.is_none() && empty && merged {
+        let (id, what) = EMPTY;
+        wrong_at(NAME, id, format!("{name}: {what}"), MERGING)
+    } else {
+        let unusable = unusable(name, expected.len(), values, shape);
+        mistake::report(NAME, name, known, unusable, format!("{name} is wrong"))
     };
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.mistake = Some(id);
-    report.section = section.map(str::to_owned);
     report.lines = std::mem::take(lines);
     let columns = if *name == "count" {
         1
@@ -737,9 +725,7 @@ fn far_from_zero(merge: Merge<'_>, p: &Probe, lines: &mut Vec<Line>) -> Option<R
     });
     (!right).then(|| {
         let (id, what) = CANCELS;
-        let mut report = Report::new(NAME, Outcome::Wrong, what);
-        report.mistake = Some(id.to_owned());
-        report.section = Some(MERGING.to_owned());
+        let mut report = wrong_at(NAME, id, what, MERGING);
         report.lines = std::mem::take(lines);
         report
     })
