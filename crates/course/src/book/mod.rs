@@ -268,7 +268,7 @@ fn scan_all(
     chapters
 }
 
-/// `8` for a numbered chapter, `A` for one titled "Appendix A: …", else nothing.
+/// `8` for a numbered chapter, `E.1` for one titled "Appendix E.1: …", else nothing.
 fn number(chapter: &Chapter) -> String {
     if let Some(number) = &chapter.number {
         return number.to_string().trim_end_matches('.').to_owned();

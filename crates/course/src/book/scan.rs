@@ -486,6 +486,10 @@ impl<'a> Scanner<'a> {
             }
             (_, number) => format!("<span class=\"section-number\">{number}</span> "),
         };
+        // The title of an appendix begins with its number, which is the mark here.
+        let title = title
+            .strip_prefix(&format!("Appendix {number}: "))
+            .unwrap_or(title);
         self.keep(format!("{} {mark}{title} {{#{unique}}}", "#".repeat(level)));
     }
 }
@@ -620,6 +624,18 @@ mod tests {
                 ("sec:graph", "section 8.1")
             ]
         );
+    }
+
+    #[test]
+    fn the_number_of_an_appendix_is_printed_once() {
+        let scanned = scan("# Appendix E.2: Ops {#ch:ops}\n## Sums {#sec:sums}", "E.2");
+        let text = text(&scanned);
+        assert!(
+            text.starts_with("# <span class=\"chapter-number\">appendix E.2</span> Ops {#ch:ops}"),
+            "{text}"
+        );
+        let labels: Vec<_> = scanned.labels.iter().map(|l| l.text.as_str()).collect();
+        assert_eq!(labels, ["appendix E.2", "section E.2.1"]);
     }
 
     #[test]
