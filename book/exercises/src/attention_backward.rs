@@ -1,6 +1,6 @@
 //! Checks the exercise `attention_backward`.
 
-use crate::compare::{heatmap, line, unusable};
+use crate::compare::{compare_all, heatmap, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
@@ -435,21 +435,12 @@ pub(crate) fn known() -> Vec<Known> {
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let probes = probes(seed);
     let found: Vec<Gradients> = probes.iter().map(|p| candidate(&p.head, &p.dout)).collect();
-    let mut lines = Vec::new();
-    let mut first = None;
-    for (name, right) in TARGETS {
-        for (at, p) in probes.iter().enumerate() {
-            let expected = right(p);
-            let Head { steps, width, .. } = p.head;
-            let title = format!("{name}, {steps} positions of {width} features");
-            let line = line(&title, &expected, found[at].get(name));
-            if !line.right && first.is_none() {
-                first = Some((name, at, expected));
-            }
-            lines.push(line);
-        }
-    }
-    let Some((name, at, expected)) = first else {
+    let (lines, first) = compare_all(&TARGETS, probes.len(), |(name, right), at| {
+        let Head { steps, width, .. } = probes[at].head;
+        let title = format!("{name}, {steps} positions of {width} features");
+        (title, right(&probes[at]), found[at].get(name))
+    });
+    let Some(((name, _), at, expected)) = first else {
         return confirmed(candidate, seed, lines);
     };
     let known = find(

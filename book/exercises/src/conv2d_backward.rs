@@ -1,6 +1,6 @@
 //! Checks the exercise `conv2d_backward`.
 
-use crate::compare::{heatmap, line, unusable};
+use crate::compare::{compare_all, heatmap, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
@@ -519,28 +519,16 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         .iter()
         .map(|p| candidate(&p.dy, &p.x, &p.w, &p.s))
         .collect();
-    let mut lines = Vec::new();
-    let mut first = None;
-    for target @ (name, _) in TARGETS {
-        for (p, found) in probes.iter().zip(&found) {
-            let expected = right(p, name);
-            let line = line(
-                &format!("{name}, {}", title(&p.s)),
-                &expected,
-                found.get(name),
-            );
-            if !line.right && first.is_none() {
-                first = Some((target, p, found, expected));
-            }
-            lines.push(line);
-        }
-    }
-    let Some(((name, shape), p, gradients, expected)) = first else {
+    let (lines, first) = compare_all(&TARGETS, probes.len(), |(name, _), k| {
+        let title = format!("{name}, {}", title(&probes[k].s));
+        (title, right(&probes[k], name), found[k].get(name))
+    });
+    let Some(((name, shape), k, expected)) = first else {
         return confirmed(candidate, &probes[2], seed, lines);
     };
     let values = found.iter().map(|gradients| gradients.get(name));
     let known = find(MISTAKES, name, probes.iter().zip(values));
-    let found = gradients.get(name);
+    let (p, found) = (&probes[k], found[k].get(name));
     let unusable = unusable(name, expected.len(), found, shape);
     let otherwise = format!("{name} is wrong for {}", title(&p.s));
     let mut report = mistake::report(NAME, name, known, unusable, otherwise);

@@ -1,6 +1,6 @@
 //! Checks the exercise `lstm_backward`.
 
-use crate::compare::{heatmap, line, unusable};
+use crate::compare::{compare_all, heatmap, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
@@ -380,19 +380,10 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         .iter()
         .map(|p| candidate(&p.dh, &p.dc_later, &p.step))
         .collect();
-    let mut lines = Vec::new();
-    let mut first = None;
-    for name in TARGETS {
-        for (k, p) in probes.iter().enumerate() {
-            let expected = right(p, name);
-            let title = format!("{name}, {} features", p.dh.len());
-            let line = line(&title, &expected, found[k].get(name));
-            if !line.right && first.is_none() {
-                first = Some((name, k, expected));
-            }
-            lines.push(line);
-        }
-    }
+    let (lines, first) = compare_all(&TARGETS, probes.len(), |name, k| {
+        let title = format!("{name}, {} features", probes[k].dh.len());
+        (title, right(&probes[k], name), found[k].get(name))
+    });
     let Some((name, k, expected)) = first else {
         return confirmed(candidate, seed, lines);
     };

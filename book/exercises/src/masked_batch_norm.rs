@@ -1,6 +1,6 @@
 //! Checks the exercise `masked_batch_norm`.
 
-use crate::compare::{heatmap, line, unusable, wrong_at};
+use crate::compare::{compare_all, heatmap, line, unusable, wrong_at};
 use crate::gradients;
 use crate::harness;
 use crate::known::{Known, fill};
@@ -477,19 +477,10 @@ pub(crate) fn known() -> Vec<Known> {
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let probes = probes(seed);
     let found: Vec<Stages> = probes.iter().map(|p| candidate(&p.batch, &p.dy)).collect();
-    let mut lines = Vec::new();
-    let mut first = None;
-    for target @ (name, _, right) in TARGETS {
-        for (k, p) in probes.iter().enumerate() {
-            let expected = right(p);
-            let title = format!("{name}, batch {}", k + 1);
-            let line = line(&title, &expected, found[k].get(name));
-            if !line.right && first.is_none() {
-                first = Some((target, k, expected));
-            }
-            lines.push(line);
-        }
-    }
+    let (lines, first) = compare_all(&TARGETS, probes.len(), |(name, _, right), k| {
+        let title = format!("{name}, batch {}", k + 1);
+        (title, right(&probes[k]), found[k].get(name))
+    });
     let Some(((name, shape, _), k, expected)) = first else {
         return whatever_the_padding(candidate, &probes[0], seed, lines);
     };

@@ -1,6 +1,6 @@
 //! Checks the exercise `matmul_backward`.
 
-use crate::compare::{heatmap, line, unusable};
+use crate::compare::{compare_all, heatmap, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
@@ -199,23 +199,11 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             [da, db]
         })
         .collect();
-    let mut lines = Vec::new();
-    let mut first = None;
-    for (which, name) in ["da", "db"].into_iter().enumerate() {
-        for (k, p) in probes.iter().enumerate() {
-            let expected = right(p, name);
-            let line = line(
-                &format!("{name}, {:?}", p.sizes),
-                &expected,
-                &found[k][which],
-            );
-            if !line.right && first.is_none() {
-                first = Some((which, name, k, expected));
-            }
-            lines.push(line);
-        }
-    }
-    let Some((which, name, k, expected)) = first else {
+    let (lines, first) = compare_all(&[(0, "da"), (1, "db")], probes.len(), |(which, name), k| {
+        let title = format!("{name}, {:?}", probes[k].sizes);
+        (title, right(&probes[k], name), &found[k][which])
+    });
+    let Some(((which, name), k, expected)) = first else {
         let p = &probes[0];
         let [m, inner, n] = p.sizes;
         let checked = Check::new("A B")

@@ -1,6 +1,6 @@
 //! Checks the exercise `synchronized_statistics`.
 
-use crate::compare::{distance, heatmap, line, unusable, wrong_at};
+use crate::compare::{compare_all, distance, heatmap, unusable, wrong_at};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
@@ -666,18 +666,11 @@ fn judge(
     targets: &[Target],
     lines: &mut Vec<Line>,
 ) -> Option<Report> {
-    let mut first = None;
-    for target @ (name, _, right) in targets {
-        for (k, p) in probes.iter().enumerate() {
-            let expected = right(p);
-            let title = format!("{name}, batch {}", k + 1);
-            let line = line(&title, &expected, found[k].get(name));
-            if !line.right && first.is_none() {
-                first = Some((target, k, expected));
-            }
-            lines.push(line);
-        }
-    }
+    let (compared, first) = compare_all(targets, probes.len(), |(name, _, right), k| {
+        let title = format!("{name}, batch {}", k + 1);
+        (title, right(&probes[k]), found[k].get(name))
+    });
+    lines.extend(compared);
     let ((name, shape, _), k, expected) = first?;
     // What divides by the count of each worker is NaN where one has no rows.
     let divided = |(p, found): &(&Probe, &[f64])| {
@@ -688,7 +681,9 @@ fn judge(
     let values = found[k].get(name);
     // Right wherever all workers have rows.
     let empty = k + 1 == probes.len() && values.iter().any(|v| v.is_nan());
-    let merged = TARGETS[..FORWARD].iter().any(|(target, ..)| target == name);
+    let merged = TARGETS[..FORWARD]
+        .iter()
+        .any(|(target, ..)| *target == name);
     let mut report = if known.is_none() && empty && merged {
         let (id, what) = EMPTY;
         wrong_at(NAME, id, format!("{name}: {what}"), MERGING)
@@ -697,7 +692,7 @@ fn judge(
         mistake::report(NAME, name, known, unusable, format!("{name} is wrong"))
     };
     report.lines = std::mem::take(lines);
-    let columns = if *name == "count" {
+    let columns = if name == "count" {
         1
     } else {
         probes[k].channels
