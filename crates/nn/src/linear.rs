@@ -115,9 +115,14 @@ pub(crate) fn add_rows<T: Real>(rows: &[T], beta: T, out: &mut [T]) {
         out.fill(T::ZERO);
     }
     for row in rows.chunks_exact(out.len().max(1)) {
-        for (sum, &value) in out.iter_mut().zip(row) {
-            *sum += value;
-        }
+        add_to(out, row);
+    }
+}
+
+/// `sum += x`, element by element.
+pub(crate) fn add_to<T: Real>(sum: &mut [T], x: &[T]) {
+    for (sum, &x) in sum.iter_mut().zip(x) {
+        *sum += x;
     }
 }
 

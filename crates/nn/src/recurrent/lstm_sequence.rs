@@ -17,7 +17,7 @@ use tape::{Backward, InputGrads, Real, Tensor, Var};
 
 use super::lstm::{gates, output, output_backward, state, state_backward};
 use super::schedule::Rows;
-use crate::linear::add_rows;
+use crate::linear::{add_rows, add_to};
 
 /// `h'` of all steps, `[M, H]`, from what came from the inputs, `gates_x` `[M, 4 H]`, and
 /// the weights `w` `[4 H, H]` and `bias` `[4 H]` of the last state.
@@ -120,13 +120,6 @@ fn by_step<'a, T>(data: &'a mut [T], width: usize, parts: &[Part]) -> Vec<Vec<&'
         }
     }
     out
-}
-
-/// `sum += x`.
-fn add_to<T: Real>(sum: &mut [T], x: &[T]) {
-    for (sum, &x) in sum.iter_mut().zip(x) {
-        *sum += x;
-    }
 }
 
 struct LstmSequence<T: Real> {

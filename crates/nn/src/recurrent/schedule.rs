@@ -5,6 +5,7 @@ use std::ops::Range;
 use tape::{InputGrads, Real, Var};
 
 use crate::lengths::Lengths;
+use crate::linear::add_to;
 use crate::module::Mode;
 
 // ANCHOR: schedule
@@ -152,9 +153,7 @@ impl Rows {
             let rows = &mut out[self.start * gates * h..][..self.count * gates * h];
             let rows = rows.chunks_exact_mut(gates * h);
             for (row, grad) in rows.zip(grads.chunks_exact(parts.len() * h)) {
-                for (sum, &grad) in row[parts.start * h..parts.end * h].iter_mut().zip(grad) {
-                    *sum += grad;
-                }
+                add_to(&mut row[parts.start * h..parts.end * h], grad);
             }
         });
     }
