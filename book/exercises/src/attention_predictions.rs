@@ -1,8 +1,8 @@
 //! Checks the exercise `attention_predictions`: runs what was predicted.
 
+use crate::Report;
 use crate::harness;
 use crate::quiz::{self, Asked};
-use crate::report::Report;
 use layernorm::LayerNorm;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

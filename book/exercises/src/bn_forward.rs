@@ -4,8 +4,8 @@ use crate::compare::{largest, wrong};
 use crate::harness::{self, attempt};
 use crate::known::Known;
 use crate::norm_forward::{Candidate, Norm};
-use crate::report::{Line, Outcome, Report};
 use crate::sections::section;
+use crate::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{explain_running_mean, explain_running_var};
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 use crate::compare::{heatmap, line, same, unusable};
 use crate::harness;
 use crate::known::Known;
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;

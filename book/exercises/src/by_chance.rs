@@ -4,7 +4,7 @@
 use crate::compare::{unusable, wrong_at};
 use crate::harness;
 use crate::known::Known;
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use std::process::ExitCode;
 
 const NAME: &str = "by_chance";

@@ -2,7 +2,7 @@
 
 use crate::harness;
 use crate::known::Known;
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! Comparing arrays, and putting what differs into a report.
 
-use crate::report::{Heatmap, Line, Outcome, Report};
 use crate::sections::section;
+use crate::{Heatmap, Line, Outcome, Report};
 use gradcheck::attribution::Verdict;
 
 /// Differences up to this share of the largest value are rounding.

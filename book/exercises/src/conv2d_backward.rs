@@ -1,11 +1,11 @@
 //! Checks the exercise `conv2d_backward`.
 
+use crate::Report;
 use crate::compare::{compare_all, heatmap, unusable};
 use crate::gradients;
 use crate::harness;
 use crate::known::Known;
 use crate::mistake::{self, Mistake, find, listed};
-use crate::report::Report;
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -3,7 +3,7 @@
 
 use crate::harness;
 use crate::known::{Known, fill};
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -1,7 +1,7 @@
 //! Judging the gradients of a normalization, each through the attribution of mistakes.
 
 use crate::compare::{evidence, heatmap, line, unusable, wrong_at};
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 
 /// What the backward pass of a norm returns, over columns (Batch Norm) or rows (Layer

@@ -1,30 +1,15 @@
 //! Runs a check, catches what the reader's code throws, prints the report.
 
-use crate::report::{Outcome, Report};
+use crate::{Outcome, Report};
 use std::cell::RefCell;
-use std::env;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
-
-/// The environment variable that makes an exercise print its report as one line of
-/// JSON, when it is set to `json`.
-pub const REPORT_VARIABLE: &str = "EXERCISE_REPORT";
+use verdict::channel;
 
 /// Runs `check`, prints its report for people or, when asked, as a line of JSON, and
 /// returns success when the exercise passes.
 pub fn run(exercise: &str, check: impl FnOnce() -> Report) -> ExitCode {
-    let report = catch(exercise, check);
-    if env::var(REPORT_VARIABLE).is_ok_and(|format| format == "json") {
-        // A report holds only numbers, texts and lists: it can always be printed.
-        println!("{}", serde_json::to_string(&report).unwrap_or_default());
-    } else {
-        print!("{report}");
-    }
-    if report.passed() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    channel::tell(&catch(exercise, check))
 }
 
 /// Runs `check`; a panic in the reader's code becomes a report.

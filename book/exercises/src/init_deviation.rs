@@ -3,7 +3,7 @@
 use crate::compare::{line, same, unusable, wrong_at};
 use crate::harness;
 use crate::known::Known;
-use crate::report::{Outcome, Report};
+use crate::{Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;

@@ -4,7 +4,7 @@
 use crate::compare::wrong_at;
 use crate::harness;
 use crate::known::{BLANK, Known, fill};
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use batchnorm::BatchNorm;
 use layernorm::LayerNorm;
 use std::fmt;

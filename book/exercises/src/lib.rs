@@ -39,7 +39,6 @@ mod norm_forward;
 pub mod one_reading;
 mod quiz;
 pub mod reach_predictions;
-pub mod report;
 pub mod rms_backward;
 pub mod scalar_sweep;
 pub mod scalar_tape;
@@ -50,5 +49,4 @@ pub mod synchronized_statistics;
 pub mod tensor_products;
 pub mod tensor_tape;
 
-pub use harness::REPORT_VARIABLE;
-pub use report::{Heatmap, Line, Outcome, Report};
+pub use verdict::{Heatmap, Line, Outcome, Report};

@@ -3,7 +3,7 @@
 use crate::compare::{ROUNDING, distance, heatmap, line, unusable, wrong_at};
 use crate::harness;
 use crate::known::{BLANK, Known};
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 use std::process::ExitCode;
 

@@ -3,8 +3,8 @@
 use crate::compare::{ROUNDING, distance, heatmap, line, unusable, wrong_at};
 use crate::harness;
 use crate::known::{Known, fill};
-use crate::report::{Line, Outcome, Report};
 use crate::sections::layer_section;
+use crate::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 use std::process::ExitCode;
 

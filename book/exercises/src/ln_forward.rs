@@ -3,8 +3,8 @@
 use crate::harness;
 use crate::known::Known;
 use crate::norm_forward::{Candidate, Norm};
-use crate::report::{Outcome, Report};
 use crate::sections::layer_section;
+use crate::{Outcome, Report};
 use std::process::ExitCode;
 
 pub use crate::norm_forward::Forward;

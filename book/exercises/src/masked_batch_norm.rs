@@ -5,7 +5,7 @@ use crate::gradients;
 use crate::harness;
 use crate::known::{Known, fill};
 use crate::mistake::{self, Mistake, find, listed};
-use crate::report::{Line, Report};
+use crate::{Line, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

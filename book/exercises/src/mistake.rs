@@ -2,7 +2,7 @@
 
 use crate::compare::same;
 use crate::known::Known;
-use crate::report::{Outcome, Report};
+use crate::{Outcome, Report};
 
 /// A mistake that a checker knows by name. `P` is what it tries the reader's code on.
 pub struct Mistake<P: 'static> {

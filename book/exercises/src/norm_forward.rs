@@ -6,7 +6,7 @@
 
 use crate::compare::{ROUNDING, distance, heatmap, largest, line, same, unusable, wrong_at};
 use crate::known::{Known as Listed, fill};
-use crate::report::{Line, Report};
+use crate::{Line, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 
 /// What a norm computes for `x` of `N` rows; a group is a channel in Batch Norm, a row in

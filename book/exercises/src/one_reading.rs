@@ -3,7 +3,7 @@
 use crate::compare::{unusable, wrong_at};
 use crate::harness::{self, attempt};
 use crate::known::{Known as Listed, fill};
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Predictions held to what happened when it was run.
 
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use std::fmt::Debug;
 
 /// One prediction, and what came of it.
@@ -73,8 +73,8 @@ pub fn report<A: Copy + PartialEq + Debug>(
 #[cfg(test)]
 pub(crate) mod testing {
     use super::Debug;
-    use crate::report::{Outcome, Report};
     use crate::sections::LABELS;
+    use crate::{Outcome, Report};
 
     const SEEDS: std::ops::Range<u64> = 0..6;
 

@@ -2,8 +2,8 @@
 
 use crate::gradients::{Claim, PER_ELEMENT, compared, confirmed, first_named, judge, numeric_line};
 use crate::harness;
-use crate::report::{Line, Report};
 use crate::sections::rms_section;
+use crate::{Line, Report};
 use gradcheck::attribution::norm::{Probe, Target};
 use gradcheck::{Check, Groups};
 use std::process::ExitCode;

@@ -2,8 +2,8 @@
 
 use crate::harness;
 use crate::known::{Known, fill};
-use crate::report::{Line, Outcome, Report};
 use crate::scalar_sweep;
+use crate::{Line, Outcome, Report};
 use gradcheck::{Check, Fault};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -3,7 +3,7 @@
 use crate::compare::{distance, heatmap, line, same};
 use crate::harness;
 use crate::known::{Known, fill};
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;

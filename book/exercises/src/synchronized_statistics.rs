@@ -5,7 +5,7 @@ use crate::gradients;
 use crate::harness;
 use crate::known::Known;
 use crate::mistake::{self, Mistake, find, listed};
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

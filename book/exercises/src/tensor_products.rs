@@ -2,8 +2,8 @@
 
 use crate::harness;
 use crate::known::Known;
-use crate::report::{Line, Outcome, Report};
 use crate::tensor_tape::{Mistake, Op, judge_op, known_in, on_the_book, sweep};
+use crate::{Line, Outcome, Report};
 use gradcheck::{Check, Input};
 use rand::SeedableRng;
 use rand::rngs::StdRng;

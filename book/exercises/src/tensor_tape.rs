@@ -3,7 +3,7 @@
 use crate::compare::same;
 use crate::harness;
 use crate::known::{Known, fill};
-use crate::report::{Line, Outcome, Report};
+use crate::{Line, Outcome, Report};
 use gradcheck::{Check, Input};
 use rand::SeedableRng;
 use rand::rngs::StdRng;

@@ -1,10 +1,10 @@
 //! The programs themselves: every solution passes, every exercise as shipped is not
 //! written yet, and each exercise is its solution with the answer taken out.
 
-use exercises::{Outcome, REPORT_VARIABLE, Report};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use verdict::{Outcome, Report, channel};
 
 /// Name, exercise, solution.
 const PROGRAMS: &[(&str, &str, &str)] = &[
@@ -176,13 +176,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 ];
 
 fn run(program: &str) -> (bool, Report) {
-    let output = Command::new(program)
-        .env(REPORT_VARIABLE, "json")
-        .output()
-        .unwrap();
+    let mut command = Command::new(program);
+    channel::ask(&mut command);
+    let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let report = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    (output.status.success(), report)
+    (output.status.success(), channel::read(&text).unwrap())
 }
 
 /// The exercise as shipped, and whether the reader has left it so.
@@ -247,10 +245,9 @@ fn every_exercise_as_shipped_fails() {
 
 #[test]
 fn without_the_variable_the_report_is_for_people() {
-    let output = Command::new(PROGRAMS[0].2)
-        .env_remove(REPORT_VARIABLE)
-        .output()
-        .unwrap();
+    let mut command = Command::new(PROGRAMS[0].2);
+    channel::ask_nothing(&mut command);
+    let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         text.starts_with("central_difference: it is the central difference"),

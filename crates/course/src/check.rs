@@ -3,13 +3,13 @@
 use crate::compile::{Compiled, Compiler};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
-use exercises::Report;
 use serde::Serialize;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use verdict::{Outcome, Report, channel};
 
 /// A check that runs longer than this is stopped: every exercise takes milliseconds.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ impl Verdict {
     /// Whether anything was written in it.
     #[must_use]
     pub fn written(&self) -> bool {
-        !matches!(self, Self::Report(report) if report.outcome == exercises::Outcome::Unwritten)
+        !matches!(self, Self::Report(report) if report.outcome == Outcome::Unwritten)
     }
 }
 
@@ -63,8 +63,9 @@ pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Resu
 
 /// Runs a compiled exercise and reads its report from the last line it prints.
 fn run(program: &PathBuf, limit: Duration) -> Result<Verdict> {
-    let mut child = Command::new(program)
-        .env(exercises::REPORT_VARIABLE, "json")
+    let mut command = Command::new(program);
+    channel::ask(&mut command);
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -77,11 +78,7 @@ fn run(program: &PathBuf, limit: Duration) -> Result<Verdict> {
         return Ok(Verdict::Endless);
     };
     let (stdout, stderr) = (text(stdout), text(stderr));
-    let report = stdout
-        .lines()
-        .rev()
-        .find_map(|line| serde_json::from_str(line).ok());
-    Ok(match report {
+    Ok(match channel::read(&stdout) {
         Some(report) => Verdict::Report(Box::new(report)),
         None => Verdict::Lost {
             message: format!("{status}\n{}", last_lines(&stderr, 12))

@@ -4,8 +4,8 @@ use crate::catalogue::{Catalogue, Exercise};
 use crate::check::Verdict;
 use crate::progress::{Progress, State};
 use anstyle::{AnsiColor, Style};
-use exercises::{Heatmap, Outcome, Report};
 use std::fmt::Write;
+use verdict::{Heatmap, Outcome, Report};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();

@@ -13,11 +13,11 @@ use course::book;
 use course::serve::{self, Hub};
 use course::site::Site;
 use course::workspace::Workspace;
-use exercises::{Heatmap, Line, Outcome, Report};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use verdict::{Heatmap, Line, Outcome, Report};
 
 /// Nothing went wrong in the pages since the last call, and no request left the machine.
 #[track_caller]

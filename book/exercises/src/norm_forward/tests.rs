@@ -1,6 +1,6 @@
 use super::*;
+use crate::Outcome;
 use crate::known::assert_listed;
-use crate::report::Outcome;
 
 const NORMS: [&Norm; 2] = [&crate::bn_forward::NORM, &crate::ln_forward::NORM];
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::Outcome;
+use crate::Outcome;
 
 /// The backward pass, with the places at which a reader can go wrong taken as arguments.
 #[derive(Clone, Copy)]
