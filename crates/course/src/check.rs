@@ -1,11 +1,15 @@
 //! Run a compiled exercise, read its report.
 
 use crate::compile::{Compiled, Compiler};
+use crate::digest::fingerprint;
+use crate::files::Lock;
+use crate::progress::Progress;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use std::io::Read;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -34,6 +38,30 @@ pub enum Verdict {
         /// How it ended, and the last it said.
         message: String,
     },
+    /// Its file is gone.
+    Missing {
+        /// Which file, and how to get it back.
+        message: String,
+    },
+}
+
+/// A verdict, and what it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// How the check ended.
+    pub verdict: Verdict,
+    /// The [fingerprint] of the file that was judged; none when it is gone.
+    pub source: Option<String>,
+}
+
+impl Checked {
+    /// Records this check of the exercise `name`, unless there was nothing to check.
+    pub fn record(&self, name: &str, progress: &mut Progress) {
+        if let Some(source) = &self.source {
+            let (written, passed) = (self.verdict.written(), self.verdict.passed());
+            progress.record(name, written, passed, source);
+        }
+    }
 }
 
 impl Verdict {
@@ -46,23 +74,70 @@ impl Verdict {
     /// Whether anything was written in it.
     #[must_use]
     pub fn written(&self) -> bool {
-        !matches!(self, Self::Report(report) if report.outcome == Outcome::Unwritten)
+        match self {
+            Self::Report(report) => report.outcome != Outcome::Unwritten,
+            Self::Missing { .. } => false,
+            Self::Uncompiled { .. } | Self::Endless | Self::Lost { .. } => true,
+        }
     }
 }
 
-/// Compiles and checks the exercise `name`.
+/// Compiles and checks the exercise `name`, as it is on the disk.
 ///
 /// # Errors
-/// When cargo itself cannot be run, or fails for another reason than the exercise.
-pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Result<Verdict> {
-    match compiler.compile(workspace, name)? {
-        Compiled::Program(program) => run(&program, TIME_LIMIT),
-        Compiled::Errors { messages, errors } => Ok(Verdict::Uncompiled { messages, errors }),
+/// When the file cannot be read, and when cargo itself cannot be run, or fails for
+/// another reason than the exercise.
+pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Result<Checked> {
+    // Two commands at once would put their programs in the same place.
+    let _turn = Lock::wait(&workspace.lock("judging"))?;
+    let Some(mut bytes) = source(workspace, name)? else {
+        let file = workspace.relative(&workspace.exercise(name));
+        let message = format!("{file} is gone; `reset {name}` brings it back as it was shipped");
+        return Ok(Checked {
+            verdict: Verdict::Missing { message },
+            source: None,
+        });
+    };
+    // A save in the middle may or may not have been compiled. A program that writes the
+    // file for ever is not waited for.
+    for _ in 0..5 {
+        let compiled = compiler.compile(workspace, name)?;
+        if let Some(now) = source(workspace, name)?.filter(|now| *now != bytes) {
+            bytes = now;
+            continue;
+        }
+        let verdict = match compiled {
+            Compiled::Program(program) => run(&program, TIME_LIMIT)?,
+            Compiled::Errors { messages, errors } => Verdict::Uncompiled { messages, errors },
+        };
+        return Ok(Checked {
+            verdict,
+            source: Some(fingerprint(&bytes)),
+        });
+    }
+    bail!(
+        "{} changes all the time",
+        workspace.relative(&workspace.exercise(name))
+    )
+}
+
+/// What the exercise's file holds; none when there is no file.
+///
+/// # Errors
+/// The file-system's error, naming the file.
+pub fn source(workspace: &Workspace, name: &str) -> Result<Option<Vec<u8>>> {
+    let file = workspace.exercise(name);
+    match fs::read(&file) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read {}", workspace.relative(&file)))
+        }
     }
 }
 
 /// Runs a compiled exercise and reads its report from the last line it prints.
-fn run(program: &PathBuf, limit: Duration) -> Result<Verdict> {
+fn run(program: &Path, limit: Duration) -> Result<Verdict> {
     let mut command = Command::new(program);
     channel::ask(&mut command);
     let mut child = command
@@ -127,8 +202,8 @@ fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
 
     fn script(body: &str) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();

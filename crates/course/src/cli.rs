@@ -1,20 +1,22 @@
 //! The command line.
 
 use crate::book::{self, Problems};
-use crate::catalogue::Catalogue;
-use crate::check::{self, Verdict};
+use crate::catalogue::{Catalogue, Exercise};
+use crate::check;
 use crate::compile::Compiler;
-use crate::files::{back_up, write_atomically};
+use crate::digest::fingerprint;
+use crate::files::{self, Lock};
 use crate::lab;
 use crate::live;
 use crate::progress::Progress;
 use crate::workspace::Workspace;
 use crate::{stub, terminal};
 use anstream::{eprintln, print, println};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::iter;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The exit code when an exercise does not pass.
@@ -62,6 +64,14 @@ enum Command {
     Reset {
         /// The exercise.
         name: String,
+    },
+    /// Bring back what a reset put aside; keeps a copy of what is there now.
+    Restore {
+        /// The exercise.
+        name: String,
+        /// The number of the backup; the newest when left out.
+        #[arg(long, value_name = "NUMBER")]
+        number: Option<u32>,
     },
     /// Check each exercise as it is saved, without serving the book.
     Watch,
@@ -141,10 +151,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     match command {
         Command::List => {
             let catalogue = Catalogue::load(&workspace)?;
-            println!(
-                "{}",
-                terminal::list(&catalogue, &Progress::load(&workspace)?)
-            );
+            let progress = Progress::load(&workspace)?;
+            // A file that cannot be read is not gone: its check says more.
+            let file = |e: &Exercise| {
+                let bytes = check::source(&workspace, &e.name);
+                bytes.map_or(Some(String::new()), |bytes| {
+                    bytes.as_deref().map(fingerprint)
+                })
+            };
+            println!("{}", terminal::list(&catalogue, &progress, file));
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { name } => check(&workspace, name.as_deref()),
@@ -158,6 +173,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Reset { name } => reset(&workspace, name),
+        Command::Restore { name, number } => restore(&workspace, name, *number),
         Command::Watch => {
             let options = live::Options {
                 port: None,
@@ -207,21 +223,26 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
         Some(name) => vec![catalogue.get(name)?],
         None => catalogue.exercises.iter().collect(),
     };
-    let mut progress = Progress::load(workspace)?;
+    // A progress file that cannot be read is told before anything is compiled.
+    Progress::load(workspace)?;
     let labels = book::labels(workspace).unwrap_or_default();
     let resolve = |label: &str| labels.get(label).map(|target| target.text.clone());
     let (mut passed, mut compiler) = (0, Compiler::default());
     for exercise in &chosen {
-        let verdict: Verdict = check::check(&mut compiler, workspace, &exercise.name)?;
-        println!("{}", terminal::verdict(&exercise.name, &verdict, &resolve));
-        if verdict.passed() {
+        let checked = check::check(&mut compiler, workspace, &exercise.name)?;
+        println!(
+            "{}",
+            terminal::verdict(&exercise.name, &checked.verdict, &resolve)
+        );
+        if checked.verdict.passed() {
             passed += 1;
             if name.is_some() {
                 println!("{}", terminal::after_success(exercise));
             }
         }
-        progress.record(&exercise.name, verdict.written(), verdict.passed());
-        progress.save(workspace)?;
+        Progress::update(workspace, |progress| {
+            checked.record(&exercise.name, progress);
+        })?;
     }
     if chosen.len() > 1 {
         println!("{passed} of {} passed", chosen.len());
@@ -231,12 +252,12 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
 
 fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result<ExitCode> {
     let catalogue = Catalogue::load(workspace)?;
-    let mut progress = Progress::load(workspace)?;
+    let progress = Progress::load(workspace)?;
     let exercise = match name {
         Some(name) => catalogue.get(name)?,
         None => {
             let open = |e: &&_| {
-                let e: &crate::catalogue::Exercise = e;
+                let e: &Exercise = e;
                 progress.get(&e.name).state != crate::progress::State::Passed
             };
             let Some(exercise) = catalogue.exercises.iter().find(open) else {
@@ -247,7 +268,10 @@ fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result
         }
     };
     let count = u8::try_from(exercise.hints.len()).unwrap_or(u8::MAX);
-    let upto = number.unwrap_or_else(|| (progress.get(&exercise.name).hints + 1).min(count));
+    let upto = number.unwrap_or_else(|| {
+        let shown = progress.get(&exercise.name).hints;
+        shown.saturating_add(1).min(count)
+    });
     for (at, hint) in exercise.hints.iter().enumerate().take(usize::from(upto)) {
         println!(
             "{}, hint {} of {count}:\n{}\n",
@@ -256,38 +280,86 @@ fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result
             terminal::plain(hint)
         );
     }
-    progress.record_hint(&exercise.name, upto);
-    progress.save(workspace)?;
+    Progress::update(workspace, |progress| {
+        progress.record_hint(&exercise.name, upto);
+    })?;
     if upto < count {
         println!("`course hint {}` again shows the next one.", exercise.name);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn reset(workspace: &Workspace, name: &str) -> Result<ExitCode> {
-    let catalogue = Catalogue::load(workspace)?;
-    let exercise = catalogue.get(name)?;
-    let solution = workspace.solution(&exercise.name);
+/// The exercise `name` as it was shipped.
+fn stub(workspace: &Workspace, name: &str) -> Result<String> {
+    let solution = workspace.solution(name);
     let text = std::fs::read_to_string(&solution)
         .with_context(|| format!("cannot read {}", workspace.relative(&solution)))?;
-    let stub = stub::from_solution(&text)
-        .with_context(|| format!("in {}", workspace.relative(&solution)))?;
-    let file = workspace.exercise(&exercise.name);
-    let current = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {}", workspace.relative(&file)))?;
-    if current == stub {
+    stub::from_solution(&text).with_context(|| format!("in {}", workspace.relative(&solution)))
+}
+
+fn reset(workspace: &Workspace, name: &str) -> Result<ExitCode> {
+    let catalogue = Catalogue::load(workspace)?;
+    let name = &catalogue.get(name)?.name;
+    let stub = stub(workspace, name)?;
+    let file = workspace.exercise(name);
+    let _turn = Lock::wait(&workspace.lock("backups"))?;
+    if check::source(workspace, name)?.is_some_and(|now| now == stub.as_bytes()) {
         println!("{} is as it was shipped.", workspace.relative(&file));
         return Ok(ExitCode::SUCCESS);
     }
-    let copy = back_up(&file, &workspace.backups())?;
-    write_atomically(&file, &stub)?;
-    let mut progress = Progress::load(workspace)?;
-    progress.forget(&exercise.name);
-    progress.save(workspace)?;
+    let kept = files::replace(&file, stub.as_bytes(), &workspace.backups())?;
+    Progress::update(workspace, |progress| progress.forget(name))?;
+    let done = format!("{} is as it was shipped", workspace.relative(&file));
+    println!("{done}{}", what_is_kept(workspace, &kept));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn what_is_kept(workspace: &Workspace, kept: &[PathBuf]) -> String {
+    let each = kept.iter().map(|copy| workspace.relative(copy));
+    each.map(|copy| format!("; what you wrote is in {copy}"))
+        .collect()
+}
+
+fn restore(workspace: &Workspace, name: &str, number: Option<u32>) -> Result<ExitCode> {
+    let catalogue = Catalogue::load(workspace)?;
+    let name = &catalogue.get(name)?.name;
+    let file = workspace.exercise(name);
+    let _turn = Lock::wait(&workspace.lock("backups"))?;
+    let backups = files::backups_of(&file, &workspace.backups())?;
+    let numbers: Vec<String> = backups.iter().map(|(n, _)| n.to_string()).collect();
+    let numbers = numbers.join(", ");
+    let wanted = match number {
+        Some(number) => backups.iter().find(|(n, _)| *n == number),
+        None => backups.last(),
+    };
+    let Some((_, backup)) = wanted else {
+        match number.filter(|_| !backups.is_empty()) {
+            Some(number) => bail!("`{name}` has no backup {number}; it has {numbers}"),
+            None => bail!("`{name}` has no backup; `reset` makes one"),
+        }
+    };
+    let read = |path: &Path| {
+        std::fs::read(path).with_context(|| format!("cannot read {}", workspace.relative(path)))
+    };
+    let text = read(backup)?;
+    let mut kept = files::replace(&file, &text, &workspace.backups())?;
+    // What is kept already, or made again by `reset`, needs no other copy.
+    let mut known = vec![stub(workspace, name)?.into_bytes()];
+    for (_, backup) in &backups {
+        known.push(read(backup)?);
+    }
+    for at in (0..kept.len()).rev() {
+        if known.contains(&read(&kept[at])?) {
+            let copy = kept.remove(at);
+            std::fs::remove_file(&copy)
+                .with_context(|| format!("cannot remove {}", workspace.relative(&copy)))?;
+        }
+    }
     println!(
-        "{} is as it was shipped; what you wrote is in {}",
+        "{} is again what {} holds{}; there are backups {numbers}",
         workspace.relative(&file),
-        workspace.relative(&copy)
+        workspace.relative(backup),
+        what_is_kept(workspace, &kept),
     );
     Ok(ExitCode::SUCCESS)
 }

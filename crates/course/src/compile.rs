@@ -4,10 +4,14 @@
 //! and which files it was made of. While none of these changes, a save needs only the
 //! compiler, for the one file that was saved: cargo takes as long again to find out that
 //! there is nothing else to do. Whatever the compiler alone cannot build is left to
-//! cargo, whose word is final.
+//! cargo, whose word is final, with one exception: cargo goes by the times of files, and
+//! takes a file that was put back with its old time for one that it has built already.
+//! What is judged are the bytes on the disk, so a program that cargo did not build just
+//! now is built again.
 
+use crate::files::Stamp;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::env;
@@ -53,13 +57,6 @@ struct Library {
     stamps: BTreeMap<PathBuf, Option<Stamp>>,
 }
 
-type Stamp = (SystemTime, u64);
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let data = fs::metadata(path).ok()?;
-    Some((data.modified().ok()?, data.len()))
-}
-
 impl Compiler {
     /// Compiles the exercise `name`.
     ///
@@ -75,11 +72,25 @@ impl Compiler {
         }
         let start = SystemTime::now();
         let built = cargo(workspace, name)?;
-        self.only_cargo |= tried && matches!(built.result, Compiled::Program(_));
-        self.library = match &built.result {
-            Compiled::Program(program) => Library::of(workspace, name, program, &built, start),
-            Compiled::Errors { .. } => self.library.take(),
+        let Compiled::Program(program) = &built.result else {
+            return Ok(built.result);
         };
+        self.only_cargo |= tried;
+        self.library = Library::of(workspace, name, program, &built, start);
+        if !built.old {
+            return Ok(built.result);
+        }
+        if let Some(library) = self.library.as_ref().filter(|_| !self.only_cargo)
+            && let Some(program) = library.link(workspace, name)
+        {
+            return Ok(Compiled::Program(program));
+        }
+        forget(program, name)?;
+        let built = cargo(workspace, name)?;
+        ensure!(
+            !built.old,
+            "cargo does not build `{name}` anew; `cargo clean --release -p exercises` makes it"
+        );
         Ok(built.result)
     }
 }
@@ -124,12 +135,12 @@ impl Library {
         files.extend(root.iter().map(|file| workspace.root().join(file)));
         let stamps: BTreeMap<_, _> = files
             .into_iter()
-            .map(|file| (file.clone(), stamp(&file)))
-            .collect();
+            .map(|file| Some((file.clone(), Stamp::of(&file).ok()?)))
+            .collect::<Option<_>>()?;
         // A source saved while cargo was at work may or may not have been seen by it.
         let late = |(file, stamp): (&PathBuf, &Option<Stamp>)| {
             file.extension().is_some_and(|e| e == "rs" || e == "toml")
-                && stamp.is_some_and(|(time, _)| time >= start)
+                && stamp.is_some_and(|stamp| stamp.is_after(start))
         };
         if stamps.iter().any(late) {
             return None;
@@ -144,7 +155,8 @@ impl Library {
     }
 
     fn is_current(&self) -> bool {
-        self.stamps.iter().all(|(file, old)| stamp(file) == *old)
+        let same = |(file, old): (&PathBuf, &_)| Stamp::of(file).is_ok_and(|now| now == *old);
+        self.stamps.iter().all(same)
     }
 
     /// Compiles the one file with the compiler alone.
@@ -209,8 +221,28 @@ fn sources(list: &Path) -> Option<Vec<PathBuf>> {
     Some(names.map(PathBuf::from).collect())
 }
 
+/// Removes what cargo has built of the program, so that it builds it again: it looks for
+/// `deps/name-0123456789abcdef` beside the program, or `deps/name.exe`.
+fn forget(program: &Path, name: &str) -> Result<()> {
+    let deps = program.with_file_name("deps");
+    let cannot = || format!("cannot remove what was built of `{name}` before");
+    for entry in fs::read_dir(deps).with_context(cannot)? {
+        let file = entry.with_context(cannot)?.path();
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        if stem
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        {
+            fs::remove_file(file).with_context(cannot)?;
+        }
+    }
+    Ok(())
+}
+
 struct Built {
     result: Compiled,
+    /// The program was there already, and cargo saw no reason to build it.
+    old: bool,
     edition: String,
     /// Name and file of each library that was built or found.
     libraries: Vec<(String, PathBuf)>,
@@ -223,24 +255,42 @@ pub(crate) fn cargo_program() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// Cargo, to be run at the root of the checkout, where it finds its settings.
+pub(crate) fn cargo_command(workspace: &Workspace) -> Command {
+    let mut command = Command::new(cargo_program());
+    command
+        .current_dir(workspace.root())
+        // A variable set by an outer `cargo run` would only confuse the inner one.
+        .env_remove("CARGO_MANIFEST_DIR");
+    // A relative folder is meant from where the reader stands.
+    for name in [
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET_DIR",
+        "CARGO_BUILD_BUILD_DIR",
+    ] {
+        if let Some(folder) = env::var_os(name).filter(|folder| !folder.is_empty())
+            && let Ok(folder) = std::path::absolute(folder)
+        {
+            command.env(name, folder);
+        }
+    }
+    command
+}
+
 /// Builds one target of the package `exercises`.
 ///
 /// `-p course` is there for its features: cargo then resolves the shared dependencies
 /// exactly as it did when it built this command, and reuses them.
 fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
-    let cargo = cargo_program();
-    let output = Command::new(&cargo)
-        .current_dir(workspace.root())
+    let output = cargo_command(workspace)
         .args(["build", "--release", "--quiet"])
         .args(["-p", "course", "-p", "exercises", "--bin", name])
         .args(["--message-format", "json-diagnostic-rendered-ansi"])
-        // A variable set by an outer `cargo run` would only confuse the inner one.
-        .env_remove("CARGO_MANIFEST_DIR")
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("cannot run {}", cargo.to_string_lossy()))?;
+        .with_context(|| format!("cannot run {}", cargo_program().to_string_lossy()))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let (mut messages, mut errors, mut program) = (String::new(), 0, None);
+    let (mut messages, mut errors, mut program, mut old) = (String::new(), 0, None, false);
     let (mut libraries, mut manifests, mut edition) = (Vec::new(), Vec::new(), String::new());
     for message in text
         .lines()
@@ -250,11 +300,15 @@ fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
             Some("compiler-message") => {
                 let inner = &message["message"];
                 let rendered = inner["rendered"].as_str().unwrap_or_default();
-                // "aborting due to 2 previous errors" adds nothing.
-                if inner["spans"].as_array().is_none_or(Vec::is_empty) {
-                    continue;
-                }
-                if inner["level"] == "error" {
+                let text = inner["message"].as_str().unwrap_or_default();
+                // "aborting due to 2 previous errors" adds nothing. Other messages that
+                // point to no line do: the file is no UTF-8, or there is no linker.
+                let sum = text.starts_with("aborting due to ");
+                if inner["level"]
+                    .as_str()
+                    .is_some_and(|l| l.starts_with("error"))
+                    && !sum
+                {
                     errors += 1;
                     messages.push_str(rendered);
                 }
@@ -265,6 +319,7 @@ fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
                 manifests.extend(manifest.filter(|path| path.starts_with(workspace.root())));
                 if let Some(path) = message["executable"].as_str() {
                     if target["name"] == name {
+                        old = message["fresh"] == true;
                         program = Some(PathBuf::from(path));
                         edition = target["edition"].as_str().unwrap_or("2024").to_owned();
                     }
@@ -289,6 +344,7 @@ fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
     };
     Ok(Built {
         result,
+        old,
         edition,
         libraries,
         manifests,

@@ -8,7 +8,8 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | [`workspace`] | where the book and the exercises lie |
-//! | [`files`] | writing a file so that a kill in mid-write loses nothing |
+//! | [`files`] | writing, replacing and locking files so that nothing is lost |
+//! | [`digest`] | short names for contents |
 //! | [`catalogue`] | the exercises: titles, tasks, hints, explanations |
 //! | [`progress`] | what the reader has done, in a small TOML file |
 //! | [`compile`] | compile one exercise, by cargo or by the compiler alone |
@@ -29,6 +30,7 @@ pub mod catalogue;
 pub mod check;
 pub mod cli;
 pub mod compile;
+pub mod digest;
 pub mod files;
 pub mod lab;
 pub mod live;

@@ -2,8 +2,9 @@
 
 use crate::book::{self, Built};
 use crate::catalogue::Catalogue;
-use crate::check::{self, Verdict};
+use crate::check::{self, Checked, Verdict};
 use crate::compile::Compiler;
+use crate::files::Lock;
 use crate::progress::Progress;
 use crate::serve::{self, Hub};
 use crate::site::Site;
@@ -11,10 +12,11 @@ use crate::terminal;
 use crate::watch::Watcher;
 use crate::workspace::Workspace;
 use anstream::{eprintln, println};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::fs;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +40,12 @@ pub struct Options {
 pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
     let catalogue = Catalogue::load(workspace)?;
     let progress = Progress::load(workspace)?;
+    let mut running = alone(workspace)?;
+    // A port that is taken is refused before the book is built.
+    let listener = options
+        .serve
+        .then(|| serve::listen(options.port))
+        .transpose()?;
     let mut live = Live {
         workspace: workspace.clone(),
         catalogue,
@@ -56,8 +64,12 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
     let mut watcher = Watcher::new(&folders);
     if options.serve {
         live.rebuild(&mut watcher)?;
-        let address = serve::start(&live.hub, options.port)?;
+    }
+    if let Some(listener) = listener {
+        let address = serve::start(&live.hub, listener)?;
         let url = format!("http://{address}/");
+        // Another command that is started here names the address; it can do without.
+        let _ = running.say(&url);
         println!("The book is at {url}");
         if options.browser && browser_wanted() && open::that_detached(&url).is_err() {
             println!("No browser could be started; open that address in one.");
@@ -66,12 +78,28 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
     let total = live.catalogue.exercises.len();
     println!(
         "{} of {total} exercises passed. Open a file in book/exercises and save it to have it checked; Ctrl-C ends.",
-        live.progress.passed()
+        live.progress.passed(&live.catalogue)
     );
     loop {
         let changed = watcher.wait();
         live.react(&changed, &mut watcher, options.serve);
     }
+}
+
+/// Makes sure that no other command watches this checkout: each save would be checked by
+/// both.
+fn alone(workspace: &Workspace) -> Result<Lock> {
+    let path = workspace.lock("running");
+    if let Some(lock) = Lock::free(&path)? {
+        return Ok(lock);
+    }
+    // Where a lock cannot be read by others, the address stays unknown.
+    let address = fs::read_to_string(&path).unwrap_or_default();
+    let place = match address.trim() {
+        "" => String::new(),
+        address => format!(" at {address}"),
+    };
+    bail!("the course runs already{place}, and checks what you save; end that one first")
 }
 
 /// A browser is opened for a person at a desktop: not in a pipe, not in CI, not where
@@ -90,7 +118,7 @@ struct Live {
     built: Option<Built>,
     builds: u32,
     compiler: Compiler,
-    verdicts: BTreeMap<String, Verdict>,
+    verdicts: BTreeMap<String, Checked>,
 }
 
 impl Live {
@@ -98,6 +126,10 @@ impl Live {
         let exercises = self.workspace.book().join("exercises");
         let mut rebuild = false;
         for path in changed {
+            if *path == self.workspace.progress() {
+                self.follow();
+                continue;
+            }
             let exercise = self
                 .catalogue
                 .exercises
@@ -105,8 +137,7 @@ impl Live {
                 .find(|e| self.workspace.exercise(&e.name) == *path)
                 .map(|e| e.name.clone());
             match exercise {
-                Some(name) if path.is_file() => self.check(&name),
-                Some(_) => {}
+                Some(name) => self.check(&name),
                 // The catalogue is text of the book; the library behind the exercises
                 // is rebuilt by cargo when it next checks one.
                 None => {
@@ -127,8 +158,8 @@ impl Live {
     fn check(&mut self, name: &str) {
         self.hub
             .send(&json!({"event": "checking", "exercise": name}));
-        let verdict = match check::check(&mut self.compiler, &self.workspace, name) {
-            Ok(verdict) => verdict,
+        let checked = match check::check(&mut self.compiler, &self.workspace, name) {
+            Ok(checked) => checked,
             Err(error) => {
                 eprintln!("{error:#}");
                 let event = json!({"event": "broken", "message": format!("{error:#}")});
@@ -139,22 +170,35 @@ impl Live {
             let target = self.built.as_ref()?.labels.get(label)?;
             Some(target.text.clone())
         };
-        println!("\n{}", terminal::verdict(name, &verdict, &resolve));
-        if verdict.passed()
+        println!("\n{}", terminal::verdict(name, &checked.verdict, &resolve));
+        if checked.verdict.passed()
             && let Ok(exercise) = self.catalogue.get(name)
         {
             println!("{}", terminal::after_success(exercise));
         }
-        self.progress
-            .record(name, verdict.written(), verdict.passed());
-        if let Err(error) = self.progress.save(&self.workspace) {
-            eprintln!("{error:#}");
+        let record = |progress: &mut Progress| checked.record(name, progress);
+        match Progress::update(&self.workspace, record) {
+            Ok(progress) => self.progress = progress,
+            Err(error) => eprintln!("{error:#}"),
         }
-        self.verdicts.insert(name.to_owned(), verdict);
+        self.verdicts.insert(name.to_owned(), checked);
         let mut event = self.exercise(name);
         event["event"] = json!("verdict");
         self.hub.greet_with(self.state());
         self.hub.send(&event);
+    }
+
+    /// Takes over what another command has recorded.
+    fn follow(&mut self) {
+        match Progress::load(&self.workspace) {
+            Ok(progress) if progress != self.progress => {
+                self.progress = progress;
+                self.hub.greet_with(self.state());
+                self.hub.send(&self.state());
+            }
+            Ok(_) => {}
+            Err(error) => eprintln!("{error:#}"),
+        }
     }
 
     fn rebuild(&mut self, watcher: &mut Watcher) -> Result<()> {
@@ -165,6 +209,7 @@ impl Live {
             .show(Site::load(&build_dir).context("the built book cannot be read")?);
         let mut inputs = built.inputs.clone();
         inputs.insert(self.workspace.book().join("book.toml"));
+        inputs.insert(self.workspace.progress());
         watcher.also(inputs);
         self.built = Some(built);
         self.builds += 1;
@@ -192,7 +237,7 @@ impl Live {
             .built
             .as_ref()
             .and_then(|built| built.exercises.get(name));
-        let verdict = self.verdicts.get(name);
+        let verdict = self.verdicts.get(name).map(|checked| &checked.verdict);
         let section = verdict.and_then(|verdict| match verdict {
             Verdict::Report(report) => report.section.as_deref(),
             _ => None,

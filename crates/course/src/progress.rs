@@ -1,6 +1,7 @@
 //! What the reader has done, in a small TOML file.
 
-use crate::files::write_atomically;
+use crate::catalogue::Catalogue;
+use crate::files::{Lock, write_atomically};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -15,17 +16,17 @@ pub enum State {
     /// Never checked, or nothing written yet.
     #[default]
     Open,
-    /// Written, but the last check did not pass.
+    /// Written, but it has not passed yet.
     Tried,
-    /// The last check passed.
+    /// It has passed, whatever became of it since.
     Passed,
 }
 
 /// One exercise in the progress file.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// What the last check said.
+    /// What the checks have said so far.
     #[serde(default)]
     pub state: State,
     /// How many times it was checked with something written in it.
@@ -34,6 +35,9 @@ pub struct Entry {
     /// How many of its hints were asked for in the terminal.
     #[serde(default)]
     pub hints: u8,
+    /// The [fingerprint](crate::digest::fingerprint) of the file that passed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<String>,
 }
 
 /// The progress file: one table for each exercise that was ever checked.
@@ -69,30 +73,38 @@ impl Progress {
         })
     }
 
-    /// Writes the progress file in one step.
+    /// Changes the progress file in one step, and returns what it holds from then on.
+    /// One command at a time does this, and each begins with what the one before it
+    /// wrote: nothing that another has recorded is lost.
     ///
     /// # Errors
-    /// The file-system's error, naming the file.
-    pub fn save(&self, workspace: &Workspace) -> Result<()> {
-        let text = toml::to_string(self).context("cannot print the progress")?;
-        write_atomically(&workspace.progress(), &format!("{HEADER}\n{text}"))
+    /// When the file cannot be read, and is then left as it is, or cannot be written.
+    pub fn update(workspace: &Workspace, change: impl FnOnce(&mut Self)) -> Result<Self> {
+        let _alone = Lock::wait(&workspace.lock("progress"))?;
+        let mut progress = Self::load(workspace)?;
+        change(&mut progress);
+        let text = toml::to_string(&progress).context("cannot print the progress")?;
+        write_atomically(&workspace.progress(), &format!("{HEADER}\n{text}"))?;
+        Ok(progress)
     }
 
     /// How far the reader is with the exercise `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Entry {
-        self.entries.get(name).copied().unwrap_or_default()
+        self.entries.get(name).cloned().unwrap_or_default()
     }
 
-    /// Records one check of `name`; `written` is false while its body is `todo!()`.
-    pub fn record(&mut self, name: &str, written: bool, passed: bool) {
+    /// Records one check of `name`, whose file has this fingerprint; `written` is false
+    /// while its body is `todo!()`. What has passed once stays passed.
+    pub fn record(&mut self, name: &str, written: bool, passed: bool, fingerprint: &str) {
         let entry = self.entries.entry(name.to_owned()).or_default();
-        entry.attempts += u32::from(written);
-        entry.state = match (written, passed) {
-            (_, true) => State::Passed,
-            (true, false) => State::Tried,
-            (false, false) => State::Open,
-        };
+        entry.attempts = entry.attempts.saturating_add(u32::from(written));
+        if passed {
+            entry.state = State::Passed;
+            entry.passed = Some(fingerprint.to_owned());
+        } else if entry.state != State::Passed {
+            entry.state = if written { State::Tried } else { State::Open };
+        }
     }
 
     /// Records that hint number `hint` (from 1) of `name` was shown.
@@ -106,11 +118,14 @@ impl Progress {
         self.entries.remove(name);
     }
 
-    /// How many exercises have passed.
+    /// How many exercises of the catalogue have passed.
     #[must_use]
-    pub fn passed(&self) -> usize {
-        let passed = |entry: &&Entry| entry.state == State::Passed;
-        self.entries.values().filter(passed).count()
+    pub fn passed(&self, catalogue: &Catalogue) -> usize {
+        let state = |name: &str| self.entries.get(name).map(|entry| entry.state);
+        let names = catalogue.exercises.iter().map(|e| e.name.as_str());
+        names
+            .filter(|name| state(name) == Some(State::Passed))
+            .count()
     }
 }
 
@@ -126,17 +141,28 @@ mod tests {
         Workspace::at(dir).unwrap()
     }
 
+    fn catalogue(names: &[&str]) -> Catalogue {
+        let exercise = |name: &&str| {
+            format!(
+                "[[exercise]]\nname = '{name}'\ntitle = 't'\ntask = 't'\n\
+                 hints = ['1', '2', '3']\nexplanation = 'e'\nread_next = 'r'\n"
+            )
+        };
+        toml::from_str(&names.iter().map(exercise).collect::<String>()).unwrap()
+    }
+
     #[test]
     fn what_was_saved_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = workspace(dir.path());
-        let mut progress = Progress::load(&workspace).unwrap();
-        assert_eq!(progress, Progress::default());
-        progress.record("a", false, false);
-        progress.record("b", true, false);
-        progress.record("b", true, true);
-        progress.record_hint("c", 2);
-        progress.save(&workspace).unwrap();
+        assert_eq!(Progress::load(&workspace).unwrap(), Progress::default());
+        let progress = Progress::update(&workspace, |progress| {
+            progress.record("a", false, false, "1");
+            progress.record("b", true, false, "2");
+            progress.record("b", true, true, "3");
+            progress.record_hint("c", 2);
+        })
+        .unwrap();
         let read = Progress::load(&workspace).unwrap();
         assert_eq!(read, progress);
         assert_eq!(read.get("a").state, State::Open);
@@ -145,11 +171,77 @@ mod tests {
             Entry {
                 state: State::Passed,
                 attempts: 2,
-                hints: 0
+                hints: 0,
+                passed: Some("3".to_owned()),
             }
         );
         assert_eq!(read.get("c").hints, 2);
-        assert_eq!(read.passed(), 1);
+    }
+
+    #[test]
+    fn what_has_passed_stays_passed() {
+        let mut progress = Progress::default();
+        progress.record("a", true, true, "1");
+        progress.record("a", true, false, "2");
+        progress.record("a", false, false, "3");
+        let entry = progress.get("a");
+        assert_eq!(entry.state, State::Passed);
+        assert_eq!(entry.passed.as_deref(), Some("1"));
+        assert_eq!(entry.attempts, 2);
+        progress.record("a", true, true, "4");
+        assert_eq!(progress.get("a").passed.as_deref(), Some("4"));
+    }
+
+    /// An exercise that has another name now is not one of those that count.
+    #[test]
+    fn only_exercises_of_the_catalogue_are_counted() {
+        let mut progress = Progress::default();
+        for name in ["a", "b", "old"] {
+            progress.record(name, true, true, "1");
+        }
+        progress.record("c", true, false, "1");
+        assert_eq!(progress.passed(&catalogue(&["a", "b", "c"])), 2);
+    }
+
+    #[test]
+    fn counting_ends_at_the_largest_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = workspace(dir.path());
+        let text = format!("[a]\nattempts = {}\nhints = 255\n", u32::MAX);
+        fs::write(workspace.progress(), text).unwrap();
+        let progress = Progress::update(&workspace, |progress| {
+            progress.record("a", true, false, "1");
+            progress.record_hint("a", 1);
+        })
+        .unwrap();
+        assert_eq!(progress.get("a").attempts, u32::MAX);
+        assert_eq!(progress.get("a").hints, 255);
+    }
+
+    /// Each writer begins with what the one before it wrote.
+    #[test]
+    fn nothing_is_lost_when_many_write_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = workspace(dir.path());
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let workspace = &workspace;
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        Progress::update(workspace, |progress| {
+                            progress.record("shared", true, false, "1");
+                            progress.record(&format!("own-{writer}"), true, false, "1");
+                        })
+                        .unwrap();
+                    }
+                });
+            }
+        });
+        let progress = Progress::load(&workspace).unwrap();
+        assert_eq!(progress.get("shared").attempts, 80);
+        for writer in 0..8 {
+            assert_eq!(progress.get(&format!("own-{writer}")).attempts, 10);
+        }
     }
 
     #[test]

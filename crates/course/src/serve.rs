@@ -88,15 +88,11 @@ fn frame(event: &Value) -> String {
     format!("data: {event}\n\n")
 }
 
-/// Opens the port and serves from background threads for as long as the process lives.
-///
-/// With a `port`, that one or an error; without, the usual one, or a free one when the
-/// usual one is taken.
+/// Serves from background threads for as long as the process lives.
 ///
 /// # Errors
-/// One line when the port is taken or may not be used.
-pub fn start(hub: &Arc<Hub>, port: Option<u16>) -> Result<SocketAddr> {
-    let listener = listen(port)?;
+/// When the listener has no address.
+pub fn start(hub: &Arc<Hub>, listener: TcpListener) -> Result<SocketAddr> {
     let address = listener.local_addr().context("the server has no address")?;
     let hub = Arc::clone(hub);
     thread::spawn(move || {
@@ -113,7 +109,12 @@ pub fn start(hub: &Arc<Hub>, port: Option<u16>) -> Result<SocketAddr> {
     Ok(address)
 }
 
-fn listen(port: Option<u16>) -> Result<TcpListener> {
+/// Opens the port: with a `port`, that one or an error; without, the usual one, or a free
+/// one when the usual one is taken.
+///
+/// # Errors
+/// One line when the port is taken or may not be used.
+pub fn listen(port: Option<u16>) -> Result<TcpListener> {
     let on = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let Some(port) = port else {
         return on(USUAL_PORT)

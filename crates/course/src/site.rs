@@ -3,8 +3,8 @@
 //! The server reads no file when it is asked for a page: what is not in the built book
 //! cannot be served, and a book that is being rebuilt is never seen half written.
 
+use crate::digest::{fingerprint, sha256};
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
@@ -59,7 +59,7 @@ impl Site {
             } else {
                 "default-src 'none'; style-src 'unsafe-inline'; sandbox".to_owned()
             };
-            let tag = format!("\"{}\"", base64(&Sha256::digest(&bytes)[..12]));
+            let tag = format!("\"{}\"", fingerprint(&bytes));
             let file = File {
                 bytes,
                 media,
@@ -123,10 +123,7 @@ fn policy(html: &str) -> String {
     let mut rest = html;
     while let Some((_, after)) = rest.split_once("<script>") {
         let (script, after) = after.split_once("</script>").unwrap_or((after, ""));
-        hashes.insert(format!(
-            " 'sha256-{}'",
-            base64(&Sha256::digest(script.as_bytes()))
-        ));
+        hashes.insert(format!(" 'sha256-{}'", sha256(script.as_bytes())));
         rest = after;
     }
     let hashes: String = hashes.into_iter().collect();
@@ -137,39 +134,9 @@ fn policy(html: &str) -> String {
     )
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().chain([&0, &0]).take(3);
-        let value = group.fold(0_usize, |value, byte| value << 8 | usize::from(*byte));
-        for place in 0..4 {
-            out.push(if place > chunk.len() {
-                '='
-            } else {
-                char::from(DIGITS[value >> (18 - 6 * place) & 63])
-            });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_the_standard_one() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 
     #[test]
     fn only_files_of_the_book_are_found() {

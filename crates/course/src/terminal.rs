@@ -40,6 +40,9 @@ pub fn verdict(name: &str, verdict: &Verdict, resolve: &Resolve<'_>) -> String {
             paint(BOLD, name),
             crate::check::TIME_LIMIT.as_secs()
         ),
+        Verdict::Missing { message } => {
+            format!("{} {}: {message}", paint(NOTE, "○"), paint(BOLD, name))
+        }
         Verdict::Lost { message } => format!(
             "{} {} ended without a verdict: {message}",
             paint(BAD, "✗"),
@@ -144,9 +147,13 @@ pub fn after_success(exercise: &Exercise) -> String {
     )
 }
 
-/// One line for each exercise.
+/// One line for each exercise; `file` says how its file is now.
 #[must_use]
-pub fn list(catalogue: &Catalogue, progress: &Progress) -> String {
+pub fn list(
+    catalogue: &Catalogue,
+    progress: &Progress,
+    file: impl Fn(&Exercise) -> Option<String>,
+) -> String {
     let names = catalogue.exercises.iter().map(|e| e.name.len());
     let width = names.max().unwrap_or(0);
     let mut out = String::new();
@@ -158,10 +165,21 @@ pub fn list(catalogue: &Catalogue, progress: &Progress) -> String {
             State::Passed => (paint(GOOD, "✓"), "passed"),
         };
         let title = plain(&exercise.title);
-        let _ = writeln!(out, "{mark} {:width$}  {word:<6}  {title}", exercise.name);
+        let now = file(exercise);
+        let note = match (&now, &entry.passed) {
+            (None, _) => " (its file is gone)",
+            (Some(now), Some(passed)) if now != passed => " (changed since it passed)",
+            _ => "",
+        };
+        let _ = writeln!(
+            out,
+            "{mark} {:width$}  {word:<6}  {title}{}",
+            exercise.name,
+            paint(DIM, note)
+        );
     }
     let total = catalogue.exercises.len();
-    let _ = write!(out, "{} of {total} passed", progress.passed());
+    let _ = write!(out, "{} of {total} passed", progress.passed(catalogue));
     out
 }
 

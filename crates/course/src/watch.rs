@@ -1,21 +1,21 @@
 //! Noticing a save, however the editor writes it.
 //!
-//! The truth is a scan of the files' times and lengths. The operating system's events
-//! only say when to scan: so a save by rename, by truncation or in several steps looks
+//! The truth is a scan of the files' [stamps](Stamp). The operating system's events only
+//! say when to scan: so a save by rename, by truncation or in several steps looks
 //! the same, and on a drive that sends no events a scan every half second finds it.
 
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use crate::files::Stamp;
+use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How long after an event the files must be still before they are read.
 const SETTLE: Duration = Duration::from_millis(25);
 /// How often files are looked at without an event.
 const SCAN: Duration = Duration::from_millis(500);
-
-type Stamp = (SystemTime, u64);
 
 /// Watches folders and single files.
 pub struct Watcher {
@@ -31,14 +31,16 @@ impl Watcher {
     #[must_use]
     pub fn new(folders: &[PathBuf]) -> Self {
         let (sender, events) = channel();
-        let system = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let listener = move |event: notify::Result<Event>| {
             // Opening a file is an event too. To scan because of it would be to wake
             // ourselves for ever, for a scan opens every folder.
             if !event.is_ok_and(|event| event.kind.is_access()) {
                 // When nobody listens any more there is nobody to tell.
                 let _ = sender.send(());
             }
-        });
+        };
+        let config = Config::default().with_follow_symlinks(false);
+        let system = RecommendedWatcher::new(listener, config);
         let mut watcher = Self {
             folders: folders.to_vec(),
             files: BTreeSet::new(),
@@ -69,7 +71,7 @@ impl Watcher {
             }
         }
         for file in files.difference(&self.files) {
-            if let Some(stamp) = stamp(file) {
+            if let Ok(Some(stamp)) = Stamp::of(file) {
                 self.seen.entry(file.clone()).or_insert(stamp);
             }
         }
@@ -122,39 +124,48 @@ impl Watcher {
     fn scan(&self) -> BTreeMap<PathBuf, Stamp> {
         let mut found = BTreeMap::new();
         for folder in &self.folders {
-            scan(folder, &mut found);
+            self.scan_folder(folder, &mut found);
         }
         for file in &self.files {
-            if let Some(stamp) = stamp(file) {
-                found.insert(file.clone(), stamp);
-            }
+            self.look_at(file, &mut found);
         }
         found
     }
-}
 
-fn scan(folder: &Path, found: &mut BTreeMap<PathBuf, Stamp>) {
-    // A folder may be gone for a moment while an editor or git replaces it.
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if hidden {
-            continue;
-        }
-        if path.is_dir() {
-            scan(&path, found);
-        } else if let Some(stamp) = stamp(&path) {
-            found.insert(path, stamp);
+    /// What a folder holds. Links to folders are not followed: one may lead back here.
+    fn scan_folder(&self, folder: &Path, found: &mut BTreeMap<PathBuf, Stamp>) {
+        let mut whole = || -> std::io::Result<()> {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().starts_with('.') {
+                    continue;
+                }
+                if entry.file_type()?.is_dir() {
+                    self.scan_folder(&entry.path(), found);
+                } else {
+                    self.look_at(&entry.path(), found);
+                }
+            }
+            Ok(())
+        };
+        // A folder may be gone for a moment while an editor or git replaces it.
+        if let Err(error) = whole()
+            && error.kind() != ErrorKind::NotFound
+        {
+            // It cannot be read just now, which says nothing about its files.
+            let seen = self
+                .seen
+                .iter()
+                .filter(|(path, _)| path.starts_with(folder));
+            found.extend(seen.map(|(path, stamp)| (path.clone(), *stamp)));
         }
     }
-}
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    let data = std::fs::metadata(path).ok()?;
-    Some((data.modified().ok()?, data.len()))
+    fn look_at(&self, file: &Path, found: &mut BTreeMap<PathBuf, Stamp>) {
+        // The same holds for a single file.
+        let stamp = Stamp::of(file).unwrap_or_else(|_| self.seen.get(file).copied());
+        found.extend(stamp.map(|stamp| (file.to_owned(), stamp)));
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +220,56 @@ mod tests {
         watcher.system = None;
         fs::write(dir.path().join("a.rs"), "longer").unwrap();
         assert_eq!(names(&watcher.wait()), ["a.rs"]);
+    }
+
+    /// Two links to the folder they lie in are two entries, and not a tree without end.
+    #[cfg(unix)]
+    #[test]
+    fn links_to_folders_are_not_followed() {
+        use std::os::unix::fs::symlink;
+        let (dir, mut watcher) = watched();
+        for name in ["one", "two"] {
+            symlink(dir.path(), dir.path().join(name)).unwrap();
+        }
+        symlink("itself", dir.path().join("itself")).unwrap();
+        fs::write(dir.path().join("sub/b.md"), "new").unwrap();
+        assert_eq!(names(&watcher.wait()), ["b.md"]);
+        assert_eq!(watcher.seen.len(), 2);
+    }
+
+    /// The save of another file with the same length and the old time.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_put_back_with_its_old_time_is_seen() {
+        let (dir, mut watcher) = watched();
+        let path = dir.path().join("a.rs");
+        let old = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut file = fs::File::options().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, b"two").unwrap();
+        file.set_modified(old).unwrap();
+        assert_eq!(names(&watcher.wait()), ["a.rs"]);
+    }
+
+    /// A folder that cannot be read for a while has not lost its files.
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_cannot_be_read_keeps_its_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, mut watcher) = watched();
+        let sub = dir.path().join("sub");
+        fs::write(sub.join("b.md"), "new").unwrap();
+        assert_eq!(names(&watcher.wait()), ["b.md"]);
+        let before = watcher.seen.clone();
+        fs::set_permissions(&sub, fs::Permissions::from_mode(0o000)).unwrap();
+        // Nothing keeps the superuser out; what takes the place of a folder does.
+        if fs::read_dir(&sub).is_ok() {
+            fs::rename(&sub, dir.path().join(".hidden")).unwrap();
+            std::os::unix::fs::symlink("sub", &sub).unwrap();
+        }
+        let mut found = BTreeMap::new();
+        watcher.scan_folder(&sub, &mut found);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found.get(&sub.join("b.md")), before.get(&sub.join("b.md")));
     }
 
     #[test]

@@ -101,6 +101,13 @@ impl Workspace {
         self.root.join("book/progress.toml")
     }
 
+    /// A lock that the commands at work in this checkout share; see
+    /// [`Lock`](crate::files::Lock).
+    #[must_use]
+    pub fn lock(&self, name: &str) -> PathBuf {
+        self.root.join("book/.course").join(name)
+    }
+
     /// `path` relative to the root, with forward slashes, for messages and pages.
     #[must_use]
     pub fn relative(&self, path: &Path) -> String {

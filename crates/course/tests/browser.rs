@@ -214,7 +214,9 @@ fn every_page_of_the_book_holds() {
         .map(|(name, page)| json!({"exercise": name, "page": page, "state": "passed"}))
         .collect();
     hub.greet_with(json!({"event": "state", "build": "1", "exercises": exercises}));
-    let address = serve::start(&hub, Some(0)).unwrap().to_string();
+    let address = serve::start(&hub, serve::listen(Some(0)).unwrap())
+        .unwrap()
+        .to_string();
 
     let tab = browser.tab();
     let mut problems = Vec::new();

@@ -3,8 +3,11 @@
 mod common;
 
 use common::{Checkout, SOLUTION};
+use std::fs::File;
 use std::net::TcpListener;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn a_bad_flag_is_one_line() {
@@ -36,7 +39,7 @@ fn help_and_version_succeed() {
     let help = checkout.run(&["--help"]);
     assert_eq!(help.code(), 0);
     for word in [
-        "list", "check", "hint", "solution", "reset", "watch", "book", "--port",
+        "list", "check", "hint", "solution", "reset", "restore", "watch", "book", "--port",
     ] {
         assert!(help.out().contains(word), "{word}");
     }
@@ -48,6 +51,8 @@ fn a_taken_port_is_one_line() {
     let checkout = Checkout::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
+    // It is told at once, before a book that takes a while is built.
+    checkout.write("book/src/SUMMARY.md", "- [Missing](missing.md)\n");
     let line = checkout.run(&["--no-browser", "--port", &port]).one_line();
     assert!(line.contains(&format!("port {port} is taken")), "{line}");
 }
@@ -55,7 +60,7 @@ fn a_taken_port_is_one_line() {
 #[test]
 fn an_unknown_exercise_is_one_line() {
     let checkout = Checkout::new();
-    for command in ["check", "hint", "solution", "reset"] {
+    for command in ["check", "hint", "solution", "reset", "restore"] {
         let line = checkout.run(&[command, "dubble"]).one_line();
         assert!(line.contains("did you mean `double`?"), "{line}");
     }
@@ -201,6 +206,258 @@ fn a_damaged_progress_file_is_told_and_left_alone() {
         finished.err()
     );
     assert_eq!(checkout.read("book/progress.toml"), "[double\n");
+}
+
+/// An older file that is put back with its old time is judged as it is, in both
+/// directions, though cargo goes by times; a later check in the same way.
+#[test]
+fn the_bytes_on_the_disk_are_judged_whatever_their_time() {
+    let checkout = Checkout::new();
+    let path = "book/exercises/double.rs";
+    let long_ago = SystemTime::now() - Duration::from_secs(60 * 60 * 24);
+    let put_back = |text: &str| {
+        checkout.write(path, text);
+        let file = File::options()
+            .write(true)
+            .open(checkout.file(path))
+            .unwrap();
+        file.set_modified(long_ago).unwrap();
+    };
+    let wrong = SOLUTION.replace("2.0 * x", "4.0 * x");
+    for (text, code) in [(SOLUTION, 0), (&wrong, 1), (SOLUTION, 0), (SOLUTION, 0)] {
+        put_back(text);
+        let finished = checkout.run(&["check", "double"]);
+        assert_eq!(
+            finished.code(),
+            code,
+            "{}{}",
+            finished.out(),
+            finished.err()
+        );
+    }
+}
+
+/// The same where the compiler alone cannot link: only cargo knows the linker.
+#[cfg(target_os = "linux")]
+#[test]
+fn cargo_builds_anew_what_it_takes_for_built() {
+    let checkout = Checkout::new();
+    let which = |name: &str| {
+        let paths = std::env::var_os("PATH").unwrap();
+        let found = std::env::split_paths(&paths).map(|dir| dir.join(name));
+        found.into_iter().find(|file| file.is_file()).unwrap()
+    };
+    // A path with cargo and the compiler, and no linker under its usual name.
+    let bin = checkout.file("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let text = |program: &str, arguments: &str| {
+        let mut command = Command::new(program);
+        let output = command.args(arguments.split(' ')).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let sysroot = text("rustc", "--print sysroot");
+    for name in ["cargo", "rustc"] {
+        let own = Path::new(sysroot.trim()).join("bin").join(name);
+        let program = if own.is_file() { own } else { which(name) };
+        std::os::unix::fs::symlink(program, bin.join(name)).unwrap();
+    }
+    let host = text("rustc", "-vV");
+    let host = host.lines().find_map(|line| line.strip_prefix("host: "));
+    let linker = checkout.file("linker");
+    checkout.write(
+        "linker",
+        &format!(
+            "#!/bin/sh\nPATH={:?} exec cc \"$@\"\n",
+            std::env::var("PATH").unwrap()
+        ),
+    );
+    let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&linker, all).unwrap();
+    let config = format!("[target.{}]\nlinker = {linker:?}\n", host.unwrap());
+    checkout.write(".cargo/config.toml", &config);
+    let check = |text: &str| {
+        checkout.write("book/exercises/double.rs", text);
+        let file = File::options()
+            .write(true)
+            .open(checkout.file("book/exercises/double.rs"))
+            .unwrap();
+        let day = Duration::from_secs(60 * 60 * 24);
+        file.set_modified(SystemTime::now() - day).unwrap();
+        let mut course = checkout.course(&["check", "double"]);
+        let output = course
+            .env("PATH", &bin)
+            .env("CARGO", bin.join("cargo"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().unwrap(), text)
+    };
+    let wrong = SOLUTION.replace("2.0 * x", "4.0 * x");
+    assert_eq!(check(SOLUTION), (0, String::new()));
+    assert_eq!(check(&wrong), (1, String::new()));
+    assert_eq!(check(SOLUTION), (0, String::new()));
+}
+
+/// What the compiler says without pointing to a line is what there is to know.
+#[test]
+fn messages_that_point_to_no_line_are_shown() {
+    let checkout = Checkout::new();
+    let utf16: Vec<u8> = std::iter::once(0xfeff)
+        .chain(SOLUTION.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    std::fs::write(checkout.file("book/exercises/double.rs"), utf16).unwrap();
+    let finished = checkout.run(&["check", "double"]);
+    assert_eq!(finished.code(), 1, "{}", finished.err());
+    let text = finished.out();
+    assert!(
+        text.contains("1 error\n") && text.contains("stream did not contain valid UTF-8"),
+        "{text}"
+    );
+}
+
+/// `check` in one terminal and `hint` in another: nothing of either is lost.
+#[test]
+fn commands_at_once_lose_no_progress() {
+    let checkout = Checkout::new();
+    assert_eq!(checkout.run(&["check", "double"]).code(), 1);
+    let start = |arguments: &[&str]| {
+        let mut course = checkout.course(arguments);
+        course.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut running: Vec<Child> = (0..3)
+        .flat_map(|_| [&["check", "double"][..], &["hint", "double"]])
+        .map(start)
+        .collect();
+    for child in &mut running {
+        child.wait().unwrap();
+    }
+    let progress = checkout.read("book/progress.toml");
+    assert!(
+        progress.contains("attempts = 4\n") && progress.contains("hints = "),
+        "{progress}"
+    );
+}
+
+#[test]
+fn what_has_passed_stays_passed_and_a_change_is_told() {
+    let checkout = Checkout::new();
+    checkout.write("book/exercises/double.rs", SOLUTION);
+    assert_eq!(checkout.run(&["check", "double"]).code(), 0);
+    let list = || checkout.run(&["list"]).out();
+    assert!(!list().contains("changed"), "{}", list());
+    let wrong = SOLUTION.replace("2.0 * x", "4.0 * x");
+    checkout.write("book/exercises/double.rs", &wrong);
+    for _ in 0..2 {
+        let text = list();
+        assert!(
+            text.contains("✓ double  passed  Twice (changed since it passed)")
+                && text.contains("1 of 1 passed"),
+            "{text}"
+        );
+        assert_eq!(checkout.run(&["check", "double"]).code(), 1);
+    }
+}
+
+/// A file that is gone stops no other command, and `reset` brings it back.
+#[test]
+fn a_missing_exercise_is_told_and_brought_back() {
+    let checkout = Checkout::new();
+    std::fs::remove_file(checkout.file("book/exercises/double.rs")).unwrap();
+    let list = checkout.run(&["list"]);
+    assert_eq!(list.code(), 0, "{}", list.err());
+    assert!(list.out().contains("(its file is gone)"), "{}", list.out());
+    let check = checkout.run(&["check"]);
+    assert_eq!(check.code(), 1, "{}", check.err());
+    assert!(
+        check.out().contains("double.rs is gone") && check.out().contains("reset double"),
+        "{}",
+        check.out()
+    );
+    assert!(
+        !checkout.file("book/progress.toml").exists()
+            || !checkout.read("book/progress.toml").contains("double")
+    );
+    assert_eq!(checkout.run(&["book", "build"]).code(), 0);
+    let reset = checkout.run(&["reset", "double"]);
+    assert_eq!(reset.code(), 0, "{}", reset.err());
+    assert_eq!(
+        reset.out(),
+        "book/exercises/double.rs is as it was shipped\n"
+    );
+    assert!(
+        checkout
+            .read("book/exercises/double.rs")
+            .contains("todo!()")
+    );
+    assert!(
+        !checkout.file("book/backups").exists()
+            || checkout
+                .file("book/backups")
+                .read_dir()
+                .unwrap()
+                .next()
+                .is_none()
+    );
+}
+
+#[test]
+fn a_file_that_is_no_text_is_reset_too() {
+    let checkout = Checkout::new();
+    std::fs::write(checkout.file("book/exercises/double.rs"), b"\xff\xfe").unwrap();
+    assert_eq!(checkout.run(&["reset", "double"]).code(), 0);
+    let kept = std::fs::read(checkout.file("book/backups/double-1.rs")).unwrap();
+    assert_eq!(kept, b"\xff\xfe");
+}
+
+#[test]
+fn a_backup_is_brought_back_and_what_is_there_is_kept() {
+    let checkout = Checkout::new();
+    let path = "book/exercises/double.rs";
+    let line = checkout.run(&["restore", "double"]).one_line();
+    assert!(line.contains("`double` has no backup"), "{line}");
+    for text in ["// one\n", "// two\n"] {
+        checkout.write(path, text);
+        assert_eq!(checkout.run(&["reset", "double"]).code(), 0);
+    }
+    // The newest, and the stub in its place is not worth a backup.
+    let newest = checkout.run(&["restore", "double"]);
+    assert_eq!(newest.code(), 0, "{}", newest.err());
+    assert_eq!(
+        newest.out(),
+        "book/exercises/double.rs is again what book/backups/double-2.rs holds; there are backups 1, 2\n"
+    );
+    assert_eq!(checkout.read(path), "// two\n");
+    assert!(!checkout.file("book/backups/double-3.rs").exists());
+    // A chosen one, and what was written since is kept.
+    checkout.write(path, "// three\n");
+    let first = checkout.run(&["restore", "double", "--number", "1"]).out();
+    assert!(
+        first.contains("what you wrote is in book/backups/double-3.rs"),
+        "{first}"
+    );
+    assert_eq!(checkout.read(path), "// one\n");
+    assert_eq!(checkout.read("book/backups/double-3.rs"), "// three\n");
+    let line = checkout
+        .run(&["restore", "double", "--number", "9"])
+        .one_line();
+    assert!(line.contains("no backup 9; it has 1, 2, 3"), "{line}");
+}
+
+/// From a folder inside the checkout, a relative target directory is the one that the
+/// reader means.
+#[test]
+fn a_relative_target_directory_is_meant_from_where_the_reader_stands() {
+    let checkout = Checkout::new();
+    let mut course = checkout.course(&["check", "double"]);
+    let output = course
+        .current_dir(checkout.file("book"))
+        .env("CARGO_TARGET_DIR", "built")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(checkout.file("book/built/release").is_dir());
+    assert!(!checkout.file("built").exists());
 }
 
 /// A lab that prints what it is asked, and returns the number of its arguments.

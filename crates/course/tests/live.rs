@@ -245,6 +245,61 @@ fn two_courses_run_side_by_side() {
     assert_ne!(one.address, two.address);
 }
 
+/// Both would check every save.
+#[test]
+fn a_second_course_on_the_same_book_is_refused_with_the_address_of_the_first() {
+    let checkout = Checkout::new();
+    let course = Course::start(&checkout);
+    for arguments in [&["--no-browser"][..], &["watch"]] {
+        let line = checkout.run(arguments).one_line();
+        let address = format!("runs already at http://{}/", course.address);
+        assert!(line.contains(&address), "{line}");
+    }
+    drop(course);
+    drop(Course::start(&checkout));
+}
+
+/// What other commands record while the course runs is kept, and shown.
+#[test]
+fn progress_of_other_commands_is_kept_and_shown() {
+    let checkout = Checkout::new();
+    let course = Course::start(&checkout);
+    let mut events = course.events();
+    events.next("state");
+    checkout.run(&["hint", "double"]);
+    // The file that passes is not the one that the running course sees afterwards.
+    checkout.write("book/exercises/double.rs", SOLUTION);
+    assert_eq!(events.next("verdict")["state"], "passed");
+    checkout.run(&["check", "double"]);
+    let wrong = SOLUTION.replace("2.0 * x", "4.0 * x");
+    checkout.write("book/exercises/double.rs", &wrong);
+    let verdict = events.next("verdict");
+    assert_eq!(verdict["verdict"]["outcome"], "wrong");
+    assert_eq!(verdict["state"], "passed");
+    let progress = checkout.read("book/progress.toml");
+    for line in ["hints = 1\n", "attempts = 3\n", "state = \"passed\"\n"] {
+        assert!(progress.contains(line), "{line}{progress}");
+    }
+    checkout.write("book/progress.toml", "");
+    let mut state = events.next("state");
+    while state["exercises"][0]["state"] != "open" {
+        state = events.next("state");
+    }
+}
+
+#[test]
+fn a_deleted_exercise_is_told_and_comes_back() {
+    let checkout = Checkout::new();
+    let course = Course::start(&checkout);
+    let mut events = course.events();
+    std::fs::remove_file(checkout.file("book/exercises/double.rs")).unwrap();
+    let verdict = events.next("verdict");
+    assert_eq!(verdict["verdict"]["kind"], "missing");
+    assert_eq!(verdict["state"], "open");
+    assert_eq!(checkout.run(&["reset", "double"]).code(), 0);
+    assert_eq!(events.next("verdict")["exercise"], "double");
+}
+
 /// While only the exercise changes, its file is compiled and nothing else is looked at;
 /// cargo is asked again when something else has changed or the exercise does not compile.
 #[cfg(unix)]
