@@ -154,10 +154,15 @@
             panel.append(make("pre", "", verdict.messages.trimEnd()));
         } else if (verdict.kind === "endless") {
             panel.append(make("p", "headline", "It did not end in time and was stopped. Is there a loop that never ends?"));
+        } else if (verdict.kind === "loud") {
+            panel.append(make("p", "headline", "It printed without end and was stopped. Is there a loop that never ends?"));
         } else if (verdict.kind === "missing") {
             panel.append(make("p", "headline", `${verdict.message}.`));
         } else {
-            panel.append(make("p", "headline", "It ended without a verdict."), make("pre", "", verdict.message));
+            panel.append(make("p", "headline", `It ended without a verdict: ${verdict.message}.`));
+        }
+        if (entry.printed?.trim()) {
+            panel.append(make("p", "", "It printed:"), make("pre", "", entry.printed.trimEnd()));
         }
     };
 

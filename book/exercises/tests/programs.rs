@@ -177,10 +177,13 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 
 fn run(program: &str) -> (bool, Report) {
     let mut command = Command::new(program);
-    channel::ask(&mut command);
-    let output = command.output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    (output.status.success(), channel::read(&text).unwrap())
+    let name = Path::new(program).file_stem().unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    channel::ask(&mut command, &file);
+    let status = command.status().unwrap();
+    let report = channel::read(&file).unwrap().unwrap();
+    fs::remove_file(file).unwrap();
+    (status.success(), report)
 }
 
 /// The exercise as shipped, and whether the reader has left it so.

@@ -3,20 +3,19 @@
 use crate::compile::{Compiled, Compiler};
 use crate::digest::fingerprint;
 use crate::files::Lock;
+use crate::process::{self, End};
 use crate::progress::Progress;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-use verdict::{Outcome, Report, channel};
-
-/// A check that runs longer than this is stopped: every exercise takes milliseconds.
-pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+use std::process::Command;
+use std::time::Duration;
+use tempfile::NamedTempFile;
+use verdict::channel::{self, TIME_LIMIT};
+use verdict::{Outcome, Report};
 
 /// How a check of one exercise ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,9 +32,11 @@ pub enum Verdict {
     },
     /// It did not come to an end in time.
     Endless,
+    /// It was stopped when it had printed more than anyone can read.
+    Loud,
     /// It ended without a report: it called `exit`, or ran out of stack or memory.
     Lost {
-        /// How it ended, and the last it said.
+        /// How it ended.
         message: String,
     },
     /// Its file is gone.
@@ -50,6 +51,8 @@ pub enum Verdict {
 pub struct Checked {
     /// How the check ended.
     pub verdict: Verdict,
+    /// What it printed, on either stream; a part of it when it is long.
+    pub printed: String,
     /// The [fingerprint] of the file that was judged; none when it is gone.
     pub source: Option<String>,
 }
@@ -77,7 +80,7 @@ impl Verdict {
         match self {
             Self::Report(report) => report.outcome != Outcome::Unwritten,
             Self::Missing { .. } => false,
-            Self::Uncompiled { .. } | Self::Endless | Self::Lost { .. } => true,
+            Self::Uncompiled { .. } | Self::Endless | Self::Loud | Self::Lost { .. } => true,
         }
     }
 }
@@ -95,6 +98,7 @@ pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Resu
         let message = format!("{file} is gone; `reset {name}` brings it back as it was shipped");
         return Ok(Checked {
             verdict: Verdict::Missing { message },
+            printed: String::new(),
             source: None,
         });
     };
@@ -106,12 +110,15 @@ pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Resu
             bytes = now;
             continue;
         }
-        let verdict = match compiled {
-            Compiled::Program(program) => run(&program, TIME_LIMIT)?,
-            Compiled::Errors { messages, errors } => Verdict::Uncompiled { messages, errors },
+        let (verdict, printed) = match compiled {
+            Compiled::Program(program) => run(&program, name, TIME_LIMIT)?,
+            Compiled::Errors { messages, errors } => {
+                (Verdict::Uncompiled { messages, errors }, String::new())
+            }
         };
         return Ok(Checked {
             verdict,
+            printed,
             source: Some(fingerprint(&bytes)),
         });
     }
@@ -136,67 +143,48 @@ pub fn source(workspace: &Workspace, name: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Runs a compiled exercise and reads its report from the last line it prints.
-fn run(program: &Path, limit: Duration) -> Result<Verdict> {
+/// Runs the compiled exercise `name`; returns the verdict, and what it printed.
+fn run(program: &Path, name: &str, limit: Duration) -> Result<(Verdict, String)> {
+    let file = NamedTempFile::new().context("cannot make a temporary file")?;
     let mut command = Command::new(program);
-    channel::ask(&mut command);
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    // Both pipes are emptied as they fill, or a talkative exercise would block.
-    let stdout = drain(child.stdout.take());
-    let stderr = drain(child.stderr.take());
-    let Some(status) = wait(&mut child, limit)? else {
-        return Ok(Verdict::Endless);
+    channel::ask(&mut command, file.path());
+    let (end, printed) = process::run(command, limit)?;
+    let status = match end {
+        End::Of(status) => status,
+        End::Late => return Ok((Verdict::Endless, printed)),
+        End::Loud => return Ok((Verdict::Loud, printed)),
     };
-    let (stdout, stderr) = (text(stdout), text(stderr));
-    Ok(match channel::read(&stdout) {
-        Some(report) => Verdict::Report(Box::new(report)),
+    let report = channel::read(file.path()).context("cannot read the report")?;
+    // One that an exercise left before it ended in another way says nothing.
+    let whole = |r: &Report| r.exercise == name && r.passed() == status.success();
+    let verdict = match report.filter(whole) {
+        Some(report) => Verdict::Report(Box::new(shown(report))),
         None => Verdict::Lost {
-            message: format!("{status}\n{}", last_lines(&stderr, 12))
-                .trim_end()
-                .to_owned(),
+            message: status.to_string(),
         },
-    })
+    };
+    Ok((verdict, printed))
 }
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // What was read before an error is still worth showing.
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        bytes
-    })
-}
+/// A map of more elements is looked at by nobody.
+const LARGEST_MAP: usize = 1 << 14;
 
-fn text(reader: JoinHandle<Vec<u8>>) -> String {
-    String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
-}
-
-fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
-}
-
-/// Waits for the child, or kills it when the time is up.
-fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().context("cannot wait for the exercise")? {
-            return Ok(Some(status));
-        }
-        if start.elapsed() > limit {
-            child.kill().context("cannot stop the exercise")?;
-            child.wait().context("cannot wait for the exercise")?;
-            return Ok(None);
-        }
-        thread::sleep(Duration::from_millis(2));
+/// The report as it can be shown: it may quote what the reader's code says in a panic.
+fn shown(mut report: Report) -> Report {
+    let texts = [&mut report.headline].into_iter().chain(&mut report.notes);
+    let lines = report.lines.iter_mut();
+    let lines = lines.flat_map(|line| [&mut line.name, &mut line.detail]);
+    let map = report.heatmap.iter_mut().map(|map| &mut map.name);
+    for text in texts.chain(lines).chain(map) {
+        *text = process::plain(text);
     }
+    report.heatmap = report.heatmap.filter(|map| {
+        let size = map.rows.checked_mul(map.columns);
+        size.is_some_and(|size| {
+            size <= LARGEST_MAP && map.expected.len() == size && map.found.len() == size
+        })
+    });
+    report
 }
 
 #[cfg(all(test, unix))]
@@ -213,40 +201,108 @@ mod tests {
         (dir, path)
     }
 
+    fn judge(body: &str) -> (Verdict, String) {
+        let (_dir, path) = script(body);
+        run(&path, "a", TIME_LIMIT).unwrap()
+    }
+
+    /// What the script leaves as its report.
+    fn left(report: &str) -> String {
+        format!("echo '{report}' > $EXERCISE_REPORT")
+    }
+
+    const PASSED: &str = r#"{"exercise":"a","outcome":"passed","headline":"right"}"#;
+
     #[test]
-    fn the_last_report_line_counts_whatever_else_is_printed() {
-        let (_dir, path) = script(
-            r#"echo "dx = [1, 2]"; echo '{"exercise":"a","outcome":"passed","headline":"right"}'; echo"#,
-        );
-        let verdict = run(&path, TIME_LIMIT).unwrap();
-        assert!(verdict.passed(), "{verdict:?}");
+    fn whatever_is_printed_is_kept_and_costs_no_verdict() {
+        for print in [
+            "printf 'n = 3 '",
+            "printf 'n = 3 ' >&2",
+            "echo; echo '{}'; printf 'n = 3 \\r\\033[2J'",
+        ] {
+            let (verdict, printed) = judge(&format!("{print}; {}; {print}", left(PASSED)));
+            assert!(verdict.passed(), "{verdict:?}");
+            assert_eq!(printed.matches("n = 3 ").count(), 2, "{printed:?}");
+            assert!(!printed.contains(['\u{1b}', '\r']), "{printed:?}");
+        }
+    }
+
+    /// A report that is printed, one of another exercise, one that the end of the program
+    /// contradicts: none of them is a verdict.
+    #[test]
+    fn a_report_that_is_none_passes_nothing() {
+        for body in [
+            format!("echo '{PASSED}'"),
+            left(&PASSED.replace("\"a\"", "\"b\"")),
+            format!("{}; exit 3", left(PASSED)),
+            left(&PASSED.replace("passed", "wrong")),
+            left(&PASSED[1..]),
+        ] {
+            let (verdict, _) = judge(&body);
+            assert!(
+                matches!(verdict, Verdict::Lost { .. }),
+                "{body}: {verdict:?}"
+            );
+        }
     }
 
     #[test]
     fn an_endless_exercise_is_stopped() {
-        let (_dir, path) = script("exec sleep 60");
-        let verdict = run(&path, Duration::from_millis(50)).unwrap();
+        let (_dir, path) = script("exec sleep 600");
+        let (verdict, _) = run(&path, "a", Duration::from_millis(50)).unwrap();
         assert_eq!(verdict, Verdict::Endless);
     }
 
     #[test]
-    fn an_exercise_that_dies_is_told_with_its_last_words() {
-        let (_dir, path) = script("echo 'thread main has overflowed its stack' >&2; exit 134");
-        let Verdict::Lost { message } = run(&path, TIME_LIMIT).unwrap() else {
-            panic!()
-        };
-        assert!(
-            message.contains("134") && message.contains("overflowed"),
-            "{message}"
-        );
+    fn an_exercise_that_never_stops_printing_is_stopped() {
+        let (verdict, printed) = judge("yes");
+        assert_eq!(verdict, Verdict::Loud);
+        assert!(printed.starts_with("y\ny\n") && printed.len() < 20_000);
     }
 
     #[test]
-    fn a_talkative_exercise_does_not_block() {
-        let (_dir, path) = script("yes | head -c 1000000; yes | head -c 1000000 >&2");
-        assert!(matches!(
-            run(&path, TIME_LIMIT).unwrap(),
-            Verdict::Lost { .. }
-        ));
+    fn an_exercise_that_dies_is_told_with_its_last_words() {
+        let (verdict, printed) = judge("echo 'thread main has overflowed its stack' >&2; exit 134");
+        let Verdict::Lost { message } = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert!(message.contains("134"), "{message}");
+        assert!(printed.contains("overflowed"), "{printed}");
+    }
+
+    #[test]
+    fn a_report_is_shown_without_escape_sequences_and_impossible_maps() {
+        let mut report = Report::new("a", Outcome::Wrong, "a\u{1b}[2Jb");
+        report.notes.push("c\u{7}d".to_owned());
+        report.lines.push(verdict::Line {
+            name: "\u{1b}[31mdx".to_owned(),
+            right: false,
+            detail: "e\u{8}f".to_owned(),
+        });
+        let map = |rows, columns, right: usize, found: usize| verdict::Heatmap {
+            name: "\u{9b}dx".to_owned(),
+            rows,
+            columns,
+            expected: vec![1.0; right],
+            found: vec![Some(1.0); found],
+        };
+        for (heatmap, kept) in [
+            (map(2, 3, 6, 6), true),
+            (map(2, 3, 5, 6), false),
+            (map(2, 3, 6, 7), false),
+            (map(usize::MAX, 2, 6, 6), false),
+            (map(1 << 10, 1 << 10, 1 << 20, 1 << 20), false),
+        ] {
+            report.heatmap = Some(heatmap);
+            let shown = shown(report.clone());
+            assert_eq!(shown.headline, "ab");
+            assert_eq!(shown.notes, ["cd"]);
+            assert_eq!(shown.lines[0].name, "dx");
+            assert_eq!(shown.lines[0].detail, "ef");
+            assert_eq!(
+                shown.heatmap.map(|map| map.name),
+                kept.then(|| "dx".to_owned())
+            );
+        }
     }
 }

@@ -231,8 +231,9 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
     for exercise in &chosen {
         let checked = check::check(&mut compiler, workspace, &exercise.name)?;
         println!(
-            "{}",
-            terminal::verdict(&exercise.name, &checked.verdict, &resolve)
+            "{}{}",
+            terminal::verdict(&exercise.name, &checked.verdict, &resolve),
+            terminal::printed(&checked.printed)
         );
         if checked.verdict.passed() {
             passed += 1;

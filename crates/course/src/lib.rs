@@ -13,6 +13,7 @@
 //! | [`catalogue`] | the exercises: titles, tasks, hints, explanations |
 //! | [`progress`] | what the reader has done, in a small TOML file |
 //! | [`compile`] | compile one exercise, by cargo or by the compiler alone |
+//! | [`process`] | run a program, end all that it starts, keep what it prints |
 //! | [`check`] | run a compiled exercise, read its report |
 //! | [`stub`] | an exercise as it was shipped, made from its solution |
 //! | [`book`] | the Markdown of the book made into pages |
@@ -34,6 +35,7 @@ pub mod digest;
 pub mod files;
 pub mod lab;
 pub mod live;
+pub mod process;
 pub mod progress;
 pub mod serve;
 pub mod site;

@@ -170,7 +170,11 @@ impl Live {
             let target = self.built.as_ref()?.labels.get(label)?;
             Some(target.text.clone())
         };
-        println!("\n{}", terminal::verdict(name, &checked.verdict, &resolve));
+        println!(
+            "\n{}{}",
+            terminal::verdict(name, &checked.verdict, &resolve),
+            terminal::printed(&checked.printed)
+        );
         if checked.verdict.passed()
             && let Ok(exercise) = self.catalogue.get(name)
         {
@@ -237,7 +241,9 @@ impl Live {
             .built
             .as_ref()
             .and_then(|built| built.exercises.get(name));
-        let verdict = self.verdicts.get(name).map(|checked| &checked.verdict);
+        let checked = self.verdicts.get(name);
+        let printed = checked.map(|checked| &checked.printed);
+        let verdict = checked.map(|checked| &checked.verdict);
         let section = verdict.and_then(|verdict| match verdict {
             Verdict::Report(report) => report.section.as_deref(),
             _ => None,
@@ -260,6 +266,7 @@ impl Live {
             "state": self.progress.get(name).state,
             "verdict": verdict,
             "section": target,
+            "printed": printed,
         })
     }
 }

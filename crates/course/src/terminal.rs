@@ -38,7 +38,13 @@ pub fn verdict(name: &str, verdict: &Verdict, resolve: &Resolve<'_>) -> String {
             "{} {} did not end within {} seconds and was stopped. Is there a loop that never ends?",
             paint(BAD, "✗"),
             paint(BOLD, name),
-            crate::check::TIME_LIMIT.as_secs()
+            verdict::channel::TIME_LIMIT.as_secs()
+        ),
+        Verdict::Loud => format!(
+            "{} {} printed more than {} MiB and was stopped. Is there a loop that never ends?",
+            paint(BAD, "✗"),
+            paint(BOLD, name),
+            crate::process::MOST_PRINTED >> 20
         ),
         Verdict::Missing { message } => {
             format!("{} {}: {message}", paint(NOTE, "○"), paint(BOLD, name))
@@ -49,6 +55,19 @@ pub fn verdict(name: &str, verdict: &Verdict, resolve: &Resolve<'_>) -> String {
             paint(BOLD, name)
         ),
     }
+}
+
+/// What the exercise printed, if it did.
+#[must_use]
+pub fn printed(text: &str) -> String {
+    let mut out = String::new();
+    if !text.trim().is_empty() {
+        let _ = write!(out, "\n\n    {}", paint(DIM, "It printed:"));
+        for line in text.trim_end().lines() {
+            let _ = write!(out, "\n    {line}");
+        }
+    }
+    out
 }
 
 fn report(name: &str, report: &Report, resolve: &Resolve<'_>) -> String {

@@ -77,6 +77,27 @@ fn a_missing_book_is_one_line() {
     assert!(line.contains("book/exercises/catalogue.toml"), "{line}");
 }
 
+/// `cargo run` in the folder of a crate means that crate.
+#[test]
+fn the_course_is_found_from_every_folder_of_the_checkout() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for folder in ["", "book/exercises", "crates/tape/src"] {
+        let mut cargo = Command::new(env!("CARGO"));
+        let output = cargo
+            .current_dir(root.join(folder))
+            .arg("--list")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let alias = "alias: run --release --package course --";
+        let found = text
+            .lines()
+            .map(str::trim)
+            .any(|line| line.starts_with("course ") && line.ends_with(alias));
+        assert!(found, "{folder}: {text}");
+    }
+}
+
 /// Outside of any checkout, the one that the command was built from is used.
 #[test]
 fn outside_of_a_checkout_the_own_one_is_used() {
@@ -313,6 +334,42 @@ fn messages_that_point_to_no_line_are_shown() {
     assert!(
         text.contains("1 error\n") && text.contains("stream did not contain valid UTF-8"),
         "{text}"
+    );
+}
+
+/// What the reader's own code prints is shown, whole lines or not, and is no verdict.
+#[test]
+fn what_an_exercise_prints_is_shown_and_costs_no_verdict() {
+    let checkout = Checkout::new();
+    let print = "print!(\"n = {x} \"); eprintln!(\"again\"); dbg!(x); 2.0 * x";
+    checkout.write(
+        "book/exercises/double.rs",
+        &SOLUTION.replace("2.0 * x", print),
+    );
+    let finished = checkout.run(&["check", "double"]);
+    assert_eq!(finished.code(), 0, "{}{}", finished.out(), finished.err());
+    let text = finished.out();
+    assert!(
+        text.starts_with("✓ double: twice three")
+            && text.contains("\n    n = 3")
+            && text.contains("\n    again\n")
+            && text.contains("] x = 3.0\n"),
+        "{text}"
+    );
+    // A report in print is words like any others.
+    let forged = r#"println!("{{\"exercise\":\"double\",\"outcome\":\"passed\",\"headline\":\"right\"}}"); std::process::exit(0); 2.0 * x"#;
+    checkout.write(
+        "book/exercises/double.rs",
+        &SOLUTION.replace("2.0 * x", forged),
+    );
+    let finished = checkout.run(&["check", "double"]);
+    assert_eq!(finished.code(), 1);
+    assert!(
+        finished
+            .out()
+            .contains("ended without a verdict: exit status: 0"),
+        "{}",
+        finished.out()
     );
 }
 

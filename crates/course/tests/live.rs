@@ -6,6 +6,7 @@ use common::{Checkout, Course, SOLUTION};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 impl Course {
@@ -143,6 +144,16 @@ fn a_save_brings_a_verdict_to_the_open_page() {
     assert_eq!(events.next("verdict")["state"], "passed");
     assert!(checkout.read("book/progress.toml").contains("passed"));
 
+    // What it prints is shown there too.
+    let print = "print!(\"x = {x}\"); 2.0 * x";
+    checkout.write(
+        "book/exercises/double.rs",
+        &SOLUTION.replace("2.0 * x", print),
+    );
+    let verdict = events.next("verdict");
+    assert_eq!(verdict["verdict"]["outcome"], "passed");
+    assert_eq!(verdict["printed"], "x = 3");
+
     // It does not compile.
     checkout.write("book/exercises/double.rs", "fn main() { missing() }\n");
     let verdict = events.next("verdict");
@@ -203,8 +214,8 @@ fn a_saved_chapter_is_rebuilt_and_a_broken_one_is_told() {
 fn many_open_pages_keep_none_waiting() {
     let checkout = Checkout::new();
     let course = Course::start(&checkout);
-    let mut open: Vec<Events> = (0..12).map(|_| course.events()).collect();
-    let silent: Vec<TcpStream> = (0..12).map(|_| course.connect()).collect();
+    let mut open: Vec<Events> = (0..200).map(|_| course.events()).collect();
+    let silent: Vec<TcpStream> = (0..200).map(|_| course.connect()).collect();
     for events in &mut open {
         events.next("state");
     }
@@ -219,6 +230,43 @@ fn many_open_pages_keep_none_waiting() {
             .all(|page| page.starts_with("HTTP/1.1 200") && page.ends_with("</html>\n"))
     );
     drop(silent);
+}
+
+/// Without a file descriptor left, pages are answered all the same, no file is taken to
+/// be gone, and nothing is recorded that the reader did not do.
+#[cfg(unix)]
+#[test]
+fn a_lack_of_descriptors_is_survived() {
+    let checkout = Checkout::new();
+    let course = checkout.course(&["--no-browser"]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 64; exec \"$0\" --no-browser"])
+        .arg(course.get_program())
+        .current_dir(checkout.path());
+    for (name, value) in course.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let course = Course::start_as(command);
+    let silent: Vec<TcpStream> = (0..150).map(|_| course.connect()).collect();
+    let page = course.ask("GET", "/one.html", &course.host());
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    // While the regular scan finds no descriptor.
+    std::thread::sleep(Duration::from_secs(2));
+    drop(silent);
+    let mut events = course.events();
+    assert_eq!(events.next("state")["exercises"][0]["state"], "open");
+    assert!(!checkout.file("book/progress.toml").exists());
+    checkout.write("book/exercises/double.rs", SOLUTION);
+    assert_eq!(events.next("verdict")["state"], "passed");
+    assert!(
+        checkout
+            .read("book/progress.toml")
+            .contains("attempts = 1\n")
+    );
 }
 
 #[test]

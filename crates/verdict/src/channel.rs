@@ -1,17 +1,28 @@
 //! How a report leaves the program that made it, and how it is read by the one that ran it.
+//!
+//! It goes into a file that the one who runs the program names. What the program prints is
+//! its own affair: the reader's `print!` can neither hide a report nor be taken for one.
 
 use crate::Report;
 use std::env;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Duration;
 
-/// The environment variable that makes an exercise print its report as one line of JSON,
-/// when it is set to [`JSON`].
+/// An exercise that runs longer than this is stopped: every one takes milliseconds.
+pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// The environment variable that names the file for the report.
 const VARIABLE: &str = "EXERCISE_REPORT";
-const JSON: &str = "json";
+/// A longer report is none: the longest is some ten thousand characters.
+const LONGEST: u64 = 4 << 20;
 
-/// Makes `command`, which runs an exercise, print its report so that [`read`] can read it.
-pub fn ask(command: &mut Command) {
-    command.env(VARIABLE, JSON);
+/// Makes `command`, which runs an exercise, leave its report in `file` for [`read`].
+pub fn ask(command: &mut Command, file: &Path) {
+    command.env(VARIABLE, file);
 }
 
 /// Makes `command`, which runs an exercise, print its report for people, whatever the
@@ -20,15 +31,33 @@ pub fn ask_nothing(command: &mut Command) {
     command.env_remove(VARIABLE);
 }
 
-/// Prints `report`, for people or, when asked, as a line of JSON; success when the exercise
-/// passes.
+/// Called by an exercise before it does anything. One that was asked for a report ends
+/// itself some time after the limit: whoever should have stopped it may be gone, by Ctrl-C
+/// or in another way, and nobody else would.
+pub fn begin() {
+    if env::var_os(VARIABLE).is_some() {
+        // Without the thread the exercise can still be stopped from outside.
+        let _ = thread::Builder::new().spawn(|| {
+            thread::sleep(TIME_LIMIT + Duration::from_secs(5));
+            std::process::exit(1);
+        });
+    }
+}
+
+/// Leaves `report` where it was asked for, or prints it for people; success when the
+/// exercise passes.
 #[must_use]
 pub fn tell(report: &Report) -> ExitCode {
-    if env::var(VARIABLE).is_ok_and(|format| format == JSON) {
-        // A report holds only numbers, texts and lists: it can always be printed.
-        println!("{}", serde_json::to_string(report).unwrap_or_default());
-    } else {
-        print!("{report}");
+    match env::var_os(VARIABLE) {
+        Some(file) => {
+            // A report holds only numbers, texts and lists: it can always be written.
+            let text = serde_json::to_string(report).unwrap_or_default();
+            if let Err(error) = fs::write(&file, text) {
+                eprintln!("cannot write {}: {error}", Path::new(&file).display());
+                return ExitCode::FAILURE;
+            }
+        }
+        None => print!("{report}"),
     }
     if report.passed() {
         ExitCode::SUCCESS
@@ -37,12 +66,17 @@ pub fn tell(report: &Report) -> ExitCode {
     }
 }
 
-/// The report in what a program printed that was [asked](ask) for one: the last line that
-/// is one, whatever else the program prints.
-#[must_use]
-pub fn read(printed: &str) -> Option<Report> {
-    let mut lines = printed.lines().rev();
-    lines.find_map(|line| serde_json::from_str(line).ok())
+/// The report in `file`, if a program that was [asked](ask) for one has left one there.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read(file: &Path) -> io::Result<Option<Report>> {
+    let mut text = Vec::new();
+    File::open(file)?.take(LONGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Ok(None);
+    }
+    Ok(serde_json::from_slice(&text).ok())
 }
 
 #[cfg(test)]
@@ -69,16 +103,28 @@ mod tests {
             expected: vec![0.1, 1.0 / 3.0],
             found: vec![None, Some(1e-300)],
         });
-        let line = serde_json::to_string(&report).unwrap();
-        assert_eq!(read(&line), Some(report));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        fs::write(&file, serde_json::to_string(&report).unwrap()).unwrap();
+        assert_eq!(read(&file).unwrap(), Some(report));
     }
 
     #[test]
-    fn the_last_report_counts_whatever_else_is_printed() {
-        let line = |outcome| serde_json::to_string(&Report::new("a", outcome, "b")).unwrap();
-        let (wrong, passed) = (line(Outcome::Wrong), line(Outcome::Passed));
-        let printed = format!("dx = [1, 2]\n{wrong}\n{passed}\n[3]\n\n");
-        assert_eq!(read(&printed).map(|r| r.outcome), Some(Outcome::Passed));
-        assert_eq!(read("dx = [1, 2]\n"), None);
+    fn what_is_no_report_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        assert!(read(&file).is_err());
+        let report = serde_json::to_string(&Report::new("a", Outcome::Passed, "b")).unwrap();
+        let longest = usize::try_from(LONGEST).unwrap();
+        let padded = |length: usize| format!("{report}{}", " ".repeat(length - report.len()));
+        for (text, found) in [
+            (String::new(), false),
+            (report[1..].to_owned(), false),
+            (padded(longest), true),
+            (padded(longest + 1), false),
+        ] {
+            fs::write(&file, &text).unwrap();
+            assert_eq!(read(&file).unwrap().is_some(), found, "{}", text.len());
+        }
     }
 }
