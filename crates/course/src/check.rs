@@ -39,9 +39,9 @@ pub enum Verdict {
         /// How it ended.
         message: String,
     },
-    /// Its file is gone.
+    /// Its file is gone, or cannot be read.
     Missing {
-        /// Which file, and how to get it back.
+        /// Which file, and what can be done about it.
         message: String,
     },
 }
@@ -53,7 +53,7 @@ pub struct Checked {
     pub verdict: Verdict,
     /// What it printed, on either stream; a part of it when it is long.
     pub printed: String,
-    /// The [fingerprint] of the file that was judged; none when it is gone.
+    /// The [fingerprint] of the file that was judged; none when there is none to judge.
     pub source: Option<String>,
 }
 
@@ -88,19 +88,24 @@ impl Verdict {
 /// Compiles and checks the exercise `name`, as it is on the disk.
 ///
 /// # Errors
-/// When the file cannot be read, and when cargo itself cannot be run, or fails for
-/// another reason than the exercise.
+/// When cargo itself cannot be run, or fails for another reason than the exercise.
 pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Result<Checked> {
     // Two commands at once would put their programs in the same place.
     let _turn = Lock::wait(&workspace.lock("judging"))?;
-    let Some(mut bytes) = source(workspace, name)? else {
-        let file = workspace.relative(&workspace.exercise(name));
-        let message = format!("{file} is gone; `reset {name}` brings it back as it was shipped");
-        return Ok(Checked {
-            verdict: Verdict::Missing { message },
-            printed: String::new(),
-            source: None,
-        });
+    let missing = |message| Checked {
+        verdict: Verdict::Missing { message },
+        printed: String::new(),
+        source: None,
+    };
+    let mut bytes = match source(workspace, name) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            let file = workspace.relative(&workspace.exercise(name));
+            return Ok(missing(format!(
+                "{file} is gone; `reset {name}` brings it back as it was shipped"
+            )));
+        }
+        Err(error) => return Ok(missing(format!("{error:#}"))),
     };
     // A save in the middle may or may not have been compiled. A program that writes the
     // file for ever is not waited for.

@@ -38,6 +38,16 @@ pub fn write_atomically(path: &Path, contents: &str) -> Result<()> {
 /// # Errors
 /// The file-system's error, naming the file; what was there is then where it was.
 pub fn replace(path: &Path, contents: &[u8], backups: &Path) -> Result<Vec<PathBuf>> {
+    replace_while(path, contents, backups, || ())
+}
+
+/// The same, with something that happens after each move.
+fn replace_while(
+    path: &Path,
+    contents: &[u8],
+    backups: &Path,
+    mut happens: impl FnMut(),
+) -> Result<Vec<PathBuf>> {
     let path = &followed(path);
     let cannot_write = || format!("cannot write {}", path.display());
     // A full disk is met here, where nothing has been moved yet.
@@ -45,6 +55,7 @@ pub fn replace(path: &Path, contents: &[u8], backups: &Path) -> Result<Vec<PathB
     let mut kept = Vec::new();
     loop {
         kept.extend(move_away(path, backups)?);
+        happens();
         let failed = match new.persist_noclobber(path) {
             Ok(_) => return Ok(kept),
             Err(failed) => failed,
@@ -426,48 +437,45 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "stub");
     }
 
-    /// An editor that renames a new file over the old one all the time: every version is
-    /// in a backup, in the place of the next version, or in the file itself.
-    #[cfg(unix)]
+    /// An editor that renames a new file over the old one, twice in the moment between.
     #[test]
     fn no_save_falls_between_the_backup_and_the_stub() {
-        use std::collections::BTreeSet;
-        use std::sync::atomic::{AtomicBool, Ordering};
         let dir = tempfile::tempdir().unwrap();
         let (path, keep) = (dir.path().join("bn.rs"), dir.path().join("backups"));
-        let stop = AtomicBool::new(false);
-        let saves = std::thread::scope(|scope| {
-            let editor = scope.spawn(|| {
-                let mut saves = 0_u32;
-                while !stop.load(Ordering::Relaxed) {
-                    let new = dir.path().join("new");
-                    fs::write(&new, saves.to_string()).unwrap();
-                    // An editor that takes the place of nothing but the stub: what it
-                    // overwrites itself is not ours to keep.
-                    if fs::read(&path).is_ok_and(|old| old != b"stub") {
-                        continue;
-                    }
-                    fs::rename(&new, &path).unwrap();
-                    saves += 1;
-                }
-                saves
-            });
-            for _ in 0..200 {
-                replace(&path, b"stub", &keep).unwrap();
+        fs::write(&path, "first").unwrap();
+        let mut saves = vec!["third", "second"];
+        let save = || {
+            if let Some(text) = saves.pop() {
+                let new = dir.path().join("new");
+                fs::write(&new, text).unwrap();
+                fs::rename(&new, &path).unwrap();
             }
-            stop.store(true, Ordering::Relaxed);
-            editor.join().unwrap()
-        });
-        let mut kept: BTreeSet<String> = backups_of(&path, &keep)
-            .unwrap()
-            .iter()
-            .map(|(_, file)| fs::read_to_string(file).unwrap())
-            .collect();
-        kept.insert(fs::read_to_string(&path).unwrap());
-        let lost: Vec<u32> = (0..saves)
-            .filter(|save| !kept.contains(&save.to_string()))
-            .collect();
-        assert!(lost.is_empty(), "{lost:?} of {saves} are lost");
+        };
+        let kept = replace_while(&path, b"stub", &keep, save).unwrap();
+        let read = |file: &PathBuf| fs::read_to_string(file).unwrap();
+        let kept: Vec<String> = kept.iter().map(read).collect();
+        assert_eq!(kept, ["first", "second", "third"]);
+        assert_eq!(read(&path), "stub");
+    }
+
+    /// When the stub cannot be put there, what was there comes back.
+    #[test]
+    fn a_failed_reset_leaves_the_file_where_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, keep) = (dir.path().join("bn.rs"), dir.path().join("backups"));
+        fs::write(&path, "first").unwrap();
+        // The stub, still under its temporary name, is taken away.
+        let take = || {
+            for entry in fs::read_dir(dir.path()).unwrap() {
+                let file = entry.unwrap().path();
+                if file.extension().is_some_and(|e| e == "tmp") {
+                    fs::remove_file(file).unwrap();
+                }
+            }
+        };
+        replace_while(&path, b"stub", &keep, take).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(fs::read_dir(&keep).unwrap().count(), 0);
     }
 
     /// A file that was put back with its old time and its old length is another.

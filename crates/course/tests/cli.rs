@@ -458,6 +458,23 @@ fn a_missing_exercise_is_told_and_brought_back() {
     );
 }
 
+/// A folder in the place of an exercise is a verdict on this one, and no end of the check.
+#[test]
+fn an_exercise_that_cannot_be_read_is_told() {
+    let checkout = Checkout::new();
+    std::fs::remove_file(checkout.file("book/exercises/double.rs")).unwrap();
+    std::fs::create_dir(checkout.file("book/exercises/double.rs")).unwrap();
+    let check = checkout.run(&["check"]);
+    assert_eq!((check.code(), check.err().as_str()), (1, ""));
+    assert!(
+        check
+            .out()
+            .contains("double: cannot read book/exercises/double.rs"),
+        "{}",
+        check.out()
+    );
+}
+
 #[test]
 fn a_file_that_is_no_text_is_reset_too() {
     let checkout = Checkout::new();
