@@ -3,20 +3,11 @@
 
 use exercises::ln_backward_staged::{Saved, Stages, check};
 
-/// One line of backward for each line of forward. `gamma` is `[D]`, `saved.rstd` is `[N]`.
-fn ln_backward_staged(dy: &[f64], saved: &Saved, gamma: &[f64]) -> Stages {
+/// One line of backward for each line of forward. `gamma` is `[D]`, `saved.rstd` is `[N]`, and
+/// `out` holds zeros.
+fn ln_backward_staged(dy: &[f64], saved: &Saved, gamma: &[f64], out: &mut Stages) {
     let (n, d) = (saved.rstd.len(), gamma.len());
     // ANCHOR: solution
-    let mut out = Stages {
-        dbeta: vec![0.0; d],
-        dgamma: vec![0.0; d],
-        dx_hat: vec![0.0; n * d],
-        drstd: vec![0.0; n],
-        dvar: vec![0.0; n],
-        dcentered: vec![0.0; n * d],
-        dmean: vec![0.0; n],
-        dx: vec![0.0; n * d],
-    };
     let count = d as f64;
     for r in 0..n {
         let (row, rstd) = (r * d..(r + 1) * d, saved.rstd[r]);
@@ -43,7 +34,6 @@ fn ln_backward_staged(dy: &[f64], saved: &Saved, gamma: &[f64]) -> Stages {
             out.dx[k] = out.dcentered[k] + out.dmean[r] / count;
         }
     }
-    out
     // ANCHOR_END: solution
 }
 

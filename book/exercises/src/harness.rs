@@ -22,7 +22,9 @@ pub fn catch(exercise: &str, check: impl FnOnce() -> Report) -> Report {
 #[derive(Clone, Debug)]
 pub struct Thrown {
     message: String,
-    place: String,
+    /// File and line, if they are the reader's: what panics in a library, or in a checker,
+    /// says where that stands and nothing of what called it.
+    place: Option<String>,
 }
 
 thread_local! {
@@ -41,18 +43,23 @@ pub fn attempt<T>(f: impl FnOnce() -> T) -> Result<T, Thrown> {
     result.map_err(|_| {
         LAST.take().unwrap_or_else(|| Thrown {
             message: "it panicked".to_owned(),
-            place: String::new(),
+            place: None,
         })
     })
 }
 
 fn note(info: &PanicHookInfo<'_>) {
-    let place = info.location().map_or(String::new(), |at| {
-        let file = at.file().rsplit(['/', '\\']).next().unwrap_or_default();
-        format!("{file}, line {}", at.line())
-    });
+    let at = info.location();
+    let place = at.and_then(|at| Some(format!("{}, line {}", readers(at.file())?, at.line())));
     let message = info.payload_as_str().unwrap_or("it panicked").to_owned();
     LAST.set(Some(Thrown { message, place }));
+}
+
+/// The name of a file, if the reader edits it.
+fn readers(path: &str) -> Option<&str> {
+    let mut parts = path.rsplit(['/', '\\']);
+    let (file, folder) = (parts.next()?, parts.next()?);
+    matches!(folder, "exercises" | "solutions").then_some(file)
 }
 
 impl Thrown {
@@ -62,18 +69,29 @@ impl Thrown {
         self.message.starts_with("not yet implemented")
     }
 
+    /// Where it was, as far as that is the reader's.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.place.as_deref().unwrap_or("in code that yours calls")
+    }
+
+    /// Where it was and what it said, to stand after "it panicked".
+    #[must_use]
+    pub fn told(&self) -> String {
+        match &self.place {
+            Some(place) => format!("in {place}: {}", self.message),
+            None => format!("{}: {}", self.place(), self.message),
+        }
+    }
+
     /// What to tell the reader.
     #[must_use]
     pub fn report(&self, exercise: &str) -> Report {
         if self.is_todo() {
-            let place = &self.place;
-            return Report::new(
-                exercise,
-                Outcome::Unwritten,
-                format!("not written yet: {place}"),
-            );
+            let headline = format!("not written yet: {}", self.place());
+            return Report::new(exercise, Outcome::Unwritten, headline);
         }
-        let headline = format!("it panicked in {}: {}", self.place, self.message);
+        let headline = format!("it panicked {}", self.told());
         Report::new(exercise, Outcome::Panicked, headline)
     }
 }
@@ -89,18 +107,36 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_told_with_its_place() {
+    fn a_panic_is_told() {
         let empty: Vec<f64> = Vec::new();
         let report = catch("a", || {
             Report::new("a", Outcome::Passed, format!("{}", empty[3]))
         });
         assert_eq!(report.outcome, Outcome::Panicked);
-        let expected = "index out of bounds: the len is 0 but the index is 3";
-        assert!(report.headline.contains(expected), "{}", report.headline);
-        assert!(
-            report.headline.contains("harness.rs, line "),
-            "{}",
-            report.headline
-        );
+        let expected = "it panicked in code that yours calls: index out of bounds: the len is 0 but the index is 3";
+        assert_eq!(report.headline, expected);
+    }
+
+    #[test]
+    fn the_place_of_a_panic_is_told_if_the_file_is_the_readers() {
+        for (path, file) in [
+            ("book/exercises/by_chance.rs", Some("by_chance.rs")),
+            (
+                "C:\\course\\book\\exercises\\by_chance.rs",
+                Some("by_chance.rs"),
+            ),
+            ("/a b/book/solutions/by_chance.rs", Some("by_chance.rs")),
+            ("book/exercises/src/checkers/by_chance.rs", None),
+            ("/rustc/1/library/core/src/iter/traits/accum.rs", None),
+            ("accum.rs", None),
+        ] {
+            assert_eq!(readers(path), file, "{path}");
+        }
+        let thrown = |place: Option<&str>| Thrown {
+            message: "no".to_owned(),
+            place: place.map(str::to_owned),
+        };
+        assert_eq!(thrown(Some("a.rs, line 3")).told(), "in a.rs, line 3: no");
+        assert_eq!(thrown(None).told(), "in code that yours calls: no");
     }
 }

@@ -836,7 +836,7 @@ fn appendix_b_the_mistakes() {
         assert!(page.contains(&shown), "the catalogue lacks {table}");
     }
     // What has no table is said to have none.
-    for (name, _) in exercises::known::WITHOUT {
+    for (name, _) in exercises::known::nameless() {
         assert!(page.contains(&format!("`{name}`")) || name.ends_with("_predictions"));
     }
     assert!(has("/batch/dx", "variance-path-missing") && has("/batch/dx", "gamma-forgotten"));

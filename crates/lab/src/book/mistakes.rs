@@ -158,7 +158,7 @@ fn in_exercises() -> BTreeMap<&'static str, Vec<Row>> {
     let mut rows: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
     for known in exercises::known::all() {
         rows.entry(known.exercise).or_default().push(Row {
-            id: known.id.to_owned(),
+            id: known.id,
             sentence: known.sentence,
             section: known.section.to_owned(),
         });

@@ -1,0 +1,226 @@
+use super::*;
+use crate::Outcome;
+use crate::compare::same;
+use tape::{Param, Tape, Tensor};
+
+/// What may be typed otherwise in the loops over positions.
+struct Typed {
+    /// The positions that position i of so many sees.
+    sees: fn(usize, usize) -> std::ops::Range<usize>,
+    /// The positions over which its softmax runs.
+    softmax: fn(usize, usize) -> std::ops::Range<usize>,
+    scale: fn(&Head) -> f64,
+    normalize: bool,
+    /// dS without the scale: from p, dP and the sums of p dP and of dP over the row.
+    ds: fn(f64, f64, f64, f64) -> f64,
+    /// What a value receives, from p.
+    weight: fn(f64) -> f64,
+    add: fn(&mut f64, f64),
+}
+
+const RIGHT: Typed = Typed {
+    sees: |i, _| 0..i + 1,
+    softmax: |i, _| 0..i + 1,
+    scale: |h| 1.0 / (h.width as f64).sqrt(),
+    normalize: true,
+    ds: |p, dp, along, _| p * (dp - along),
+    weight: |p| p,
+    add: |sum, term| *sum += term,
+};
+
+impl Typed {
+    /// Written with loops over indices, as a reader may.
+    fn run(&self, h: &Head, dout: &[f64]) -> Gradients {
+        let (t, d, scale) = (h.steps, h.width, (self.scale)(h));
+        let mut g = Gradients::zeros(h);
+        for i in 0..t {
+            let dot = |a: &[f64], i: usize, b: &[f64], j: usize| -> f64 {
+                (0..d).map(|c| a[i * d + c] * b[j * d + c]).sum()
+            };
+            let e = |j: usize| (scale * dot(&h.q, i, &h.k, j)).exp();
+            let total: f64 = if self.normalize {
+                (self.softmax)(i, t).map(e).sum()
+            } else {
+                1.0
+            };
+            let p = |j: usize| e(j) / total;
+            let dp = |j: usize| dot(dout, i, &h.v, j);
+            let along: f64 = (self.sees)(i, t).map(|j| p(j) * dp(j)).sum();
+            let sum: f64 = (self.sees)(i, t).map(dp).sum();
+            for j in (self.sees)(i, t) {
+                let ds = scale * (self.ds)(p(j), dp(j), along, sum);
+                for c in 0..d {
+                    (self.add)(&mut g.dv[j * d + c], (self.weight)(p(j)) * dout[i * d + c]);
+                    (self.add)(&mut g.dq[i * d + c], ds * h.k[j * d + c]);
+                    (self.add)(&mut g.dk[j * d + c], ds * h.q[i * d + c]);
+                }
+            }
+        }
+        g
+    }
+}
+
+fn right(h: &Head, dout: &[f64]) -> Gradients {
+    RIGHT.run(h, dout)
+}
+
+#[test]
+fn what_is_right_passes() {
+    for seed in 0..10 {
+        let report = report(&right, seed);
+        assert!(report.passed(), "{report}");
+    }
+}
+
+/// The checker's own gradients are those of ops on the tape.
+#[test]
+fn the_targets_are_the_tapes() {
+    for p in probes(3) {
+        let h = &p.head;
+        let (t, d) = (h.steps, h.width);
+        let [q, k, v] = [&h.q, &h.k, &h.v].map(|x| Param::new("x", Tensor::new([t, d], x.clone())));
+        let later = Tensor::from_fn([t, t], |at| f64::from(u8::from(at % t > at / t)));
+        let dout = Tensor::new([t, d], p.dout.clone());
+        let (out, (), grads) = Tape::new().vjp(&dout, |tape| {
+            let s = tape.param(&q).matmul(&tape.param(&k).transpose(0, 1)) * h.scale();
+            let w = s.masked_fill(&later, f64::NEG_INFINITY).softmax(1);
+            (w.matmul(&tape.param(&v)), ())
+        });
+        assert!(same(out.data(), &h.output()));
+        assert!(same(grads.of(&v).data(), &p.dv_of(&h.p())));
+        for (name, side) in [("dq", &q), ("dk", &k)] {
+            assert!(same(grads.of(side).data(), &p.of_ds(name, &p.ds())));
+        }
+    }
+}
+
+#[test]
+fn what_is_typed_wrong_is_named() {
+    for (target, id, typed) in [
+        (
+            "dv",
+            "mask-after-softmax",
+            Typed {
+                softmax: |_, t| 0..t,
+                ..RIGHT
+            },
+        ),
+        (
+            "dv",
+            "mask-strict",
+            Typed {
+                sees: |i, _| 0..i,
+                softmax: |i, _| 0..i,
+                ..RIGHT
+            },
+        ),
+        (
+            "dv",
+            "mask-reversed",
+            Typed {
+                sees: |i, t| i..t,
+                softmax: |i, t| i..t,
+                ..RIGHT
+            },
+        ),
+        (
+            "dv",
+            "mask-ignored",
+            Typed {
+                sees: |_, t| 0..t,
+                softmax: |_, t| 0..t,
+                ..RIGHT
+            },
+        ),
+        (
+            "dv",
+            "not-normalized",
+            Typed {
+                normalize: false,
+                ..RIGHT
+            },
+        ),
+        (
+            "dv",
+            "scale-by-steps",
+            Typed {
+                scale: |h| 1.0 / (h.steps as f64).sqrt(),
+                ..RIGHT
+            },
+        ),
+        (
+            "dv",
+            "scale-missing",
+            Typed {
+                scale: |_| 1.0,
+                ..RIGHT
+            },
+        ),
+        (
+            "dv",
+            "weights-forgotten",
+            Typed {
+                weight: |_| 1.0,
+                ..RIGHT
+            },
+        ),
+        (
+            "dv",
+            "overwritten",
+            Typed {
+                add: |sum, term| *sum = term,
+                ..RIGHT
+            },
+        ),
+        (
+            "dq",
+            "diagonal-only",
+            Typed {
+                ds: |p, dp, _, _| dp * p * (1.0 - p),
+                ..RIGHT
+            },
+        ),
+        (
+            "dq",
+            "softmax-skipped",
+            Typed {
+                ds: |_, dp, _, _| dp,
+                ..RIGHT
+            },
+        ),
+        (
+            "dq",
+            "row-sum-unweighted",
+            Typed {
+                ds: |p, dp, _, sum| p * (dp - sum),
+                ..RIGHT
+            },
+        ),
+        (
+            "dq",
+            "row-sum-missing",
+            Typed {
+                ds: |p, dp, _, _| p * dp,
+                ..RIGHT
+            },
+        ),
+        (
+            "dq",
+            "weight-forgotten",
+            Typed {
+                ds: |_, dp, along, _| dp - along,
+                ..RIGHT
+            },
+        ),
+    ] {
+        for seed in 0..6 {
+            let report = report(&|h, dout| typed.run(h, dout), seed);
+            assert_eq!(report.outcome, Outcome::Wrong);
+            assert_eq!(report.mistake.as_deref(), Some(id), "seed {seed}: {report}");
+            assert!(
+                report.headline.starts_with(&format!("{target}: ")),
+                "{report}"
+            );
+        }
+    }
+}

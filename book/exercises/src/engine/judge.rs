@@ -1,0 +1,458 @@
+//! Runs the cases of a part, and says what came of them.
+
+use super::part::{Axis, Case, Named, Order, Part, Run, Target};
+use super::shared::{self, Pair};
+use crate::compare::{distance, heatmap};
+use crate::harness::{Thrown, attempt};
+use verdict::{Line, Outcome, Report};
+
+/// What came of a part.
+pub struct Judged {
+    name: &'static str,
+    lines: Vec<Line>,
+    /// The report, without the exercise and the lines, unless all is right.
+    fault: Option<Report>,
+}
+
+/// The report on an exercise: of the first part that is wrong, or else of what is not written
+/// yet, or else `all`.
+#[must_use]
+pub fn conclude(exercise: &str, all: &str, parts: Vec<Judged>) -> Report {
+    let several = parts.len() > 1;
+    let title = |part: &str, text: &str| {
+        if several {
+            format!("{part}, {text}")
+        } else {
+            text.to_owned()
+        }
+    };
+    let (mut lines, mut right, mut worst) = (Vec::new(), Vec::new(), None::<Report>);
+    for part in parts {
+        lines.extend(part.lines.into_iter().map(|line| Line {
+            name: title(part.name, &line.name),
+            ..line
+        }));
+        let Some(mut fault) = part.fault else {
+            right.push(part.name);
+            continue;
+        };
+        if several {
+            fault.headline = format!("{}: {}", part.name, fault.headline);
+        }
+        // What was written is judged before what was not.
+        let open = |report: &Report| report.outcome == Outcome::Unwritten;
+        if worst
+            .as_ref()
+            .is_none_or(|worst| open(worst) && !open(&fault))
+        {
+            worst = Some(fault);
+        }
+    }
+    let mut report = worst.unwrap_or_else(|| Report::new(exercise, Outcome::Passed, all));
+    exercise.clone_into(&mut report.exercise);
+    if several && !report.passed() && !right.is_empty() {
+        report
+            .notes
+            .push(format!("Right already: {}.", right.join(", ")));
+    }
+    report.lines = lines;
+    report
+}
+
+/// What the reader's function made of one case.
+struct Tried<'a, C, A> {
+    case: &'a C,
+    answer: A,
+    thrown: Option<Thrown>,
+}
+
+/// A target in one case.
+struct Compared<'a, C> {
+    case: &'a C,
+    wanted: Vec<f64>,
+    found: Vec<f64>,
+    fits: bool,
+}
+
+impl<C> Compared<'_, C> {
+    fn pair(&self) -> Pair<'_, C> {
+        Pair {
+            case: self.case,
+            wanted: &self.wanted,
+            found: &self.found,
+        }
+    }
+}
+
+impl<C: Case, A: 'static> Part<C, A> {
+    /// The report of an exercise that is this part alone; `all` is said when all is right.
+    #[must_use]
+    pub fn report(&self, exercise: &str, all: &str, run: Run<'_, C, A>, seed: u64) -> Report {
+        conclude(exercise, all, vec![self.judge(run, seed)])
+    }
+
+    /// Tries `run` on the cases of `seed`.
+    #[must_use]
+    pub fn judge(&self, run: Run<'_, C, A>, seed: u64) -> Judged {
+        let cases = (self.cases)(seed);
+        let tried: Vec<Tried<'_, C, A>> =
+            cases.iter().map(|case| self.attempt(run, case)).collect();
+        if let Some(todo) = tried
+            .iter()
+            .filter_map(|t| t.thrown.as_ref())
+            .find(|t| t.is_todo())
+        {
+            return self.unwritten(&tried, todo);
+        }
+        let returned: Vec<&Tried<'_, C, A>> = tried.iter().filter(|t| t.thrown.is_none()).collect();
+        let targets: Vec<_> = self
+            .targets
+            .iter()
+            .map(|t| compared(t, &returned))
+            .collect();
+        let mut lines: Vec<Line> = (self.targets.iter().zip(&targets))
+            .filter(|(_, compared)| !compared.is_empty())
+            .map(|(target, compared)| line(target, compared))
+            .collect();
+        let mut fault = self.first_wrong(&returned, &targets);
+        if let Some(stopped) = tried.iter().find(|t| t.thrown.is_some()) {
+            fault = Some(panicked(stopped, fault));
+        }
+        if fault.is_none()
+            && let Some((line, disagreement)) = self.against_differences(run, seed)
+        {
+            lines.push(line);
+            fault = disagreement;
+        }
+        Judged {
+            name: self.name,
+            lines,
+            fault,
+        }
+    }
+
+    fn attempt<'a>(&self, run: Run<'_, C, A>, case: &'a C) -> Tried<'a, C, A> {
+        let mut answer = (self.blank)(case);
+        let thrown = attempt(|| run(case, &mut answer)).err();
+        Tried {
+            case,
+            answer,
+            thrown,
+        }
+    }
+
+    /// Something is `todo!()`; what was written before it counts.
+    fn unwritten(&self, tried: &[Tried<'_, C, A>], todo: &Thrown) -> Judged {
+        let all: Vec<&Tried<'_, C, A>> = tried.iter().collect();
+        let mut lines = Vec::new();
+        for target in &self.targets {
+            let compared = compared(target, &all);
+            let line = line(target, &compared);
+            lines.push(if line.right {
+                line
+            } else {
+                Line {
+                    detail: "not written yet".to_owned(),
+                    ..line
+                }
+            });
+        }
+        let right: Vec<&str> = lines
+            .iter()
+            .filter(|l| l.right)
+            .map(|l| l.name.as_str())
+            .collect();
+        let mut headline = format!("not written yet: {}", todo.place());
+        if right.is_empty() {
+            lines.clear();
+        } else {
+            headline += &format!("; right already: {}", right.join(", "));
+        }
+        Judged {
+            name: self.name,
+            lines,
+            fault: Some(Report::new("", Outcome::Unwritten, headline)),
+        }
+    }
+
+    /// The report on the wrong target that is told first.
+    fn first_wrong(
+        &self,
+        returned: &[&Tried<'_, C, A>],
+        targets: &[Vec<Compared<'_, C>>],
+    ) -> Option<Report> {
+        let wrong = |(_, compared): &(&Target<C, A>, &Vec<Compared<'_, C>>)| {
+            compared.iter().any(|c| !c.fits)
+        };
+        let mut wrong: Vec<_> = self.targets.iter().zip(targets).filter(wrong).collect();
+        if self.order == Order::FirstWrong {
+            wrong.truncate(1);
+        }
+        let mut told: Vec<_> = wrong
+            .into_iter()
+            .map(|(target, compared)| (target, compared, self.name_of(target, returned, compared)))
+            .collect();
+        let first = told.iter().position(|(.., named)| named.is_some());
+        if told.is_empty() {
+            return None;
+        }
+        let (target, compared, named) = told.swap_remove(first.unwrap_or(0));
+        let mut report = self.wrong(target, compared, named);
+        let broken = compared.iter().position(|c| !c.fits).unwrap_or(0);
+        let (tried, id) = (returned[broken], report.mistake.clone().unwrap_or_default());
+        let note = self
+            .note
+            .and_then(|note| note(tried.case, &tried.answer, &id));
+        report.notes.extend(note);
+        Some(report)
+    }
+
+    /// Which mistake makes what was found in every case.
+    fn name_of(
+        &self,
+        target: &Target<C, A>,
+        returned: &[&Tried<'_, C, A>],
+        compared: &[Compared<'_, C>],
+    ) -> Option<Named> {
+        let mut of_target = self.mistakes.iter().filter(|m| m.target == target.name);
+        let made = of_target.find(|mistake| {
+            let makes =
+                |c: &Compared<'_, C>| target.fits(c.case, &(mistake.wrong)(c.case), &c.found);
+            compared.iter().all(makes)
+        });
+        if let Some(mistake) = made {
+            return Some(Named {
+                id: mistake.id.clone(),
+                sentence: mistake.sentence.clone(),
+                section: Some(mistake.section),
+            });
+        }
+        let usable = |c: &Compared<'_, C>| {
+            c.wanted.len() == c.found.len() && c.found.iter().all(|f| f.is_finite())
+        };
+        if !compared.iter().all(usable) {
+            return None;
+        }
+        let broken = compared.iter().zip(returned).filter(|(c, _)| !c.fits);
+        let explained = self.explain.and_then(|explain| {
+            let mut named = broken.filter_map(|(c, t)| explain(c.case, &t.answer, target.name));
+            named.next()
+        });
+        let pairs: Vec<Pair<'_, C>> = compared.iter().map(Compared::pair).collect();
+        explained.or_else(|| shared::find(target, &self.targets, &pairs))
+    }
+
+    /// What is said of a wrong target: its mistake, if that has a name, and in any case the
+    /// section, one place, the value found and the value wanted.
+    fn wrong(
+        &self,
+        target: &Target<C, A>,
+        compared: &[Compared<'_, C>],
+        named: Option<Named>,
+    ) -> Report {
+        let Some(first) = compared.iter().find(|c| !c.fits) else {
+            unreachable!("a target is wrong in some case");
+        };
+        let difference = difference(target, first);
+        let case = first.case.title();
+        let section = named
+            .as_ref()
+            .and_then(|named| named.section)
+            .unwrap_or(target.section);
+        let mut report = match named {
+            Some(named) => {
+                let headline = self.headline(target.name, &named.sentence);
+                let mut report = Report::new("", Outcome::Wrong, headline);
+                report.mistake = Some(named.id);
+                report.notes.push(format!("For {case}, {difference}."));
+                report
+            }
+            None => {
+                let id = if first.wanted.len() != first.found.len() {
+                    "shape"
+                } else if first.found.iter().any(|f| !f.is_finite()) {
+                    "not-finite"
+                } else {
+                    "unknown"
+                };
+                let headline = self.headline(target.name, &format!("for {case}, {difference}"));
+                let mut report = Report::new("", Outcome::Wrong, headline);
+                report.mistake = Some(id.to_owned());
+                report
+            }
+        };
+        report.section = Some(section.to_owned());
+        let columns = target
+            .extents(first.case)
+            .last()
+            .copied()
+            .unwrap_or(1)
+            .max(1);
+        let rows = first.wanted.len() / columns;
+        report.heatmap = heatmap(target.name, rows, columns, &first.wanted, &first.found);
+        report
+    }
+
+    fn against_differences(&self, run: Run<'_, C, A>, seed: u64) -> Option<(Line, Option<Report>)> {
+        let numeric = self.numeric?;
+        let line = |right, detail: String| Line {
+            name: "finite differences".to_owned(),
+            right,
+            detail,
+        };
+        Some(match attempt(|| numeric(run, seed)) {
+            Ok(checked) if checked.passed() => (crate::gradients::numeric_line(&checked), None),
+            Ok(checked) => {
+                let headline = "every value is right in the cases above, and on another input finite differences say otherwise";
+                let mut report = Report::new("", Outcome::Wrong, headline);
+                report.mistake = Some("unknown".to_owned());
+                report.section = self.targets.first().map(|t| t.section.to_owned());
+                report.notes.push(checked.to_string());
+                (crate::gradients::numeric_line(&checked), Some(report))
+            }
+            Err(thrown) => {
+                let headline = format!(
+                    "it is right in the cases above, and panicked on the input of the check against finite differences, {}",
+                    thrown.told()
+                );
+                let report = Report::new("", Outcome::Panicked, headline);
+                (line(false, "it panicked".to_owned()), Some(report))
+            }
+        })
+    }
+}
+
+fn compared<'a, C: Case, A>(
+    target: &Target<C, A>,
+    tried: &[&Tried<'a, C, A>],
+) -> Vec<Compared<'a, C>> {
+    let compare = |t: &&Tried<'a, C, A>| {
+        let (wanted, found) = ((target.right)(t.case), (target.get)(&t.answer));
+        Compared {
+            case: t.case,
+            fits: target.fits(t.case, &wanted, &found),
+            wanted,
+            found,
+        }
+    };
+    tried.iter().map(compare).collect()
+}
+
+/// The line of a target over all cases.
+fn line<C: Case, A>(target: &Target<C, A>, compared: &[Compared<'_, C>]) -> Line {
+    let detail = match compared.iter().find(|c| !c.fits) {
+        None => {
+            let distances = compared.iter().map(|c| distance(&c.wanted, &c.found));
+            let worst = distances.fold(0.0, f64::max);
+            if worst == 0.0 {
+                "equal to the last bit".to_owned()
+            } else {
+                "equal to rounding".to_owned()
+            }
+        }
+        Some(first) => {
+            let line = crate::compare::line(target.name, &first.wanted, &first.found);
+            format!("{}, for {}", line.detail, first.case.title())
+        }
+    };
+    Line {
+        name: target.name.to_owned(),
+        right: compared.iter().all(|c| c.fits),
+        detail,
+    }
+}
+
+/// The report on a case that stopped: the mistake that the other cases show, if that has a
+/// name, or else the panic.
+fn panicked<C: Case, A>(stopped: &Tried<'_, C, A>, others: Option<Report>) -> Report {
+    let told = stopped.thrown.as_ref().map_or(String::new(), Thrown::told);
+    let case = stopped.case.title();
+    let named = |report: &Report| {
+        let nameless = ["unknown", "shape", "not-finite"];
+        report
+            .mistake
+            .as_deref()
+            .is_some_and(|id| !nameless.contains(&id))
+    };
+    match others {
+        Some(mut report) if named(&report) => {
+            report
+                .notes
+                .push(format!("For {case}, it panicked {told}."));
+            report
+        }
+        others => {
+            let headline = format!("for {case}, it panicked {told}");
+            let mut report = Report::new("", Outcome::Panicked, headline);
+            report
+                .notes
+                .extend(others.map(|wrong| format!("Elsewhere, {}.", wrong.headline)));
+            report
+        }
+    }
+}
+
+/// `dq[6] (position 2, feature 0) is 0.5, and must be 0.25`, or what is said of a length.
+fn difference<C: Case, A>(target: &Target<C, A>, of: &Compared<'_, C>) -> String {
+    let (name, count) = (target.name, of.found.len());
+    if of.wanted.len() != count {
+        let letters: Vec<&str> = target.axes.iter().map(|axis| axis.0).collect();
+        return format!(
+            "{name} has {count} {}, and must have {}, [{}]",
+            if count == 1 { "value" } else { "values" },
+            of.wanted.len(),
+            letters.join(", ")
+        );
+    }
+    let fits = |at: &usize| {
+        let alone = |values: &[f64]| -> Vec<f64> {
+            let mut one = of.wanted.clone();
+            one[*at] = values[*at];
+            one
+        };
+        target.fits(of.case, &alone(&of.wanted), &alone(&of.found))
+    };
+    let wrong: Vec<usize> = (0..count).filter(|at| !fits(at)).collect();
+    let at = wrong.first().copied().unwrap_or(0);
+    let place = place(name, target.axes, &target.extents(of.case), at);
+    let [found, wanted] = apart(of.found[at], of.wanted[at]);
+    let share = if wrong.len() > 1 {
+        format!("; {} of its {count} values are wrong", wrong.len())
+    } else {
+        String::new()
+    };
+    format!("{place} is {found}, and must be {wanted}{share}")
+}
+
+/// An element by its place in the array, and by what each index counts.
+pub(super) fn place(name: &str, axes: &[Axis], extents: &[usize], at: usize) -> String {
+    if axes.is_empty() {
+        return name.to_owned();
+    }
+    let (mut rest, mut words) = (at, Vec::new());
+    for (axis, extent) in axes.iter().zip(extents).rev() {
+        words.insert(0, format!("{} {}", axis.1, rest % extent));
+        rest /= extent;
+    }
+    format!("{name}[{at}] ({})", words.join(", "))
+}
+
+/// Both values with as many digits as it takes to tell them apart, and six at least.
+pub(super) fn apart(found: f64, wanted: f64) -> [String; 2] {
+    let size = found.abs().max(wanted.abs());
+    let plain = !size.is_finite() || size == 0.0 || (1e-3..1e7).contains(&size);
+    let write = |value: f64, digits: usize| {
+        if plain || !value.is_finite() {
+            format!("{value:.digits$}")
+        } else {
+            format!("{value:.digits$e}")
+        }
+    };
+    let both = |digits| [found, wanted].map(|value| write(value, digits));
+    let mut digits = 6..17;
+    let enough = digits.find(|d| {
+        let [found, wanted] = both(*d);
+        found != wanted
+    });
+    both(enough.unwrap_or(17))
+}

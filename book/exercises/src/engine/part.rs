@@ -1,0 +1,360 @@
+//! One function of the reader: what it is tried on, what it must make, what may be wrong.
+
+use crate::compare::{ROUNDING, same};
+use crate::known::Known;
+
+#[cfg(test)]
+use super::judge::Judged;
+
+/// What the reader's function is tried on.
+pub trait Case: 'static {
+    /// What is special about it, in words that stand after "for": "4 positions of 3
+    /// features".
+    fn title(&self) -> String;
+
+    /// The number that each letter of a shape stands for.
+    fn sizes(&self) -> Vec<(&'static str, usize)>;
+
+    /// The number that `letter` stands for.
+    ///
+    /// # Panics
+    /// If the case has no size of this letter.
+    #[track_caller]
+    fn size(&self, letter: &str) -> usize {
+        let mut sizes = self.sizes().into_iter();
+        let of_letter = sizes.find(|(name, _)| *name == letter);
+        of_letter.map_or_else(
+            || panic!("the case {} has no size {letter}", self.title()),
+            |(_, size)| size,
+        )
+    }
+}
+
+/// An axis of a target: its letter in shapes, and what an index along it counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Axis(pub &'static str, pub &'static str);
+
+/// What is told first when several targets are wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Order {
+    /// The first whose mistake has a name, or else the first.
+    Together,
+    /// The first: each is computed from those before it.
+    FirstWrong,
+}
+
+/// How a target is read from an answer, and put into one.
+pub type Field<A> = (fn(&A) -> Vec<f64>, fn(&mut A, Vec<f64>));
+
+/// The reader's function: it writes its answer to a case.
+pub type Run<'a, C, A> = &'a dyn Fn(&C, &mut A);
+
+/// The values of a target in one case.
+pub type Values<C> = Box<dyn Fn(&C) -> Vec<f64>>;
+
+/// The check of a function against finite differences, on what a seed draws.
+pub type Numeric<C, A> = fn(Run<'_, C, A>, u64) -> gradcheck::Report;
+
+/// What a part has to say of a wrong target by itself: from the case, the answer and the
+/// target's name to a mistake.
+pub type Explain<C, A> = fn(&C, &A, &str) -> Option<Named>;
+
+/// What a part has to say of a wrong answer as a whole: from the case, the answer and the name
+/// of the mistake to a sentence.
+pub type Note<C, A> = fn(&C, &A, &str) -> Option<String>;
+
+/// A mistake that has a name.
+pub struct Named {
+    /// Its name, as in [`verdict::Report::mistake`].
+    pub id: String,
+    /// What is wrong, and why: it stands after the name of the target and a colon.
+    pub sentence: String,
+    /// The section on it, if that is another than the target's.
+    pub section: Option<&'static str>,
+}
+
+/// An array, or a number, that the reader's function must make.
+pub struct Target<C, A> {
+    pub(super) name: &'static str,
+    pub(super) section: &'static str,
+    pub(super) axes: &'static [Axis],
+    pub(super) right: fn(&C) -> Vec<f64>,
+    pub(super) get: fn(&A) -> Vec<f64>,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the tests of all exercises write answers")
+    )]
+    pub(super) set: fn(&mut A, Vec<f64>),
+    /// The size of what cancels in it, if it may be zero but for rounding.
+    pub(super) cancels: Option<fn(&C) -> f64>,
+}
+
+impl<C: Case, A> Target<C, A> {
+    pub(super) fn extents(&self, case: &C) -> Vec<usize> {
+        self.axes.iter().map(|axis| case.size(axis.0)).collect()
+    }
+
+    /// Whether `found` is `wanted` but for rounding.
+    pub(super) fn fits(&self, case: &C, wanted: &[f64], found: &[f64]) -> bool {
+        let near = |size: f64| {
+            let mut pairs = wanted.iter().zip(found);
+            wanted.len() == found.len() && pairs.all(|(w, f)| (w - f).abs() <= ROUNDING * size)
+        };
+        same(wanted, found) || self.cancels.is_some_and(|size| near(size(case)))
+    }
+}
+
+/// Wrong values of a target that have a name.
+pub struct Mistake<C> {
+    pub(super) target: &'static str,
+    pub(super) id: String,
+    pub(super) sentence: String,
+    pub(super) section: &'static str,
+    pub(super) wrong: Values<C>,
+}
+
+/// One function of the reader.
+pub struct Part<C: 'static, A: 'static> {
+    pub(super) name: &'static str,
+    pub(super) cases: fn(u64) -> Vec<C>,
+    pub(super) blank: fn(&C) -> A,
+    pub(super) order: Order,
+    pub(super) targets: Vec<Target<C, A>>,
+    pub(super) mistakes: Vec<Mistake<C>>,
+    pub(super) explain: Option<Explain<C, A>>,
+    pub(super) note: Option<Note<C, A>>,
+    pub(super) numeric: Option<Numeric<C, A>>,
+}
+
+impl<C: Case, A: 'static> Part<C, A> {
+    /// The reader's function `name`, tried on the `cases` of a seed; the answer is `blank`
+    /// before anything is written in it.
+    pub fn new(
+        name: &'static str,
+        order: Order,
+        cases: fn(u64) -> Vec<C>,
+        blank: fn(&C) -> A,
+    ) -> Self {
+        Self {
+            name,
+            cases,
+            blank,
+            order,
+            targets: Vec::new(),
+            mistakes: Vec::new(),
+            explain: None,
+            note: None,
+            numeric: None,
+        }
+    }
+
+    /// Asks for `name`, derived in `section`, whose shape has the letters of `axes`; none for
+    /// a number. `field` reads it from an answer and puts it into one.
+    #[must_use]
+    pub fn target(
+        mut self,
+        name: &'static str,
+        section: &'static str,
+        axes: &'static [Axis],
+        right: fn(&C) -> Vec<f64>,
+        (get, set): Field<A>,
+    ) -> Self {
+        self.targets.push(Target {
+            name,
+            section,
+            axes,
+            right,
+            get,
+            set,
+            cancels: None,
+        });
+        self
+    }
+
+    /// The last target may be zero but for rounding, where terms of this size cancel.
+    #[expect(dead_code, reason = "no target of today's checkers cancels")]
+    #[must_use]
+    pub fn cancels(mut self, size: fn(&C) -> f64) -> Self {
+        if let Some(last) = self.targets.last_mut() {
+            last.cancels = Some(size);
+        }
+        self
+    }
+
+    /// What a wrong line makes of each of `targets`, and what is said of it. The book
+    /// explains it where it derives the target.
+    #[must_use]
+    pub fn mistake(
+        self,
+        targets: &[&'static str],
+        id: &str,
+        sentence: &str,
+        wrong: fn(&C, &str) -> Vec<f64>,
+    ) -> Self {
+        targets.iter().fold(self, |part, &target| {
+            let section = part.by_name(target).section;
+            part.knows(target, id, sentence, section, move |case| {
+                wrong(case, target)
+            })
+        })
+    }
+
+    /// The same, where the book explains it in another `section`.
+    #[expect(
+        dead_code,
+        reason = "all mistakes of today stand where their target is derived"
+    )]
+    #[must_use]
+    pub fn mistake_in(
+        self,
+        section: &'static str,
+        targets: &[&'static str],
+        id: &str,
+        sentence: &str,
+        wrong: fn(&C, &str) -> Vec<f64>,
+    ) -> Self {
+        targets.iter().fold(self, |part, &target| {
+            part.knows(target, id, sentence, section, move |case| {
+                wrong(case, target)
+            })
+        })
+    }
+
+    /// A mistake in one target, made by a closure: for mistakes that are themselves made.
+    #[must_use]
+    pub fn knows(
+        mut self,
+        target: &'static str,
+        id: &str,
+        sentence: &str,
+        section: &'static str,
+        wrong: impl Fn(&C) -> Vec<f64> + 'static,
+    ) -> Self {
+        self.mistakes.push(Mistake {
+            target,
+            id: id.to_owned(),
+            sentence: sentence.to_owned(),
+            section,
+            wrong: Box::new(wrong),
+        });
+        self
+    }
+
+    /// Asks `explain` about a wrong target that is none of the mistakes.
+    #[expect(dead_code, reason = "no checker of today explains by itself")]
+    #[must_use]
+    pub fn explained_by(mut self, explain: Explain<C, A>) -> Self {
+        self.explain = Some(explain);
+        self
+    }
+
+    /// Adds a note on a wrong answer as a whole.
+    #[must_use]
+    pub fn noted_by(mut self, note: Note<C, A>) -> Self {
+        self.note = Some(note);
+        self
+    }
+
+    /// Asks finite differences, once everything is right.
+    #[must_use]
+    pub fn numeric(mut self, numeric: Numeric<C, A>) -> Self {
+        self.numeric = Some(numeric);
+        self
+    }
+
+    /// The target called `name`.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[track_caller]
+    pub(super) fn by_name(&self, name: &str) -> &Target<C, A> {
+        let found = self.targets.iter().find(|target| target.name == name);
+        found.unwrap_or_else(|| panic!("{name} is no target yet: declare it before its mistakes"))
+    }
+
+    /// The target that was declared last.
+    #[track_caller]
+    pub(super) fn last(&self) -> &Target<C, A> {
+        self.targets
+            .last()
+            .expect("a target, before what is told of it")
+    }
+
+    pub(super) fn headline(&self, target: &str, sentence: &str) -> String {
+        match self.order {
+            Order::Together => format!("{target}: {sentence}"),
+            Order::FirstWrong => format!("the first wrong line is {target}: {sentence}"),
+        }
+    }
+}
+
+/// From the right values of a target and its extents to others.
+#[cfg(test)]
+pub type Spoil = dyn Fn(Vec<f64>, &[usize]) -> Vec<f64>;
+
+/// A part whose types do not matter: for the catalogue of mistakes, and for the tests.
+pub trait Checked {
+    /// The mistakes that are known by name.
+    fn known(&self, exercise: &'static str) -> Vec<Known>;
+
+    /// The labels of the sections that a verdict may refer to.
+    fn sections(&self) -> Vec<&'static str>;
+
+    /// Makes each mistake, with the right values elsewhere: its target and name, and the
+    /// verdict.
+    #[cfg(test)]
+    fn mistaken(&self, seed: u64) -> Vec<(String, Judged)>;
+
+    /// The names of the targets.
+    #[cfg(test)]
+    fn targets(&self) -> Vec<&'static str>;
+
+    /// The verdict on right values, but for what `spoil` does to those of a target, from its
+    /// extents and the number of the case; and what must be said of it.
+    #[cfg(test)]
+    fn spoiled(&self, seed: u64, target: &str, spoil: &Spoil) -> (Judged, Vec<String>);
+
+    /// The verdict on a function that throws, after it has written the first `written`
+    /// targets; and the title of the first case.
+    #[cfg(test)]
+    fn thrown(&self, seed: u64, written: usize, throw: &dyn Fn()) -> (Judged, String);
+}
+
+impl<C: Case, A: 'static> Checked for Part<C, A> {
+    fn known(&self, exercise: &'static str) -> Vec<Known> {
+        let mut known: Vec<Known> = Vec::new();
+        // Target by target, as they are judged.
+        for target in &self.targets {
+            let of_target = self.mistakes.iter().filter(|m| m.target == target.name);
+            known.extend(of_target.map(|mistake| {
+                let headline = self.headline(target.name, &mistake.sentence);
+                Known::new(exercise, &mistake.id, headline, mistake.section)
+            }));
+        }
+        known
+    }
+
+    fn sections(&self) -> Vec<&'static str> {
+        self.targets.iter().map(|target| target.section).collect()
+    }
+
+    #[cfg(test)]
+    fn mistaken(&self, seed: u64) -> Vec<(String, Judged)> {
+        self.make_mistakes(seed)
+    }
+
+    #[cfg(test)]
+    fn targets(&self) -> Vec<&'static str> {
+        self.targets.iter().map(|target| target.name).collect()
+    }
+
+    #[cfg(test)]
+    fn spoiled(&self, seed: u64, target: &str, spoil: &Spoil) -> (Judged, Vec<String>) {
+        self.spoil(seed, target, spoil)
+    }
+
+    #[cfg(test)]
+    fn thrown(&self, seed: u64, written: usize, throw: &dyn Fn()) -> (Judged, String) {
+        self.throw(seed, written, throw)
+    }
+}

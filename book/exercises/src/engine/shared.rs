@@ -1,0 +1,319 @@
+//! Mistakes that any exercise can hold.
+//!
+//! Those of a sum, a product or a deviation are made from what a checker tells of a target.
+//! Those of any array are looked for in every target, after all others.
+
+use super::part::{Case, Named, Part, Target};
+use crate::compare::{largest, same};
+use crate::known::{Known, fill};
+
+/// The places of a sum's terms and the terms, in the order of the loops that add them.
+pub type Terms = Vec<(usize, f64)>;
+
+/// A deviation's reciprocal, from variance and eps.
+pub type Deviation = fn(f64, f64) -> f64;
+
+/// `rstd`, rightly, and what may be taken for it.
+pub fn rstd(var: f64, eps: f64) -> f64 {
+    1.0 / (var + eps).sqrt()
+}
+
+const DEVIATIONS: [(&str, &str, Deviation); 4] = [
+    (
+        "eps-missing",
+        "eps is left out: it stands under the root, beside the variance",
+        |var, _| 1.0 / var.sqrt(),
+    ),
+    (
+        "eps-outside",
+        "eps is added to the deviation; it belongs under the root, beside the variance",
+        |var, eps| 1.0 / (var.sqrt() + eps),
+    ),
+    (
+        "root-missing",
+        "it is divided by the variance; it is the deviation, its root, that divides",
+        |var, eps| 1.0 / (var + eps),
+    ),
+    (
+        "deviation-multiplied",
+        "it is multiplied by the deviation, and must be divided by it",
+        |var, eps| (var + eps).sqrt(),
+    ),
+];
+
+impl<C: Case, A: 'static> Part<C, A> {
+    /// The last target is the sum of these terms, because of what `why` says: knows that only
+    /// one term was kept, or one was left out. A target whose places are added to in another
+    /// order of the loops may be told of twice.
+    #[must_use]
+    #[track_caller]
+    pub fn sums(self, why: &str, terms: fn(&C) -> Terms) -> Self {
+        /// Which terms of a place stay, from the number of the term and of all.
+        type Stays = fn(usize, usize) -> bool;
+        const KINDS: [(&str, &str, Stays); 4] = [
+            (
+                "overwritten",
+                "only the last term of its sum is kept, as when `=` stands where `+=` belongs",
+                |at, count| at + 1 == count,
+            ),
+            (
+                "first-only",
+                "only the first term of its sum is there",
+                |at, _| at == 0,
+            ),
+            (
+                "last-missing",
+                "the last term of its sum is missing",
+                |at, count| at + 1 < count,
+            ),
+            (
+                "first-missing",
+                "the first term of its sum is missing",
+                |at, _| at > 0,
+            ),
+        ];
+        let (name, section) = (self.last().name, self.last().section);
+        let right = self.last().right;
+        KINDS.into_iter().fold(self, |part, (id, what, stays)| {
+            let sentence = format!("{what}: {why}");
+            part.knows(name, id, &sentence, section, move |case| {
+                let (terms, length) = (terms(case), right(case).len());
+                let mut count = vec![0; length];
+                terms.iter().for_each(|(place, _)| count[*place] += 1);
+                let (mut sums, mut at) = (vec![0.0; length], vec![0; length]);
+                for (place, term) in terms {
+                    if stays(at[place], count[place]) {
+                        sums[place] += term;
+                    }
+                    at[place] += 1;
+                }
+                sums
+            })
+        })
+    }
+
+    /// The last target has a factor, `factor` being its value at each place, because of what
+    /// `why` says: knows that it is missing, that it is there twice, and that it divides.
+    #[must_use]
+    #[track_caller]
+    pub fn contains(self, factor: &str, why: &str, values: fn(&C) -> Vec<f64>) -> Self {
+        let kinds: [(&str, String, f64); 3] = [
+            ("forgotten", format!("{factor} is forgotten: {why}"), -1.0),
+            (
+                "twice",
+                format!("{factor} is there twice, and must be there once: {why}"),
+                1.0,
+            ),
+            (
+                "divided",
+                format!("it is divided by {factor}, and must be multiplied: {why}"),
+                -2.0,
+            ),
+        ];
+        kinds.into_iter().fold(self, |part, (kind, what, power)| {
+            part.with_factor(&format!("{factor}-{kind}"), &what, values, power)
+        })
+    }
+
+    /// The last target has no such factor, because of what `why` says: knows that it is there.
+    #[must_use]
+    #[track_caller]
+    pub fn excludes(self, factor: &str, why: &str, values: fn(&C) -> Vec<f64>) -> Self {
+        let what = format!("it has a factor {factor} that does not belong there: {why}");
+        self.with_factor(&format!("{factor}-too-many"), &what, values, 1.0)
+    }
+
+    #[track_caller]
+    fn with_factor(self, id: &str, what: &str, values: fn(&C) -> Vec<f64>, power: f64) -> Self {
+        let (name, section, right) = (self.last().name, self.last().section, self.last().right);
+        self.knows(name, id, what, section, move |case| {
+            let pairs = right(case).into_iter().zip(values(case));
+            pairs
+                .map(|(right, factor)| right * factor.powf(power))
+                .collect()
+        })
+    }
+
+    /// The last target is made with the reciprocal of a deviation: knows what is taken for
+    /// it. `with` makes the target from whatever stands in its place.
+    #[must_use]
+    #[track_caller]
+    pub fn deviation(self, with: fn(&C, Deviation) -> Vec<f64>) -> Self {
+        let name = self.last().name;
+        DEVIATIONS
+            .into_iter()
+            .fold(self, |part, (id, what, wrong)| {
+                let section = part.last().section;
+                part.knows(name, id, what, section, move |case| with(case, wrong))
+            })
+    }
+}
+
+/// What any target may be, with a blank for what depends on it; in the order of the search.
+const ANY: [(&str, &str); 13] = [
+    ZERO,
+    SIGN,
+    OTHER,
+    TRANSPOSED,
+    SUMMED,
+    AVERAGED,
+    ROOT_MISSING,
+    ROOT_TWICE,
+    DOUBLED,
+    HALVED,
+    SCALED,
+    SHIFTED,
+    UNWRITTEN,
+];
+const ZERO: (&str, &str) = ("zero", "it is zero everywhere");
+const SIGN: (&str, &str) = ("sign", "it has the wrong sign");
+const OTHER: (&str, &str) = ("other", "this is …");
+const TRANSPOSED: (&str, &str) = (
+    "transposed",
+    "rows and columns are exchanged: the value of … i and … j belongs at i * … + j",
+);
+const SUMMED: (&str, &str) = (
+    "summed",
+    "it is … times too large: a division by … is missing, or a sum runs along one axis too many",
+);
+const AVERAGED: (&str, &str) = (
+    "averaged",
+    "it is … times too small: it is averaged where a sum is asked for, or divided twice",
+);
+const ROOT_MISSING: (&str, &str) = (
+    "root-of-size-missing",
+    "it is √… times too large: a division by √… is missing",
+);
+const ROOT_TWICE: (&str, &str) = (
+    "root-of-size-twice",
+    "it is √… times too small: it is divided by √… once too often",
+);
+const DOUBLED: (&str, &str) = ("doubled", "it is twice too large");
+const HALVED: (&str, &str) = ("halved", "it is half of what it must be");
+const SCALED: (&str, &str) = ("scaled", "it is … times what it must be, everywhere");
+const SHIFTED: (&str, &str) = ("shifted", "it is too large by …, everywhere");
+const UNWRITTEN: (&str, &str) = (
+    "unwritten",
+    "it is right in part, and zero at the other places: not all of it is written",
+);
+
+/// The mistakes that are looked for in every target.
+pub fn known(exercise: &'static str) -> Vec<Known> {
+    let known = |(id, what)| Known::new(exercise, id, format!("…: {what}"), "sec:signatures");
+    ANY.map(known).into()
+}
+
+fn named((id, what): (&str, &str), values: &[&dyn std::fmt::Display]) -> Named {
+    Named {
+        id: id.to_owned(),
+        sentence: fill(what, values),
+        section: None,
+    }
+}
+
+/// A target in one case: the right values, and those found, as many.
+pub(super) struct Pair<'a, C> {
+    pub case: &'a C,
+    pub wanted: &'a [f64],
+    pub found: &'a [f64],
+}
+
+/// Which mistake that any array may hold explains every case.
+pub(super) fn find<C: Case, A>(
+    target: &Target<C, A>,
+    others: &[Target<C, A>],
+    pairs: &[Pair<'_, C>],
+) -> Option<Named> {
+    let scaled = |factor: &dyn Fn(&C) -> f64| {
+        pairs.iter().all(|pair| {
+            let factor = factor(pair.case);
+            let scaled: Vec<f64> = pair.wanted.iter().map(|w| w * factor).collect();
+            same(&scaled, pair.found)
+        })
+    };
+    if pairs
+        .iter()
+        .all(|pair| pair.found.iter().all(|f| *f == 0.0))
+    {
+        return Some(named(ZERO, &[]));
+    }
+    if scaled(&|_| -1.0) {
+        return Some(named(SIGN, &[]));
+    }
+    let is = |other: &&Target<C, A>| {
+        let mut pairs = pairs.iter();
+        pairs.all(|pair| same(&(other.right)(pair.case), pair.found))
+    };
+    if let Some(other) = others.iter().find(is) {
+        return Some(named(OTHER, &[&other.name]));
+    }
+    if let [rows, columns] = target.axes {
+        let transposed = |pair: &Pair<'_, C>| {
+            let (r, c) = (pair.case.size(rows.0), pair.case.size(columns.0));
+            let turned = (0..r * c).map(|at| pair.wanted[at % r * c + at / r]);
+            same(&turned.collect::<Vec<_>>(), pair.found)
+        };
+        if pairs.iter().all(transposed) {
+            return Some(named(TRANSPOSED, &[&rows.1, &columns.1, &columns.0]));
+        }
+    }
+    for (letter, _) in pairs.first()?.case.sizes() {
+        let size = |case: &C| case.size(letter) as f64;
+        if scaled(&size) {
+            return Some(named(SUMMED, &[&letter, &letter]));
+        }
+        if scaled(&|case| 1.0 / size(case)) {
+            return Some(named(AVERAGED, &[&letter]));
+        }
+        if scaled(&|case| size(case).sqrt()) {
+            return Some(named(ROOT_MISSING, &[&letter, &letter]));
+        }
+        if scaled(&|case| 1.0 / size(case).sqrt()) {
+            return Some(named(ROOT_TWICE, &[&letter, &letter]));
+        }
+    }
+    if scaled(&|_| 2.0) {
+        return Some(named(DOUBLED, &[]));
+    }
+    if scaled(&|_| 0.5) {
+        return Some(named(HALVED, &[]));
+    }
+    // One factor, or one shift, that is the same everywhere. A single number would always
+    // have one.
+    if pairs.iter().map(|pair| pair.wanted.len()).sum::<usize>() > 1 {
+        let first = pairs.first()?;
+        let at = first
+            .wanted
+            .iter()
+            .position(|w| w.abs() == largest(first.wanted))?;
+        let factor = first.found[at] / first.wanted[at];
+        if scaled(&|_| factor) {
+            return Some(named(SCALED, &[&short(factor)]));
+        }
+        let shift = first.found[at] - first.wanted[at];
+        let shifted = |pair: &Pair<'_, C>| {
+            let shifted: Vec<f64> = pair.wanted.iter().map(|w| w + shift).collect();
+            same(&shifted, pair.found)
+        };
+        if pairs.iter().all(shifted) {
+            return Some(named(SHIFTED, &[&short(shift)]));
+        }
+    }
+    let unwritten = |pair: &Pair<'_, C>| {
+        let size = largest(pair.wanted);
+        let right = |w: f64, f: f64| same(&[w, size], &[f, size]);
+        let mut both = pair.wanted.iter().zip(pair.found);
+        both.all(|(w, f)| *f == 0.0 || right(*w, *f))
+    };
+    pairs.iter().all(unwritten).then(|| named(UNWRITTEN, &[]))
+}
+
+/// A number of a few digits.
+fn short(value: f64) -> String {
+    if (1e-3..1e6).contains(&value.abs()) {
+        let text = format!("{value:.4}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        format!("{value:.3e}")
+    }
+}
