@@ -36,12 +36,16 @@ pub fn ask_nothing(command: &mut Command) {
 /// or in another way, and nobody else would.
 pub fn begin() {
     if env::var_os(VARIABLE).is_some() {
-        // Without the thread the exercise can still be stopped from outside.
-        let _ = thread::Builder::new().spawn(|| {
-            thread::sleep(TIME_LIMIT + Duration::from_secs(5));
-            std::process::exit(1);
-        });
+        end_after(TIME_LIMIT + Duration::from_secs(5));
     }
+}
+
+fn end_after(time: Duration) {
+    // Without the thread the exercise can still be stopped from outside.
+    let _ = thread::Builder::new().spawn(move || {
+        thread::sleep(time);
+        std::process::exit(1);
+    });
 }
 
 /// Leaves `report` where it was asked for, or prints it for people; success when the
@@ -107,6 +111,25 @@ mod tests {
         let file = folder.path().join("report");
         fs::write(&file, serde_json::to_string(&report).unwrap()).unwrap();
         assert_eq!(read(&file).unwrap(), Some(report));
+    }
+
+    /// This test runs itself as an exercise that never ends, and that nobody stops.
+    #[test]
+    fn an_exercise_that_nobody_stops_ends_itself() {
+        const ROLE: &str = "VERDICT_TEST_ENDLESS";
+        if env::var_os(ROLE).is_some() {
+            end_after(Duration::from_millis(50));
+            loop {
+                thread::park();
+            }
+        }
+        let status = Command::new(env::current_exe().unwrap())
+            .args(["an_exercise_that_nobody_stops_ends_itself"])
+            .env(ROLE, "")
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(1));
     }
 
     #[test]
