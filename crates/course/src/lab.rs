@@ -6,12 +6,13 @@
 use crate::compile;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
+use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::process::{Command, ExitCode};
 
 /// Runs `lab` with `arguments` in this terminal, building it first where that is needed,
-/// and returns its exit code.
+/// and returns its exit code, or ends with it.
 ///
 /// # Errors
 /// When cargo cannot be run.
@@ -19,7 +20,8 @@ pub fn run<S: AsRef<OsStr>>(
     workspace: &Workspace,
     arguments: impl IntoIterator<Item = S>,
 ) -> Result<ExitCode> {
-    let mut cargo = Command::new(compile::cargo_program());
+    let here = env::current_dir().context("the current folder is gone")?;
+    let mut cargo = compile::cargo_command(workspace);
     cargo.args(["run", "--package", "lab"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
@@ -28,13 +30,25 @@ pub fn run<S: AsRef<OsStr>>(
     if !io::stderr().is_terminal() {
         cargo.arg("--quiet");
     }
-    let status = cargo
-        .arg("--manifest-path")
-        .arg(workspace.root().join("Cargo.toml"))
-        .arg("--")
-        .args(arguments)
-        .status()
-        .context("cannot run cargo")?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    // A folder in the arguments is relative to where the reader is, not to the checkout.
+    cargo.env(FOLDER, here).arg("--").args(arguments);
+    become_it(&mut cargo).context("cannot run cargo")
+}
+
+/// The variable that tells the lab where its reader is.
+const FOLDER: &str = "COURSE_FOLDER";
+
+/// Puts cargo in the place of this process: what the terminal sends, such as Ctrl-C, then
+/// reaches one process, and the prompt comes back when that has ended.
+#[cfg(unix)]
+fn become_it(cargo: &mut Command) -> io::Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    Err(cargo.exec())
+}
+
+#[cfg(not(unix))]
+fn become_it(cargo: &mut Command) -> io::Result<ExitCode> {
+    let code = cargo.status()?.code();
+    let code = code.and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(code.unwrap_or(crate::cli::FAILED)))
 }

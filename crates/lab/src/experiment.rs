@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use nn::data::DataError;
 use nn::write_atomically;
 use serde_json::{Value, json};
+use verdict::COMMAND;
 
 use crate::chart::Chart;
 use crate::claims::{Answer, Claim};
 use crate::experiments::experiments;
+use crate::journal::{Journal, program};
 use crate::runs::{self, Ran};
-use crate::session::{Journal, Session, program};
+use crate::session::Session;
 
 /// One experiment: a question, a fixed protocol, and results as data and charts.
 pub struct Experiment {
@@ -69,7 +71,7 @@ pub struct Options {
     /// it.
     pub threads: Option<usize>,
     /// Where results go. If not given, those of the full protocol go to [`results`], and
-    /// others, which must not replace them, to `target/lab`.
+    /// others, which must not replace them, to the folder `lab` of cargo's target directory.
     pub out: Option<PathBuf>,
     /// Start afresh even if an interrupted run left something to go on with.
     pub fresh: bool,
@@ -83,6 +85,8 @@ pub struct Options {
 const SEEDS: usize = 13;
 /// Seeds of the quick form.
 const QUICK_SEEDS: usize = 2;
+/// The most seeds, and the most threads, that are not a slip of the finger.
+const MOST: usize = 10_000;
 
 impl Options {
     pub(crate) fn seed_count(&self) -> usize {
@@ -92,7 +96,7 @@ impl Options {
 
     /// The command line that gives these results.
     fn command(&self, name: &str) -> String {
-        let mut command = format!("course lab {name}");
+        let mut command = format!("lab {name}");
         if self.quick {
             command += " --quick";
         }
@@ -102,14 +106,43 @@ impl Options {
         command
     }
 
+    /// Whether it is the protocol as it stands, whose results the book quotes.
+    fn full(&self) -> bool {
+        !self.quick && self.seed_count() == SEEDS
+    }
+
     fn folder(&self) -> PathBuf {
         match &self.out {
             Some(folder) => folder.clone(),
-            None if self.quick || self.seed_count() != SEEDS => {
-                Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/lab")
-            }
-            None => results(),
+            None if self.full() => results(),
+            None => target().join("lab"),
         }
+    }
+
+    /// Says which number makes no sense.
+    fn check(&self) -> Result<(), Error> {
+        for (what, number) in [("seed", self.seeds), ("thread", self.threads)] {
+            let reason = match number {
+                Some(0) => format!("at least one {what} is needed, got 0"),
+                Some(count) if count > MOST => {
+                    format!("at most {MOST} {what}s are possible, got {count}")
+                }
+                _ => continue,
+            };
+            return Err(Error::Options(reason));
+        }
+        Ok(())
+    }
+}
+
+/// Where cargo has put this program, whichever way it was told to: the folder above it that
+/// cargo has marked as a cache.
+fn target() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").is_file();
+    match program.ancestors().skip(1).find(marked) {
+        Some(folder) => folder.to_path_buf(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
     }
 }
 
@@ -125,15 +158,32 @@ pub struct Outcome {
     pub verdict: String,
     /// The main numbers, as a table.
     pub table: String,
-    /// The files written: charts, and last the data.
+    /// The files that hold the results: charts, and last the data.
     pub files: Vec<PathBuf>,
+    /// Whether it was the small form, which answers nothing.
+    pub quick: bool,
+    /// Whether all of it stood there before, number by number: then nothing was written.
+    pub unchanged: bool,
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n{}\n", self.table, self.verdict)?;
+        writeln!(f, "{}", self.table)?;
+        if self.quick {
+            writeln!(
+                f,
+                "This was the small form: too little of everything to answer anything. For a verdict, run it without --quick.\n"
+            )?;
+        } else {
+            writeln!(f, "{}\n", self.verdict)?;
+        }
+        let word = if self.unchanged {
+            "as before"
+        } else {
+            "written"
+        };
         for file in &self.files {
-            writeln!(f, "written: {}", file.display())?;
+            writeln!(f, "{word}: {}", file.display())?;
         }
         Ok(())
     }
@@ -158,12 +208,23 @@ pub enum Error {
     Data(#[from] DataError),
     /// Results of another experiment, on which this one builds, are missing or other than
     /// expected.
-    #[error("the results of {name:?} cannot be used: {reason}; run `course lab {name}`")]
+    #[error("the results of {name:?} cannot be used: {reason}; run `{COMMAND} lab {name}`")]
     Results {
         /// The other experiment.
         name: String,
         /// What is wrong with them.
         reason: String,
+    },
+    /// Another process is at work on the same.
+    #[error(
+        "{name} is running already, and holds {}; wait until it is done, or end it",
+        path.display()
+    )]
+    Held {
+        /// What is running.
+        name: String,
+        /// The journal that it holds.
+        path: PathBuf,
     },
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
@@ -186,7 +247,7 @@ impl Error {
 ///
 /// A run that is interrupted goes on where it stopped when it is started again, if
 /// protocol and program are the same. Files are replaced one by one, each at once, the
-/// data last.
+/// data last; none is where the same results stand already.
 ///
 /// # Errors
 /// When there is no such experiment, the options make no sense, or a file cannot be read
@@ -199,13 +260,7 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
             known: known.join(", "),
         });
     };
-    for (what, number) in [("seed", options.seeds), ("thread", options.threads)] {
-        if number == Some(0) {
-            return Err(Error::Options(format!(
-                "at least one {what} is needed, got 0"
-            )));
-        }
-    }
+    options.check()?;
     let folder = options.folder();
     std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
     let folder = folder.canonicalize().unwrap_or(folder);
@@ -213,16 +268,6 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     let mut session = Session::new(experiment.name, options, protocol.clone(), &folder);
     let finding = (experiment.run)(&mut session)?;
 
-    let mut files = Vec::new();
-    let mut write = |file: String, text: &str| {
-        let path = folder.join(file);
-        write_atomically(&path, text.as_bytes()).map_err(|source| Error::write(&path, source))?;
-        files.push(path);
-        Ok::<(), Error>(())
-    };
-    for (end, chart) in &finding.charts {
-        write(format!("{name}-{end}.svg"), &chart.svg())?;
-    }
     let mut results = json!({
         "experiment": name,
         "about": experiment.about,
@@ -238,28 +283,57 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
         results["claim"] = json!(claim);
         results["answer"] = json!(finding.answer);
     }
+    let charts = finding.charts.iter().map(|(end, chart)| {
+        let file = folder.join(format!("{name}-{end}.svg"));
+        (file, chart.svg())
+    });
+    let mut texts: Vec<(PathBuf, String)> = charts.collect();
     let text = serde_json::to_string_pretty(&results).expect("plain data serializes");
-    write(format!("{name}.json"), &(text + "\n"))?;
-    if !options.quick && options.seed_count() == SEEDS {
-        let names: Vec<&str> = experiments().iter().map(|e| e.name).collect();
-        let ran = Ran {
-            name: name.to_owned(),
-            chapter: runs::place(experiment.chapter),
-            about: experiment.about.to_owned(),
-            command: format!("lab {name}"),
-            file: format!("{name}.json"),
-            seconds: session.seconds(),
-            threads: session.threads(),
-        };
-        runs::note(&folder, ran, &names).map_err(|source| Error::write(&folder, source))?;
+    texts.push((folder.join(format!("{name}.json")), text + "\n"));
+    let listed = |source| Error::write(&folder, source);
+    let unchanged = texts.iter().all(|(file, text)| says_the_same(file, text))
+        && (!options.full() || runs::notes(&folder, name).map_err(listed)?);
+    if !unchanged {
+        for (file, text) in &texts {
+            write_atomically(file, text.as_bytes()).map_err(|source| Error::write(file, source))?;
+        }
+        if options.full() {
+            let names: Vec<&str> = experiments().iter().map(|e| e.name).collect();
+            let ran = Ran {
+                name: name.to_owned(),
+                chapter: runs::place(experiment.chapter),
+                about: experiment.about.to_owned(),
+                command: options.command(name),
+                file: format!("{name}.json"),
+                seconds: session.seconds(),
+                threads: session.threads(),
+            };
+            runs::note(&folder, ran, &names).map_err(listed)?;
+        }
     }
     session.finish();
     let Finding { verdict, table, .. } = finding;
     Ok(Outcome {
         verdict,
         table,
-        files,
+        files: texts.into_iter().map(|(file, _)| file).collect(),
+        quick: options.quick,
+        unchanged,
     })
+}
+
+/// Whether the file holds these results already; on which machine they were found first
+/// makes no difference to them.
+fn says_the_same(file: &Path, text: &str) -> bool {
+    let Ok(there) = std::fs::read_to_string(file) else {
+        return false;
+    };
+    let results = |text: &str| -> Option<Value> {
+        let mut results: Value = serde_json::from_str(text).ok()?;
+        results.as_object_mut()?.remove("versions");
+        Some(results)
+    };
+    there == text || results(&there).is_some_and(|there| Some(there) == results(text))
 }
 
 /// Runs every experiment, in an order in which those that build on the results of others
@@ -274,20 +348,63 @@ pub fn run_all(
     options: &Options,
     mut tell: impl FnMut(&Experiment, &Outcome),
 ) -> Result<(), Error> {
+    options.check()?;
     let folder = options.folder();
     std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
-    let path = folder.join(".all.journal");
-    let failed = |source| Error::write(&path, source);
-    let header = json!({ "command": options.command("all"), "program": program() });
-    let mut done = Journal::open(&path, &header, options.fresh).map_err(failed)?;
+    let command = options.command("all");
+    let header = json!({ "command": command, "program": program() });
+    let name = command
+        .replace("lab ", "")
+        .replace(" --", "-")
+        .replace(' ', "-");
+    let mut done = Journal::open(&folder, &name, &header, options.fresh)?;
     for experiment in experiments() {
         if done.get::<bool>(experiment.name).is_none() {
             let outcome = run(experiment.name, options)?;
             tell(experiment, &outcome);
-            done.put(experiment.name, &true).map_err(failed)?;
+            done.put(experiment.name, &true)?;
         }
     }
-    std::fs::remove_file(&path).map_err(failed)
+    done.remove();
+    Ok(())
+}
+
+/// Every experiment: its chapter, how long its committed results took, what it asks, and the
+/// claim that it measures.
+///
+/// # Errors
+/// When the list of times is there and cannot be read.
+pub fn overview() -> Result<String, Error> {
+    let folder = results();
+    let ran = runs::list(&folder).map_err(|source| Error::Results {
+        name: "runs".to_owned(),
+        reason: source.to_string(),
+    })?;
+    let mut text = String::new();
+    for experiment in experiments() {
+        let ran = ran.iter().find(|ran| ran.name == experiment.name);
+        let took = ran.map_or(String::new(), |ran| duration(ran.seconds));
+        text += &format!(
+            "{:<12} chapter {:>2}  {took:>7}  {}\n",
+            experiment.name, experiment.chapter, experiment.about
+        );
+        if let Some(claim) = experiment.claim {
+            text += &format!("{:24}{:>7}  “{}”\n", "", claim.id, claim.text);
+        }
+    }
+    text += &format!(
+        "\nThe times are those of the results in the book, on the threads of that machine. Run one\nwith `{COMMAND} lab NAME`, or `all`; `--quick` is a small form that takes seconds and answers\nnothing. What Ctrl-C interrupts goes on where it stopped when the same is run again.\n"
+    );
+    Ok(text)
+}
+
+/// A time as a person says it: `13 s`, `9 min`.
+fn duration(seconds: f64) -> String {
+    if seconds < 100.0 {
+        format!("{:.0} s", seconds.ceil())
+    } else {
+        format!("{:.0} min", seconds / 60.0)
+    }
 }
 
 /// What besides the protocol decides the last digits: the program, and the instruction

@@ -11,6 +11,7 @@ mod claims;
 mod drawing;
 mod experiment;
 mod experiments;
+mod journal;
 mod losses;
 mod method;
 mod moments;
@@ -25,8 +26,10 @@ mod train;
 pub mod verify;
 
 pub use claims::{Answer, Claim};
-pub use experiment::{Error, Experiment, Finding, Options, Outcome, results, run, run_all};
+pub use experiment::{
+    Error, Experiment, Finding, Options, Outcome, overview, results, run, run_all,
+};
 pub use experiments::experiments;
-pub use session::Session;
+pub use session::{Session, interrupted};
 pub use stats::{Apart, Spread};
 pub use train::{Epoch, Score, Training, fit, fit_watched, score};

@@ -1,12 +1,14 @@
 //! The command `lab`, which `course lab`, `course verify` and `course book numbers` start.
 #![forbid(unsafe_code)]
 
+use std::env;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstream::{eprintln, print, println};
 use clap::{Parser, Subcommand};
+use verdict::COMMAND;
 
 /// The exit code when a gradient is wrong.
 const NOT_PASSED: u8 = 1;
@@ -24,11 +26,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run an experiment of the book, or list them.
-    #[command(override_usage = "course lab [OPTIONS] [NAME]")]
+    #[command(override_usage = format!("{COMMAND} lab [OPTIONS] [NAME]"))]
     Run {
         /// The experiment, or "all"; they are listed when left out.
         name: Option<String>,
-        /// A small form that takes seconds; its results answer nothing.
+        /// A small form that takes seconds; it answers nothing and gives no verdict.
         #[arg(long)]
         quick: bool,
         /// Another number of seeds than the protocol's.
@@ -40,12 +42,15 @@ enum Command {
         /// Start afresh, even if an interrupted run can be taken up.
         #[arg(long)]
         fresh: bool,
+        /// Write the results here, and leave those of the book alone.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
     },
     /// Check the gradient of every operation and every layer; exit code 1 when one is wrong.
-    #[command(override_usage = "course verify")]
+    #[command(override_usage = format!("{COMMAND} verify"))]
     Verify,
     /// Measure the numbers that the chapters quote anew, and write their files.
-    #[command(override_usage = "course book numbers")]
+    #[command(override_usage = format!("{COMMAND} book numbers"))]
     Numbers,
 }
 
@@ -63,6 +68,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
+    // Without it, Ctrl-C ends the process all the same, and keeps as much; it only says less.
+    let _ = ctrlc::set_handler(|| lab::interrupted());
     match run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
@@ -74,13 +81,19 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
+        Command::Run {
+            name: None,
+            quick: false,
+            seeds: None,
+            threads: None,
+            fresh: false,
+            out: None,
+        } => print!("{}", lab::overview()?),
         Command::Run { name: None, .. } => {
-            for experiment in lab::experiments() {
-                println!(
-                    "{:<12} chapter {:>2}: {}",
-                    experiment.name, experiment.chapter, experiment.about
-                );
-            }
+            return Err(format!(
+                "these options are for an experiment: name one, as in `{COMMAND} lab digits --quick`, or `all`; `{COMMAND} lab` lists them"
+            )
+            .into());
         }
         Command::Run {
             name: Some(name),
@@ -88,12 +101,18 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             seeds,
             threads,
             fresh,
+            out,
         } => {
             let options = lab::Options {
                 quick,
                 seeds,
                 threads,
                 fresh,
+                // Relative to where the reader is, who may have come here through the course.
+                out: out.map(|out| match env::var_os("COURSE_FOLDER") {
+                    Some(folder) => Path::new(&folder).join(out),
+                    None => out,
+                }),
                 ..lab::Options::default()
             };
             if name == "all" {

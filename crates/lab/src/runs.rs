@@ -2,9 +2,9 @@
 //! its numbers.
 //!
 //! Beside the results of the experiments lies a file `runs.json` with one entry for each,
-//! in their order. A run replaces its own.
+//! in their order. A run that found something else than stood there replaces its own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
@@ -15,6 +15,8 @@ use crate::book::APPENDIX;
 
 /// The name of the list in its folder.
 const FILE: &str = "runs.json";
+/// Held by who changes the list.
+const LOCK: &str = ".runs.lock";
 
 /// One thing that was run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -55,12 +57,23 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<Ran>> {
     }
 }
 
+/// Whether the list of `folder` holds something of this name.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub(crate) fn notes(folder: &Path, name: &str) -> io::Result<bool> {
+    Ok(list(folder)?.iter().any(|ran| ran.name == name))
+}
+
 /// Puts `ran` into the list of `folder`, in place of what has its name. The list is in the
-/// order of `names`, and holds no others.
+/// order of `names`, and holds no others. Several processes may do this at once.
 ///
 /// # Errors
 /// When the list cannot be read or written.
 pub(crate) fn note(folder: &Path, ran: Ran, names: &[&str]) -> io::Result<()> {
+    // What others note between the reading and the writing would be lost.
+    let lock = File::create(folder.join(LOCK))?;
+    lock.lock()?;
     let mut all = list(folder)?;
     all.retain(|other| other.name != ran.name);
     all.push(ran);
@@ -101,6 +114,20 @@ mod tests {
         assert_eq!(all, [ran("a", 4.0), ran("b", 5.0)]);
         fs::write(folder.path().join(FILE), "torn").expect("written");
         assert!(list(folder.path()).is_err());
+    }
+
+    /// Labs that end at the same time do not lose each other's entries.
+    #[test]
+    fn several_may_note_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names: Vec<String> = (0..16).map(|n| n.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        std::thread::scope(|scope| {
+            for name in &names {
+                scope.spawn(|| note(folder.path(), ran(name, 1.0), &names).expect("noted"));
+            }
+        });
+        assert_eq!(list(folder.path()).expect("a list").len(), names.len());
     }
 
     /// What the page on reproduction lists is all there is, as it is.

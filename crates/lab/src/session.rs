@@ -1,14 +1,11 @@
 //! Running the many trainings of an experiment: in parallel, with progress, and in a way
 //! that survives an interruption.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -16,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::experiment::{Error, Options};
+use crate::journal::{Journal, program};
 
 /// What an experiment works with: its options, its seeds, and [`Session::map`].
 pub struct Session {
@@ -26,7 +24,7 @@ pub struct Session {
     fresh: bool,
     quiet: bool,
     journal: Option<Journal>,
-    journal_at: PathBuf,
+    folder: PathBuf,
     protocol: Value,
     bar: ProgressBar,
 }
@@ -52,7 +50,7 @@ impl Session {
             fresh: options.fresh,
             quiet: options.quiet,
             journal: None,
-            journal_at: folder.join(format!(".{name}.journal")),
+            folder: folder.to_path_buf(),
             protocol,
             bar: ProgressBar::with_draw_target(None, target),
         }
@@ -83,28 +81,39 @@ impl Session {
     /// interrupted run of the same protocol left.
     ///
     /// # Errors
-    /// When the journal cannot be written.
+    /// When another process runs the same, or the journal cannot be written.
     pub fn begin(&mut self, jobs: usize) -> Result<(), Error> {
         let header = json!({ "experiment": self.name, "quick": self.quick,
-            "protocol": self.protocol, "program": program() });
-        let journal = Journal::open(&self.journal_at, &header, self.fresh)
-            .map_err(|source| Error::write(&self.journal_at, source))?;
-        let done = journal.done.len();
+            "seeds": self.seeds.len(), "protocol": self.protocol, "program": program() });
+        let form = if self.quick { "-quick" } else { "" };
+        let name = format!("{}{form}-{}", self.name, self.seeds.len());
+        let journal = Journal::open(&self.folder, &name, &header, self.fresh)?;
+        let (done, of_others) = (journal.count(), journal.of_others());
         self.journal = Some(journal);
         let style = "{prefix} {bar:30} {pos}/{len} runs, {elapsed} so far, {eta} to go";
         self.bar
             .set_style(ProgressStyle::with_template(style).expect("the template is valid"));
         self.bar.set_prefix(self.name);
         self.bar.set_length(jobs as u64);
-        let going_on = match done {
-            0 => String::new(),
-            _ => format!(", going on after {done} that are done"),
-        };
         if !self.quiet {
             // Where there is no terminal, this is all that shows until the end.
+            let going_on = match done {
+                0 => String::new(),
+                _ => format!(", going on after {done} that are done"),
+            };
             let threads = self.threads;
             eprintln!("{}: {jobs} runs on {threads} threads{going_on}", self.name);
+            if of_others > 0 {
+                eprintln!(
+                    "{of_others} runs of another build, or of another protocol, are kept until this is done, but not used"
+                );
+            }
         }
+        *lock(&RUNNING) = Some(Running {
+            name: self.name,
+            jobs,
+            kept: done,
+        });
         self.bar.enable_steady_tick(Duration::from_millis(250));
         self.bar.reset_eta();
         Ok(())
@@ -126,7 +135,8 @@ impl Session {
         key: impl Fn(&J) -> String + Sync,
         run: impl Fn(&J) -> R + Sync,
     ) -> Result<Vec<R>, Error> {
-        let journal = Mutex::new(self.journal.as_mut().expect("begin comes before map"));
+        let journal = self.journal.as_mut().expect("begin comes before map");
+        let journal = Mutex::new(journal);
         let results: Vec<Mutex<Option<R>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
         let failure = Mutex::new(None);
         let next = AtomicUsize::new(0);
@@ -147,8 +157,11 @@ impl Session {
                     }
                     None => {
                         let result = run(job);
-                        if let Err(error) = lock(&journal).put(&key, &result) {
-                            *lock(&failure) = Some(error);
+                        // Held while it is written, so that an end on request tears no line.
+                        let mut running = lock(&RUNNING);
+                        match lock(&journal).put(&key, &result) {
+                            Ok(()) => running.iter_mut().for_each(|running| running.kept += 1),
+                            Err(error) => *lock(&failure) = Some(error),
                         }
                         result
                     }
@@ -159,14 +172,18 @@ impl Session {
         };
         let before = tape::parallel::threads();
         tape::parallel::set_threads(1);
-        std::thread::scope(|scope| {
-            for _ in 0..self.threads.min(jobs.len()) {
-                scope.spawn(work);
+        thread::scope(|scope| {
+            for _ in 1..self.threads.min(jobs.len()) {
+                // The work is done without the threads that the system does not give.
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
             }
+            work();
         });
         tape::parallel::set_threads(before);
-        if let Some(source) = lock(&failure).take() {
-            return Err(Error::write(&self.journal_at, source));
+        if let Some(error) = lock(&failure).take() {
+            return Err(error);
         }
         let done = results.into_iter().map(|result| {
             let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -177,103 +194,51 @@ impl Session {
 
     /// The experiment is done and its files are written: the journal is not needed more.
     pub(crate) fn finish(&self) {
-        // If it stays, it is outdated by the next build at the latest.
-        let _ = fs::remove_file(&self.journal_at);
+        if let Some(journal) = &self.journal {
+            journal.remove();
+        }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+        *lock(&RUNNING) = None;
     }
 }
 
-/// A number that changes with the program, so that results of another program are not
-/// taken up.
-pub(crate) fn program() -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let about = std::env::current_exe().and_then(fs::metadata);
-    if let Ok(about) = about {
-        about.len().hash(&mut hasher);
-        if let Ok(time) = about.modified() {
-            time.hash(&mut hasher);
-        }
-    }
-    hasher.finish()
+/// The experiment that is being run.
+struct Running {
+    name: &'static str,
+    jobs: usize,
+    kept: usize,
 }
+
+static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
+
+/// Ends the process at once, as Ctrl-C asks it to, and says what is kept of its work.
+pub fn interrupted() -> ! {
+    // Not given back: no run is written down half from here on.
+    let running = lock(&RUNNING);
+    if let Some(Running { name, jobs, kept }) = &*running {
+        eprintln!(
+            "\nstopped: {kept} of the {jobs} runs of {name} are done and kept; the same command goes on after them"
+        );
+    }
+    std::process::exit(INTERRUPTED);
+}
+
+/// What a shell expects of a process that was ended by Ctrl-C.
+const INTERRUPTED: i32 = 130;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Results of finished jobs, one line each, after a first line that says of what. Each line
-/// says as well how much time had been spent when the job was done.
-pub(crate) struct Journal {
-    file: File,
-    done: HashMap<String, Value>,
-    /// Seconds that were spent before it was opened.
-    spent: f64,
-    opened: Instant,
-}
-
-impl Journal {
-    /// Takes up the journal at `path` if it has the same header, else begins it anew.
-    pub(crate) fn open(path: &Path, header: &Value, fresh: bool) -> io::Result<Self> {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let mut lines = text
-            .lines()
-            .map_while(|line| serde_json::from_str(line).ok());
-        let same = !fresh && lines.next().as_ref() == Some(header);
-        let entries: Vec<Entry> = if same {
-            lines.filter_map(entry).collect()
-        } else {
-            Vec::new()
-        };
-        let spent = entries.iter().map(|(_, _, spent)| *spent);
-        let spent = spent.fold(0.0, f64::max);
-        let done = entries.into_iter().map(|(key, result, _)| (key, result));
-        let done: HashMap<String, Value> = done.collect();
-        // Written anew, for the last line may be torn.
-        let mut file = File::create(path)?;
-        writeln!(file, "{header}")?;
-        for (key, result) in &done {
-            writeln!(file, "{}", json!([key, result, spent]))?;
-        }
-        Ok(Journal {
-            file,
-            done,
-            spent,
-            opened: Instant::now(),
-        })
-    }
-
-    pub(crate) fn get<R: DeserializeOwned>(&self, key: &str) -> Option<R> {
-        serde_json::from_value(self.done.get(key)?.clone()).ok()
-    }
-
-    pub(crate) fn put<R: Serialize>(&mut self, key: &str, result: &R) -> io::Result<()> {
-        let seconds = self.seconds();
-        writeln!(self.file, "{}", json!([key, result, seconds]))?;
-        self.file.flush()
-    }
-
-    /// The time that was spent on what it holds, and since it was opened.
-    fn seconds(&self) -> f64 {
-        self.spent + self.opened.elapsed().as_secs_f64()
-    }
-}
-
-/// A job's key, its result, and the seconds that had been spent when it was done.
-type Entry = (String, Value, f64);
-
-fn entry(line: Value) -> Option<Entry> {
-    serde_json::from_value(line).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
+    use std::fs;
 
     fn options(threads: usize) -> Options {
         Options {
@@ -327,32 +292,25 @@ mod tests {
             (expected(25), 15)
         );
         // A line that was torn by a kill is run again.
-        let path = folder.path().join(".squares.journal");
-        let text = fs::read_to_string(&path).expect("the journal");
-        fs::write(&path, &text[..text.len() - 4]).expect("torn");
+        let files = fs::read_dir(folder.path()).expect("listed");
+        let files: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+        let [path] = &files[..] else {
+            panic!("one journal: {files:?}")
+        };
+        let text = fs::read_to_string(path).expect("the journal");
+        fs::write(path, &text[..text.len() - 4]).expect("torn");
         assert_eq!(
             squares(folder.path(), &options(1), "a", 25),
             (expected(25), 1)
         );
-    }
-
-    /// What an interrupted run took counts for the one that takes it up, on however many
-    /// threads; what was thrown away does not.
-    #[test]
-    fn the_time_of_an_interrupted_run_counts() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("journal");
-        let open = |fresh| Journal::open(&path, &json!("a"), fresh).expect("opened");
-        let mut first = open(false);
-        std::thread::sleep(Duration::from_millis(20));
-        first.put("job", &1).expect("written");
-        assert!(first.seconds() >= 0.02);
-        for _ in 0..2 {
-            let again = open(false);
-            assert!((0.02..first.seconds()).contains(&again.spent));
-            assert!(again.seconds() >= again.spent);
-        }
-        assert_eq!(open(true).spent, 0.0);
+        // Nobody loses what was done under other seeds or another protocol.
+        let three = Options {
+            seeds: Some(3),
+            ..options(2)
+        };
+        assert_eq!(squares(folder.path(), &three, "a", 10).1, 10);
+        assert_eq!(squares(folder.path(), &options(2), "b", 10).1, 10);
+        assert_eq!(squares(folder.path(), &options(2), "a", 25).1, 0);
     }
 
     #[test]
@@ -366,9 +324,6 @@ mod tests {
             ..options(2)
         };
         assert_eq!(squares(folder.path(), &fresh, "b", 10).1, 10);
-        // What is left in the file may be anything.
-        fs::write(folder.path().join(".squares.journal"), "{\"x\"").expect("written");
-        assert_eq!(squares(folder.path(), &options(2), "b", 10).1, 10);
     }
 
     #[test]

@@ -24,6 +24,12 @@ fn quick_forms_run_and_do_not_depend_on_threads() {
             let folder = tempfile::tempdir().expect("a folder");
             let outcome = run(experiment.name, &quick(folder.path(), threads)).expect("it runs");
             assert!(outcome.verdict.ends_with('.'), "{}", outcome.verdict);
+            assert!(!outcome.unchanged);
+            let shown = outcome.to_string();
+            assert!(
+                shown.contains("without --quick") && !shown.contains(&outcome.verdict),
+                "{shown}"
+            );
             // Nothing but what is announced is left behind.
             let left = fs::read_dir(folder.path()).expect("listed").count();
             assert_eq!(left, outcome.files.len());
@@ -44,7 +50,7 @@ fn quick_forms_run_and_do_not_depend_on_threads() {
         let data: Value = serde_json::from_slice(&fs::read(data).expect("read")).expect("JSON");
         assert_eq!(
             data["command"],
-            json!(format!("course lab {} --quick", experiment.name))
+            json!(format!("lab {} --quick", experiment.name))
         );
         assert_eq!(data["protocol"], experiment.protocol(true));
         assert_eq!(data["quick"], json!(true));
@@ -67,11 +73,42 @@ fn other_seeds_give_other_numbers() {
         let data: Value = serde_json::from_slice(&text).expect("JSON");
         assert_eq!(
             data["command"],
-            json!(format!("course lab {name} --quick --seeds {seeds}"))
+            json!(format!("lab {name} --quick --seeds {seeds}"))
         );
         data["data"].clone()
     };
     assert_ne!(data(1), data(3));
+}
+
+/// Results that are the same to the last digit are not written again, and neither is the
+/// list that says how long they took: the checkout stays clean.
+#[test]
+fn the_same_results_touch_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let full = Options {
+        quick: false,
+        ..quick(folder.path(), 1)
+    };
+    // It trains nothing, but reads what the others have found.
+    let name = "choosing";
+    let first = run(name, &full).expect("it runs");
+    assert!(!first.unchanged);
+    let data = first.files.last().expect("there is data");
+    let text = fs::read_to_string(data).expect("read");
+    let elsewhere = text.replace("-linux\"", "-plan9\"");
+    fs::write(data, &elsewhere).expect("written");
+    let list = folder.path().join("runs.json");
+    let runs = fs::read(&list).expect("a list");
+    let again = run(name, &full).expect("it runs");
+    assert!(again.unchanged && again.to_string().contains("as before: "));
+    assert_eq!(fs::read_to_string(data).expect("read"), elsewhere);
+    assert_eq!(fs::read(&list).expect("a list"), runs);
+    // What differs is written, and noted.
+    let other = text.replacen("\"verdict\": \"", "\"verdict\": \"Not ", 1);
+    fs::write(data, &other).expect("written");
+    assert!(!run(name, &full).expect("it runs").unchanged);
+    assert_eq!(fs::read_to_string(data).expect("read"), text);
+    assert_ne!(fs::read(&list).expect("a list"), runs);
 }
 
 #[test]
@@ -79,18 +116,14 @@ fn committed_results_carry_the_protocol_they_state() {
     for experiment in experiments() {
         let path = results().join(format!("{}.json", experiment.name));
         let text = fs::read_to_string(&path).unwrap_or_else(|error| {
-            panic!(
-                "{}: {error}; run `course lab {}`",
-                path.display(),
-                experiment.name
-            )
+            panic!("{}: {error}; run `lab {}`", path.display(), experiment.name)
         });
         let data: Value = serde_json::from_str(&text).expect("JSON");
-        let again = format!("run `course lab {}` again", experiment.name);
+        let again = format!("run `lab {}` again", experiment.name);
         assert_eq!(data["protocol"], experiment.protocol(false), "{again}");
         assert_eq!(
             data["command"],
-            json!(format!("course lab {}", experiment.name)),
+            json!(format!("lab {}", experiment.name)),
             "{again}"
         );
         assert_eq!(data["about"], json!(experiment.about), "{again}");
@@ -184,6 +217,17 @@ fn what_makes_no_sense_is_told_in_one_line() {
         },
     );
     assert_eq!(message, "at least one thread is needed, got 0");
+    let message = tell(
+        "digits",
+        &Options {
+            seeds: Some(usize::MAX),
+            ..options.clone()
+        },
+    );
+    assert_eq!(
+        message,
+        format!("at most 10000 seeds are possible, got {}", usize::MAX)
+    );
     let file = folder.path().join("file");
     fs::write(&file, "").expect("written");
     let message = tell(

@@ -8,3 +8,12 @@ pub mod channel;
 mod report;
 
 pub use report::{Heatmap, Line, Outcome, Report};
+
+/// What a reader types before every command, in the folder of the book.
+pub const COMMAND: &str = "cargo run --release --";
+
+/// The command that a reader types to do this, such as `hint bn_forward`.
+#[must_use]
+pub fn command(arguments: &str) -> String {
+    format!("{COMMAND} {arguments}")
+}
