@@ -28,7 +28,9 @@ pub struct Forward<T> {
     /// `yᵢ = γ x̂ᵢ + β`.
     pub y: Vec<T>,
 }
+// ANCHOR_END: stages
 
+// ANCHOR: stage_gradients
 /// Every intermediate of the backward pass over one channel, in the order computed.
 /// Each field is the gradient of the loss by the forward field of that name.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,7 +54,7 @@ pub struct Backward<T> {
     /// `x` was used twice: in `centered = x − μ` and in `μ = Σ x / M`.
     pub dx: Vec<T>,
 }
-// ANCHOR_END: stages
+// ANCHOR_END: stage_gradients
 
 /// The forward pass over the M values of one channel.
 // ANCHOR: forward

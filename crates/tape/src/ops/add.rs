@@ -36,8 +36,8 @@ impl<T: Real> Backward<T> for Add {
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]
     }
-    // ANCHOR_END: add_backward
 }
+// ANCHOR_END: add_backward
 
 #[cfg(test)]
 mod tests {

@@ -135,8 +135,10 @@ impl Plan {
     fn work(&self) -> usize {
         self.images * self.cols_len()
     }
-    // ANCHOR_END: plan
+}
+// ANCHOR_END: plan
 
+impl Plan {
     // ANCHOR: forward
     fn forward<T: Real>(&self, x: &Tensor<T>, w: &Tensor<T>, bias: Option<&[T]>) -> Tensor<T> {
         let [oh, ow] = self.window.output;

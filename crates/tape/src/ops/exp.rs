@@ -31,8 +31,8 @@ impl<T: Real> Backward<T> for Exp<T> {
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.y]
     }
-    // ANCHOR_END: exp_backward
 }
+// ANCHOR_END: exp_backward
 
 #[cfg(test)]
 mod tests {

@@ -81,8 +81,8 @@ impl<T: Real> Backward<T> for Mean {
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]
     }
-    // ANCHOR_END: mean_backward
 }
+// ANCHOR_END: mean_backward
 
 #[cfg(test)]
 mod tests {

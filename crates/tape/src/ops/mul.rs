@@ -46,8 +46,8 @@ impl<T: Real> Backward<T> for Mul<T> {
     fn saved(&self) -> Vec<&Tensor<T>> {
         self.a.iter().chain(&self.b).collect()
     }
-    // ANCHOR_END: mul_backward
 }
+// ANCHOR_END: mul_backward
 
 #[cfg(test)]
 mod tests {

@@ -34,8 +34,8 @@ impl<T: Real> Backward<T> for Relu<T> {
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.y]
     }
-    // ANCHOR_END: relu_backward
 }
+// ANCHOR_END: relu_backward
 
 #[cfg(test)]
 mod tests {

@@ -71,8 +71,8 @@ impl<T: Real> Backward<T> for Sum {
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![]
     }
-    // ANCHOR_END: sum_backward
 }
+// ANCHOR_END: sum_backward
 
 #[cfg(test)]
 mod tests {
