@@ -15,7 +15,7 @@ fn predictions() -> Predictions {
         times_minus_3: Undecided,              // the row times -3
         times_0_001: Undecided,                // the row times 0.001
         plus_10: Undecided,                    // 10 added to every feature
-        plus_10_rms_norm: Undecided,           // the same, RMS Norm
+        plus_10_rms_norm: Undecided,           // the same, RMS Norm: x / sqrt(mean(x²) + eps)
         one_feature_plus_10: Undecided,        // 10 added to one; what of the others?
     }
 }

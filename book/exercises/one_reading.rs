@@ -1,5 +1,6 @@
 //! Exercise: mean and variance in one reading (chapter 9).
-//! `Seen` holds `count`, `mean`, and `squares`, the sum of squared distances from the mean.
+//! `Seen` holds `count`, `mean`, and `squares`, the sum of squared distances from the mean,
+//! all three `f64`.
 
 use exercises::one_reading::{Seen, check};
 

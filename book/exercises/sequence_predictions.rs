@@ -10,7 +10,7 @@ fn predictions() -> Predictions {
         longer_layer_norm: Undecided, // more padding, Layer Norm; outputs that count
         longer_batch_norm: Undecided, // the same, Batch Norm of the rectangle
         longer_packed: Undecided,     // the same, Batch Norm of packed rows
-        padding_gradient: Undecided,  // loss masked; gradient at the padding
+        padding_gradient: Undecided,  // no norm, loss masked; gradient at the padding
         divided_by_all: Undecided,    // masked loss over B T, not M; gradient
         nan_multiplied: Undecided,    // NaN in the padding, times the mask; loss
         nan_packed: Undecided,        // NaN in the padding, packed; loss

@@ -16,7 +16,7 @@ fn predictions() -> Predictions {
         // SHIPPED: times_minus_3: Undecided,              // the row times -3
         // SHIPPED: times_0_001: Undecided,                // the row times 0.001
         // SHIPPED: plus_10: Undecided,                    // 10 added to every feature
-        // SHIPPED: plus_10_rms_norm: Undecided,           // the same, RMS Norm
+        // SHIPPED: plus_10_rms_norm: Undecided,           // the same, RMS Norm: x / sqrt(mean(x²) + eps)
         // SHIPPED: one_feature_plus_10: Undecided,        // 10 added to one; what of the others?
         others_replaced: SameBits,
         others_replaced_batch_norm: Different,

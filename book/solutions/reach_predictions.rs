@@ -1,5 +1,6 @@
 //! Exercise: predict, then run (chapter 18). Images `[3, 4, 3, 3]`, and a norm of the family.
-//! Something is changed in one image. Which outputs, or gradients, differ from before?
+//! Something is changed in one image. Which outputs, or gradients, differ from before? `eps`
+//! is 1e-14, too small to be seen.
 
 use exercises::reach_predictions::Reach::*;
 use exercises::reach_predictions::{Predictions, check};

@@ -11,7 +11,7 @@ fn predictions() -> Predictions {
         // SHIPPED: longer_layer_norm: Undecided,      // more padding, Layer Norm; outputs that count
         // SHIPPED: longer_batch_norm: Undecided,      // the same, Batch Norm of the rectangle
         // SHIPPED: longer_packed: Undecided,          // the same, Batch Norm of packed rows
-        // SHIPPED: padding_gradient: Undecided,       // loss masked; gradient at the padding
+        // SHIPPED: padding_gradient: Undecided,       // no norm, loss masked; gradient at the padding
         // SHIPPED: divided_by_all: Undecided,         // masked loss over B T, not M; gradient
         // SHIPPED: nan_multiplied: Undecided,         // NaN in the padding, times the mask; loss
         // SHIPPED: nan_packed: Undecided,             // NaN in the padding, packed; loss
