@@ -3,11 +3,13 @@
 //! All text about an exercise is in `book/exercises/catalogue.toml`; the file the
 //! reader edits holds only the signature and a line or two.
 
+use crate::progress::{Progress, State};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fs;
+use verdict::command;
 
 /// One exercise, as the catalogue has it. All texts are Markdown.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,8 +21,8 @@ pub struct Exercise {
     pub title: String,
     /// What to do, with shapes and conventions.
     pub task: String,
-    /// Three hints; each says more, the last nearly gives the solution.
-    pub hints: [String; 3],
+    /// Hints, at least three; each says more, the last nearly gives the solution.
+    pub hints: Vec<String>,
     /// Why the solution is what it is; shown after success.
     pub explanation: String,
     /// Where to go from here; shown after success.
@@ -41,8 +43,9 @@ impl Catalogue {
     ///
     /// # Errors
     /// One message with file, line and reason when it cannot be read, when two
-    /// exercises have the same name, when a text is empty, or when an exercise has no
-    /// solution.
+    /// exercises have the same name, when a text is empty, when there are too few hints, or
+    /// when an exercise has no solution. The reader's own file may be missing: `reset`
+    /// brings it back.
     pub fn load(workspace: &Workspace) -> Result<Self> {
         let path = workspace.catalogue();
         let text = fs::read_to_string(&path)
@@ -67,6 +70,9 @@ impl Catalogue {
                 .any(|text| text.trim().is_empty())
             {
                 bail!("a text of the exercise `{name}` is empty in the catalogue");
+            }
+            if exercise.hints.len() < 3 {
+                bail!("the exercise `{name}` has fewer than three hints in the catalogue");
             }
             // The file that the reader edits may be gone: `reset` makes it from this one.
             let solution = workspace.solution(name);
@@ -104,9 +110,25 @@ impl Catalogue {
         near.sort();
         match near.first() {
             Some((_, near)) => bail!("no exercise is called `{name}`; did you mean `{near}`?"),
-            None => bail!("no exercise is called `{name}`; `course list` shows them all"),
+            None => bail!(
+                "no exercise is called `{name}`; `{}` shows them all",
+                command("list")
+            ),
         }
     }
+
+    /// The exercise to do after `name`: the next that has not passed, or else the first.
+    #[must_use]
+    pub fn after(&self, name: &str, progress: &Progress) -> Option<&Exercise> {
+        let here = self.exercises.iter().position(|e| e.name == name);
+        let (before, behind) = self.exercises.split_at(here.map_or(0, |at| at + 1));
+        let mut all = behind.iter().chain(before);
+        all.find(|e| is_open(e, progress))
+    }
+}
+
+fn is_open(exercise: &Exercise, progress: &Progress) -> bool {
+    progress.get(&exercise.name).state != State::Passed
 }
 
 /// The Levenshtein distance between two names.
@@ -154,6 +176,29 @@ mod tests {
         let error = catalogue.get("bn_foward").unwrap_err().to_string();
         assert!(error.contains("did you mean `bn_forward`?"), "{error}");
         let error = catalogue.get("transformer").unwrap_err().to_string();
-        assert!(error.contains("course list"), "{error}");
+        assert!(error.contains("cargo run --release -- list"), "{error}");
+    }
+
+    #[test]
+    fn the_next_exercise_is_one_that_has_not_passed() {
+        let text = ["a", "b", "c"].map(|name| {
+            format!(
+                "[[exercise]]\nname = \"{name}\"\ntitle = \"t\"\ntask = \"t\"\nhints = []\nexplanation = \"e\"\nread_next = \"r\"\n"
+            )
+        });
+        let catalogue: Catalogue = toml::from_str(&text.concat()).unwrap();
+        let mut progress = Progress::default();
+        // One that is in the catalogue no more counts for nothing.
+        for (name, next, passed) in [
+            ("gone", Some("a"), 0),
+            ("b", Some("c"), 1),
+            ("c", Some("a"), 2),
+            ("a", None, 3),
+        ] {
+            progress.record(name, true, true, "f");
+            let found = catalogue.after(name, &progress);
+            assert_eq!(found.map(|e| e.name.as_str()), next, "after {name}");
+            assert_eq!(progress.passed(&catalogue), passed);
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use verdict::channel::{self, TIME_LIMIT};
-use verdict::{Outcome, Report};
+use verdict::{Outcome, Report, command};
 
 /// How a check of one exercise ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -101,8 +101,9 @@ pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Resu
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
             let file = workspace.relative(&workspace.exercise(name));
+            let reset = command(&format!("reset {name}"));
             return Ok(missing(format!(
-                "{file} is gone; `reset {name}` brings it back as it was shipped"
+                "{file} is gone; `{reset}` brings it back as it was shipped"
             )));
         }
         Err(error) => return Ok(missing(format!("{error:#}"))),

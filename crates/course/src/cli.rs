@@ -8,16 +8,20 @@ use crate::digest::fingerprint;
 use crate::files::{self, Lock};
 use crate::lab;
 use crate::live;
-use crate::progress::Progress;
+use crate::progress::{Progress, State};
+use crate::prose::Layout;
 use crate::workspace::Workspace;
 use crate::{stub, terminal};
 use anstream::{eprintln, print, println};
 use anyhow::{Context, Result, bail};
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use verdict::{COMMAND, command};
 
 /// The exit code when an exercise does not pass.
 pub const NOT_PASSED: u8 = 1;
@@ -26,7 +30,7 @@ pub const FAILED: u8 = 2;
 
 /// Serves the book and checks the exercises as they are saved.
 #[derive(Debug, Parser)]
-#[command(name = "course", version, disable_help_subcommand = true)]
+#[command(name = "course", bin_name = COMMAND, version, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -52,7 +56,7 @@ enum Command {
         /// The exercise; the first that has not passed when left out.
         name: Option<String>,
         /// Show this hint and the ones before it.
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=3))]
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
         number: Option<u8>,
     },
     /// Print the solution of an exercise.
@@ -127,13 +131,37 @@ fn refuse(error: &clap::Error) -> ExitCode {
         print!("{}", error.render().ansi());
         return ExitCode::SUCCESS;
     }
+    // What clap says of these takes several lines, or is the help itself.
+    let given: Vec<OsString> = env::args_os().skip(1).collect();
+    let asked = |name: &&str| given.iter().any(|argument| argument == name);
+    let kind = error.kind();
+    let missing = kind == ErrorKind::MissingRequiredArgument;
+    if missing && let Some(name) = ["reset", "solution"].into_iter().find(|name| asked(name)) {
+        eprintln!(
+            "error: `{name}` needs the name of an exercise, as in `{}`; `{}` shows them all",
+            command(&format!("{name} bn_forward")),
+            command("list")
+        );
+        return ExitCode::from(FAILED);
+    }
+    if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprintln!(
+            "error: `book` needs one of build, anchors and numbers, as in `{}`",
+            command("book build")
+        );
+        return ExitCode::from(FAILED);
+    }
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("error: the command line is wrong");
     let tip = lines
         .find_map(|line| line.strip_prefix("tip: "))
         .map(|tip| format!("; {tip}"));
-    eprintln!("{first}{} (see `course --help`)", tip.unwrap_or_default());
+    eprintln!(
+        "{first}{} (see `{}`)",
+        tip.unwrap_or_default(),
+        command("--help")
+    );
     ExitCode::from(FAILED)
 }
 
@@ -159,7 +187,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
                     bytes.as_deref().map(fingerprint)
                 })
             };
-            println!("{}", terminal::list(&catalogue, &progress, file));
+            let labels = book::labels(&workspace).unwrap_or_default();
+            let layout = Layout::new(&labels);
+            println!("{}", terminal::list(&catalogue, &progress, file, &layout));
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { name } => check(&workspace, name.as_deref()),
@@ -226,24 +256,22 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
     // A progress file that cannot be read is told before anything is compiled.
     Progress::load(workspace)?;
     let labels = book::labels(workspace).unwrap_or_default();
-    let resolve = |label: &str| labels.get(label).map(|target| target.text.clone());
+    let layout = Layout::new(&labels);
     let (mut passed, mut compiler) = (0, Compiler::default());
     for exercise in &chosen {
         let checked = check::check(&mut compiler, workspace, &exercise.name)?;
-        println!(
-            "{}{}",
-            terminal::verdict(&exercise.name, &checked.verdict, &resolve),
-            terminal::printed(&checked.printed)
-        );
+        let verdict = terminal::verdict(&exercise.name, &checked.verdict, &layout);
+        println!("{verdict}{}", terminal::printed(&checked.printed));
+        let progress = Progress::update(workspace, |progress| {
+            checked.record(&exercise.name, progress);
+        })?;
         if checked.verdict.passed() {
             passed += 1;
             if name.is_some() {
-                println!("{}", terminal::after_success(exercise));
+                let told = terminal::after_success(exercise, &catalogue, &progress, &layout);
+                println!("{told}");
             }
         }
-        Progress::update(workspace, |progress| {
-            checked.record(&exercise.name, progress);
-        })?;
     }
     if chosen.len() > 1 {
         println!("{passed} of {} passed", chosen.len());
@@ -257,10 +285,7 @@ fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result
     let exercise = match name {
         Some(name) => catalogue.get(name)?,
         None => {
-            let open = |e: &&_| {
-                let e: &Exercise = e;
-                progress.get(&e.name).state != crate::progress::State::Passed
-            };
+            let open = |e: &&Exercise| progress.get(&e.name).state != State::Passed;
             let Some(exercise) = catalogue.exercises.iter().find(open) else {
                 println!("Every exercise has passed.");
                 return Ok(ExitCode::SUCCESS);
@@ -269,24 +294,17 @@ fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result
         }
     };
     let count = u8::try_from(exercise.hints.len()).unwrap_or(u8::MAX);
-    let upto = number.unwrap_or_else(|| {
-        let shown = progress.get(&exercise.name).hints;
-        shown.saturating_add(1).min(count)
-    });
-    for (at, hint) in exercise.hints.iter().enumerate().take(usize::from(upto)) {
-        println!(
-            "{}, hint {} of {count}:\n{}\n",
-            exercise.name,
-            at + 1,
-            terminal::plain(hint)
-        );
+    let next = progress.get(&exercise.name).hints.saturating_add(1);
+    let upto = number.unwrap_or(next.min(count));
+    if upto > count {
+        bail!("{} has {count} hints, and no hint {upto}", exercise.name);
     }
+    let labels = book::labels(workspace).unwrap_or_default();
+    let layout = Layout::new(&labels);
+    println!("{}", terminal::hints(exercise, usize::from(upto), &layout));
     Progress::update(workspace, |progress| {
         progress.record_hint(&exercise.name, upto);
     })?;
-    if upto < count {
-        println!("`course hint {}` again shows the next one.", exercise.name);
-    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -336,7 +354,10 @@ fn restore(workspace: &Workspace, name: &str, number: Option<u32>) -> Result<Exi
     let Some((_, backup)) = wanted else {
         match number.filter(|_| !backups.is_empty()) {
             Some(number) => bail!("`{name}` has no backup {number}; it has {numbers}"),
-            None => bail!("`{name}` has no backup; `reset` makes one"),
+            None => bail!(
+                "`{name}` has no backup; `{}` makes one",
+                command(&format!("reset {name}"))
+            ),
         }
     };
     let read = |path: &Path| {

@@ -22,6 +22,7 @@
 //! | [`watch`] | noticing a save, however the editor writes it |
 //! | [`live`] | the default command: all of the above at once |
 //! | [`lab`] | starting the lab, a program of its own |
+//! | [`prose`] | Markdown as a terminal shows it |
 //! | [`terminal`] | verdicts for people |
 //! | [`cli`] | the command line |
 #![forbid(unsafe_code)]
@@ -37,6 +38,7 @@ pub mod lab;
 pub mod live;
 pub mod process;
 pub mod progress;
+pub mod prose;
 pub mod serve;
 pub mod site;
 pub mod stub;

@@ -1,11 +1,13 @@
 //! The default command: the book served, the exercises watched, verdicts as they come.
 
+use crate::book::labels::Labels;
 use crate::book::{self, Built};
 use crate::catalogue::Catalogue;
 use crate::check::{self, Checked, Verdict};
 use crate::compile::Compiler;
 use crate::files::Lock;
 use crate::progress::Progress;
+use crate::prose::Layout;
 use crate::serve::{self, Hub};
 use crate::site::Site;
 use crate::terminal;
@@ -52,6 +54,7 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
         progress,
         hub: Arc::default(),
         built: None,
+        labels: book::labels(workspace).unwrap_or_default(),
         builds: 0,
         compiler: Compiler::default(),
         verdicts: BTreeMap::new(),
@@ -116,6 +119,8 @@ struct Live {
     progress: Progress,
     hub: Arc<Hub>,
     built: Option<Built>,
+    /// Those of the book when it was last read, built or not.
+    labels: Labels,
     builds: u32,
     compiler: Compiler,
     verdicts: BTreeMap<String, Checked>,
@@ -166,24 +171,22 @@ impl Live {
                 return self.hub.send(&event);
             }
         };
-        let resolve = |label: &str| {
-            let target = self.built.as_ref()?.labels.get(label)?;
-            Some(target.text.clone())
-        };
+        let layout = Layout::new(&self.labels);
         println!(
             "\n{}{}",
-            terminal::verdict(name, &checked.verdict, &resolve),
+            terminal::verdict(name, &checked.verdict, &layout),
             terminal::printed(&checked.printed)
         );
-        if checked.verdict.passed()
-            && let Ok(exercise) = self.catalogue.get(name)
-        {
-            println!("{}", terminal::after_success(exercise));
-        }
         let record = |progress: &mut Progress| checked.record(name, progress);
         match Progress::update(&self.workspace, record) {
             Ok(progress) => self.progress = progress,
             Err(error) => eprintln!("{error:#}"),
+        }
+        if checked.verdict.passed()
+            && let Ok(exercise) = self.catalogue.get(name)
+        {
+            let told = terminal::after_success(exercise, &self.catalogue, &self.progress, &layout);
+            println!("{told}");
         }
         self.verdicts.insert(name.to_owned(), checked);
         let mut event = self.exercise(name);
@@ -215,6 +218,7 @@ impl Live {
         inputs.insert(self.workspace.book().join("book.toml"));
         inputs.insert(self.workspace.progress());
         watcher.also(inputs);
+        self.labels = built.labels.clone();
         self.built = Some(built);
         self.builds += 1;
         self.hub.greet_with(self.state());

@@ -6,6 +6,9 @@
 //!
 //! An exercise that ships with something to change, such as a bug to find, has it in the
 //! marked piece, on lines that begin with `// SHIPPED:`. They take the place of `todo!()`.
+//!
+//! Lines end as they do in the solution: in a checkout whose lines end with two characters,
+//! an exercise that nobody has touched is as it was shipped.
 
 use anyhow::{Result, bail};
 
@@ -20,7 +23,8 @@ const SHIPPED: &str = "// SHIPPED:";
 pub fn from_solution(solution: &str) -> Result<String> {
     let mut stub = String::new();
     let (mut indent, mut shipped, mut places) = (None, String::new(), 0);
-    for line in solution.lines() {
+    for line in solution.split_inclusive('\n') {
+        let (line, end) = line.split_at(line.trim_end_matches(['\r', '\n']).len());
         let text = line.trim_start();
         let space = &line[..line.len() - text.len()];
         if text.starts_with(START) {
@@ -34,17 +38,17 @@ pub fn from_solution(solution: &str) -> Result<String> {
                 bail!("the solution ends a piece that it did not begin");
             };
             if shipped.is_empty() {
-                shipped = format!("{space}todo!()\n");
+                shipped = format!("{space}todo!(){end}");
             }
             stub += &std::mem::take(&mut shipped);
         } else if let Some(code) = text.strip_prefix(SHIPPED) {
             if indent.is_none() {
                 bail!("the solution ships a line outside a marked piece");
             }
-            shipped += &format!("{space}{}\n", code.strip_prefix(' ').unwrap_or(code));
+            shipped += &format!("{space}{}{end}", code.strip_prefix(' ').unwrap_or(code));
         } else if indent.is_none() {
             stub.push_str(line);
-            stub.push('\n');
+            stub.push_str(end);
         }
     }
     if indent.is_some() || places == 0 {
@@ -62,10 +66,7 @@ pub fn without_marks(solution: &str) -> String {
             .iter()
             .any(|mark| text.starts_with(mark))
     };
-    solution
-        .lines()
-        .filter(mark)
-        .fold(String::new(), |text, line| text + line + "\n")
+    solution.split_inclusive('\n').filter(mark).collect()
 }
 
 #[cfg(test)]
@@ -84,6 +85,18 @@ mod tests {
             without_marks(SOLUTION),
             "fn f(x: f64) -> f64 {\n    let y = x;\n    y\n}\n"
         );
+    }
+
+    #[test]
+    fn lines_end_as_in_the_solution() {
+        let shipped = SOLUTION.replace("    // ANCHOR_END", "    // SHIPPED: x\n    // ANCHOR_END");
+        for solution in [SOLUTION.to_owned(), shipped] {
+            let two = |text: String| text.replace('\n', "\r\n");
+            let stub = from_solution(&solution).unwrap();
+            assert_eq!(from_solution(&two(solution.clone())).unwrap(), two(stub));
+            let plain = without_marks(&solution);
+            assert_eq!(without_marks(&two(solution)), two(plain));
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::catalogue::{Catalogue, Exercise};
 use crate::check::Verdict;
 use crate::progress::{Progress, State};
+use crate::prose::{Layout, clean};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
-use verdict::{Heatmap, Outcome, Report};
+use verdict::{Heatmap, Line, Outcome, Report, command};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -17,43 +18,38 @@ fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Resolves a label to what a reference prints, such as "section 8.3".
-pub type Resolve<'a> = dyn Fn(&str) -> Option<String> + 'a;
-
 /// The verdict on the exercise `name`, over several lines, with ANSI colours.
 #[must_use]
-pub fn verdict(name: &str, verdict: &Verdict, resolve: &Resolve<'_>) -> String {
+pub fn verdict(name: &str, verdict: &Verdict, layout: &Layout<'_>) -> String {
+    let wrong = |text: &str| {
+        let text = format!("{} {} {text}", paint(BAD, "✗"), paint(BOLD, name));
+        layout.wrap(&text, "", "  ")
+    };
     match verdict {
-        Verdict::Report(report) => self::report(name, report, resolve),
+        Verdict::Report(report) => self::report(name, report, layout),
         Verdict::Uncompiled { messages, errors } => {
             let s = if *errors == 1 { "" } else { "s" };
-            format!(
-                "{} {} does not compile: {errors} error{s}\n\n{}",
-                paint(BAD, "✗"),
-                paint(BOLD, name),
-                messages.trim_end()
-            )
+            let head = wrong(&format!("does not compile: {errors} error{s}"));
+            format!("{head}\n\n{}", messages.trim_end())
         }
-        Verdict::Endless => format!(
-            "{} {} did not end within {} seconds and was stopped. Is there a loop that never ends?",
-            paint(BAD, "✗"),
-            paint(BOLD, name),
+        Verdict::Endless => wrong(&format!(
+            "did not end within {} seconds and was stopped. Is there a loop that never ends?",
             verdict::channel::TIME_LIMIT.as_secs()
-        ),
-        Verdict::Loud => format!(
-            "{} {} printed more than {} MiB and was stopped. Is there a loop that never ends?",
-            paint(BAD, "✗"),
-            paint(BOLD, name),
+        )),
+        Verdict::Loud => wrong(&format!(
+            "printed more than {} MiB and was stopped. Is there a loop that never ends?",
             crate::process::MOST_PRINTED >> 20
-        ),
+        )),
         Verdict::Missing { message } => {
-            format!("{} {}: {message}", paint(NOTE, "○"), paint(BOLD, name))
+            let text = format!("{} {}: {message}", paint(NOTE, "○"), paint(BOLD, name));
+            layout.wrap(&text, "", "  ")
         }
-        Verdict::Lost { message } => format!(
-            "{} {} ended without a verdict: {message}",
-            paint(BAD, "✗"),
-            paint(BOLD, name)
-        ),
+        Verdict::Lost { message } => {
+            let message = layout.said(message);
+            let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+            let head = wrong(&format!("ended without a verdict: {first}"));
+            format!("{head}\n{rest}").trim_end().to_owned()
+        }
     }
 }
 
@@ -64,82 +60,111 @@ pub fn printed(text: &str) -> String {
     if !text.trim().is_empty() {
         let _ = write!(out, "\n\n    {}", paint(DIM, "It printed:"));
         for line in text.trim_end().lines() {
-            let _ = write!(out, "\n    {line}");
+            let _ = write!(out, "\n    {}", clean(line));
         }
     }
     out
 }
 
-fn report(name: &str, report: &Report, resolve: &Resolve<'_>) -> String {
+fn report(name: &str, report: &Report, layout: &Layout<'_>) -> String {
     let (style, mark) = match report.outcome {
         Outcome::Passed => (GOOD, "✓"),
         Outcome::Unwritten => (NOTE, "○"),
         Outcome::Wrong | Outcome::Panicked => (BAD, "✗"),
     };
-    let mut out = format!(
+    let mut head = format!(
         "{} {}: {}",
         paint(style, mark),
         paint(BOLD, name),
-        report.headline
+        layout.said(&report.headline)
     );
-    if let Some(section) = report.section.as_deref().and_then(resolve) {
-        let _ = write!(out, " {}", paint(DIM, &format!("[{section}]")));
+    if let Some(label) = &report.section {
+        let _ = write!(
+            head,
+            " {}",
+            paint(DIM, &format!("[{}]", layout.reference(label)))
+        );
     }
-    let width = report
-        .lines
-        .iter()
-        .map(|l| l.name.chars().count())
-        .max()
-        .unwrap_or(0);
-    for line in &report.lines {
+    let mut out = layout.wrap(&head, "", "  ");
+    let rows = folded(&report.lines);
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max();
+    let width = width.unwrap_or(0).min(LONGEST_NAME);
+    for (name, line) in &rows {
         let mark = if line.right {
             paint(GOOD, "✓")
         } else {
             paint(BAD, "✗")
         };
+        let detail = layout.said(&line.detail);
+        let row = format!("{:width$}  {}", layout.said(name), paint(DIM, &detail));
+        let indent = " ".repeat(6 + width + 2);
         let _ = write!(
             out,
-            "\n    {mark} {:width$}  {}",
-            line.name,
-            paint(DIM, &line.detail)
+            "\n{}",
+            layout.wrap(&row, &format!("    {mark} "), &indent)
         );
     }
     for note in &report.notes {
-        let _ = write!(out, "\n    {note}");
+        let _ = write!(out, "\n{}", layout.wrap(&layout.said(note), "    ", "    "));
     }
     if let Some(map) = &report.heatmap {
-        let _ = write!(out, "\n{}", heatmap(map));
+        let _ = write!(out, "\n{}", heatmap(map, layout));
     }
     out
 }
 
+/// A column of names is no wider; a longer name moves its own detail only.
+const LONGEST_NAME: usize = 24;
+
+/// The rows of a report, each with its name. Where several in a row are right and say the
+/// same of themselves, one row says it of all of them.
+fn folded(lines: &[Line]) -> Vec<(String, &Line)> {
+    let alike = |a: &Line, b: &Line| a.right && b.right && a.detail == b.detail;
+    let groups = lines.chunk_by(alike);
+    groups
+        .flat_map(|group| match group {
+            [first, _, _, ..] => {
+                let names: Vec<&str> = group.iter().map(|line| line.name.as_str()).collect();
+                vec![(names.join(", "), first)]
+            }
+            few => few.iter().map(|line| (line.name.clone(), line)).collect(),
+        })
+        .collect()
+}
+
 /// The error of each element relative to the largest right one, in five shades.
-fn heatmap(map: &Heatmap) -> String {
+fn heatmap(map: &Heatmap, layout: &Layout<'_>) -> String {
     let scale = map
         .expected
         .iter()
         .fold(0.0_f64, |m, v| m.max(v.abs()))
         .max(f64::MIN_POSITIVE);
-    let mut out = format!("    error of {}, row n, column c:", map.name);
+    let fits = (layout.width().saturating_sub(6) / 2).max(1);
+    let columns = map.columns.min(fits);
+    let mut title = format!("error of {}, row n, column c", layout.said(&map.name));
+    if columns < map.columns {
+        let _ = write!(title, " (the first {columns} of {} columns)", map.columns);
+    }
+    let mut out = layout.wrap(&format!("{title}:"), "    ", "    ");
     for row in 0..map.rows {
         out.push_str("\n      ");
-        for column in 0..map.columns {
+        for column in 0..columns {
             let at = row * map.columns + column;
+            let expected = map.expected.get(at).copied().unwrap_or(f64::NAN);
             let shade = match map.found.get(at).copied().flatten() {
                 None => '!',
-                Some(found) => shade((found - map.expected[at]).abs() / scale),
+                Some(found) => shade((found - expected).abs() / scale),
             };
             out.push(shade);
             out.push(' ');
         }
     }
+    let legend =
+        "· under 10⁻⁶   ░ under 1 %   ▒ under 10 %   ▓ under 50 %   █ more   ! not a number";
     let _ = write!(
         out,
-        "\n    {}",
-        paint(
-            DIM,
-            "· under 10⁻⁶   ░ under 1 %   ▒ under 10 %   ▓ under 50 %   █ more   ! not a number"
-        )
+        "\n{}",
+        layout.wrap(&paint(DIM, legend), "    ", "    ")
     );
     out
 }
@@ -154,16 +179,60 @@ fn shade(error: f64) -> char {
     }
 }
 
-/// What a reader is told after success.
+/// What a reader is told after success: why the solution is what it is, where to read on,
+/// how many exercises have passed, and which comes next.
 #[must_use]
-pub fn after_success(exercise: &Exercise) -> String {
-    format!(
-        "\n{}\n{}\n\n{} {}",
-        paint(BOLD, "Why"),
-        plain(&exercise.explanation),
+pub fn after_success(
+    exercise: &Exercise,
+    catalogue: &Catalogue,
+    progress: &Progress,
+    layout: &Layout<'_>,
+) -> String {
+    let paragraph = |text: &str| layout.wrap(text, "", "");
+    let read_next = format!(
+        "{} {}",
         paint(BOLD, "Read next:"),
-        plain(&exercise.read_next)
+        layout.phrase(&exercise.read_next)
+    );
+    let total = catalogue.exercises.len();
+    let count = format!(
+        "{} of {total} exercises passed.",
+        progress.passed(catalogue)
+    );
+    let count = match catalogue.after(&exercise.name, progress) {
+        Some(next) => format!(
+            "{count} {} {}, in book/exercises/{}.rs",
+            paint(BOLD, "Next:"),
+            layout.phrase(&next.title),
+            next.name
+        ),
+        None => format!("{count} That was the last one."),
+    };
+    format!(
+        "\n{}\n{}\n\n{}\n\n{}",
+        paint(BOLD, "Why"),
+        layout.markdown(&exercise.explanation),
+        paragraph(&read_next),
+        paragraph(&count)
     )
+}
+
+/// The first `upto` hints of an exercise, and how to get more than these.
+#[must_use]
+pub fn hints(exercise: &Exercise, upto: usize, layout: &Layout<'_>) -> String {
+    let (name, count) = (&exercise.name, exercise.hints.len());
+    let mut out = String::new();
+    for (at, hint) in exercise.hints.iter().enumerate().take(upto) {
+        let head = paint(BOLD, &format!("{name}, hint {} of {count}", at + 1));
+        let _ = write!(out, "{head}\n{}\n\n", layout.markdown(hint));
+    }
+    let more = if upto < count {
+        format!("`{}` shows the next one.", command(&format!("hint {name}")))
+    } else {
+        let solution = command(&format!("solution {name}"));
+        format!("That was the last hint; `{solution}` prints the solution.")
+    };
+    out + &layout.wrap(&more, "", "")
 }
 
 /// One line for each exercise; `file` says how its file is now.
@@ -172,6 +241,7 @@ pub fn list(
     catalogue: &Catalogue,
     progress: &Progress,
     file: impl Fn(&Exercise) -> Option<String>,
+    layout: &Layout<'_>,
 ) -> String {
     let names = catalogue.exercises.iter().map(|e| e.name.len());
     let width = names.max().unwrap_or(0);
@@ -183,86 +253,140 @@ pub fn list(
             State::Tried => (paint(NOTE, "◐"), "tried"),
             State::Passed => (paint(GOOD, "✓"), "passed"),
         };
-        let title = plain(&exercise.title);
+        let title = layout.phrase(&exercise.title);
         let now = file(exercise);
         let note = match (&now, &entry.passed) {
             (None, _) => " (its file is gone)",
             (Some(now), Some(passed)) if now != passed => " (changed since it passed)",
             _ => "",
         };
-        let _ = writeln!(
-            out,
+        let row = format!(
             "{mark} {:width$}  {word:<6}  {title}{}",
             exercise.name,
             paint(DIM, note)
         );
+        let _ = writeln!(out, "{}", layout.wrap(&row, "", &" ".repeat(width + 12)));
     }
     let total = catalogue.exercises.len();
     let _ = write!(out, "{} of {total} passed", progress.passed(catalogue));
     out
 }
 
-/// Markdown for a terminal: references and link targets are left out, lines are kept.
-#[must_use]
-pub fn plain(markdown: &str) -> String {
-    let mut out = String::new();
-    let mut rest = markdown.trim();
-    while let Some((before, after)) = rest.split_once('[') {
-        out.push_str(before);
-        let link = after
-            .split_once("](")
-            .filter(|(text, _)| !text.contains(['[', ']']));
-        let Some((text, target)) = link else {
-            out.push('[');
-            rest = after;
-            continue;
-        };
-        let (target, after) = target.split_once(')').unwrap_or((target, ""));
-        // A reference without a text prints its label's name: `sec:three-terms`.
-        out.push_str(if text.is_empty() {
-            target.trim_start_matches('#')
-        } else {
-            text
-        });
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::labels::{Labels, Target};
 
-    #[test]
-    fn links_lose_their_targets() {
-        assert_eq!(
-            plain("In x[n], see [the proof](a.md#b)."),
-            "In x[n], see the proof."
-        );
-        assert_eq!(plain("See [](#sec:eps)."), "See sec:eps.");
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    fn map(rows: usize, columns: usize) -> Heatmap {
+        let count = rows * columns;
+        Heatmap {
+            name: "dx".into(),
+            rows,
+            columns,
+            expected: vec![1.0; count],
+            found: vec![Some(1.0); count],
+        }
     }
 
     #[test]
     fn the_map_shades_each_element() {
         let map = Heatmap {
-            name: "dx".into(),
-            rows: 2,
-            columns: 2,
             expected: vec![1.0, -2.0, 0.0, 0.5],
             found: vec![Some(1.0), Some(2.0), None, Some(0.51)],
+            ..map(2, 2)
         };
-        let text = anstream::adapter::strip_str(&heatmap(&map)).to_string();
+        let labels = Labels::new();
+        let text = plain(&heatmap(&map, &Layout::of_width(&labels, None)));
         assert!(text.contains("\n      · █ \n      ! ░ \n"), "{text}");
+    }
+
+    /// Arrays that are shorter than the map says are no numbers, not an end of the course.
+    #[test]
+    fn a_map_may_be_wide_and_its_arrays_short() {
+        let labels = Labels::new();
+        let short = Heatmap {
+            expected: vec![1.0],
+            ..map(2, 100)
+        };
+        let text = plain(&heatmap(&short, &Layout::of_width(&labels, Some(60))));
+        assert!(text.contains("the first 27 of 100"), "{text}");
+        for line in text.lines() {
+            assert!(line.trim_end().chars().count() <= 60, "{line}");
+        }
     }
 
     #[test]
     fn a_verdict_names_the_section() {
         let mut report = Report::new("bn", Outcome::Wrong, "the path is missing");
         report.section = Some("sec:three-terms".into());
-        let resolve = |label: &str| (label == "sec:three-terms").then(|| "section 8.3".to_owned());
-        let text = verdict("bn", &Verdict::Report(Box::new(report)), &resolve);
-        let text = anstream::adapter::strip_str(&text).to_string();
-        assert_eq!(text, "✗ bn: the path is missing [section 8.3]");
+        let target = Target {
+            page: "a.html".into(),
+            text: "section 8.3".into(),
+            title: Some("The three terms".into()),
+        };
+        let labels = Labels::from([("sec:three-terms".into(), target)]);
+        let layout = Layout::of_width(&labels, None);
+        let text = plain(&verdict("bn", &Verdict::Report(Box::new(report)), &layout));
+        assert_eq!(
+            text,
+            "✗ bn: the path is missing [section 8.3, “The three terms”]"
+        );
+    }
+
+    #[test]
+    fn rows_that_say_the_same_are_one() {
+        let line = |name: &str, right: bool, detail: &str| Line {
+            name: name.into(),
+            right,
+            detail: detail.into(),
+        };
+        let mut report = Report::new("bn", Outcome::Wrong, "dx is wrong");
+        report.lines = vec![
+            line("mean", true, "equal to the last bit"),
+            line("var", true, "equal to the last bit"),
+            line("x_hat", true, "equal to the last bit"),
+            line("y", true, "off by 1 ulp"),
+            line("dx", false, "equal to nothing"),
+        ];
+        let labels = Labels::new();
+        let text = self::report("bn", &report, &Layout::of_width(&labels, None));
+        assert_eq!(
+            plain(&text),
+            "✗ bn: dx is wrong\n    ✓ mean, var, x_hat  equal to the last bit\n    ✓ y                 off by 1 ulp\n    ✗ dx                equal to nothing"
+        );
+    }
+
+    /// What an exercise prints or returns is shown, and obeyed by no terminal.
+    #[test]
+    fn nothing_that_an_exercise_says_reaches_the_terminal_raw() {
+        let evil = "\u{1b}[2J\u{9d}0;title\u{7}";
+        let mut report = Report::new("bn", Outcome::Wrong, evil);
+        report.notes.push(evil.into());
+        report.lines.push(Line {
+            name: evil.into(),
+            right: false,
+            detail: evil.into(),
+        });
+        report.heatmap = Some(Heatmap {
+            name: evil.into(),
+            ..map(1, 1)
+        });
+        let labels = Labels::new();
+        let layout = Layout::of_width(&labels, Some(80));
+        let lost = Verdict::Lost {
+            message: format!("exit status: 1\n{evil}"),
+        };
+        for said in [Verdict::Report(Box::new(report)), lost] {
+            let text = verdict("bn", &said, &layout);
+            assert!(!text.contains("\u{1b}[2J"), "{text:?}");
+            let own = plain(&text);
+            let control = |c: char| c.is_control() && c != '\n';
+            assert!(!own.contains(control), "{own:?}");
+        }
+        assert!(!printed(evil).contains("\u{1b}[2J"));
     }
 }

@@ -3,10 +3,14 @@
 mod common;
 
 use common::{CHAPTER, Checkout};
-use course::book::{self, presented, presented::Presented};
+use course::book::maths::Maths;
+use course::book::presented::Presented;
+use course::book::render::{Page, Renderer};
+use course::book::{self, Problem, figure, labels::Labels, listing, presented, scan};
 use course::catalogue::Catalogue;
 use course::workspace::Workspace;
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -38,12 +42,152 @@ fn a_chapter_becomes_a_page() {
     );
 }
 
+/// A chapter's page, and what is wrong with the chapter.
+fn rendered(workspace: &Workspace, maths: &Maths, text: &str) -> (String, Vec<Problem>) {
+    let scanned = scan::scan(text, "1");
+    let renderer = Renderer {
+        workspace,
+        maths,
+        labels: &Labels::new(),
+        catalogue: &Catalogue::load(workspace).unwrap(),
+        inputs: RefCell::default(),
+        listed: RefCell::default(),
+        used: RefCell::default(),
+        problems: RefCell::default(),
+        texts: RefCell::default(),
+    };
+    let page = Page {
+        file: "one.md",
+        html: "one.html",
+    };
+    let html = renderer.chapter(page, &scanned);
+    (html, renderer.problems.into_inner())
+}
+
+/// Whatever stands in a chapter, a source, a drawing or a formula while an author is
+/// writing, the course that serves the book goes on.
+#[test]
+fn no_text_makes_the_book_panic() {
+    const PIECES: [&str; 44] = [
+        "{{#data data.json n .70000f}}",
+        "{{#data data.json rows[h=0.1].e .2e}}",
+        "{{#data ",
+        "{{#table data.json rows \"T\" #tab:t\nh | $h$ | .1f\n}}",
+        "{{#listing code/lib.rs:double \"L\" #lst:l}}",
+        "{{#output code/lib.rs}}",
+        "{{#figure two.svg \"F\" #fig:f}}",
+        "{{#exercise double}}",
+        "{{#predict p}}",
+        "{{reveal}}",
+        "{{/predict}}",
+        "{{#}}",
+        "{{",
+        "}}",
+        "$$",
+        "$$ x^{2} $$ {#eq:e}",
+        "$\\text{color:#}$",
+        "$\\frac{a}{b}$",
+        "$",
+        "\\",
+        "\"",
+        "#",
+        "# Title {#ch:t}",
+        "## Section {#sec:s}",
+        "- ( ) a",
+        "- (x) b",
+        "> ",
+        "```rust",
+        "```",
+        "~~~",
+        "<!--",
+        "-->",
+        "<svg viewBox=\"0 0 1 1\">",
+        "<title>",
+        "</title>",
+        "</svg>",
+        "// ANCHOR: a",
+        "// ANCHOR_END: a",
+        "impl<T",
+        "[](#eq:e)",
+        "[a](b.md#c)",
+        "| a | b |\n|---|---|",
+        "\u{a0}x",
+        "é\u{2003}\u{202e}\0",
+    ];
+    let checkout = Checkout::new();
+    checkout.write(
+        "data.json",
+        "{\"rows\": [{\"h\": 0.1, \"e\": 1}], \"n\": 5}",
+    );
+    let workspace = Workspace::at(checkout.path()).unwrap();
+    let maths = Maths::new(BTreeMap::new()).unwrap();
+    let mut state = 1_u64;
+    let mut below = |bound: usize| {
+        state = state
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 33) as usize % bound
+    };
+    for _ in 0..3000 {
+        let mut text = String::new();
+        for _ in 0..below(9) {
+            text += PIECES[below(PIECES.len())];
+            text += ["\n", "\n\n", " ", "", "\r\n"][below(5)];
+        }
+        if let Some((at, _)) = text.char_indices().nth(below(30)) {
+            text.remove(at);
+        }
+        let (_, problems) = rendered(&workspace, &maths, &text);
+        assert!(problems.iter().all(|problem| problem.line > 0), "{text:?}");
+        let _ = figure::inline(&text, "a-");
+        if let Ok(pieces) = listing::pieces(&text) {
+            for piece in pieces.values().chain([&listing::Piece::whole(&text)]) {
+                let _ = (piece.text(), piece.place(&text));
+            }
+        }
+    }
+}
+
+/// Directives that are not closed are told one by one, in one walk over the chapter.
+#[test]
+fn many_unclosed_directives_are_told() {
+    let checkout = Checkout::new();
+    let workspace = Workspace::at(checkout.path()).unwrap();
+    let maths = Maths::new(BTreeMap::new()).unwrap();
+    let many = "a {{#data ".repeat(100_000);
+    let (_, problems) = rendered(&workspace, &maths, &format!("{many}\n\nb }}}}\n"));
+    assert_eq!(problems.len(), 100_000);
+}
+
+/// Lines that end with two characters, as in some checkouts, are not two lines on a page.
+#[test]
+fn the_ends_of_lines_do_not_matter() {
+    let checkout = Checkout::new();
+    let built = |checkout: &Checkout| {
+        let finished = checkout.run(&["book", "build"]);
+        assert_eq!(finished.code(), 0, "{}", finished.err());
+        checkout.read("book/build/one.html")
+    };
+    checkout.write("out.txt", "one\ntwo\n");
+    let chapter = format!("{CHAPTER}\n{{{{#output out.txt}}}}\n");
+    checkout.write("book/src/one.md", &chapter);
+    let page = built(&checkout);
+    for name in ["out.txt", "code/lib.rs", "book/src/one.md"] {
+        checkout.write(name, &checkout.read(name).replace('\n', "\r\n"));
+    }
+    assert_eq!(built(&checkout), page);
+}
+
 #[test]
 fn every_mistake_in_a_chapter_is_told_with_file_and_line() {
     let checkout = Checkout::new();
     checkout.write(
         "data.json",
         "{\"rows\": [{\"h\": 0.1, \"e\": 1.5e-7}], \"n\": 12345}",
+    );
+    checkout.write(
+        "code/cut.rs",
+        "// ANCHOR: a\nimpl A {\n// ANCHOR_END: a\n}\n",
     );
     for (line, told) in [
         ("$\\badcommand$", "badcommand"),
@@ -55,6 +199,7 @@ fn every_mistake_in_a_chapter_is_told_with_file_and_line() {
         ("[text](one.md#nowhere)", "leads nowhere"),
         ("$$ a $$ {#eq:slope}", "label `eq:slope` is also in"),
         ("{{#listing code/lib.rs:none}}", "no anchor `none`"),
+        ("{{#listing code/cut.rs:a}}", "is cut inside of braces"),
         (
             "{{#listing code/none.rs:double}}",
             "cannot read code/none.rs",
@@ -267,6 +412,7 @@ fn the_book_itself_is_right() {
             exercise.name
         );
     }
+    types_stand_in_the_boxes(&workspace, &built, target.path());
     for entry in fs::read_dir(target.path().join("fonts")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(
@@ -276,6 +422,36 @@ fn the_book_itself_is_right() {
     }
     let style = fs::read_to_string(target.path().join("fonts/fonts.css")).unwrap();
     assert!(!style.contains("//"), "a font is fetched from elsewhere");
+}
+
+/// What an exercise file takes from its checker, and does not write out itself, is defined
+/// in its box.
+fn types_stand_in_the_boxes(workspace: &Workspace, built: &book::Built, pages: &Path) {
+    let mut shown = 0;
+    for (name, place) in &built.exercises {
+        let (page, _) = place.split_once('#').unwrap();
+        let page = fs::read_to_string(pages.join(page)).unwrap();
+        let (_, section) = page.split_once(&format!("id=\"exercise:{name}\"")).unwrap();
+        let (section, _) = section.split_once("</section>").unwrap();
+        let solution = fs::read_to_string(workspace.solution(name)).unwrap();
+        let stub = course::stub::from_solution(&solution).unwrap();
+        let imports = stub
+            .lines()
+            .filter(|line| line.starts_with("use exercises::"));
+        let words = imports.flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
+        for word in words.filter(|word| word.starts_with(char::is_uppercase)) {
+            let written = format!("{word} {{");
+            if stub.lines().any(|line| line.trim() == written) || stub.contains("Predictions {") {
+                continue;
+            }
+            let defined = ["struct", "enum", "type"]
+                .iter()
+                .any(|keyword| section.contains(&format!("pub {keyword} {word}")));
+            assert!(defined, "{name} does not show {word}");
+            shown += 1;
+        }
+    }
+    assert!(shown > 20, "{shown}");
 }
 
 /// Each exercise is its solution with the answer taken out, unless the reader has been

@@ -3,6 +3,11 @@
 mod common;
 
 use common::{Checkout, SOLUTION};
+use course::catalogue::Catalogue;
+use course::progress::Progress;
+use course::prose::Layout;
+use course::workspace::Workspace;
+use course::{book, terminal};
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
@@ -17,12 +22,12 @@ fn a_bad_flag_is_one_line() {
         &["--port", "many"],
         &["--port", "99999"],
         &["chekc"],
-        &["hint", "--number", "4"],
-        &["solution"],
+        &["hint", "--number", "0"],
+        &["reset", "a", "b"],
     ] {
         let line = checkout.run(arguments).one_line();
         assert!(
-            line.starts_with("error: ") && line.contains("course --help"),
+            line.starts_with("error: ") && line.contains("`cargo run --release -- --help`"),
             "{line}"
         );
     }
@@ -31,6 +36,22 @@ fn a_bad_flag_is_one_line() {
         line.contains("similar subcommand exists: 'check'"),
         "{line}"
     );
+    // What is missing is named, with an example of the whole command.
+    for (arguments, told) in [
+        (&["reset"][..], "`cargo run --release -- reset bn_forward`"),
+        (
+            &["solution"],
+            "`cargo run --release -- solution bn_forward`",
+        ),
+        (&["book"], "`cargo run --release -- book build`"),
+    ] {
+        let line = checkout.run(arguments).one_line();
+        assert!(line.starts_with("error: ") && line.contains(told), "{line}");
+    }
+    let line = checkout
+        .run(&["hint", "double", "--number", "4"])
+        .one_line();
+    assert!(line.contains("double has 3 hints"), "{line}");
 }
 
 #[test]
@@ -43,6 +64,8 @@ fn help_and_version_succeed() {
     ] {
         assert!(help.out().contains(word), "{word}");
     }
+    let usage = "Usage: cargo run --release -- [OPTIONS] [COMMAND]";
+    assert!(help.out().contains(usage), "{}", help.out());
     assert_eq!(checkout.run(&["--version"]).code(), 0);
 }
 
@@ -119,7 +142,10 @@ fn a_check_speaks_plainly_in_a_pipe_and_has_an_exit_code() {
     let checkout = Checkout::new();
     let wrong = checkout.run(&["check", "double"]);
     assert_eq!(wrong.code(), 1, "{}{}", wrong.out(), wrong.err());
-    assert_eq!(wrong.out(), "✗ double: twice three [section 1.1]\n");
+    assert_eq!(
+        wrong.out(),
+        "✗ double: twice three [section 1.1, “Doubling”]\n"
+    );
     assert!(
         checkout
             .read("book/progress.toml")
@@ -160,11 +186,13 @@ fn success_is_followed_by_the_explanation() {
     let checkout = Checkout::new();
     checkout.write("book/exercises/double.rs", SOLUTION);
     let right = checkout.run(&["check", "double"]);
-    assert!(
-        right.out().contains("Twice is twice.") && right.out().contains("Read next: Doubling"),
-        "{}",
-        right.out()
-    );
+    for told in [
+        "Twice is twice.",
+        "Read next: “Doubling” (section 1.1)",
+        "1 of 1 exercises passed. That was the last one.",
+    ] {
+        assert!(right.out().contains(told), "{}", right.out());
+    }
 }
 
 #[test]
@@ -180,8 +208,16 @@ fn hints_come_one_at_a_time() {
         second.contains("Think.") && second.contains("Multiply.") && !second.contains("2.0 * x"),
         "{second}"
     );
+    assert!(
+        second.contains("`cargo run --release -- hint double` shows the next one."),
+        "{second}"
+    );
     let third = checkout.run(&["hint", "double", "--number", "3"]).out();
     assert!(third.contains("`2.0 * x`"), "{third}");
+    assert!(
+        third.contains("That was the last hint; `cargo run --release -- solution double`"),
+        "{third}"
+    );
 }
 
 #[test]
@@ -534,6 +570,39 @@ fn a_relative_target_directory_is_meant_from_where_the_reader_stands() {
     assert!(!checkout.file("built").exists());
 }
 
+/// Nothing that the commands print about the exercises of the book has a label in it, or
+/// what only a page can show; and no line is longer than the terminal is wide.
+#[test]
+fn the_words_of_every_exercise_are_fit_for_a_terminal() {
+    let workspace = Workspace::find().unwrap();
+    let catalogue = Catalogue::load(&workspace).unwrap();
+    let labels = book::labels(&workspace).unwrap();
+    let (wide, narrow) = (None, Some(60));
+    let progress = Progress::default();
+    for exercise in &catalogue.exercises {
+        for width in [wide, narrow] {
+            let layout = Layout::of_width(&labels, width);
+            let hints = terminal::hints(exercise, exercise.hints.len(), &layout);
+            let after = terminal::after_success(exercise, &catalogue, &progress, &layout);
+            for text in [hints, after] {
+                let text = anstream::adapter::strip_str(&text).to_string();
+                for raw in ["](", "$", "\\", "the chapter.", " in the book."] {
+                    assert!(!text.contains(raw), "{}: {raw} in\n{text}", exercise.name);
+                }
+                for kind in ["eq:", "sec:", "tab:", "fig:", "lst:", "ch:"] {
+                    let label = text.match_indices(kind).any(|(at, _)| {
+                        let after = text[at + kind.len()..].chars().next();
+                        after.is_some_and(|c| c.is_ascii_lowercase())
+                    });
+                    assert!(!label, "{}: {kind} in\n{text}", exercise.name);
+                }
+                let longest = text.lines().map(|line| line.chars().count()).max();
+                assert!(width.is_none() || longest <= width, "{text}");
+            }
+        }
+    }
+}
+
 /// A lab that prints what it is asked, and returns the number of its arguments.
 const LAB: &str = r#"
 fn main() -> std::process::ExitCode {
@@ -553,6 +622,7 @@ fn the_lab_is_a_program_of_its_own() {
     let manifest = "[package]\nname = \"lab\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
     checkout.write("lab/Cargo.toml", manifest);
     checkout.write("lab/src/main.rs", LAB);
+    let elsewhere = checkout.file("book/src");
     for (arguments, asked) in [
         (&["lab"][..], "run"),
         (&["lab", "digits", "--quick"], "run digits --quick"),
@@ -565,5 +635,18 @@ fn the_lab_is_a_program_of_its_own() {
         let count = asked.split(' ').count();
         assert_eq!(finished.code(), i32::try_from(count).unwrap(), "{asked}");
         assert_eq!(finished.err(), "");
+        // From any folder, with the settings of the checkout, into the same folder.
+        let relative = "../../target";
+        let output = checkout
+            .course(arguments)
+            .current_dir(&elsewhere)
+            .env("CARGO_TARGET_DIR", relative)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.trim_end(), asked);
     }
+    let folder = std::fs::read_dir(&elsewhere).unwrap();
+    assert_eq!(folder.count(), 3, "only the chapters stand there");
+    assert!(!checkout.path().parent().unwrap().join("target").exists());
 }

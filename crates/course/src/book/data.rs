@@ -113,8 +113,11 @@ pub fn files(pattern: &str) -> Result<Vec<String>, String> {
     Ok(names.split(',').map(file).collect())
 }
 
+/// More digits than these of an `f64` say nothing.
+const MOST_DIGITS: usize = 17;
+
 /// Prints `value` in the given format: `.2f` fixed, `.1e` scientific, `.1%` per cent,
-/// `d` an integer in groups of three, `s` as it is.
+/// `d` an integer in groups of three, `s` as it is. No more than 17 digits follow the point.
 ///
 /// # Errors
 /// When the format is none of these, or the value does not fit it.
@@ -146,6 +149,11 @@ pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String
         .and_then(|f| f.split_at_checked(f.len().checked_sub(1)?))
         .ok_or_else(unknown)?;
     let digits: usize = digits.parse().map_err(|_| unknown())?;
+    if digits > MOST_DIGITS {
+        return Err(format!(
+            "`{format}` asks for {digits} digits; at most {MOST_DIGITS} are possible"
+        ));
+    }
     match kind {
         "f" => Ok(sign(format!("{number:.digits$}"))),
         "%" => {
@@ -278,6 +286,8 @@ mod tests {
             (json!(1.5), "d"),
             (json!(1), "x"),
             (json!(1), ".f"),
+            (json!(1), ".18f"),
+            (json!(1), ".70000e"),
             (json!([1]), "s"),
         ] {
             assert!(print(&value, format, Prose).is_err(), "{value} {format}");

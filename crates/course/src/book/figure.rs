@@ -9,15 +9,17 @@ use std::collections::BTreeSet;
 /// When it is not an SVG, or has no `viewBox` or no `<title>`.
 pub fn inline(svg: &str, prefix: &str) -> Result<String, String> {
     let start = svg.find("<svg").ok_or("this is not an SVG file")?;
+    let svg = &svg[start..];
     let end = svg
         .rfind("</svg>")
         .ok_or("this is not an SVG file: </svg> is missing")?;
-    let mut body = without_comments(&svg[start..end + "</svg>".len()]);
+    let mut body = without_comments(&svg[..end + "</svg>".len()]);
     if body.contains("<script") || body.contains("href=\"http") || body.contains("url(http") {
         return Err("a figure holds no script and fetches nothing".to_owned());
     }
-    let title = body.find("<title>").zip(body.find("</title>"));
-    if title.is_none_or(|(open, close)| body[open + 7..close].trim().is_empty()) {
+    let title = body.split_once("<title>");
+    let title = title.and_then(|(_, rest)| rest.split_once("</title>"));
+    if title.is_none_or(|(title, _)| title.trim().is_empty()) {
         return Err(
             "a <title> is missing: what a reader who cannot see the figure is told".to_owned(),
         );
@@ -91,6 +93,12 @@ mod tests {
     fn what_a_figure_must_have() {
         for (from, to, word) in [
             ("<title>Two paths</title>", "", "title"),
+            (
+                "<title>Two paths</title>",
+                "</title><title>Two paths",
+                "title",
+            ),
+            ("<svg", "</svg><sgv", "not an SVG"),
             ("viewBox", "box", "viewBox"),
             ("0 0 640 200", "0 0", "no width"),
             ("<svg", "<sgv", "not an SVG"),

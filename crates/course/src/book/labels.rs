@@ -76,6 +76,8 @@ pub struct Target {
     pub page: String,
     /// What a reference prints, such as `(8.3)` or `section 8.3`.
     pub text: String,
+    /// The title of a section or chapter that has a number.
+    pub title: Option<String>,
 }
 
 /// All labels of the book.

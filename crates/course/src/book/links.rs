@@ -70,8 +70,10 @@ fn collect(
     files: &mut BTreeSet<String>,
 ) -> Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
+        let entry = entry?;
+        let path = entry.path();
+        // A link to a folder may lead back to where it stands.
+        if entry.file_type()?.is_dir() {
             collect(root, &path, pages, files)?;
             continue;
         }

@@ -114,9 +114,37 @@ impl Piece<'_> {
             .lines
             .iter()
             .filter(|(_, line)| !line.trim().is_empty());
-        full.map(|(_, line)| line.len() - line.trim_start().len())
-            .min()
-            .unwrap_or(0)
+        full.map(|(_, line)| depth(line)).min().unwrap_or(0)
+    }
+
+    /// Whether a brace is opened in the piece and not closed, or the other way round: a
+    /// reader would look for the rest.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        let mut depth = 0_i32;
+        for (_, line) in &self.lines {
+            let mut characters = line.chars().peekable();
+            let mut quoted = false;
+            while let Some(c) = characters.next() {
+                match c {
+                    '\\' if quoted => drop(characters.next()),
+                    '"' => quoted = !quoted,
+                    _ if quoted => {}
+                    // A brace may be a character, as here.
+                    '\'' if matches!(characters.peek(), Some('{' | '}' | '"')) => {
+                        characters.next();
+                    }
+                    '/' if characters.peek() == Some(&'/') => break,
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                if depth < 0 {
+                    return true;
+                }
+            }
+        }
+        depth != 0
     }
 
     /// What the piece is, for its caption: the items that it defines, or the function
@@ -127,7 +155,7 @@ impl Piece<'_> {
         let own: Vec<String> = self
             .lines
             .iter()
-            .filter(|(_, line)| line.len() - line.trim_start().len() == indent)
+            .filter(|(_, line)| depth(line) == indent)
             .filter_map(|(_, line)| item(line))
             .collect();
         let Some((first, _)) = self.span() else {
@@ -137,7 +165,7 @@ impl Piece<'_> {
         let mut around = Vec::new();
         let mut limit = indent;
         for line in above.iter().rev() {
-            let depth = line.len() - line.trim_start().len();
+            let depth = depth(line);
             if limit == 0 {
                 break;
             }
@@ -164,6 +192,12 @@ impl Piece<'_> {
         parts.truncate(2);
         parts.join(" in ")
     }
+}
+
+/// How far a line is indented, in bytes. Other white space than blanks and tabs, such as a
+/// no-break space, is text: it may be a part of a longer character.
+fn depth(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
 /// The item that starts on this line, as a short name: `fn sweep`, `struct Tape`,
@@ -279,6 +313,29 @@ impl<T: Real> Tape<T> {
                 .starts_with("/// Backward.\npub fn sweep(")
         );
         assert!(!pieces["sweep"].text().contains("ANCHOR"));
+    }
+
+    #[test]
+    fn strange_white_space_is_text() {
+        let source = "// ANCHOR: a\n  x\n \u{a0}y\n\u{2003}\n// ANCHOR_END: a\n";
+        let pieces = pieces(source).unwrap();
+        assert_eq!(pieces["a"].text(), " x\n\u{a0}y");
+        assert_eq!(pieces["a"].place(source), "");
+    }
+
+    #[test]
+    fn a_piece_that_is_cut_is_noticed() {
+        let cut = |text: &str| Piece::whole(text).is_cut();
+        for text in [
+            "fn f() {\n    g();\n}\n",
+            "let s = \"{ \\\" {\"; // {\n",
+            "let c = '{';\nlet q = '\"';\nlet l: &'a T;\n",
+        ] {
+            assert!(!cut(text), "{text}");
+        }
+        for text in ["impl A {\n    fn f() {}\n", "    }\n}\n", "} else {\n"] {
+            assert!(cut(text), "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,17 @@ use math_core::{LatexToMathML, MathCoreConfig, MathDisplay};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::thread;
+
+/// The longest formula that is rendered, in bytes. The book's longest has a quarter of it.
+const LONGEST: usize = 4000;
+/// A formula up to this length is rendered where it is asked for.
+const SHORT: usize = 64;
+/// The stack of the thread that renders a longer one: reading a formula is recursive, and a
+/// brace takes up to 16 KiB of it. What is not touched costs nothing.
+const STACK: usize = 256 << 20;
+/// How deeply the elements of a formula may lie in each other, for what reads them next.
+const DEEPEST: usize = 100;
 
 /// The colours a formula may use, and the meaning each has in all the book. A formula
 /// names the LaTeX colour; the page gets the theme's shade of it.
@@ -81,17 +92,56 @@ impl Maths {
                 message: "the formula is empty".to_owned(),
             });
         }
-        let result = self
-            .converter
-            .convert_with_local_state(latex, style)
-            .map_err(|error| BadFormula {
-                offset: error.0.start.min(latex.len()),
-                message: error.error_message(),
-            })?;
-        let coloured =
-            theme_colours(&result.mathml).map_err(|message| BadFormula { offset: 0, message })?;
-        Ok(shield(&coloured))
+        let whole = |message| BadFormula { offset: 0, message };
+        if latex.len() > LONGEST {
+            return Err(whole(format!(
+                "the formula is too long: {} bytes, of at most {LONGEST}",
+                latex.len()
+            )));
+        }
+        let mathml = if latex.len() <= SHORT {
+            self.convert(latex, style)?
+        } else {
+            let long = thread::Builder::new().stack_size(STACK);
+            thread::scope(|scope| {
+                let work = long.spawn_scoped(scope, || self.convert(latex, style));
+                let work = work.map_err(|error| whole(format!("no thread for it: {error}")))?;
+                work.join()
+                    .map_err(|_| whole("it cannot be rendered".to_owned()))?
+            })?
+        };
+        if depth(&mathml) > DEEPEST {
+            return Err(whole(
+                "the parts of the formula lie too deep in each other".to_owned(),
+            ));
+        }
+        Ok(shield(&theme_colours(&mathml).map_err(whole)?))
     }
+
+    fn convert(&self, latex: &str, style: MathDisplay) -> Result<String, BadFormula> {
+        let result = self.converter.convert_with_local_state(latex, style);
+        let result = result.map_err(|error| BadFormula {
+            offset: error.0.start.min(latex.len()),
+            message: error.error_message(),
+        })?;
+        Ok(result.mathml)
+    }
+}
+
+/// How many elements are open at once, at most.
+fn depth(mathml: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for (at, _) in mathml.match_indices('<') {
+        let tag = &mathml[at + 1..];
+        let tag = &tag[..tag.find('>').unwrap_or(tag.len())];
+        if tag.starts_with('/') {
+            open = open.saturating_sub(1);
+        } else if !tag.ends_with('/') {
+            open += 1;
+            most = most.max(open);
+        }
+    }
+    most
 }
 
 /// Replaces the fixed colours by the theme's.
@@ -99,8 +149,11 @@ fn theme_colours(mathml: &str) -> Result<String, String> {
     let mut out = String::with_capacity(mathml.len());
     let mut rest = mathml;
     while let Some(at) = rest.find("color:#") {
-        let value = &rest[at + 6..at + 13];
-        let Some((_, shade)) = COLOURS.iter().find(|(c, _)| c.eq_ignore_ascii_case(value)) else {
+        let shade = rest.get(at + 6..at + 13).and_then(|value| {
+            let mut known = COLOURS.iter();
+            known.find(|(c, _)| c.eq_ignore_ascii_case(value))
+        });
+        let Some((_, shade)) = shade else {
             return Err(
                 "the colours of a formula are blue, orange, teal, red and violet".to_owned(),
             );
@@ -200,6 +253,42 @@ mod tests {
         let stray = |c: char| c.is_ascii_punctuation() && !"&#;".contains(c);
         assert!(!text.contains(stray), "{html}");
         assert!(html.contains("&#42;") || html.contains('∗'), "{html}");
+    }
+
+    /// Reading and writing a formula are recursive; a page with a bad one must not end the
+    /// course.
+    #[test]
+    fn what_is_nested_too_deeply_is_told() {
+        let nested = |open: &str, close: &str, count: usize| {
+            maths()
+                .render(
+                    &format!("{}x{}", open.repeat(count), close.repeat(count)),
+                    true,
+                )
+                .map_err(|bad| bad.message)
+        };
+        assert!(nested("{", "}", 20).is_ok());
+        for (open, close, count) in [
+            (r"\sqrt{", "}", 500),
+            (r"\sqrt ", "", 600),
+            (r"\left( ", r"\right) ", 200),
+            ("x^{", "}", 900),
+        ] {
+            let message = nested(open, close, count).unwrap_err();
+            assert!(message.contains("too deep"), "{open}: {message}");
+        }
+        // Braces alone make no elements.
+        let _ = nested("{", "}", 1900);
+        let message = nested("{", "}", 50_000).unwrap_err();
+        assert!(message.contains("too long"), "{message}");
+    }
+
+    #[test]
+    fn a_text_that_looks_like_a_colour_is_no_panic() {
+        for formula in [r"\text{color:\#}", r"\text{color:\#ééééé}"] {
+            let message = maths().render(formula, false).unwrap_err().message;
+            assert!(message.contains("colours"), "{message}");
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub mod maths;
 pub mod presented;
 pub mod render;
 pub mod scan;
+pub mod types;
 mod warnings;
 
 use crate::catalogue::Catalogue;
@@ -287,6 +288,7 @@ fn collect_labels(chapters: &[ScannedChapter], problems: &mut Vec<Problem>) -> L
             let target = Target {
                 page: chapter.html.clone(),
                 text: found.text.clone(),
+                title: found.title.clone(),
             };
             if let Some(first) = labels.insert(found.label.clone(), target) {
                 problems.push(Problem {

@@ -64,12 +64,14 @@ fn collect(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         return Ok(());
     }
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
         let stem = path.file_stem().unwrap_or_default();
         if stem == "tests" || stem == "testing" {
             continue;
         }
-        if path.is_dir() {
+        // A link to a folder may lead back to where it stands.
+        if entry.file_type()?.is_dir() {
             collect(&path, found)?;
         } else if path.extension().is_some_and(|e| e == "rs") {
             found.push(path);

@@ -7,8 +7,9 @@ use super::labels::{Kind, Labels, link};
 use super::listing::{Piece, pieces};
 use super::maths::{Maths, shield};
 use super::scan::{Block, Placed, Scanned, placeholder};
-use super::{Problem, directive::Arguments};
+use super::{Problem, directive::Arguments, types};
 use crate::catalogue::{Catalogue, Exercise};
+use crate::stub;
 use crate::workspace::Workspace;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use verdict::command;
 
 /// What every chapter needs to be rendered; it collects what goes wrong.
 pub struct Renderer<'a> {
@@ -69,15 +71,21 @@ impl Renderer<'_> {
                 .get(at.saturating_sub(1))
                 .map_or(1, |(_, number)| *number)
         };
-        let mut text = self.inline(page, &text, &line_of);
+        let text = self.inline(page, &text, &line_of);
+        // The placeholders stand in the order of the blocks: one walk puts in all of them.
+        let (mut out, mut rest) = (String::with_capacity(2 * text.len()), text.as_str());
         for (index, placed) in scanned.blocks.iter().enumerate() {
             let html = self.block(page, placed).unwrap_or_else(|message| {
                 self.problem(page, placed.line, message);
                 String::new()
             });
-            text = text.replacen(&placeholder(index), &html, 1);
+            if let Some((before, after)) = rest.split_once(&placeholder(index)) {
+                out.push_str(before);
+                out.push_str(&html);
+                rest = after;
+            }
         }
-        text
+        out + rest
     }
 
     fn problem(&self, page: Page<'_>, line: usize, message: impl Into<String>) {
@@ -167,12 +175,14 @@ impl Renderer<'_> {
         while let Some(found) = text[at..].find("{{") {
             let start = at + found;
             at = start + 2;
-            let here = |range: &Range<usize>| range.contains(&start);
-            if text[..start].ends_with('\\') || verbatim.iter().any(here) {
+            // They are in order, and none lies in another.
+            let before = verbatim.partition_point(|range| range.start <= start);
+            let here = verbatim[..before].last();
+            if text[..start].ends_with('\\') || here.is_some_and(|range| range.contains(&start)) {
                 continue;
             }
             let rest = &text[start..];
-            if let Some(end) = rest.find("}}").filter(|_| rest.starts_with("{{#data ")) {
+            if let Some(end) = close(rest).filter(|_| rest.starts_with("{{#data ")) {
                 match self.datum(&rest["{{#data ".len()..end], Place::Prose) {
                     Ok(value) => edits.push((start..start + end + 2, value)),
                     Err(message) => self.problem(page, line_of(start), message),
@@ -226,13 +236,13 @@ impl Renderer<'_> {
     ) -> String {
         let mut edits = Vec::new();
         for (start, opening) in text.match_indices("{{#data ") {
-            let rest = &text[start + opening.len()..];
-            let Some(end) = rest.find("}}") else {
+            let rest = &text[start..];
+            let Some(end) = close(rest) else {
                 self.problem(page, line_of(start), "{{#data is not closed by }}");
                 continue;
             };
-            match self.datum(&rest[..end], place) {
-                Ok(value) => edits.push((start..start + opening.len() + end + 2, value)),
+            match self.datum(&rest[opening.len()..end], place) {
+                Ok(value) => edits.push((start..start + end + 2, value)),
                 Err(message) => self.problem(page, line_of(start), message),
             }
         }
@@ -259,6 +269,8 @@ impl Renderer<'_> {
         self.inputs.borrow_mut().insert(path.to_owned());
         let text = std::fs::read_to_string(path)
             .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(path)))?;
+        // A checkout may end its lines with two characters; to a browser these are two lines.
+        let text = text.replace("\r\n", "\n");
         self.texts
             .borrow_mut()
             .insert(path.to_owned(), text.clone());
@@ -296,7 +308,7 @@ impl Renderer<'_> {
             Block::Exercise(arguments) => {
                 let [name] = arguments.exactly::<1>("exercise name")?;
                 let exercise = self.catalogue.get(name).map_err(|e| e.to_string())?;
-                Ok(self.exercise(page, line, exercise))
+                self.exercise(page, line, exercise)
             }
         }
     }
@@ -356,13 +368,18 @@ impl Renderer<'_> {
                 .ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?
         };
         let (first, last) = piece.span().ok_or_else(|| format!("{place} is empty"))?;
+        let language = language(&path);
+        if language == "rust" && piece.is_cut() {
+            return Err(format!(
+                "{place} is cut inside of braces: what it opens must be closed in it"
+            ));
+        }
         let numbers = piece.lines.iter().map(|(number, _)| *number);
         self.listed
             .borrow_mut()
             .entry(path.clone())
             .or_default()
             .extend(numbers);
-        let language = language(&path);
         let mut location = format!("<code>{}</code>", shield(&escape(file)));
         let what = piece.place(&source);
         if !what.is_empty() {
@@ -553,7 +570,49 @@ impl Renderer<'_> {
         format!("<span class=\"caption\">{number}{text}</span>")
     }
 
-    fn exercise(&self, page: Page<'_>, line: usize, exercise: &Exercise) -> String {
+    /// The types that the exercise uses, to be opened by who needs them.
+    fn types(&self, name: &str) -> Result<String, String> {
+        let solution = self.read(&self.workspace.solution(name))?;
+        let stub = stub::from_solution(&solution).map_err(|error| error.to_string())?;
+        let folder = self.workspace.book().join("exercises/src");
+        let files = sources(&folder)
+            .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(&folder)))?;
+        let named = |file: &PathBuf, name: &str| file.file_stem().is_some_and(|stem| stem == name);
+        // Its checker first; then the files from which that takes types.
+        let Some(own) = files.iter().find(|file| named(file, name)) else {
+            return Ok(String::new());
+        };
+        let source = self.read(own)?;
+        let taken: Vec<&str> = source
+            .lines()
+            .filter(|line| line.starts_with("pub use "))
+            .flat_map(|line| line.split([':', ' ', ';']))
+            .collect();
+        let mut sources = vec![source.clone()];
+        for file in files.iter().filter(|file| *file != own) {
+            if taken.iter().any(|module| named(file, module)) {
+                sources.push(self.read(file)?);
+            }
+        }
+        let (names, text) = types::of(&stub, &sources);
+        let Some((last, others)) = names.split_last() else {
+            return Ok(String::new());
+        };
+        let names = match others {
+            [] => format!("<code>{last}</code>"),
+            others => format!(
+                "<code>{}</code> and <code>{last}</code>",
+                others.join("</code>, <code>")
+            ),
+        };
+        Ok(format!(
+            "<details class=\"types\"><summary>The types: {names}</summary>\
+             <pre><code class=\"language-rust\">{}</code></pre></details>",
+            shield(&escape(&text)),
+        ))
+    }
+
+    fn exercise(&self, page: Page<'_>, line: usize, exercise: &Exercise) -> Result<String, String> {
         let name = &exercise.name;
         let html = |text: &str| self.html(page, line, text);
         let title = self.phrase(page, line, &exercise.title);
@@ -570,23 +629,50 @@ impl Renderer<'_> {
                 )
             },
         );
-        format!(
+        Ok(format!(
             "<section class=\"exercise\" id=\"exercise:{name}\" data-exercise=\"{name}\" data-state=\"open\">\
              <p class=\"box-title\"><span>Exercise</span> <span class=\"exercise-state\" aria-live=\"polite\"></span></p>\
              <p class=\"exercise-title\" role=\"heading\" aria-level=\"3\">{title}</p>\
              {task}\
              <dl class=\"exercise-where\"><dt>Open</dt><dd><code>{file}</code></dd>\
-             <dt>Check</dt><dd><code>cargo run --release check {name}</code></dd></dl>\
+             <dt>Check</dt><dd><code>{check}</code></dd></dl>\
+             {types}\
              <div class=\"verdict\" role=\"status\" hidden=\"\"></div>\
              {hints}\
              <details class=\"explanation\"><summary>Explanation, for when it passes</summary>{explanation}\
              <p class=\"read-next-title\">Read next</p>{next}</details></section>",
+            check = command(&format!("check {name}")),
+            types = self.types(name)?,
             task = html(&exercise.task),
             file = shield(&escape(&file)),
             explanation = html(&exercise.explanation),
             next = html(&exercise.read_next),
-        )
+        ))
     }
+}
+
+/// The Rust sources in a folder and in those below it, in order.
+fn sources(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        // A link to a folder may lead back to where it stands.
+        if entry.file_type()?.is_dir() {
+            files.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Where the directive that `rest` begins with is closed: before the next one begins.
+fn close(rest: &str) -> Option<usize> {
+    let inner = &rest[2..];
+    let inner = &inner[..inner.find("{{").unwrap_or(inner.len())];
+    inner.find("}}").map(|end| end + 2)
 }
 
 fn id(label: Option<&(String, String)>) -> String {

@@ -44,6 +44,8 @@ pub struct Found {
     pub label: String,
     /// What a reference to it prints.
     pub text: String,
+    /// The title of a heading that has a number.
+    pub title: Option<String>,
     /// Its line in the source, from 1.
     pub line: usize,
 }
@@ -217,6 +219,7 @@ impl<'a> Scanner<'a> {
         self.out.labels.push(Found {
             label: label.to_owned(),
             text: kind.reference(&number),
+            title: None,
             line,
         });
         Some((label.to_owned(), number))
@@ -460,14 +463,15 @@ impl<'a> Scanner<'a> {
             && let Ok(kind) = Kind::of(given)
         {
             // Where nothing is numbered, a reference prints the title.
-            let text = if number.is_empty() {
-                format!("“{title}”")
+            let (text, title) = if number.is_empty() {
+                (format!("“{title}”"), None)
             } else {
-                kind.reference(&number)
+                (kind.reference(&number), Some(title.to_owned()))
             };
             self.out.labels.push(Found {
                 label: given.clone(),
                 text,
+                title,
                 line,
             });
         }
