@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use tape::elements;
+
 /// A batch seen as `N × C × L`: examples, channels, positions.
 ///
 /// | shape | layout | L |
@@ -28,7 +30,7 @@ impl Layout {
     /// The layout of a batch of shape `[N, C, …]`.
     ///
     /// # Panics
-    /// If the shape has fewer than two axes or more than five.
+    /// If the shape has fewer than two axes or more than five, or no memory could hold it.
     #[track_caller]
     pub fn of(shape: &[usize]) -> Self {
         assert!(
@@ -37,21 +39,31 @@ impl Layout {
              [N, C, D, H, W], but the input has shape {shape:?}; reshape it so that \
              axis 0 counts examples and axis 1 channels"
         );
+        // No product of some of the lengths is larger than that of all.
+        elements(shape);
         Layout {
             examples: shape[0],
             channels: shape[1],
-            positions: shape[2..].iter().product(),
+            positions: elements(&shape[2..]),
         }
     }
 
     /// How many values each channel has: `M = N · L`.
+    ///
+    /// # Panics
+    /// If no memory could hold as many.
+    #[track_caller]
     pub fn values_per_channel(&self) -> usize {
-        self.examples * self.positions
+        elements(&[self.examples, self.positions])
     }
 
     /// How many values there are in all: `N · C · L`.
+    ///
+    /// # Panics
+    /// If no memory could hold as many.
+    #[track_caller]
     pub fn count(&self) -> usize {
-        self.examples * self.channels * self.positions
+        elements(&[self.examples, self.channels, self.positions])
     }
 
     /// Where the values of some channels lie in one example: neighbouring channels are

@@ -90,7 +90,7 @@ impl Run<'_> {
             Mode::EveryElement => self.every_element(i, &claim, &mut found),
             Mode::Projections { count } => {
                 for k in 0..count {
-                    let seed = self.check.seed ^ (0x0d12_0000 + (i << 32) as u64 + k as u64);
+                    let seed = self.check.seed ^ (0x0d12_0000 + ((i as u64) << 32) + k as u64);
                     let v = normal(claim.gradient.len(), seed);
                     let v: Vec<(usize, f64)> = v.into_iter().enumerate().collect();
                     self.project(i, k, &v, &claim, &mut found);

@@ -145,7 +145,7 @@ impl Comparison {
         got: Option<(&[usize], &[f64])>,
     ) -> Self {
         for (shape, data) in [Some(expected), got].into_iter().flatten() {
-            let len: usize = shape.iter().product();
+            let len = tape::elements(shape);
             assert!(
                 len == data.len(),
                 "gradcheck: line `{name}` of shape {shape:?} needs {len} elements, got {}; \

@@ -19,18 +19,18 @@ impl Groups {
     /// numbered row-major along the axes that remain.
     ///
     /// # Panics
-    /// When an axis does not exist.
+    /// When an axis does not exist, or no memory could hold the array.
     #[track_caller]
     pub fn over(shape: &[usize], axes: &[usize]) -> Self {
         for axis in axes {
             assert!(
                 *axis < shape.len(),
-                "gradcheck: axis {axis} of shape {shape:?} does not exist; \
-                 axes run from 0 to {}",
-                shape.len() as isize - 1
+                "gradcheck: axis {axis} of shape {shape:?} does not exist; it has {} axes, \
+                 counted from 0",
+                shape.len()
             );
         }
-        let total: usize = shape.iter().product();
+        let total = tape::elements(shape);
         let group = |flat: usize| {
             let (mut rest, mut number, mut stride) = (flat, 0, 1);
             for (axis, &d) in shape.iter().enumerate().rev() {

@@ -18,11 +18,11 @@ impl Input {
     /// A named array.
     ///
     /// # Panics
-    /// When `data` does not hold as many elements as `shape` asks for.
+    /// When `data` does not hold as many elements as `shape` asks for, or no memory could.
     #[track_caller]
     pub fn new(name: impl Into<String>, shape: &[usize], data: impl Into<Vec<f64>>) -> Self {
         let (name, data) = (name.into(), data.into());
-        let len: usize = shape.iter().product();
+        let len = tape::elements(shape);
         assert!(
             data.len() == len,
             "gradcheck: input `{name}` of shape {shape:?} needs {len} elements, got {}; \

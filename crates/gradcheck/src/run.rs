@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
                 .extend(not_finite("input", &input.name, &input.data, &input.shape));
         }
         let shape = check.output_shape.clone().unwrap_or_else(|| vec![y.len()]);
-        if shape.iter().product::<usize>() != y.len() {
+        if tape::try_elements(&shape) != Some(y.len()) {
             let (name, got) = ("output".into(), vec![y.len()]);
             report.faults.push(Fault::Shape {
                 name,

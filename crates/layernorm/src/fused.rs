@@ -26,7 +26,7 @@
 use tape::lanes::sum_map;
 use tape::{Real, Tensor, parallel};
 
-use crate::rows::{add_blocks, blocks_per_thread, check_lengths, rows_of, take};
+use crate::rows::{add_blocks, blocks_per_thread, check_lengths, rows_of, take, whole};
 use crate::sums::sums;
 
 pub use crate::rows::ROWS_PER_BLOCK;
@@ -57,12 +57,13 @@ pub fn forward<T: Real>(
     mut rstd: &mut [T],
 ) {
     let (rows, d) = (rstd.len(), gamma.len());
+    let whole = whole("layer_norm forward", rows, d);
     check_lengths(
         "layer_norm forward",
         &[
-            ("x", x.len(), rows * d),
+            ("x", x.len(), whole),
             ("beta", beta.len(), d),
-            ("y", y.len(), rows * d),
+            ("y", y.len(), whole),
             ("mean", mean.len(), rows),
         ],
     );
@@ -130,13 +131,14 @@ pub fn backward<T: Real>(
     dbeta: &mut [T],
 ) {
     let (rows, d) = (saved.rstd.len(), saved.gamma.len());
+    let whole = whole("layer_norm backward", rows, d);
     check_lengths(
         "layer_norm backward",
         &[
-            ("x", saved.x.len(), rows * d),
+            ("x", saved.x.len(), whole),
             ("mean", saved.mean.len(), rows),
-            ("dy", dy.map_or(rows * d, <[T]>::len), rows * d),
-            ("dx", dx.len(), rows * d),
+            ("dy", dy.map_or(whole, <[T]>::len), whole),
+            ("dx", dx.len(), whole),
             ("dgamma", dgamma.len(), d),
             ("dbeta", dbeta.len(), d),
         ],
@@ -148,7 +150,7 @@ pub fn backward<T: Real>(
     let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
         .map(|blocks| {
             let rows = rows_of(&blocks, rows);
-            let dx = take(&mut dx, rows.len() * d).chunks_mut(ROWS_PER_BLOCK * d);
+            let dx = take(&mut dx, rows.len() * d).chunks_mut(ROWS_PER_BLOCK.saturating_mul(d));
             let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
             let dbeta = take(&mut dbeta_rest, blocks.len() * d).chunks_exact_mut(d);
             blocks.zip(dx).zip(dgamma.zip(dbeta))

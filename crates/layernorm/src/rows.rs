@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tape::{Real, Shape, Tensor, parallel};
+use tape::{Real, Shape, Tensor, elements, parallel};
 
 // ANCHOR: check
 /// The number of rows when the trailing axes of `x` are one row of shape `normalized`.
@@ -51,6 +51,19 @@ pub(crate) fn check_eps(op: &str, eps: f64) {
         "{op}: eps is {eps}, but it is added to a variance before the square root; \
          use a small positive number such as 1e-5"
     );
+}
+
+/// The elements of `rows` rows of `d` features.
+///
+/// # Panics
+/// If a row has no feature, or no memory could hold the rows.
+#[track_caller]
+pub(crate) fn whole(kernel: &str, rows: usize, d: usize) -> usize {
+    assert!(
+        d > 0,
+        "{kernel}: gamma has no element, but a row needs at least one feature"
+    );
+    elements(&[rows, d])
 }
 
 /// Panics unless every slice a kernel was given has the length its rows need.

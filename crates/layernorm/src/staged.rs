@@ -8,7 +8,7 @@
 use tape::Real;
 use tape::lanes::sum;
 
-use crate::rows::check_lengths;
+use crate::rows::{check_lengths, whole};
 
 // ANCHOR: staged_forward
 /// Every value of the forward pass, in the order in which it is computed.
@@ -95,9 +95,10 @@ pub struct Backward<T> {
 #[track_caller]
 pub fn backward<T: Real>(forward: &Forward<T>, gamma: &[T], dy: &[T]) -> Backward<T> {
     let (rows, d) = (forward.rstd.len(), gamma.len());
+    let whole = whole("staged::backward", rows, d);
     check_lengths(
         "staged::backward",
-        &[("dy", dy.len(), rows * d), ("y", forward.y.len(), rows * d)],
+        &[("dy", dy.len(), whole), ("y", forward.y.len(), whole)],
     );
     let Forward {
         centered,

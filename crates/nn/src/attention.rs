@@ -26,7 +26,7 @@
 use rand::Rng;
 use tape::gemm::{Matrix, gemm};
 use tape::parallel::{self, split_mut};
-use tape::{Backward, InputGrads, Param, Real, Tensor, Var, lanes};
+use tape::{Backward, InputGrads, Param, Real, Tensor, Var, elements, lanes};
 
 use crate::init::Init;
 use crate::lengths::Lengths;
@@ -48,7 +48,11 @@ pub fn attention<'t, T: Real>(
 ) -> Var<'t, T> {
     let shape = qkv.shape();
     assert!(
-        shape.len() == 2 && shape[0] == lengths.rows() && shape[1].is_multiple_of(3 * heads.max(1)),
+        shape.len() == 2
+            && shape[0] == lengths.rows()
+            && shape[1].is_multiple_of(3)
+            && heads > 0
+            && (shape[1] / 3).is_multiple_of(heads),
         "attention: qkv of shape {shape} does not go with {heads} heads on sequences of lengths \
          {:?}: [{}, 3 E] is needed, with E a multiple of {heads}",
         lengths.each(),
@@ -61,7 +65,8 @@ pub fn attention<'t, T: Real>(
         causal,
     };
     let mut y = Tensor::scratch([shape[0], plan.width]);
-    let mut weights = Tensor::scratch([plan.lengths.iter().map(|t| plan.heads * t * t).sum()]);
+    let counts = (plan.lengths.iter()).map(|&t| elements(&[plan.heads, t, t]));
+    let mut weights = Tensor::scratch([counts.fold(0, usize::saturating_add)]);
     plan.forward(qkv.value().data(), weights.data_mut(), y.data_mut());
     qkv.tape().record(&[qkv], y, || Attention {
         qkv: qkv.value().clone(),
@@ -93,7 +98,9 @@ impl Plan {
 
     /// Consecutive sequences, one range for each thread.
     fn ranges(&self) -> Vec<std::ops::Range<usize>> {
-        let products: usize = self.lengths.iter().map(|t| t * t * self.width).sum();
+        let products = (self.lengths.iter())
+            .map(|&t| t.saturating_mul(t).saturating_mul(self.width))
+            .fold(0, usize::saturating_add);
         parallel::ranges(self.lengths.len(), products / 4)
     }
 

@@ -2,7 +2,7 @@
 //! and a max-pool, then one linear layer.
 
 use rand::Rng;
-use tape::{Real, Shape, Var};
+use tape::{Real, Shape, Var, elements};
 
 use crate::conv::Conv2d;
 use crate::init::Init;
@@ -84,7 +84,7 @@ impl CnnSpec {
             });
             side /= 2;
         }
-        let features = channels[convolutions] * side * side;
+        let features = elements(&[channels[convolutions], side, side]);
         let head = match self.init {
             None => Linear::new(features, self.outputs, rng),
             Some(init) => Linear::with_init(features, self.outputs, init, rng),
@@ -145,12 +145,12 @@ impl<T: Real> Layer<T> for Cnn<T> {
         probe: &mut Probe<'_, T>,
     ) -> Var<'t, T> {
         let (shape, [c, h, w]) = (x.shape(), [0, 1, 2].map(|axis| self.input[axis]));
+        let pixels = self.input.count();
         assert!(
-            !shape.is_empty() && (shape[1..] == *self.input || shape[1..] == [c * h * w]),
+            !shape.is_empty() && (shape[1..] == *self.input || shape[1..] == [pixels]),
             "cnn: x of shape {shape} does not go with images of shape {}: [N, {c}, {h}, {w}] or \
-             [N, {}] is needed",
-            self.input,
-            c * h * w
+             [N, {pixels}] is needed",
+            self.input
         );
         let count = shape[0];
         // ANCHOR: blocks

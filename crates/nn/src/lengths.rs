@@ -10,7 +10,7 @@
 //! be those of the padding too. On packed rows they are those of the positions that
 //! count, and no position that means nothing is computed.
 
-use tape::{Real, Tensor, Var};
+use tape::{Real, Tensor, Var, elements};
 
 /// The lengths of the sequences of a batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,16 +23,19 @@ impl Lengths {
     /// Sequences of the given lengths; the longest is the T of a padded batch.
     ///
     /// # Panics
-    /// If there is no sequence, or an empty one.
+    /// If there is no sequence, or an empty one, or no memory could hold the padded batch.
     #[track_caller]
     pub fn new(lengths: &[usize]) -> Self {
         assert!(
             lengths.iter().min().is_some_and(|&least| least > 0),
             "lengths: every sequence of a batch needs at least one step, got {lengths:?}"
         );
+        let steps = *lengths.iter().max().expect("there is one");
+        // No sum or product of lengths is larger than this one.
+        elements(&[lengths.len(), steps]);
         Lengths {
             lengths: lengths.to_vec(),
-            steps: *lengths.iter().max().expect("there is one"),
+            steps,
         }
     }
 

@@ -36,7 +36,9 @@ impl Schedule {
         let rise = |warmup: usize| ((step + 1) as f64 / warmup.max(1) as f64).min(1.0);
         match self {
             Schedule::Constant => 1.0,
-            Schedule::Step { every, factor } => factor.powi((step / every.max(1)) as i32),
+            Schedule::Step { every, factor } => {
+                factor.powi(i32::try_from(step / every.max(1)).unwrap_or(i32::MAX))
+            }
             Schedule::Cosine { warmup, .. } if step < warmup => rise(warmup),
             Schedule::Cosine { warmup, total } => {
                 let length = total.saturating_sub(warmup).max(1) as f64;

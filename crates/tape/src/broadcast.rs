@@ -44,7 +44,11 @@ pub fn zip_operands<T: Real>(
 }
 
 /// `f(a, b)` element by element, broadcasting both operands to `shape`.
+///
+/// # Panics
+/// If one of them cannot be broadcast to it.
 #[inline]
+#[track_caller]
 pub fn zip<T: Real>(
     shape: &Shape,
     a: &Tensor<T>,
@@ -65,12 +69,15 @@ pub fn zip<T: Real>(
 
 // ANCHOR: zip_along
 /// The loop nest behind [`zip`].
+#[track_caller]
 fn zip_along<T: Real>(
     shape: &Shape,
     a: &Tensor<T>,
     b: &Tensor<T>,
     f: impl Fn(T, T) -> T,
 ) -> Tensor<T> {
+    check_repeats(a.shape(), shape);
+    check_repeats(b.shape(), shape);
     let mut out = Tensor::scratch(shape);
     let loops = Loops::new(shape, [a.shape(), b.shape()]);
     let (length, stride) = loops.inner();
@@ -99,6 +106,16 @@ fn zip_along<T: Real>(
     });
     out
 }
+
+/// Panics unless broadcasting repeats `from` to `to`.
+#[track_caller]
+fn check_repeats(from: &Shape, to: &Shape) {
+    assert!(
+        from.broadcast(to) == Some(*to),
+        "shape {from} cannot be repeated to {to}: aligned at the last axis, each length must \
+         be equal or 1"
+    );
+}
 // ANCHOR_END: zip_along
 
 // ANCHOR: sum_axes
@@ -125,7 +142,12 @@ pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
 // ANCHOR: sum_to
 /// The adjoint of broadcasting `shape` to the shape of `dy`: sums `dy` over the axes
 /// along which it was repeated.
+///
+/// # Panics
+/// If broadcasting `shape` does not give the shape of `dy`.
+#[track_caller]
 pub fn sum_to<T: Real>(dy: &Tensor<T>, shape: &Shape) -> Tensor<T> {
+    check_repeats(shape, dy.shape());
     sum_axes(dy, Axes::broadcast(shape, dy.shape())).reshape(shape)
 }
 // ANCHOR_END: sum_to
@@ -231,6 +253,23 @@ mod tests {
             }
             assert_eq!(y, expected, "axes {axes:?}");
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "shape [1, 1, 2] cannot be repeated to [2]")]
+    fn operands_must_repeat_to_the_shape() {
+        let _ = zip(
+            &Shape::new(&[2]),
+            &iota(&[1, 1, 2]),
+            &iota(&[1, 2]),
+            |a, _| a,
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "shape [1, 1, 2] cannot be repeated to [3, 2]")]
+    fn a_gradient_is_summed_to_a_shape_that_repeats_to_its_own() {
+        let _ = sum_to(&iota(&[3, 2]), &Shape::new(&[1, 1, 2]));
     }
 
     #[test]

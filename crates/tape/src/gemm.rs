@@ -2,12 +2,12 @@
 //!
 //! `matrixmultiply` takes raw pointers and strides. The calls check, right before, that
 //! every element the strides can reach lies inside the slice and that the output has
-//! the size of the product; they rely on nothing else.
+//! the size of the product, in arithmetic that cannot wrap; they rely on nothing else.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
 
-use crate::{Real, parallel};
+use crate::{Real, elements, parallel};
 
 // ANCHOR: serial_below
 /// Multiplications below which a product stays on the calling thread: fewer are done
@@ -34,14 +34,15 @@ impl<'a, T> Matrix<'a, T> {
     /// A row-major `rows × cols` matrix.
     ///
     /// # Panics
-    /// If `data.len() != rows * cols`.
+    /// If `data.len()` is not `rows * cols`, or that is more than
+    /// [`MAX_ELEMENTS`](crate::MAX_ELEMENTS).
     #[track_caller]
     pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
+        let needed = elements(&[rows, cols]);
         assert_eq!(
             data.len(),
-            rows * cols,
-            "a {rows} x {cols} matrix needs {} elements, but the slice has {}",
-            rows * cols,
+            needed,
+            "a {rows} x {cols} matrix needs {needed} elements, but the slice has {}",
             data.len()
         );
         Matrix {
@@ -60,7 +61,7 @@ impl<'a, T> Matrix<'a, T> {
     #[track_caller]
     pub fn rows(self, range: Range<usize>) -> Self {
         assert!(
-            range.end <= self.rows,
+            range.start <= range.end && range.end <= self.rows,
             "rows {range:?} are not inside a {} x {} matrix",
             self.rows,
             self.cols
@@ -78,7 +79,20 @@ impl<'a, T> Matrix<'a, T> {
         let (Some(i), Some(j)) = (self.rows.checked_sub(1), self.cols.checked_sub(1)) else {
             return true;
         };
-        i * self.row_stride + j * self.col_stride < self.data.len()
+        let (down, right) = (
+            i.checked_mul(self.row_stride),
+            j.checked_mul(self.col_stride),
+        );
+        let farthest = down
+            .zip(right)
+            .and_then(|(down, right)| down.checked_add(right));
+        farthest.is_some_and(|farthest| farthest < self.data.len())
+    }
+
+    /// The distances in memory between rows and between columns, as the kernel takes them.
+    fn strides(&self) -> [isize; 2] {
+        [self.row_stride, self.col_stride]
+            .map(|stride| isize::try_from(stride).expect("no more than the largest slice"))
     }
     // ANCHOR_END: new
 
@@ -114,7 +128,7 @@ pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T])
     );
     assert_eq!(
         out.len(),
-        a.rows * b.cols,
+        elements(&[a.rows, b.cols]),
         "the product is [{}, {}], but the output has {} elements",
         a.rows,
         b.cols,
@@ -135,7 +149,8 @@ pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T])
 // ANCHOR: is_small
 /// Whether `a · b` is too little work to wake a thread for.
 fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
-    a.rows * a.cols * b.cols < SERIAL_BELOW
+    let work = a.rows.saturating_mul(a.cols).saturating_mul(b.cols);
+    work < SERIAL_BELOW
 }
 // ANCHOR_END: is_small
 
@@ -153,12 +168,15 @@ macro_rules! gemm {
             fn call(a: Matrix<'_, $t>, b: Matrix<'_, $t>, beta: $t, out: &mut [$t]) {
                 // These hold by construction; checking them here keeps the argument local.
                 assert!(a.is_inside() && b.is_inside() && a.cols == b.rows);
-                assert_eq!(out.len(), a.rows * b.cols);
+                assert_eq!(Some(out.len()), a.rows.checked_mul(b.cols));
+                let ([a_down, a_right], [b_down, b_right]) = (a.strides(), b.strides());
+                let out_down = isize::try_from(b.cols).expect("no more than the largest slice");
                 // SAFETY: the farthest element that the strides of `a` and `b` can reach
-                // lies inside their slices (`is_inside`), so every read is in bounds. `out`
-                // holds a.rows × b.cols elements and is written with strides (b.cols, 1),
-                // so every write is in bounds. It is a unique borrow, so it overlaps
-                // neither input. Lengths of slices fit in `isize`.
+                // lies inside their slices (`is_inside`), so every read is in bounds; if
+                // there is none to reach, nothing is read. `out` holds a.rows × b.cols
+                // elements and is written with strides (b.cols, 1), so every write is in
+                // bounds. It is a unique borrow, so it overlaps neither input. No product
+                // here has wrapped, and no stride has changed its value as an `isize`.
                 unsafe {
                     $kernel(
                         a.rows,
@@ -166,14 +184,14 @@ macro_rules! gemm {
                         b.cols,
                         1.0,
                         a.data.as_ptr(),
-                        a.row_stride as isize,
-                        a.col_stride as isize,
+                        a_down,
+                        a_right,
                         b.data.as_ptr(),
-                        b.row_stride as isize,
-                        b.col_stride as isize,
+                        b_down,
+                        b_right,
                         beta,
                         out.as_mut_ptr(),
-                        b.cols as isize,
+                        out_down,
                         1,
                     );
                 }
@@ -284,6 +302,20 @@ mod tests {
         assert_eq!(inside(one_column), [false; 2]);
         let empty = Matrix { cols: 0, ..fits };
         assert_eq!(inside(Matrix { rows: 9, ..empty }), [true; 2]);
+        // Products and sums that wrap to a number inside.
+        let half = 1 << (usize::BITS / 2);
+        let wraps = Matrix {
+            rows: half + 1,
+            row_stride: half,
+            ..fits
+        };
+        assert_eq!(inside(wraps), [false; 2]);
+        let wraps = Matrix {
+            rows: 2,
+            row_stride: usize::MAX,
+            ..fits
+        };
+        assert_eq!(inside(wraps), [false; 2]);
     }
 
     #[test]

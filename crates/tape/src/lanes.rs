@@ -32,9 +32,17 @@ pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
 
 // ANCHOR: others
 /// `Σ f(aᵢ, bᵢ)` over two slices of equal length.
+///
+/// # Panics
+/// If the lengths differ.
 #[inline(always)]
+#[track_caller]
 pub fn sum_map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
-    debug_assert_eq!(a.len(), b.len());
+    assert_eq!(
+        a.len(),
+        b.len(),
+        "a sum over pairs needs two slices of one length"
+    );
     let mut acc = [T::ZERO; LANES];
     let mut a_chunks = a.chunks_exact(LANES);
     let mut b_chunks = b.chunks_exact(LANES);
@@ -57,7 +65,11 @@ pub fn sum<T: Real>(x: &[T]) -> T {
 }
 
 /// `Σ aᵢ bᵢ`.
+///
+/// # Panics
+/// If the lengths differ.
 #[inline]
+#[track_caller]
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     sum_map2(a, b, |x, y| x * y)
 }
@@ -91,6 +103,12 @@ mod tests {
             assert_eq!(dot(&x, &vec![2.0; x.len()]), 2.0 * expected);
             assert_eq!(sum_map(&x, |v| v + 1.0), expected + f64::from(n));
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "a sum over pairs needs two slices of one length")]
+    fn pairs_are_complete() {
+        dot(&[1.0; 3], &[1.0; 2]);
     }
 
     #[test]

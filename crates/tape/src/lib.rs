@@ -52,7 +52,7 @@ pub use buffer::{POOL_LIMIT, clear_pool, pooled_bytes};
 pub use grads::{Grads, Watch};
 pub use param::{Param, ParamId};
 pub use real::Real;
-pub use shape::{Axes, MAX_RANK, Shape};
+pub use shape::{Axes, MAX_ELEMENTS, MAX_RANK, Shape, elements, try_elements};
 pub use tape::Tape;
 pub use tensor::Tensor;
 pub use var::Var;

@@ -81,9 +81,15 @@ pub fn ranges(items: usize, elements: usize) -> Vec<Range<usize>> {
     } else {
         threads().min(items).max(1)
     };
-    (0..parts)
-        .map(|p| items * p / parts..items * (p + 1) / parts)
-        .collect()
+    (0..parts).map(|p| part(items, parts, p)).collect()
+}
+
+/// Part `p` of `0..items` cut into `parts` of nearly the same length.
+pub(crate) fn part(items: usize, parts: usize, p: usize) -> Range<usize> {
+    // ⌊items · p / parts⌋, by a way on which no product is larger than `items` or the
+    // square of `parts`.
+    let start = |p| items / parts * p + items % parts * p / parts;
+    start(p)..start(p + 1)
 }
 // ANCHOR_END: ranges
 
@@ -148,6 +154,18 @@ mod tests {
         for items in [0, 1, 2, 7, 100] {
             let all: Vec<usize> = ranges(items, usize::MAX).into_iter().flatten().collect();
             assert_eq!(all, (0..items).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_largest_number_of_items_is_cut_evenly() {
+        for parts in [1, 2, 3, 7] {
+            let all: Vec<_> = (0..parts).map(|p| part(usize::MAX, parts, p)).collect();
+            assert_eq!((all[0].start, all[parts - 1].end), (0, usize::MAX));
+            for pair in all.windows(2) {
+                assert_eq!(pair[0].end, pair[1].start);
+                assert!(pair[0].len().abs_diff(pair[1].len()) <= 1);
+            }
         }
     }
 

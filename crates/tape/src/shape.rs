@@ -3,6 +3,43 @@
 use std::fmt;
 use std::ops::Deref;
 
+// ANCHOR: elements
+/// The most elements an array may have: of eight bytes each, they fill the largest
+/// allocation there is.
+pub const MAX_ELEMENTS: usize = isize::MAX as usize / size_of::<f64>();
+
+/// The number of elements of an array whose axes have these lengths, their product;
+/// `None` if it is more than [`MAX_ELEMENTS`].
+///
+/// A product that does not fit into a `usize` wraps to a small one in a release build, and
+/// an array would be taken for one that it is not. So lengths are multiplied here first.
+/// A length of 0 counts as 1 in the limit, as it does in NumPy: then the product of any
+/// of the lengths, such as a stride, is within the limit too, and needs no check.
+pub fn try_elements(lengths: &[usize]) -> Option<usize> {
+    let mut largest: usize = 1;
+    for &length in lengths {
+        largest = largest.checked_mul(length.max(1))?;
+    }
+    let elements = if lengths.contains(&0) { 0 } else { largest };
+    (largest <= MAX_ELEMENTS).then_some(elements)
+}
+
+/// [`try_elements`], for lengths that must be right.
+///
+/// # Panics
+/// If there are more than [`MAX_ELEMENTS`].
+#[inline]
+#[track_caller]
+pub fn elements(lengths: &[usize]) -> usize {
+    try_elements(lengths).unwrap_or_else(|| {
+        panic!(
+            "shape {lengths:?} is too large for any memory: the product of its lengths, \
+             those of 0 aside, may be at most {MAX_ELEMENTS}"
+        )
+    })
+}
+// ANCHOR_END: elements
+
 // ANCHOR: shape
 /// The most axes a tensor may have. Six is one more than a batch of volumes needs.
 pub const MAX_RANK: usize = 6;
@@ -24,7 +61,7 @@ impl Shape {
     /// A shape of the given lengths. The empty slice is a scalar's.
     ///
     /// # Panics
-    /// If there are more than [`MAX_RANK`] axes.
+    /// If there are more than [`MAX_RANK`] axes, or [`MAX_ELEMENTS`] elements.
     #[track_caller]
     pub fn new(dims: &[usize]) -> Self {
         assert!(
@@ -37,8 +74,9 @@ impl Shape {
         Shape::padded(padded, dims.len())
     }
 
+    #[track_caller]
     fn padded(dims: [usize; MAX_RANK], rank: usize) -> Self {
-        let count = dims[..rank].iter().product();
+        let count = elements(&dims[..rank]);
         Shape { dims, rank, count }
     }
 
@@ -78,6 +116,10 @@ impl Shape {
     ///
     /// Shapes are aligned at their last axis; two lengths go together when they are
     /// equal or one of them is 1. `None` when they do not.
+    ///
+    /// # Panics
+    /// If they do, but the common shape has more than [`MAX_ELEMENTS`] elements.
+    #[track_caller]
     pub fn broadcast(&self, other: &Shape) -> Option<Shape> {
         if self == other {
             return Some(*self);
@@ -206,8 +248,12 @@ impl Axes {
 pub(crate) fn check_axis(op: &str, axis: usize, shape: &Shape) {
     assert!(
         axis < shape.len(),
-        "{op}: axis {axis} is out of range for shape {shape}, which has axes 0 to {}",
-        shape.len().saturating_sub(1)
+        "{op}: axis {axis} is out of range for shape {shape}, which has {}",
+        match shape.len() {
+            0 => "none; reshape it to [1] first".to_owned(),
+            1 => "only axis 0".to_owned(),
+            n => format!("axes 0 to {}", n - 1),
+        }
     );
 }
 // ANCHOR_END: check_axis
@@ -261,11 +307,52 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "sum: axis 2 is out of range for shape [2, 3], which has axes 0 to 1"
-    )]
+    fn as_many_elements_as_fit_into_memory_are_counted() {
+        assert_eq!(try_elements(&[]), Some(1));
+        assert_eq!(try_elements(&[2, 0, 3]), Some(0));
+        assert_eq!(try_elements(&[MAX_ELEMENTS]), Some(MAX_ELEMENTS));
+        assert_eq!(try_elements(&[MAX_ELEMENTS + 1]), None);
+        assert!(8 * MAX_ELEMENTS <= isize::MAX as usize);
+        assert!(8 * (MAX_ELEMENTS + 1) > isize::MAX as usize);
+    }
+
+    #[test]
+    fn products_that_wrap_are_refused() {
+        // Half of the bits of a usize: the product of two such numbers is 0.
+        let half = 1 << (usize::BITS / 2);
+        let top = 1 << (usize::BITS - 1);
+        for lengths in [
+            &[half, half][..],
+            &[top + 2, 2],
+            &[usize::MAX, 2],
+            // The product is 0; that of the other lengths is a stride.
+            &[half, half, 0],
+            &[0, half, half],
+        ] {
+            assert_eq!(try_elements(lengths), None, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = ", 3] is too large for any memory")]
+    fn a_shape_larger_than_memory_is_named() {
+        shape(&[MAX_ELEMENTS, 3]);
+    }
+
+    #[test]
     fn an_axis_must_exist() {
-        Axes::new("sum", &[2], &shape(&[2, 3]));
+        for (shape, axes) in [
+            (&[2, 3][..], "[2, 3], which has axes 0 to 1"),
+            (&[4], "[4], which has only axis 0"),
+            (&[], "[], which has none; reshape it to [1] first"),
+        ] {
+            let message = *std::panic::catch_unwind(|| Axes::new("sum", &[2], &Shape::new(shape)))
+                .expect_err("no such axis")
+                .downcast::<String>()
+                .expect("a formatted message");
+            let expected = format!("sum: axis 2 is out of range for shape {axes}");
+            assert_eq!(message, expected);
+        }
     }
 
     #[test]

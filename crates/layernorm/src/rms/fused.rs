@@ -14,7 +14,9 @@
 use tape::lanes::sum_map;
 use tape::{Real, Tensor, parallel};
 
-use crate::rows::{ROWS_PER_BLOCK, add_blocks, blocks_per_thread, check_lengths, rows_of, take};
+use crate::rows::{
+    ROWS_PER_BLOCK, add_blocks, blocks_per_thread, check_lengths, rows_of, take, whole,
+};
 use crate::sums::sums;
 
 // ANCHOR: rms_forward
@@ -28,9 +30,10 @@ use crate::sums::sums;
 #[track_caller]
 pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T, mut y: &mut [T], mut rstd: &mut [T]) {
     let (rows, d) = (rstd.len(), gamma.len());
+    let whole = whole("rms_norm forward", rows, d);
     check_lengths(
         "rms_norm forward",
-        &[("x", x.len(), rows * d), ("y", y.len(), rows * d)],
+        &[("x", x.len(), whole), ("y", y.len(), whole)],
     );
     let parts: Vec<_> = (parallel::ranges(rows, x.len()).into_iter())
         .map(|rows| {
@@ -84,12 +87,13 @@ pub fn backward<T: Real>(
     dgamma: &mut [T],
 ) {
     let (rows, d) = (saved.rstd.len(), saved.gamma.len());
+    let whole = whole("rms_norm backward", rows, d);
     check_lengths(
         "rms_norm backward",
         &[
-            ("x", saved.x.len(), rows * d),
-            ("dy", dy.map_or(rows * d, <[T]>::len), rows * d),
-            ("dx", dx.len(), rows * d),
+            ("x", saved.x.len(), whole),
+            ("dy", dy.map_or(whole, <[T]>::len), whole),
+            ("dx", dx.len(), whole),
             ("dgamma", dgamma.len(), d),
         ],
     );
@@ -99,7 +103,7 @@ pub fn backward<T: Real>(
     let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
         .map(|blocks| {
             let rows = rows_of(&blocks, rows);
-            let dx = take(&mut dx, rows.len() * d).chunks_mut(ROWS_PER_BLOCK * d);
+            let dx = take(&mut dx, rows.len() * d).chunks_mut(ROWS_PER_BLOCK.saturating_mul(d));
             let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
             blocks.zip(dx).zip(dgamma)
         })

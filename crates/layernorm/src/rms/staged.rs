@@ -4,7 +4,7 @@
 use tape::Real;
 use tape::lanes::sum;
 
-use crate::rows::check_lengths;
+use crate::rows::{check_lengths, whole};
 use crate::staged::{check_rows, each, each_row, sum_rows, with_feature, with_row, zip};
 
 // ANCHOR: rms_staged_forward
@@ -74,12 +74,13 @@ pub struct Backward<T> {
 pub fn backward<T: Real>(forward: &Forward<T>, x: &[T], gamma: &[T], dy: &[T]) -> Backward<T> {
     let Forward { rstd, x_hat, .. } = forward;
     let (rows, d) = (rstd.len(), gamma.len());
+    let whole = whole("rms::staged::backward", rows, d);
     check_lengths(
         "rms::staged::backward",
         &[
-            ("x", x.len(), rows * d),
-            ("dy", dy.len(), rows * d),
-            ("y", forward.y.len(), rows * d),
+            ("x", x.len(), whole),
+            ("dy", dy.len(), whole),
+            ("y", forward.y.len(), whole),
         ],
     );
     let n = T::from_usize(d);

@@ -6,7 +6,7 @@
 
 use super::pool::Pool;
 use super::window::Pair;
-use crate::{Backward, InputGrads, Real, Tensor, Var};
+use crate::{Backward, InputGrads, Real, Tensor, Var, elements};
 
 impl<'t, T: Real> Var<'t, T> {
     // ANCHOR: avg_pool2d
@@ -29,7 +29,7 @@ impl<'t, T: Real> Var<'t, T> {
     ) -> Self {
         let (kernel, stride, padding) = (kernel.into(), stride.into(), padding.into());
         let pool = Pool::new("avg_pool2d", self.shape(), kernel, stride, padding);
-        let taps = T::from_usize(pool.window.taps().count());
+        let taps = T::from_usize(elements(&pool.window.kernel));
         let x = self.value();
         let y = pool.each_plane(&pool.output, |n, y| {
             let x = pool.input_plane(x, n);
@@ -58,7 +58,7 @@ impl<T: Real> Backward<T> for AvgPool2d {
 
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let pool = self.pool;
-        let taps = T::from_usize(pool.window.taps().count());
+        let taps = T::from_usize(elements(&pool.window.kernel));
         let dy = dy.apply(|dy| dy / taps);
         let grad = pool.each_plane(&pool.input, |n, dx| {
             dx.fill(T::ZERO);

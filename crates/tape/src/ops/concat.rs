@@ -20,7 +20,7 @@ impl<'t, T: Real> Var<'t, T> {
         let parts: Vec<&Self> = parts.iter().map(Borrow::borrow).collect();
         let first = first("concat", &parts);
         let Along { outer, inner, .. } = Along::new("concat", axis, first.shape());
-        let mut length = 0;
+        let mut length: usize = 0;
         for part in &parts {
             let shape = part.shape();
             assert!(
@@ -30,7 +30,8 @@ impl<'t, T: Real> Var<'t, T> {
                  all other lengths must agree",
                 first.shape()
             );
-            length += shape[axis];
+            // A sum that does not fit is larger than any shape may be, and refused as one.
+            length = length.saturating_add(shape[axis]);
         }
         let shape = with_length(first.shape(), axis, length);
         join("concat", &parts, shape, outer, |shape| shape[axis] * inner)
@@ -54,7 +55,7 @@ impl<'t, T: Real> Var<'t, T> {
         }
         assert!(
             axis <= shape.len(),
-            "stack: a new axis {axis} does not fit shape {shape}, which has axes 0 to {}",
+            "stack: a new axis {axis} does not fit shape {shape}, where one fits at 0 to {}",
             shape.len()
         );
         let mut dims = shape.to_vec();
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "stack: a new axis 3 does not fit shape [2, 3], which has axes 0 to 2"
+        expected = "stack: a new axis 3 does not fit shape [2, 3], where one fits at 0 to 2"
     )]
     fn the_new_axis_must_fit() {
         join(&[&[2, 3]], |x| drop(Var::stack(x, 3)));

@@ -22,7 +22,7 @@ use super::along::add_to;
 use super::window::{Pair, Window};
 use crate::gemm::{Matrix, gemm};
 use crate::parallel::split_mut;
-use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, lanes, parallel};
+use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, elements, lanes, parallel};
 
 impl<'t, T: Real> Var<'t, T> {
     // ANCHOR: conv2d
@@ -32,8 +32,8 @@ impl<'t, T: Real> Var<'t, T> {
     /// `padding` are one number or a pair for height and width.
     ///
     /// # Panics
-    /// If the shapes do not go together, the kernel does not fit the padded image, or
-    /// the stride is 0.
+    /// If the shapes do not go together, the kernel does not fit the padded image, the
+    /// stride is 0, or the padding asks for an image larger than memory.
     #[track_caller]
     pub fn conv2d(
         &self,
@@ -81,6 +81,8 @@ struct Plan {
     /// O.
     outputs: usize,
     window: Window,
+    /// Elements of one im2col matrix, C · kh · kw by H' · W'.
+    cols_len: usize,
 }
 
 impl Plan {
@@ -98,11 +100,14 @@ impl Plan {
             "conv2d: the input {x} has {channels} channels, but the weight {weight} is made \
              for {expected}"
         );
+        let window = Window::new("conv2d", [h, w], [kh, kw], stride, padding);
+        let [oh, ow] = window.output;
         Plan {
             images,
             channels,
             outputs,
-            window: Window::new("conv2d", [h, w], [kh, kw], stride, padding),
+            window,
+            cols_len: elements(&[channels, kh, kw, oh, ow]),
         }
     }
 
@@ -114,11 +119,6 @@ impl Plan {
     /// Its columns: H' · W'.
     fn positions(&self) -> usize {
         self.window.output_len()
-    }
-
-    /// Its elements.
-    fn cols_len(&self) -> usize {
-        self.taps() * self.positions()
     }
 
     /// Elements of one input image.
@@ -133,7 +133,7 @@ impl Plan {
 
     /// The size of the whole work, by which its threads are chosen.
     fn work(&self) -> usize {
-        self.images * self.cols_len()
+        self.images.saturating_mul(self.cols_len)
     }
 }
 // ANCHOR_END: plan
@@ -144,12 +144,12 @@ impl Plan {
         let [oh, ow] = self.window.output;
         let mut y = Tensor::scratch([self.images, self.outputs, oh, ow]);
         let ranges = parallel::ranges(self.images, self.work());
-        let mut cols = Tensor::scratch([ranges.len(), self.cols_len()]);
+        let mut cols = Tensor::scratch([ranges.len(), self.cols_len]);
         let y_parts = split_mut(
             y.data_mut(),
             ranges.iter().map(|r| r.len() * self.output_len()),
         );
-        let cols_parts = split_mut(cols.data_mut(), ranges.iter().map(|_| self.cols_len()));
+        let cols_parts = split_mut(cols.data_mut(), ranges.iter().map(|_| self.cols_len));
         let parts = ranges.into_iter().zip(y_parts).zip(cols_parts).collect();
         parallel::for_each(parts, |((images, mut y), cols)| {
             for n in images {
@@ -181,7 +181,7 @@ impl Plan {
         let [height, width] = self.window.input;
         let [kh, kw] = self.window.kernel;
         let count = BLOCKS.min(self.images).max(1);
-        let images = |block| block * self.images / count..(block + 1) * self.images / count;
+        let images = |block| parallel::part(self.images, count, block);
 
         let mut dx = w.map(|_| Tensor::scratch([self.images, self.channels, height, width]));
         let mut dw = x.map(|_| Tensor::zeros([count, self.outputs, self.channels, kh, kw]));
@@ -197,8 +197,8 @@ impl Plan {
         });
 
         let ranges = parallel::ranges(count, self.work());
-        let mut cols = Tensor::scratch([ranges.len(), self.cols_len()]);
-        let cols_parts = split_mut(cols.data_mut(), ranges.iter().map(|_| self.cols_len()));
+        let mut cols = Tensor::scratch([ranges.len(), self.cols_len]);
+        let cols_parts = split_mut(cols.data_mut(), ranges.iter().map(|_| self.cols_len));
         let parts: Vec<(Vec<Block<'_, T>>, &mut [T])> = ranges
             .iter()
             .map(|range| blocks.by_ref().take(range.len()).collect())

@@ -43,6 +43,12 @@ impl<'t, T: Real> Var<'t, T> {
     /// If there is no such axis, or the index is not inside it.
     #[track_caller]
     pub fn select(&self, axis: usize, index: usize) -> Self {
+        let length = Along::new("select", axis, self.shape()).length;
+        assert!(
+            index < length,
+            "select: index {index} is not inside axis {axis} of shape {}, which has length {length}",
+            self.shape()
+        );
         let slice = self.slice(axis, index..index + 1);
         let mut dims = slice.shape().to_vec();
         dims.remove(axis);
@@ -154,6 +160,14 @@ mod tests {
     #[expect(clippy::reversed_empty_ranges, reason = "the mistake under test")]
     fn the_range_must_not_run_backwards() {
         slice(1, 2..1);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "select: index 3 is not inside axis 1 of shape [2, 3], which has length 3"
+    )]
+    fn the_index_must_be_inside() {
+        Tape::<f64>::eval(|t| drop(t.constant(Tensor::zeros([2, 3])).select(1, 3)));
     }
 
     #[test]

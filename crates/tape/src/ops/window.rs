@@ -46,7 +46,8 @@ impl Window {
     /// axis, `⌊(input + 2 · padding − kernel) / stride⌋ + 1` positions, as in PyTorch.
     ///
     /// # Panics
-    /// If the kernel is empty or larger than the padded image, or the stride is 0.
+    /// If the kernel is empty or larger than the padded image, the stride is 0, or the
+    /// padding is more than a length can be.
     #[track_caller]
     pub(crate) fn new(
         op: &str,
@@ -62,7 +63,15 @@ impl Window {
         );
         let mut output = [0; 2];
         for d in 0..2 {
-            let padded = input[d] + 2 * padding[d];
+            let padded = padding[d]
+                .checked_mul(2)
+                .and_then(|p| p.checked_add(input[d]));
+            let padded = padded.unwrap_or_else(|| {
+                panic!(
+                    "{op}: an image of {input:?} cannot be padded by {padding:?} on each side: \
+                     that is more than a length can be"
+                )
+            });
             assert!(
                 0 < kernel[d] && kernel[d] <= padded,
                 "{op}: a kernel of {kernel:?} does not fit an image of {input:?} padded by \
@@ -95,7 +104,7 @@ impl Window {
     ) -> Self {
         let (Pair(kernel), Pair(pad)) = (kernel, padding);
         assert!(
-            2 * pad[0] <= kernel[0] && 2 * pad[1] <= kernel[1],
+            pad[0] <= kernel[0] / 2 && pad[1] <= kernel[1] / 2,
             "{op}: the padding must be at most half the kernel, got {pad:?} for {kernel:?}"
         );
         Window::new(op, input, kernel, stride, padding)

@@ -170,7 +170,7 @@ impl Probe {
     ) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
-        let total: usize = shape.iter().product();
+        let total = tape::elements(shape);
         let shape_of = |k: usize| -> f64 { if k.is_multiple_of(2) { 1.0 } else { -1.0 } };
         let dy: Vec<f64> = (0..total).map(|_| normal()).collect();
         let noise: Vec<f64> = (0..total).map(|_| normal()).collect();
