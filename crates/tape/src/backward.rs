@@ -1,7 +1,7 @@
 //! The contract of an op: what its backward half receives and where it puts its results.
 
 use crate::broadcast::sum_to;
-use crate::tape::{NodeId, Record};
+use crate::tape::{Input, NodeId, Record};
 use crate::{Real, Shape, Tensor};
 
 // ANCHOR: backward
@@ -17,7 +17,8 @@ pub trait Backward<T: Real> {
     /// The op's name as it stands in printed tapes and messages.
     fn name(&self) -> &'static str;
 
-    /// Adds the gradient of every input that needs one to `dx`.
+    /// Adds the gradient of every input that needs one to `dx`, or says with
+    /// [`InputGrads::none`] that there is none.
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>);
 
     /// The tensors kept from the forward pass, for the account of memory in
@@ -30,7 +31,7 @@ pub trait Backward<T: Real> {
 /// Where a backward pass puts the gradients of its inputs.
 pub struct InputGrads<'a, T: Real> {
     pub(crate) op: &'static str,
-    pub(crate) inputs: &'a [Option<NodeId>],
+    pub(crate) inputs: &'a mut [Input],
     pub(crate) records: &'a [Record<T>],
     pub(crate) grads: &'a mut [Option<Tensor<T>>],
 }
@@ -40,8 +41,48 @@ impl<T: Real> InputGrads<'_, T> {
     // ANCHOR: add
     /// Whether input `i` depends on a parameter. When it does not, its gradient need
     /// not be computed.
+    ///
+    /// # Panics
+    /// If the op was recorded without an input `i`, as everything here that takes one.
+    #[track_caller]
     pub fn needs(&self, i: usize) -> bool {
-        self.inputs[i].is_some()
+        self.check_input(i);
+        self.inputs[i].node().is_some()
+    }
+
+    /// The place of input `i`, if it needs a gradient, which is now taken to be given.
+    #[inline]
+    #[track_caller]
+    fn serve(&mut self, i: usize) -> Option<NodeId> {
+        self.check_input(i);
+        let node = self.inputs[i].node()?;
+        self.inputs[i] = Input::Served(node);
+        Some(node)
+    }
+
+    #[inline]
+    #[track_caller]
+    fn check_input(&self, i: usize) {
+        assert!(
+            i < self.inputs.len(),
+            "{}: there is no input {i}; it was recorded with {}",
+            self.op,
+            self.inputs.len()
+        );
+    }
+
+    /// Panics if an input that needs a gradient was left out: its gradient would be taken
+    /// for 0, and whatever is learned below it would never move.
+    #[inline]
+    pub(crate) fn check_served(&self) {
+        for (i, input) in self.inputs.iter().enumerate() {
+            assert!(
+                !matches!(input, Input::Wanting(_)),
+                "{}: its backward pass left out input {i}, which needs a gradient; add one, or \
+                 say with InputGrads::none that there is none",
+                self.op
+            );
+        }
     }
 
     /// Adds `grad` to the gradient of input `i`. The first one is moved in, later ones
@@ -52,7 +93,7 @@ impl<T: Real> InputGrads<'_, T> {
     #[inline]
     #[track_caller]
     pub fn add(&mut self, i: usize, grad: Tensor<T>) {
-        let Some(node) = self.inputs[i] else { return };
+        let Some(node) = self.serve(i) else { return };
         let shape = &self.records[node.index()].shape;
         assert_eq!(
             grad.shape(),
@@ -79,7 +120,7 @@ impl<T: Real> InputGrads<'_, T> {
     #[inline]
     #[track_caller]
     pub fn add_broadcast(&mut self, i: usize, grad: Tensor<T>) {
-        let Some(node) = self.inputs[i] else { return };
+        let Some(node) = self.serve(i) else { return };
         let shape = &self.records[node.index()].shape;
         if grad.shape() == shape {
             self.accumulate(node, grad);
@@ -92,14 +133,22 @@ impl<T: Real> InputGrads<'_, T> {
     /// `out = gradient + beta · out`, row-major. With `beta` 0 there is nothing yet and
     /// `out` holds anything; with `beta` 1 there is a sum to add to. Made for GEMM,
     /// which accumulates for free. Does nothing when the input needs no gradient.
+    #[track_caller]
     pub fn write(&mut self, i: usize, kernel: impl FnOnce(T, &mut [T])) {
-        let Some(node) = self.inputs[i] else { return };
+        let Some(node) = self.serve(i) else { return };
         let shape: &Shape = &self.records[node.index()].shape;
         let slot = &mut self.grads[node.index()];
         match slot {
             Some(sum) => kernel(T::ONE, sum.data_mut()),
             None => kernel(T::ZERO, slot.insert(Tensor::scratch(shape)).data_mut()),
         }
+    }
+
+    /// Says that the value does not depend on input `i`, whatever `dy` is. To leave an
+    /// input out without a word is taken for a mistake.
+    #[track_caller]
+    pub fn none(&mut self, i: usize) {
+        self.serve(i);
     }
     // ANCHOR_END: more
 }

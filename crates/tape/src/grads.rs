@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::tape::NodeId;
+use crate::tape::{NodeId, RecordingId};
 use crate::{Param, ParamId, Real, Shape, Tensor};
 
 // ANCHOR: grads
 /// The gradients of one recording, filed under the parameters it used.
 #[derive(Debug)]
 pub struct Grads<T: Real> {
+    pub(crate) recording: RecordingId,
     pub(crate) params: HashMap<ParamId, Tensor<T>>,
     pub(crate) watched: Vec<(NodeId, Option<Tensor<T>>)>,
 }
@@ -16,6 +17,7 @@ pub struct Grads<T: Real> {
 /// A receipt for the gradient of an intermediate value, from [`Var::watch`](crate::Var::watch).
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
+    pub(crate) recording: RecordingId,
     pub(crate) node: NodeId,
     pub(crate) shape: Shape,
 }
@@ -43,10 +45,14 @@ impl<T: Real> Grads<T> {
     /// If the receipt is from another recording.
     #[track_caller]
     pub fn at(&self, watch: Watch) -> Tensor<T> {
-        match self.watched.iter().find(|(node, _)| *node == watch.node) {
-            Some((_, Some(grad))) => grad.clone(),
-            Some((_, None)) => Tensor::zeros(watch.shape),
-            None => panic!("this value was not watched in the recording these gradients come from"),
+        assert!(
+            watch.recording == self.recording,
+            "this value was not watched in the recording these gradients come from"
+        );
+        let watched = self.watched.iter().find(|(node, _)| *node == watch.node);
+        match watched.expect("whatever is watched is kept") {
+            (_, Some(grad)) => grad.clone(),
+            (_, None) => Tensor::zeros(watch.shape),
         }
     }
     // ANCHOR_END: get

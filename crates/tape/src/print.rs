@@ -81,8 +81,8 @@ impl<T: Real> Tape<T> {
                 "  n{id} [label=\"{label}\\n{}\", shape={shape}];",
                 record.shape
             );
-            for input in record.inputs.as_slice().iter().flatten() {
-                let _ = writeln!(out, "  n{} -> n{id};", input.index());
+            for node in record.inputs.as_slice().iter().filter_map(|i| i.node()) {
+                let _ = writeln!(out, "  n{} -> n{id};", node.index());
             }
         }
         out + "}\n"
@@ -98,8 +98,8 @@ impl<T: Real> Tape<T> {
                 Kind::Op(_) => ("([", "])"),
             };
             let _ = writeln!(out, "  n{id}{open}\"{label} {}\"{close}", record.shape);
-            for input in record.inputs.as_slice().iter().flatten() {
-                let _ = writeln!(out, "  n{} --> n{id}", input.index());
+            for node in record.inputs.as_slice().iter().filter_map(|i| i.node()) {
+                let _ = writeln!(out, "  n{} --> n{id}", node.index());
             }
         }
         out
@@ -121,7 +121,9 @@ impl<T: Real> fmt::Display for Tape<T> {
         let mut total = 0;
         for (id, record) in self.records.borrow().iter().enumerate() {
             let inputs: Vec<String> = (record.inputs.as_slice().iter())
-                .map(|input| input.map_or("·".to_owned(), |node| node.index().to_string()))
+                .map(|input| {
+                    (input.node()).map_or("·".to_owned(), |node| node.index().to_string())
+                })
                 .collect();
             let op = match &record.kind {
                 Kind::Leaf { name } => format!("{} {name}", record.op()),

@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Backward, Grads, InputGrads, Param, ParamId, Real, Shape, Tensor, Var};
 
@@ -19,6 +21,18 @@ impl NodeId {
     #[inline]
     pub(crate) fn index(self) -> usize {
         self.0 as usize
+    }
+}
+
+/// Names one recording for the life of the process, so that a receipt of one is not
+/// mistaken for that of another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RecordingId(u64);
+
+impl RecordingId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        RecordingId(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 // ANCHOR_END: node
@@ -43,30 +57,59 @@ pub(crate) enum Kind<T: Real> {
 // ANCHOR_END: tape_record
 
 // ANCHOR: inputs
-/// The inputs of an op, `None` for one that depends on no parameter. Most ops have at
-/// most three, which fit without an allocation.
+/// An input of an op.
+#[derive(Clone, Copy)]
+pub(crate) enum Input {
+    /// It depends on no parameter: no gradient is wanted.
+    Constant,
+    /// A gradient is wanted, and has not been given.
+    Wanting(NodeId),
+    /// The backward pass of the op has given its share.
+    Served(NodeId),
+}
+
+impl Input {
+    #[inline]
+    pub(crate) fn node(self) -> Option<NodeId> {
+        match self {
+            Input::Constant => None,
+            Input::Wanting(node) | Input::Served(node) => Some(node),
+        }
+    }
+}
+
+/// The inputs of an op. Most ops have at most three, which fit without an allocation.
 pub(crate) enum Inputs {
-    Few([Option<NodeId>; 3], u8),
-    Many(Box<[Option<NodeId>]>),
+    Few([Input; 3], u8),
+    Many(Box<[Input]>),
 }
 
 impl Inputs {
     fn new<T: Real>(vars: &[&Var<'_, T>]) -> Self {
-        let mut few = [None; 3];
+        let input = |var: &&Var<'_, T>| var.node.map_or(Input::Constant, Input::Wanting);
+        let mut few = [Input::Constant; 3];
         if vars.len() > few.len() {
-            return Inputs::Many(vars.iter().map(|var| var.node).collect());
+            return Inputs::Many(vars.iter().map(input).collect());
         }
         for (slot, var) in few.iter_mut().zip(vars) {
-            *slot = var.node;
+            *slot = input(var);
         }
         Inputs::Few(few, vars.len() as u8)
     }
 
     #[inline]
-    pub(crate) fn as_slice(&self) -> &[Option<NodeId>] {
+    pub(crate) fn as_slice(&self) -> &[Input] {
         match self {
-            Inputs::Few(nodes, n) => &nodes[..usize::from(*n)],
-            Inputs::Many(nodes) => nodes,
+            Inputs::Few(inputs, n) => &inputs[..usize::from(*n)],
+            Inputs::Many(inputs) => inputs,
+        }
+    }
+
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [Input] {
+        match self {
+            Inputs::Few(inputs, n) => &mut inputs[..usize::from(*n)],
+            Inputs::Many(inputs) => inputs,
         }
     }
 }
@@ -95,6 +138,8 @@ pub struct Tape<T: Real> {
     pub(crate) records: RefCell<Vec<Record<T>>>,
     params: RefCell<HashMap<ParamId, NodeId>>,
     recording: Cell<bool>,
+    /// Which recording this is.
+    id: RecordingId,
     /// Slots for gradients, kept between recordings for their memory.
     slots: Vec<Option<Tensor<T>>>,
 }
@@ -108,6 +153,7 @@ impl<T: Real> Tape<T> {
             records: RefCell::default(),
             params: RefCell::default(),
             recording: Cell::new(true),
+            id: RecordingId::next(),
             slots: Vec::new(),
         }
     }
@@ -118,7 +164,9 @@ impl<T: Real> Tape<T> {
     /// gradient of the loss with respect to every parameter it used.
     ///
     /// # Panics
-    /// If the loss has more than one element; use [`Tape::vjp`] then.
+    /// If the loss has more than one element; use [`Tape::vjp`] then. If it was computed
+    /// on another tape, or the backward pass of an op leaves out an input that needs a
+    /// gradient.
     #[track_caller]
     pub fn grad<A>(
         &mut self,
@@ -144,7 +192,7 @@ impl<T: Real> Tape<T> {
     /// gradient, of the shape of the result.
     ///
     /// # Panics
-    /// If `dy` has another shape than the result.
+    /// If `dy` has another shape than the result, and as [`Tape::grad`].
     #[track_caller]
     pub fn vjp<A>(
         &mut self,
@@ -171,18 +219,30 @@ impl<T: Real> Tape<T> {
         f(&tape)
     }
 
+    /// The recording that is going on.
+    pub(crate) fn id(&self) -> RecordingId {
+        self.id
+    }
+
     /// Whether ops on this tape are recorded; false inside [`Tape::eval`].
     pub fn is_recording(&self) -> bool {
         self.recording.get()
     }
 
+    #[track_caller]
     fn run<A>(
         &mut self,
         f: impl for<'t> FnOnce(&'t Tape<T>) -> (Var<'t, T>, A),
     ) -> (Option<NodeId>, Tensor<T>, A) {
         // A closure that panicked may have left records behind.
         self.clear();
+        self.id = RecordingId::next();
         let (result, aux) = f(self);
+        assert!(
+            ptr::eq(result.tape, self),
+            "the result of a recording comes from another tape; compute it with the tape that \
+             the closure is given"
+        );
         (result.node, result.value, aux)
     }
 
@@ -208,7 +268,7 @@ impl<T: Real> Tape<T> {
                 let kind = Kind::Leaf {
                     name: param.name().to_owned(),
                 };
-                self.push(Inputs::Few([None; 3], 0), *value.shape(), kind)
+                self.push(Inputs::Few([Input::Constant; 3], 0), *value.shape(), kind)
             });
         Var {
             tape: self,
@@ -233,9 +293,16 @@ impl<T: Real> Tape<T> {
     /// Records an op: its inputs, its value, and how to make its backward half.
     ///
     /// This is the only way to make a value that depends on others, and it demands a
-    /// backward: no crate can add an op and forget its gradient. `backward` is called
-    /// only when some input depends on a parameter, so an untracked op clones nothing.
+    /// backward, which must give every input that needs one a gradient
+    /// ([`InputGrads`]). What is computed past the tape, from [`Var::value`], and put back
+    /// with [`Tape::constant`] is a constant to it, as behind a
+    /// [stop_gradient](crate::ops::stop_gradient). `backward` is called only when some
+    /// input depends on a parameter, so an untracked op clones nothing.
+    ///
+    /// # Panics
+    /// If an input that depends on a parameter is from another tape.
     #[inline]
+    #[track_caller]
     pub fn record<'t, B: Backward<T> + 'static>(
         &'t self,
         inputs: &[&Var<'t, T>],
@@ -244,6 +311,13 @@ impl<T: Real> Tape<T> {
     ) -> Var<'t, T> {
         if inputs.iter().all(|input| input.node.is_none()) {
             return self.constant(value);
+        }
+        for input in inputs {
+            assert!(
+                input.node.is_none() || ptr::eq(input.tape, self),
+                "an op cannot join values from two tapes: one could not be differentiated; \
+                 hand its value in with `constant`, or compute both on one tape"
+            );
         }
         let kind = Kind::Op(Box::new(backward()) as Box<dyn Backward<T>>);
         let node = self.push(Inputs::new(inputs), *value.shape(), kind);
@@ -280,7 +354,7 @@ impl<T: Real> Tape<T> {
         if let Some(node) = from {
             self.slots[node.index()] = Some(dy);
         }
-        while let Some(record) = records.pop() {
+        while let Some(mut record) = records.pop() {
             let index = records.len();
             if record.watched {
                 watched.push((NodeId::new(index), self.slots[index].clone()));
@@ -291,11 +365,12 @@ impl<T: Real> Tape<T> {
             {
                 let mut dx = InputGrads {
                     op: backward.name(),
-                    inputs: record.inputs.as_slice(),
+                    inputs: record.inputs.as_mut_slice(),
                     records,
                     grads: &mut self.slots,
                 };
                 backward.backward(dy, &mut dx);
+                dx.check_served();
             }
         }
         let mut params = HashMap::with_capacity(self.params.get_mut().len());
@@ -305,7 +380,11 @@ impl<T: Real> Tape<T> {
             }
         }
         self.slots.clear();
-        Grads { params, watched }
+        Grads {
+            recording: self.id,
+            params,
+            watched,
+        }
     }
     // ANCHOR_END: sweep
 }
@@ -456,6 +535,63 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "was not watched in the recording")]
+    fn a_receipt_for_the_same_place_of_another_recording_is_refused() {
+        let x = param(3.0);
+        let mut tape = Tape::new();
+        let mut record = || {
+            let (_, watch, grads) = tape.grad(|t| {
+                let y = t.param(&x).exp();
+                let watch = y.watch();
+                (y, watch)
+            });
+            (watch, grads)
+        };
+        let ((first, _), (second, grads)) = (record(), record());
+        assert_eq!(grads.at(second).item(), 1.0);
+        grads.at(first);
+    }
+
+    #[test]
+    #[should_panic(expected = "an op cannot join values from two tapes")]
+    fn two_tapes_do_not_mix() {
+        let x = param(3.0);
+        Tape::new().grad(|outer| {
+            let y = outer.param(&x);
+            Tape::new().grad(|inner| {
+                let z = inner.param(&x);
+                let _ = &z * &y;
+                (z, ())
+            });
+            (y, ())
+        });
+    }
+
+    #[test]
+    fn a_constant_of_another_tape_is_a_constant() {
+        let x = param(3.0);
+        Tape::eval(|other| {
+            let c = other.constant(Tensor::scalar(2.0));
+            let (_, _, grads) = Tape::new().grad(|t| {
+                let x = t.param(&x);
+                let _ = &x * &c;
+                (x, ())
+            });
+            assert_eq!(grads.of(&x).item(), 1.0);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "the result of a recording comes from another tape")]
+    fn a_result_of_another_tape_is_refused() {
+        let x = param(3.0);
+        // Only a tape that is never dropped can lend a handle for any lifetime.
+        let other: &'static Tape<f64> = Box::leak(Box::new(Tape::new()));
+        let y = other.param(&x).exp();
+        Tape::new().grad(|_| (y.clone(), ()));
+    }
+
+    #[test]
     fn evaluation_records_nothing() {
         let x = param(2.0);
         let y = Tape::eval(|t| {
@@ -550,6 +686,75 @@ mod tests {
             let (x, c) = (t.param(&x), t.constant(Tensor::scalar(2.0)));
             (t.record(&[&x, &c], x.value().clone(), || OnlyTheFirst), ())
         });
+    }
+
+    /// An op of five inputs whose backward pass gives or excuses those it is told to.
+    struct Partly {
+        given: &'static [usize],
+        none: &'static [usize],
+    }
+
+    impl Backward<f64> for Partly {
+        fn name(&self) -> &'static str {
+            "partly"
+        }
+        fn backward(self: Box<Self>, dy: Tensor<f64>, dx: &mut InputGrads<'_, f64>) {
+            for &i in self.given {
+                match i {
+                    0 => dx.add(i, dy.clone()),
+                    1 => dx.add_broadcast(i, dy.clone()),
+                    _ => dx.write(i, |_, out| out.fill(1.0)),
+                }
+            }
+            for &i in self.none {
+                dx.none(i);
+            }
+        }
+        fn saved(&self) -> Vec<&Tensor<f64>> {
+            Vec::new()
+        }
+    }
+
+    /// The gradients of five inputs, the last of them a constant, each also used elsewhere.
+    fn partly(inputs: usize, given: &'static [usize], none: &'static [usize]) -> Vec<f64> {
+        let params: Vec<_> = (0..4).map(|i| param(f64::from(i))).collect();
+        let (_, _, grads) = Tape::new().grad(|t| {
+            let mut x: Vec<_> = params.iter().map(|p| t.param(p)).collect();
+            x.push(t.constant(Tensor::scalar(0.0)));
+            let (named, all) = (x.iter().rev().take(inputs), x.iter().skip(1));
+            let sum = all.fold(x[0].clone(), |sum, x| sum + x);
+            let named: Vec<_> = named.rev().collect();
+            (
+                sum + t.record(&named, Tensor::scalar(0.0), || Partly { given, none }),
+                (),
+            )
+        });
+        params.iter().map(|p| grads.of(p).item()).collect()
+    }
+
+    #[test]
+    fn a_backward_pass_gives_each_input_a_gradient_or_says_that_there_is_none() {
+        assert_eq!(partly(5, &[0, 1, 2, 3], &[]), [2.0; 4]);
+        assert_eq!(partly(5, &[0, 1], &[2, 3]), [2.0, 2.0, 1.0, 1.0]);
+        assert_eq!(partly(3, &[0], &[1]), [1.0, 1.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "partly: its backward pass left out input 2, which needs a gradient")]
+    fn an_input_that_is_left_out_is_named() {
+        partly(5, &[0, 1, 3], &[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "partly: its backward pass left out input 0, which needs a gradient")]
+    fn an_input_that_is_left_out_is_named_when_there_are_few() {
+        partly(3, &[1], &[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "partly: there is no input 3; it was recorded with 3")]
+    fn an_input_that_is_not_there_is_named() {
+        partly(3, &[0, 1, 3], &[]);
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl<'t, T: Real> Var<'t, T> {
             .expect("watch: this value depends on no parameter, so no gradient reaches it");
         self.tape.records.borrow_mut()[node.index()].watched = true;
         Watch {
+            recording: self.tape.id(),
             node,
             shape: *self.shape(),
         }

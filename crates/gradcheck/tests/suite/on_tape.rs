@@ -128,6 +128,20 @@ fn a_wrong_op_fails_in_both_precisions() {
     }
 }
 
+/// To the tape, what is computed from the tensor inside a handle is a constant.
+#[test]
+fn what_is_computed_past_the_tape_is_found() {
+    for seed in 0..20 {
+        let report = check(seed).run_tape(|x| {
+            let product = x[0].matmul(&x[1]);
+            let square = product.value().map(|v| v * v);
+            &product + &product.tape().constant(square)
+        });
+        assert!(!report.passed(), "{report}");
+        assert!(matches!(report.faults[0], Fault::Wrong { .. }), "{report}");
+    }
+}
+
 #[test]
 fn an_unused_input_has_the_gradient_zero() {
     let unused = check(0).may_be_zero("b").run_tape(|x| x[0].exp());
