@@ -76,6 +76,18 @@ pub enum LoadError {
         /// The types that would do.
         expected: &'static str,
     },
+    /// A number cannot be what it stands for.
+    #[error("`{name}` holds {value} in {}, {reason}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+        /// The number.
+        value: String,
+        /// Why it cannot be.
+        reason: &'static str,
+    },
 }
 
 /// What PyTorch calls the piece of state that is called `name` here: the scale and the
@@ -97,17 +109,27 @@ pub fn torch_name(name: &str) -> Cow<'_, str> {
 /// Writes the state of `module` to `path`, atomically.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the file cannot be written, or a counter is larger than an `int64`.
 pub fn save<T: Real>(module: &mut (impl Module<T> + ?Sized), path: &Path) -> io::Result<()> {
     let mut parts: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    let mut failed = None;
     each_state(module, |name, state| {
         let (dtype, shape, bytes) = match state {
             State::Param(param) => encode(param.value()),
             State::Buffer(tensor) => encode(tensor),
-            State::Count(count) => (Dtype::I64, Vec::new(), count.to_le_bytes().to_vec()),
+            State::Count(count) => match i64::try_from(*count) {
+                Ok(count) => (Dtype::I64, Vec::new(), count.to_le_bytes().to_vec()),
+                Err(_) => {
+                    failed = Some(format!("`{name}` is {count}, more than an int64 can hold"));
+                    return;
+                }
+            },
         };
         parts.push((torch_name(name).into_owned(), dtype, shape, bytes));
     });
+    if let Some(reason) = failed {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
     let views = parts.iter().map(|(name, dtype, shape, bytes)| {
         let view = TensorView::new(*dtype, shape.clone(), bytes).expect("shape and bytes agree");
         (name, view)
@@ -118,11 +140,12 @@ pub fn save<T: Real>(module: &mut (impl Module<T> + ?Sized), path: &Path) -> io:
 }
 
 /// Replaces the state of `module` by what [`save`] wrote to `path`. Numbers are rounded
-/// if the file holds `f64` and the model is of `f32`.
+/// if the file holds `f64` and the model is of `f32`; infinities and NaN are read as such.
 ///
 /// # Errors
 /// When the file cannot be read, is damaged, or is not of this model: every name must be
-/// there, none besides, and every shape must agree. The module is then left as it was.
+/// there, none besides, and every shape must agree. When a finite number is too large for
+/// the model's type, or a counter negative. The module is then left as it was.
 pub fn load<T: Real>(module: &mut (impl Module<T> + ?Sized), path: &Path) -> Result<(), LoadError> {
     let at = || path.to_path_buf();
     let bytes = fs::read(path).map_err(|source| LoadError::Read { path: at(), source })?;
@@ -209,22 +232,30 @@ fn decode<T: Real>(
         found: view.dtype().to_string(),
         expected,
     };
+    let value = |value: String, reason| LoadError::Value {
+        path: path.to_path_buf(),
+        name: name.to_owned(),
+        value,
+        reason,
+    };
     let data = view.data();
     if let State::Count(_) = state {
         let bytes = data.try_into().ok().filter(|_| view.dtype() == Dtype::I64);
-        return bytes
-            .map(|bytes| Loaded::Count(u64::from_le_bytes(bytes)))
-            .ok_or_else(|| other("I64"));
+        let count = i64::from_le_bytes(bytes.ok_or_else(|| other("I64"))?);
+        return u64::try_from(count)
+            .map(Loaded::Count)
+            .map_err(|_| value(count.to_string(), "but it counts something"));
     }
-    let numbers: Vec<T> = match view.dtype() {
-        Dtype::F32 => words(data)
-            .map(|b| T::from_f64(f32::from_le_bytes(b).into()))
-            .collect(),
-        Dtype::F64 => words(data)
-            .map(|b| T::from_f64(f64::from_le_bytes(b)))
-            .collect(),
+    let wide: Vec<f64> = match view.dtype() {
+        Dtype::F32 => words(data).map(|b| f32::from_le_bytes(b).into()).collect(),
+        Dtype::F64 => words(data).map(f64::from_le_bytes).collect(),
         _ => return Err(other("F32 and F64")),
     };
+    let numbers: Vec<T> = wide.iter().map(|&x| T::from_f64(x)).collect();
+    let mut both = wide.iter().zip(&numbers);
+    if let Some((x, _)) = both.find(|(x, rounded)| x.is_finite() && !rounded.is_finite()) {
+        return Err(value(format!("{x:e}"), "too large for the model's f32"));
+    }
     Ok(Loaded::Tensor(Tensor::new(&expected[..], numbers)))
 }
 
@@ -351,5 +382,64 @@ mod tests {
         fails(&mut model, &path, "`layer.weight` holds F16 numbers");
         write(&[weight, mean, ("layer.steps", Dtype::F64, &[], 8)]);
         fails(&mut model, &path, "`layer.steps` holds F64 numbers");
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_is_refused_and_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model.safetensors");
+        let mut model32 = model::<f32>(1.0);
+        let mut wide = model::<f64>(2.0);
+        // The largest f32, and the number halfway to the next one there would be, from
+        // which on rounding gives infinity.
+        let largest = f64::from(f32::MAX);
+        let beyond = largest + 2_f64.powi(103);
+        for (x, fits) in [
+            (1e300, false),
+            (-1e39, false),
+            (beyond, false),
+            (beyond.next_down(), true),
+            (largest, true),
+            (1e-300, true),
+            (f64::INFINITY, true),
+        ] {
+            wide.mean.data_mut()[1] = x;
+            save(&mut wide, &path).expect("saved");
+            if fits {
+                load(&mut model32, &path).expect("it fits");
+                assert_eq!(model32.mean.data()[1], x as f32);
+            } else {
+                let message = format!("`layer.mean` holds {x:e}");
+                fails(&mut model32, &path, &message);
+                load(&mut wide, &path).expect("f64 holds it");
+            }
+        }
+
+        let bytes = (-1_i64).to_le_bytes();
+        let floats = [0; 24];
+        let views = [
+            (
+                "layer.weight",
+                TensorView::new(Dtype::F32, vec![2, 3], &floats),
+            ),
+            (
+                "layer.mean",
+                TensorView::new(Dtype::F32, vec![3], &floats[..12]),
+            ),
+            ("layer.steps", TensorView::new(Dtype::I64, vec![], &bytes)),
+        ];
+        let views = views.map(|(name, view)| (name, view.expect("it fits")));
+        safetensors::serialize_to_file(views, None, &path).expect("written");
+        fails(&mut model32, &path, "`layer.steps` holds -1");
+
+        model32.steps = i64::MAX as u64 + 1;
+        let before = fs::read(&path).expect("read");
+        let error = save(&mut model32, &path).expect_err("it cannot be written");
+        assert!(
+            error
+                .to_string()
+                .contains("`layer.steps` is 9223372036854775808")
+        );
+        assert_eq!(fs::read(&path).expect("read"), before);
     }
 }

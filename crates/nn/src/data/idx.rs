@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 
 use super::DataError;
 
@@ -29,7 +29,7 @@ const LARGEST: usize = 1 << 30;
 /// When the file cannot be read, is damaged, or holds something else.
 pub fn read(path: &Path, rank: usize) -> Result<Idx, DataError> {
     let file = File::open(path).map_err(|source| DataError::read(path, source))?;
-    let mut stream = GzDecoder::new(BufReader::new(file));
+    let mut stream = MultiGzDecoder::new(BufReader::new(file));
     let bad = |reason: String| DataError::format(path, reason);
     let cut = |error: std::io::Error| bad(format!("its gzip stream is damaged ({error})"));
 
@@ -46,9 +46,7 @@ pub fn read(path: &Path, rank: usize) -> Result<Idx, DataError> {
         .iter()
         .map(|&axis| u32::from_be_bytes(axis) as usize)
         .collect();
-    let count = axes
-        .iter()
-        .try_fold(1_usize, |count, &axis| count.checked_mul(axis))
+    let count = tape::try_elements(&axes)
         .filter(|&count| count <= LARGEST)
         .ok_or_else(|| bad(format!("its header asks for {axes:?} numbers")))?;
     let mut bytes = Vec::new();
@@ -97,6 +95,24 @@ mod tests {
                 bytes: vec![1, 2, 3, 4, 5, 6]
             }
         );
+    }
+
+    #[test]
+    fn a_file_of_two_members_is_read_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for cut in [4, 12, 15] {
+            let mut both = Vec::new();
+            for part in [&WHOLE[..cut], &WHOLE[cut..]] {
+                both.extend(std::fs::read(file(folder.path(), part)).expect("read"));
+            }
+            let path = folder.path().join("both.gz");
+            std::fs::write(&path, &both).expect("written");
+            let idx = read(&path, 2).expect("it is whole");
+            assert_eq!((idx.axes, idx.bytes), (vec![2, 3], vec![1, 2, 3, 4, 5, 6]));
+            both.extend(std::fs::read(file(folder.path(), &[7])).expect("read"));
+            std::fs::write(&path, &both).expect("written");
+            refuse(&path, 2, "more numbers than its header");
+        }
     }
 
     #[track_caller]

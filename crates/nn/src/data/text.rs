@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use rand::{Rng, RngExt};
 
 use super::{DataError, folder};
@@ -90,7 +90,7 @@ pub fn random_windows(
     rng: &mut impl Rng,
 ) -> TokenBatch {
     assert!(
-        part.len() > steps,
+        steps > 0 && part.len() > steps,
         "random_windows: {} tokens hold no sequence of {steps} with a token after it",
         part.len()
     );
@@ -100,14 +100,22 @@ pub fn random_windows(
 
 /// The whole of `part` as sequences of `steps` tokens, in order, at most `count` in each
 /// batch; what is too short at the end is left out.
+///
+/// # Panics
+/// If a count is 0.
+#[track_caller]
 pub fn all_windows(
     part: &[usize],
     count: usize,
     steps: usize,
 ) -> impl Iterator<Item = TokenBatch> + '_ {
+    assert!(
+        count > 0 && steps > 0,
+        "all_windows: batches of {count} sequences of {steps} tokens hold nothing"
+    );
     let windows = part.len().saturating_sub(1) / steps;
     (0..windows).step_by(count).map(move |first| {
-        let places = first..windows.min(first + count);
+        let places = first..windows.min(first.saturating_add(count));
         cut(part, places.map(|window| window * steps), steps)
     })
 }
@@ -222,15 +230,23 @@ impl Words {
     }
 }
 
+/// Most characters of a text that is read: a small file may unpack to any size.
+const LARGEST: usize = 1 << 26;
+
 /// The text in the gzipped file at `path`: ASCII, in lines.
 fn read(path: &Path) -> Result<String, DataError> {
     let file = File::open(path).map_err(|source| DataError::read(path, source))?;
     let mut text = String::new();
-    let mut stream = GzDecoder::new(BufReader::new(file)).take(1 << 26);
+    // One more than the limit shows a text that is too long.
+    let mut stream = MultiGzDecoder::new(BufReader::new(file)).take(LARGEST as u64 + 1);
     stream.read_to_string(&mut text).map_err(|error| {
         let reason = format!("its gzip stream is damaged, or holds no text ({error})");
         DataError::format(path, reason)
     })?;
+    if text.len() > LARGEST {
+        let reason = format!("its text is longer than {LARGEST} characters");
+        return Err(DataError::format(path, reason));
+    }
     match text.chars().find(|&c| c != '\n' && !matches!(c, ' '..='~')) {
         Some(c) => Err(DataError::format(
             path,
@@ -333,6 +349,24 @@ mod tests {
             .expect("written");
     }
 
+    /// What `cat a.gz b.gz` makes is a gzip file as well (RFC 1952, section 2.2).
+    #[test]
+    fn a_file_of_two_members_is_read_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("words.txt.gz");
+        let mut both = Vec::new();
+        for text in [&b"one\ntwo\nthr"[..], b"ee\nfour\n"] {
+            write(&path, text);
+            both.extend(fs::read(&path).expect("read"));
+        }
+        fs::write(&path, &both).expect("written");
+        assert_eq!(read(&path).expect("it is whole"), "one\ntwo\nthree\nfour\n");
+        for cut in [1, 20] {
+            fs::write(&path, &both[..both.len() - cut]).expect("written");
+            read(&path).expect_err("the second member is damaged");
+        }
+    }
+
     #[test]
     fn damaged_files_are_refused_in_one_line() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -368,6 +402,16 @@ mod tests {
             write(path, "na\u{ef}ve\n".repeat(300).as_bytes());
             refuse(path, "is damaged: it holds the character '\u{ef}'");
         }
+        let mut long = GzEncoder::new(File::create(&prose).expect("made"), Compression::fast());
+        let line = b"one kilobyte of text at a time, ".repeat(32);
+        for _ in 0..=LARGEST / line.len() {
+            long.write_all(&line).expect("written");
+        }
+        long.finish().expect("written");
+        refuse(
+            &prose,
+            "is damaged: its text is longer than 67108864 characters",
+        );
         write(&prose, b"short");
         refuse(&prose, "is damaged: 5 characters are too few");
         write(&words, b"good\nBad\n");

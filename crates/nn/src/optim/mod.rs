@@ -102,7 +102,7 @@ impl<T: Real, const N: usize> Memory<T, N> {
             );
             next += 1;
             if let Some(grad) = grads.get(param) {
-                slot.steps += 1;
+                slot.steps = slot.steps.saturating_add(1);
                 let memory = slot.tensors.each_mut().map(Tensor::data_mut);
                 f(
                     param.value_mut().data_mut(),
