@@ -334,7 +334,13 @@ fn themed() -> Checkout {
     let wrong = serde_json::to_string(&report).unwrap();
     let right = serde_json::to_string(&Report::new("double", Outcome::Passed, "right")).unwrap();
     let main = format!(
-        "fn main() {{\n    println!(\"{{}}\", if double(3.0) == 6.0 {{ r#\"{right}\"# }} else {{ r#\"{wrong}\"# }});\n}}\n"
+        "fn main() {{
+    let right = double(3.0) == 6.0;
+    let report = if right {{ r#\"{right}\"# }} else {{ r#\"{wrong}\"# }};
+    std::fs::write(std::env::var_os(\"EXERCISE_REPORT\").unwrap(), report).unwrap();
+    std::process::exit(if right {{ 0 }} else {{ 1 }});
+}}
+"
     );
     let function = SOLUTION.split("fn main").next().unwrap();
     checkout.write("book/solutions/double.rs", &format!("{function}{main}"));
@@ -416,8 +422,9 @@ fn a_save_brings_the_verdict_into_the_open_page() {
     let message = "cannot find function";
     browser.wait(&tab, &format!("{verdict}.innerText.includes('{message}')"));
 
-    save(&checkout, "2.0 * x");
+    save(&checkout, "print!(\"x is {x}\"); 2.0 * x");
     browser.wait(&tab, &format!("{STATE} === 'passed'"));
+    browser.wait(&tab, &format!("{verdict}.innerText.includes('x is 3')"));
     assert_eq!(browser.value(&tab, marks), "1 of 1 exercises passed");
     assert_eq!(browser.value(&tab, progress), "1 / 1");
     assert_eq!(browser.value(&tab, &format!("{explanation}.open")), true);
