@@ -180,12 +180,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::List => {
             let catalogue = Catalogue::load(&workspace)?;
             let progress = Progress::load(&workspace)?;
-            // A file that cannot be read is not gone: its check says more.
             let file = |e: &Exercise| {
-                let bytes = check::source(&workspace, &e.name);
-                bytes.map_or(Some(String::new()), |bytes| {
-                    bytes.as_deref().map(fingerprint)
-                })
+                let bytes = check::source(&workspace, &e.name)?;
+                Ok(bytes.as_deref().map(fingerprint))
             };
             let labels = book::labels(&workspace).unwrap_or_default();
             let layout = Layout::new(&labels);

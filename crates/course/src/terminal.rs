@@ -5,6 +5,7 @@ use crate::check::Verdict;
 use crate::progress::{Progress, State};
 use crate::prose::{Layout, clean};
 use anstyle::{AnsiColor, Style};
+use anyhow::Result;
 use std::fmt::Write;
 use verdict::{Heatmap, Line, Outcome, Report, command};
 
@@ -240,7 +241,7 @@ pub fn hints(exercise: &Exercise, upto: usize, layout: &Layout<'_>) -> String {
 pub fn list(
     catalogue: &Catalogue,
     progress: &Progress,
-    file: impl Fn(&Exercise) -> Option<String>,
+    file: impl Fn(&Exercise) -> Result<Option<String>>,
     layout: &Layout<'_>,
 ) -> String {
     let names = catalogue.exercises.iter().map(|e| e.name.len());
@@ -254,10 +255,10 @@ pub fn list(
             State::Passed => (paint(GOOD, "✓"), "passed"),
         };
         let title = layout.phrase(&exercise.title);
-        let now = file(exercise);
-        let note = match (&now, &entry.passed) {
-            (None, _) => " (its file is gone)",
-            (Some(now), Some(passed)) if now != passed => " (changed since it passed)",
+        let note = match (file(exercise), &entry.passed) {
+            (Err(_), _) => " (its file cannot be read)",
+            (Ok(None), _) => " (its file is gone)",
+            (Ok(Some(now)), Some(passed)) if now != *passed => " (changed since it passed)",
             _ => "",
         };
         let row = format!(

@@ -509,6 +509,8 @@ fn an_exercise_that_cannot_be_read_is_told() {
         "{}",
         check.out()
     );
+    let list = checkout.run(&["list"]).out();
+    assert!(list.contains("(its file cannot be read)"), "{list}");
 }
 
 #[test]
