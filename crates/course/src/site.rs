@@ -41,9 +41,13 @@ impl Site {
 
     fn read(&mut self, root: &Path, dir: &Path) -> Result<()> {
         for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-            let path = entry?.path();
-            if path.is_dir() {
+            let entry = entry?;
+            let path = entry.path();
+            // A link to a folder may lead back to where it stands.
+            if entry.file_type()?.is_dir() {
                 self.read(root, &path)?;
+            }
+            if path.is_dir() {
                 continue;
             }
             let bytes =
@@ -146,6 +150,10 @@ mod tests {
         fs::write(dir.path().join("secret"), "s").unwrap();
         fs::write(root.join("index.html"), "<script>a</script>").unwrap();
         fs::write(root.join("part/a b.html"), "").unwrap();
+        #[cfg(unix)]
+        for name in ["one", "two"] {
+            std::os::unix::fs::symlink(&root, root.join(name)).unwrap();
+        }
         let site = Site::load(&root).unwrap();
         assert!(
             site.get("/")
@@ -162,6 +170,7 @@ mod tests {
             "/%zz",
             "/%2",
             "/part/",
+            "/one/index.html",
         ] {
             assert!(site.get(path).is_none(), "{path}");
         }
