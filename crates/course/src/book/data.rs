@@ -117,7 +117,8 @@ pub fn files(pattern: &str) -> Result<Vec<String>, String> {
 const MOST_DIGITS: usize = 17;
 
 /// Prints `value` in the given format: `.2f` fixed, `.1e` scientific, `.1%` per cent,
-/// `d` an integer in groups of three, `s` as it is. No more than 17 digits follow the point.
+/// `d` an integer in groups of three, `s` as it is, `words` what a text calls it. No more
+/// than 17 digits follow the point.
 ///
 /// # Errors
 /// When the format is none of these, or the value does not fit it.
@@ -128,6 +129,9 @@ pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String
             Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
             _ => Err("the value is not a text, a number or a truth value".to_owned()),
         };
+    }
+    if format == "words" {
+        return words(value).ok_or_else(|| format!("there are no words for the value `{value}`"));
     }
     let number = value
         .as_f64()
@@ -143,7 +147,7 @@ pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String
         }
         return Ok(sign(group(&format!("{number:.0}"), place)));
     }
-    let unknown = || format!("`{format}` is no format; there are .2f, .1e, .1%, d and s");
+    let unknown = || format!("`{format}` is no format; there are .2f, .1e, .1%, d, s and words");
     let (digits, kind) = format
         .strip_prefix('.')
         .and_then(|f| f.split_at_checked(f.len().checked_sub(1)?))
@@ -181,6 +185,31 @@ pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String
         }
         _ => Err(unknown()),
     }
+}
+
+/// What a text calls a truth value, a method or a network that the experiments name by an
+/// identifier. What follows the identifier stays, as in `batch with noise 1`.
+fn words(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Bool(true) => return Some("yes".to_owned()),
+        Value::Bool(false) => return Some("no".to_owned()),
+        value => value.as_str()?,
+    };
+    let end = text.find(' ').unwrap_or(text.len());
+    let (id, rest) = text.split_at(end);
+    let name = match id.trim_end_matches(|c: char| c.is_ascii_digit()) {
+        "none" => "no norm",
+        "batch" => "Batch Norm",
+        "layer" => "Layer Norm",
+        "rms" => "RMS Norm",
+        "group" => "Group Norm",
+        "mlp" => "MLP",
+        "cnn" => "CNN",
+        "shallow" => "shallow MLP",
+        "deep" => "deep MLP",
+        _ => return None,
+    };
+    Some(format!("{name}{rest}"))
 }
 
 /// `1234567` with thin spaces between groups of three; four digits stay together.
@@ -274,6 +303,17 @@ mod tests {
             (json!(1_234_567), "d", Prose, "1\u{202f}234\u{202f}567"),
             (json!(1797), "d", Maths, "1797"),
             (json!("Adam"), "s", Prose, "Adam"),
+            (json!("none"), "words", Prose, "no norm"),
+            (json!("group4"), "words", Prose, "Group Norm"),
+            (
+                json!("batch with noise 0.5"),
+                "words",
+                Prose,
+                "Batch Norm with noise 0.5",
+            ),
+            (json!("cnn"), "words", Prose, "CNN"),
+            (json!(true), "words", Prose, "yes"),
+            (json!(false), "words", Prose, "no"),
         ] {
             assert_eq!(
                 print(&value, format, place).as_deref(),
@@ -289,6 +329,8 @@ mod tests {
             (json!(1), ".18f"),
             (json!(1), ".70000e"),
             (json!([1]), "s"),
+            (json!("batches"), "words"),
+            (json!(1), "words"),
         ] {
             assert!(print(&value, format, Prose).is_err(), "{value} {format}");
         }
