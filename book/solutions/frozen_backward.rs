@@ -3,7 +3,7 @@
 
 use exercises::frozen_backward::{Frozen, Gradients, check};
 
-/// The gradients by `x`, gamma and beta, from the upstream gradient `dy`.
+/// The gradients with respect to `x`, gamma and beta, from the upstream gradient `dy`.
 fn backward(bn: &Frozen, x: &[f64], dy: &[f64]) -> Gradients {
     // ANCHOR: solution
     let channels = bn.gamma.len();

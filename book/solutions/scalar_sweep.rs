@@ -1,5 +1,5 @@
 //! Exercise: the sweep (chapter 2).
-//! Return the gradient of record `y` by every record of the tape, in the tape's order.
+//! Return the gradient of record `y` with respect to every record of the tape, in its order.
 
 use exercises::scalar_sweep::{Record, check};
 

@@ -32,7 +32,7 @@ pub struct Forward<T> {
 
 // ANCHOR: stage_gradients
 /// Every intermediate of the backward pass over one channel, in the order computed.
-/// Each field is the gradient of the loss by the forward field of that name.
+/// Each field is the gradient of the loss with respect to the forward field of that name.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Backward<T> {
     /// From `y = γ x̂ + β`: `Σᵢ dyᵢ`.

@@ -11,7 +11,7 @@ use tape::Tape;
 
 use super::Output;
 use super::plot::{Axis, Ink, Mark, Series, draw};
-use super::random::{Draws, median};
+use super::random::{Draws, mean, median};
 
 const SEED: u64 = 15;
 
@@ -147,7 +147,7 @@ fn scores() -> Scores {
     }
 }
 
-/// The length of the gradient by `linear2.weight` of a block, before training.
+/// The length of the gradient for `linear2.weight` of a block, before training.
 #[derive(Serialize)]
 struct Depth {
     width: usize,
@@ -155,6 +155,18 @@ struct Depth {
     tokens: usize,
     models: u64,
     forms: Vec<Form>,
+    road: Road,
+}
+
+/// The variance of the road in pre-LN, before training, over the features of a position: at
+/// its end, with the most blocks; what each branch has added to the variance of 1 at the
+/// start, on average; and by what the gradient of the last block falls from one block to the
+/// most, if it goes with one over the deviation at the end of the road.
+#[derive(Serialize)]
+struct Road {
+    variance: f64,
+    each_branch: f64,
+    predicted: f64,
 }
 
 #[derive(Serialize)]
@@ -182,7 +194,7 @@ const MODELS: u64 = 7;
 const BLOCKS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 
 // ANCHOR: depth
-/// The lengths of the gradients by `linear2.weight`, block by block, of one model before
+/// The lengths of the gradients for `linear2.weight`, block by block, of one model before
 /// training, on random tokens.
 fn by_block(blocks: usize, norm: NormKind, place: NormPlace, seed: u64) -> Vec<f64> {
     let rng = &mut StdRng::seed_from_u64(seed);
@@ -207,6 +219,47 @@ fn by_block(blocks: usize, norm: NormKind, place: NormPlace, seed: u64) -> Vec<f
     found
 }
 // ANCHOR_END: depth
+
+/// The variance at the end of the road of one pre-LN model before training, on average over
+/// positions, on random tokens.
+fn road_variance(blocks: usize, seed: u64) -> f64 {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    let block = BlockSpec::new(WIDTH, 2).norm(NormKind::Layer, NormPlace::Pre);
+    let mut model = TransformerSpec::new(TOKENS, STEPS, blocks, block).build::<f64>(rng);
+    let lengths = Lengths::full(8, STEPS);
+    let tokens: Vec<usize> = (0..lengths.rows())
+        .map(|_| rng.random_range(0..TOKENS))
+        .collect();
+    let last = format!("layers.{}.output", blocks - 1);
+    let mut found = None;
+    Tape::eval(|t| {
+        model.forward_probed(t, &tokens, &lengths, Mode::Train, &mut |name, value| {
+            if name.to_string() == last {
+                let variance = |row: &[f64]| {
+                    let centre = mean(row);
+                    mean(&row.iter().map(|x| (x - centre).powi(2)).collect::<Vec<_>>())
+                };
+                let rows = value.value().data().chunks(WIDTH).map(variance);
+                found = Some(mean(&rows.collect::<Vec<_>>()));
+            }
+        });
+    });
+    found.expect("the last block shows its output")
+}
+
+fn road() -> Road {
+    let variance = |blocks: usize| {
+        let each = (0..MODELS).map(|seed| road_variance(blocks, SEED + seed));
+        median(&each.collect::<Vec<_>>())
+    };
+    let (few, many) = (BLOCKS[0], BLOCKS[BLOCKS.len() - 1]);
+    let (at_few, at_many) = (variance(few), variance(many));
+    Road {
+        variance: rounded(at_many),
+        each_branch: rounded((at_many - 1.0) / (2 * many) as f64),
+        predicted: rounded((at_few / at_many).sqrt()),
+    }
+}
 
 /// Three digits: the exponential of the tape is that of the system, and its last digit may
 /// differ from one to the next.
@@ -251,6 +304,7 @@ fn depth() -> Depth {
             form("pre", "pre-LN", NormKind::Layer, NormPlace::Pre),
             form("post", "post-LN", NormKind::Layer, NormPlace::Post),
         ],
+        road: road(),
     }
 }
 

@@ -36,8 +36,8 @@ struct Row {
     two_pass_f32_largest: f64,
     one_pass_f64: f64,
     two_pass_f64: f64,
-    /// The share of seeds at which the one-pass variance is negative or zero.
-    not_positive_f32: f64,
+    /// The count of seeds at which the one-pass variance is negative or zero.
+    not_positive_f32: usize,
     /// The prediction `u · (1 + offset²)` for the one-pass formula.
     predicted_f32: f64,
 }
@@ -123,7 +123,7 @@ fn row(offset: f64) -> Row {
         two_pass_f32_largest: largest(&errors[1]),
         one_pass_f64: median(&errors[2]),
         two_pass_f64: median(&errors[3]),
-        not_positive_f32: not_positive as f64 / SEEDS as f64,
+        not_positive_f32: not_positive,
         predicted_f32: 0.5 * f64::from(f32::EPSILON) * (1.0 + offset * offset),
     }
 }

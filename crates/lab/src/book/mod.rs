@@ -29,6 +29,7 @@ mod matmul_loss;
 mod mistakes;
 mod on_tape;
 mod one_reading;
+mod paired;
 mod plot;
 mod projection;
 mod pytorch;
@@ -163,6 +164,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 10,
         about: "a convolution and its gradients, in front of norms, and what its many values are worth",
         run: convolution::run,
+    },
+    Measurement {
+        name: "paired",
+        chapter: 11,
+        about: "what batches that vary take from test accuracy, seed by seed",
+        run: paired::run,
     },
     Measurement {
         name: "ln_worked",

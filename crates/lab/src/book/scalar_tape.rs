@@ -12,7 +12,7 @@ use super::plot::{Axis, Ink, Mark, Series, draw};
 struct Record {
     op: &'static str,
     value: f64,
-    /// What went in: the place of each input, and the slope of the value by it.
+    /// What went in: the place of each input, and the slope with respect to it.
     inputs: Vec<(usize, f64)>,
 }
 
@@ -57,7 +57,7 @@ impl Tape {
     // ANCHOR_END: ops
 
     // ANCHOR: backward
-    /// The gradient of the value at `y` by every value on the tape.
+    /// The gradient of the value at `y` with respect to every value on the tape.
     fn backward(&self, y: usize) -> Vec<f64> {
         let mut grads = vec![0.0; self.records.len()];
         grads[y] = 1.0;
@@ -71,7 +71,7 @@ impl Tape {
     // ANCHOR_END: backward
 
     // ANCHOR: routes
-    /// The derivative of `y` by `x` as a sum over all routes from `y` back to `x`. Also
+    /// The derivative of `y` with respect to `x`, as a sum over all routes from `y` back. Also
     /// the number of routes, and of multiplications.
     fn routes(&self, y: usize, x: usize) -> Routes {
         if y == x {
@@ -93,7 +93,7 @@ impl Tape {
     // ANCHOR_END: routes
 
     // ANCHOR: forward
-    /// The derivative of every value by the value at `x`, oldest first.
+    /// The derivative of every value with respect to the value at `x`, oldest first.
     fn forward(&self, x: usize) -> Vec<f64> {
         let mut slopes = vec![0.0; self.records.len()];
         for (at, record) in self.records.iter().enumerate() {
@@ -164,7 +164,7 @@ struct Line {
     gradient: f64,
 }
 
-/// A loop with one mistake, and what it makes of the neuron's gradient by `w`.
+/// A loop with one mistake, and what it makes of the neuron's gradient for `w`.
 #[derive(Serialize)]
 struct WrongLoop {
     name: &'static str,
@@ -227,7 +227,7 @@ fn lines(tape: &Tape, grads: &[f64]) -> Vec<Line> {
     lines
 }
 
-/// Loops that look like the sweep, and their gradient by record 0.
+/// Loops that look like the sweep, and their gradient for record 0.
 fn wrong_loops(tape: &Tape, y: usize) -> Vec<WrongLoop> {
     let right = tape.backward(y)[0];
     let sweep = |order: &mut dyn Iterator<Item = usize>, assign: bool, slopes: bool| {

@@ -45,7 +45,7 @@ fn quantity(symbol: &'static str, value: f64, gradient: f64) -> Quantity {
     }
 }
 
-/// One cell: gates (0, 1, 1, 0), memory 2; gradients 1 by the state and 1/2 by the memory.
+/// One cell: gates (0, 1, 1, 0), memory 2; gradients 1 for the state and 1/2 for the memory.
 fn step() -> Vec<Quantity> {
     let ([ai, af, ag, ao], c) = ([0.0, 1.0, 1.0, 0.0], 2.0);
     let (dh_next, dc_later) = (1.0, 0.5);
@@ -73,7 +73,7 @@ fn step() -> Vec<Quantity> {
     ]
 }
 
-/// The length of the gradient by the state, some steps before the one that the loss looks
+/// The length of the gradient for the state, some steps before the one that the loss looks
 /// at, relative to its length there. Medians over networks drawn anew.
 #[derive(Serialize)]
 struct ThroughTime {
@@ -98,7 +98,7 @@ const NETWORKS: u64 = 11;
 
 // ANCHOR: through_time
 /// `h' = tanh(a)`, `a = x + U h` or its Layer Norm: forward through `STEPS`, then back
-/// from the last one. Returns the lengths of the gradients by h, the last one first.
+/// from the last one. Returns the lengths of the gradients for h, the last one first.
 fn through_time(gain: f64, norm: bool, seed: u64) -> Vec<f64> {
     let mut draws = Draws::new(seed);
     let scale = gain / (FEATURES as f64).sqrt();

@@ -307,6 +307,7 @@ fn run(session: &mut Session) -> Result<Finding, Error> {
             "gradient_change": row.change,
             "brings_the_shift_back": row.brings_back(&rows[0]),
             "gains": row.gains(&rows[0]),
+            "saved": row.saved(&rows[0], &rows[1]),
             "curves": { "validation_accuracy": row.cell.curve_data(|e| e.validation.accuracy) },
         });
         row.cell.data_between(first, more)
@@ -455,6 +456,14 @@ impl<'a> Row<'a> {
 
     fn gains(&self, none: &Row<'_>) -> bool {
         self.steps.seen_from(none.steps) == Apart::Below
+    }
+
+    /// The share of the steps that Batch Norm saves over no norm which this method saves too,
+    /// from medians; none where no norm does not get to the target.
+    fn saved(&self, none: &Row<'_>, batch: &Row<'_>) -> Option<f64> {
+        let from = none.steps.median;
+        let share = (from - self.steps.median) / (from - batch.steps.median);
+        share.is_finite().then_some(share)
     }
 
     fn brings_back(&self, none: &Row<'_>) -> bool {
