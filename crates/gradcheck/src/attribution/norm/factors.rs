@@ -49,7 +49,7 @@ pub fn of_a_mean(probe: &Probe, m: usize, paths: &[usize]) -> Vec<Factor> {
         ),
         factor(
             "averaged-twice",
-            (m * m) as f64,
+            (m as f64).powi(2),
             format!("is divided by {m} once too often"),
         ),
     ];
