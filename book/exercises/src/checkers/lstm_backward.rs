@@ -1,12 +1,8 @@
 //! Checks the exercise `lstm_backward`.
 
 use crate::Report;
-use crate::compare::{compare_all, heatmap, unusable};
-use crate::engine::Checker;
-use crate::gradients;
+use crate::engine::{Axis, Case, Checker, Order, Part, field};
 use crate::harness;
-use crate::known::Known;
-use crate::mistake::{self, Mistake, find, listed};
 use gradcheck::Check;
 use layernorm::staged;
 use rand::rngs::StdRng;
@@ -61,19 +57,6 @@ pub struct Gradients {
     pub dc: Vec<f64>,
 }
 
-impl Gradients {
-    fn get(&self, name: &str) -> &[f64] {
-        match name {
-            "dc_next" => &self.dc_next,
-            "da_i" => &self.da_i,
-            "da_f" => &self.da_f,
-            "da_g" => &self.da_g,
-            "da_o" => &self.da_o,
-            _ => &self.dc,
-        }
-    }
-}
-
 /// `(dh, dc_later, step)` to the gradients.
 pub type Candidate<'a> = &'a dyn Fn(&[f64], &[f64], &Step) -> Gradients;
 
@@ -82,12 +65,37 @@ pub fn check(candidate: impl Fn(&[f64], &[f64], &Step) -> Gradients) -> ExitCode
     harness::run(NAME, || report(&candidate, 0))
 }
 
+/// The report on `candidate`, from random gates of this seed.
+#[must_use]
+pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
+    let all = "all gradients of the step are right, and finite differences confirm them";
+    let run = |p: &Probe, answer: &mut Gradients| *answer = candidate(&p.dh, &p.dc_later, &p.step);
+    part().report(NAME, all, &run, seed)
+}
+
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::of(part())
+}
+
 /// A step, and what is given backward.
 struct Probe {
     step: Step,
     dh: Vec<f64>,
     dc_later: Vec<f64>,
 }
+
+impl Case for Probe {
+    fn title(&self) -> String {
+        format!("a state of {} features", self.dh.len())
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![("H", self.dh.len())]
+    }
+}
+
+const FEATURES: &[Axis] = &[Axis("H", "feature")];
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -142,42 +150,78 @@ impl Probe {
         (0..self.dh.len()).map(f).collect()
     }
 
-    /// The gradient of `LN(c')`.
-    fn shown(&self) -> Vec<f64> {
-        let Step { o, tanh, .. } = &self.step;
-        self.each(|j| self.dh[j] * o[j] * (1.0 - tanh[j] * tanh[j]))
+    /// The gradient of `LN(c')`, from this value for the output gate and this slope.
+    fn shown(&self, o: &[f64], slope: fn(f64) -> f64) -> Vec<f64> {
+        self.each(|j| self.dh[j] * o[j] * slope(self.step.tanh[j]))
     }
 
     /// What comes to `c'` from the state.
     fn through_norm(&self) -> Vec<f64> {
-        self.step.norm_backward(&self.shown())
+        let shown = self.shown(&self.step.o, tanh_slope);
+        self.step.norm_backward(&shown)
     }
 
     /// That of the new memory, complete.
     fn memory(&self) -> Vec<f64> {
         plus(&self.dc_later, &self.through_norm())
     }
+
+    /// What comes back to the product in which `way` has its gate: dh, or the gradient of the
+    /// new memory.
+    fn upstream(&self, way: &Way) -> Vec<f64> {
+        if way.feeds_the_state() {
+            self.dh.clone()
+        } else {
+            self.memory()
+        }
+    }
+
+    /// The gradient at the end of `way`, from what comes back and what it is multiplied by.
+    fn along(&self, way: &Way, upstream: &[f64], beside: &[f64]) -> Vec<f64> {
+        self.sloped(way.own, way.slope, upstream, beside)
+    }
+
+    /// The same with the slope of any gate.
+    fn sloped(&self, own: &str, slope: Slope, upstream: &[f64], beside: &[f64]) -> Vec<f64> {
+        let own = self.value(own);
+        self.each(|j| upstream[j] * beside[j] * slope(own[j]))
+    }
+
+    fn right(&self, way: &Way) -> Vec<f64> {
+        self.along(way, &self.upstream(way), self.value(way.beside))
+    }
+
+    /// What the step has kept, by its letter.
+    fn value(&self, letter: &str) -> &[f64] {
+        let Step {
+            i,
+            f,
+            g,
+            o,
+            c,
+            tanh,
+            ..
+        } = &self.step;
+        match letter {
+            "i" => i,
+            "f" => f,
+            "g" => g,
+            "o" => o,
+            "c" => c,
+            _ => tanh,
+        }
+    }
 }
+
+/// The letters of [`Probe::value`].
+const VALUES: [&str; 6] = ["i", "f", "g", "o", "c", "tanh"];
 
 fn plus(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a + b).collect()
 }
 
-/// Of each gate that feeds the memory: its values, what it is multiplied by, and its slope.
-fn gate<'a>(p: &'a Probe, name: &str) -> [&'a [f64]; 2] {
-    let Step { i, f, g, c, .. } = &p.step;
-    match name {
-        "da_i" => [i, g],
-        "da_f" => [f, c],
-        _ => [g, i],
-    }
-}
-
-/// The gradient of a gate from that of the memory.
-fn gated(p: &Probe, name: &str, memory: &[f64], slope: fn(f64) -> f64) -> Vec<f64> {
-    let [values, other] = gate(p, name);
-    p.each(|j| memory[j] * other[j] * slope(values[j]))
-}
+/// A slope, from the value after the nonlinearity.
+type Slope = fn(f64) -> f64;
 
 fn sigmoid_slope(y: f64) -> f64 {
     y * (1.0 - y)
@@ -191,251 +235,306 @@ fn one(_: f64) -> f64 {
     1.0
 }
 
-/// What the gradient of the memory becomes on its way to a gate, or to the memory before.
-fn from_memory(p: &Probe, target: &str, memory: &[f64]) -> Vec<f64> {
-    match target {
-        "dc" => p.each(|j| memory[j] * p.step.f[j]),
-        "da_g" => gated(p, target, memory, tanh_slope),
-        _ => gated(p, target, memory, sigmoid_slope),
+/// The way back to a gate, or to the memory before the step: through the product in which it
+/// stands beside another value, and through its nonlinearity.
+struct Way {
+    target: &'static str,
+    own: &'static str,
+    beside: &'static str,
+    slope: Slope,
+}
+
+impl Way {
+    fn feeds_the_state(&self) -> bool {
+        self.own == "o"
+    }
+
+    /// The equation of the product.
+    fn product(&self) -> &'static str {
+        if self.feeds_the_state() {
+            "h' = o tanh(LN(c'))"
+        } else {
+            "c' = f c + i g"
+        }
     }
 }
 
-const TARGETS: [&str; 6] = ["dc_next", "da_i", "da_f", "da_g", "da_o", "dc"];
-
-fn right(p: &Probe, target: &str) -> Vec<f64> {
-    let Step { o, tanh, .. } = &p.step;
-    match target {
-        "dc_next" => p.memory(),
-        "da_o" => p.each(|j| p.dh[j] * tanh[j] * sigmoid_slope(o[j])),
-        _ => from_memory(p, target, &p.memory()),
-    }
-}
+const I: &Way = &Way {
+    target: "da_i",
+    own: "i",
+    beside: "g",
+    slope: sigmoid_slope,
+};
+const F: &Way = &Way {
+    target: "da_f",
+    own: "f",
+    beside: "c",
+    slope: sigmoid_slope,
+};
+const G: &Way = &Way {
+    target: "da_g",
+    own: "g",
+    beside: "i",
+    slope: tanh_slope,
+};
+const O: &Way = &Way {
+    target: "da_o",
+    own: "o",
+    beside: "tanh",
+    slope: sigmoid_slope,
+};
+const C: &Way = &Way {
+    target: "dc",
+    own: "c",
+    beside: "f",
+    slope: one,
+};
 
 const STEP: &str = "sec:lstm";
 const NORM: &str = "sec:ln-cell";
 
-const MISTAKES: &[Mistake<Probe>] = &[
-    Mistake {
-        targets: &["dc_next"],
-        id: "later-forgotten",
-        sentence: "what the next step sends is missing: c' is used twice",
-        section: STEP,
-        wrong: |p, _| Probe::through_norm(p),
-    },
-    Mistake {
-        targets: &["dc_next"],
-        id: "state-forgotten",
-        sentence: "what comes from the state h' is missing: c' is used twice",
-        section: STEP,
-        wrong: |p, _| p.dc_later.clone(),
-    },
-    Mistake {
-        targets: &["dc_next"],
-        id: "norm-forgotten",
-        sentence: "what comes from h' must go back through the Layer Norm",
-        section: NORM,
-        wrong: |p, _| plus(&p.dc_later, &p.shown()),
-    },
-    Mistake {
-        targets: &["dc_next"],
-        id: "later-through-the-norm",
-        sentence: "what the next step sends must not go through the Layer Norm: the next step used c' before it",
-        section: NORM,
-        wrong: |p, _| p.step.norm_backward(&plus(&p.dc_later, &p.shown())),
-    },
-    Mistake {
-        targets: &["dc_next"],
-        id: "tanh-slope-forgotten",
-        sentence: "the slope of the tanh is missing, 1 minus its square",
-        section: STEP,
-        wrong: |p, _| {
-            let shown = p.each(|j| p.dh[j] * p.step.o[j]);
-            plus(&p.dc_later, &p.step.norm_backward(&shown))
-        },
-    },
-    Mistake {
-        targets: &["dc_next"],
-        id: "output-gate-forgotten",
-        sentence: "the output gate is missing: h' is o times the tanh",
-        section: STEP,
-        wrong: |p, _| {
-            let shown = p.each(|j| p.dh[j] * tanh_slope(p.step.tanh[j]));
-            plus(&p.dc_later, &p.step.norm_backward(&shown))
-        },
-    },
-    Mistake {
-        targets: &["da_i", "da_f"],
-        id: "slope-forgotten",
-        sentence: "the slope of the sigmoid is missing",
-        section: STEP,
-        wrong: |p, target| gated(p, target, &p.memory(), one),
-    },
-    Mistake {
-        targets: &["da_i"],
-        id: "tanh-slope",
-        sentence: "it has the slope of a tanh, and the gate is a sigmoid: i times 1 - i",
-        section: STEP,
-        wrong: |p, _| gated(p, "da_i", &p.memory(), tanh_slope),
-    },
-    Mistake {
-        targets: &["da_i"],
-        id: "other-factor",
-        sentence: "the input gate stands beside the candidate g, so its gradient is dc' times g, and not times c",
-        section: STEP,
-        wrong: |p, _| {
-            let memory = p.memory();
-            p.each(|j| memory[j] * p.step.c[j] * sigmoid_slope(p.step.i[j]))
-        },
-    },
-    Mistake {
-        targets: &["da_f"],
-        id: "tanh-slope",
-        sentence: "it has the slope of a tanh, and the gate is a sigmoid: f times 1 - f",
-        section: STEP,
-        wrong: |p, _| gated(p, "da_f", &p.memory(), tanh_slope),
-    },
-    Mistake {
-        targets: &["da_f"],
-        id: "other-factor",
-        sentence: "the forget gate stands beside the old memory c, so its gradient is dc' times c, and not times g",
-        section: STEP,
-        wrong: |p, _| {
-            let memory = p.memory();
-            p.each(|j| memory[j] * p.step.g[j] * sigmoid_slope(p.step.f[j]))
-        },
-    },
-    Mistake {
-        targets: &["da_g"],
-        id: "slope-forgotten",
-        sentence: "the slope of the tanh is missing",
-        section: STEP,
-        wrong: |p, _| gated(p, "da_g", &p.memory(), one),
-    },
-    Mistake {
-        targets: &["da_g"],
-        id: "sigmoid-slope",
-        sentence: "it has the slope of a sigmoid, and the candidate is a tanh: 1 minus its square",
-        section: STEP,
-        wrong: |p, _| gated(p, "da_g", &p.memory(), sigmoid_slope),
-    },
-    Mistake {
-        targets: &["da_o"],
-        id: "slope-forgotten",
-        sentence: "the slope of the sigmoid is missing",
-        section: STEP,
-        wrong: |p, _| p.each(|j| p.dh[j] * p.step.tanh[j]),
-    },
-    Mistake {
-        targets: &["da_o"],
-        id: "tanh-slope",
-        sentence: "it has the slope of a tanh, and the gate is a sigmoid: o times 1 - o",
-        section: STEP,
-        wrong: |p, _| p.each(|j| p.dh[j] * p.step.tanh[j] * tanh_slope(p.step.o[j])),
-    },
-    Mistake {
-        targets: &["da_o"],
-        id: "memory-for-state",
-        sentence: "it is made of the gradient of the memory: the output gate is used in h' only",
-        section: STEP,
-        wrong: |p, _| {
-            let memory = p.memory();
-            p.each(|j| memory[j] * p.step.tanh[j] * sigmoid_slope(p.step.o[j]))
-        },
-    },
-    Mistake {
-        targets: &["dc"],
-        id: "forget-gate-forgotten",
-        sentence: "the forget gate is missing: c' is f times c",
-        section: STEP,
-        wrong: |p, _| Probe::memory(p),
-    },
-    Mistake {
-        targets: &["da_i", "da_f", "da_g", "dc"],
-        id: "memory-incomplete",
-        sentence: "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on",
-        section: STEP,
-        wrong: |p, target| from_memory(p, target, &p.dc_later),
-    },
-    Mistake {
-        targets: &["dc"],
-        id: "input-gate",
-        sentence: "it is multiplied by the input gate, and c stands beside the forget gate",
-        section: STEP,
-        wrong: |p, _| {
-            let memory = p.memory();
-            p.each(|j| memory[j] * p.step.i[j])
-        },
-    },
-];
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    listed(NAME, MISTAKES)
+fn blank(_: &Probe) -> Gradients {
+    Gradients {
+        dc_next: vec![],
+        da_i: vec![],
+        da_f: vec![],
+        da_g: vec![],
+        da_o: vec![],
+        dc: vec![],
+    }
 }
 
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
+fn part() -> Part<Probe, Gradients> {
+    const MEMORY: &str = "c' = f c + i g";
+    let part = Part::new("backward", Order::Together, probes, blank)
+        .target("dc_next", STEP, FEATURES, Probe::memory, field!(dc_next))
+        .target("da_i", STEP, FEATURES, |p| p.right(I), field!(da_i))
+        .contains("g", MEMORY, |p| p.step.g.clone())
+        .target("da_f", STEP, FEATURES, |p| p.right(F), field!(da_f))
+        .contains("c", MEMORY, |p| p.step.c.clone())
+        .target("da_g", STEP, FEATURES, |p| p.right(G), field!(da_g))
+        .contains("i", MEMORY, |p| p.step.i.clone())
+        .target("da_o", STEP, FEATURES, |p| p.right(O), field!(da_o))
+        .contains("tanh", O.product(), |p| p.step.tanh.clone())
+        .target("dc", STEP, FEATURES, |p| p.right(C), field!(dc))
+        .contains("f", MEMORY, |p| p.step.f.clone());
+    let part = [I, F, G, O, C]
+        .into_iter()
+        .fold(of_memory(part), on_the_way);
+    part.mistake_in(
+        NORM,
+        &["dc"],
+        "through-the-norm",
+        "the memory does not pass the Layer Norm from step to step, it is only shown through it: dc is dc_next times f",
+        |p, _| p.along(C, &p.step.norm_backward(&p.memory()), &p.step.f),
+    )
+    .mistake_in(
+        NORM,
+        &["dc"],
+        "through-the-norm",
+        "the memory does not pass the Layer Norm from step to step, it is only shown through it: dc is dc_next times f",
+        |p, _| p.step.norm_backward(&p.right(C)),
+    )
+    .numeric(against_differences)
 }
 
-/// The report on `candidate`, from random gates of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let probes = probes(seed);
-    let found: Vec<Gradients> = probes
-        .iter()
-        .map(|p| candidate(&p.dh, &p.dc_later, &p.step))
-        .collect();
-    let (lines, first) = compare_all(&TARGETS, probes.len(), |name, k| {
-        let title = format!("{name}, {} features", probes[k].dh.len());
-        (title, right(&probes[k], name), found[k].get(name))
+/// The new memory.
+fn of_memory(part: Part<Probe, Gradients>) -> Part<Probe, Gradients> {
+    let part = part
+        .mistake(
+            &["dc_next"],
+            "later-forgotten",
+            "what the next step sends is missing: c' is used twice",
+            |p, _| p.through_norm(),
+        )
+        .mistake(
+            &["dc_next"],
+            "state-forgotten",
+            "what comes from the state h' is missing: c' is used twice",
+            |p, _| p.dc_later.clone(),
+        )
+        .mistake_in(
+            NORM,
+            &["dc_next"],
+            "norm-forgotten",
+            "what comes from h' must go back through the Layer Norm",
+            |p, _| plus(&p.dc_later, &p.shown(&p.step.o, tanh_slope)),
+        )
+        .mistake_in(
+            NORM,
+            &["dc_next"],
+            "later-through-the-norm",
+            "what the next step sends must not go through the Layer Norm: the next step used c' before it",
+            |p, _| {
+                let shown = p.shown(&p.step.o, tanh_slope);
+                p.step.norm_backward(&plus(&p.dc_later, &shown))
+            },
+        )
+        .mistake_in(
+            NORM,
+            &["dc_next"],
+            "tanh-slope-after-the-norm",
+            "the slope of the tanh comes after the Layer Norm, and must come before it: forward the tanh is applied last, so backward it is first",
+            |p, _| {
+                let through = p.step.norm_backward(&p.shown(&p.step.o, one));
+                p.each(|j| p.dc_later[j] + through[j] * tanh_slope(p.step.tanh[j]))
+            },
+        )
+        .mistake_in(
+            NORM,
+            &["dc_next"],
+            "output-gate-after-the-norm",
+            "the output gate comes after the Layer Norm, and must come before it: forward the gate is applied last, so backward it is first",
+            |p, _| {
+                let shown = p.each(|j| p.dh[j] * tanh_slope(p.step.tanh[j]));
+                let through = p.step.norm_backward(&shown);
+                p.each(|j| p.dc_later[j] + through[j] * p.step.o[j])
+            },
+        );
+    let slopes: [(&str, &str, Slope); 2] = [
+        (
+            "tanh-slope-forgotten",
+            "the slope of the tanh is missing, 1 minus its square",
+            one,
+        ),
+        (
+            "sigmoid-slope",
+            "it has the slope of a sigmoid, and the normalized memory goes through a tanh: 1 minus its square",
+            sigmoid_slope,
+        ),
+    ];
+    let part = slopes.into_iter().fold(part, |part, (id, what, slope)| {
+        part.knows("dc_next", id, what, STEP, move |p| {
+            plus(
+                &p.dc_later,
+                &p.step.norm_backward(&p.shown(&p.step.o, slope)),
+            )
+        })
     });
-    let Some((name, k, expected)) = first else {
-        return confirmed(candidate, seed, lines);
-    };
-    let known = find(
-        MISTAKES,
-        name,
-        probes.iter().zip(found.iter().map(|g| g.get(name))),
+    let part = part.mistake(
+        &["dc_next"],
+        "output-gate-forgotten",
+        "the output gate is missing: h' is o times the tanh",
+        |p, _| {
+            let shown = p.shown(&vec![1.0; p.dh.len()], tanh_slope);
+            plus(&p.dc_later, &p.step.norm_backward(&shown))
+        },
     );
-    let values = found[k].get(name);
-    let unusable = unusable(name, expected.len(), values, "[H]");
-    let otherwise = format!("{name} is wrong");
-    let mut report = mistake::report(NAME, name, known, unusable, otherwise);
-    report.lines = lines;
-    report.heatmap = heatmap(name, 1, expected.len(), &expected, values);
-    report
+    let others = VALUES.into_iter().filter(|letter| *letter != "o");
+    others.fold(part, |part, letter| {
+        let what = format!(
+            "dh is multiplied by {letter}, and must be by o: {}",
+            O.product()
+        );
+        part.knows("dc_next", "other-factor", &what, STEP, move |p| {
+            let shown = p.shown(p.value(letter), tanh_slope);
+            plus(&p.dc_later, &p.step.norm_backward(&shown))
+        })
+    })
 }
 
-/// All is right: so say finite differences too, by the gates and the memory.
-fn confirmed(candidate: Candidate<'_>, seed: u64, lines: Vec<crate::Line>) -> Report {
+/// What may be wrong on the way back to a gate, or to the memory before.
+fn on_the_way(part: Part<Probe, Gradients>, way: &'static Way) -> Part<Probe, Gradients> {
+    let others = VALUES.into_iter().filter(|letter| *letter != way.beside);
+    let part = others.fold(part, |part, letter| {
+        let what = format!(
+            "it is multiplied by {letter}, and must be by {}: {}",
+            way.beside,
+            way.product()
+        );
+        part.knows(way.target, "other-factor", &what, STEP, move |p| {
+            p.along(way, &p.upstream(way), p.value(letter))
+        })
+    });
+    /// What may be taken for what comes back.
+    type Taken = (&'static str, &'static str, fn(&Probe) -> Vec<f64>);
+    const INCOMPLETE: &str = "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on";
+    let taken: &[Taken] = if way.feeds_the_state() {
+        &[(
+            "memory-for-state",
+            "it is made of the gradient of the memory: the output gate is used in h' only",
+            Probe::memory,
+        )]
+    } else {
+        &[
+            ("memory-incomplete", INCOMPLETE, |p| p.dc_later.clone()),
+            ("memory-incomplete", INCOMPLETE, Probe::through_norm),
+            (
+                "state-for-memory",
+                "it is made of dh, and must be made of dc_next: it enters c' = f c + i g, and h' only by way of it",
+                |p| p.dh.clone(),
+            ),
+        ]
+    };
+    let part = taken.iter().fold(part, |part, (id, what, upstream)| {
+        part.knows(way.target, id, what, STEP, |p| {
+            p.along(way, &upstream(p), p.value(way.beside))
+        })
+    });
+    if way.own == "c" {
+        return part;
+    }
+    let own = way.own;
+    let (name, formula, other, slope): (_, _, _, Slope) = if own == "g" {
+        ("tanh", "1 - g²".to_owned(), "sigmoid", sigmoid_slope)
+    } else {
+        ("sigmoid", format!("{own} (1 - {own})"), "tanh", tanh_slope)
+    };
+    let missing = format!("the slope of the {name} is missing, {formula}");
+    let wrong = format!("it has the slope of a {other}, and {own} is a {name}: {formula}");
+    let mut slopes = vec![
+        ("slope-forgotten".to_owned(), missing, own, one as Slope),
+        (format!("{other}-slope"), wrong, own, slope),
+    ];
+    slopes.extend(
+        [I, F, G, O]
+            .iter()
+            .filter(|gate| gate.own != own)
+            .map(|gate| {
+                let what = format!(
+                    "its slope is made of {}, and must be made of {own}: {formula}",
+                    gate.own
+                );
+                ("other-slope".to_owned(), what, gate.own, gate.slope)
+            }),
+    );
+    slopes
+        .into_iter()
+        .fold(part, |part, (id, what, of, slope)| {
+            part.knows(way.target, &id, &what, STEP, move |p| {
+                p.sloped(of, slope, &p.upstream(way), p.value(way.beside))
+            })
+        })
+}
+
+/// Right, so finite differences are asked too, by the gates and the memory.
+fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
     let h = 5;
     let rng = &mut StdRng::seed_from_u64(seed + 1);
     let mut draw =
         |low: f64, high: f64| -> Vec<f64> { (0..h).map(|_| rng.random_range(low..high)).collect() };
     let gamma = draw(0.5, 2.0);
-    let run = |v: &[Vec<f64>]| forward([&v[0], &v[1], &v[2], &v[3]], &v[4], &gamma);
+    let step = |v: &[Vec<f64>]| forward([&v[0], &v[1], &v[2], &v[3]], &v[4], &gamma);
     let mut check = Check::new("LSTM step with Layer Norm").seed(seed);
     for name in ["a_i", "a_f", "a_g", "a_o", "c"] {
         check = check.input(name, &[h], draw(-1.5, 1.5));
     }
-    let checked = check.run(
+    check.run(
         // h' and c' side by side, so that the upstream gradient is dh and dc_later.
         |v| {
-            let (_, state, memory) = run(v);
+            let (_, state, memory) = step(v);
             [state, memory].concat()
         },
         |v, dy| {
-            let found = candidate(&dy[..h], &dy[h..], &run(v).0);
+            let probe = Probe {
+                step: step(v).0,
+                dh: dy[..h].to_vec(),
+                dc_later: dy[h..].to_vec(),
+            };
+            let mut found = blank(&probe);
+            run(&probe, &mut found);
             vec![found.da_i, found.da_f, found.da_g, found.da_o, found.dc]
         },
-    );
-    gradients::settled(
-        NAME,
-        lines,
-        checked.passed(),
-        "all gradients of the step are right, and finite differences confirm them",
-        gradients::APART,
     )
 }
 

@@ -200,10 +200,6 @@ impl<C: Case, A: 'static> Part<C, A> {
     }
 
     /// The same, where the book explains it in another `section`.
-    #[expect(
-        dead_code,
-        reason = "all mistakes of today stand where their target is derived"
-    )]
     #[must_use]
     pub fn mistake_in(
         self,
