@@ -1,12 +1,9 @@
 //! Checks the exercise `conv2d_backward`.
 
 use crate::Report;
-use crate::compare::{compare_all, heatmap, unusable};
-use crate::engine::Checker;
-use crate::gradients;
+use crate::engine::shared::Terms;
+use crate::engine::{Axis, Case, Checker, Order, Part, field};
 use crate::harness;
-use crate::known::Known;
-use crate::mistake::{self, Mistake, find, listed};
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -87,6 +84,19 @@ pub fn check(candidate: impl Fn(&[f64], &[f64], &[f64], &Sizes) -> Gradients) ->
     harness::run(NAME, || report(&candidate, 0))
 }
 
+/// The report on `candidate`, from random images and filters of this seed.
+#[must_use]
+pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
+    let all = "all three gradients are right, and finite differences confirm them";
+    let run = |p: &Probe, answer: &mut Gradients| *answer = candidate(&p.dy, &p.x, &p.w, &p.s);
+    part().report(NAME, all, &run, seed)
+}
+
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::of(part())
+}
+
 #[derive(Clone)]
 struct Probe {
     s: Sizes,
@@ -124,59 +134,134 @@ fn probes(seed: u64) -> Vec<Probe> {
     .into()
 }
 
-/// One product of the backward pass: the places of its factors and of what it adds to.
+impl Case for Probe {
+    fn title(&self) -> String {
+        let Sizes {
+            images,
+            channels,
+            outputs,
+            input: [h, w],
+            kernel: [kh, kw],
+            stride: [sh, sw],
+            padding: [ph, pw],
+        } = self.s;
+        let channels = match channels {
+            1 => "one channel".to_owned(),
+            many => format!("{many} channels"),
+        };
+        format!(
+            "{images} images of {channels}, {h} x {w}, and {outputs} filters of {kh} x {kw}, stride {sh} and {sw}, padding {ph} and {pw}"
+        )
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let s = &self.s;
+        vec![
+            ("N", s.images),
+            ("C", s.channels),
+            ("O", s.outputs),
+            ("K", s.taps()),
+            ("L", s.positions()),
+            ("H", s.input[0]),
+            ("W", s.input[1]),
+        ]
+    }
+}
+
+const FILTERS: &[Axis] = &[Axis("O", "filter"), Axis("K", "tap")];
+const BIASES: &[Axis] = &[Axis("O", "filter")];
+const IMAGES: &[Axis] = &[
+    Axis("N", "image"),
+    Axis("C", "channel"),
+    Axis("H", "row"),
+    Axis("W", "column"),
+];
+
+/// One product of the backward pass: image, filter, tap and position, and where its factors
+/// stand.
 struct Term {
-    /// In dy.
-    dy: usize,
-    /// In the weights.
-    w: usize,
-    /// In the images.
-    x: usize,
-    /// The image, by itself.
     n: usize,
+    o: usize,
+    k: usize,
+    p: usize,
+    dy: usize,
+    w: usize,
+    /// None in the padding.
+    x: Option<usize>,
+}
+
+/// Every product, image by image, filter by filter; within a filter position by position, or
+/// tap by tap.
+fn products(s: &Sizes, taps_first: bool) -> impl Iterator<Item = Term> {
+    let (taps, positions) = (s.taps(), s.positions());
+    (0..s.images * s.outputs * taps * positions).map(move |at| {
+        let (filter, at) = (at / (taps * positions), at % (taps * positions));
+        let (k, p) = if taps_first {
+            (at / positions, at % positions)
+        } else {
+            (at % taps, at / taps)
+        };
+        let (n, o) = (filter / s.outputs, filter % s.outputs);
+        Term {
+            n,
+            o,
+            k,
+            p,
+            dy: filter * positions + p,
+            w: o * taps + k,
+            x: s.reads(k, p).map(|i| n * s.pixels() + i),
+        }
+    })
+}
+
+/// What a mistake does to a product, and whether it is added at all.
+type Change = fn(&Sizes, &mut Term) -> bool;
+
+fn unchanged(_: &Sizes, _: &mut Term) -> bool {
+    true
 }
 
 impl Probe {
-    /// Where in dx a product is added, and how much.
-    fn to_x(&self, t: &Term) -> (usize, f64) {
-        (t.x, self.dy[t.dy] * self.w[t.w])
-    }
-
-    /// Where in dw a product is added, and how much.
-    fn to_w(&self, t: &Term) -> (usize, f64) {
-        (t.w, self.dy[t.dy] * self.x[t.x])
-    }
-}
-
-/// Every product, image by image, filter by filter; within a filter position by position,
-/// or tap by tap. What reads padding is left out, or reads pixel 0.
-fn terms(s: &Sizes, taps_first: bool, padding_is_pixel: bool) -> Vec<Term> {
-    let (taps, positions) = (s.taps(), s.positions());
-    let mut terms = Vec::new();
-    for n in 0..s.images {
-        for o in 0..s.outputs {
-            for at in 0..taps * positions {
-                let (k, p) = if taps_first {
-                    (at / positions, at % positions)
-                } else {
-                    (at % taps, at / taps)
-                };
-                let read = s.reads(k, p).or(padding_is_pixel.then_some(0));
-                if let Some(i) = read {
-                    terms.push(Term {
-                        dy: (n * s.outputs + o) * positions + p,
-                        w: o * taps + k,
-                        x: n * s.pixels() + i,
-                        n,
-                    });
-                }
+    /// What is added to `target`, and where, if each product is changed in this way.
+    fn terms(&self, target: &str, taps_first: bool, change: Change) -> Terms {
+        let mut terms = Terms::new();
+        for mut t in products(&self.s, taps_first) {
+            if !change(&self.s, &mut t) {
+                continue;
             }
+            let dy = self.dy[t.dy];
+            terms.extend(match (target, t.x) {
+                ("dx", Some(x)) => Some((x, dy * self.w[t.w])),
+                ("dw", Some(x)) => Some((t.w, dy * self.x[x])),
+                // Once at each position, padding or not.
+                ("db", _) if t.k == 0 => Some((t.o, dy)),
+                _ => None,
+            });
         }
+        terms
     }
-    terms
+
+    fn made(&self, target: &str, change: Change) -> Vec<f64> {
+        let length = match target {
+            "dx" => self.x.len(),
+            "dw" => self.w.len(),
+            _ => self.s.outputs,
+        };
+        sum(length, self.terms(target, false, change))
+    }
+
+    fn right(&self, target: &str) -> Vec<f64> {
+        self.made(target, unchanged)
+    }
+
+    /// The right values, divided by `count`.
+    fn averaged(&self, target: &str, count: usize) -> Vec<f64> {
+        let right = self.right(target);
+        right.iter().map(|v| v / count as f64).collect()
+    }
 }
 
-fn sum(length: usize, terms: impl Iterator<Item = (usize, f64)>) -> Vec<f64> {
+fn sum(length: usize, terms: Terms) -> Vec<f64> {
     let mut sums = vec![0.0; length];
     for (at, value) in terms {
         sums[at] += value;
@@ -184,397 +269,233 @@ fn sum(length: usize, terms: impl Iterator<Item = (usize, f64)>) -> Vec<f64> {
     sums
 }
 
-fn last(length: usize, terms: impl Iterator<Item = (usize, f64)>) -> Vec<f64> {
-    let mut values = vec![0.0; length];
-    for (at, value) in terms {
-        values[at] = value;
-    }
-    values
-}
-
 fn forward(x: &[f64], w: &[f64], b: &[f64], s: &Sizes) -> Vec<f64> {
     let positions = s.positions();
-    let length = s.images * s.outputs * positions;
-    let terms = terms(s, false, false);
-    let mut y = sum(length, terms.iter().map(|t| (t.dy, x[t.x] * w[t.w])));
+    let products = products(s, false).filter_map(|t| Some((t.dy, x[t.x?] * w[t.w])));
+    let mut y = sum(s.images * s.outputs * positions, products.collect());
     for (at, y) in y.iter_mut().enumerate() {
         *y += b[at / positions % s.outputs];
     }
     y
 }
 
-fn right_dx(p: &Probe) -> Vec<f64> {
-    let terms = terms(&p.s, false, false);
-    sum(p.x.len(), terms.iter().map(|t| p.to_x(t)))
+const SECTION: &str = "sec:conv-backward";
+const ALL: &[&str] = &["dw", "db", "dx"];
+
+fn blank(_: &Probe) -> Gradients {
+    let [dx, dw, db] = [const { Vec::new() }; 3];
+    Gradients { dx, dw, db }
 }
 
-fn right_dw(p: &Probe) -> Vec<f64> {
-    let terms = terms(&p.s, false, false);
-    sum(p.w.len(), terms.iter().map(|t| p.to_w(t)))
+fn part() -> Part<Probe, Gradients> {
+    let pixel = "a pixel is read by several taps, and at several positions";
+    let part = Part::new("backward", Order::Together, probes, blank)
+        .target("dw", SECTION, FILTERS, |p| p.right("dw"), field!(dw))
+        .sums("a weight is used at every position of every image", |p| {
+            p.terms("dw", false, unchanged)
+        })
+        .target("db", SECTION, BIASES, |p| p.right("db"), field!(db))
+        .sums("the bias is used at every position of every image", |p| {
+            p.terms("db", false, unchanged)
+        })
+        .target("dx", SECTION, IMAGES, |p| p.right("dx"), field!(dx))
+        .sums(pixel, |p| p.terms("dx", false, unchanged))
+        .sums(pixel, |p| p.terms("dx", true, unchanged));
+    let part = CHANGES
+        .iter()
+        .fold(part, |part, (targets, id, what, change)| {
+            targets.iter().fold(part, |part, &target| {
+                part.knows(target, id, what, SECTION, |p| p.made(target, *change))
+            })
+        });
+    whole(part).numeric(against_differences)
 }
 
-fn right_db(p: &Probe) -> Vec<f64> {
-    let positions = p.s.positions();
-    let each = p.dy.iter().enumerate();
-    sum(
-        p.s.outputs,
-        each.map(|(at, dy)| (at / positions % p.s.outputs, *dy)),
-    )
-}
-
-fn right(p: &Probe, target: &str) -> Vec<f64> {
-    match target {
-        "dx" => right_dx(p),
-        "dw" => right_dw(p),
-        _ => right_db(p),
-    }
-}
-
-fn scaled(values: Vec<f64>, factor: f64) -> Vec<f64> {
-    values.iter().map(|v| factor * v).collect()
-}
-
-fn ones(p: &Probe) -> Probe {
-    Probe {
-        dy: vec![1.0; p.dy.len()],
-        ..p.clone()
-    }
-}
-
-/// The weights with every filter read backwards.
-fn flipped(w: &[f64], s: &Sizes) -> Vec<f64> {
-    let window = s.kernel[0] * s.kernel[1];
-    let planes = w.chunks_exact(window);
-    planes
-        .flat_map(|plane| plane.iter().rev().copied())
-        .collect()
-}
-
-const INDICES: &str = "sec:conv-backward";
-const COPIES: &str = "sec:im2col";
-
-const MISTAKES: &[Mistake<Probe>] = &[
-    Mistake {
-        targets: &["dx"],
-        id: "overwritten",
-        sentence: "a pixel is read by several taps, and only the last gradient is kept: add them",
-        section: COPIES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, false);
-            last(p.x.len(), terms.iter().map(|t| p.to_x(t)))
+/// What a wrong line does to each product.
+const CHANGES: &[(&[&str], &str, &str, Change)] = &[
+    (
+        &["dx"],
+        "first-filter-only",
+        "only the first filter is followed back: a pixel is read by all of them",
+        |_, t| t.o == 0,
+    ),
+    (
+        &["dw", "dx"],
+        "filter-flipped",
+        "the filters are read backwards: what tap k read in the forward pass belongs to tap k in the backward pass",
+        |s, t| {
+            let window = s.kernel[0] * s.kernel[1];
+            t.w = t.w / window * window + (window - 1 - t.w % window);
+            true
         },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "overwritten",
-        sentence: "a pixel is read by several taps, and only the last gradient is kept: add them",
-        section: COPIES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, true, false);
-            last(p.x.len(), terms.iter().map(|t| p.to_x(t)))
+    ),
+    (
+        &["dw", "dx"],
+        "filter-flipped",
+        "the filters are read backwards, and their channels too: what tap k read in the forward pass belongs to tap k in the backward pass",
+        |s, t| {
+            t.w = t.o * s.taps() + (s.taps() - 1 - t.k);
+            true
         },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "first-filter-only",
-        sentence: "only the first filter is followed back: a pixel is read by all of them",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, false);
-            let first = terms.iter().filter(|t| t.w < p.s.taps());
-            sum(p.x.len(), first.map(|t| p.to_x(t)))
+    ),
+    (
+        &["dw", "dx"],
+        "filter-transposed",
+        "the filters are taken as [K, O], and are [O, K]: tap k of filter o stands at o * K + k",
+        |s, t| {
+            t.w = t.k * s.outputs + t.o;
+            true
         },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "filter-flipped",
-        sentence: "the filters are read backwards: what a tap read in the forward pass receives the gradient of that tap",
-        section: INDICES,
-        wrong: |p, _| {
-            let w = flipped(&p.w, &p.s);
-            right_dx(&Probe { w, ..p.clone() })
+    ),
+    (
+        &["dx"],
+        "padding-is-a-pixel",
+        "what read the padding is added to pixel 0: it must go nowhere",
+        padding_is_a_pixel,
+    ),
+    (
+        &["dw"],
+        "padding-is-a-pixel",
+        "where a tap reads padding, pixel 0 is taken: the padding is 0",
+        padding_is_a_pixel,
+    ),
+    (
+        &["dx"],
+        "images-mixed",
+        "the gradients of all images are added to the first: image n begins at n times the pixels",
+        of_the_first_image,
+    ),
+    (
+        &["dw"],
+        "first-image-read",
+        "the pixels of the first image are taken for all of them: image n begins at n times the pixels",
+        of_the_first_image,
+    ),
+    (
+        ALL,
+        "first-image-only",
+        "only the first image counts: every image goes through the filters and past the bias",
+        |_, t| t.n == 0,
+    ),
+    (
+        ALL,
+        "first-dy-read",
+        "dy of the first image is taken for all of them: that of image n, filter o and position p stands at (n * O + o) * L + p",
+        |s, t| {
+            t.dy = t.o * s.positions() + t.p;
+            true
         },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "padding-is-a-pixel",
-        sentence: "what read the padding is added to pixel 0: it must go nowhere",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, true);
-            sum(p.x.len(), terms.iter().map(|t| p.to_x(t)))
+    ),
+    (
+        ALL,
+        "dy-layout",
+        "dy is taken as [O, N, L], and is [N, O, L]: that of image n, filter o and position p stands at (n * O + o) * L + p",
+        |s, t| {
+            t.dy = (t.o * s.images + t.n) * s.positions() + t.p;
+            true
         },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "images-mixed",
-        sentence: "the gradients of all images are added to the first: image n begins at n times the pixels",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, false);
-            let place = |t: &Term| t.x - t.n * p.s.pixels();
-            sum(
-                p.x.len(),
-                terms.iter().map(|t| (place(t), p.dy[t.dy] * p.w[t.w])),
-            )
+    ),
+    (
+        ALL,
+        "dy-layout",
+        "dy is taken as [N, L, O], and is [N, O, L]: that of image n, filter o and position p stands at (n * O + o) * L + p",
+        |s, t| {
+            t.dy = (t.n * s.positions() + t.p) * s.outputs + t.o;
+            true
         },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "averaged-over-taps",
-        sentence: "it is divided by the number of taps: a pixel receives a sum",
-        section: INDICES,
-        wrong: |p, _| scaled(right_dx(p), 1.0 / p.s.taps() as f64),
-    },
-    Mistake {
-        targets: &["dw"],
-        id: "overwritten",
-        sentence: "a weight is used at every position, and only the last gradient is kept: add them",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, false);
-            last(p.w.len(), terms.iter().map(|t| p.to_w(t)))
-        },
-    },
-    Mistake {
-        targets: &["dw", "db"],
-        id: "averaged-over-images",
-        sentence: "it is divided by the number of images: dy already is the gradient of the loss, whatever that averages",
-        section: INDICES,
-        wrong: |p, target| scaled(right(p, target), 1.0 / p.s.images as f64),
-    },
-    Mistake {
-        targets: &["dw"],
-        id: "averaged-over-positions",
-        sentence: "it is divided by the number of positions: a weight receives a sum",
-        section: INDICES,
-        wrong: |p, _| scaled(right_dw(p), 1.0 / p.s.positions() as f64),
-    },
-    Mistake {
-        targets: &["dw"],
-        id: "first-image-read",
-        sentence: "the pixels of the first image are taken for all of them: image n begins at n times the pixels",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, false);
-            let place = |t: &Term| t.x - t.n * p.s.pixels();
-            sum(
-                p.w.len(),
-                terms.iter().map(|t| (t.w, p.dy[t.dy] * p.x[place(t)])),
-            )
-        },
-    },
-    Mistake {
-        targets: &["dw"],
-        id: "first-dy-read",
-        sentence: "dy of the first image is taken for all of them: that of image n, filter o and position p stands at (n · O + o) · L + p",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, false);
-            let place = |t: &Term| t.dy - t.n * p.s.outputs * p.s.positions();
-            sum(
-                p.w.len(),
-                terms.iter().map(|t| (t.w, p.dy[place(t)] * p.x[t.x])),
-            )
-        },
-    },
-    Mistake {
-        targets: &["dw"],
-        id: "first-image-only",
-        sentence: "only the first image counts: every image uses the weight",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, false);
-            let first = terms.iter().filter(|t| t.n == 0);
-            sum(p.w.len(), first.map(|t| p.to_w(t)))
-        },
-    },
-    Mistake {
-        targets: &["dw"],
-        id: "padding-is-a-pixel",
-        sentence: "where a tap reads padding, pixel 0 is taken: the padding is 0",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, true);
-            sum(p.w.len(), terms.iter().map(|t| p.to_w(t)))
-        },
-    },
-    Mistake {
-        targets: &["dw"],
-        id: "filter-flipped",
-        sentence: "the filters stand backwards: dw of tap k is the sum over what tap k read",
-        section: INDICES,
-        wrong: |p, _| flipped(&right_dw(p), &p.s),
-    },
-    Mistake {
-        targets: &["db"],
-        id: "averaged-over-positions",
-        sentence: "it is divided by the number of positions: the bias receives a sum",
-        section: INDICES,
-        wrong: |p, _| scaled(right_db(p), 1.0 / p.s.positions() as f64),
-    },
-    Mistake {
-        targets: &["db"],
-        id: "averaged",
-        sentence: "it is divided by the number of values of a channel: the bias receives a sum",
-        section: INDICES,
-        wrong: |p, _| scaled(right_db(p), 1.0 / (p.s.images * p.s.positions()) as f64),
-    },
-    Mistake {
-        targets: &["db"],
-        id: "first-image-only",
-        sentence: "only the first image counts: the bias is added in every image",
-        section: INDICES,
-        wrong: |p, _| {
-            let first = p.s.outputs * p.s.positions();
-            let dy = p.dy.iter().enumerate();
-            let dy = dy
-                .map(|(at, dy)| if at < first { *dy } else { 0.0 })
-                .collect();
-            right_db(&Probe { dy, ..p.clone() })
-        },
-    },
-    Mistake {
-        targets: &["db"],
-        id: "once-for-each-tap",
-        sentence: "it is added once for each tap: the bias is used once at each position",
-        section: INDICES,
-        wrong: |p, _| scaled(right_db(p), p.s.taps() as f64),
-    },
-    Mistake {
-        targets: &["db"],
-        id: "once-for-each-tap",
-        sentence: "it is added once for each tap: the bias is used once at each position",
-        section: INDICES,
-        wrong: |p, _| {
-            let terms = terms(&p.s, false, false);
-            let filter = |t: &Term| t.w / p.s.taps();
-            sum(p.s.outputs, terms.iter().map(|t| (filter(t), p.dy[t.dy])))
-        },
-    },
-    Mistake {
-        targets: &["dx", "dw", "db"],
-        id: "dy-ignored",
-        sentence: "dy is not used: this is the gradient for a dy of ones",
-        section: INDICES,
-        wrong: |p, target| right(&ones(p), target),
-    },
-    Mistake {
-        targets: &["dx", "dw", "db"],
-        id: "sign",
-        sentence: "it has the wrong sign",
-        section: INDICES,
-        wrong: |p, target| scaled(right(p, target), -1.0),
-    },
-    Mistake {
-        targets: &["dx", "dw", "db"],
-        id: "zero",
-        sentence: "it is zero everywhere",
-        section: INDICES,
-        wrong: |p, target| scaled(right(p, target), 0.0),
-    },
+    ),
 ];
 
-/// One of the three gradients, and its shape.
-type Target = (&'static str, &'static str);
-
-const TARGETS: [Target; 3] = [("dw", "[O, K]"), ("db", "[O]"), ("dx", "[N, C, H, W]")];
-
-impl Gradients {
-    fn get(&self, name: &str) -> &[f64] {
-        match name {
-            "dx" => &self.dx,
-            "dw" => &self.dw,
-            _ => &self.db,
-        }
-    }
+fn padding_is_a_pixel(s: &Sizes, t: &mut Term) -> bool {
+    t.x = t.x.or(Some(t.n * s.pixels()));
+    true
 }
 
-fn title(s: &Sizes) -> String {
-    format!(
-        "{} images of {} channels, {} x {}, {} filters of {} x {}, stride {} and {}, padding {} and {}",
-        s.images,
-        s.channels,
-        s.input[0],
-        s.input[1],
-        s.outputs,
-        s.kernel[0],
-        s.kernel[1],
-        s.stride[0],
-        s.stride[1],
-        s.padding[0],
-        s.padding[1]
+fn of_the_first_image(s: &Sizes, t: &mut Term) -> bool {
+    t.x = t.x.map(|x| x - t.n * s.pixels());
+    true
+}
+
+/// What is done to a gradient as a whole.
+fn whole(part: Part<Probe, Gradients>) -> Part<Probe, Gradients> {
+    part.mistake(
+        &["dx"],
+        "averaged-over-taps",
+        "it is divided by the number of taps: a pixel receives a sum",
+        |p, target| p.averaged(target, p.s.taps()),
+    )
+    .mistake(
+        &["dw", "db"],
+        "averaged-over-images",
+        "it is divided by the number of images: dy already is the gradient of the loss, whatever that averages",
+        |p, target| p.averaged(target, p.s.images),
+    )
+    .mistake(
+        &["dw", "db"],
+        "averaged-over-positions",
+        "it is divided by the number of positions: what is used at each of them receives a sum",
+        |p, target| p.averaged(target, p.s.positions()),
+    )
+    .mistake(
+        &["db"],
+        "averaged",
+        "it is divided by the number of values of a channel: the bias receives a sum",
+        |p, target| p.averaged(target, p.s.images * p.s.positions()),
+    )
+    .mistake(
+        &["db"],
+        "once-for-each-tap",
+        "it is added once for each tap: the bias is used once at each position",
+        |p, target| {
+            let right = p.right(target);
+            right.iter().map(|v| v * p.s.taps() as f64).collect()
+        },
+    )
+    .mistake(
+        &["db"],
+        "once-for-each-tap",
+        "it is added once for each tap that reads a pixel: the bias is used once at each position",
+        |p, _| {
+            let read = products(&p.s, false).filter(|t| t.x.is_some());
+            sum(p.s.outputs, read.map(|t| (t.o, p.dy[t.dy])).collect())
+        },
+    )
+    .mistake(
+        ALL,
+        "dy-ignored",
+        "dy is not used: this is the gradient for a dy of ones",
+        |p, target| {
+            let dy = vec![1.0; p.dy.len()];
+            Probe { dy, ..p.clone() }.right(target)
+        },
     )
 }
 
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    listed(NAME, MISTAKES)
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
-}
-
-/// The report on `candidate`, from random images and filters of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let probes = probes(seed);
-    let found: Vec<Gradients> = probes
-        .iter()
-        .map(|p| candidate(&p.dy, &p.x, &p.w, &p.s))
-        .collect();
-    let (lines, first) = compare_all(&TARGETS, probes.len(), |(name, _), k| {
-        let title = format!("{name}, {}", title(&probes[k].s));
-        (title, right(&probes[k], name), found[k].get(name))
-    });
-    let Some(((name, shape), k, expected)) = first else {
-        return confirmed(candidate, &probes[2], seed, lines);
-    };
-    let values = found.iter().map(|gradients| gradients.get(name));
-    let known = find(MISTAKES, name, probes.iter().zip(values));
-    let (p, found) = (&probes[k], found[k].get(name));
-    let unusable = unusable(name, expected.len(), found, shape);
-    let otherwise = format!("{name} is wrong for {}", title(&p.s));
-    let mut report = mistake::report(NAME, name, known, unusable, otherwise);
-    report.lines = lines;
-    let rows = match name {
-        "dx" => p.s.images * p.s.channels * p.s.input[0],
-        "dw" => p.s.outputs,
-        _ => 1,
-    };
-    report.heatmap = heatmap(name, rows, expected.len() / rows, &expected, found);
-    report
-}
-
-/// All is right: so say finite differences too, or it is the checker that is wrong.
-fn confirmed(candidate: Candidate<'_>, p: &Probe, seed: u64, lines: Vec<crate::Line>) -> Report {
+/// The last of the probes, whose strides differ.
+fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
+    let p = &probes(seed)[2];
     let s = p.s;
     let bias: Vec<f64> = (0..s.outputs).map(|o| 0.5 - o as f64).collect();
-    let checked = Check::new("convolution")
-        .input(
-            "x",
-            &[s.images, s.channels, s.input[0], s.input[1]],
-            p.x.clone(),
-        )
+    let [h, w] = s.input;
+    Check::new("convolution")
+        .input("x", &[s.images, s.channels, h, w], p.x.clone())
         .input("w", &[s.outputs, s.taps()], p.w.clone())
         .input("b", &[s.outputs], bias)
         .seed(seed)
         .run(
             |v| forward(&v[0], &v[1], &v[2], &s),
             |v, dy| {
-                let Gradients { dx, dw, db } = candidate(dy, &v[0], &v[1], &s);
-                vec![dx, dw, db]
+                let probe = Probe {
+                    s,
+                    x: v[0].clone(),
+                    w: v[1].clone(),
+                    dy: dy.to_vec(),
+                };
+                let mut answer = blank(&probe);
+                run(&probe, &mut answer);
+                vec![answer.dx, answer.dw, answer.db]
             },
-        );
-    gradients::settled(
-        NAME,
-        lines,
-        checked.passed(),
-        "all three gradients are right, and finite differences confirm them",
-        gradients::APART,
-    )
+        )
 }
 
 #[cfg(test)]
