@@ -1,15 +1,15 @@
 //! Checks the exercise `fold_batch_norm`.
 
-use crate::compare::{line, same, unusable, wrong_at};
-use crate::engine::Checker;
+use crate::Report;
+use crate::engine::shared::{Deviation, rstd};
+use crate::engine::{Axis, Case, Checker, Order, Part, field};
 use crate::harness;
-use crate::known::Known;
-use crate::{Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;
 
 const NAME: &str = "fold_batch_norm";
+const SECTION: &str = "sec:freezing";
 
 /// A linear layer and the Batch Norm after it, as they are at inference.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,18 @@ pub fn check(candidate: impl Fn(&Layers) -> Folded) -> ExitCode {
     harness::run(NAME, || report(&candidate, 0))
 }
 
+/// The report on `candidate`, from random layers of this seed.
+#[must_use]
+pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
+    let run = |l: &Layers, answer: &mut Folded| *answer = candidate(l);
+    part().report(NAME, "one layer does what the two did", &run, seed)
+}
+
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::of(part())
+}
+
 fn layers(outputs: usize, inputs: usize, rng: &mut StdRng) -> Layers {
     let mut numbers = |count: usize, low: f64, high: f64| -> Vec<f64> {
         (0..count).map(|_| rng.random_range(low..high)).collect()
@@ -63,51 +75,69 @@ fn layers(outputs: usize, inputs: usize, rng: &mut StdRng) -> Layers {
     }
 }
 
-/// The factor of a channel.
-type Factor = fn(&Layers, usize) -> f64;
-/// The bias of a channel, from its factor.
-type Bias = fn(&Layers, usize, f64) -> f64;
+fn cases(seed: u64) -> Vec<Layers> {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    [(3, 2), (4, 7), (1, 5)]
+        .map(|(outputs, inputs)| layers(outputs, inputs, rng))
+        .into()
+}
 
-fn factor(l: &Layers, c: usize) -> f64 {
-    l.gamma[c] / (l.running_var[c] + l.eps).sqrt()
+impl Case for Layers {
+    fn title(&self) -> String {
+        let inputs = self.inputs();
+        match self.bias.len() {
+            1 => format!("one output of {inputs} inputs"),
+            outputs => format!("{outputs} outputs of {inputs} inputs"),
+        }
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![("outputs", self.bias.len()), ("inputs", self.inputs())]
+    }
+}
+
+const WEIGHTS: &[Axis] = &[Axis("outputs", "output"), Axis("inputs", "input")];
+const BIASES: &[Axis] = &[Axis("outputs", "output")];
+
+impl Layers {
+    fn inputs(&self) -> usize {
+        self.weight.len() / self.bias.len()
+    }
+
+    /// The factor of a channel, with what stands for the reciprocal of its deviation.
+    fn factor(&self, c: usize, rstd: Deviation) -> f64 {
+        self.gamma[c] * rstd(self.running_var[c], self.eps)
+    }
+
+    /// Each weight, the number `at`, times the factor of a channel.
+    fn weights(&self, rstd: Deviation, channel: impl Fn(usize) -> usize) -> Vec<f64> {
+        let scaled = |(at, w): (usize, &f64)| w * self.factor(channel(at), rstd);
+        self.weight.iter().enumerate().map(scaled).collect()
+    }
+
+    /// A bias for each channel, made of its factor.
+    fn biases(&self, rstd: Deviation, bias: fn(&Self, usize, f64) -> f64) -> Vec<f64> {
+        let of = |c| bias(self, c, self.factor(c, rstd));
+        (0..self.bias.len()).map(of).collect()
+    }
+
+    fn right_weight(&self) -> Vec<f64> {
+        self.weights(rstd, |at| at / self.inputs())
+    }
+
+    fn right_bias(&self) -> Vec<f64> {
+        self.biases(rstd, bias)
+    }
 }
 
 fn bias(l: &Layers, c: usize, a: f64) -> f64 {
     a * (l.bias[c] - l.running_mean[c]) + l.beta[c]
 }
 
-/// Wrong factors, and what to say.
-const FACTORS: &[(&str, &str, Factor)] = &[
-    (
-        "eps-missing",
-        "eps is left out: the factor is gamma / sqrt(running_var + eps)",
-        |l, c| l.gamma[c] / l.running_var[c].sqrt(),
-    ),
-    (
-        "eps-outside",
-        "eps is added to the deviation; it belongs under the root, beside the variance",
-        |l, c| l.gamma[c] / (l.running_var[c].sqrt() + l.eps),
-    ),
-    (
-        "gamma-missing",
-        "gamma is left out: the factor is gamma / sqrt(running_var + eps)",
-        |l, c| factor(l, c) / l.gamma[c],
-    ),
-    (
-        "root-missing",
-        "gamma is divided by the variance; it is the deviation, its root, that divides",
-        |l, c| l.gamma[c] / (l.running_var[c] + l.eps),
-    ),
-    (
-        "multiplied",
-        "gamma is multiplied with the deviation; it must be divided by it",
-        |l, c| l.gamma[c] * (l.running_var[c] + l.eps).sqrt(),
-    ),
-    ("weight-unchanged", "the weight is as it was", |_, _| 1.0),
-];
+/// A wrong bias: its name, what is said, and its values from the right factor.
+type Bias = (&'static str, &'static str, fn(&Layers, usize, f64) -> f64);
 
-/// Wrong biases, and what to say.
-const BIASES: &[(&str, &str, Bias)] = &[
+const WRONG_BIASES: [Bias; 9] = [
     (
         "bias-not-scaled",
         "the old bias is not multiplied by the factor; Batch Norm sees it as part of its input",
@@ -141,111 +171,70 @@ const BIASES: &[(&str, &str, Bias)] = &[
         "beta is multiplied by the factor; it comes after the scaling",
         |l, c, a| a * (l.bias[c] - l.running_mean[c] + l.beta[c]),
     ),
+    (
+        "gamma-forgotten",
+        "gamma is forgotten: the factor is gamma / sqrt(running_var + eps), as for the weight",
+        |l, c, a| bias(l, c, a / l.gamma[c]),
+    ),
     ("bias-unchanged", "the bias is as it was", |l, c, _| {
         l.bias[c]
     }),
 ];
 
-const SECTION: &str = "sec:freezing";
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let weights = FACTORS
-        .iter()
-        .map(|(id, what, _)| (*id, format!("weight: {what}")));
-    let biases = BIASES
-        .iter()
-        .map(|(id, what, _)| (*id, format!("bias: {what}")));
-    weights
-        .chain(biases)
-        .map(|(id, what)| Known::new(NAME, id, what, SECTION))
-        .collect()
-}
-
-fn weights(l: &Layers, factor: Factor) -> Vec<f64> {
-    let inputs = l.weight.len() / l.bias.len();
-    let of = |(i, w): (usize, &f64)| w * factor(l, i / inputs);
-    l.weight.iter().enumerate().map(of).collect()
-}
-
-fn biases(l: &Layers, bias: Bias, factor: Factor) -> Vec<f64> {
-    let of = |c| bias(l, c, factor(l, c));
-    (0..l.bias.len()).map(of).collect()
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
-}
-
-/// The report on `candidate`, from random layers of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    let mut lines = Vec::new();
-    for (outputs, inputs) in [(3, 2), (4, 7), (1, 5)] {
-        let l = layers(outputs, inputs, rng);
-        let found = candidate(&l);
-        let right = Folded {
-            weight: weights(&l, factor),
-            bias: biases(&l, bias, factor),
-        };
-        lines = vec![
-            line("weight", &right.weight, &found.weight),
-            line("bias", &right.bias, &found.bias),
-        ];
-        if let Some((id, sentence)) = mistake(&l, &right, &found) {
-            let mut report = wrong_at(NAME, &id, sentence, SECTION);
-            report.lines = lines;
-            return report;
-        }
-    }
-    let headline = "one layer does what the two did";
-    let mut report = Report::new(NAME, Outcome::Passed, headline);
-    report.lines = lines;
-    report
-}
-
-/// What is wrong, by name and in a sentence.
-fn mistake(l: &Layers, right: &Folded, found: &Folded) -> Option<(String, String)> {
-    let shape = "of shape [outputs, inputs]";
-    let unknown = |what: &str| ("unknown".to_owned(), format!("{what} is wrong"));
-    if let Some(wrong) = unusable("weight", right.weight.len(), &found.weight, shape) {
-        return Some(wrong);
-    }
-    if let Some(wrong) = unusable("bias", right.bias.len(), &found.bias, "one per output") {
-        return Some(wrong);
-    }
-    if !same(&right.weight, &found.weight) {
-        let known = FACTORS
-            .iter()
-            .find(|(_, _, factor)| same(&weights(l, *factor), &found.weight));
-        return Some(match known {
-            Some((id, sentence, _)) => ((*id).to_owned(), format!("weight: {sentence}")),
-            None => unknown("weight"),
-        });
-    }
-    if !same(&right.bias, &found.bias) {
-        let known = BIASES
-            .iter()
-            .find(|(_, _, bias)| same(&biases(l, *bias, factor), &found.bias));
-        return Some(match known {
-            Some((id, sentence, _)) => ((*id).to_owned(), format!("bias: {sentence}")),
-            None => unknown("bias"),
-        });
-    }
-    None
+fn part() -> Part<Layers, Folded> {
+    let by_input = "the factor is chosen by the input, and belongs to the output: a row of the weight has one factor";
+    let blank = |_: &Layers| Folded {
+        weight: vec![],
+        bias: vec![],
+    };
+    let part = Part::new("fold", Order::Together, cases, blank)
+        .target(
+            "weight",
+            SECTION,
+            WEIGHTS,
+            Layers::right_weight,
+            field!(weight),
+        )
+        .mistake(
+            &["weight"],
+            "weight-unchanged",
+            "the weight is as it was",
+            |l, _| l.weight.clone(),
+        )
+        .mistake(&["weight"], "factor-by-input", by_input, |l, _| {
+            l.weights(rstd, |at| at % l.inputs() % l.bias.len())
+        })
+        .mistake(&["weight"], "factor-by-input", by_input, |l, _| {
+            l.weights(rstd, |at| at % l.bias.len())
+        })
+        .contains(
+            "gamma",
+            "the factor is gamma / sqrt(running_var + eps)",
+            |l| {
+                (0..l.weight.len())
+                    .map(|at| l.gamma[at / l.inputs()])
+                    .collect()
+            },
+        )
+        .deviation(|l, wrong| l.weights(wrong, |at| at / l.inputs()))
+        .target("bias", SECTION, BIASES, Layers::right_bias, field!(bias))
+        .deviation(|l, wrong| l.biases(wrong, bias));
+    WRONG_BIASES
+        .into_iter()
+        .fold(part, |part, (id, what, wrong)| {
+            part.knows("bias", id, what, SECTION, move |l| l.biases(rstd, wrong))
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::known::assert_listed;
+    use crate::Outcome;
 
     fn fold(l: &Layers) -> Folded {
         Folded {
-            weight: weights(l, factor),
-            bias: biases(l, bias, factor),
+            weight: l.right_weight(),
+            bias: l.right_bias(),
         }
     }
 
@@ -261,56 +250,35 @@ mod tests {
             let y = l.gamma[c] * (z - l.running_mean[c]) / deviation + l.beta[c];
             assert!((linear(&folded.weight, &folded.bias) - y).abs() < 1e-14);
         }
+        assert!(report(&fold, 3).passed());
     }
 
     #[test]
-    fn what_is_right_passes() {
-        for seed in 0..20 {
-            assert!(report(&fold, seed).passed());
-        }
-    }
-
-    #[test]
-    fn every_mistake_is_named() {
-        for seed in 0..20 {
-            for (id, _, wrong) in FACTORS {
-                let candidate = |l: &Layers| Folded {
-                    weight: weights(l, *wrong),
-                    bias: biases(l, bias, *wrong),
-                };
-                let report = report(&candidate, seed);
-                assert_eq!(report.mistake.as_deref(), Some(*id), "seed {seed}");
-                assert_listed(&report);
+    fn what_is_typed_wrong_is_named() {
+        // Panics where a layer has more inputs than outputs.
+        let by_input = |l: &Layers| {
+            let mut folded = fold(l);
+            let inputs = l.inputs();
+            for (at, w) in folded.weight.iter_mut().enumerate() {
+                *w = l.weight[at] * l.gamma[at % inputs] * rstd(l.running_var[at % inputs], l.eps);
             }
-            for (id, _, wrong) in BIASES {
-                let candidate = |l: &Layers| Folded {
-                    weight: weights(l, factor),
-                    bias: biases(l, *wrong, factor),
-                };
-                let report = report(&candidate, seed);
-                assert_eq!(report.outcome, Outcome::Wrong);
-                assert_eq!(report.mistake.as_deref(), Some(*id), "seed {seed}");
-                assert_listed(&report);
+            folded
+        };
+        let transposed = |l: &Layers| {
+            let (right, outputs, inputs) = (fold(l), l.bias.len(), l.inputs());
+            let at = |at: usize| right.weight[at % outputs * inputs + at / outputs];
+            Folded {
+                weight: (0..right.weight.len()).map(at).collect(),
+                bias: right.bias.clone(),
             }
+        };
+        let candidates: [(Candidate<'_>, &str); 2] =
+            [(&by_input, "factor-by-input"), (&transposed, "transposed")];
+        for (candidate, id) in candidates {
+            let report = report(candidate, 1);
+            assert_eq!(report.outcome, Outcome::Wrong);
+            assert_eq!(report.mistake.as_deref(), Some(id), "{report}");
+            assert!(report.headline.starts_with("weight: "), "{report}");
         }
-    }
-
-    #[test]
-    fn wrong_lengths_and_unknown_mistakes_are_told() {
-        let short = |l: &Layers| Folded {
-            weight: vec![0.0],
-            ..fold(l)
-        };
-        assert_eq!(report(&short, 0).mistake.as_deref(), Some("shape"));
-        let nan = |l: &Layers| Folded {
-            bias: vec![f64::NAN; l.bias.len()],
-            ..fold(l)
-        };
-        assert_eq!(report(&nan, 0).mistake.as_deref(), Some("not-finite"));
-        let odd = |l: &Layers| Folded {
-            bias: l.bias.iter().map(|b| b * 3.3).collect(),
-            ..fold(l)
-        };
-        assert_eq!(report(&odd, 0).mistake.as_deref(), Some("unknown"));
     }
 }
