@@ -1,12 +1,9 @@
 //! Checks the exercise `masked_batch_norm`.
 
-use crate::compare::{compare_all, heatmap, line, unusable, wrong_at};
-use crate::engine::Checker;
-use crate::gradients;
+use crate::Report;
+use crate::engine::shared::{Terms, rstd};
+use crate::engine::{Axis, Case, Checker, Order, Part, field};
 use crate::harness;
-use crate::known::{Known, fill};
-use crate::mistake::{self, Mistake, find, listed};
-use crate::{Line, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -63,17 +60,6 @@ impl Stages {
             dx: value,
         }
     }
-
-    fn get(&self, name: &str) -> &[f64] {
-        match name {
-            "mean" => &self.mean,
-            "var" => &self.var,
-            "y" => &self.y,
-            "dgamma" => &self.dgamma,
-            "dbeta" => &self.dbeta,
-            _ => &self.dx,
-        }
-    }
 }
 
 /// `(batch, dy)` to all stages.
@@ -84,46 +70,92 @@ pub fn check(candidate: impl Fn(&Batch, &[f64]) -> Stages) -> ExitCode {
     harness::run(NAME, || report(&candidate, 0))
 }
 
-#[derive(Clone)]
+/// The report on `candidate`, from random sequences of this seed.
+#[must_use]
+pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
+    let all =
+        "every stage is right whatever stands in the padding, and finite differences confirm it";
+    let run = |p: &Probe, answer: &mut Stages| *answer = candidate(&p.batch, &p.dy);
+    part().report(NAME, all, &run, seed)
+}
+
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::of(part())
+}
+
+/// A batch, and what is given backward.
 struct Probe {
     batch: Batch,
     dy: Vec<f64>,
+    /// What stands in the padding of x.
+    padding: f64,
 }
 
+impl Case for Probe {
+    fn title(&self) -> String {
+        format!(
+            "{} positions, of which {} count, and {} in the padding",
+            self.size("R"),
+            self.size("M"),
+            self.padding
+        )
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let mask = &self.batch.mask;
+        vec![
+            ("R", mask.len()),
+            ("M", mask.iter().filter(|m| **m).count()),
+            ("C", self.batch.channels),
+        ]
+    }
+}
+
+const POSITIONS: &[Axis] = &[Axis("R", "position"), Axis("C", "channel")];
+const CHANNELS: &[Axis] = &[Axis("C", "channel")];
+
 /// Values far from zero, so that padding of zeros would be seen; the padding itself is
-/// something else in each.
+/// something else in each. Last it is NaN, in dy too, which only what leaves it out survives.
 fn probes(seed: u64) -> Vec<Probe> {
     let rng = &mut StdRng::seed_from_u64(seed);
     // The mask of three sequences of 4, 2 and 3 steps, and of four others.
     let masks: [&[usize]; 2] = [&[4, 2, 3], &[1, 5, 3, 2]];
-    [(masks[0], 0.0), (masks[1], 7.0), (masks[0], -3.0)]
-        .map(|(lengths, padding)| {
-            let steps = lengths.iter().max().copied().unwrap_or(0);
-            let mask = lengths.iter().flat_map(|&n| (0..steps).map(move |t| t < n));
-            let mask: Vec<bool> = mask.collect();
-            let channels = 3;
-            let mut draw = |count: usize, low: f64, high: f64| -> Vec<f64> {
-                (0..count).map(|_| rng.random_range(low..high)).collect()
-            };
-            let mut x = draw(mask.len() * channels, 1.0, 4.0);
-            for (row, counts) in x.chunks_exact_mut(channels).zip(&mask) {
-                if !counts {
-                    row.fill(padding);
-                }
+    [
+        (masks[0], 0.0),
+        (masks[1], 7.0),
+        (masks[0], -3.0),
+        (masks[1], f64::NAN),
+    ]
+    .map(|(lengths, padding)| {
+        let steps = lengths.iter().max().copied().unwrap_or(0);
+        let mask = lengths.iter().flat_map(|&n| (0..steps).map(move |t| t < n));
+        let mask: Vec<bool> = mask.collect();
+        let channels = 3;
+        let mut draw = |count: usize, low: f64, high: f64| -> Vec<f64> {
+            (0..count).map(|_| rng.random_range(low..high)).collect()
+        };
+        let mut x = draw(mask.len() * channels, 1.0, 4.0);
+        let mut dy = draw(mask.len() * channels, -1.0, 1.0);
+        let padded = (0..x.len()).filter(|at| !mask[at / channels]);
+        for at in padded {
+            x[at] = padding;
+            if padding.is_nan() {
+                dy[at] = padding;
             }
-            let dy = draw(mask.len() * channels, -1.0, 1.0);
-            let (gamma, beta) = (draw(channels, 0.5, 2.0), draw(channels, 0.5, 1.0));
-            let batch = Batch {
-                channels,
-                x,
-                mask,
-                gamma,
-                beta,
-                eps: EPS,
-            };
-            Probe { batch, dy }
-        })
-        .into()
+        }
+        let (gamma, beta) = (draw(channels, 0.5, 2.0), draw(channels, 0.5, 1.0));
+        let batch = Batch {
+            channels,
+            x,
+            mask,
+            gamma,
+            beta,
+            eps: EPS,
+        };
+        Probe { batch, dy, padding }
+    })
+    .into()
 }
 
 /// One channel of a probe, and its right statistics.
@@ -160,7 +192,7 @@ impl Channel {
             var: 0.0,
         };
         channel.mean = channel.sum(|r| channel.x[r]) / channel.count();
-        channel.var = channel.sum(|r| (channel.x[r] - channel.mean).powi(2)) / channel.count();
+        channel.var = channel.sum(|r| channel.square(r)) / channel.count();
         channel
     }
 
@@ -185,8 +217,17 @@ impl Channel {
         (0..self.mask.len()).map(f).sum()
     }
 
+    /// Over all positions, those of the padding times 0.
+    fn sum_masked(&self, f: impl Fn(usize) -> f64) -> f64 {
+        self.sum_all(|r| f64::from(u8::from(self.mask[r])) * f(r))
+    }
+
+    fn square(&self, r: usize) -> f64 {
+        (self.x[r] - self.mean).powi(2)
+    }
+
     fn rstd(&self) -> f64 {
-        1.0 / (self.var + self.eps).sqrt()
+        rstd(self.var, self.eps)
     }
 
     fn x_hat(&self, r: usize) -> f64 {
@@ -239,340 +280,321 @@ fn per_value(p: &Probe, padding_too: bool, f: impl Fn(&Channel, usize) -> f64) -
     values
 }
 
-/// A stage, its shape, and how the right values are computed.
-type Target = (&'static str, &'static str, fn(&Probe) -> Vec<f64>);
-
-const TARGETS: [Target; 6] = [
-    ("mean", "[C]", |p| per_channel(p, |c| c.mean)),
-    ("var", "[C]", |p| per_channel(p, |c| c.var)),
-    ("y", "[R, C]", |p| per_value(p, false, Channel::y)),
-    ("dgamma", "[C]", |p| per_channel(p, Channel::dgamma)),
-    ("dbeta", "[C]", |p| per_channel(p, Channel::dbeta)),
-    ("dx", "[R, C]", |p| {
-        per_value(p, false, |c, r| c.right_dx(r))
-    }),
-];
+/// The terms of a sum over the positions that count, for each channel.
+fn terms(p: &Probe, f: fn(&Channel, usize) -> f64) -> Terms {
+    let channels = (0..p.batch.channels).map(|c| (c, Channel::new(p, c)));
+    let counting = |r: &usize| p.batch.mask[*r];
+    let of = |(c, channel): (usize, Channel)| -> Terms {
+        let rows = (0..p.batch.mask.len()).filter(counting);
+        rows.map(|r| (c, f(&channel, r))).collect()
+    };
+    channels.flat_map(of).collect()
+}
 
 const MASKED: &str = "sec:masked";
 const THREE_TERMS: &str = "sec:three-terms";
 
-const MISTAKES: &[Mistake<Probe>] = &[
-    Mistake {
-        targets: &["mean"],
-        id: "padding-counted",
-        sentence: "it is divided by the number of all positions: only those that count are M",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.sum(|r| c.x[r]) / c.all()),
-    },
-    Mistake {
-        targets: &["mean"],
-        id: "padding-included",
-        sentence: "the padding is added up too: what stands there means nothing",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.all()),
-    },
-    Mistake {
-        targets: &["mean"],
-        id: "padding-added",
-        sentence: "it is divided by M, but the padding is added up too: add up what counts only",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.count()),
-    },
-    Mistake {
-        targets: &["var"],
-        id: "padding-counted",
-        sentence: "it is divided by the number of all positions: only those that count are M",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.sum(|r| (c.x[r] - c.mean).powi(2)) / c.all()),
-    },
-    Mistake {
-        targets: &["var"],
-        id: "padding-included",
-        sentence: "the squares of the padding are added up too: what stands there means nothing",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| (c.x[r] - c.mean).powi(2)) / c.count()),
-    },
-    Mistake {
-        targets: &["var"],
-        id: "padding-is-zero",
-        sentence: "padding counts as a value of 0, which is far from the mean: it is no value at all",
-        section: MASKED,
-        wrong: |p, _| {
+fn part() -> Part<Probe, Stages> {
+    let blank = |p: &Probe| Stages::zeros(&p.batch);
+    let part = Part::new("forward_and_backward", Order::FirstWrong, probes, blank);
+    with_dx(with_parameters(with_y(with_statistics(part)))).numeric(against_differences)
+}
+
+fn with_statistics(part: Part<Probe, Stages>) -> Part<Probe, Stages> {
+    const MULTIPLIED: &str = "NaN in the padding gets in; NaN times 0 is NaN, so leave the padding out and do not multiply it by 0";
+    part.target(
+        "mean",
+        MASKED,
+        CHANNELS,
+        |p| per_channel(p, |c| c.mean),
+        field!(mean),
+    )
+    .sums("every position that counts adds its value", |p| {
+        terms(p, |c, r| c.x[r] / c.count())
+    })
+    .mistake(
+        &["mean"],
+        "padding-counted",
+        "it is divided by the number of all positions: only those that count are M",
+        |p, _| per_channel(p, |c| c.sum(|r| c.x[r]) / c.all()),
+    )
+    .mistake(
+        &["mean"],
+        "padding-included",
+        "the padding is added up too: what stands there means nothing",
+        |p, _| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.all()),
+    )
+    .mistake(
+        &["mean"],
+        "padding-added",
+        "it is divided by M, but the padding is added up too: add up what counts only",
+        |p, _| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.count()),
+    )
+    .mistake(&["mean"], "padding-multiplied", MULTIPLIED, |p, _| {
+        per_channel(p, |c| c.sum_masked(|r| c.x[r]) / c.count())
+    })
+    .target(
+        "var",
+        MASKED,
+        CHANNELS,
+        |p| per_channel(p, |c| c.var),
+        field!(var),
+    )
+    .sums(
+        "every position that counts adds its squared distance from the mean",
+        |p| terms(p, |c, r| c.square(r) / c.count()),
+    )
+    .mistake(
+        &["var"],
+        "padding-counted",
+        "it is divided by the number of all positions: only those that count are M",
+        |p, _| per_channel(p, |c| c.sum(|r| c.square(r)) / c.all()),
+    )
+    .mistake(
+        &["var"],
+        "padding-included",
+        "the squares of the padding are added up too: what stands there means nothing",
+        |p, _| per_channel(p, |c| c.sum_all(|r| c.square(r)) / c.count()),
+    )
+    .mistake(
+        &["var"],
+        "padding-is-zero",
+        "padding counts as a value of 0, which is far from the mean: it is no value at all",
+        |p, _| {
             per_channel(p, |c| {
                 let masked = |r: usize| if c.mask[r] { c.x[r] } else { 0.0 };
                 c.sum_all(|r| (masked(r) - c.mean).powi(2)) / c.count()
             })
         },
-    },
-    Mistake {
-        targets: &["var"],
-        id: "bessel",
-        sentence: "it is divided by M - 1: the variance of a batch is divided by M",
-        section: "sec:unbiased",
-        wrong: |p, _| per_channel(p, |c| c.var * c.count() / (c.count() - 1.0)),
-    },
-    Mistake {
-        targets: &["y"],
-        id: "padding-written",
-        sentence: "the padding is normalized too: the output there must be 0",
-        section: MASKED,
-        wrong: |p, _| per_value(p, true, Channel::y),
-    },
-    Mistake {
-        targets: &["y"],
-        id: "padding-is-beta",
-        sentence: "at the padding stands beta: the mask comes last, and the output there must be 0",
-        section: MASKED,
-        wrong: |p, _| per_value(p, true, |c, r| if c.mask[r] { c.y(r) } else { c.beta }),
-    },
-    Mistake {
-        targets: &["y"],
-        id: "gamma-forgotten",
-        sentence: "gamma is missing",
-        section: MASKED,
-        wrong: |p, _| per_value(p, false, |c, r| c.x_hat(r) + c.beta),
-    },
-    Mistake {
-        targets: &["y"],
-        id: "beta-forgotten",
-        sentence: "beta is missing",
-        section: MASKED,
-        wrong: |p, _| per_value(p, false, |c, r| c.gamma * c.x_hat(r)),
-    },
-    Mistake {
-        targets: &["y"],
-        id: "eps-forgotten",
-        sentence: "eps is missing under the root",
-        section: "sec:eps",
-        wrong: |p, _| {
-            per_value(p, false, |c, r| {
-                c.gamma * (c.x[r] - c.mean) / c.var.sqrt() + c.beta
-            })
+    )
+    .mistake_in(
+        "sec:unbiased",
+        &["var"],
+        "bessel",
+        "it is divided by M - 1: the variance of a batch is divided by M",
+        |p, _| per_channel(p, |c| c.var * c.count() / (c.count() - 1.0)),
+    )
+    .mistake(&["var"], "padding-multiplied", MULTIPLIED, |p, _| {
+        per_channel(p, |c| c.sum_masked(|r| c.square(r)) / c.count())
+    })
+}
+
+fn with_y(part: Part<Probe, Stages>) -> Part<Probe, Stages> {
+    part.target(
+        "y",
+        MASKED,
+        POSITIONS,
+        |p| per_value(p, false, Channel::y),
+        field!(y),
+    )
+    .deviation(|p, wrong| {
+        per_value(p, false, |c, r| {
+            c.gamma * (c.x[r] - c.mean) * wrong(c.var, c.eps) + c.beta
+        })
+    })
+    .mistake(
+        &["y"],
+        "padding-written",
+        "the padding is normalized too: the output there must be 0",
+        |p, _| per_value(p, true, Channel::y),
+    )
+    .mistake(
+        &["y"],
+        "padding-is-beta",
+        "at the padding stands beta: the mask comes last, and the output there must be 0",
+        |p, _| per_value(p, true, |c, r| if c.mask[r] { c.y(r) } else { c.beta }),
+    )
+    .mistake(
+        &["y"],
+        "padding-multiplied",
+        "NaN in the padding stays: NaN times 0 is NaN, so write 0 there and do not multiply by 0",
+        |p, _| {
+            per_value(
+                p,
+                true,
+                |c, r| if c.mask[r] { c.y(r) } else { 0.0 * c.y(r) },
+            )
         },
-    },
-    Mistake {
-        targets: &["dgamma"],
-        id: "padding-included",
-        sentence: "the padding is added up too: y is 0 there whatever gamma is",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| c.dy[r] * c.x_hat(r))),
-    },
-    Mistake {
-        targets: &["dgamma"],
-        id: "averaged",
-        sentence: "it is divided by M: gamma is used at M positions, so its gradient is a sum",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.dgamma() / c.count()),
-    },
-    Mistake {
-        targets: &["dbeta"],
-        id: "padding-included",
-        sentence: "the padding is added up too: y is 0 there whatever beta is",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.sum_all(|r| c.dy[r])),
-    },
-    Mistake {
-        targets: &["dbeta"],
-        id: "averaged",
-        sentence: "it is divided by M: beta is used at M positions, so its gradient is a sum",
-        section: MASKED,
-        wrong: |p, _| per_channel(p, |c| c.dbeta() / c.count()),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "padding-gets-a-gradient",
-        sentence: "the padding receives a gradient: nothing depends on it, so it must be 0 there",
-        section: MASKED,
-        wrong: |p, _| per_value(p, true, |c, r| c.right_dx(r)),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "padding-counted",
-        sentence: "the two sums are divided by the number of all positions: only those that count are M",
-        section: MASKED,
-        wrong: |p, _| {
+    )
+    .mistake(&["y"], "gamma-forgotten", "gamma is missing", |p, _| {
+        per_value(p, false, |c, r| c.x_hat(r) + c.beta)
+    })
+    .mistake(&["y"], "beta-forgotten", "beta is missing", |p, _| {
+        per_value(p, false, |c, r| c.gamma * c.x_hat(r))
+    })
+}
+
+fn with_parameters(part: Part<Probe, Stages>) -> Part<Probe, Stages> {
+    const ALL_USE_IT: &str = "every position that counts uses it";
+    const PADDING: &str = "the padding is added up too: y is 0 there, whatever the parameter is";
+    const AVERAGED: &str =
+        "it is divided by M: every position that counts uses it, so its gradient is a sum";
+    const MULTIPLIED: &str = "NaN in the padding of dy gets in: NaN times 0 is NaN, so leave the padding out and do not multiply it by 0";
+    /// What each position adds to the gradient of a parameter.
+    fn term(c: &Channel, target: &str, r: usize) -> f64 {
+        c.dy[r] * if target == "dgamma" { c.x_hat(r) } else { 1.0 }
+    }
+    part.target(
+        "dgamma",
+        MASKED,
+        CHANNELS,
+        |p| per_channel(p, Channel::dgamma),
+        field!(dgamma),
+    )
+    .sums(ALL_USE_IT, |p| terms(p, |c, r| term(c, "dgamma", r)))
+    .excludes(
+        "gamma",
+        "the derivative of gamma * x_hat with respect to gamma is x_hat",
+        |p| p.batch.gamma.clone(),
+    )
+    .mistake(
+        &["dgamma"],
+        "centered-for-x-hat",
+        "dy is multiplied by x - mean, and must be multiplied by x_hat",
+        |p, _| per_channel(p, |c| c.dgamma() / c.rstd()),
+    )
+    .target(
+        "dbeta",
+        MASKED,
+        CHANNELS,
+        |p| per_channel(p, Channel::dbeta),
+        field!(dbeta),
+    )
+    .sums(ALL_USE_IT, |p| terms(p, |c, r| term(c, "dbeta", r)))
+    .excludes("gamma", "beta is added behind gamma", |p| {
+        p.batch.gamma.clone()
+    })
+    .mistake(
+        &["dgamma", "dbeta"],
+        "padding-included",
+        PADDING,
+        |p, target| per_channel(p, |c| c.sum_all(|r| term(c, target, r))),
+    )
+    .mistake(&["dgamma", "dbeta"], "averaged", AVERAGED, |p, target| {
+        per_channel(p, |c| c.sum(|r| term(c, target, r)) / c.count())
+    })
+    .mistake(
+        &["dgamma", "dbeta"],
+        "padding-multiplied",
+        MULTIPLIED,
+        |p, target| per_channel(p, |c| c.sum_masked(|r| term(c, target, r))),
+    )
+}
+
+fn with_dx(part: Part<Probe, Stages>) -> Part<Probe, Stages> {
+    /// A wrong gradient of the positions that count: its name, what is said, and what is
+    /// subtracted, as in [`Channel::dx`].
+    type Means = (&'static str, &'static str, fn(&Channel) -> [f64; 2]);
+    const PATHS: [Means; 4] = [
+        ("sums-for-means", "the two sums are not divided by M", |c| {
+            [c.dbeta(), c.dgamma()]
+        }),
+        (
+            "mean-path-missing",
+            "the path through the mean is missing",
+            |c| [0.0, c.dgamma() / c.count()],
+        ),
+        (
+            "variance-path-missing",
+            "the path through the variance is missing",
+            |c| [c.dbeta() / c.count(), 0.0],
+        ),
+        (
+            "both-paths-missing",
+            "the paths through mean and variance are missing: this is the gradient of a frozen layer",
+            |_| [0.0, 0.0],
+        ),
+    ];
+    const PADDED: [Means; 3] = [
+        (
+            "padding-counted",
+            "the two sums are divided by the number of all positions: only those that count are M",
+            |c| [c.dbeta(), c.dgamma()].map(|sum| sum / c.all()),
+        ),
+        (
+            "padding-in-the-means",
+            "dy of the padding is in the two sums: y is 0 there, so nothing comes back from it",
+            |c| {
+                let sums = [c.sum_all(|r| c.dy[r]), c.sum_all(|r| c.dy[r] * c.x_hat(r))];
+                sums.map(|sum| sum / c.count())
+            },
+        ),
+        (
+            "padding-multiplied",
+            "NaN in the padding of dy gets into the two sums: NaN times 0 is NaN, so leave the padding out and do not multiply it by 0",
+            |c| {
+                let sums = [
+                    c.sum_masked(|r| c.dy[r]),
+                    c.sum_masked(|r| c.dy[r] * c.x_hat(r)),
+                ];
+                sums.map(|sum| sum / c.count())
+            },
+        ),
+    ];
+    let part = part
+        .target("dx", MASKED, POSITIONS, |p| per_value(p, false, Channel::right_dx), field!(dx))
+        .mistake(
+            &["dx"],
+            "padding-gets-a-gradient",
+            "the padding receives a gradient: nothing depends on it, so it must be 0 there",
+            |p, _| per_value(p, true, Channel::right_dx),
+        )
+        .mistake(
+            &["dx"],
+            "padding-multiplied",
+            "NaN in the padding stays: NaN times 0 is NaN, so write 0 there and do not multiply by 0",
+            |p, _| per_value(p, true, |c, r| if c.mask[r] { 1.0 } else { 0.0 } * c.right_dx(r)),
+        )
+        .contains("gamma", "y = gamma * x_hat + beta", |p| {
+            per_value(p, true, |c, _| c.gamma)
+        })
+        .mistake(&["dx"], "rstd-forgotten", "rstd is missing: x_hat = (x - mean) * rstd", |p, _| {
+            per_value(p, false, |c, r| c.right_dx(r) / c.rstd())
+        })
+        .deviation(|p, wrong| {
+            per_value(p, false, |c, r| c.right_dx(r) / c.rstd() * wrong(c.var, c.eps))
+        });
+    let sections = [(MASKED, &PADDED[..]), (THREE_TERMS, &PATHS[..])];
+    let each = sections
+        .into_iter()
+        .flat_map(|(section, all)| all.iter().map(move |m| (section, m)));
+    each.fold(part, |part, (section, (id, what, means))| {
+        part.knows("dx", id, what, section, |p| {
             per_value(p, false, |c, r| {
-                c.dx(r, c.dbeta() / c.all(), c.dgamma() / c.all())
-            })
-        },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "padding-in-the-means",
-        sentence: "dy of the padding is in the two sums: y is 0 there, so nothing comes back from it",
-        section: MASKED,
-        wrong: |p, _| {
-            per_value(p, false, |c, r| {
-                let a = c.sum_all(|r| c.dy[r]) / c.count();
-                let b = c.sum_all(|r| c.dy[r] * c.x_hat(r)) / c.count();
+                let [a, b] = means(c);
                 c.dx(r, a, b)
             })
-        },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "sums-for-means",
-        sentence: "the two sums are not divided by M",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, false, |c, r| c.dx(r, c.dbeta(), c.dgamma())),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "mean-path-missing",
-        sentence: "the path through the mean is missing",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, false, |c, r| c.dx(r, 0.0, c.dgamma() / c.count())),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "variance-path-missing",
-        sentence: "the path through the variance is missing",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, false, |c, r| c.dx(r, c.dbeta() / c.count(), 0.0)),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "both-paths-missing",
-        sentence: "the paths through mean and variance are missing: this is the gradient of a frozen layer",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, false, |c, r| c.dx(r, 0.0, 0.0)),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "gamma-forgotten",
-        sentence: "gamma is missing",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, false, |c, r| c.right_dx(r) / c.gamma),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "rstd-forgotten",
-        sentence: "rstd is missing",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, false, |c, r| c.right_dx(r) / c.rstd()),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "zero",
-        sentence: "it is zero everywhere",
-        section: THREE_TERMS,
-        wrong: |p, _| vec![0.0; p.batch.x.len()],
-    },
-];
-
-const MULTIPLIED: (&str, &str) = (
-    "padding-multiplied",
-    "…: NaN in the padding gets in; NaN times 0 is NaN, so leave the padding out and do not multiply it by 0",
-);
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let (id, what) = MULTIPLIED;
-    let mut known = listed(NAME, MISTAKES);
-    known.push(Known::new(NAME, id, what, MASKED));
-    known
+        })
+    })
 }
 
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
-}
-
-/// The report on `candidate`, from random sequences of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let probes = probes(seed);
-    let found: Vec<Stages> = probes.iter().map(|p| candidate(&p.batch, &p.dy)).collect();
-    let (lines, first) = compare_all(&TARGETS, probes.len(), |(name, _, right), k| {
-        let title = format!("{name}, batch {}", k + 1);
-        (title, right(&probes[k]), found[k].get(name))
-    });
-    let Some(((name, shape, _), k, expected)) = first else {
-        return whatever_the_padding(candidate, &probes[0], seed, lines);
-    };
-    let known = find(
-        MISTAKES,
-        name,
-        probes.iter().zip(found.iter().map(|s| s.get(name))),
-    );
-    let values = found[k].get(name);
-    let unusable = unusable(name, expected.len(), values, shape);
-    let otherwise = format!("{name} is wrong");
-    let mut report = mistake::report(NAME, name, known, unusable, otherwise);
-    report.lines = lines;
-    let channels = probes[k].batch.channels;
-    let rows = expected.len() / channels;
-    report.heatmap = heatmap(name, rows, channels, &expected, values);
-    report
-}
-
-/// The same batch with NaN in the padding, and finite differences.
-fn whatever_the_padding(
-    candidate: Candidate<'_>,
-    p: &Probe,
-    seed: u64,
-    mut lines: Vec<Line>,
-) -> Report {
-    let mut batch = p.batch.clone();
-    for (row, counts) in batch.x.chunks_exact_mut(batch.channels).zip(&batch.mask) {
-        if !counts {
-            row.fill(f64::NAN);
-        }
-    }
-    let mut dy = p.dy.clone();
-    for (row, counts) in dy.chunks_exact_mut(batch.channels).zip(&batch.mask) {
-        if !counts {
-            row.fill(f64::NAN);
-        }
-    }
-    let stages = candidate(&batch, &dy);
-    for (name, _, right) in TARGETS {
-        let line = line(
-            &format!("{name}, NaN in the padding"),
-            &right(p),
-            stages.get(name),
-        );
-        let right = line.right;
-        lines.push(line);
-        if !right {
-            let (id, what) = MULTIPLIED;
-            let mut report = wrong_at(NAME, id, fill(what, &[&name]), MASKED);
-            report.lines = lines;
-            return report;
-        }
-    }
-    let rows = p.batch.mask.len();
-    let shape = [rows, p.batch.channels];
-    let with = |v: &[Vec<f64>]| Probe {
+fn against_differences(run: &dyn Fn(&Probe, &mut Stages), seed: u64) -> gradcheck::Report {
+    let p = &probes(seed)[0];
+    let shape = [p.batch.mask.len(), p.batch.channels];
+    let with = |v: &[Vec<f64>], dy: &[f64]| Probe {
         batch: Batch {
             x: v[0].clone(),
             gamma: v[1].clone(),
             beta: v[2].clone(),
             ..p.batch.clone()
         },
-        dy: p.dy.clone(),
+        dy: dy.to_vec(),
+        ..*p
     };
-    let checked = Check::new("masked Batch Norm")
+    Check::new("masked Batch Norm")
         .input("x", &shape, p.batch.x.clone())
         .input("gamma", &shape[1..], p.batch.gamma.clone())
         .input("beta", &shape[1..], p.batch.beta.clone())
         .seed(seed)
         .run(
-            |v| per_value(&with(v), false, Channel::y),
+            |v| per_value(&with(v, &p.dy), false, Channel::y),
             |v, dy| {
-                let Stages {
-                    dx, dgamma, dbeta, ..
-                } = candidate(&with(v).batch, dy);
-                vec![dx, dgamma, dbeta]
+                let probe = with(v, dy);
+                let mut s = Stages::zeros(&probe.batch);
+                run(&probe, &mut s);
+                vec![s.dx, s.dgamma, s.dbeta]
             },
-        );
-    gradients::settled(
-        NAME,
-        lines,
-        checked.passed(),
-        "every stage is right whatever stands in the padding, and finite differences confirm it",
-        gradients::APART,
-    )
+        )
 }
 
 #[cfg(test)]

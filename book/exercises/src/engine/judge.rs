@@ -217,7 +217,7 @@ impl<C: Case, A: 'static> Part<C, A> {
         let mut of_target = self.mistakes.iter().filter(|m| m.target == target.name);
         let made = of_target.find(|mistake| {
             let makes =
-                |c: &Compared<'_, C>| target.fits(c.case, &(mistake.wrong)(c.case), &c.found);
+                |c: &Compared<'_, C>| target.makes(c.case, &(mistake.wrong)(c.case), &c.found);
             compared.iter().all(makes)
         });
         if let Some(mistake) = made {
@@ -437,9 +437,13 @@ pub(super) fn place(name: &str, axes: &[Axis], extents: &[usize], at: usize) -> 
     format!("{name}[{at}] ({})", words.join(", "))
 }
 
-/// Both values with as many digits as it takes to tell them apart, and six at least.
+/// Both values with as many digits as it takes to tell them apart, and six at least; counts
+/// as such.
 pub(super) fn apart(found: f64, wanted: f64) -> [String; 2] {
     let size = found.abs().max(wanted.abs());
+    if found.fract() == 0.0 && wanted.fract() == 0.0 && size < 1e15 {
+        return [found, wanted].map(|count| count.to_string());
+    }
     let plain = !size.is_finite() || size == 0.0 || (1e-3..1e7).contains(&size);
     let write = |value: f64, digits: usize| {
         if plain || !value.is_finite() {

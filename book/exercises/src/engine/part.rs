@@ -102,6 +102,19 @@ impl<C: Case, A> Target<C, A> {
         };
         same(wanted, found) || self.cancels.is_some_and(|size| near(size(case)))
     }
+
+    /// Whether `found` is what a mistake makes but for rounding, also where that is NaN or
+    /// infinite.
+    pub(super) fn makes(&self, case: &C, wrong: &[f64], found: &[f64]) -> bool {
+        let alike = |(w, f): (&f64, &f64)| {
+            (w.is_finite() && f.is_finite()) || w == f || (w.is_nan() && f.is_nan())
+        };
+        let finite = |values: &[f64]| -> Vec<f64> {
+            let value = |v: &f64| if v.is_finite() { *v } else { 0.0 };
+            values.iter().map(value).collect()
+        };
+        wrong.iter().zip(found).all(alike) && self.fits(case, &finite(wrong), &finite(found))
+    }
 }
 
 /// Wrong values of a target that have a name.
@@ -172,7 +185,6 @@ impl<C: Case, A: 'static> Part<C, A> {
     }
 
     /// The last target may be zero but for rounding, where terms of this size cancel.
-    #[expect(dead_code, reason = "no target of today's checkers cancels")]
     #[must_use]
     pub fn cancels(mut self, size: fn(&C) -> f64) -> Self {
         if let Some(last) = self.targets.last_mut() {
@@ -237,7 +249,6 @@ impl<C: Case, A: 'static> Part<C, A> {
     }
 
     /// Asks `explain` about a wrong target that is none of the mistakes.
-    #[expect(dead_code, reason = "no checker of today explains by itself")]
     #[must_use]
     pub fn explained_by(mut self, explain: Explain<C, A>) -> Self {
         self.explain = Some(explain);
