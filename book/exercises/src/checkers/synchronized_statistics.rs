@@ -1,12 +1,9 @@
 //! Checks the exercise `synchronized_statistics`.
 
-use crate::compare::{compare_all, distance, heatmap, unusable, wrong_at};
-use crate::engine::Checker;
-use crate::gradients;
+use crate::Report;
+use crate::engine::shared::Terms;
+use crate::engine::{self, Axis, Case, Checker, Named, Order, conclude, field};
 use crate::harness;
-use crate::known::Known;
-use crate::mistake::{self, Mistake, find, listed};
-use crate::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -59,8 +56,64 @@ pub fn check(
     harness::run(NAME, || report(&merge, &backward, 0))
 }
 
+/// The report on both functions, from random batches of this seed.
+#[must_use]
+pub fn report(merge: Merge<'_>, backward: BackwardPass<'_>, seed: u64) -> Report {
+    let all = "it is Batch Norm of the whole batch, forward and backward, and finite differences confirm it";
+    let merge = |p: &Probe, answer: &mut Merged| {
+        let all = merge(&p.parts());
+        *answer = Merged {
+            count: all.count as f64,
+            mean: all.mean,
+            squares: all.squares,
+        };
+    };
+    let backward = |p: &Probe, answer: &mut Returned| {
+        let rstd = p.rstd();
+        let g = backward(&p.workers(&rstd), &p.gamma, &rstd);
+        *answer = Returned {
+            lengths: g.dx.iter().map(|dx| dx.len() as f64).collect(),
+            dx: g.dx.concat(),
+            dgamma: g.dgamma,
+            dbeta: g.dbeta,
+        };
+    };
+    let parts = vec![
+        merging().judge(&merge, seed),
+        merging_far().judge(&merge, seed),
+        going_back().judge(&backward, seed),
+    ];
+    conclude(NAME, all, parts)
+}
+
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::Parts(vec![
+        Box::new(merging()),
+        Box::new(merging_far()),
+        Box::new(going_back()),
+    ])
+}
+
+/// What `merge` returns, in numbers that may be wrong in any way.
+#[derive(Default)]
+struct Merged {
+    count: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+/// What `backward` returns, worker after worker.
+#[derive(Default)]
+struct Returned {
+    /// How many values of dx each worker has.
+    lengths: Vec<f64>,
+    dx: Vec<f64>,
+    dgamma: Vec<f64>,
+    dbeta: Vec<f64>,
+}
+
 /// A batch on several workers, with its right statistics.
-#[derive(Clone)]
 struct Probe {
     channels: usize,
     /// For each worker `[m, C]`.
@@ -165,6 +218,16 @@ impl Channel {
         self.own(k, |k, r| (self.x[k][r] - mean).powi(2))
     }
 
+    /// Over the workers up to this one.
+    fn up_to(&self, k: usize, f: impl Fn(usize) -> f64) -> f64 {
+        (0..=k).map(f).sum()
+    }
+
+    /// The sum of squares, if the distances between the workers are taken from this mean.
+    fn squares_around(&self, mean: impl Fn(usize) -> f64) -> f64 {
+        self.over(|k| self.own_squares(k) + self.count(k) * (self.own_mean(k) - mean(k)).powi(2))
+    }
+
     fn mean_of_means(&self) -> f64 {
         self.over(|k| self.own_mean(k)) / self.workers() as f64
     }
@@ -202,6 +265,21 @@ impl Channel {
         self.gamma * self.rstd() * (self.dy[k][r] - a - self.x_hat(k, r) * b)
     }
 
+    /// What row r of worker k adds to both sums.
+    fn adds(&self, k: usize, r: usize) -> [f64; 2] {
+        [self.dy[k][r], self.dy[k][r] * self.x_hat(k, r)]
+    }
+
+    /// Both sums of one worker.
+    fn own_sums(&self, k: usize) -> [f64; 2] {
+        [self.own_dy(k), self.own_dy_x_hat(k)]
+    }
+
+    /// Both sums of the whole batch.
+    fn sums(&self) -> [f64; 2] {
+        [self.dbeta(), self.dgamma()]
+    }
+
     fn right_dx(&self, k: usize, r: usize) -> f64 {
         let m = self.all();
         self.dx(k, r, self.dbeta() / m, self.dgamma() / m)
@@ -235,18 +313,22 @@ impl Probe {
         self.x.iter().enumerate().map(part).collect()
     }
 
-    /// What the workers hold if these are the statistics.
-    fn workers(&self, mean: &[f64], rstd: &[f64]) -> Vec<Worker> {
-        let normalized = |rows: &Vec<f64>| {
+    fn rstd(&self) -> Vec<f64> {
+        per_channel(self, Channel::rstd)
+    }
+
+    /// What the workers hold when the backward pass begins.
+    fn workers(&self, rstd: &[f64]) -> Vec<Worker> {
+        let mean = per_channel(self, |c| c.mean);
+        let worker = |(x, dy): (&Vec<f64>, &Vec<f64>)| {
             let x_hat = |(at, x): (usize, &f64)| {
                 let c = at % self.channels;
                 (x - mean[c]) * rstd[c]
             };
-            rows.iter().enumerate().map(x_hat).collect()
-        };
-        let worker = |(x, dy): (&Vec<f64>, &Vec<f64>)| Worker {
-            x_hat: normalized(x),
-            dy: dy.clone(),
+            Worker {
+                x_hat: x.iter().enumerate().map(x_hat).collect(),
+                dy: dy.clone(),
+            }
         };
         self.x.iter().zip(&self.dy).map(worker).collect()
     }
@@ -254,507 +336,420 @@ impl Probe {
     /// The rows of all workers in one list, cut as in `self`.
     fn cut(&self, all: &[f64]) -> Vec<Vec<f64>> {
         let mut rest = all;
-        let mut parts = Vec::new();
-        for rows in &self.x {
+        let part = |rows: &Vec<f64>| {
             let (part, after) = rest.split_at(rows.len());
-            parts.push(part.to_vec());
             rest = after;
-        }
-        parts
+            part.to_vec()
+        };
+        self.x.iter().map(part).collect()
+    }
+
+    fn rows(&self) -> usize {
+        self.x.concat().len() / self.channels
+    }
+
+    /// The terms of a sum over the workers, for each channel.
+    fn of_workers(&self, term: fn(&Channel, usize) -> f64) -> Terms {
+        let channels = (0..self.channels).map(|c| (c, Channel::new(self, c)));
+        let of = |(c, channel): (usize, Channel)| -> Terms {
+            let workers = 0..channel.workers();
+            workers.map(|k| (c, term(&channel, k))).collect()
+        };
+        channels.flat_map(of).collect()
+    }
+
+    /// The terms of a sum over all rows, for each channel.
+    fn of_rows(&self, term: fn(&Channel, usize, usize) -> f64) -> Terms {
+        let values = per_value(self, term).into_iter().enumerate();
+        values.map(|(at, v)| (at % self.channels, v)).collect()
     }
 }
 
-fn rstd(squares: &[f64], count: usize) -> Vec<f64> {
-    let of = |squares: &f64| 1.0 / (squares / count as f64 + EPS).sqrt();
-    squares.iter().map(of).collect()
-}
+impl Case for Probe {
+    fn title(&self) -> String {
+        let rows = |x: &Vec<f64>| (x.len() / self.channels).to_string();
+        let rows: Vec<String> = self.x.iter().map(rows).collect();
+        format!(
+            "workers with {} rows of {} channels",
+            rows.join(", "),
+            self.channels
+        )
+    }
 
-/// What the reader's functions return for one probe, as lists.
-#[derive(Clone, Default)]
-struct Found {
-    count: Vec<f64>,
-    mean: Vec<f64>,
-    squares: Vec<f64>,
-    dbeta: Vec<f64>,
-    dgamma: Vec<f64>,
-    dx: Vec<f64>,
-}
-
-impl Found {
-    fn get(&self, name: &str) -> &[f64] {
-        match name {
-            "count" => &self.count,
-            "mean" => &self.mean,
-            "squares" => &self.squares,
-            "dbeta" => &self.dbeta,
-            "dgamma" => &self.dgamma,
-            _ => &self.dx,
-        }
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("M", self.rows()),
+            ("K", self.x.len()),
+            ("C", self.channels),
+        ]
     }
 }
 
-/// What is returned, its shape, and how the right values are computed.
-type Target = (&'static str, &'static str, fn(&Probe) -> Vec<f64>);
-
-const FORWARD: usize = 3;
-const TARGETS: [Target; 6] = [
-    ("count", "one number", |p| {
-        vec![p.x.concat().len() as f64 / p.channels as f64]
-    }),
-    ("mean", "[C]", |p| per_channel(p, |c| c.mean)),
-    ("squares", "[C]", |p| per_channel(p, |c| c.squares)),
-    ("dbeta", "[C]", |p| per_channel(p, Channel::dbeta)),
-    ("dgamma", "[C]", |p| per_channel(p, Channel::dgamma)),
-    ("dx", "[m, C] for each worker", |p| {
-        per_value(p, Channel::right_dx)
-    }),
-];
+const CHANNELS: &[Axis] = &[Axis("C", "channel")];
+const WORKERS: &[Axis] = &[Axis("K", "worker")];
+const ROWS: &[Axis] = &[Axis("M", "row of the batch"), Axis("C", "channel")];
 
 const MERGING: &str = "sec:synchronized";
 const BACKWARD: &str = "sec:synchronized-backward";
 const THREE_TERMS: &str = "sec:three-terms";
 
-const MISTAKES: &[Mistake<Probe>] = &[
-    Mistake {
-        targets: &["count"],
-        id: "workers-counted",
-        sentence: "it is the number of workers: it must be the number of their rows",
-        section: MERGING,
-        wrong: |p, _| vec![p.x.len() as f64],
-    },
-    Mistake {
-        targets: &["mean"],
-        id: "means-unweighted",
-        sentence: "the means are averaged as if all workers had equally many rows: weigh each by its count",
-        section: MERGING,
-        wrong: |p, _| per_channel(p, Channel::mean_of_means),
-    },
-    Mistake {
-        targets: &["mean"],
-        id: "means-not-divided",
-        sentence: "the weighted means are added up and not divided by the count of all",
-        section: MERGING,
-        wrong: |p, _| per_channel(p, |c| c.mean * c.all()),
-    },
-    Mistake {
-        targets: &["mean"],
-        id: "divided-by-workers",
-        sentence: "the weighted means are divided by the number of workers: divide by the count of all rows",
-        section: MERGING,
-        wrong: |p, _| per_channel(p, |c| c.mean * c.all() / c.workers() as f64),
-    },
-    Mistake {
-        targets: &["squares"],
-        id: "between-missing",
-        sentence: "the part between the workers is missing: the rows of a worker lie around its own mean, not around that of all",
-        section: MERGING,
-        wrong: |p, _| per_channel(p, |c| c.over(|k| c.own_squares(k))),
-    },
-    Mistake {
-        targets: &["squares"],
-        id: "between-unweighted",
-        sentence: "the squared distance between a worker's mean and that of all counts once: it counts for each of its rows",
-        section: MERGING,
-        wrong: |p, _| {
+/// NaN where a worker has no rows, or else the right values.
+fn unless_empty(p: &Probe, right: fn(&Channel) -> f64) -> Vec<f64> {
+    let empty = p.x.iter().any(Vec::is_empty);
+    per_channel(p, |c| if empty { f64::NAN } else { right(c) })
+}
+
+fn merging() -> engine::Part<Probe, Merged> {
+    const EMPTY: &str =
+        "a worker without rows makes it NaN: its count is 0, and 0 over 0 is no number";
+    const UNWEIGHTED: &str =
+        "the means are averaged as if all workers had equally many rows: weigh each by its count";
+    const AVERAGED: &str = "it is made of the average of the workers' variances: the part between them is missing, and each counts alike whatever its count";
+    engine::Part::new("merge", Order::FirstWrong, probes, |_| Merged::default())
+        .target("count", MERGING, &[], |p| vec![p.rows() as f64], field!(number count))
+        .mistake(
+            &["count"],
+            "workers-counted",
+            "it is the number of workers: it must be the number of their rows",
+            |p, _| vec![p.x.len() as f64],
+        )
+        .sums("the rows of every worker count", |p| {
+            let rows = |x: &Vec<f64>| (0, (x.len() / p.channels) as f64);
+            p.x.iter().map(rows).collect()
+        })
+        .target("mean", MERGING, CHANNELS, |p| per_channel(p, |c| c.mean), field!(mean))
+        .mistake(&["mean"], "means-unweighted", UNWEIGHTED, |p, _| {
+            per_channel(p, Channel::mean_of_means)
+        })
+        .mistake(&["mean"], "means-unweighted", UNWEIGHTED, |p, _| {
             per_channel(p, |c| {
-                c.over(|k| c.own_squares(k) + (c.own_mean(k) - c.mean).powi(2))
+                let with_rows = c.over(|k| f64::from(u8::from(c.count(k) > 0.0)));
+                c.over(|k| c.own_mean(k)) / with_rows
             })
-        },
-    },
-    Mistake {
-        targets: &["squares"],
-        id: "between-sign",
-        sentence: "the part between the workers is subtracted: the rows of all lie wider apart than those of one",
-        section: MERGING,
-        wrong: |p, _| {
-            per_channel(p, |c| {
-                c.over(|k| c.own_squares(k) - c.count(k) * (c.own_mean(k) - c.mean).powi(2))
-            })
-        },
-    },
-    Mistake {
-        targets: &["squares"],
-        id: "around-unweighted-mean",
-        sentence: "the distances are those from the average of the means: take them from the mean of all rows",
-        section: MERGING,
-        wrong: |p, _| {
-            per_channel(p, |c| {
-                let mean = c.mean_of_means();
-                c.over(|k| c.own_squares(k) + c.count(k) * (c.own_mean(k) - mean).powi(2))
-            })
-        },
-    },
-    Mistake {
-        targets: &["squares"],
-        id: "divided",
-        sentence: "it is divided by the count: this is the variance, and `squares` is the sum",
-        section: MERGING,
-        wrong: |p, _| per_channel(p, |c| c.squares / c.all()),
-    },
-    Mistake {
-        targets: &["squares"],
-        id: "variances-averaged",
-        sentence: "it is made of the average of the workers' variances: the part between them is missing, and each counts alike whatever its count",
-        section: MERGING,
-        wrong: |p, _| {
+        })
+        .mistake(
+            &["mean"],
+            "means-not-divided",
+            "the weighted means are added up and not divided by the count of all",
+            |p, _| per_channel(p, |c| c.mean * c.all()),
+        )
+        .mistake(
+            &["mean"],
+            "divided-by-workers",
+            "the weighted means are divided by the number of workers: divide by the count of all rows",
+            |p, _| per_channel(p, |c| c.mean * c.all() / c.workers() as f64),
+        )
+        .mistake(&["mean"], "empty-worker", EMPTY, |p, _| unless_empty(p, |c| c.mean))
+        .sums("every worker with rows moves the mean", |p| {
+            p.of_workers(|c, k| c.count(k) * c.own_mean(k) / c.all())
+        })
+        .target("squares", MERGING, CHANNELS, |p| per_channel(p, |c| c.squares), field!(squares))
+        .mistake(
+            &["squares"],
+            "between-missing",
+            "the part between the workers is missing: the rows of a worker lie around its own mean, not around that of all",
+            |p, _| per_channel(p, |c| c.over(|k| c.own_squares(k))),
+        )
+        .mistake(
+            &["squares"],
+            "within-missing",
+            "only the part between the workers is there: the rows of a worker lie around its own mean, and their squares count too",
+            |p, _| per_channel(p, |c| c.squares - c.over(|k| c.own_squares(k))),
+        )
+        .mistake(
+            &["squares"],
+            "between-unweighted",
+            "the squared distance between a worker's mean and that of all counts once: it counts for each of its rows",
+            |p, _| {
+                per_channel(p, |c| {
+                    c.over(|k| c.own_squares(k) + (c.own_mean(k) - c.mean).powi(2))
+                })
+            },
+        )
+        .mistake(
+            &["squares"],
+            "between-sign",
+            "the part between the workers is subtracted: the rows of all lie wider apart than those of one",
+            |p, _| per_channel(p, |c| 2.0 * c.over(|k| c.own_squares(k)) - c.squares),
+        )
+        .mistake(
+            &["squares"],
+            "around-unweighted-mean",
+            "the distances are those from the average of the means: take them from the mean of all rows",
+            |p, _| per_channel(p, |c| c.squares_around(|_| c.mean_of_means())),
+        )
+        .mistake(
+            &["squares"],
+            "around-a-mean-in-the-making",
+            "the distances are taken from a mean that is not complete: add up the mean of all workers first, and then the squares in a second loop",
+            |p, _| {
+                per_channel(p, |c| {
+                    let weighted = |k: usize| c.count(k) * c.own_mean(k) / c.all();
+                    c.squares_around(|k| c.up_to(k, weighted))
+                })
+            },
+        )
+        .mistake(
+            &["squares"],
+            "divided",
+            "it is divided by the count: this is the variance, and `squares` is the sum",
+            |p, _| per_channel(p, |c| c.squares / c.all()),
+        )
+        .mistake(&["squares"], "variances-averaged", AVERAGED, |p, _| {
             per_channel(p, |c| {
                 let var = |k: usize| c.own_squares(k) / c.count(k).max(1.0);
                 c.over(var) / c.workers() as f64 * c.all()
             })
-        },
-    },
-    Mistake {
-        targets: &["dbeta"],
-        id: "averaged-over-workers",
-        sentence: "it is divided by the number of workers: all of them use the same beta, so its gradient is a sum",
-        section: BACKWARD,
-        wrong: |p, _| per_channel(p, |c| c.dbeta() / c.workers() as f64),
-    },
-    Mistake {
-        targets: &["dbeta"],
-        id: "averaged",
-        sentence: "it is divided by the number of rows: beta is used by each of them, so its gradient is a sum",
-        section: BACKWARD,
-        wrong: |p, _| per_channel(p, |c| c.dbeta() / c.all()),
-    },
-    Mistake {
-        targets: &["dbeta"],
-        id: "one-worker",
-        sentence: "it is that of the last worker alone: all of them use the same beta",
-        section: BACKWARD,
-        wrong: |p, _| per_channel(p, |c| c.own_dy(c.workers() - 1)),
-    },
-    Mistake {
-        targets: &["dbeta"],
-        id: "counted-by-every-worker",
-        sentence: "it is too large by the number of workers: the sum of all was added up once more by each",
-        section: BACKWARD,
-        wrong: |p, _| per_channel(p, |c| c.dbeta() * c.workers() as f64),
-    },
-    Mistake {
-        targets: &["dgamma"],
-        id: "averaged-over-workers",
-        sentence: "it is divided by the number of workers: all of them use the same gamma, so its gradient is a sum",
-        section: BACKWARD,
-        wrong: |p, _| per_channel(p, |c| c.dgamma() / c.workers() as f64),
-    },
-    Mistake {
-        targets: &["dgamma"],
-        id: "averaged",
-        sentence: "it is divided by the number of rows: gamma is used by each of them, so its gradient is a sum",
-        section: BACKWARD,
-        wrong: |p, _| per_channel(p, |c| c.dgamma() / c.all()),
-    },
-    Mistake {
-        targets: &["dgamma"],
-        id: "one-worker",
-        sentence: "it is that of the last worker alone: all of them use the same gamma",
-        section: BACKWARD,
-        wrong: |p, _| per_channel(p, |c| c.own_dy_x_hat(c.workers() - 1)),
-    },
-    Mistake {
-        targets: &["dgamma"],
-        id: "counted-by-every-worker",
-        sentence: "it is too large by the number of workers: the sum of all was added up once more by each",
-        section: BACKWARD,
-        wrong: |p, _| per_channel(p, |c| c.dgamma() * c.workers() as f64),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "own-sums",
-        sentence: "the two means are those of the worker's own rows: every row has moved the statistics of all workers, so both sums run over all",
-        section: BACKWARD,
-        wrong: |p, _| {
-            per_value(p, |c, k, r| {
-                let m = c.count(k);
-                c.dx(k, r, c.own_dy(k) / m, c.own_dy_x_hat(k) / m)
+        })
+        .mistake(&["squares"], "variances-averaged", AVERAGED, |p, _| {
+            per_channel(p, |c| {
+                let var = |k: usize| c.own_squares(k) / c.count(k);
+                c.over(var) / c.workers() as f64 * c.all()
             })
-        },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "own-sums-over-all",
-        sentence: "the two sums run over the worker's own rows and are divided by the count of all: they must run over all rows",
-        section: BACKWARD,
-        wrong: |p, _| {
-            per_value(p, |c, k, r| {
-                let m = c.all();
-                c.dx(k, r, c.own_dy(k) / m, c.own_dy_x_hat(k) / m)
-            })
-        },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "own-count",
-        sentence: "the sums of all workers are divided by the count of one: divide by that of all rows",
-        section: BACKWARD,
-        wrong: |p, _| {
-            per_value(p, |c, k, r| {
-                let m = c.count(k);
-                c.dx(k, r, c.dbeta() / m, c.dgamma() / m)
-            })
-        },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "means-unweighted",
-        sentence: "the means of the workers are averaged as if all had equally many rows: add up the sums, then divide by the count of all",
-        section: BACKWARD,
-        wrong: |p, _| {
-            per_value(p, |c, k, r| {
-                let workers = c.workers() as f64;
-                let a = c.over(|k| c.own_dy(k) / c.count(k).max(1.0)) / workers;
-                let b = c.over(|k| c.own_dy_x_hat(k) / c.count(k).max(1.0)) / workers;
-                c.dx(k, r, a, b)
-            })
-        },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "divided-by-workers",
-        sentence: "the two sums are divided by the number of workers: divide by that of all rows",
-        section: BACKWARD,
-        wrong: |p, _| {
-            per_value(p, |c, k, r| {
-                let workers = c.workers() as f64;
-                c.dx(k, r, c.dbeta() / workers, c.dgamma() / workers)
-            })
-        },
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "sums-for-means",
-        sentence: "the two sums are not divided by the count of all rows",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, |c, k, r| c.dx(k, r, c.dbeta(), c.dgamma())),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "mean-path-missing",
-        sentence: "the path through the mean is missing",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, |c, k, r| c.dx(k, r, 0.0, c.dgamma() / c.all())),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "variance-path-missing",
-        sentence: "the path through the variance is missing",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, |c, k, r| c.dx(k, r, c.dbeta() / c.all(), 0.0)),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "both-paths-missing",
-        sentence: "the paths through mean and variance are missing: this is the gradient of a frozen layer",
-        section: "sec:freezing",
-        wrong: |p, _| per_value(p, |c, k, r| c.dx(k, r, 0.0, 0.0)),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "gamma-forgotten",
-        sentence: "gamma is missing",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, |c, k, r| c.right_dx(k, r) / c.gamma),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "rstd-forgotten",
-        sentence: "rstd is missing",
-        section: THREE_TERMS,
-        wrong: |p, _| per_value(p, |c, k, r| c.right_dx(k, r) / c.rstd()),
-    },
-    Mistake {
-        targets: &["dx"],
-        id: "zero",
-        sentence: "it is zero everywhere",
-        section: BACKWARD,
-        wrong: |p, _| per_value(p, |_, _, _| 0.0),
-    },
-];
-
-const EMPTY: (&str, &str) = (
-    "empty-worker",
-    "a worker without rows makes it NaN: its count is 0, and 0 over 0 is no number",
-);
-const CANCELS: (&str, &str) = (
-    "cancellation",
-    "squares: digits are lost when the mean is large: no sum of x² may be subtracted from another; use the distances between means",
-);
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let empty = TARGETS.iter().take(FORWARD).skip(1).map(|(target, ..)| {
-        let (id, what) = EMPTY;
-        Known::new(NAME, id, format!("{target}: {what}"), MERGING)
-    });
-    let (id, what) = CANCELS;
-    let listed = listed(NAME, MISTAKES).into_iter().chain(empty);
-    listed
-        .chain([Known::new(NAME, id, what, MERGING)])
-        .collect()
+        })
+        .mistake(&["squares"], "empty-worker", EMPTY, |p, _| unless_empty(p, |c| c.squares))
+        .sums("every worker adds its own squares and those between", |p| {
+            p.of_workers(|c, k| c.own_squares(k) + c.count(k) * (c.own_mean(k) - c.mean).powi(2))
+        })
 }
 
-/// A right probe for the merge and one for the backward pass: a mistake in the first must
-/// not show in the second.
-fn run(merge: Merge<'_>, p: &Probe) -> Found {
-    let all = merge(&p.parts());
-    Found {
-        count: vec![all.count as f64],
-        mean: all.mean,
-        squares: all.squares,
-        ..Found::default()
-    }
-}
-
-fn run_backward(backward: BackwardPass<'_>, p: &Probe, found: &mut Found) -> Option<String> {
-    let (mean, squares) = (per_channel(p, |c| c.mean), per_channel(p, |c| c.squares));
-    let rstd = rstd(&squares, p.x.concat().len() / p.channels);
-    let gradients = backward(&p.workers(&mean, &rstd), &p.gamma, &rstd);
-    found.dbeta = gradients.dbeta;
-    found.dgamma = gradients.dgamma;
-    found.dx = gradients.dx.concat();
-    if gradients.dx.len() != p.x.len() {
-        return Some(format!(
-            "dx has {} lists and must have {}, one for each worker",
-            gradients.dx.len(),
-            p.x.len()
-        ));
-    }
-    let lengths = gradients.dx.iter().zip(&p.x).enumerate();
-    let mut wrong = lengths.filter(|(_, (found, right))| found.len() != right.len());
-    let (k, (found, right)) = wrong.next()?;
-    Some(format!(
-        "dx of worker {} has {} values and must have {}, one for each of its own",
-        k + 1,
-        found.len(),
-        right.len()
-    ))
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
-}
-
-/// The report on both functions, from random batches of this seed.
-#[must_use]
-pub fn report(merge: Merge<'_>, backward: BackwardPass<'_>, seed: u64) -> Report {
-    let probes = probes(seed);
-    let mut lines = Vec::new();
-    let mut found: Vec<Found> = probes.iter().map(|p| run(merge, p)).collect();
-    if let Some(report) = judge(&probes, &found, &TARGETS[..FORWARD], &mut lines) {
-        return report;
-    }
-    if let Some(report) = far_from_zero(merge, &probes[0], &mut lines) {
-        return report;
-    }
-    let mut cut = None;
-    for (p, found) in probes.iter().zip(&mut found) {
-        let wrong = run_backward(backward, p, found);
-        cut = cut.or(wrong);
-    }
-    if let Some(headline) = cut {
-        let mut report = Report::new(NAME, Outcome::Wrong, headline);
-        report.mistake = Some("shape".to_owned());
-        report.lines = lines;
-        return report;
-    }
-    if let Some(report) = judge(&probes, &found, &TARGETS[FORWARD..], &mut lines) {
-        return report;
-    }
-    confirmed(merge, backward, &probes[0], seed, lines)
-}
-
-/// Compares these targets; the report on the first that is wrong.
-fn judge(
-    probes: &[Probe],
-    found: &[Found],
-    targets: &[Target],
-    lines: &mut Vec<Line>,
-) -> Option<Report> {
-    let (compared, first) = compare_all(targets, probes.len(), |(name, _, right), k| {
-        let title = format!("{name}, batch {}", k + 1);
-        (title, right(&probes[k]), found[k].get(name))
-    });
-    lines.extend(compared);
-    let ((name, shape, _), k, expected) = first?;
-    // What divides by the count of each worker is NaN where one has no rows.
-    let divided = |(p, found): &(&Probe, &[f64])| {
-        p.x.iter().any(Vec::is_empty) && found.iter().any(|v| v.is_nan())
-    };
-    let all = probes.iter().zip(found.iter().map(|f| f.get(name)));
-    let known = find(MISTAKES, name, all.filter(|pair| !divided(pair)));
-    let values = found[k].get(name);
-    // Right wherever all workers have rows.
-    let empty = k + 1 == probes.len() && values.iter().any(|v| v.is_nan());
-    let merged = TARGETS[..FORWARD]
-        .iter()
-        .any(|(target, ..)| *target == name);
-    let mut report = if known.is_none() && empty && merged {
-        let (id, what) = EMPTY;
-        wrong_at(NAME, id, format!("{name}: {what}"), MERGING)
-    } else {
-        let unusable = unusable(name, expected.len(), values, shape);
-        mistake::report(NAME, name, known, unusable, format!("{name} is wrong"))
-    };
-    report.lines = std::mem::take(lines);
-    let columns = if name == "count" {
-        1
-    } else {
-        probes[k].channels
-    };
-    let rows = expected.len() / columns;
-    report.heatmap = heatmap(name, rows, columns, &expected, values);
-    Some(report)
-}
-
-/// How far from zero the rows of the last probe of the merge lie, and what may be lost there.
+/// How far from zero the rows lie in the last question about the merge.
 const FAR: f64 = 1e6;
-const LOST: f64 = 1e-7;
+const CANCELS: &str = "digits are lost when the mean is large: no sum of x² may be subtracted from another; use the distances between means";
 
-/// The same batch with a large mean.
-fn far_from_zero(merge: Merge<'_>, p: &Probe, lines: &mut Vec<Line>) -> Option<Report> {
-    let mut far = p.clone();
+/// The first batch with a large mean.
+fn far(seed: u64) -> Vec<Probe> {
+    let mut far = probes(seed).swap_remove(0);
     far.x.iter_mut().flatten().for_each(|x| *x += FAR);
-    let right = per_channel(&far, |c| c.squares);
-    let off = distance(&right, &merge(&far.parts()).squares);
-    let right = off <= LOST;
-    lines.push(Line {
-        name: "squares, a mean of a million".to_owned(),
-        right,
-        detail: format!("off by up to {off:.0e} of the largest value, may be {LOST:.0e}"),
-    });
-    (!right).then(|| {
-        let (id, what) = CANCELS;
-        let mut report = wrong_at(NAME, id, what, MERGING);
-        report.lines = std::mem::take(lines);
-        report
+    vec![far]
+}
+
+fn merging_far() -> engine::Part<Probe, Merged> {
+    engine::Part::new("merge around a million", Order::FirstWrong, far, |_| {
+        Merged::default()
+    })
+    .target(
+        "squares",
+        MERGING,
+        CHANNELS,
+        |p| per_channel(p, |c| c.squares),
+        field!(squares),
+    )
+    // The distance between means is known as far as the means are.
+    .cancels(|_| FAR)
+    .mistake(&["squares"], "cancellation", CANCELS, |p, _| {
+        per_channel(p, |c| {
+            let raw = |k: usize| c.own_squares(k) + c.count(k) * c.own_mean(k).powi(2);
+            c.over(raw) - c.all() * c.mean * c.mean
+        })
+    })
+    // Which digits are lost depends on the order of the sums.
+    .explained_by(|p, found, _| {
+        let right = per_channel(p, |c| c.squares);
+        let mut near = right.iter().zip(&found.squares);
+        near.all(|(right, found)| (right - found).abs() < 0.01 * right)
+            .then(|| Named {
+                id: "cancellation".to_owned(),
+                sentence: CANCELS.to_owned(),
+                section: None,
+            })
     })
 }
 
-/// Finite differences through both functions, over the rows of all workers.
-fn confirmed(
-    merge: Merge<'_>,
-    backward: BackwardPass<'_>,
-    p: &Probe,
-    seed: u64,
-    lines: Vec<Line>,
-) -> Report {
-    let rows = p.x.concat().len() / p.channels;
-    let shape = [rows, p.channels];
+/// A wrong pair of means in dx: its name, what is said, the section, and what is subtracted in
+/// a row of a worker, as in [`Channel::dx`].
+type Means = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&Channel, usize, usize) -> [f64; 2],
+);
+
+const INCOMPLETE: &str = "the two sums are used before they are complete: add them up over all workers first, and make dx in a second loop";
+
+const MEANS: [Means; 12] = [
+    (
+        "own-sums",
+        "the two means are those of the worker's own rows: every row has moved the statistics of all workers, so both sums run over all",
+        BACKWARD,
+        |c, k, _| c.own_sums(k).map(|sum| sum / c.count(k)),
+    ),
+    (
+        "own-sums-over-all",
+        "the two sums run over the worker's own rows and are divided by the count of all: they must run over all rows",
+        BACKWARD,
+        |c, k, _| c.own_sums(k).map(|sum| sum / c.all()),
+    ),
+    (
+        "own-count",
+        "the sums of all workers are divided by the count of one: divide by that of all rows",
+        BACKWARD,
+        |c, k, _| c.sums().map(|sum| sum / c.count(k)),
+    ),
+    (
+        "means-unweighted",
+        "the means of the workers are averaged as if all had equally many rows: add up the sums, then divide by the count of all",
+        BACKWARD,
+        |c, _, _| {
+            [0, 1].map(|i| {
+                let mean = |k: usize| c.own_sums(k)[i] / c.count(k).max(1.0);
+                c.over(mean) / c.workers() as f64
+            })
+        },
+    ),
+    ("sums-incomplete", INCOMPLETE, BACKWARD, |c, k, _| {
+        [0, 1].map(|i| c.up_to(k, |k| c.own_sums(k)[i]) / c.all())
+    }),
+    ("sums-incomplete", INCOMPLETE, BACKWARD, |c, k, _| {
+        [0, 1].map(|i| c.up_to(k, |k| c.own_sums(k)[i]) / c.up_to(k, |k| c.count(k)))
+    }),
+    ("sums-incomplete", INCOMPLETE, BACKWARD, |c, k, r| {
+        [0, 1].map(|i| {
+            let before: f64 = (0..k).map(|k| c.own_sums(k)[i]).sum();
+            let own: f64 = (0..=r).map(|r| c.adds(k, r)[i]).sum();
+            (before + own) / c.all()
+        })
+    }),
+    (
+        "divided-by-workers",
+        "the two sums are divided by the number of workers: divide by that of all rows",
+        BACKWARD,
+        |c, _, _| c.sums().map(|sum| sum / c.workers() as f64),
+    ),
+    (
+        "sums-for-means",
+        "the two sums are not divided by the count of all rows",
+        THREE_TERMS,
+        |c, _, _| c.sums(),
+    ),
+    (
+        "mean-path-missing",
+        "the path through the mean is missing",
+        THREE_TERMS,
+        |c, _, _| [0.0, c.dgamma() / c.all()],
+    ),
+    (
+        "variance-path-missing",
+        "the path through the variance is missing",
+        THREE_TERMS,
+        |c, _, _| [c.dbeta() / c.all(), 0.0],
+    ),
+    (
+        "both-paths-missing",
+        "the paths through mean and variance are missing: this is the gradient of a frozen layer",
+        "sec:freezing",
+        |_, _, _| [0.0, 0.0],
+    ),
+];
+
+fn going_back() -> engine::Part<Probe, Returned> {
+    let lengths = |p: &Probe| p.x.iter().map(|x| x.len() as f64).collect();
+    let part = engine::Part::new("backward", Order::Together, probes, |_| Returned::default())
+        .target("lengths of dx", BACKWARD, WORKERS, lengths, field!(lengths))
+        .target(
+            "dbeta",
+            BACKWARD,
+            CHANNELS,
+            |p| per_channel(p, Channel::dbeta),
+            field!(dbeta),
+        )
+        .excludes("gamma", "beta is added behind gamma", |p| p.gamma.clone())
+        .sums("every row of every worker uses beta", |p| {
+            p.of_rows(|c, k, r| c.adds(k, r)[0])
+        })
+        .target(
+            "dgamma",
+            BACKWARD,
+            CHANNELS,
+            |p| per_channel(p, Channel::dgamma),
+            field!(dgamma),
+        )
+        .excludes(
+            "gamma",
+            "the derivative of gamma * x_hat with respect to gamma is x_hat",
+            |p| p.gamma.clone(),
+        )
+        .sums("every row of every worker uses gamma", |p| {
+            p.of_rows(|c, k, r| c.adds(k, r)[1])
+        })
+        .target(
+            "dx",
+            BACKWARD,
+            ROWS,
+            |p| per_value(p, Channel::right_dx),
+            field!(dx),
+        )
+        .contains("gamma", "y = gamma * x_hat + beta", |p| {
+            per_value(p, |c, _, _| c.gamma)
+        })
+        .contains("rstd", "x_hat = (x - mean) * rstd", |p| {
+            per_value(p, |c, _, _| c.rstd())
+        })
+        .numeric(against_differences);
+    let part = of_parameters(part);
+    MEANS
+        .into_iter()
+        .fold(part, |part, (id, what, section, means)| {
+            part.knows("dx", id, what, section, move |p| {
+                per_value(p, |c, k, r| {
+                    let [a, b] = means(c, k, r);
+                    c.dx(k, r, a, b)
+                })
+            })
+        })
+}
+
+/// Both parameters, of which all workers have the same.
+fn of_parameters(part: engine::Part<Probe, Returned>) -> engine::Part<Probe, Returned> {
+    /// A wrong sum: its name, what is said, and how it is made of those of the workers.
+    type Sum = (
+        &'static str,
+        &'static str,
+        fn(&Channel, &dyn Fn(usize) -> f64) -> f64,
+    );
+    const SUMS: [Sum; 4] = [
+        (
+            "averaged-over-workers",
+            "it is divided by the number of workers: all of them use the same parameter, so its gradient is a sum",
+            |c, own| c.over(own) / c.workers() as f64,
+        ),
+        (
+            "averaged",
+            "it is divided by the number of rows: the parameter is used by each of them, so its gradient is a sum",
+            |c, own| c.over(own) / c.all(),
+        ),
+        (
+            "one-worker",
+            "it is that of the last worker alone: all of them use the same parameter",
+            |c, own| own(c.workers() - 1),
+        ),
+        (
+            "counted-by-every-worker",
+            "it is too large by the number of workers: the sum of all was added up once more by each",
+            |c, own| c.over(own) * c.workers() as f64,
+        ),
+    ];
+    let targets = ["dbeta", "dgamma"].into_iter().enumerate();
+    let all = targets.flat_map(|(i, target)| SUMS.map(|sum| (i, target, sum)));
+    all.fold(part, |part, (i, target, (id, what, sum))| {
+        part.knows(target, id, what, BACKWARD, move |p| {
+            per_channel(p, |c| sum(c, &|k| c.own_sums(k)[i]))
+        })
+    })
+}
+
+/// Through the statistics of the rows of all workers.
+fn against_differences(run: &dyn Fn(&Probe, &mut Returned), seed: u64) -> gradcheck::Report {
+    let p = &probes(seed)[0];
+    let shape = [p.rows(), p.channels];
     let with = |v: &[Vec<f64>], dy: &[f64]| Probe {
+        channels: p.channels,
         x: p.cut(&v[0]),
         dy: p.cut(dy),
         gamma: v[1].clone(),
         beta: v[2].clone(),
-        ..p.clone()
     };
-    let statistics = |p: &Probe| {
-        let all = merge(&p.parts());
-        let rstd = rstd(&all.squares, all.count);
-        (all.mean, rstd)
-    };
-    let checked = Check::new("synchronized Batch Norm")
+    Check::new("synchronized Batch Norm")
         .input("x", &shape, p.x.concat())
         .input("gamma", &shape[1..], p.gamma.clone())
         .input("beta", &shape[1..], p.beta.clone())
@@ -762,19 +757,11 @@ fn confirmed(
         .run(
             |v| per_value(&with(v, &p.dy.concat()), Channel::y),
             |v, dy| {
-                let p = with(v, dy);
-                let (mean, rstd) = statistics(&p);
-                let g = backward(&p.workers(&mean, &rstd), &p.gamma, &rstd);
-                vec![g.dx.concat(), g.dgamma, g.dbeta]
+                let mut found = Returned::default();
+                run(&with(v, dy), &mut found);
+                vec![found.dx, found.dgamma, found.dbeta]
             },
-        );
-    gradients::settled(
-        NAME,
-        lines,
-        checked.passed(),
-        "it is Batch Norm of the whole batch, forward and backward, and finite differences confirm it",
-        gradients::APART,
-    )
+        )
 }
 
 #[cfg(test)]

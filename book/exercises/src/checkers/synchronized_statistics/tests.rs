@@ -1,8 +1,6 @@
 use super::*;
+use crate::Outcome;
 use crate::compare::same;
-use crate::known::assert_listed;
-use crate::mistake::{assert_named, every};
-use crate::sections::labels;
 
 const SEEDS: std::ops::Range<u64> = 0..10;
 
@@ -54,10 +52,22 @@ fn right_backward(workers: &[Worker], gamma: &[f64], rstd: &[f64]) -> Gradients 
     g
 }
 
-/// Which probe a candidate was called with. The two functions see no more than the reader's.
-fn probe_of(probes: &[Probe], workers: usize, channels: usize) -> &Probe {
-    let fits = |p: &&Probe| p.x.len() == workers && p.channels == channels;
-    probes.iter().find(fits).expect("one of the probes")
+/// That `merge` is right but for `change` and gets this name, in this target.
+#[track_caller]
+fn named_in_merge(change: impl Fn(&[Part], &mut Part), target: &str, id: &str) {
+    let merge = |parts: &[Part]| {
+        let mut all = right_merge(parts);
+        change(parts, &mut all);
+        all
+    };
+    for seed in SEEDS {
+        let report = report(&merge, &right_backward, seed);
+        assert_eq!(report.mistake.as_deref(), Some(id), "{report}");
+        assert!(report.headline.contains(&format!("{target}: ")), "{report}");
+        let right =
+            |note: &String| note.starts_with("Right already") && note.ends_with("backward.");
+        assert!(report.notes.iter().any(right), "{report}");
+    }
 }
 
 #[test]
@@ -89,46 +99,10 @@ fn the_right_values_are_those_of_the_crate() {
             &per_channel(&p, |c| c.squares / c.all())
         ));
         assert!(same(&y.to_vec(), &per_value(&p, Channel::y)));
-        for (param, target) in [(&x, 5), (&gamma, 4), (&beta, 3)] {
-            let (name, _, right) = TARGETS[target];
-            assert!(same(&grads.of(param).to_vec(), &right(&p)), "{name}");
-        }
-    }
-}
-
-/// Every mistake, put into the right functions, at every shape.
-#[test]
-fn every_mistake_is_named() {
-    for seed in SEEDS {
-        let probes = probes(seed);
-        for (target, mistake) in every(MISTAKES) {
-            // The batch that is far from zero comes after all wrong values were found.
-            let merge = |parts: &[Part]| {
-                let p = probe_of(&probes, parts.len(), parts[0].mean.len());
-                let mut all = right_merge(parts);
-                let wrong = (mistake.wrong)(p, target);
-                match target {
-                    "count" => all.count = wrong[0] as usize,
-                    "mean" => all.mean = wrong,
-                    "squares" => all.squares = wrong,
-                    _ => {}
-                }
-                all
-            };
-            let backward = |workers: &[Worker], gamma: &[f64], rstd: &[f64]| {
-                let p = probe_of(&probes, workers.len(), gamma.len());
-                let mut g = right_backward(workers, gamma, rstd);
-                let wrong = (mistake.wrong)(p, target);
-                match target {
-                    "dbeta" => g.dbeta = wrong,
-                    "dgamma" => g.dgamma = wrong,
-                    "dx" => g.dx = p.cut(&wrong),
-                    _ => {}
-                }
-                g
-            };
-            let report = report(&merge, &backward, seed);
-            assert_named(&report, seed, target, mistake);
+        let dx = per_value(&p, Channel::right_dx);
+        let [dgamma, dbeta] = [Channel::dgamma, Channel::dbeta].map(|f| per_channel(&p, f));
+        for (param, right) in [(&x, dx), (&gamma, dgamma), (&beta, dbeta)] {
+            assert!(same(&grads.of(param).to_vec(), &right));
         }
     }
 }
@@ -137,20 +111,14 @@ fn every_mistake_is_named() {
 /// worker that has none.
 #[test]
 fn averaged_variances_are_named_even_where_a_worker_is_empty() {
-    let merge = |parts: &[Part]| {
-        let mut all = right_merge(parts);
+    let averaged = |parts: &[Part], all: &mut Part| {
         for c in 0..all.mean.len() {
             let var = |p: &Part| p.squares[c] / p.count as f64;
             let sum: f64 = parts.iter().map(var).sum();
             all.squares[c] = sum / parts.len() as f64 * all.count as f64;
         }
-        all
     };
-    for seed in SEEDS {
-        let report = report(&merge, &right_backward, seed);
-        assert_eq!(report.mistake.as_deref(), Some("variances-averaged"));
-        assert_listed(&report);
-    }
+    named_in_merge(averaged, "squares", "variances-averaged");
 }
 
 /// The formula for two parts, from the first on: 0 over 0 while nobody had rows.
@@ -170,60 +138,43 @@ fn nothing_joined_with_nothing_is_named() {
         }
         all
     };
-    for seed in SEEDS {
-        let report = report(&merge, &right_backward, seed);
-        assert_eq!(report.mistake.as_deref(), Some("empty-worker"), "{report}");
-        assert!(report.headline.starts_with("mean: "), "{report}");
-        assert_listed(&report);
-    }
+    named_in_merge(|parts, all| *all = merge(parts), "mean", "empty-worker");
     // The same with a mean that is right.
-    let squares = |parts: &[Part]| Part {
-        mean: right_merge(parts).mean,
-        ..merge(parts)
-    };
-    let report = report(&squares, &right_backward, 0);
-    assert_eq!(report.mistake.as_deref(), Some("empty-worker"), "{report}");
-    assert!(report.headline.starts_with("squares: "), "{report}");
-    assert_listed(&report);
+    let squares = |parts: &[Part], all: &mut Part| all.squares = merge(parts).squares;
+    named_in_merge(squares, "squares", "empty-worker");
 }
 
-/// Right near zero: the squares of all values less that of the mean.
+/// Right near zero: the squares of all values less that of the mean, however it is added up.
 #[test]
 fn squares_that_cancel_are_named() {
-    let merge = |parts: &[Part]| {
-        let mut all = right_merge(parts);
+    let subtracted = |parts: &[Part], all: &mut Part| {
         for c in 0..all.mean.len() {
             let raw = |p: &Part| p.squares[c] + p.count as f64 * p.mean[c] * p.mean[c];
-            let sum: f64 = parts.iter().map(raw).sum();
+            let sum: f64 = parts.iter().rev().map(raw).sum();
             all.squares[c] = sum - all.count as f64 * all.mean[c] * all.mean[c];
         }
-        all
     };
-    for seed in SEEDS {
-        let report = report(&merge, &right_backward, seed);
-        assert_eq!(report.mistake.as_deref(), Some("cancellation"), "{report}");
-        assert_listed(&report);
-    }
+    named_in_merge(subtracted, "squares", "cancellation");
+}
+
+/// The mean of each worker is weighed while it is still being added up.
+#[test]
+fn a_mean_in_the_making_is_named() {
+    let one_loop = |parts: &[Part], all: &mut Part| {
+        for c in 0..all.mean.len() {
+            let (mut mean, mut squares) = (0.0, 0.0);
+            for p in parts {
+                mean += p.count as f64 * p.mean[c] / all.count as f64;
+                squares += p.squares[c] + p.count as f64 * (p.mean[c] - mean).powi(2);
+            }
+            all.squares[c] = squares;
+        }
+    };
+    named_in_merge(one_loop, "squares", "around-a-mean-in-the-making");
 }
 
 #[test]
-fn what_has_no_name_is_shown() {
-    let merged = |change: &dyn Fn(&mut Part)| {
-        let merge = |parts: &[Part]| {
-            let mut all = right_merge(parts);
-            change(&mut all);
-            all
-        };
-        report(&merge, &right_backward, 0)
-    };
-    let short = merged(&|all| all.mean.truncate(1));
-    assert_eq!(short.mistake.as_deref(), Some("shape"), "{short}");
-    let nan = merged(&|all| all.squares[0] = f64::NAN);
-    assert_eq!(nan.mistake.as_deref(), Some("not-finite"), "{nan}");
-    let doubled = merged(&|all| all.squares.iter_mut().for_each(|v| *v *= 2.0));
-    assert_eq!(doubled.mistake.as_deref(), Some("unknown"));
-    assert!(doubled.heatmap.is_some());
-
+fn a_dx_that_is_not_cut_as_the_batch_is_told() {
     let returned = |change: &dyn Fn(&mut Gradients)| {
         let backward = |workers: &[Worker], gamma: &[f64], rstd: &[f64]| {
             let mut g = right_backward(workers, gamma, rstd);
@@ -233,24 +184,24 @@ fn what_has_no_name_is_shown() {
         report(&right_merge, &backward, 0)
     };
     let fewer = returned(&|g| g.dx.truncate(1));
-    assert_eq!(fewer.mistake.as_deref(), Some("shape"));
-    assert!(fewer.headline.contains("one for each worker"), "{fewer}");
+    assert_eq!(fewer.mistake.as_deref(), Some("shape"), "{fewer}");
+    assert!(
+        fewer
+            .headline
+            .contains("lengths of dx has 1 value, and must have 3"),
+        "{fewer}"
+    );
     // As many values as there must be, but not where they belong.
     let moved = returned(&|g| {
         if let Some(last) = g.dx[0].pop() {
             g.dx[1].insert(0, last);
         }
     });
-    assert_eq!(moved.mistake.as_deref(), Some("shape"));
-    assert!(moved.headline.starts_with("dx of worker 1"), "{moved}");
-    let doubled = returned(&|g| g.dx[0].iter_mut().for_each(|v| *v *= 2.0));
-    assert_eq!(doubled.mistake.as_deref(), Some("unknown"));
-    assert!(doubled.heatmap.is_some());
-}
-
-#[test]
-fn every_mistake_has_a_section() {
-    for known in known() {
-        assert!(labels().contains(known.section), "{known:?}");
-    }
+    assert_eq!(moved.outcome, Outcome::Wrong, "{moved}");
+    assert!(
+        moved
+            .headline
+            .contains("lengths of dx[0] (worker 0) is 14, and must be 15"),
+        "{moved}"
+    );
 }
