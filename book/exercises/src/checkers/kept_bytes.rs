@@ -1,18 +1,18 @@
 //! Checks the exercise `kept_bytes`: the counts against a tape that has recorded the
 //! network.
 
-use crate::compare::wrong_at;
-use crate::engine::Checker;
+use crate::Report;
+use crate::engine::{Case, Checker, Order, Part, field};
 use crate::harness;
-use crate::known::{BLANK, Known, fill};
-use crate::{Line, Outcome, Report};
 use batchnorm::BatchNorm;
 use layernorm::LayerNorm;
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use tape::{Param, Tape, Tensor};
 
 const NAME: &str = "kept_bytes";
+const SECTION: &str = "sec:cost-bytes";
 
 /// What stands between a linear layer and its ReLU.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,7 +45,7 @@ impl fmt::Display for Network {
             Norm::Batch => "Batch Norm",
             Norm::Layer => "Layer Norm",
         };
-        write!(f, "{}, {norm}, {} rows", sizes.join("-"), self.rows)
+        write!(f, "{} with {norm} and {} rows", sizes.join("-"), self.rows)
     }
 }
 
@@ -68,6 +68,76 @@ pub type Candidate<'a> = &'a dyn Fn(usize, &[usize], Norm) -> Kept;
 pub fn check(candidate: impl Fn(usize, &[usize], Norm) -> Kept) -> ExitCode {
     harness::run(NAME, || report(&candidate))
 }
+
+/// The report on `candidate`.
+#[must_use]
+pub fn report(candidate: Candidate<'_>) -> Report {
+    let run = |m: &Measured, answer: &mut Bytes| {
+        let net = &m.network;
+        *answer = Bytes::of(candidate(net.rows, &net.sizes, net.norm));
+    };
+    part().report(NAME, "every byte accounted for, in nine networks", &run, 0)
+}
+
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::of(part())
+}
+
+/// A network, and what a tape keeps of it.
+#[derive(Clone)]
+struct Measured {
+    network: Network,
+    kept: Kept,
+}
+
+/// [`Kept`], as numbers of any kind.
+struct Bytes {
+    activations: f64,
+    weights: f64,
+    norms: f64,
+}
+
+impl Bytes {
+    fn of(kept: Kept) -> Self {
+        Bytes {
+            activations: kept.activations as f64,
+            weights: kept.weights as f64,
+            norms: kept.norms as f64,
+        }
+    }
+}
+
+impl Case for Measured {
+    fn title(&self) -> String {
+        self.network.to_string()
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![("N", self.network.rows)]
+    }
+}
+
+/// Networks in which no two mistakes look alike, each recorded once.
+static MEASURED: LazyLock<Vec<Measured>> = LazyLock::new(|| {
+    let sizes: [(usize, &[usize]); 3] = [
+        (20, &[784, 40, 24, 10]),
+        (5, &[64, 33, 10]),
+        (7, &[12, 9, 8, 11, 3]),
+    ];
+    let with = |(rows, sizes): (usize, &[usize])| {
+        [Norm::None, Norm::Batch, Norm::Layer].map(|norm| {
+            let network = Network {
+                rows,
+                sizes: sizes.to_vec(),
+                norm,
+            };
+            let kept = measured(&network);
+            Measured { network, kept }
+        })
+    };
+    sizes.into_iter().flat_map(with).collect()
+});
 
 /// Records the network and asks the tape, op by op, what has been added.
 fn measured(net: &Network) -> Kept {
@@ -131,6 +201,8 @@ struct Counts {
     outputs: usize,
     first: usize,
     behind: usize,
+    last: usize,
+    first_units: usize,
     norm: Norm,
 }
 
@@ -139,14 +211,19 @@ impl Counts {
         let hidden = &net.sizes[1..net.sizes.len() - 1];
         let products = net.sizes.windows(2).map(|pair| pair[0] * pair[1]);
         let first = net.sizes[0] * net.sizes[1];
+        let [.., inputs, outputs] = net.sizes[..] else {
+            unreachable!("a network has a layer");
+        };
         Counts {
             data: net.sizes[0],
             units: hidden.iter().sum(),
             hidden: hidden.len(),
             rows: net.rows,
-            outputs: net.sizes[net.sizes.len() - 1],
+            outputs,
             first,
             behind: products.sum::<usize>() - first,
+            last: inputs * outputs,
+            first_units: net.sizes[1],
             norm: net.norm,
         }
     }
@@ -188,6 +265,15 @@ const ACTIVATIONS: &[(&str, &str, Count)] = &[
         |n| n.rows * (n.data + 2 * n.units),
     ),
     (
+        "relu-input-too",
+        "without a norm, the input of each ReLU is counted; its slope is read off the result, and \
+         nobody else keeps the input",
+        |n| match n.norm {
+            Norm::None => n.rows * (n.data + 2 * n.units),
+            Norm::Batch | Norm::Layer => n.activations(),
+        },
+    ),
+    (
         "output-too",
         "the output of the last layer is counted; no op of the network needs it",
         |n| n.activations() + n.rows * n.outputs,
@@ -213,6 +299,18 @@ const WEIGHTS: &[(&str, &str, Count)] = &[
         |n| n.behind + n.units + n.outputs,
     ),
     (
+        "biases-too",
+        "the biases of the layers behind the first are counted; the slope of a sum is 1, and \
+         needs nothing",
+        |n| n.behind + n.units + n.outputs - n.first_units,
+    ),
+    (
+        "last-weight-forgotten",
+        "the last layer's weight is missing; no norm and no ReLU follow it, and its input has a \
+         gradient all the same",
+        |n| n.behind - n.last,
+    ),
+    (
         "weights-forgotten",
         "a linear layer keeps its weight, for the gradient of its input",
         |_| 0,
@@ -221,6 +319,25 @@ const WEIGHTS: &[(&str, &str, Count)] = &[
 
 /// Wrong counts for the norms, and what to say.
 const NORMS: &[(&str, &str, Count)] = &[
+    (
+        "input-without-norm",
+        "without a norm, the input of each ReLU is counted, which is the norm's where there is one; \
+         nobody keeps it then",
+        |n| match n.norm {
+            Norm::None => n.rows * n.units,
+            Norm::Batch | Norm::Layer => n.norms(),
+        },
+    ),
+    (
+        "norm-behind-the-last",
+        "a norm behind the last layer is counted; there is none",
+        |n| {
+            let more = ((n.rows + 1) * n.outputs) as isize;
+            let with_rows = more + 2 * n.rows as isize;
+            n.norms_with(Some(Norm::Batch), more) + n.norms_with(Some(Norm::Layer), with_rows)
+                - n.norms()
+        },
+    ),
     (
         "input-forgotten",
         "the input of the norm is missing; without it there is no x_hat, and without a norm nobody \
@@ -270,131 +387,73 @@ const NORMS: &[(&str, &str, Count)] = &[
     ),
 ];
 
-/// A part of what is kept.
-struct Part {
-    name: &'static str,
-    of: fn(&Kept) -> usize,
-    mistakes: &'static [(&'static str, &'static str, Count)],
-}
-
-const PARTS: [Part; 3] = [
-    Part {
-        name: "activations",
-        of: |kept| kept.activations,
-        mistakes: ACTIVATIONS,
-    },
-    Part {
-        name: "weights",
-        of: |kept| kept.weights,
-        mistakes: WEIGHTS,
-    },
-    Part {
-        name: "norms",
-        of: |kept| kept.norms,
-        mistakes: NORMS,
-    },
+/// What any part may be taken for.
+const UNITS: [(&str, &str, f64); 2] = [
+    ("elements", "these are numbers; an f32 has 4 bytes", 0.25),
+    ("eight-bytes", "an f32 has 4 bytes, not 8", 2.0),
 ];
 
-/// Networks in which no two mistakes look alike.
-fn networks() -> Vec<Network> {
-    let with = |rows: usize, sizes: &[usize]| {
-        [Norm::None, Norm::Batch, Norm::Layer].map(|norm| Network {
-            rows,
-            sizes: sizes.to_vec(),
-            norm,
-        })
+fn part() -> Part<Measured, Bytes> {
+    let blank = |_: &Measured| Bytes {
+        activations: f64::NAN,
+        weights: f64::NAN,
+        norms: f64::NAN,
     };
-    let all = [
-        with(20, &[784, 40, 24, 10]),
-        with(5, &[64, 33, 10]),
-        with(7, &[12, 9, 8, 11, 3]),
+    let part = Part::new("kept", Order::Together, |_| MEASURED.clone(), blank)
+        .target(
+            "activations",
+            SECTION,
+            &[],
+            |m| vec![Bytes::of(m.kept).activations],
+            field!(number activations),
+        )
+        .target(
+            "weights",
+            SECTION,
+            &[],
+            |m| vec![Bytes::of(m.kept).weights],
+            field!(number weights),
+        )
+        .target(
+            "norms",
+            SECTION,
+            &[],
+            |m| vec![Bytes::of(m.kept).norms],
+            field!(number norms),
+        );
+    let tables = [
+        ("activations", ACTIVATIONS),
+        ("weights", WEIGHTS),
+        ("norms", NORMS),
     ];
-    all.into_iter().flatten().collect()
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
-}
-
-/// The report on `candidate`.
-#[must_use]
-pub fn report(candidate: Candidate<'_>) -> Report {
-    let mut lines = Vec::new();
-    for net in networks() {
-        let (found, right) = (candidate(net.rows, &net.sizes, net.norm), measured(&net));
-        lines.push(Line {
-            name: net.to_string(),
-            right: found == right,
-            detail: if found == right {
-                let total: usize = PARTS.iter().map(|part| (part.of)(&right)).sum();
-                format!("{total} bytes, as the tape counts them")
-            } else {
-                "not what the tape counts".to_owned()
-            },
-        });
-        let wrong = PARTS.iter().find(|p| (p.of)(&found) != (p.of)(&right));
-        if let Some(part) = wrong {
-            let (id, sentence) = mistake(&net, part, (part.of)(&found), (part.of)(&right));
-            let mut report = wrong_at(NAME, &id, sentence, SECTION);
-            report.lines = lines;
-            return report;
-        }
-    }
-    let headline = "every byte accounted for, in nine networks";
-    let mut report = Report::new(NAME, Outcome::Passed, headline);
-    report.lines = lines;
-    report
-}
-
-/// What to say of a part that is wrong: which, of what network, its bytes, the right ones, and
-/// why.
-const SENTENCE: &str = "… of …: … bytes, and the tape counts …; …";
-const SECTION: &str = "sec:cost-bytes";
-
-const ELEMENTS: (&str, &str) = ("elements", "these are numbers; an f32 has 4 bytes");
-const EIGHT_BYTES: (&str, &str) = ("eight-bytes", "an f32 has 4 bytes, not 8");
-const UNKNOWN: (&str, &str) = ("unknown", "go through the ops one by one");
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let known = |part: &str, id, why: &str| {
-        let sentence = fill(SENTENCE, &[&part, &BLANK, &BLANK, &BLANK, &why]);
-        Known::new(NAME, id, sentence, SECTION)
-    };
-    let in_parts = PARTS.iter().flat_map(|part| {
-        let of_part = |(id, why, _): &(&'static str, &str, Count)| known(part.name, id, why);
-        part.mistakes.iter().map(of_part)
+    let counts = tables
+        .into_iter()
+        .flat_map(|(target, table)| table.iter().map(move |m| (target, m)));
+    let part = counts.fold(part, |part, (target, (id, what, count))| {
+        part.knows(target, id, what, SECTION, |m| {
+            vec![4.0 * count(&Counts::of(&m.network)) as f64]
+        })
     });
-    let units = [ELEMENTS, EIGHT_BYTES].map(|(id, why)| known(BLANK, id, why));
-    in_parts.chain(units).collect()
-}
-
-/// What is wrong with a part, by name and in a sentence.
-fn mistake(net: &Network, part: &Part, found: usize, right: usize) -> (String, String) {
-    let counts = Counts::of(net);
-    let tell = |(id, why): (&str, &str)| {
-        let sentence = fill(SENTENCE, &[&part.name, &net, &found, &right, &why]);
-        (id.to_owned(), sentence)
-    };
-    if let Some((id, why, _)) = part
-        .mistakes
-        .iter()
-        .find(|(_, _, count)| 4 * count(&counts) == found)
-    {
-        return tell((id, why));
-    }
-    match found {
-        _ if 4 * found == right => tell(ELEMENTS),
-        _ if found == 2 * right => tell(EIGHT_BYTES),
-        _ => tell(UNKNOWN),
-    }
+    let targets = tables
+        .into_iter()
+        .flat_map(|(target, _)| UNITS.map(|unit| (target, unit)));
+    targets.fold(part, |part, (target, (id, what, share))| {
+        part.knows(target, id, what, SECTION, move |m| {
+            let bytes = Bytes::of(m.kept);
+            let of_part = match target {
+                "activations" => bytes.activations,
+                "weights" => bytes.weights,
+                _ => bytes.norms,
+            };
+            vec![share * of_part]
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::known::assert_listed;
+    use crate::Outcome;
 
     fn right(net: &Network) -> Kept {
         let counts = Counts::of(net);
@@ -420,69 +479,42 @@ mod tests {
     fn what_the_tape_counts_passes() {
         let report = report_on(right);
         assert!(report.passed(), "{report}");
-        assert_eq!(report.lines.len(), 9);
+        assert_eq!(MEASURED.len(), 9);
         assert!(report_on(measured).passed());
     }
 
+    /// A network that has a norm behind the last layer too, counted as a reader would.
     #[test]
-    fn every_mistake_is_named() {
-        for (which, part) in PARTS.iter().enumerate() {
-            for (id, _, wrong) in part.mistakes {
-                let candidate = |net: &Network| {
-                    let mut kept = right(net);
-                    let place = match which {
-                        0 => &mut kept.activations,
-                        1 => &mut kept.weights,
-                        _ => &mut kept.norms,
-                    };
-                    *place = 4 * wrong(&Counts::of(net));
-                    kept
-                };
-                let report = report_on(candidate);
-                assert_eq!(report.outcome, Outcome::Wrong, "{id}");
-                assert_eq!(report.mistake.as_deref(), Some(*id), "{report}");
-                assert_listed(&report);
-                assert!(report.lines.iter().any(|line| !line.right));
-            }
-        }
-    }
-
-    /// In no network is one mistake taken for another.
-    #[test]
-    fn no_two_mistakes_look_alike() {
-        for net in networks() {
-            let counts = Counts::of(&net);
-            for part in &PARTS {
-                let made: Vec<usize> = part.mistakes.iter().map(|(_, _, m)| m(&counts)).collect();
-                let right = (part.of)(&right(&net)) / 4;
-                for (i, a) in made.iter().enumerate().filter(|(_, a)| **a != right) {
-                    assert!(made[i + 1..].iter().all(|b| a != b), "{net}, {}", part.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn units_and_unknown_mistakes_are_told() {
-        let scaled = |by: fn(usize) -> usize| {
-            move |net: &Network| {
-                let kept = right(net);
-                Kept {
-                    activations: by(kept.activations),
-                    ..kept
-                }
+    fn what_is_typed_wrong_is_named() {
+        let last_too = |net: &Network| {
+            let (mut kept, units) = (right(net), net.sizes[1..].iter().sum::<usize>());
+            let layers = net.sizes.len() - 1;
+            kept.norms = 4 * match net.norm {
+                Norm::None => 0,
+                Norm::Batch => (net.rows + 1) * units,
+                Norm::Layer => (net.rows + 1) * units + 2 * net.rows * layers,
+            };
+            kept
+        };
+        let one_more = |net: &Network| {
+            let kept = right(net);
+            Kept {
+                activations: kept.activations + 4,
+                ..kept
             }
         };
-        for (by, id) in [
-            ((|n| n / 4) as fn(usize) -> usize, "elements"),
-            (|n| 2 * n, "eight-bytes"),
-            (|n| n + 4, "unknown"),
-        ] {
-            let report = report_on(scaled(by));
-            assert_eq!(report.mistake.as_deref(), Some(id));
-            if id != "unknown" {
-                assert_listed(&report);
-            }
-        }
+        let known = report_on(last_too);
+        assert_eq!(
+            known.mistake.as_deref(),
+            Some("norm-behind-the-last"),
+            "{known}"
+        );
+        assert!(
+            known.notes[0].contains("with Batch Norm and 20 rows, norms is "),
+            "{known}"
+        );
+        let shifted = report_on(one_more);
+        assert_eq!(shifted.outcome, Outcome::Wrong);
+        assert_eq!(shifted.mistake.as_deref(), Some("shifted"), "{shifted}");
     }
 }
