@@ -1,4 +1,5 @@
-// Predictions remembered in this browser; verdicts and progress from the running `course`.
+// Keyboard and scrolling; predictions remembered in this browser; verdicts and progress from
+// the running `course`.
 (() => {
     "use strict";
 
@@ -9,8 +10,70 @@
         return element;
     };
 
-    const dark = document.getElementById("mdbook-theme-navy");
-    if (dark) dark.textContent = "Dark";
+    // ---- Side bar and scrolling ------------------------------------------------------
+    // mdBook's own switch is a check box that nobody sees; its script shows the side bar
+    // when the button is pressed, and this moves the switch.
+    const toggle = document.getElementById("mdbook-sidebar-toggle-anchor");
+    document.getElementById("mdbook-sidebar-toggle").addEventListener("click", (event) => {
+        toggle.click();
+        // Opened from the keyboard, the contents are the next thing to be used.
+        if (toggle.checked && event.detail === 0) document.querySelector("#mdbook-sidebar a.active")?.focus();
+    });
+
+    // What is wider than its box is reached with Tab and scrolls with the arrow keys; what
+    // fits is no stop on the way.
+    const SCROLLERS = {
+        ".equation-body": "Equation",
+        ".formula.long": "Formula",
+        "pre > code, .verdict pre": "Code",
+        ".drawing-body": "Drawing",
+        ".table-wrapper": "Table",
+        ".heat-scroll": "Map of the error",
+    };
+    const scrollable = (element) => element.closest(Object.keys(SCROLLERS).join());
+    const fit = (element) => {
+        const kind = Object.keys(SCROLLERS).find((selector) => element.matches(selector));
+        const wide = element.scrollWidth > element.clientWidth && element.clientWidth > 0;
+        if (!wide) {
+            for (const name of ["tabindex", "role", "aria-label"]) element.removeAttribute(name);
+            return;
+        }
+        const number = element.closest("figure, .equation")?.querySelector(".caption-number, .equation-number");
+        const name = number?.classList.contains("caption-number") ? number.textContent : [SCROLLERS[kind], number?.textContent].filter(Boolean).join(" ");
+        element.tabIndex = 0;
+        element.setAttribute("role", "group");
+        element.setAttribute("aria-label", `${name}, scrolls sideways`);
+    };
+    const sizes = new ResizeObserver((changes) => changes.forEach((change) => fit(change.target)));
+    const watch = (root) => {
+        for (const element of root.querySelectorAll(Object.keys(SCROLLERS).join())) sizes.observe(element);
+    };
+    watch(document);
+    document.fonts.ready.then(() => document.querySelectorAll(Object.keys(SCROLLERS).join()).forEach(fit));
+    // mdBook goes to the next chapter on an arrow key, wherever the focus is.
+    window.addEventListener("keydown", (event) => {
+        const arrow = event.key === "ArrowLeft" || event.key === "ArrowRight";
+        if (arrow && event.target instanceof Element && scrollable(event.target)) event.stopPropagation();
+    }, true);
+
+    // ---- Search ----------------------------------------------------------------------
+    // The index knows words, so a Greek letter is asked for by what the book calls it; and
+    // the chapters come before appendix E, which is the source itself.
+    const LETTERS = {
+        α: "momentum", β: "beta", γ: "gamma", ε: "eps", μ: "mean", σ: "variance", "σ²": "variance", "x̂": "x_hat",
+        "∂": "derivative", "∑": "sum", ℒ: "loss",
+    };
+    if (window.elasticlunr) {
+        const search = elasticlunr.Index.prototype.search;
+        elasticlunr.Index.prototype.search = function (query, options) {
+            const words = query.split(/\s+/).map((word) => LETTERS[word.normalize("NFC")] ?? word);
+            const found = search.call(this, words.join(" "), options);
+            for (const result of found) {
+                if (window.search.doc_urls[result.ref].startsWith("source-")) result.score *= 0.3;
+            }
+            return found.sort((a, b) => b.score - a.score);
+        };
+    }
 
     // ---- Predictions -----------------------------------------------------------------
     const memory = {
@@ -32,8 +95,21 @@
                 choice.checked = choice.value === saved;
             }
         }
-        box.addEventListener("input", (event) => memory.set(key, event.target.value));
-        const mark = () => box.classList.toggle("revealed", reveal.open);
+        // Right and wrong are said in words once the answer is open.
+        const mark = () => {
+            box.classList.toggle("revealed", reveal.open);
+            for (const choice of box.querySelectorAll(".choice")) {
+                choice.querySelector(".judged")?.remove();
+                const input = choice.querySelector("input");
+                const right = "right" in input.dataset;
+                if (!reveal.open || !(right || input.checked)) continue;
+                choice.append(make("span", "judged", right ? "✓ right" : "✗ not so"));
+            }
+        };
+        box.addEventListener("input", (event) => {
+            memory.set(key, event.target.value);
+            mark();
+        });
         reveal.addEventListener("toggle", () => {
             if (reveal.open) memory.set(`${key}:seen`, "1");
             mark();
@@ -47,9 +123,15 @@
     for (const box of document.querySelectorAll("[data-exercise]")) {
         boxes.set(box.dataset.exercise, box);
     }
-    const say = (box, text) => { box.querySelector(".exercise-state").textContent = text; };
+    const say = (box, ...text) => { box.querySelector(".exercise-state").replaceChildren(...text); };
+    // What is being checked may never be answered when the course has ended.
+    const idle = (box) => { delete box.querySelector(".verdict").dataset.busy; };
+    const START = ["start ", make("code", "", "cargo run --release"), " for live verdicts"];
     const offline = () => {
-        for (const box of boxes.values()) say(box, "start `cargo run --release` for live verdicts");
+        for (const box of boxes.values()) {
+            idle(box);
+            say(box, ...START.map((part) => (typeof part === "string" ? part : part.cloneNode(true))));
+        }
     };
     const local = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
     if (location.protocol !== "http:" || !local) {
@@ -63,74 +145,172 @@
     const states = new Map();
     let build = null;
 
-    const level = (error) => {
-        if (!Number.isFinite(error)) return "nan";
-        return error < 1e-6 ? "0" : error < 0.01 ? "1" : error < 0.1 ? "2" : error < 0.5 ? "3" : "4";
+    // ---- Words of a verdict ----------------------------------------------------------
+    // What the checker writes in ASCII, as the book writes it.
+    const SIGNS = new Map(Object.entries({
+        x_hat: "x̂", dx_hat: "dx̂", sigma: "σ", mu: "μ", gamma: "γ", dgamma: "dγ", beta: "β", dbeta: "dβ",
+        eps: "ε", "->": "→", "*": "·", sqrt: "√", "<=": "≤", ">=": "≥",
+    }));
+    const NAMES = /`([^`]+)`|\^\(?(-?[\d/]+)\)?|(?<![\w.`])(?:d?x_hat|sigma|mu|d?gamma|d?beta|eps|sqrt)(?![\w`])|(?<=\s)(?:->|\*|<=|>=)(?=\s)/gu;
+    const typeset = (element, text) => {
+        let at = 0;
+        for (const found of text.matchAll(NAMES)) {
+            element.append(text.slice(at, found.index));
+            const [whole, code, power] = found;
+            if (code) element.append(make("code", "", code));
+            else if (power) element.append(make("sup", "", power.replace("-", "−")));
+            else element.append(SIGNS.get(whole));
+            at = found.index + whole.length;
+        }
+        element.append(text.slice(at));
+        return element;
+    };
+    // A sentence begins with a capital, unless its first word is a name in the code.
+    const sentence = (text, names) => {
+        const [first] = text.match(/^[a-z]+(?=[\s,])/) ?? [];
+        const word = first && !SIGNS.has(first) && !names.includes(first) && (first.length > 2 || ["a", "an", "at", "by", "if", "in", "is", "it", "no", "of", "on", "so", "to"].includes(first));
+        const begun = word ? text[0].toUpperCase() + text.slice(1) : text;
+        return /[.!?]$/.test(begun) ? begun : `${begun}.`;
     };
 
-    const arrows = (text) => text.replaceAll(" -> ", " → ");
+    // ---- Map of the error ------------------------------------------------------------
+    const LEVELS = [
+        ["right", "right"], ["1", "under 1 %"], ["2", "under 10 %"], ["3", "under 50 %"], ["4", "more"],
+        ["infinite", "infinite"], ["nan", "not a number"],
+    ];
+    const level = (found, expected, scale) => {
+        if (Number.isNaN(found)) return "nan";
+        if (!Number.isFinite(found)) return "infinite";
+        const error = Math.abs(found - expected) / scale;
+        return error < 1e-6 ? "right" : error < 0.01 ? "1" : error < 0.1 ? "2" : error < 0.5 ? "3" : "4";
+    };
+    const number = (value) => {
+        if (Number.isNaN(value)) return "not a number";
+        if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+        return value.toPrecision(6).replace("-", "−");
+    };
 
+    // One cell at a time is on the way of Tab, the arrow keys go from it to its neighbours,
+    // and the line below says what is in it: nothing of the map is told by a mouse alone.
     const heatmap = (map) => {
         const figure = make("figure", "heat");
         const shape = map.rows === 1 ? "one cell for each element" : "rows are the first axis, columns the second";
         figure.append(make("figcaption", "", `Error of ${map.name}, as a share of its largest value; ${shape}.`));
-        const scale = Math.max(...map.expected.map(Math.abs), Number.MIN_VALUE);
+        const scale = Math.max(...map.expected.map(Number).filter(Number.isFinite).map(Math.abs), Number.MIN_VALUE);
         const table = make("table");
+        table.setAttribute("role", "grid");
+        table.setAttribute("aria-label", `Error of ${map.name}`);
+        const read = make("p", "heat-read");
         const head = table.createTHead().insertRow();
-        head.append(make("th"));
+        head.append(make("td"));
         for (let c = 0; c < map.columns; c += 1) head.append(make("th", "", String(c)));
         const body = table.createTBody();
+        const cells = [];
+        const choose = (at) => {
+            for (const cell of cells) cell.tabIndex = -1;
+            cells[at].tabIndex = 0;
+            read.textContent = cells[at].getAttribute("aria-label");
+        };
         for (let n = 0; n < map.rows; n += 1) {
             const row = body.insertRow();
-            row.append(make("th", "", map.rows === 1 ? "" : String(n)));
+            row.append(map.rows === 1 ? make("td") : make("th", "", String(n)));
             for (let c = 0; c < map.columns; c += 1) {
                 const at = n * map.columns + c;
-                const found = map.found[at];
+                const [found, expected] = [Number(map.found[at]), Number(map.expected[at])];
                 const cell = row.insertCell();
-                cell.dataset.level = level(found === null ? NaN : Math.abs(found - map.expected[at]) / scale);
-                const yours = found === null ? "not a number" : found.toPrecision(6);
-                cell.title = `${map.name}[${n}, ${c}]: yours ${yours}, right ${map.expected[at].toPrecision(6)}`;
+                cell.dataset.level = level(found, expected, scale);
+                if (cell.dataset.level === "infinite") cell.textContent = number(found);
+                const place = map.rows === 1 ? c : `${n}, ${c}`;
+                cell.setAttribute("aria-label", `${map.name}[${place}]: yours ${number(found)}, right ${number(expected)}`);
+                cell.addEventListener("pointerenter", () => choose(at));
+                cell.addEventListener("focus", () => choose(at));
+                cells.push(cell);
             }
         }
+        const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -map.columns, ArrowDown: map.columns };
+        table.addEventListener("keydown", (event) => {
+            const at = cells.indexOf(event.target) + steps[event.key];
+            if (!(at >= 0 && at < cells.length)) return;
+            event.preventDefault();
+            cells[at].focus();
+        });
+        choose(Math.max(cells.findIndex((cell) => cell.dataset.level !== "right"), 0));
         const scroll = make("div", "heat-scroll");
         scroll.append(table);
-        const legend = make("div", "heat-legend");
-        const names = { 0: "right", 1: "under 1 %", 2: "under 10 %", 3: "under 50 %", 4: "more", nan: "not a number" };
-        for (const key of ["0", "1", "2", "3", "4", "nan"]) {
+        const legend = make("p", "heat-legend");
+        for (const [key, name] of LEVELS) {
             const item = make("span");
-            const swatch = make("i");
+            const swatch = make("i", "", key === "infinite" ? "∞" : "");
             swatch.dataset.level = key;
-            item.append(swatch, names[key]);
+            item.append(swatch, name);
             legend.append(item);
         }
-        figure.append(scroll, legend);
+        figure.append(scroll, read, legend);
         return figure;
+    };
+
+    // The weights of the paths, each a bar in the colour of its path. The bar begins at 0,
+    // the line beside it is at 1, where a right weight ends.
+    const PATHS = [[/sigma|square|var/, "variance"], [/\bmu\b|mean/, "mean"], [/direct/, "direct"]];
+    const weights = (list) => {
+        const box = make("dl", "weights");
+        for (const { path: name, weight } of list) {
+            box.append(typeset(make("dt"), name));
+            const value = make("dd", "", weight.toFixed(3).replace("-", "−"));
+            const bar = make("span", "weight");
+            const share = Math.max(-1, Math.min(weight, 2));
+            bar.style.setProperty("--from", `${(100 * (1 + Math.min(share, 0))) / 3}%`);
+            bar.style.setProperty("--to", `${(100 * (1 + Math.max(share, 0))) / 3}%`);
+            bar.dataset.path = PATHS.find(([part]) => part.test(name))?.[1] ?? "";
+            value.prepend(bar);
+            box.append(value);
+        }
+        return box;
     };
 
     const report = (panel, verdict, section) => {
         panel.dataset.outcome = verdict.outcome === "passed" ? "passed"
             : verdict.outcome === "unwritten" ? "open" : "wrong";
-        const stop = /[.!?]$/.test(verdict.headline) ? "" : ".";
-        const headline = make("p", "headline", arrows(verdict.headline) + stop);
+        const lines = verdict.lines ?? [];
+        const names = lines.map((line) => line.name);
+        const headline = typeset(make("p", "headline"), sentence(verdict.headline, names));
         if (section) {
             const link = make("a", "", section.text);
             link.href = new URL(section.href, root);
             headline.append(" See ", link, ".");
         }
         panel.append(headline);
-        if (verdict.lines?.length) {
+        if (lines.length) {
             const table = make("table");
-            for (const line of verdict.lines) {
+            for (const line of lines) {
                 const row = table.insertRow();
-                row.append(make("td", line.right ? "right" : "wrong", line.right ? "✓" : "✗"));
+                const mark = make("td", line.right ? "right" : "wrong", line.right ? "✓" : "✗");
+                mark.append(make("span", "unseen", line.right ? " right" : " wrong"));
                 const name = make("td");
                 name.append(make("code", "", line.name));
-                row.append(name, make("td", "detail", line.detail));
+                row.append(mark, name, typeset(make("td", "detail"), line.detail));
             }
             panel.append(table);
         }
-        for (const note of verdict.notes ?? []) panel.append(make("p", "", arrows(note)));
+        for (const note of verdict.notes ?? []) panel.append(typeset(make("p"), note));
+        if (verdict.weights?.length) panel.append(weights(verdict.weights));
         if (verdict.heatmap) panel.append(heatmap(verdict.heatmap));
+    };
+
+    // After a pass: how far one has come, and where it goes on.
+    const onward = (entry) => {
+        const all = [...states.values()];
+        const passed = all.filter((other) => other.state === "passed").length;
+        const text = make("p", "onward", `${passed} of ${all.length} exercises passed. `);
+        const next = states.get(entry.next);
+        if (next?.page) {
+            const link = make("a", "", next.title);
+            link.href = new URL(next.page, root);
+            text.append("The next one is ", link, ".");
+        } else if (passed === all.length) {
+            text.append("That was the last one.");
+        }
+        return text;
     };
 
     const show = (box, entry) => {
@@ -139,7 +319,7 @@
         const explanation = box.querySelector("details.explanation");
         explanation.hidden = entry.state !== "passed";
         const panel = box.querySelector(".verdict");
-        delete panel.dataset.busy;
+        idle(box);
         panel.hidden = !entry.verdict;
         if (!entry.verdict) return;
         panel.replaceChildren();
@@ -147,7 +327,10 @@
         panel.dataset.outcome = "wrong";
         if (verdict.kind === "report") {
             report(panel, verdict, entry.section);
-            if (verdict.outcome === "passed") explanation.open = true;
+            if (verdict.outcome === "passed") {
+                explanation.open = true;
+                panel.append(onward(entry));
+            }
         } else if (verdict.kind === "uncompiled") {
             const s = verdict.errors === 1 ? "" : "s";
             panel.append(make("p", "headline", `It does not compile: ${verdict.errors} error${s}.`));
@@ -164,6 +347,7 @@
         if (entry.printed?.trim()) {
             panel.append(make("p", "", "It printed:"), make("pre", "", entry.printed.trimEnd()));
         }
+        watch(panel);
     };
 
     const sidebar = () => {
@@ -216,15 +400,18 @@
         if (box) show(box, entry);
     };
 
-    const broken = (message) => {
-        let banner = document.getElementById("course-broken");
-        if (!banner) {
-            banner = make("div");
-            banner.id = "course-broken";
-            banner.setAttribute("role", "alert");
-            document.querySelector("main").before(banner);
+    // A notice stands at the foot of the window, wherever in the page the reader is.
+    const notice = (id, ...text) => {
+        const old = document.getElementById(id);
+        if (text.length === 0) {
+            old?.remove();
+            return;
         }
-        banner.textContent = message;
+        const place = old ?? make("div", "course-notice");
+        place.id = id;
+        place.setAttribute("role", "alert");
+        place.replaceChildren(...text);
+        if (!old) document.querySelector("main").after(place);
     };
 
     const handlers = {
@@ -234,7 +421,9 @@
                 return;
             }
             build = event.build;
-            document.getElementById("course-broken")?.remove();
+            notice("course-broken");
+            // All of them are known before one is shown: it may name another.
+            for (const entry of event.exercises) states.set(entry.exercise, entry);
             event.exercises.forEach(update);
             sidebar();
             progress();
@@ -246,13 +435,21 @@
             box.querySelector(".verdict").dataset.busy = "";
         },
         verdict(event) {
-            document.getElementById("course-broken")?.remove();
+            notice("course-broken");
+            const done = event.state === "passed";
+            for (const entry of states.values()) {
+                if (done && entry.next === event.exercise) entry.next = event.next;
+            }
             update(event);
             sidebar();
             progress();
         },
         broken(event) {
-            broken(event.message);
+            for (const [name, box] of boxes) {
+                idle(box);
+                if (states.has(name)) say(box, WORDS[states.get(name).state]);
+            }
+            notice("course-broken", event.message);
         },
     };
 
@@ -267,11 +464,16 @@
             return;
         }
         source = new EventSource(new URL("events", root));
+        source.onopen = () => notice("course-gone");
         source.onmessage = (message) => {
             const event = JSON.parse(message.data);
             handlers[event.event]?.(event);
         };
-        source.onerror = offline;
+        source.onerror = () => {
+            offline();
+            // A page from another server of files was never connected, and misses nothing.
+            if (build !== null) notice("course-gone", "The course has ended. To go on, start it again with ", make("code", "", "cargo run --release"), ".");
+        };
     };
     document.addEventListener("visibilitychange", () => listen(!document.hidden));
     window.addEventListener("pagehide", () => listen(false));

@@ -1,7 +1,7 @@
 //! Comparing arrays, and putting what differs into a report.
 
 use crate::sections::section;
-use crate::{Heatmap, Line, Outcome, Report};
+use crate::{Heatmap, Line, Outcome, Report, Weight};
 use gradcheck::attribution::Verdict;
 
 /// Differences up to this share of the largest value are rounding.
@@ -115,7 +115,7 @@ pub fn heatmap(
         rows,
         columns,
         expected: expected.to_vec(),
-        found: found.iter().map(|v| v.is_finite().then_some(*v)).collect(),
+        found: found.to_vec(),
     })
 }
 
@@ -141,18 +141,22 @@ pub fn wrong_at(exercise: &str, id: &str, headline: impl Into<String>, section: 
     report
 }
 
-/// What the least-squares fit found, as a note.
-pub fn evidence(verdict: &Verdict) -> Option<String> {
+/// Shows in `report` what the least-squares fit found: the weight of each right path.
+pub fn show_weights(report: &mut Report, verdict: &Verdict) {
     if verdict.coefficients.is_empty() {
-        return None;
+        return;
     }
-    let weights = verdict.coefficients.iter().map(|c| format!("{c:.3}"));
-    Some(format!(
-        "Fitted to the right paths ({}), the weights are ({}); each should be 1. {} of it is left over.",
-        verdict.paths.join("; "),
-        weights.collect::<Vec<_>>().join(", "),
+    report.notes.push(format!(
+        "Fitted to the right paths, each of which should have the weight 1. {} of it is left over.",
         percent(verdict.residual),
-    ))
+    ));
+    let paths = verdict.paths.iter().zip(&verdict.coefficients);
+    report.weights = paths
+        .map(|(path, &weight)| Weight {
+            path: path.clone(),
+            weight,
+        })
+        .collect();
 }
 
 fn percent(share: f64) -> String {

@@ -1,6 +1,6 @@
 //! Judging the gradients of a normalization, each through the attribution of mistakes.
 
-use crate::compare::{evidence, heatmap, line, unusable, wrong_at};
+use crate::compare::{heatmap, line, show_weights, unusable, wrong_at};
 use crate::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 
@@ -104,7 +104,7 @@ pub fn judge(
             .unwrap_or_else(|| (verdict.id.clone(), format!("{name}: {clause}")));
         let mut report = wrong_at(exercise, &id, headline, section(name, &id));
         if claim.target == Target::Dx && id != "unknown" {
-            report.notes.extend(evidence(&verdict));
+            show_weights(&mut report, &verdict);
         }
         report.lines = compared(probe, claims);
         let columns = probe.gamma.len();

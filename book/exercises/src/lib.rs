@@ -19,4 +19,4 @@ mod quiz;
 pub mod sections;
 
 pub use checkers::*;
-pub use verdict::{Heatmap, Line, Outcome, Report};
+pub use verdict::{Heatmap, Line, Outcome, Report, Weight};

@@ -290,7 +290,7 @@ mod tests {
             rows,
             columns,
             expected: vec![1.0; right],
-            found: vec![Some(1.0); found],
+            found: vec![1.0; found],
         };
         for (heatmap, kept) in [
             (map(2, 3, 6, 6), true),

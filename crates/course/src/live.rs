@@ -264,8 +264,16 @@ impl Live {
             }),
             other => json!(other),
         });
+        let next = self.catalogue.after(name, &self.progress);
+        let plain = Layout::of_width(&self.labels, None);
+        let title = self.catalogue.get(name).map_or_else(
+            |_| String::new(),
+            |e| anstream::adapter::strip_str(&plain.phrase(&e.title)).to_string(),
+        );
         json!({
             "exercise": name,
+            "title": title,
+            "next": next.map(|exercise| &exercise.name),
             "page": page,
             "state": self.progress.get(name).state,
             "verdict": verdict,

@@ -108,6 +108,10 @@ fn report(name: &str, report: &Report, layout: &Layout<'_>) -> String {
     for note in &report.notes {
         let _ = write!(out, "\n{}", layout.wrap(&layout.said(note), "    ", "    "));
     }
+    for weight in &report.weights {
+        let weight = format!("{:6.3} of {}", weight.weight, layout.said(&weight.path));
+        let _ = write!(out, "\n{}", layout.wrap(&weight, "    ", "           "));
+    }
     if let Some(map) = &report.heatmap {
         let _ = write!(out, "\n{}", heatmap(map, layout));
     }
@@ -152,16 +156,13 @@ fn heatmap(map: &Heatmap, layout: &Layout<'_>) -> String {
         for column in 0..columns {
             let at = row * map.columns + column;
             let expected = map.expected.get(at).copied().unwrap_or(f64::NAN);
-            let shade = match map.found.get(at).copied().flatten() {
-                None => '!',
-                Some(found) => shade((found - expected).abs() / scale),
-            };
-            out.push(shade);
+            let error = |found: &f64| shade((found - expected).abs() / scale);
+            out.push(map.found.get(at).map_or('!', error));
             out.push(' ');
         }
     }
     let legend =
-        "· under 10⁻⁶   ░ under 1 %   ▒ under 10 %   ▓ under 50 %   █ more   ! not a number";
+        "· under 10⁻⁶   ░ under 1 %   ▒ under 10 %   ▓ under 50 %   █ more   ∞ infinite   ! not a number";
     let _ = write!(
         out,
         "\n{}",
@@ -176,7 +177,9 @@ fn shade(error: f64) -> char {
         e if e < 0.01 => '░',
         e if e < 0.1 => '▒',
         e if e < 0.5 => '▓',
-        _ => '█',
+        e if e.is_finite() => '█',
+        e if e.is_nan() => '!',
+        _ => '∞',
     }
 }
 
@@ -289,20 +292,20 @@ mod tests {
             rows,
             columns,
             expected: vec![1.0; count],
-            found: vec![Some(1.0); count],
+            found: vec![1.0; count],
         }
     }
 
     #[test]
     fn the_map_shades_each_element() {
         let map = Heatmap {
-            expected: vec![1.0, -2.0, 0.0, 0.5],
-            found: vec![Some(1.0), Some(2.0), None, Some(0.51)],
-            ..map(2, 2)
+            expected: vec![1.0, -2.0, 0.0, 0.5, 0.0, 0.0],
+            found: vec![1.0, 2.0, f64::NAN, 0.51, f64::NEG_INFINITY, 0.0],
+            ..map(2, 3)
         };
         let labels = Labels::new();
         let text = plain(&heatmap(&map, &Layout::of_width(&labels, None)));
-        assert!(text.contains("\n      · █ \n      ! ░ \n"), "{text}");
+        assert!(text.contains("\n      · █ ! \n      ░ ∞ · \n"), "{text}");
     }
 
     /// Arrays that are shorter than the map says are no numbers, not an end of the course.

@@ -10,14 +10,17 @@ mod common;
 use browser::{Browser, Tab};
 use common::{Checkout, Course, SOLUTION};
 use course::book;
+use course::check::Verdict;
 use course::serve::{self, Hub};
 use course::site::Site;
 use course::workspace::Workspace;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
-use verdict::{Heatmap, Line, Outcome, Report};
+use std::sync::{Arc, LazyLock};
+use verdict::{Heatmap, Line, Outcome, Report, Weight};
 
 /// Nothing went wrong in the pages since the last call, and no request left the machine.
 #[track_caller]
@@ -62,6 +65,15 @@ fn scheme(browser: &mut Browser, tab: &Tab, scheme: &str) {
     let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
     let media = json!({"features": features});
     browser.call(tab, "Emulation.setEmulatedMedia", media);
+}
+
+/// Presses and lets go a key.
+fn press(browser: &mut Browser, tab: &Tab, key: &str, code: u32) {
+    let text = if key == "Enter" { "\r" } else { "" };
+    for kind in ["keyDown", "keyUp"] {
+        let what = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+        browser.call(tab, "Input.dispatchKeyEvent", what);
+    }
 }
 
 /// The list that a script of the page returns.
@@ -194,40 +206,123 @@ fn faint(browser: &mut Browser, tab: &Tab) -> Vec<String> {
     list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
 }
 
-/// Every page of the book, as it is: formulas have a size, nothing sticks out of a phone's
-/// width, text can be read in the light and in the dark theme, the console is silent, and
-/// nothing is asked of another machine.
-#[test]
-fn every_page_of_the_book_holds() {
-    let Some(mut browser) = Browser::start() else {
-        return;
-    };
+/// The book as it is, served, each exercise with a verdict; built once for all tests.
+struct Served {
+    address: String,
+    pages: Vec<String>,
+    /// The pages with exercises.
+    marked: BTreeSet<String>,
+}
+
+static BOOK: LazyLock<Served> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let workspace = Workspace::at(&root).unwrap();
     let target = tempfile::tempdir().unwrap();
     let built = book::build(&workspace, target.path()).unwrap_or_else(|error| panic!("{error:#}"));
     let hub = Arc::new(Hub::default());
     hub.show(Site::load(target.path()).unwrap());
-    let exercises: Vec<Value> = built
-        .exercises
-        .iter()
-        .map(|(name, page)| json!({"exercise": name, "page": page, "state": "passed"}))
-        .collect();
-    hub.greet_with(json!({"event": "state", "build": "1", "exercises": exercises}));
+    hub.greet_with(json!({"event": "state", "build": "1", "exercises": judged(&built)}));
     let address = serve::start(&hub, serve::listen(Some(0)).unwrap())
         .unwrap()
         .to_string();
+    let names = fs::read_dir(target.path()).unwrap();
+    let mut pages: Vec<String> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".html"))
+        .filter(|name| !["index.html", "toc.html", "print.html"].contains(&name.as_str()))
+        .collect();
+    pages.sort();
+    let place = |place: &String| place.split('#').next().unwrap().to_owned();
+    Served {
+        address,
+        pages,
+        marked: built.exercises.values().map(place).collect(),
+    }
+});
 
+/// Every exercise of the book with a verdict, the kinds in turn.
+fn judged(built: &book::Built) -> Vec<Value> {
+    let mut wrong = wrong("bn", "the path x -> sigma² -> x_hat is missing");
+    wrong.lines.push(Line {
+        name: "dgamma".to_owned(),
+        right: true,
+        detail: "equal to rounding".to_owned(),
+    });
+    let report =
+        |outcome, headline| Verdict::Report(Box::new(Report::new("bn", outcome, headline)));
+    let kinds = [
+        Verdict::Report(Box::new(wrong)),
+        report(Outcome::Passed, "right for every probe"),
+        report(Outcome::Unwritten, "not written yet: bn.rs, line 7"),
+        report(
+            Outcome::Panicked,
+            "it panicked in `bn`: index out of bounds",
+        ),
+        Verdict::Uncompiled {
+            messages: format!("error[E0425]: cannot find {}", "a name ".repeat(40)),
+            errors: 1,
+        },
+        Verdict::Endless,
+        Verdict::Lost {
+            message: "exit status: 134".to_owned(),
+        },
+    ];
+    let names: Vec<&String> = built.exercises.keys().collect();
+    let of = |(at, (name, page)): (usize, (&String, &String))| {
+        let verdict = &kinds[at % kinds.len()];
+        let state = match verdict {
+            verdict if verdict.passed() => "passed",
+            verdict if verdict.written() => "tried",
+            _ => "open",
+        };
+        let section = json!({"text": "section 8.3", "href": "bn-backward.html#sec:three-terms"});
+        json!({
+            "exercise": name, "title": "Batch Norm", "next": names.get(at + 1), "page": page,
+            "state": state, "verdict": verdict, "section": section,
+        })
+    };
+    built.exercises.iter().enumerate().map(of).collect()
+}
+
+/// A report with a map in which each cell is wrong in its own way.
+fn wrong(exercise: &str, headline: &str) -> Report {
+    let mut report = Report::new(exercise, Outcome::Wrong, headline);
+    report.section = Some("sec:doubling".to_owned());
+    report.notes = vec!["Look again.".to_owned()];
+    report.lines = vec![Line {
+        name: "dx".to_owned(),
+        right: false,
+        detail: "off by 3".to_owned(),
+    }];
+    report.heatmap = Some(Heatmap {
+        name: "dx".to_owned(),
+        rows: 2,
+        columns: 4,
+        expected: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1.0, -1.0],
+        found: vec![1.0, 2.05, 3.5, 6.0, -5.0, f64::INFINITY, f64::NAN, -1.0],
+    });
+    let paths = [("direct", 1.0), ("x -> mu ->", 0.0), ("x -> sigma² ->", -0.5)];
+    report.weights = Vec::from(paths.map(|(path, weight)| Weight {
+        path: format!("the path {path} x_hat"),
+        weight,
+    }));
+    report
+}
+
+/// Every page of the book, as it is: formulas have a size, nothing sticks out of a phone's
+/// width, no equation and no table is cut where there is room, text can be read in the
+/// light and in the dark theme, the console is silent, and nothing is asked of another
+/// machine.
+#[test]
+fn every_page_of_the_book_holds() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let address = &BOOK.address;
     let tab = browser.tab();
     let mut problems = Vec::new();
-    let (mut formulas, mut pages, mut marked) = (0, 0, 0);
-    for entry in fs::read_dir(target.path()).unwrap() {
-        let page = entry.unwrap().file_name().into_string().unwrap();
-        let derived = ["index.html", "404.html", "toc.html", "print.html"];
-        if !page.ends_with(".html") || derived.contains(&page.as_str()) {
-            continue;
-        }
-        pages += 1;
+    let (mut formulas, mut marked) = (0, 0);
+    for page in BOOK.pages.iter().filter(|page| *page != "404.html") {
         for theme in ["light", "dark"] {
             size(&mut browser, &tab, 1400, 900);
             scheme(&mut browser, &tab, theme);
@@ -242,6 +337,9 @@ fn every_page_of_the_book_holds() {
             for found in overflow(&mut browser, &tab, 1400) {
                 problems.push(format!("{page}, wide: {found}"));
             }
+        }
+        for found in cut(&mut browser, &tab) {
+            problems.push(format!("{page}, wide: {found}"));
         }
         for found in bad_formulas(&mut browser, &tab) {
             problems.push(format!("{page}: {found}"));
@@ -259,20 +357,109 @@ fn every_page_of_the_book_holds() {
         for found in faint_print(&mut browser, &tab) {
             problems.push(format!("{page}, 360 px: {found}"));
         }
-        assert_quiet(&mut browser, &address);
+        assert_quiet(&mut browser, address);
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+    let pages = BOOK.pages.len();
     assert!(
         pages >= 5 && formulas > 100,
         "{pages} pages, {formulas} formulas"
     );
     // The side bar marks each chapter with exercises.
-    let chapters: std::collections::BTreeSet<_> = built
-        .exercises
-        .values()
-        .filter_map(|place| place.split('#').next())
-        .collect();
-    assert_eq!(marked as usize, chapters.len());
+    assert_eq!(marked as usize, BOOK.marked.len());
+}
+
+/// Equations and tables that do not fit a wide window, and headings of tables that do not
+/// stand over their columns.
+fn cut(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        for (const box of main.querySelectorAll(".equation-body, .table-wrapper")) {
+            if (box.scrollWidth > box.clientWidth) bad.push(`is cut by ${box.scrollWidth - box.clientWidth} px: ${name(box)}`);
+        }
+        for (const heading of main.querySelectorAll("thead th")) {
+            const below = heading.closest("table").tBodies[0]?.rows[0]?.cells[heading.cellIndex];
+            if (!below || !heading.checkVisibility()) continue;
+            const [a, b] = [heading, below].map(getComputedStyle);
+            for (const side of ["paddingLeft", "paddingRight"]) {
+                if (a[side] !== b[side]) bad.push(`${side} of a heading is ${a[side]}, of its column ${b[side]}: ${name(heading)}`);
+            }
+        }
+        return bad;
+    "#;
+    list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// axe finds nothing on any page, at a desk and on a phone, with every kind of verdict.
+fn axe_finds_nothing(theme: &str) {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/axe/axe.min.js.gz");
+    let mut axe = String::new();
+    flate2::read::GzDecoder::new(fs::File::open(file).unwrap())
+        .read_to_string(&mut axe)
+        .unwrap();
+    let tab = browser.tab();
+    scheme(&mut browser, &tab, theme);
+    let (mut problems, mut checks) = (Vec::new(), 0);
+    for page in &BOOK.pages {
+        size(&mut browser, &tab, 1440, 900);
+        browser.open(&tab, &format!("http://{}/{page}", BOOK.address));
+        browser.wait(&tab, "document.querySelector('#course-progress')");
+        browser.value(&tab, &axe);
+        // The contrast of formulas is left to `faint`, which asks for as much: they are most
+        // of the elements, and take most of the time.
+        browser.value(
+            &tab,
+            "axe.configure({rules: [{id: 'color-contrast', selector: ':not(math, math *)'}]})",
+        );
+        for width in [1440, 360] {
+            size(&mut browser, &tab, width, 800);
+            let found = browser.value(
+                &tab,
+                "(() => {
+                    for (const box of document.querySelectorAll('main details')) box.open = true;
+                    // What depends on the size of a box is told a frame later.
+                    return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+                        .then(() => axe.run(document, {resultTypes: ['violations']}))
+                        .then((all) => ({
+                            checks: all.passes.length,
+                            bad: all.violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target}: ${node.html}`)),
+                        }));
+                })()",
+            );
+            checks += found["checks"].as_u64().unwrap();
+            for found in found["bad"].as_array().unwrap() {
+                problems.push(format!("{page}, {width} px: {}", found.as_str().unwrap()));
+            }
+        }
+    }
+    let count = problems.len();
+    problems.truncate(40);
+    assert!(problems.is_empty(), "{count}:\n{}", problems.join("\n"));
+    assert!(checks > 20 * BOOK.pages.len() as u64, "{checks} checks");
+    // It finds what is there to be found.
+    browser.value(
+        &tab,
+        "document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"data:,\"><a href=\"#x\"></a>')",
+    );
+    let rules = "axe.run().then((all) => all.violations.map((rule) => rule.id))";
+    let rules = list(&mut browser, &tab, rules);
+    assert!(
+        rules.contains(&"image-alt".to_owned()) && rules.contains(&"link-name".to_owned()),
+        "{rules:?}"
+    );
+}
+
+#[test]
+fn axe_finds_nothing_in_the_light() {
+    axe_finds_nothing("light");
+}
+
+#[test]
+fn axe_finds_nothing_in_the_dark() {
+    axe_finds_nothing("dark");
 }
 
 /// Text of drawings that a reader of a phone cannot read: drawn under 9 pixels high.
@@ -309,28 +496,7 @@ fn themed() -> Checkout {
         ),
     );
     checkout.write("book/src/one.md", &chapter);
-    let mut report = Report::new("double", Outcome::Wrong, "the path x -> 2x is missing");
-    report.section = Some("sec:doubling".to_owned());
-    report.notes = vec!["Look again.".to_owned()];
-    report.lines = vec![Line {
-        name: "dx".to_owned(),
-        right: false,
-        detail: "off by 3".to_owned(),
-    }];
-    report.heatmap = Some(Heatmap {
-        name: "dx".to_owned(),
-        rows: 2,
-        columns: 3,
-        expected: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-        found: vec![
-            Some(1.0),
-            Some(2.05),
-            Some(3.5),
-            Some(6.0),
-            Some(-5.0),
-            None,
-        ],
-    });
+    let report = wrong("double", "the path x -> 2x is missing");
     let wrong = serde_json::to_string(&report).unwrap();
     let right = serde_json::to_string(&Report::new("double", Outcome::Passed, "right")).unwrap();
     let main = format!(
@@ -381,20 +547,24 @@ fn a_save_brings_the_verdict_into_the_open_page() {
         &tab,
         &format!("{verdict}.querySelector('.headline').innerText"),
     );
-    assert_eq!(headline, "the path x → 2x is missing. See section 1.1.");
+    assert_eq!(headline, "The path x → 2x is missing. See section 1.1.");
     let link = browser.value(
         &tab,
         &format!("{verdict}.querySelector('.headline a').href"),
     );
     let section = format!("http://{}/one.html#sec:doubling", course.address);
     assert_eq!(link, section.as_str());
-    let cells =
-        format!("[...{verdict}.querySelectorAll('.heat td')].map((cell) => cell.dataset.level)");
+    let cells = format!(
+        "[...{verdict}.querySelectorAll('.heat tbody td')].map((cell) => cell.dataset.level)"
+    );
     let levels = list(&mut browser, &tab, &cells);
-    assert_eq!(levels, ["0", "1", "2", "3", "4", "nan"]);
+    assert_eq!(
+        levels,
+        ["right", "1", "2", "3", "4", "infinite", "nan", "right"]
+    );
     // Each level is seen as a colour of its own.
     let colours = format!(
-        "[...{verdict}.querySelectorAll('.heat td')].map((cell) => {{
+        "[...{verdict}.querySelectorAll('.heat tbody td')].map((cell) => {{
             const style = getComputedStyle(cell), box = cell.getBoundingClientRect();
             return box.width > 5 && box.height > 5 ? style.backgroundColor + style.backgroundImage : 'no size';
         }})"
@@ -402,12 +572,25 @@ fn a_save_brings_the_verdict_into_the_open_page() {
     let mut colours = list(&mut browser, &tab, &colours);
     colours.sort();
     colours.dedup();
-    assert_eq!(colours.len(), 6, "{colours:?}");
-    let tip = format!("{verdict}.querySelectorAll('.heat td')[1].title");
+    assert_eq!(colours.len(), 7, "{colours:?}");
+    // The first wrong element is told, and the others are reached with the arrow keys.
+    let read = format!("{verdict}.querySelector('.heat-read').innerText");
     assert_eq!(
-        browser.value(&tab, &tip),
+        browser.value(&tab, &read),
         "dx[0, 1]: yours 2.05000, right 2.00000"
     );
+    browser.value(
+        &tab,
+        &format!("{verdict}.querySelector('.heat [tabindex=\"0\"]').focus()"),
+    );
+    for (key, code) in [("ArrowDown", 40), ("ArrowRight", 39)] {
+        press(&mut browser, &tab, key, code);
+    }
+    assert_eq!(
+        browser.value(&tab, &read),
+        "dx[1, 2]: yours not a number, right 1.00000"
+    );
+    assert_eq!(browser.value(&tab, "location.pathname"), "/one.html");
     let explanation = "document.querySelector('[data-exercise=double] .explanation')";
     assert_eq!(
         browser.value(&tab, &format!("{explanation}.checkVisibility()")),
@@ -428,6 +611,11 @@ fn a_save_brings_the_verdict_into_the_open_page() {
     assert_eq!(browser.value(&tab, marks), "1 of 1 exercises passed");
     assert_eq!(browser.value(&tab, progress), "1 / 1");
     assert_eq!(browser.value(&tab, &format!("{explanation}.open")), true);
+    let onward = format!("{verdict}.querySelector('.onward').innerText");
+    assert_eq!(
+        browser.value(&tab, &onward),
+        "1 of 1 exercises passed. That was the last one."
+    );
     assert_eq!(
         browser.value(&tab, &format!("{verdict}.querySelector('.heat') === null")),
         true

@@ -86,7 +86,7 @@ pub fn read(file: &Path) -> io::Result<Option<Report>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Heatmap, Line, Outcome};
+    use crate::{Heatmap, Line, Outcome, Weight};
 
     /// All of it, and values that JSON has no numbers for.
     #[test]
@@ -104,13 +104,23 @@ mod tests {
             name: "dx".to_owned(),
             rows: 1,
             columns: 2,
-            expected: vec![0.1, 1.0 / 3.0],
-            found: vec![None, Some(1e-300)],
+            expected: vec![0.1, 1.0 / 3.0, 0.0, 0.0],
+            found: vec![f64::INFINITY, 1e-300, f64::NEG_INFINITY, f64::NAN],
+        });
+        report.weights.push(Weight {
+            path: "the direct path".to_owned(),
+            weight: -0.5,
         });
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("report");
         fs::write(&file, serde_json::to_string(&report).unwrap()).unwrap();
-        assert_eq!(read(&file).unwrap(), Some(report));
+        let mut told = read(&file).unwrap().unwrap();
+        // NaN equals nothing, so it is looked at by itself.
+        for map in [&mut told.heatmap, &mut report.heatmap] {
+            let last = map.as_mut().and_then(|map| map.found.pop());
+            assert!(last.is_some_and(f64::is_nan));
+        }
+        assert_eq!(told, report);
     }
 
     /// This test runs itself as an exercise that never ends, and that nobody stops.

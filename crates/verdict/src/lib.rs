@@ -7,7 +7,7 @@
 pub mod channel;
 mod report;
 
-pub use report::{Heatmap, Line, Outcome, Report};
+pub use report::{Heatmap, Line, Outcome, Report, Weight};
 
 /// What a reader types before every command, in the folder of the book.
 pub const COMMAND: &str = "cargo run --release --";

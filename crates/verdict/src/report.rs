@@ -38,9 +38,54 @@ pub struct Heatmap {
     /// How many columns; column `c` is one channel.
     pub columns: usize,
     /// The right values, row-major.
+    #[serde(with = "numbers")]
     pub expected: Vec<f64>,
-    /// The reader's values, row-major; `None` stands for NaN or infinity.
-    pub found: Vec<Option<f64>>,
+    /// The reader's values, row-major.
+    #[serde(with = "numbers")]
+    pub found: Vec<f64>,
+}
+
+/// One route of a gradient, and how much of it is in the reader's.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Weight {
+    /// Its name, such as "the path x -> mu -> `x_hat`".
+    pub path: String,
+    /// Its weight by least squares: 1 when it is as it must be, 0 when it is missing.
+    pub weight: f64,
+}
+
+/// JSON has no numbers for what is not finite, and a reader is told which of them it was.
+mod numbers {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[derive(Deserialize, Serialize)]
+    #[serde(untagged)]
+    enum Number {
+        Finite(f64),
+        // Spelled as JavaScript has them, for the page; Rust reads them too.
+        Other(String),
+    }
+
+    pub fn serialize<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
+        let number = |value: &f64| {
+            if value.is_finite() {
+                return Number::Finite(*value);
+            }
+            let sign = if *value == f64::NEG_INFINITY { "-" } else { "" };
+            let name = if value.is_nan() { "NaN" } else { "Infinity" };
+            Number::Other(format!("{sign}{name}"))
+        };
+        to.collect_seq(values.iter().map(number))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+        let value = |number| match number {
+            Number::Finite(value) => Ok(value),
+            Number::Other(text) => text.parse().map_err(de::Error::custom),
+        };
+        let numbers = Vec::<Number>::deserialize(from)?;
+        numbers.into_iter().map(value).collect()
+    }
 }
 
 /// The verdict on an exercise.
@@ -64,6 +109,9 @@ pub struct Report {
     /// What was checked, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Line>,
+    /// How much of each path is in a wrong gradient that can be taken apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<Weight>,
     /// The first wrong array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heatmap: Option<Heatmap>,
@@ -81,6 +129,7 @@ impl Report {
             section: None,
             notes: Vec::new(),
             lines: Vec::new(),
+            weights: Vec::new(),
             heatmap: None,
         }
     }
@@ -98,6 +147,9 @@ impl fmt::Display for Report {
         for line in &self.lines {
             let mark = if line.right { "ok   " } else { "WRONG" };
             writeln!(f, "  {mark} {}  {}", line.name, line.detail)?;
+        }
+        for weight in &self.weights {
+            writeln!(f, "  {:6.3} of {}", weight.weight, weight.path)?;
         }
         for note in &self.notes {
             writeln!(f, "  {note}")?;

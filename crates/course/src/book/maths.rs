@@ -27,6 +27,18 @@ const COLOURS: [(&str, &str); 5] = [
     ("#800080", "var(--fig-accent)"), // \color{violet}: what the text speaks of
 ];
 
+/// Where a formula stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// On lines of its own.
+    Display,
+    /// In the text.
+    Inline,
+    /// In the heading of a table, which needs a name: a reader who hears the table is told
+    /// it with every cell.
+    Heading,
+}
+
 /// A formula that cannot be rendered.
 #[derive(Debug)]
 pub struct BadFormula {
@@ -80,11 +92,10 @@ impl Maths {
     ///
     /// # Errors
     /// Says what is wrong and where in the formula.
-    pub fn render(&self, latex: &str, display: bool) -> Result<String, BadFormula> {
-        let style = if display {
-            MathDisplay::Block
-        } else {
-            MathDisplay::Inline
+    pub fn render(&self, latex: &str, place: Place) -> Result<String, BadFormula> {
+        let style = match place {
+            Place::Display => MathDisplay::Block,
+            Place::Inline | Place::Heading => MathDisplay::Inline,
         };
         if latex.trim().is_empty() {
             return Err(BadFormula {
@@ -115,7 +126,12 @@ impl Maths {
                 "the parts of the formula lie too deep in each other".to_owned(),
             ));
         }
-        Ok(shield(&theme_colours(&mathml).map_err(whole)?))
+        let mut html = theme_colours(&mathml).map_err(whole)?;
+        if place == Place::Heading {
+            let name = spoken(&html);
+            html = html.replacen("<math", &format!("<math aria-label=\"{name}\""), 1);
+        }
+        Ok(shield(&html))
     }
 
     fn convert(&self, latex: &str, style: MathDisplay) -> Result<String, BadFormula> {
@@ -163,6 +179,76 @@ fn theme_colours(mathml: &str) -> Result<String, String> {
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// A formula in words: `σ²` is "sigma squared".
+fn spoken(mathml: &str) -> String {
+    let mut rest = mathml;
+    let words = children(&mut rest).join(" ");
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What each element up to the next closing tag says; `rest` is left behind that tag.
+fn children(rest: &mut &str) -> Vec<String> {
+    let mut said = Vec::new();
+    while let Some((text, after)) = rest.split_once('<') {
+        if !text.trim().is_empty() {
+            said.push(said_of(text.trim()));
+        }
+        let Some((tag, after)) = after.split_once('>') else {
+            break;
+        };
+        *rest = after;
+        if tag.starts_with('/') {
+            break;
+        }
+        if tag.ends_with('/') {
+            continue;
+        }
+        let name = tag.split(' ').next().unwrap_or_default();
+        let inner = children(rest);
+        said.push(match (name, inner.as_slice()) {
+            ("msub", [base, low]) => format!("{base} {low}"),
+            ("msup", [base, high]) if high == "2" => format!("{base} squared"),
+            ("msup", [base, high]) if high == "⊤" => format!("{base} transposed"),
+            ("msup", [base, high]) => format!("{base} to the {high}"),
+            ("mfrac", [over, under]) => format!("{over} over {under}"),
+            ("msqrt", inner) => format!("the root of {}", inner.join(" ")),
+            (_, inner) => inner.join(" "),
+        });
+    }
+    said
+}
+
+/// The word for a sign; a letter of any style as itself.
+fn said_of(text: &str) -> String {
+    let word = match text {
+        "ˆ" | "^" => "hat",
+        "¯" | "‾" => "bar",
+        "∑" => "the sum of",
+        "−" | "-" => "minus",
+        "+" => "plus",
+        "±" => "plus or minus",
+        "=" => "equals",
+        "/" => "over",
+        "|" | "⟨" | "⟩" => "",
+        "α" => "alpha",
+        "β" => "beta",
+        "γ" => "gamma",
+        "ε" => "epsilon",
+        "μ" => "mu",
+        "σ" => "sigma",
+        _ => {
+            let plain = |c: char| match u32::from(c) {
+                // The italic letters of mathematics, A to Z and a to z in one row.
+                at @ 0x1d434..=0x1d44d => char::from_u32(at - 0x1d434 + 0x41).unwrap_or(c),
+                at @ 0x1d44e..=0x1d467 => char::from_u32(at - 0x1d44e + 0x61).unwrap_or(c),
+                _ => c,
+            };
+            return text.chars().map(plain).collect();
+        }
+    };
+    word.to_owned()
 }
 
 /// Writes every punctuation mark outside tags as a character reference, so that
@@ -225,7 +311,7 @@ mod tests {
             r"f'(x) + \frac{h^2}{6} f'''(\xi) + O(h^4), \lVert x \rVert_2, \mathbb{R}^{N\times C}",
         ];
         for formula in formulas {
-            let html = maths().render(formula, true).unwrap();
+            let html = maths().render(formula, Place::Display).unwrap();
             assert!(html.starts_with("<math display=\"block\">"), "{html}");
             assert!(html.ends_with("</math>") && !html.contains('\n'), "{html}");
         }
@@ -233,18 +319,20 @@ mod tests {
 
     #[test]
     fn a_wrong_formula_says_where() {
-        let error = maths().render(r"a + \badcommand", false).unwrap_err();
+        let error = maths()
+            .render(r"a + \badcommand", Place::Inline)
+            .unwrap_err();
         assert_eq!(error.offset, 4);
         assert!(error.message.contains("badcommand"), "{}", error.message);
         for formula in [r"\frac{a}", r"\left( a", "a_b_c", " "] {
-            assert!(maths().render(formula, false).is_err(), "{formula}");
+            assert!(maths().render(formula, Place::Inline).is_err(), "{formula}");
         }
     }
 
     #[test]
     fn markdown_finds_no_markup_in_a_formula() {
         let html = maths()
-            .render(r"a * b_c * [d](e) ' \text{it's -- so...}", false)
+            .render(r"a * b_c * [d](e) ' \text{it's -- so...}", Place::Inline)
             .unwrap();
         let text: String = html
             .split('<')
@@ -292,12 +380,37 @@ mod tests {
     }
 
     #[test]
+    fn a_formula_in_a_heading_has_a_name() {
+        for (formula, name) in [
+            ("x", "x"),
+            (r"\xhat", "x hat"),
+            (r"\sigma^2", "sigma squared"),
+            (r"\mathit{dy}", "dy"),
+            (r"d\gamma", "d gamma"),
+            (r"\sum \mathit{dy}\,\xhat", "the sum of dy x hat"),
+            (r"e^{x_j}", "e to the x j"),
+            (r"(N-2)/N", "( N minus 2 ) over N"),
+            (
+                r"|a|/\sqrt{a^2+\varepsilon}",
+                "a over the root of a squared plus epsilon",
+            ),
+            (r"\langle B^\top x, y\rangle", "B transposed x , y"),
+        ] {
+            let html = maths().render(formula, Place::Heading).unwrap();
+            let start = format!("<math aria-label=\"{name}\">");
+            assert!(html.starts_with(&start), "{formula}: {html}");
+            let plain = maths().render(formula, Place::Inline).unwrap();
+            assert_eq!(html.replacen(&start, "<math>", 1), plain);
+        }
+    }
+
+    #[test]
     fn colours_follow_the_theme() {
         let html = maths()
-            .render(r"{\color{blue} dy} - {\color{orange} m}", false)
+            .render(r"{\color{blue} dy} - {\color{orange} m}", Place::Inline)
             .unwrap();
         assert!(html.contains("color:var(--fig-direct)"), "{html}");
         assert!(html.contains("color:var(--fig-mean)"), "{html}");
-        assert!(maths().render(r"{\color{pink} dy}", false).is_err());
+        assert!(maths().render(r"{\color{pink} dy}", Place::Inline).is_err());
     }
 }

@@ -5,7 +5,7 @@ use super::data::{self, Place};
 use super::figure;
 use super::labels::{Kind, Labels, link};
 use super::listing::{Piece, pieces};
-use super::maths::{Maths, shield};
+use super::maths::{self, Maths, shield};
 use super::scan::{Block, Placed, Scanned, placeholder};
 use super::{Problem, directive::Arguments, types};
 use crate::catalogue::{Catalogue, Exercise};
@@ -71,7 +71,7 @@ impl Renderer<'_> {
                 .get(at.saturating_sub(1))
                 .map_or(1, |(_, number)| *number)
         };
-        let text = self.inline(page, &text, &line_of);
+        let text = self.inline(page, &text, &line_of, maths::Place::Inline);
         // The placeholders stand in the order of the blocks: one walk puts in all of them.
         let (mut out, mut rest) = (String::with_capacity(2 * text.len()), text.as_str());
         for (index, placed) in scanned.blocks.iter().enumerate() {
@@ -96,8 +96,15 @@ impl Renderer<'_> {
         });
     }
 
-    /// Formulas, references and numbers in running text.
-    fn inline(&self, page: Page<'_>, text: &str, line_of: &dyn Fn(usize) -> usize) -> String {
+    /// Formulas, references and numbers in running text; `formulas` is where its formulas
+    /// stand, except those in headings of its own tables.
+    fn inline(
+        &self,
+        page: Page<'_>,
+        text: &str,
+        line_of: &dyn Fn(usize) -> usize,
+        formulas: maths::Place,
+    ) -> String {
         let mut edits: Vec<Edit> = Vec::new();
         let mut verbatim: Vec<Range<usize>> = Vec::new();
         let options = Options::ENABLE_TABLES
@@ -109,6 +116,7 @@ impl Renderer<'_> {
             | Options::ENABLE_GFM
             | Options::ENABLE_MATH;
         let mut in_code = false;
+        let mut formulas_here = formulas;
         let events: Vec<_> = Parser::new_ext(text, options).into_offset_iter().collect();
         for (at, (event, range)) in events.iter().enumerate() {
             match event {
@@ -120,12 +128,14 @@ impl Renderer<'_> {
                     verbatim.push(range.clone());
                 }
                 Event::End(TagEnd::CodeBlock) => in_code = false,
+                Event::Start(Tag::TableHead) => formulas_here = maths::Place::Heading,
+                Event::End(TagEnd::TableHead) => formulas_here = formulas,
                 Event::Code(_) => verbatim.push(range.clone()),
                 Event::InlineMath(latex) => {
                     let line = line_of(range.start);
                     verbatim.push(range.clone());
                     let latex = self.with_data(page, latex, Place::Maths, &|_| line);
-                    match self.maths.render(&latex, false) {
+                    match self.maths.render(&latex, formulas_here) {
                         Ok(html) => edits.push(hold(text, range.clone(), &latex, html)),
                         Err(bad) => {
                             self.problem(page, line, format!("in ${latex}$: {}", bad.message));
@@ -279,7 +289,11 @@ impl Renderer<'_> {
 
     /// A short text as HTML on one line: captions, headings of tables, hints.
     fn html(&self, page: Page<'_>, line: usize, text: &str) -> String {
-        let text = self.inline(page, text, &|_| line);
+        self.html_at(page, line, text, maths::Place::Inline)
+    }
+
+    fn html_at(&self, page: Page<'_>, line: usize, text: &str, formulas: maths::Place) -> String {
+        let text = self.inline(page, text, &|_| line, formulas);
         let mut options = Options::ENABLE_TABLES;
         options.insert(Options::ENABLE_SMART_PUNCTUATION);
         let mut html = String::new();
@@ -289,11 +303,7 @@ impl Renderer<'_> {
 
     /// The same without the paragraph around it.
     fn phrase(&self, page: Page<'_>, line: usize, text: &str) -> String {
-        let html = self.html(page, line, text);
-        let inner = html
-            .strip_prefix("<p>")
-            .and_then(|h| h.strip_suffix("</p>"));
-        inner.map_or(html.clone(), str::to_owned)
+        unwrapped(self.html(page, line, text))
     }
 
     fn block(&self, page: Page<'_>, placed: &Placed) -> Result<String, String> {
@@ -321,7 +331,7 @@ impl Renderer<'_> {
         label: Option<&(String, String)>,
     ) -> Result<String, String> {
         let latex = self.with_data(page, latex, Place::Maths, &|_| line);
-        let math = match self.maths.render(&latex, true) {
+        let math = match self.maths.render(&latex, maths::Place::Display) {
             Ok(math) => math,
             Err(bad) => {
                 let offset = (0..=bad.offset)
@@ -336,7 +346,7 @@ impl Renderer<'_> {
                 return Ok(String::new());
             }
         };
-        let body = format!("<div class=\"equation-body\" tabindex=\"0\">{math}</div>");
+        let body = format!("<div class=\"equation-body\">{math}</div>");
         Ok(match label {
             None => format!("<div class=\"equation\">{body}</div>"),
             Some((id, number)) => format!(
@@ -495,7 +505,8 @@ impl Renderer<'_> {
             } else {
                 " class=\"number\""
             };
-            let _ = write!(head, "<th{class}>{}</th>", self.phrase(page, *line, title));
+            let title = unwrapped(self.html_at(page, *line, title, maths::Place::Heading));
+            let _ = write!(head, "<th{class}>{title}</th>");
             for (row, cells) in rows.iter().zip(&mut body) {
                 let value = data::get(row, field).map_err(|e| format!("{file}, `{key}`: {e}"))?;
                 if *format == "ref" {
@@ -673,6 +684,14 @@ fn close(rest: &str) -> Option<usize> {
     let inner = &rest[2..];
     let inner = &inner[..inner.find("{{").unwrap_or(inner.len())];
     inner.find("}}").map(|end| end + 2)
+}
+
+/// The inside of a single paragraph.
+fn unwrapped(html: String) -> String {
+    let inner = html
+        .strip_prefix("<p>")
+        .and_then(|h| h.strip_suffix("</p>"));
+    inner.map_or(html.clone(), str::to_owned)
 }
 
 fn id(label: Option<&(String, String)>) -> String {

@@ -356,7 +356,7 @@ impl<'a> Scanner<'a> {
         self.keep_apart(
             "",
             &format!(
-                "<section class=\"predict\" id=\"predict:{name}\" data-predict=\"{name}\"><p class=\"box-title\">Predict</p>"
+                "<section class=\"predict\" id=\"predict:{name}\" data-predict=\"{name}\"><p class=\"box-title\">Predict</p><div class=\"question\" id=\"question:{name}\">"
             ),
         );
         self.out.predictions.push((line, name.clone()));
@@ -379,6 +379,13 @@ impl<'a> Scanner<'a> {
         let (name, index) = (open.name.clone(), open.choices);
         open.choices += 1;
         open.right += usize::from(right);
+        if index == 0 {
+            // The choices are one group, and its name is the question.
+            let group = format!(
+                "</div><div class=\"choices\" role=\"radiogroup\" aria-labelledby=\"question:{name}\">"
+            );
+            self.keep_apart(prefix, &group);
+        }
         let mark = if right { " data-right" } else { "" };
         let mut item = format!(
             "{prefix}- <label class=\"choice\"><input type=\"radio\" name=\"predict-{name}\" value=\"{index}\"{mark}> <span>{text}"
@@ -407,9 +414,12 @@ impl<'a> Scanner<'a> {
         }
         let wrong = open.choices > 0 && open.right == 0;
         let own_words = if open.choices == 0 {
-            "<p class=\"own-words\"><input type=\"text\" aria-label=\"Your prediction\" placeholder=\"Your prediction, before you look\"></p>"
+            format!(
+                "</div><p class=\"own-words\"><input type=\"text\" aria-label=\"Your prediction\" aria-describedby=\"question:{}\" placeholder=\"Your prediction, before you look\"></p>",
+                open.name
+            )
         } else {
-            ""
+            "</div>".to_owned()
         };
         if wrong {
             self.problem(line, "no choice of the prediction is marked (x)");
