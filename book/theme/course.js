@@ -50,11 +50,12 @@
     };
     watch(document);
     document.fonts.ready.then(() => document.querySelectorAll(Object.keys(SCROLLERS).join()).forEach(fit));
-    // mdBook goes to the next chapter on an arrow key, wherever the focus is.
-    window.addEventListener("keydown", (event) => {
+    // mdBook goes to the next chapter on an arrow key, wherever the focus is; it listens at
+    // the document, one step above.
+    document.body.addEventListener("keydown", (event) => {
         const arrow = event.key === "ArrowLeft" || event.key === "ArrowRight";
-        if (arrow && event.target instanceof Element && scrollable(event.target)) event.stopPropagation();
-    }, true);
+        if (arrow && scrollable(event.target)) event.stopPropagation();
+    });
 
     // ---- Search ----------------------------------------------------------------------
     // The index knows words, so a Greek letter is asked for by what the book calls it; and

@@ -166,7 +166,8 @@ fn overflow(browser: &mut Browser, tab: &Tab, width: u32) -> Vec<String> {
     list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
 }
 
-/// Text that cannot be read against its ground: a ratio of contrast under 3.
+/// Text that cannot be read against its ground: a ratio of contrast under 4.5, or under 3
+/// for large letters.
 fn faint(browser: &mut Browser, tab: &Tab) -> Vec<String> {
     let script = r#"
         const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
@@ -199,7 +200,9 @@ fn faint(browser: &mut Browser, tab: &Tab) -> Vec<String> {
             const under = ground(e);
             const [a, b] = [light(over(rgba(drawn), under)), light(under)].sort((x, y) => y - x);
             const contrast = (a + 0.05) / (b + 0.05);
-            if (contrast < 3) bad.push(`${contrast.toFixed(2)}: ${name(e)}`);
+            const size = parseFloat(style.fontSize);
+            const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+            if (contrast < (large ? 3 : 4.5)) bad.push(`${contrast.toFixed(2)}: ${name(e)}`);
         }
         return bad;
     "#;
@@ -301,7 +304,11 @@ fn wrong(exercise: &str, headline: &str) -> Report {
         expected: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1.0, -1.0],
         found: vec![1.0, 2.05, 3.5, 6.0, -5.0, f64::INFINITY, f64::NAN, -1.0],
     });
-    let paths = [("direct", 1.0), ("x -> mu ->", 0.0), ("x -> sigma² ->", -0.5)];
+    let paths = [
+        ("direct", 1.0),
+        ("x -> mu ->", 0.0),
+        ("x -> sigma² ->", -0.5),
+    ];
     report.weights = Vec::from(paths.map(|(path, weight)| Weight {
         path: format!("the path {path} x_hat"),
         weight,
@@ -408,11 +415,11 @@ fn axe_finds_nothing(theme: &str) {
         browser.open(&tab, &format!("http://{}/{page}", BOOK.address));
         browser.wait(&tab, "document.querySelector('#course-progress')");
         browser.value(&tab, &axe);
-        // The contrast of formulas is left to `faint`, which asks for as much: they are most
-        // of the elements, and take most of the time.
+        // The contrast of formulas and code is left to `faint`, which asks for as much: they
+        // are most of the elements, and took most of the time.
         browser.value(
             &tab,
-            "axe.configure({rules: [{id: 'color-contrast', selector: ':not(math, math *)'}]})",
+            "axe.configure({rules: [{id: 'color-contrast', selector: ':not(math, math *, pre *)'}]})",
         );
         for width in [1440, 360] {
             size(&mut browser, &tab, width, 800);
@@ -670,6 +677,7 @@ fn a_saved_chapter_is_shown() {
         "document.querySelector('#course-broken')?.innerText.includes('book/src/two.md:5')",
     );
     assert_eq!(browser.value(&tab, "window.same"), true);
+    assert_in_sight(&mut browser, &tab, "#course-broken");
     checkout.write("book/src/two.md", &format!("{chapter}\nRewritten.\n"));
     browser.wait_for_reload(&tab, "window.same");
     browser.wait(
@@ -681,6 +689,146 @@ fn a_saved_chapter_is_shown() {
         Value::Null
     );
     assert_quiet(&mut browser, &course.address);
+}
+
+/// What is found is seen, at the beginning of the page and at its end.
+#[track_caller]
+fn assert_in_sight(browser: &mut Browser, tab: &Tab, found: &str) {
+    for place in ["0", "document.documentElement.scrollHeight"] {
+        let script = format!(
+            "(() => {{
+                window.scrollTo(0, {place});
+                const box = document.querySelector('{found}').getBoundingClientRect();
+                return box.height > 10 && box.top >= 0 && box.bottom <= innerHeight;
+            }})()"
+        );
+        assert_eq!(browser.value(tab, &script), true, "{found} at {place}");
+    }
+}
+
+/// When the course ends in the middle of a check, the page says so where the reader is, and
+/// the exercise waits for nothing.
+#[test]
+fn a_course_that_has_ended_is_told() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let course = Course::start(&checkout);
+    let tab = browser.tab();
+    size(&mut browser, &tab, 1400, 500);
+    browser.open(&tab, &format!("http://{}/one.html", course.address));
+    browser.wait(&tab, "document.querySelector('#course-progress')");
+    save(&checkout, "4.0 * x");
+    let state = "document.querySelector('.exercise-state').innerText";
+    browser.wait(&tab, &format!("{state} === 'checking …'"));
+    drop(course);
+    browser.wait(&tab, "document.querySelector('#course-gone')");
+    assert_in_sight(&mut browser, &tab, "#course-gone");
+    assert_eq!(
+        browser.value(&tab, state),
+        "start cargo run --release for live verdicts"
+    );
+    let busy = "document.querySelector('.verdict[data-busy]')";
+    assert_eq!(browser.value(&tab, busy), Value::Null);
+}
+
+#[test]
+fn a_keyboard_is_enough() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let course = Course::start(&checkout);
+    let tab = browser.tab();
+    let url = format!("http://{}/one.html", course.address);
+    size(&mut browser, &tab, 1400, 900);
+    browser.open(&tab, &url);
+    // Past the menus with the first key.
+    press(&mut browser, &tab, "Tab", 9);
+    let active = "document.activeElement.innerText";
+    assert_eq!(browser.value(&tab, active), "Skip to the text");
+    press(&mut browser, &tab, "Enter", 13);
+    press(&mut browser, &tab, "Tab", 9);
+    let inside = "document.querySelector('main').contains(document.activeElement)";
+    browser.wait(&tab, inside);
+
+    // A formula is a stop when it is wider than its box, and the arrow keys move it.
+    let stop = |name: &str| {
+        format!(
+            "document.querySelector('#eq\\\\:{name} .equation-body').getAttribute('aria-label')"
+        )
+    };
+    let name = stop("wide");
+    browser.wait(&tab, &name);
+    assert_eq!(
+        browser.value(&tab, &name),
+        "Equation (1.2), scrolls sideways"
+    );
+    assert_eq!(browser.value(&tab, &stop("slope")), Value::Null);
+    let wide = "document.querySelector('#eq\\\\:wide .equation-body')";
+    browser.value(&tab, &format!("{wide}.focus()"));
+    press(&mut browser, &tab, "ArrowRight", 39);
+    browser.wait(&tab, &format!("{wide}.scrollLeft > 0"));
+    assert_eq!(browser.value(&tab, "location.pathname"), "/one.html");
+    // Anywhere else, they go from chapter to chapter.
+    browser.value(&tab, "window.before = true; document.activeElement.blur()");
+    press(&mut browser, &tab, "ArrowRight", 39);
+    browser.wait_for_reload(&tab, "window.before");
+    assert_eq!(browser.value(&tab, "location.pathname"), "/two.html");
+
+    // The contents on a phone.
+    size(&mut browser, &tab, 360, 740);
+    browser.open(&tab, &url);
+    let shown = "document.querySelector('#mdbook-sidebar').checkVisibility()";
+    assert_eq!(browser.value(&tab, shown), false);
+    browser.value(
+        &tab,
+        "document.querySelector('button#mdbook-sidebar-toggle').focus()",
+    );
+    press(&mut browser, &tab, "Enter", 13);
+    browser.wait(&tab, shown);
+    let inside = "document.querySelector('#mdbook-sidebar').contains(document.activeElement)";
+    assert_eq!(browser.value(&tab, inside), true);
+    assert_quiet(&mut browser, &course.address);
+}
+
+/// A Greek letter is found, chapters come before the appendix of sources, and after a pass
+/// there is a way on.
+#[test]
+fn the_book_leads_to_its_places() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let address = &BOOK.address;
+    let tab = browser.tab();
+    let found = "document.querySelector('#mdbook-searchresults a')";
+    for word in ["%CE%BC", "softmax"] {
+        let url = format!("http://{address}/introduction.html?search={word}");
+        browser.open(&tab, &url);
+        browser.wait(&tab, found);
+        let first = browser.value(&tab, &format!("{found}.getAttribute('href')"));
+        let first = first.as_str().unwrap();
+        assert!(!first.contains("source-"), "{word}: {first}");
+    }
+    let passed = "document.querySelector('.verdict[data-outcome=passed]')";
+    let page = BOOK.marked.iter().find(|page| {
+        browser.open(&tab, &format!("http://{address}/{page}"));
+        browser.wait(&tab, "document.querySelector('#course-progress')");
+        browser.value(&tab, &format!("{passed} !== null")) == true
+    });
+    assert!(page.is_some(), "no exercise has passed");
+    let onward = browser.value(
+        &tab,
+        &format!("{passed}.querySelector('.onward').innerText"),
+    );
+    let onward = onward.as_str().unwrap();
+    assert!(
+        onward.ends_with("exercises passed. The next one is Batch Norm."),
+        "{onward}"
+    );
+    let link = browser.value(&tab, &format!("{passed}.querySelector('.onward a').href"));
+    assert!(link.as_str().unwrap().contains("#exercise:"), "{link}");
 }
 
 #[test]
@@ -713,7 +861,18 @@ fn predictions_are_remembered_in_this_browser() {
         "the answer was not looked at"
     );
 
-    // The right choice is shown only once the answer is.
+    // The choices are a group with the question as its name.
+    let group = "document.getElementById(document.querySelector('#predict\\\\:twice [role=radiogroup]').getAttribute('aria-labelledby')).innerText";
+    assert_eq!(browser.value(&tab, group), "How much?");
+
+    // The right choice is shown only once the answer is, and not by its colour alone.
+    browser.value(
+        &tab,
+        "document.querySelector('#predict\\\\:twice input[value=\"0\"]').click()",
+    );
+    let judged =
+        "[...document.querySelectorAll('#predict\\\\:twice .choice')].map((c) => c.innerText)";
+    assert_eq!(list(&mut browser, &tab, judged), ["half", "twice"]);
     let colour = "getComputedStyle(document.querySelector('#predict\\\\:twice .choice:has([data-right])')).backgroundColor";
     let before = browser.value(&tab, colour);
     browser.value(
@@ -725,6 +884,10 @@ fn predictions_are_remembered_in_this_browser() {
         &format!("{colour} !== '{}'", before.as_str().unwrap()),
     );
     browser.wait(&tab, "localStorage.getItem('predict:twice:seen') === '1'");
+    assert_eq!(
+        list(&mut browser, &tab, judged),
+        ["half\n✗ not so", "twice\n✓ right"]
+    );
     browser.open(&tab, &url);
     browser.wait(&tab, open);
     assert_quiet(&mut browser, &course.address);
