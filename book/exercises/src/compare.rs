@@ -143,7 +143,9 @@ pub fn wrong_at(exercise: &str, id: &str, headline: impl Into<String>, section: 
 
 /// Shows in `report` what the least-squares fit found: the weight of each right path.
 pub fn show_weights(report: &mut Report, verdict: &Verdict) {
-    if verdict.coefficients.is_empty() {
+    // A gradient near the largest number has no weights that could be told.
+    let all_finite = verdict.coefficients.iter().all(|weight| weight.is_finite());
+    if verdict.coefficients.is_empty() || !all_finite {
         return;
     }
     report.notes.push(format!(

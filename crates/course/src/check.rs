@@ -181,7 +181,8 @@ fn shown(mut report: Report) -> Report {
     let lines = report.lines.iter_mut();
     let lines = lines.flat_map(|line| [&mut line.name, &mut line.detail]);
     let map = report.heatmap.iter_mut().map(|map| &mut map.name);
-    for text in texts.chain(lines).chain(map) {
+    let paths = report.weights.iter_mut().map(|weight| &mut weight.path);
+    for text in texts.chain(lines).chain(map).chain(paths) {
         *text = process::plain(text);
     }
     report.heatmap = report.heatmap.filter(|map| {
@@ -285,6 +286,10 @@ mod tests {
             right: false,
             detail: "e\u{8}f".to_owned(),
         });
+        report.weights.push(verdict::Weight {
+            path: "x\u{1b}[2J".to_owned(),
+            weight: 1.0,
+        });
         let map = |rows, columns, right: usize, found: usize| verdict::Heatmap {
             name: "\u{9b}dx".to_owned(),
             rows,
@@ -303,6 +308,7 @@ mod tests {
             let shown = shown(report.clone());
             assert_eq!(shown.headline, "ab");
             assert_eq!(shown.notes, ["cd"]);
+            assert_eq!(shown.weights[0].path, "x");
             assert_eq!(shown.lines[0].name, "dx");
             assert_eq!(shown.lines[0].detail, "ef");
             assert_eq!(
