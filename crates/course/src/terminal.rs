@@ -161,8 +161,7 @@ fn heatmap(map: &Heatmap, layout: &Layout<'_>) -> String {
             out.push(' ');
         }
     }
-    let legend =
-        "· under 10⁻⁶   ░ under 1 %   ▒ under 10 %   ▓ under 50 %   █ more   ∞ infinite   ! not a number";
+    let legend = "· under 10⁻⁶   ░ under 1 %   ▒ under 10 %   ▓ under 50 %   █ more   ∞ infinite   ! not a number";
     let _ = write!(
         out,
         "\n{}",

@@ -427,6 +427,7 @@ fn axe_finds_nothing(theme: &str) {
         );
         for width in [1440, 360] {
             size(&mut browser, &tab, width, 800);
+            browser.wait(&tab, &format!("innerWidth === {width}"));
             let found = browser.value(
                 &tab,
                 "(() => {

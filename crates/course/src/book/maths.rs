@@ -351,7 +351,7 @@ mod tests {
             maths()
                 .render(
                     &format!("{}x{}", open.repeat(count), close.repeat(count)),
-                    true,
+                    Place::Display,
                 )
                 .map_err(|bad| bad.message)
         };
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn a_text_that_looks_like_a_colour_is_no_panic() {
         for formula in [r"\text{color:\#}", r"\text{color:\#ééééé}"] {
-            let message = maths().render(formula, false).unwrap_err().message;
+            let message = maths().render(formula, Place::Inline).unwrap_err().message;
             assert!(message.contains("colours"), "{message}");
         }
     }
