@@ -161,9 +161,16 @@ impl Probe {
         self.step.norm_backward(&shown)
     }
 
-    /// That of the new memory, complete.
+    /// The gradient of the new memory, complete, from these.
+    fn next(&self, o: &[f64], slope: Slope) -> Vec<f64> {
+        plus(
+            &self.dc_later,
+            &self.step.norm_backward(&self.shown(o, slope)),
+        )
+    }
+
     fn memory(&self) -> Vec<f64> {
-        plus(&self.dc_later, &self.through_norm())
+        self.next(&self.step.o, tanh_slope)
     }
 
     /// What comes back to the product in which `way` has its gate: dh, or the gradient of the
@@ -259,36 +266,20 @@ impl Way {
     }
 }
 
-const I: &Way = &Way {
-    target: "da_i",
-    own: "i",
-    beside: "g",
-    slope: sigmoid_slope,
-};
-const F: &Way = &Way {
-    target: "da_f",
-    own: "f",
-    beside: "c",
-    slope: sigmoid_slope,
-};
-const G: &Way = &Way {
-    target: "da_g",
-    own: "g",
-    beside: "i",
-    slope: tanh_slope,
-};
-const O: &Way = &Way {
-    target: "da_o",
-    own: "o",
-    beside: "tanh",
-    slope: sigmoid_slope,
-};
-const C: &Way = &Way {
-    target: "dc",
-    own: "c",
-    beside: "f",
-    slope: one,
-};
+const fn way([target, own, beside]: [&'static str; 3], slope: Slope) -> Way {
+    Way {
+        target,
+        own,
+        beside,
+        slope,
+    }
+}
+
+const I: &Way = &way(["da_i", "i", "g"], sigmoid_slope);
+const F: &Way = &way(["da_f", "f", "c"], sigmoid_slope);
+const G: &Way = &way(["da_g", "g", "i"], tanh_slope);
+const O: &Way = &way(["da_o", "o", "tanh"], sigmoid_slope);
+const C: &Way = &way(["dc", "c", "f"], one);
 
 const STEP: &str = "sec:lstm";
 const NORM: &str = "sec:ln-cell";
@@ -340,7 +331,7 @@ fn part() -> Part<Probe, Gradients> {
 
 /// The new memory.
 fn of_memory(part: Part<Probe, Gradients>) -> Part<Probe, Gradients> {
-    let part = part
+    let mut part = part
         .mistake(
             &["dc_next"],
             "later-forgotten",
@@ -390,62 +381,54 @@ fn of_memory(part: Part<Probe, Gradients>) -> Part<Probe, Gradients> {
                 let through = p.step.norm_backward(&shown);
                 p.each(|j| p.dc_later[j] + through[j] * p.step.o[j])
             },
-        );
-    let slopes: [(&str, &str, Slope); 2] = [
-        (
+        )
+        .mistake(
+            &["dc_next"],
             "tanh-slope-forgotten",
             "the slope of the tanh is missing, 1 minus its square",
-            one,
-        ),
-        (
+            |p, _| p.next(&p.step.o, one),
+        )
+        .mistake(
+            &["dc_next"],
             "sigmoid-slope",
             "it has the slope of a sigmoid, and the normalized memory goes through a tanh: 1 minus its square",
-            sigmoid_slope,
-        ),
-    ];
-    let part = slopes.into_iter().fold(part, |part, (id, what, slope)| {
-        part.knows("dc_next", id, what, STEP, move |p| {
-            plus(
-                &p.dc_later,
-                &p.step.norm_backward(&p.shown(&p.step.o, slope)),
-            )
-        })
-    });
-    let part = part.mistake(
-        &["dc_next"],
-        "output-gate-forgotten",
-        "the output gate is missing: h' is o times the tanh",
-        |p, _| {
-            let shown = p.shown(&vec![1.0; p.dh.len()], tanh_slope);
-            plus(&p.dc_later, &p.step.norm_backward(&shown))
-        },
-    );
-    let others = VALUES.into_iter().filter(|letter| *letter != "o");
-    others.fold(part, |part, letter| {
+            |p, _| p.next(&p.step.o, sigmoid_slope),
+        )
+        .mistake(
+            &["dc_next"],
+            "output-gate-forgotten",
+            "the output gate is missing: h' is o times the tanh",
+            |p, _| p.next(&vec![1.0; p.dh.len()], tanh_slope),
+        );
+    for other in VALUES.into_iter().filter(|letter| *letter != "o") {
         let what = format!(
-            "dh is multiplied by {letter}, and must be by o: {}",
+            "dh is multiplied by {other}, and must be by o: {}",
             O.product()
         );
-        part.knows("dc_next", "other-factor", &what, STEP, move |p| {
-            let shown = p.shown(p.value(letter), tanh_slope);
-            plus(&p.dc_later, &p.step.norm_backward(&shown))
-        })
-    })
+        part = part.knows("dc_next", "other-factor", &what, STEP, move |p| {
+            p.next(p.value(other), tanh_slope)
+        });
+    }
+    part
 }
 
 /// What may be wrong on the way back to a gate, or to the memory before.
-fn on_the_way(part: Part<Probe, Gradients>, way: &'static Way) -> Part<Probe, Gradients> {
-    let others = VALUES.into_iter().filter(|letter| *letter != way.beside);
-    let part = others.fold(part, |part, letter| {
+fn on_the_way(mut part: Part<Probe, Gradients>, way: &'static Way) -> Part<Probe, Gradients> {
+    let Way {
+        target,
+        own,
+        beside,
+        ..
+    } = *way;
+    for other in VALUES.into_iter().filter(|letter| *letter != beside) {
         let what = format!(
-            "it is multiplied by {letter}, and must be by {}: {}",
-            way.beside,
+            "it is multiplied by {other}, and must be by {beside}: {}",
             way.product()
         );
-        part.knows(way.target, "other-factor", &what, STEP, move |p| {
-            p.along(way, &p.upstream(way), p.value(letter))
-        })
-    });
+        part = part.knows(target, "other-factor", &what, STEP, move |p| {
+            p.along(way, &p.upstream(way), p.value(other))
+        });
+    }
     /// What may be taken for what comes back.
     type Taken = (&'static str, &'static str, fn(&Probe) -> Vec<f64>);
     const INCOMPLETE: &str = "the gradient of the memory is not complete: add what comes from h' to what comes later, then pass it on";
@@ -466,19 +449,16 @@ fn on_the_way(part: Part<Probe, Gradients>, way: &'static Way) -> Part<Probe, Gr
             ),
         ]
     };
-    let part = taken.iter().fold(part, |part, (id, what, upstream)| {
-        part.knows(way.target, id, what, STEP, |p| {
-            p.along(way, &upstream(p), p.value(way.beside))
-        })
-    });
-    if way.own == "c" {
-        return part;
+    for (id, what, upstream) in taken {
+        part = part.knows(target, id, what, STEP, |p| {
+            p.along(way, &upstream(p), p.value(beside))
+        });
     }
-    let own = way.own;
-    let (name, formula, other, slope): (_, _, _, Slope) = if own == "g" {
-        ("tanh", "1 - g²".to_owned(), "sigmoid", sigmoid_slope)
-    } else {
-        ("sigmoid", format!("{own} (1 - {own})"), "tanh", tanh_slope)
+    let (name, formula, other, slope): (_, _, _, Slope) = match own {
+        // It passes no nonlinearity.
+        "c" => return part,
+        "g" => ("tanh", "1 - g²".to_owned(), "sigmoid", sigmoid_slope),
+        _ => ("sigmoid", format!("{own} (1 - {own})"), "tanh", tanh_slope),
     };
     let missing = format!("the slope of the {name} is missing, {formula}");
     let wrong = format!("it has the slope of a {other}, and {own} is a {name}: {formula}");
@@ -486,25 +466,19 @@ fn on_the_way(part: Part<Probe, Gradients>, way: &'static Way) -> Part<Probe, Gr
         ("slope-forgotten".to_owned(), missing, own, one as Slope),
         (format!("{other}-slope"), wrong, own, slope),
     ];
-    slopes.extend(
-        [I, F, G, O]
-            .iter()
-            .filter(|gate| gate.own != own)
-            .map(|gate| {
-                let what = format!(
-                    "its slope is made of {}, and must be made of {own}: {formula}",
-                    gate.own
-                );
-                ("other-slope".to_owned(), what, gate.own, gate.slope)
-            }),
-    );
-    slopes
-        .into_iter()
-        .fold(part, |part, (id, what, of, slope)| {
-            part.knows(way.target, &id, &what, STEP, move |p| {
-                p.sloped(of, slope, &p.upstream(way), p.value(way.beside))
-            })
-        })
+    for gate in [I, F, G, O].into_iter().filter(|gate| gate.own != own) {
+        let what = format!(
+            "its slope is made of {}, and must be made of {own}: {formula}",
+            gate.own
+        );
+        slopes.push(("other-slope".to_owned(), what, gate.own, gate.slope));
+    }
+    for (id, what, of, slope) in slopes {
+        part = part.knows(target, &id, &what, STEP, move |p| {
+            p.sloped(of, slope, &p.upstream(way), p.value(beside))
+        });
+    }
+    part
 }
 
 /// Right, so finite differences are asked too, by the gates and the memory.

@@ -25,7 +25,7 @@
 //!    a target. Give every one a sentence that says what is wrong *and* why. The first that
 //!    fits all cases is named, so the particular stands before the general. A mistake is
 //!    written as a reader would write it, with the arrays and loops of the chapter, also
-//!    where it ends in an array of the wrong length.
+//!    where it ends in an array of the wrong length, or in NaN.
 //! 5. **The order**: [`Order::Together`] when the targets do not depend on each other: a
 //!    mistake with a name goes before one without. [`Order::FirstWrong`] when each is computed
 //!    from those before it.
