@@ -1,6 +1,6 @@
 //! Checks the exercise `one_reading`.
 
-use crate::compare::{unusable, wrong_at};
+use crate::compare::wrong_at;
 use crate::engine::Checker;
 use crate::harness::{self, attempt};
 use crate::known::{Known as Listed, fill};
@@ -83,9 +83,6 @@ fn first_wrong(
         if same(right, found, size) {
             continue;
         }
-        if let Some((id, headline)) = unusable(field, 1, &[found], "one number") {
-            return Some((field, id, headline.replace("[0]", "")));
-        }
         let mistakes = known(field);
         let mistake = mistakes
             .iter()
@@ -94,7 +91,9 @@ fn first_wrong(
             Some((id, what, _)) => (field, (*id).to_owned(), format!("{field}: {what}")),
             None => {
                 let sentence = format!("{field} is {found:.6} and must be {right:.6}");
-                (field, "unknown".to_owned(), sentence)
+                let finite = found.is_finite();
+                let id = if finite { "unknown" } else { "not-finite" };
+                (field, id.to_owned(), sentence)
             }
         });
     }
@@ -216,6 +215,7 @@ fn wrong_in_merge(a: Seen, b: Seen, right: Seen) -> impl Fn(&str) -> Vec<Known> 
 
 const FIRST: (&str, &str) = ("first-value", "on the very first value, …");
 const EMPTY: (&str, &str) = ("empty-list", "joined with an empty list, …");
+const EMPTIES: (&str, &str) = ("empty-lists", "of two empty lists joined, …");
 const LOST: (&str, &str) = (
     "cancellation",
     "…: with a mean of … deviations the squares are lost. Somewhere the difference of two large sums is taken; use distances from the mean",
@@ -245,6 +245,7 @@ fn known() -> Vec<Listed> {
             .extend(mistakes.map(|(id, what, _)| listed("merge", id, &format!("{field}: {what}"))));
     }
     known.push(listed("merge", EMPTY.0, EMPTY.1));
+    known.push(listed("merge", EMPTIES.0, EMPTIES.1));
     known.push(Listed::new(NAME, LOST.0, LOST.1, LOST_SECTION));
     known
 }
@@ -332,10 +333,14 @@ pub fn report(add: Add<'_>, merge: Merge<'_>, seed: u64) -> Report {
             return rejected("merge", wrong, lines, SECTION);
         }
         let empty = Seen::default();
-        for (left, other) in [(a, empty), (empty, a)] {
+        for (left, other, expected, (id, what)) in [
+            (a, empty, a, EMPTY),
+            (empty, a, a, EMPTY),
+            (empty, empty, empty, EMPTIES),
+        ] {
             let known = |_: &str| Vec::new();
-            if let Some((field, _, what)) = first_wrong(a, merge(&left, &other), known) {
-                let wrong = (field, EMPTY.0.to_owned(), fill(EMPTY.1, &[&what]));
+            if let Some((field, _, found)) = first_wrong(expected, merge(&left, &other), known) {
+                let wrong = (field, id.to_owned(), fill(what, &[&found]));
                 return rejected("merge", wrong, lines, SECTION);
             }
         }

@@ -44,6 +44,11 @@ fn probes(seed: u64) -> Vec<Probe> {
         .into()
 }
 
+/// Where the logarithm of the softmax is infinite.
+const BEHIND: &str = "a class 2000 behind";
+/// Where one number that is subtracted from all rows is wrong for one of them.
+const APART: &str = "one row 2000 above the others";
+
 /// Logits at which the plain formula overflows or underflows.
 fn large(seed: u64) -> Vec<(&'static str, Probe)> {
     let rng = &mut StdRng::seed_from_u64(seed + 1);
@@ -55,10 +60,13 @@ fn large(seed: u64) -> Vec<(&'static str, Probe)> {
     for (n, &target) in far.targets.iter().enumerate() {
         far.x[n * 4 + target] -= 2000.0;
     }
+    let mut apart = probe(3, 4, 1.0, rng);
+    apart.x[4..8].iter_mut().for_each(|x| *x += 2000.0);
     vec![
         ("logits near 1000", high),
         ("logits near -1000", low),
-        ("a class 2000 behind", far),
+        (BEHIND, far),
+        (APART, apart),
     ]
 }
 
@@ -232,6 +240,10 @@ const UNDERFLOW: (&str, &str) = (
     "underflow",
     "with …, the softmax of the right class underflows to 0, and its logarithm is infinite; resolve the logarithm of the quotient first",
 );
+const ONE_MAXIMUM: (&str, &str) = (
+    "one-maximum",
+    "with …, the exponentials overflow or vanish; subtract from each row its own largest logit, and not one number from the whole batch",
+);
 const INEXACT: (&str, &str) = (
     "inexact",
     "with …, the digits are lost; subtract the largest logit of the row first",
@@ -249,7 +261,7 @@ fn known() -> Vec<Known> {
     let gradients = GRADIENTS
         .iter()
         .map(|(id, what, _)| (*id, format!("dx: {what}"), GRADIENT));
-    let large = [OVERFLOW, UNDERFLOW, INEXACT];
+    let large = [OVERFLOW, UNDERFLOW, ONE_MAXIMUM, INEXACT];
     let large = large.map(|(id, what)| (id, what.to_owned(), STABLE));
     losses
         .chain(gradients)
@@ -350,8 +362,13 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         let dx_fits = distance(&right_dx, &dx) <= 1e-9;
         let detail = if loss_fits && dx_fits {
             "finite and right".to_owned()
+        } else if loss_fits {
+            format!(
+                "the loss is right; dx: {}",
+                line("dx", &right_dx, &dx).detail
+            )
         } else {
-            format!("the loss is {loss}, and must be {right_loss:.6}")
+            format!("the loss is {loss:.6}, and must be {right_loss:.6}")
         };
         lines.push(Line {
             name: name.to_owned(),
@@ -361,7 +378,8 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
         if !loss_fits || !dx_fits {
             let lost = !loss.is_finite() || dx.iter().any(|v| !v.is_finite());
             let (id, what) = match (lost, name) {
-                (true, "a class 2000 behind") => UNDERFLOW,
+                (true, BEHIND) => UNDERFLOW,
+                (true, APART) => ONE_MAXIMUM,
                 (true, _) => OVERFLOW,
                 (false, _) => INEXACT,
             };

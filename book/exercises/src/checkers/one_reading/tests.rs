@@ -300,6 +300,27 @@ fn an_empty_list_is_joined_too() {
     }
 }
 
+/// With the share as the book has it, 0/0: the mean of no values is 0, as it is before any came.
+#[test]
+fn two_empty_lists_make_an_empty_one() {
+    let share = |a: &Seen, b: &Seen| {
+        let count = a.count + b.count;
+        let (delta, share) = (b.mean - a.mean, b.count / count);
+        Seen {
+            count,
+            mean: a.mean + delta * share,
+            squares: a.squares + b.squares + delta * delta * a.count * share,
+        }
+    };
+    for seed in SEEDS {
+        let report = report(&add, &share, seed);
+        assert_eq!(report.mistake.as_deref(), Some("empty-lists"), "{report}");
+        let told = "merge: of two empty lists joined, mean is NaN and must be 0.000000";
+        assert_eq!(report.headline, told);
+        assert_listed(&report);
+    }
+}
+
 #[test]
 fn a_second_function_that_is_not_written_is_said_to_be() {
     let report = report(&add, &|_, _| todo!(), 0);

@@ -110,6 +110,42 @@ fn what_breaks_at_large_logits_is_named() {
     }
 }
 
+/// The largest logit of the batch, or of its first row, in place of that of each row: right
+/// until the rows lie far apart. The loss, the gradient or both are made with it.
+#[test]
+fn one_maximum_for_all_rows_is_found_out() {
+    let with = |x: &[f64], classes: usize, targets: &[usize], max: f64| {
+        let (mut loss, mut dx) = (0.0, vec![]);
+        let n = targets.len() as f64;
+        for (row, &target) in x.chunks_exact(classes).zip(targets) {
+            let sum: f64 = row.iter().map(|x| (x - max).exp()).sum();
+            loss += (sum.ln() - (row[target] - max)) / n;
+            for (class, x) in row.iter().enumerate() {
+                let hot = f64::from(u8::from(class == target));
+                dx.push(((x - max).exp() / sum - hot) / n);
+            }
+        }
+        (loss, dx)
+    };
+    let largest = |x: &[f64]| x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let of_batch = |x: &[f64], c: usize, t: &[usize]| with(x, c, t, largest(x));
+    let of_first = |x: &[f64], c: usize, t: &[usize]| with(x, c, t, largest(&x[..c]));
+    let in_loss =
+        |x: &[f64], c: usize, t: &[usize]| (of_batch(x, c, t).0, right(&as_probe(x, c, t)).1);
+    let in_dx =
+        |x: &[f64], c: usize, t: &[usize]| (right(&as_probe(x, c, t)).0, of_batch(x, c, t).1);
+    for seed in 0..10 {
+        for candidate in [&of_batch as Candidate<'_>, &of_first, &in_loss, &in_dx] {
+            let report = report(candidate, seed);
+            assert_eq!(report.mistake.as_deref(), Some("one-maximum"), "{report}");
+            assert_listed(&report);
+        }
+        let report = report(&in_dx, seed);
+        let detail = &report.lines.last().unwrap().detail;
+        assert_eq!(detail, "the loss is right; dx: not finite");
+    }
+}
+
 #[test]
 fn what_has_no_name_is_shown() {
     let odd = report(&|_, _, _| (42.0, vec![]), 0);
