@@ -78,30 +78,6 @@ pub fn line(name: &str, expected: &[f64], found: &[f64]) -> Line {
     }
 }
 
-/// The first array that is wrong: its target, the number of the probe, and the right values.
-pub type FirstWrong<T> = (T, usize, Vec<f64>);
-
-/// A line for each target on each probe, and the first that is wrong. For a target and the
-/// number of a probe, `of` has the title of the line, the right values, and what was found.
-pub fn compare_all<'a, T: Copy>(
-    targets: &[T],
-    probes: usize,
-    of: impl Fn(T, usize) -> (String, Vec<f64>, &'a [f64]),
-) -> (Vec<Line>, Option<FirstWrong<T>>) {
-    let (mut lines, mut first) = (Vec::new(), None);
-    for &target in targets {
-        for probe in 0..probes {
-            let (title, expected, found) = of(target, probe);
-            let line = line(&title, &expected, found);
-            if !line.right && first.is_none() {
-                first = Some((target, probe, expected));
-            }
-            lines.push(line);
-        }
-    }
-    (lines, first)
-}
-
 /// The map of a wrong array, when it has the right length.
 pub fn heatmap(
     name: &str,

@@ -145,9 +145,6 @@ pub fn numeric_line(report: &gradcheck::Report) -> Line {
     }
 }
 
-/// What is said when every value is right and finite differences say otherwise.
-pub const APART: &str = "it disagrees with finite differences";
-
 /// The report once every value is right: `all` is its headline when the finite differences
 /// agree, and `otherwise` when they do not.
 pub fn settled(

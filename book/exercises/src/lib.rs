@@ -13,7 +13,6 @@ mod engine;
 mod gradients;
 pub mod harness;
 pub mod known;
-mod mistake;
 mod norm_forward;
 mod quiz;
 pub mod sections;

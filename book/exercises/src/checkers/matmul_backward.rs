@@ -1,12 +1,9 @@
 //! Checks the exercise `matmul_backward`.
 
 use crate::Report;
-use crate::compare::{compare_all, heatmap, unusable};
-use crate::engine::Checker;
-use crate::gradients;
+use crate::engine::shared::Terms;
+use crate::engine::{Axis, Case, Checker, Order, Part, field};
 use crate::harness;
-use crate::known::Known;
-use crate::mistake::{self, Mistake, find, listed};
 use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -24,11 +21,30 @@ pub fn check(
     harness::run(NAME, || report(&candidate, 0))
 }
 
+/// What the reader returns.
+#[derive(Default)]
+struct Gradients {
+    da: Vec<f64>,
+    db: Vec<f64>,
+}
+
 struct Probe {
     sizes: [usize; 3],
     a: Vec<f64>,
     b: Vec<f64>,
     dy: Vec<f64>,
+}
+
+impl Case for Probe {
+    fn title(&self) -> String {
+        let [m, k, n] = self.sizes;
+        format!("A [{m}, {k}] and B [{k}, {n}]")
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let [m, k, n] = self.sizes;
+        vec![("m", m), ("k", k), ("n", n)]
+    }
 }
 
 /// The last one is square: there every wrong transpose has the right length.
@@ -72,13 +88,6 @@ fn right_db(p: &Probe) -> Vec<f64> {
     product(&transposed(&p.a, m, k), &p.dy, [k, m, n])
 }
 
-fn right(p: &Probe, target: &str) -> Vec<f64> {
-    match target {
-        "da" => right_da(p),
-        _ => right_db(p),
-    }
-}
-
 fn ones(p: &Probe) -> Probe {
     Probe {
         sizes: p.sizes,
@@ -88,166 +97,114 @@ fn ones(p: &Probe) -> Probe {
     }
 }
 
-const SECTION: &str = "sec:product-backward";
+/// What the three loops add to `place(i, p, j)`.
+fn terms(
+    [m, k, n]: [usize; 3],
+    place: impl Fn(usize, usize, usize) -> usize,
+    term: impl Fn(usize, usize, usize) -> f64,
+) -> Terms {
+    let loops = (0..m * k * n).map(|at| (at / (k * n), at / n % k, at % n));
+    loops
+        .map(|(i, p, j)| (place(i, p, j), term(i, p, j)))
+        .collect()
+}
 
-const MISTAKES: &[Mistake<Probe>] = &[
-    Mistake {
-        targets: &["da"],
-        id: "transposed-result",
-        sentence: "it is the transpose of the right one: the elements stand at [p, i], and must stand at [i, p]",
-        section: SECTION,
-        wrong: |p, _| transposed(&right_da(p), p.sizes[0], p.sizes[1]),
-    },
-    Mistake {
-        targets: &["da"],
-        id: "first-column-only",
-        sentence: "only the first element of each row of dY is used: A[i, p] enters every element of row i",
-        section: SECTION,
-        wrong: |p, _| {
-            let [m, k, n] = p.sizes;
-            (0..m * k)
-                .map(|at| p.dy[at / k * n] * p.b[at % k * n])
-                .collect()
-        },
-    },
-    Mistake {
-        targets: &["da"],
-        id: "averaged",
-        sentence: "the sum over j is divided by n: A[i, p] receives a sum",
-        section: SECTION,
-        wrong: |p, _| right_da(p).iter().map(|v| v / p.sizes[2] as f64).collect(),
-    },
-    Mistake {
-        targets: &["db"],
-        id: "transposed-result",
-        sentence: "it is the transpose of the right one: the elements stand at [j, p], and must stand at [p, j]",
-        section: SECTION,
-        wrong: |p, _| transposed(&right_db(p), p.sizes[1], p.sizes[2]),
-    },
-    Mistake {
-        targets: &["db"],
-        id: "first-row-only",
-        sentence: "only the first row of dY is used: B[p, j] enters every element of column j",
-        section: SECTION,
-        wrong: |p, _| {
-            let [_, k, n] = p.sizes;
-            (0..k * n).map(|at| p.a[at / n] * p.dy[at % n]).collect()
-        },
-    },
-    Mistake {
-        targets: &["db"],
-        id: "averaged",
-        sentence: "the sum over the rows is divided by m: B[p, j] receives a sum",
-        section: SECTION,
-        wrong: |p, _| right_db(p).iter().map(|v| v / p.sizes[0] as f64).collect(),
-    },
-    Mistake {
-        targets: &["da", "db"],
-        id: "dy-ignored",
-        sentence: "dY is not used: this is the gradient for a dY of ones",
-        section: SECTION,
-        wrong: |p, target| right(&ones(p), target),
-    },
-    Mistake {
-        targets: &["da", "db"],
-        id: "sign",
-        sentence: "it has the wrong sign",
-        section: SECTION,
-        wrong: |p, target| right(p, target).iter().map(|v| -v).collect(),
-    },
-    Mistake {
-        targets: &["da", "db"],
-        id: "zero",
-        sentence: "it is zero everywhere",
-        section: SECTION,
-        wrong: |p, target| vec![0.0; right(p, target).len()],
-    },
-    Mistake {
-        targets: &["da"],
-        id: "b-not-transposed",
-        sentence: "B is read as if its rows were its columns: at [j, p] where [p, j] is meant",
-        section: SECTION,
-        wrong: |p, _| {
+const SECTION: &str = "sec:product-backward";
+const OF_A: &[Axis] = &[Axis("m", "row"), Axis("k", "column")];
+const OF_B: &[Axis] = &[Axis("k", "row"), Axis("n", "column")];
+
+fn part() -> Part<Probe, Gradients> {
+    let part = Part::new("backward", Order::Together, probes, |_| {
+        Gradients::default()
+    })
+    .target("da", SECTION, OF_A, right_da, field!(da))
+    .sums("A[i, p] enters every element of row i of Y", |c| {
+        let [_, k, n] = c.sizes;
+        let term = |i: usize, p: usize, j: usize| c.dy[i * n + j] * c.b[p * n + j];
+        terms(c.sizes, |i, p, _| i * k + p, term)
+    })
+    .mistake(
+        &["da"],
+        "b-not-transposed",
+        "B is read as if its rows were its columns: at [j, p] where [p, j] is meant",
+        |p, _| {
             let [m, k, n] = p.sizes;
             product(&p.dy, &p.b, [m, n, k])
         },
-    },
-    Mistake {
-        targets: &["db"],
-        id: "a-not-transposed",
-        sentence: "A is read as if its rows were its columns: at [p, i] where [i, p] is meant",
-        section: SECTION,
-        wrong: |p, _| {
+    )
+    .target("db", SECTION, OF_B, right_db, field!(db))
+    .sums("B[p, j] enters every element of column j of Y", |c| {
+        let [_, k, n] = c.sizes;
+        let term = |i: usize, p: usize, j: usize| c.a[i * k + p] * c.dy[i * n + j];
+        terms(c.sizes, |_, p, j| p * n + j, term)
+    })
+    .mistake(
+        &["db"],
+        "a-not-transposed",
+        "A is read as if its rows were its columns: at [p, i] where [i, p] is meant",
+        |p, _| {
             let [m, k, n] = p.sizes;
             product(&p.a, &p.dy, [k, m, n])
         },
-    },
-];
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    listed(NAME, MISTAKES)
+    );
+    part.mistake(
+        &["da", "db"],
+        "dy-ignored",
+        "dY is not used: this is the gradient for a dY of ones",
+        |p, target| match target {
+            "da" => right_da(&ones(p)),
+            _ => right_db(&ones(p)),
+        },
+    )
+    .mistake(
+        &["da", "db"],
+        "swapped",
+        "this is the gradient of the other matrix: the pair is (dA, dB), in this order",
+        |p, target| match target {
+            "da" => right_db(p),
+            _ => right_da(p),
+        },
+    )
+    .numeric(against_differences)
 }
 
 /// What is known of this exercise without running it.
 pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
+    Checker::of(part())
 }
 
 /// The report on `candidate`, from random matrices of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let probes = probes(seed);
-    let found: Vec<[Vec<f64>; 2]> = probes
-        .iter()
-        .map(|p| {
-            let (da, db) = candidate(&p.dy, &p.a, &p.b, p.sizes);
-            [da, db]
-        })
-        .collect();
-    let (lines, first) = compare_all(&[(0, "da"), (1, "db")], probes.len(), |(which, name), k| {
-        let title = format!("{name}, {:?}", probes[k].sizes);
-        (title, right(&probes[k], name), &found[k][which])
-    });
-    let Some(((which, name), k, expected)) = first else {
-        let p = &probes[0];
-        let [m, inner, n] = p.sizes;
-        let checked = Check::new("A B")
-            .input("A", &[m, inner], p.a.clone())
-            .input("B", &[inner, n], p.b.clone())
-            .seed(seed)
-            .run(
-                |v| product(&v[0], &v[1], p.sizes),
-                |v, dy| {
-                    let (da, db) = candidate(dy, &v[0], &v[1], p.sizes);
-                    vec![da, db]
-                },
-            );
-        return gradients::settled(
-            NAME,
-            lines,
-            checked.passed(),
-            "both gradients are right, and finite differences confirm them",
-            gradients::APART,
-        );
+    let all = "both gradients are right, and finite differences confirm them";
+    let run = |p: &Probe, answer: &mut Gradients| {
+        let (da, db) = candidate(&p.dy, &p.a, &p.b, p.sizes);
+        *answer = Gradients { da, db };
     };
-    let mut values = probes.iter().zip(found.iter().map(|f| &f[which][..]));
-    let known = find(MISTAKES, name, values.clone());
-    let broken = values.find_map(|(p, f)| {
-        let (count, shape) = if which == 0 {
-            (p.a.len(), "[m, k]")
-        } else {
-            (p.b.len(), "[k, n]")
-        };
-        unusable(name, count, f, shape)
-    });
-    let sizes @ [m, inner, n] = probes[k].sizes;
-    let otherwise = format!("{name} is wrong for the sizes {sizes:?}");
-    let mut report = mistake::report(NAME, name, known, broken, otherwise);
-    report.lines = lines;
-    let (rows, columns) = if which == 0 { (m, inner) } else { (inner, n) };
-    report.heatmap = heatmap(name, rows, columns, &expected, &found[k][which]);
-    report
+    part().report(NAME, all, &run, seed)
+}
+
+fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
+    let Probe { sizes, a, b, .. } = probes(seed + 1).swap_remove(0);
+    let [m, k, n] = sizes;
+    Check::new("A B")
+        .input("A", &[m, k], a)
+        .input("B", &[k, n], b)
+        .seed(seed)
+        .run(
+            |v| product(&v[0], &v[1], sizes),
+            |v, dy| {
+                let mut answer = Gradients::default();
+                let probe = Probe {
+                    sizes,
+                    a: v[0].clone(),
+                    b: v[1].clone(),
+                    dy: dy.to_vec(),
+                };
+                run(&probe, &mut answer);
+                vec![answer.da, answer.db]
+            },
+        )
 }
 
 #[cfg(test)]
