@@ -1,10 +1,9 @@
 //! Checks the exercise `softmax_cross_entropy`.
 
-use crate::compare::{distance, heatmap, line, same};
-use crate::engine::Checker;
+use crate::Report;
+use crate::compare::largest;
+use crate::engine::{Axis, Case, Checker, Named, Order, Part, conclude, field};
 use crate::harness;
-use crate::known::{Known, fill};
-use crate::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;
@@ -19,55 +18,65 @@ pub fn check(candidate: impl Fn(&[f64], usize, &[usize]) -> (f64, Vec<f64>)) -> 
     harness::run(NAME, || report(&candidate, 0))
 }
 
+/// What the reader returns.
+#[derive(Default)]
+struct Answer {
+    loss: f64,
+    dx: Vec<f64>,
+}
+
 struct Probe {
+    /// What is special about the logits; nothing, of small ones.
+    what: &'static str,
     classes: usize,
     x: Vec<f64>,
     targets: Vec<usize>,
 }
 
-fn probe(examples: usize, classes: usize, scale: f64, rng: &mut StdRng) -> Probe {
+impl Case for Probe {
+    fn title(&self) -> String {
+        let (n, c) = (self.targets.len(), self.classes);
+        format!("{} of shape [{n}, {c}]", self.what)
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![("N", self.targets.len()), ("classes", self.classes)]
+    }
+}
+
+fn probe(what: &'static str, n: usize, classes: usize, scale: f64, rng: &mut StdRng) -> Probe {
+    let x = (0..n * classes).map(|_| scale * rng.random_range(-1.0..1.0));
+    let x = x.collect();
+    let targets = (0..n).map(|_| rng.random_range(0..classes)).collect();
     Probe {
+        what,
         classes,
-        x: (0..examples * classes)
-            .map(|_| scale * rng.random_range(-1.0..1.0))
-            .collect(),
-        targets: (0..examples)
-            .map(|_| rng.random_range(0..classes))
-            .collect(),
+        x,
+        targets,
     }
 }
 
 fn probes(seed: u64) -> Vec<Probe> {
     let rng = &mut StdRng::seed_from_u64(seed);
     [(4, 3), (3, 5), (6, 2)]
-        .map(|(n, c)| probe(n, c, 2.0, rng))
+        .map(|(n, c)| probe("logits", n, c, 2.0, rng))
         .into()
 }
 
-/// Where the logarithm of the softmax is infinite.
-const BEHIND: &str = "a class 2000 behind";
-/// Where one number that is subtracted from all rows is wrong for one of them.
-const APART: &str = "one row 2000 above the others";
-
 /// Logits at which the plain formula overflows or underflows.
-fn large(seed: u64) -> Vec<(&'static str, Probe)> {
+fn large(seed: u64) -> Vec<Probe> {
     let rng = &mut StdRng::seed_from_u64(seed + 1);
-    let mut high = probe(3, 4, 1.0, rng);
+    let mut high = probe("logits near 1000,", 3, 4, 1.0, rng);
     high.x.iter_mut().for_each(|x| *x += 1000.0);
-    let mut low = probe(3, 4, 1.0, rng);
+    let mut low = probe("logits near -1000,", 3, 4, 1.0, rng);
     low.x.iter_mut().for_each(|x| *x -= 1000.0);
-    let mut far = probe(3, 4, 1.0, rng);
+    let mut far = probe("logits with the right class 2000 behind,", 3, 4, 1.0, rng);
     for (n, &target) in far.targets.iter().enumerate() {
         far.x[n * 4 + target] -= 2000.0;
     }
-    let mut apart = probe(3, 4, 1.0, rng);
+    let mut apart = probe("logits with one row 2000 above the others,", 3, 4, 1.0, rng);
     apart.x[4..8].iter_mut().for_each(|x| *x += 2000.0);
-    vec![
-        ("logits near 1000", high),
-        ("logits near -1000", low),
-        (BEHIND, far),
-        (APART, apart),
-    ]
+    vec![high, low, far, apart]
 }
 
 /// The parts that the formulas below are made of.
@@ -88,7 +97,7 @@ fn parts(probe: &Probe) -> Parts {
         losses: vec![],
     };
     for (row, &target) in probe.x.chunks_exact(c).zip(&probe.targets) {
-        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let max = largest_of(row);
         let sum: f64 = row.iter().map(|x| (x - max).exp()).sum();
         parts.p.extend(row.iter().map(|x| (x - max).exp() / sum));
         parts
@@ -127,6 +136,16 @@ const LOSSES: &[Mistake<f64>] = &[
         |p| -right(p).0,
     ),
     (
+        "maximum-in-the-sum-alone",
+        "the largest logit is subtracted in the sum, and must be subtracted from the target's logit too",
+        |p| right(p).0 - mean_of_maxima(p),
+    ),
+    (
+        "not-normalized",
+        "the exponentials are not divided by their sum",
+        |p| mean_of_maxima(p) + minus_logit(p),
+    ),
+    (
         "mean-over-elements",
         "it is divided by the number of elements, and must be divided by the number of examples",
         |p| right(p).0 / p.classes as f64,
@@ -163,6 +182,16 @@ fn minus_logit(p: &Probe) -> f64 {
     -p.targets.iter().enumerate().map(own).sum::<f64>() / p.targets.len() as f64
 }
 
+/// The mean of the largest logits of the rows.
+fn mean_of_maxima(p: &Probe) -> f64 {
+    let rows = p.x.chunks_exact(p.classes);
+    rows.map(largest_of).sum::<f64>() / p.targets.len() as f64
+}
+
+fn largest_of(row: &[f64]) -> f64 {
+    row.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
 /// What a wrong gradient may be.
 const GRADIENTS: &[Mistake<Vec<f64>>] = &[
     ("not-divided", "the 1/N of the mean is missing", |p| {
@@ -181,6 +210,19 @@ const GRADIENTS: &[Mistake<Vec<f64>>] = &[
         "softmax-alone",
         "the 1 of the right class is not subtracted, and the 1/N is missing: this is the softmax",
         |p| parts(p).p,
+    ),
+    (
+        "not-normalized",
+        "the exponentials are not divided by their sum",
+        |p| {
+            let hot = parts(p).hot;
+            let (c, n) = (p.classes, p.targets.len() as f64);
+            let maxima = p.x.chunks_exact(c).map(largest_of);
+            let maxima: Vec<f64> = maxima.collect();
+            (0..hot.len())
+                .map(|k| ((p.x[k] - maxima[k / c]).exp() - hot[k]) / n)
+                .collect()
+        },
     ),
     (
         "sign",
@@ -228,171 +270,130 @@ const GRADIENTS: &[Mistake<Vec<f64>>] = &[
             out
         },
     ),
-    ("zero", "it is zero everywhere", |p| vec![0.0; p.x.len()]),
 ];
 
-/// What breaks at large logits, and what to say.
-const OVERFLOW: (&str, &str) = (
-    "overflow",
-    "with …, the exponentials overflow or vanish; subtract the largest logit of the row first",
-);
-const UNDERFLOW: (&str, &str) = (
-    "underflow",
-    "with …, the softmax of the right class underflows to 0, and its logarithm is infinite; resolve the logarithm of the quotient first",
-);
-const ONE_MAXIMUM: (&str, &str) = (
-    "one-maximum",
-    "with …, the exponentials overflow or vanish; subtract from each row its own largest logit, and not one number from the whole batch",
-);
-const INEXACT: (&str, &str) = (
-    "inexact",
-    "with …, the digits are lost; subtract the largest logit of the row first",
-);
+/// What is subtracted from a row, if not its largest logit.
+type Shift = fn(&Probe, &[f64]) -> f64;
+
+/// Formulas that break at large logits: the name, what to say, what is subtracted, and whether
+/// the logarithm is that of a quotient.
+const UNSTABLE: [(&str, &str, Shift, bool); 7] = [
+    ("overflow", OVERFLOW, |_, _| 0.0, false),
+    ("overflow", OVERFLOW, |_, _| 0.0, true),
+    ("one-maximum", ONE_MAXIMUM, |p, _| largest_of(&p.x), false),
+    ("one-maximum", ONE_MAXIMUM, |p, _| largest_of(&p.x), true),
+    ("one-maximum", ONE_MAXIMUM, of_first_row, false),
+    ("one-maximum", ONE_MAXIMUM, of_first_row, true),
+    ("underflow", UNDERFLOW, |_, row| largest_of(row), true),
+];
+const OVERFLOW: &str =
+    "the exponentials overflow or vanish; subtract the largest logit of the row first";
+const ONE_MAXIMUM: &str = "the exponentials of a row overflow or vanish; subtract from each row its own largest logit, and not one number from the whole batch";
+const UNDERFLOW: &str = "the softmax of the right class underflows to 0, and its logarithm is infinite; resolve the logarithm of the quotient first";
+const INEXACT: &str = "it is finite, and not right, as when logits are clamped or a small number is added in the logarithm; subtract the largest logit of the row, and nothing overflows";
+
+fn of_first_row(p: &Probe, _: &[f64]) -> f64 {
+    largest_of(&p.x[..p.classes])
+}
+
+/// The loss, and dx, by such a formula.
+fn unstable(p: &Probe, shift: Shift, quotient: bool) -> (f64, Vec<f64>) {
+    let n = p.targets.len() as f64;
+    let (mut loss, mut dx) = (0.0, vec![]);
+    for (row, &target) in p.x.chunks_exact(p.classes).zip(&p.targets) {
+        let max = shift(p, row);
+        let exp: Vec<f64> = row.iter().map(|x| (x - max).exp()).collect();
+        let sum: f64 = exp.iter().sum();
+        loss += if quotient {
+            -(exp[target] / sum).ln()
+        } else {
+            sum.ln() - (row[target] - max)
+        };
+        let hot = |class| f64::from(u8::from(class == target));
+        dx.extend((0..p.classes).map(|class| (exp[class] / sum - hot(class)) / n));
+    }
+    (loss / n, dx)
+}
 
 const LOSS: &str = "sec:cross-entropy";
 const GRADIENT: &str = "sec:cross-entropy-backward";
 const STABLE: &str = "sec:stable";
+const AXES: &[Axis] = &[Axis("N", "example"), Axis("classes", "class")];
 
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let losses = LOSSES
-        .iter()
-        .map(|(id, what, _)| (*id, format!("loss: {what}"), LOSS));
-    let gradients = GRADIENTS
-        .iter()
-        .map(|(id, what, _)| (*id, format!("dx: {what}"), GRADIENT));
-    let large = [OVERFLOW, UNDERFLOW, ONE_MAXIMUM, INEXACT];
-    let large = large.map(|(id, what)| (id, what.to_owned(), STABLE));
-    losses
-        .chain(gradients)
-        .chain(large)
-        .map(|(id, what, section)| Known::new(NAME, id, what, section))
-        .collect()
+/// Both functions at small logits.
+fn small_part() -> Part<Probe, Answer> {
+    let part = Part::new("small logits", Order::Together, probes, |_| {
+        Answer::default()
+    })
+    .target("loss", LOSS, &[], |p| vec![right(p).0], field!(number loss))
+    .target("dx", GRADIENT, AXES, |p| right(p).1, field!(dx));
+    let part = LOSSES.iter().fold(part, |part, (id, what, wrong)| {
+        part.knows("loss", id, what, LOSS, |p| vec![wrong(p)])
+    });
+    GRADIENTS.iter().fold(part, |part, (id, what, wrong)| {
+        part.knows("dx", id, what, GRADIENT, wrong)
+    })
 }
 
-fn told(id: &str, headline: String, section: Option<&str>, lines: Vec<Line>) -> Report {
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.mistake = Some(id.to_owned());
-    report.section = section.map(str::to_owned);
-    report.lines = lines;
-    report
+/// Both at logits where formulas that are equal on paper are not. The right values lose digits
+/// of the logits themselves, at their size.
+fn large_part() -> Part<Probe, Answer> {
+    const LOST: f64 = 100.0;
+    let part = Part::new("large logits", Order::Together, large, |_| {
+        Answer::default()
+    })
+    .target(
+        "loss",
+        STABLE,
+        &[],
+        |p| vec![right(p).0],
+        field!(number loss),
+    )
+    .cancels(|p| LOST * right(p).0.abs().max(1.0))
+    .target("dx", STABLE, AXES, |p| right(p).1, field!(dx))
+    .cancels(|p| LOST * largest(&right(p).1));
+    let knows = |part: Part<Probe, Answer>, (id, what, shift, quotient)| {
+        let part = part.knows("loss", id, what, STABLE, move |p| {
+            vec![unstable(p, shift, quotient).0]
+        });
+        // The gradient has no logarithm.
+        if quotient {
+            return part;
+        }
+        part.knows("dx", id, what, STABLE, move |p| {
+            unstable(p, shift, quotient).1
+        })
+    };
+    UNSTABLE
+        .into_iter()
+        .fold(part, knows)
+        .explained_by(|_, _, _| {
+            Some(Named {
+                id: "inexact".to_owned(),
+                sentence: INEXACT.to_owned(),
+                section: None,
+            })
+        })
 }
 
 /// What is known of this exercise without running it.
 pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
+    Checker::Parts(vec![Box::new(small_part()), Box::new(large_part())])
 }
 
 /// The report on `candidate`, from random logits of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let probes = probes(seed);
-    let found: Vec<(f64, Vec<f64>)> = probes
-        .iter()
-        .map(|p| candidate(&p.x, p.classes, &p.targets))
-        .collect();
-    let shape = |p: &Probe| format!("[{}, {}]", p.targets.len(), p.classes);
-    let mut lines = Vec::new();
-    for (p, (loss, _)) in probes.iter().zip(&found) {
-        lines.push(line(
-            &format!("loss, {}", shape(p)),
-            &[right(p).0],
-            &[*loss],
-        ));
-    }
-    if lines.iter().any(|line| !line.right) {
-        let fits = |f: &fn(&Probe) -> f64| {
-            probes
-                .iter()
-                .zip(&found)
-                .all(|(p, (loss, _))| same(&[f(p)], &[*loss]))
-        };
-        return match LOSSES.iter().find(|(_, _, formula)| fits(formula)) {
-            Some((id, sentence, _)) => told(id, format!("loss: {sentence}"), Some(LOSS), lines),
-            None => {
-                let (p, loss) = (&probes[0], found[0].0);
-                let headline = format!(
-                    "loss: for logits of shape {} it is {loss:.6}, and must be {:.6}",
-                    shape(p),
-                    right(p).0
-                );
-                told("unknown", headline, None, lines)
-            }
-        };
-    }
-    for (p, (_, dx)) in probes.iter().zip(&found) {
-        lines.push(line(&format!("dx, {}", shape(p)), &right(p).1, dx));
-    }
-    if let Some(first) = lines.iter().position(|line| !line.right) {
-        let at = first - probes.len();
-        let (p, dx) = (&probes[at], &found[at].1);
-        let fits = |f: &fn(&Probe) -> Vec<f64>| {
-            probes
-                .iter()
-                .zip(&found)
-                .all(|(p, (_, dx))| same(&f(p), dx))
-        };
-        let known = GRADIENTS.iter().find(|(_, _, formula)| fits(formula));
-        let (id, headline, section) = match known {
-            Some((id, sentence, _)) => (*id, format!("dx: {sentence}"), Some(GRADIENT)),
-            None if dx.len() != p.x.len() => (
-                "shape",
-                format!(
-                    "dx has {} values and must have {}, one for each logit",
-                    dx.len(),
-                    p.x.len()
-                ),
-                None,
-            ),
-            None => (
-                "unknown",
-                format!("dx is wrong for logits of shape {}", shape(p)),
-                None,
-            ),
-        };
-        let mut report = told(id, headline, section, lines);
-        report.heatmap = heatmap("dx", p.targets.len(), p.classes, &right(p).1, dx);
-        return report;
-    }
-    for (name, p) in large(seed) {
+    let all = "loss and gradient are right, and stay so at any size of the logits";
+    let run = |p: &Probe, answer: &mut Answer| {
         let (loss, dx) = candidate(&p.x, p.classes, &p.targets);
-        let (right_loss, right_dx) = right(&p);
-        // The exact values lose digits of the logits themselves, at their size.
-        let loss_fits = (loss - right_loss).abs() <= 1e-9 * right_loss.abs().max(1.0);
-        let dx_fits = distance(&right_dx, &dx) <= 1e-9;
-        let detail = if loss_fits && dx_fits {
-            "finite and right".to_owned()
-        } else if loss_fits {
-            format!(
-                "the loss is right; dx: {}",
-                line("dx", &right_dx, &dx).detail
-            )
-        } else {
-            format!("the loss is {loss:.6}, and must be {right_loss:.6}")
-        };
-        lines.push(Line {
-            name: name.to_owned(),
-            right: loss_fits && dx_fits,
-            detail,
-        });
-        if !loss_fits || !dx_fits {
-            let lost = !loss.is_finite() || dx.iter().any(|v| !v.is_finite());
-            let (id, what) = match (lost, name) {
-                (true, BEHIND) => UNDERFLOW,
-                (true, APART) => ONE_MAXIMUM,
-                (true, _) => OVERFLOW,
-                (false, _) => INEXACT,
-            };
-            return told(id, fill(what, &[&name]), Some(STABLE), lines);
-        }
-    }
-    let mut report = Report::new(
-        NAME,
-        Outcome::Passed,
-        "loss and gradient are right, and stay so at any size of the logits",
-    );
-    report.lines = lines;
-    report
+        *answer = Answer { loss, dx };
+    };
+    let parts = vec![
+        small_part().judge(&run, seed),
+        large_part().judge(&run, seed),
+    ];
+    conclude(NAME, all, parts)
 }
 
 #[cfg(test)]
