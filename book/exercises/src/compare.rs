@@ -90,9 +90,30 @@ pub fn heatmap(
         name: name.to_owned(),
         rows,
         columns,
+        blocks: Vec::new(),
         expected: expected.to_vec(),
         found: found.to_vec(),
     })
+}
+
+/// What the blocks of a map's rows are: one for each index along the `axes` in front of the
+/// last two, each with what it counts and its length. None where there is one block only.
+#[must_use]
+pub fn blocks(axes: &[(&str, usize)]) -> Vec<String> {
+    let mut blocks = Vec::new();
+    for &(what, length) in axes {
+        let one = |at: usize| format!("{what} {at}");
+        blocks = if blocks.is_empty() {
+            (0..length).map(one).collect()
+        } else {
+            let longer = |block: &String| {
+                let block = block.clone();
+                (0..length).map(move |at| format!("{block}, {}", one(at)))
+            };
+            blocks.iter().flat_map(longer).collect()
+        };
+    }
+    blocks
 }
 
 /// A report on the mistake `id` in `target`.

@@ -180,7 +180,8 @@ fn shown(mut report: Report) -> Report {
     let texts = [&mut report.headline].into_iter().chain(&mut report.notes);
     let lines = report.lines.iter_mut();
     let lines = lines.flat_map(|line| [&mut line.name, &mut line.detail]);
-    let map = report.heatmap.iter_mut().map(|map| &mut map.name);
+    let map = report.heatmap.iter_mut();
+    let map = map.flat_map(|map| [&mut map.name].into_iter().chain(&mut map.blocks));
     let paths = report.weights.iter_mut().map(|weight| &mut weight.path);
     for text in texts.chain(lines).chain(map).chain(paths) {
         *text = process::plain(text);
@@ -294,6 +295,7 @@ mod tests {
             name: "\u{9b}dx".to_owned(),
             rows,
             columns,
+            blocks: vec!["\u{1b}[2Jb".to_owned()],
             expected: vec![1.0; right],
             found: vec![1.0; found],
         };
@@ -311,10 +313,8 @@ mod tests {
             assert_eq!(shown.weights[0].path, "x");
             assert_eq!(shown.lines[0].name, "dx");
             assert_eq!(shown.lines[0].detail, "ef");
-            assert_eq!(
-                shown.heatmap.map(|map| map.name),
-                kept.then(|| "dx".to_owned())
-            );
+            let names = shown.heatmap.map(|map| (map.name, map.blocks));
+            assert_eq!(names, kept.then(|| ("dx".to_owned(), vec!["b".to_owned()])));
         }
     }
 }

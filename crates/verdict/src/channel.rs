@@ -104,6 +104,7 @@ mod tests {
             name: "dx".to_owned(),
             rows: 1,
             columns: 2,
+            blocks: vec!["all of it".to_owned()],
             expected: vec![0.1, 1.0 / 3.0, 0.0, 0.0],
             found: vec![f64::INFINITY, 1e-300, f64::NEG_INFINITY, f64::NAN],
         });

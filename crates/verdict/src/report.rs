@@ -37,6 +37,10 @@ pub struct Heatmap {
     pub rows: usize,
     /// How many columns; column `c` is one channel.
     pub columns: usize,
+    /// What each of as many equal blocks of rows is, where the array has more than two axes,
+    /// such as `image 0, channel 1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<String>,
     /// The right values, row-major.
     #[serde(with = "numbers")]
     pub expected: Vec<f64>,

@@ -2,7 +2,7 @@
 
 use super::part::{Axis, Case, Named, Order, Part, Run, Target};
 use super::shared::{self, Pair};
-use crate::compare::{distance, heatmap};
+use crate::compare::{blocks, distance, heatmap};
 use crate::harness::{Thrown, attempt};
 use verdict::{Line, Outcome, Report};
 
@@ -290,6 +290,12 @@ impl<C: Case, A: 'static> Part<C, A> {
             .max(1);
         let rows = first.wanted.len() / columns;
         report.heatmap = heatmap(target.name, rows, columns, &first.wanted, &first.found);
+        if let Some(map) = &mut report.heatmap {
+            let extents = target.extents(first.case);
+            let axes = target.axes.iter().map(|axis| axis.1).zip(extents);
+            let axes: Vec<(&str, usize)> = axes.collect();
+            map.blocks = blocks(&axes[..axes.len().saturating_sub(2)]);
+        }
         report
     }
 
