@@ -2,9 +2,9 @@
 
 use crate::groups::Groups;
 use crate::input::Input;
-use crate::numeric::EPS;
 use crate::report::{Mode, Report};
 use crate::run::Run;
+use crate::secant::EPS;
 use crate::vacuous::{Vacuous, of_gamma, of_normalization};
 
 /// A gradient check in preparation.
@@ -59,7 +59,8 @@ impl Check {
     /// Adds an input; `f` receives them in this order.
     ///
     /// # Panics
-    /// When `data` does not hold as many elements as `shape` asks for.
+    /// When `data` does not hold as many elements as `shape` asks for, or another input has
+    /// this name.
     #[track_caller]
     pub fn input(
         mut self,
@@ -67,14 +68,32 @@ impl Check {
         shape: &[usize],
         data: impl Into<Vec<f64>>,
     ) -> Self {
-        self.inputs.push(Input::new(name, shape, data));
+        self.add(Input::new(name, shape, data));
         self
     }
 
     /// Adds several inputs.
+    ///
+    /// # Panics
+    /// When two inputs have one name.
+    #[track_caller]
     pub fn inputs(mut self, inputs: &[Input]) -> Self {
-        self.inputs.extend_from_slice(inputs);
+        for input in inputs {
+            self.add(input.clone());
+        }
         self
+    }
+
+    #[track_caller]
+    fn add(&mut self, input: Input) {
+        if let Some(other) = self.inputs.iter().find(|other| other.name == input.name) {
+            panic!(
+                "gradcheck: two inputs are named `{}`, one of shape {:?} and one of shape {:?}; \
+                 give each a name of its own",
+                input.name, other.shape, input.shape
+            );
+        }
+        self.inputs.push(input);
     }
 
     /// The shape of the output, so that a NaN in it is reported by its index tuple.

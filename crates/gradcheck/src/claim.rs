@@ -1,16 +1,17 @@
 //! What the analytic side claims, against what the numerical side found.
 
 use crate::input::index_of;
-use crate::numeric::{EPS, EdgeOfDomain, Estimate};
+use crate::numeric::{EdgeOfDomain, Estimate};
 use crate::report::{Fault, InputReport, Mode, Place, Worst};
 use crate::run::{Run, normal, not_finite};
+use crate::secant::EPS;
 use crate::vacuous::Vacuous;
 
 // ANCHOR: claim
 /// A disagreement passes up to this multiple of the estimated error of the numerical
 /// side. The estimate is no proof: the factor keeps right gradients from being refused
 /// (see the tests that count).
-const NUMERIC: f64 = 4.0;
+pub(crate) const NUMERIC: f64 = 4.0;
 /// The same for the rounding of the analytic side, whose estimate is one standard
 /// deviation, known to about a quarter of itself.
 const ANALYTIC: f64 = 8.0;
@@ -117,7 +118,7 @@ impl Run<'_> {
             .zip(&self.dy)
             .map(|(n, dy)| (n * dy).powi(2));
         // Once where y is rounded, and once where the backward computes from it.
-        2.0 * terms.sum::<f64>().sqrt() * (self.check.eps / EPS) / self.scales[i]
+        2.0 * terms.sum::<f64>().sqrt() * (self.check.eps / EPS) / self.check.inputs[i].scale()
     }
 
     fn every_element(&self, i: usize, claim: &Claim, found: &mut InputReport) {
@@ -149,7 +150,8 @@ impl Run<'_> {
         found: &mut InputReport,
     ) {
         let push = |found: &mut InputReport, at: usize, v: &[(usize, f64)]| {
-            let numeric = self.along(i, v);
+            let line: Vec<_> = v.iter().map(|&(element, v)| (i, element, v)).collect();
+            let numeric = self.along(&line);
             found.push(
                 at,
                 claim.along(v),
@@ -196,7 +198,7 @@ impl Run<'_> {
             Mode::Projections { .. } => Place::Direction { number: k },
         };
         let name = || input.name.clone();
-        let refused = &mut self.report.refused;
+        let mut refused = Vec::new();
         if let Some(&at) = found.edges.first() {
             refused.push(Vacuous::EdgeOfDomain {
                 input: name(),
@@ -206,8 +208,26 @@ impl Run<'_> {
         let max = |v: &[f64]| v.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
         let (largest, bound) = (max(&found.numeric), max(&found.bound));
         found.resolution = bound / largest;
-        if !self.check.may_be_zero.contains(&input.name) {
-            if largest <= bound {
+        // Of what is not finite nearby, nothing more can be said.
+        if found.edges.is_empty() && !self.check.may_be_zero.contains(&input.name) {
+            let doubts = found.unknown.iter();
+            let doubt = doubts
+                .copied()
+                .find(|&(k, _)| found.bound[k] > COARSEST * largest);
+            // A slope that would change the outputs by a thousandth of themselves is not
+            // zero, and if it could be one, nobody knows.
+            let widest = self.reaches[i]
+                .iter()
+                .map(|reach| reach.scale)
+                .fold(0.0, f64::max);
+            let visible = COARSEST * self.target().size(self.target().y.iter().copied());
+            if let Some((k, why)) = doubt {
+                refused.push(Vacuous::Unknown {
+                    input: name(),
+                    place: place(k),
+                    why,
+                });
+            } else if largest <= bound && bound * widest <= visible {
                 refused.push(Vacuous::ZeroGradient { input: name() });
             } else if found.resolution > COARSEST {
                 let relative = found.resolution;
@@ -217,6 +237,7 @@ impl Run<'_> {
                 });
             }
         }
+        self.report.refused.extend(refused);
         let all = 0..found.numeric.len();
         found.wrong = all.clone().filter(|&k| found.margin(k) > 1.0).count();
         let worst = all.max_by(|&a, &b| found.margin(a).total_cmp(&found.margin(b)));
@@ -260,6 +281,7 @@ impl InputReport {
         if e.kink.is_some() {
             self.kinks.push(at);
         }
+        self.unknown.extend(e.doubt.map(|doubt| (at, doubt)));
     }
 
     fn entry(&self, k: usize, place: Place) -> Worst {
@@ -296,6 +318,7 @@ mod tests {
             magnitude,
             step: 1.0,
             kink: None,
+            doubt: None,
         })
     }
 

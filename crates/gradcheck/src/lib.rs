@@ -67,6 +67,9 @@ mod input;
 mod on_tape;
 mod report;
 mod run;
+mod scale;
+mod secant;
+mod ties;
 mod vacuous;
 
 pub use check::{Check, vjp};

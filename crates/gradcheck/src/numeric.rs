@@ -8,19 +8,21 @@
 //! show how much truncation is left. The rounding of `f` is measured, not guessed (see
 //! [`crate::noise`]). Their sum is the [`Estimate::error`] that comes with each value.
 //!
-//! The ladder starts near the scale of the input, or higher up where rounding is all that
-//! a step of that length shows. Two more looks, at a step 1024 times smaller, guard the
-//! result: one confirms that the ladder did not step over a feature narrower than its
-//! steps, the other compares the slopes on the left and on the right and so finds a kink.
+//! The ladder starts near the scale that was found for the element (see `scale.rs`), or higher
+//! up where rounding is all that a step of that length shows. More looks guard the result, each
+//! at a step 1024 times smaller than the one before, down to the last places of `x`: they
+//! confirm that the ladder did not step over a feature narrower than its steps. The first of
+//! them also compares the slopes on the left and on the right and so finds a kink.
 
+use crate::noise::{self, Positions};
+use crate::scale::{self, FIRST_STEP, OUT_OF_STEP, power_of_two};
+use crate::secant::{EPS, Secant};
 use serde::Serialize;
 
-// ANCHOR: constants
-/// The relative spacing of `f64` numbers, 2⁻⁵².
-pub(crate) const EPS: f64 = f64::EPSILON;
+pub use crate::scale::Reach;
+pub use crate::secant::{Sample, Target};
 
-/// The first step of a ladder, as a share of the scale of the input.
-const FIRST_STEP: f64 = 0.125;
+// ANCHOR: constants
 /// No ladder has more rungs than this; it starts at the scale of the input and halves.
 const RUNGS: usize = 64;
 /// Columns beyond the seventh cancel truncation that is already below rounding.
@@ -32,7 +34,7 @@ const WIDENINGS: usize = 10;
 const ENOUGH: f64 = 1e3 * EPS;
 /// A function whose slope changes by less than this share looks straight.
 const STRAIGHT: f64 = 1e-2;
-/// How much smaller the confirming step is.
+/// How much smaller each confirming step is.
 const CLOSER: f64 = 1024.0;
 /// How often the ladder may start again, that much lower each time.
 const RESTARTS: usize = 3;
@@ -53,26 +55,18 @@ pub struct Estimate {
     /// At a kink, half the distance between the slopes on the left and on the right:
     /// every subgradient lies within `value ± kink`.
     pub kink: Option<f64>,
+    /// Why it could not be found, where `error` is all that is known of it.
+    pub doubt: Option<Doubt>,
 }
 
-/// What `f` returns at one point of a line through the input.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// The distance really travelled: `(x + t) - x`, which rounding keeps from being `t`.
-    pub t: f64,
-    /// The outputs there.
-    pub y: Vec<f64>,
-}
-
-/// The fixed part of a derivative along a line: where it starts, and what is asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
-    /// The outputs at the start of the line.
-    pub y: &'a [f64],
-    /// The upstream gradient, one weight for each output.
-    pub dy: &'a [f64],
-    /// The standard deviation of the rounding noise of each output.
-    pub noise: &'a [f64],
+/// Why no step gives a derivative that shorter steps confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// The outputs change by as much over a short step as over a long one.
+    Jump,
+    /// Shorter and longer steps tell of different slopes, down to the last places of `x`.
+    Unsettled,
 }
 
 /// The function is not finite on one side of the point, however small the step.
@@ -97,82 +91,150 @@ pub fn central_difference(f: impl Fn(f64) -> f64, x: f64, h: f64) -> f64 {
 // ANCHOR: derivative
 /// The derivative of a function of one number, with its estimated error.
 ///
-/// `x` sets the scale of the first step; at 0 the scale is 1.
-///
 /// # Errors
 /// [`EdgeOfDomain`] where `f` is NaN or infinite next to `x`.
 pub fn derivative(f: impl Fn(f64) -> f64, x: f64) -> Result<Estimate, EdgeOfDomain> {
-    let scale = if x == 0.0 { 1.0 } else { x.abs() };
-    let at = |inputs: &[Vec<f64>]| vec![f(inputs[0][0])];
-    let noise = crate::noise::measure(&at, &[vec![x]], &[scale], EPS, 16, 0);
-    let target = Target {
-        y: &[f(x)],
-        dy: &[1.0],
-        noise: &noise,
-    };
+    let widest = if x == 0.0 { 1.0 } else { x.abs() };
+    let finest = scale::finest(x, widest);
     let mut line = |t: f64| Sample {
         t: (x + t) - x,
         y: vec![f(x + t)],
     };
-    derivative_along(&mut line, target, scale)
+    let mut target = Target {
+        y: &[f(x)],
+        dy: &[1.0],
+        noise: &[0.0],
+    };
+    let reach = scale::of_line(&mut line, target, widest, finest);
+    let at = |inputs: &[Vec<f64>]| vec![f(inputs[0][0])];
+    let noise = noise::measure(
+        &at,
+        &[vec![x]],
+        &[vec![reach.scale]],
+        EPS,
+        16,
+        Positions::Exact,
+        0,
+    );
+    target.noise = &noise;
+    derivative_along(&mut line, target, reach)
 }
 // ANCHOR_END: derivative
 
 // ANCHOR: along
 /// The derivative of `sum(dy * f)` along a line, with its estimated error.
 ///
-/// `line(t)` gives the outputs a distance `t` from the start; `scale` is the distance
-/// over which the outputs may be expected to change noticeably. A wrong guess costs
-/// evaluations, not accuracy.
+/// `line(t)` gives the outputs a distance `t` from the start. A wrong guess of its reach
+/// costs evaluations, not accuracy.
 ///
 /// # Errors
 /// [`EdgeOfDomain`] where an output is NaN or infinite on one side of the start.
 pub fn derivative_along(
     line: &mut dyn FnMut(f64) -> Sample,
     target: Target<'_>,
-    scale: f64,
+    mut reach: Reach,
 ) -> Result<Estimate, EdgeOfDomain> {
-    let first = FIRST_STEP * power_of_two(scale);
-    let (mut step, mut close) = (widen(line, target, first), first);
-    let mut doubted: Option<Found> = None;
+    let mut first = FIRST_STEP * power_of_two(reach.scale);
+    let mut doubted: Option<(Found, Doubt)> = None;
     for _ in 0..=RESTARTS {
+        let step = widen(line, target, first, reach.longest);
         let mut found = match ladder(line, target, step) {
             Ok(found) => found,
-            Err(edge) => return doubted.map(|found| found.estimate(None)).ok_or(edge),
+            Err(edge) => {
+                let doubted = doubted.map(|(found, doubt)| found.doubtful(doubt));
+                return doubted.ok_or(edge);
+            }
         };
-        close = found.step.min(close) / CLOSER;
-        let Some(closer) = Secant::new(line, target, close) else {
-            return Ok(found.estimate(None));
+        let looks = Looks::new(line, target, &found, reach.finest);
+        let Some((longest, shortest)) = looks.contradicting else {
+            let closer = looks.first.as_ref();
+            let gaps = closer.map_or(Vec::new(), |c| gaps(&found.secant, c, target));
+            let kink: f64 = gaps.iter().map(|gap| gap.1).sum();
+            return Ok(found.estimate((kink > 0.0).then_some(kink)));
         };
-        let left_over = (found.value - found.secant.slope).abs() / CLOSER;
-        let allowed = found.error + 4.0 * closer.noise + left_over;
-        let apart = (closer.slope - found.value).abs();
-        if apart <= allowed {
-            return Ok(found.estimate(kink(&found.secant, &closer, target)));
-        }
         // Is there a feature down here that the ladder stepped over? A ladder that starts
         // here will tell. If none confirms another, there is more noise than was measured.
-        found.error = apart;
-        doubted.get_or_insert(found);
-        step = close;
+        (first, reach.longest) = (shortest, longest);
+        found.error = looks.apart;
+        doubted.get_or_insert((found, looks.doubt()));
     }
     doubted
-        .map(|found| found.estimate(None))
-        .ok_or(EdgeOfDomain { step })
+        .map(|(found, doubt)| found.doubtful(doubt))
+        .ok_or(EdgeOfDomain { step: first })
 }
 // ANCHOR_END: along
+
+// ANCHOR: looks
+/// Central differences at steps far below those of a ladder, which have to agree with it.
+struct Looks {
+    /// The widest of them, if the outputs are finite there.
+    first: Option<Secant>,
+    /// The longest and the shortest step of those that contradict.
+    contradicting: Option<(f64, f64)>,
+    /// By how much, at most.
+    apart: f64,
+    /// What the outputs change by, at each.
+    changes: Vec<f64>,
+}
+
+impl Looks {
+    fn new(
+        line: &mut dyn FnMut(f64) -> Sample,
+        target: Target<'_>,
+        found: &Found,
+        finest: f64,
+    ) -> Self {
+        let mut looks = Self {
+            first: None,
+            contradicting: None,
+            apart: 0.0,
+            changes: Vec::new(),
+        };
+        let left_over = (found.value - found.secant.slope).abs() / CLOSER;
+        let mut step = (OUT_OF_STEP * found.step / CLOSER).max(finest);
+        while step >= finest {
+            let Some(closer) = Secant::new(line, target, step) else {
+                break;
+            };
+            let allowed = found.error + 4.0 * closer.noise + left_over;
+            let apart = (closer.slope - found.value).abs();
+            if apart > allowed {
+                let longest = looks.contradicting.map_or(step, |(longest, _)| longest);
+                looks.contradicting = Some((longest, step));
+                looks.apart = looks.apart.max(apart);
+            }
+            looks.changes.push(closer.magnitude * closer.width);
+            looks.first.get_or_insert(closer);
+            step /= CLOSER;
+        }
+        looks
+    }
+
+    /// Why they contradict, if no ladder further down resolves it.
+    fn doubt(&self) -> Doubt {
+        let least = self.changes.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.changes.iter().copied().fold(0.0, f64::max);
+        if self.changes.len() > 1 && least > 0.9 * most {
+            Doubt::Jump
+        } else {
+            Doubt::Unsettled
+        }
+    }
+}
+// ANCHOR_END: looks
 
 // ANCHOR: widen
 /// A first step that is long enough for more than rounding to show.
 ///
 /// While the function looks straight over a step, and the slope is not yet known to
 /// twelve digits, a longer step is better. Where nothing moves at all, none is.
-fn widen(line: &mut dyn FnMut(f64) -> Sample, target: Target<'_>, first: f64) -> f64 {
+fn widen(line: &mut dyn FnMut(f64) -> Sample, target: Target<'_>, first: f64, longest: f64) -> f64 {
     let mut h = first;
     let mut short = Secant::new(line, target, h);
     for _ in 0..WIDENINGS {
         let Some(secant) = &short else { break };
-        if secant.magnitude == 0.0 || secant.noise <= ENOUGH * secant.magnitude {
+        let enough = secant.magnitude == 0.0 || secant.noise <= ENOUGH * secant.magnitude;
+        if enough || WIDER * h > longest {
             break;
         }
         let long = Secant::new(line, target, WIDER * h);
@@ -185,66 +247,11 @@ fn widen(line: &mut dyn FnMut(f64) -> Sample, target: Target<'_>, first: f64) ->
         }
         (h, short) = (WIDER * h, long);
     }
-    h
+    // Of a function that is noise and bounded, every slope is as straight as the next.
+    let seen = short.is_some_and(|secant| secant.noise < secant.magnitude);
+    if seen { h } else { first }
 }
 // ANCHOR_END: widen
-
-// ANCHOR: secant
-/// One central difference, with what is needed to judge it.
-struct Secant {
-    /// `sum(dy * slope_i)`.
-    slope: f64,
-    /// `sum |dy * slope_i|`.
-    magnitude: f64,
-    /// How much of `slope` may be rounding noise.
-    noise: f64,
-    /// For each output, the slope on the right minus the slope on the left.
-    jump: Vec<f64>,
-    /// For each output, how much of `jump` may be rounding noise.
-    jump_noise: Vec<f64>,
-}
-
-impl Secant {
-    /// `None` when an output is not finite at one of the two ends.
-    fn new(line: &mut dyn FnMut(f64) -> Sample, at: Target<'_>, h: f64) -> Option<Self> {
-        let (right, left) = (line(h), line(-h));
-        let width = right.t - left.t;
-        let mut secant = Self {
-            slope: 0.0,
-            magnitude: 0.0,
-            noise: 0.0,
-            jump: Vec::with_capacity(at.y.len()),
-            jump_noise: Vec::with_capacity(at.y.len()),
-        };
-        let mut unseen = 0.0;
-        for (i, (&up, &down)) in right.y.iter().zip(&left.y).enumerate() {
-            let (y, dy) = (at.y[i], at.dy[i]);
-            if !(up.is_finite() && down.is_finite()) {
-                return None;
-            }
-            let rounding = 0.5 * EPS * up.abs().max(down.abs());
-            let noise = at.noise[i].max(rounding);
-            let slope = (up - down) / width;
-            secant.slope += dy * slope;
-            secant.magnitude += (dy * slope).abs();
-            let share = dy.abs() * 2.0 * noise / width;
-            if up == y && down == y {
-                // It does not depend on this input, or by less than rounding shows.
-                // Such losses are independent of each other: they add as squares.
-                unseen += share * share;
-            } else {
-                // Outputs that move together may share a rounding: they add in full.
-                secant.noise += share;
-            }
-            secant.jump.push((up - y) / right.t - (down - y) / left.t);
-            secant.jump_noise.push(8.0 * noise / width);
-        }
-        secant.noise += unseen.sqrt();
-        let finite = secant.slope.is_finite() && width > 0.0;
-        finite.then_some(secant)
-    }
-}
-// ANCHOR_END: secant
 
 // ANCHOR: found
 /// The best entry of a Richardson table.
@@ -263,6 +270,15 @@ impl Found {
             magnitude: self.secant.magnitude,
             step: self.step,
             kink,
+            doubt: None,
+        }
+    }
+
+    /// The same where no ladder was confirmed.
+    fn doubtful(&self, doubt: Doubt) -> Estimate {
+        Estimate {
+            doubt: Some(doubt),
+            ..self.estimate(None)
         }
     }
 }
@@ -336,32 +352,25 @@ fn neville(above: &[f64], slope: f64) -> Vec<f64> {
 }
 // ANCHOR_END: neville
 
-/// Half the gap between left and right slopes, summed over the outputs that have one.
+/// The outputs that have a kink here, each with half the gap between its left and its right
+/// slope, weighted by its upstream gradient.
 ///
 /// On a smooth function `jump` is `h · f″` and shrinks with `h`; noise in it grows as
 /// `1/h`; at a kink it stays.
 // ANCHOR: kink
-fn kink(wide: &Secant, close: &Secant, target: Target<'_>) -> Option<f64> {
-    let mut gap = 0.0;
+pub(crate) fn gaps(wide: &Secant, close: &Secant, target: Target<'_>) -> Vec<(usize, f64)> {
+    let mut gaps = Vec::new();
     for (i, dy) in target.dy.iter().enumerate() {
         let (far, near) = (wide.jump[i], close.jump[i]);
         let stays = near / far > 0.5 && near / far < 2.0;
-        if stays && near.abs() > 4.0 * close.jump_noise[i] {
-            gap += 0.5 * (dy * near).abs();
+        let gap = 0.5 * (dy * near).abs();
+        if stays && near.abs() > 4.0 * close.jump_noise[i] && gap > 0.0 {
+            gaps.push((i, gap));
         }
     }
-    (gap > 0.0).then_some(gap)
+    gaps
 }
 // ANCHOR_END: kink
-
-// ANCHOR: power_of_two
-/// The power of two at or below `x`, so that adding it to a number rarely rounds.
-fn power_of_two(x: f64) -> f64 {
-    // Sign and digits cleared, what remains is the exponent: exact on every machine.
-    const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
-    f64::from_bits(x.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
-}
-// ANCHOR_END: power_of_two
 
 #[cfg(test)]
 mod tests {
@@ -385,6 +394,7 @@ mod tests {
             slope: 0.0,
             magnitude: 0.0,
             noise: 0.0,
+            width: 1.0,
             jump: vec![jump],
             jump_noise: vec![1e-3],
         };
@@ -393,12 +403,12 @@ mod tests {
             dy: &[2.0],
             noise: &[0.0],
         };
-        let gap = |far, near| kink(&secant(far), &secant(near), target);
-        assert_eq!(gap(1.0, 1.0), Some(1.0));
-        assert_eq!(gap(-1.0, -1.5), Some(1.5));
+        let gap = |far, near| gaps(&secant(far), &secant(near), target);
+        assert_eq!(gap(1.0, 1.0), [(0, 1.0)]);
+        assert_eq!(gap(-1.0, -1.5), [(0, 1.5)]);
         for (far, near) in [(1.0, 0.25), (1.0, 3.0), (-2.0, -6.0), (1.0, -1.0)] {
-            assert_eq!(gap(far, near), None, "{far} and then {near}");
+            assert_eq!(gap(far, near), [], "{far} and then {near}");
         }
-        assert_eq!(gap(3e-3, 3e-3), None, "no more than noise");
+        assert_eq!(gap(3e-3, 3e-3), [], "no more than noise");
     }
 }

@@ -1,6 +1,7 @@
 //! What a check found, as data and as text.
 
 use crate::check::Check;
+use crate::numeric::Doubt;
 use crate::vacuous::Vacuous;
 use serde::Serialize;
 use std::fmt;
@@ -79,10 +80,35 @@ pub enum Fault {
         /// How many there are.
         count: usize,
     },
-    /// Two calls with the same arguments returned different bits.
+    /// Two calls with the same arguments, one after the other, returned different bits.
     NotDeterministic {
         /// `f` or `backward`.
         what: String,
+    },
+    /// `f` returned other bits for the same arguments after it was called with others.
+    Drifts {
+        /// How often it was called.
+        calls: usize,
+    },
+    /// Not every call returned as many elements as the first.
+    LengthVaries {
+        /// `f` or `backward`.
+        what: String,
+        /// Elements at first.
+        expected: usize,
+        /// Elements at another point.
+        got: usize,
+    },
+    /// Elements that share a kink, and whose gradients do not fit together there.
+    Tie {
+        /// The elements: input and index tuple.
+        elements: Vec<(String, Vec<usize>)>,
+        /// The direction along which they do not: a weight for each.
+        along: Vec<f64>,
+        /// The least and the largest slope along it.
+        slopes: (f64, f64),
+        /// What the gradients say.
+        analytic: f64,
     },
     /// Elements (or directions) disagree by more than the bound.
     Wrong {
@@ -118,6 +144,8 @@ pub struct InputReport {
     pub kinks: Vec<usize>,
     /// Elements (or directions) beside which the function is not finite.
     pub edges: Vec<usize>,
+    /// Elements (or directions) whose derivative could not be found, and why.
+    pub unknown: Vec<(usize, Doubt)>,
     /// The entry with the largest margin.
     pub worst: Option<Worst>,
     /// With projections: one wrong element, found by halving a wrong direction.
@@ -177,6 +205,7 @@ impl InputReport {
             bound: Vec::new(),
             kinks: Vec::new(),
             edges: Vec::new(),
+            unknown: Vec::new(),
             worst: None,
             culprit: None,
             wrong: 0,
@@ -246,14 +275,14 @@ impl fmt::Display for Report {
         };
         writeln!(
             out,
-            "gradient check `{}` {verdict} (seed {})",
+            "Gradient check `{}` {verdict} (seed {})",
             self.name, self.seed
         )?;
         for fault in &self.faults {
-            writeln!(out, "  wrong: {fault}")?;
+            writeln!(out, "  Wrong: {fault}")?;
         }
         for why in &self.refused {
-            writeln!(out, "  proves nothing: {why}")?;
+            writeln!(out, "  Proves nothing: {why}")?;
         }
         for input in &self.inputs {
             write!(out, "{input}")?;
@@ -306,15 +335,24 @@ impl fmt::Display for Worst {
         write!(
             out,
             "{}: analytic {:.9e}, numeric {:.9e} ± {:.0e}, apart {:.1e}, \
-             bound {:.1e}, margin {:.2}",
+             bound {:.1e}, margin {}",
             self.place,
             self.analytic,
             self.numeric,
             self.error,
             self.disagreement,
             self.bound,
-            self.margin
+            margin(self.margin)
         )
+    }
+}
+
+/// Two decimals, of which a number far above 1 has no use.
+fn margin(margin: f64) -> String {
+    if margin < 1e3 {
+        format!("{margin:.2}")
+    } else {
+        format!("{margin:.0e}")
     }
 }
 // ANCHOR_END: print
@@ -326,17 +364,17 @@ impl fmt::Display for Fault {
             Self::Count { inputs, gradients } => {
                 write!(
                     out,
-                    "{inputs} inputs need {inputs} gradients, got {gradients}"
+                    "{inputs} inputs need {inputs} gradients, got {gradients}."
                 )
             }
-            Self::Missing { input } => write!(out, "there is no gradient for `{input}`"),
+            Self::Missing { input } => write!(out, "There is no gradient for `{input}`."),
             Self::Shape {
                 name,
                 expected,
                 got,
             } => write!(
                 out,
-                "`{name}` has shape {got:?}, it must be {expected:?}; nothing is broadcast"
+                "`{name}` has shape {got:?}, it must be {expected:?}; nothing is broadcast."
             ),
             Self::NotFinite {
                 what,
@@ -345,22 +383,53 @@ impl fmt::Display for Fault {
                 value,
                 count,
             } => {
-                write!(out, "{what} `{name}`{index:?} is {value}")?;
+                write!(out, "The {what} `{name}`{index:?} is {value}")?;
                 if *count > 1 {
                     write!(out, ", and {} more are not finite", count - 1)?;
                 }
-                Ok(())
+                write!(out, ".")
             }
             Self::NotDeterministic { what } => write!(
                 out,
-                "{what} returned different values for the same arguments; \
-                 fix the seed of anything random in it"
+                "`{what}` returned different values for the same arguments; \
+                 fix the seed of anything random in it."
+            ),
+            Self::Drifts { calls } => write!(
+                out,
+                "`f` returned another value for the same arguments after {calls} calls; \
+                 it keeps something from one call to the next, or is random now and then."
+            ),
+            Self::LengthVaries {
+                what,
+                expected,
+                got,
+            } => write!(
+                out,
+                "`{what}` returned {got} elements at one point and {expected} at another; \
+                 how many it returns must not depend on the values of the inputs."
             ),
             Self::Wrong { input, elements } => write!(
                 out,
-                "the gradient of `{input}` disagrees with the numerical one \
-                 in {elements} place(s)"
+                "The gradient of `{input}` disagrees with the numerical one \
+                 in {elements} place(s)."
             ),
+            Self::Tie {
+                elements,
+                along,
+                slopes: (least, most),
+                analytic,
+            } => {
+                write!(out, "At the kink that they share, the gradients of")?;
+                for (k, (name, index)) in elements.iter().enumerate() {
+                    let comma = if k == 0 { "" } else { "," };
+                    write!(out, "{comma} `{name}`{index:?}")?;
+                }
+                write!(
+                    out,
+                    " do not fit together: along {along:.2?} they say {analytic:.6}, \
+                     the function has slopes from {least:.6} to {most:.6}."
+                )
+            }
         }
     }
 }

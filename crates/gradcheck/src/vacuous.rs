@@ -1,6 +1,7 @@
 //! Checks that cannot fail, and so prove nothing.
 
 use crate::groups::Groups;
+use crate::numeric::Doubt;
 use crate::report::Place;
 use serde::Serialize;
 use std::fmt;
@@ -26,6 +27,15 @@ pub enum Vacuous {
         input: String,
         /// The bound on the disagreement, as a share of the largest gradient.
         relative: f64,
+    },
+    /// The derivative could not be found at all.
+    Unknown {
+        /// The input.
+        input: String,
+        /// The element, or the direction.
+        place: Place,
+        /// Why.
+        why: Doubt,
     },
     /// `f` is not finite beside this element, so it has no derivative on both sides.
     EdgeOfDomain {
@@ -90,45 +100,62 @@ pub(crate) fn of_gamma(gamma: &[f64]) -> Option<Vacuous> {
 impl fmt::Display for Vacuous {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => write!(out, "there is no element to check"),
+            Self::Empty => write!(out, "There is no element to check."),
             Self::UpstreamZero => write!(
                 out,
-                "the upstream gradient is all zero, so every gradient is zero too"
+                "The upstream gradient is all zero, so every gradient is zero too."
             ),
             Self::ZeroGradient { input } => write!(
                 out,
-                "the true gradient of `{input}` is numerically zero here, \
-                 so a backward that returns zeros would pass"
+                "The true gradient of `{input}` is numerically zero here, \
+                 so a backward that returns zeros would pass."
+            ),
+            Self::TooCoarse { input, relative } if *relative >= 1.0 => write!(
+                out,
+                "The gradient of `{input}` cannot be told from the rounding of the function here, \
+                 so any other of its size would pass."
             ),
             Self::TooCoarse { input, relative } => write!(
                 out,
-                "the gradient of `{input}` is known only to {relative:.0e} of its size here, \
-                 so a wrong one could pass"
+                "The gradient of `{input}` is known only to {relative:.0e} of its size here, \
+                 so a wrong one could pass."
             ),
+            Self::Unknown { input, place, why } => match why {
+                Doubt::Jump => write!(
+                    out,
+                    "The function jumps at this value of `{input}` {place}, by as much over a short \
+                     step as over a long one, so it has no derivative there; move the input away."
+                ),
+                Doubt::Unsettled => write!(
+                    out,
+                    "The derivative by `{input}` {place} could not be found: the shorter the step, \
+                     the more different the slope, down to the last places of the input."
+                ),
+            },
             Self::EdgeOfDomain { input, place } => write!(
                 out,
-                "the function is not finite on both sides of `{input}` {place}, \
-                 so it has no derivative there; move the input away from the edge"
+                "The function is not finite on both sides of `{input}` {place}, \
+                 so it has no derivative there; move the input away from the edge."
             ),
             Self::UpstreamConstant { group } => write!(
                 out,
-                "the upstream gradient is constant over normalized group {group}; \
-                 normalization sends constants to zero, so every path could be wrong unseen"
+                "The upstream gradient is constant over normalized group {group}; \
+                 normalization sends constants to zero, so every path could be wrong unseen."
             ),
             Self::GammaAllEqual { value } => write!(
                 out,
-                "every gamma is {value}; \
-                 a gamma that is forgotten, or taken from the wrong place, would not be seen"
+                "Every gamma is {value}; \
+                 a gamma that is forgotten, or taken from the wrong place, would not be seen."
             ),
             Self::TooFewPerGroup { values } => write!(
                 out,
-                "a normalized group has {values} value(s); with two or fewer, \
-                 x_hat is -1 and 1 whatever x is, and the gradient is zero"
+                "A normalized group has {values} value(s); with two or fewer, \
+                 x_hat is -1 and 1 whatever x is, and the gradient is zero."
             ),
             Self::GroupConstant { group } => write!(
                 out,
-                "all values of normalized group {group} are equal, \
-                 so x_hat and the variance path are zero"
+                "All values of normalized group {group} are equal, \
+                 so x_hat and the variance path are zero."
             ),
         }
     }

@@ -1,5 +1,6 @@
 //! The tests of the checker, in one program, so that there is one to link.
 
+mod adversary;
 mod attribution_dx;
 mod attribution_rest;
 mod check;
@@ -9,3 +10,4 @@ mod learner;
 mod numeric;
 mod on_tape;
 mod program;
+mod scales;

@@ -1,0 +1,94 @@
+//! One central difference along a line, and how far rounding may have moved it.
+
+// ANCHOR: line
+/// The relative spacing of `f64` numbers, 2⁻⁵².
+pub(crate) const EPS: f64 = f64::EPSILON;
+
+/// What `f` returns at one point of a line through the input.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The distance really travelled: `(x + t) - x`, which rounding keeps from being `t`.
+    pub t: f64,
+    /// The outputs there.
+    pub y: Vec<f64>,
+}
+
+/// The fixed part of a derivative along a line: where it starts, and what is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The outputs at the start of the line.
+    pub y: &'a [f64],
+    /// The upstream gradient, one weight for each output.
+    pub dy: &'a [f64],
+    /// The standard deviation of the rounding noise of each output.
+    pub noise: &'a [f64],
+}
+
+impl Target<'_> {
+    /// What numbers that belong to the outputs add up to, when none cancel.
+    pub(crate) fn size(&self, each: impl IntoIterator<Item = f64>) -> f64 {
+        let terms = each.into_iter().zip(self.dy).map(|(y, dy)| (y * dy).abs());
+        terms.sum()
+    }
+}
+// ANCHOR_END: line
+
+// ANCHOR: secant
+/// One central difference, with what is needed to judge it.
+pub(crate) struct Secant {
+    /// `sum(dy * slope_i)`.
+    pub slope: f64,
+    /// `sum |dy * slope_i|`.
+    pub magnitude: f64,
+    /// How much of `slope` may be rounding noise.
+    pub noise: f64,
+    /// The distance between the two points.
+    pub width: f64,
+    /// For each output, the slope on the right minus the slope on the left.
+    pub jump: Vec<f64>,
+    /// For each output, how much of `jump` may be rounding noise.
+    pub jump_noise: Vec<f64>,
+}
+
+impl Secant {
+    /// `None` when an output is not finite at one of the two ends.
+    pub fn new(line: &mut dyn FnMut(f64) -> Sample, at: Target<'_>, h: f64) -> Option<Self> {
+        let (right, left) = (line(h), line(-h));
+        let width = right.t - left.t;
+        let mut secant = Self {
+            slope: 0.0,
+            magnitude: 0.0,
+            noise: 0.0,
+            width,
+            jump: Vec::with_capacity(at.y.len()),
+            jump_noise: Vec::with_capacity(at.y.len()),
+        };
+        let mut unseen = 0.0;
+        for (i, (&up, &down)) in right.y.iter().zip(&left.y).enumerate() {
+            let (y, dy) = (at.y[i], at.dy[i]);
+            if !(up.is_finite() && down.is_finite()) {
+                return None;
+            }
+            let rounding = 0.5 * EPS * up.abs().max(down.abs());
+            let noise = at.noise[i].max(rounding);
+            let slope = (up - down) / width;
+            secant.slope += dy * slope;
+            secant.magnitude += (dy * slope).abs();
+            let share = dy.abs() * 2.0 * noise / width;
+            if up == y && down == y {
+                // It does not depend on this input, or by less than rounding shows.
+                // Such losses are independent of each other: they add as squares.
+                unseen += share * share;
+            } else {
+                // Outputs that move together may share a rounding: they add in full.
+                secant.noise += share;
+            }
+            secant.jump.push((up - y) / right.t - (down - y) / left.t);
+            secant.jump_noise.push(8.0 * noise / width);
+        }
+        secant.noise += unseen.sqrt();
+        let finite = secant.slope.is_finite() && width > 0.0;
+        finite.then_some(secant)
+    }
+}
+// ANCHOR_END: secant
