@@ -305,6 +305,7 @@ fn wrong(exercise: &str, headline: &str) -> Report {
         name: "dx".to_owned(),
         rows: 2,
         columns: 4,
+        blocks: Vec::new(),
         expected: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1.0, -1.0],
         found: vec![1.0, 2.05, 3.5, 6.0, -5.0, f64::INFINITY, f64::NAN, -1.0],
     });
