@@ -452,6 +452,56 @@ def layernorm():
     return out
 
 
+def drawn(seed, *shape):
+    """Numbers between -1 and 1 that `tests/golden_outliers.rs` draws as well, in f32."""
+    count = torch.Size(shape).numel()
+    z = (np.arange(count, dtype=np.uint64) + np.uint64(1 + 1000003 * seed)) * np.uint64(2654435761)
+    z &= np.uint64(0xFFFFFFFF)
+    z ^= z >> np.uint64(16)
+    z = z * np.uint64(2246822519) & np.uint64(0xFFFFFFFF)
+    z ^= z >> np.uint64(13)
+    return torch.tensor((z / 2**31 - 1).astype(np.float32)).reshape(*shape)
+
+
+def outliers():
+    """One value of each row or channel is far larger than all others. Kept is how far
+    PyTorch's y and dx in f32 are off at the *others*, in units of their spread. The
+    inputs are large and can be drawn again, so they are not in the file."""
+    out = []
+    layer = [(8, 16), (8, 96), (8, 768), (4, 4096), (2, 50000)]
+    batch = [(64, 4), (256, 4), (1000, 4), (16, 2, 49), (4, 2, 14, 14), (16, 8, 14, 14), (1, 2, 5000), (8, 2, 64, 64)]
+    for norm, shape in [("layer", s) for s in layer] + [("batch", s) for s in batch]:
+        # The axes of one row or channel come last.
+        lists = shape if norm == "layer" else (shape[1], shape[0], *shape[2:])
+        rows, values = lists[0], torch.Size(lists[1:]).numel()
+        for place, at in [("first", 0), ("middle", values // 2), ("last", values - 1)]:
+            for magnitude in [1e2, 1e4, 1e6, 1e8]:
+                x, dy = drawn(1, rows, values), drawn(2, rows, values)
+                x[:, at] = magnitude
+                others = torch.arange(values) != at
+                found = []
+                for dtype in [F64, torch.float32]:
+                    in_order = [t.to(dtype).reshape(lists) for t in (x, dy)]
+                    if norm == "batch":
+                        in_order = [t.transpose(0, 1).contiguous() for t in in_order]
+                    leaf = in_order[0].requires_grad_()
+                    if norm == "layer":
+                        y = F.layer_norm(leaf, lists[1:], eps=1e-5)
+                    else:
+                        y = F.batch_norm(leaf, None, None, training=True, eps=1e-5)
+                    (dx,) = torch.autograd.grad(y, leaf, in_order[1])
+                    if norm == "batch":
+                        y, dx = y.transpose(0, 1), dx.transpose(0, 1)
+                    found.append([t.detach().to(F64).reshape(rows, values)[:, others] for t in (y, dx)])
+                errors = {
+                    name: ((f32 - f64).abs().amax(1) / f64.std(1, correction=0)).amax().reshape(1)
+                    for name, f64, f32 in zip(["y", "dx"], *found)
+                }
+                name = f"{norm} {list(shape)} {place} {magnitude:g}"
+                out.append(case(name, errors, norm=norm, shape=list(shape), at=at, magnitude=magnitude))
+    return out
+
+
 def rmsnorm():
     out = []
 
@@ -760,7 +810,7 @@ def names():
 FAMILIES = [
     elementwise, broadcasting, reductions, softmax, losses, matmul, conv2d, pooling,
     indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp, cnn, transformer,
-    recurrent, saved, names,
+    recurrent, saved, names, outliers,
 ]  # fmt: skip
 
 

@@ -47,12 +47,14 @@ pub(crate) fn round<T: Real>(x: f64) -> (T, f64) {
 
 /// The numbers of the line on which a channel's `y` lie.
 ///
-/// `shift` is the mean rounded to `T`. What the rounding left over is made up for in
-/// `offset`, so `y` is right to the last digits even where the mean is a million times
-/// the deviation.
+/// `shift` is the mean rounded to `T`, or 0 where the mean is smaller than the deviation
+/// and to subtract it first would be one rounding more. What the shift leaves of the mean
+/// is made up for in `offset`, so `y` is right to the last digits even where the mean is a
+/// million times the deviation.
 // ANCHOR: line
-pub(crate) fn line<T: Real>(mean: f64, rstd: f64, gamma: T, beta: T) -> [T; 3] {
-    let (shift, rest) = round(mean);
+pub(crate) fn line<T: Real>(mean: f64, var: f64, rstd: f64, gamma: T, beta: T) -> [T; 3] {
+    let near = mean * mean < var;
+    let (shift, rest) = if near { (T::ZERO, mean) } else { round(mean) };
     let scale = gamma.to_f64() * rstd;
     let offset = beta.to_f64() - rest * scale;
     [shift, T::from_f64(scale), T::from_f64(offset)]

@@ -4,8 +4,8 @@
 //! finds them, op by op. What it costs is memory and time: every intermediate is a
 //! batch of its own (book, section 8.1).
 
-use tape::Real;
-use tape::{Shape, Var};
+use tape::magnitude::checked_eps;
+use tape::{Real, Shape, Var};
 
 use crate::op::layout;
 
@@ -15,7 +15,7 @@ use crate::op::layout;
 /// result the same; `gamma` and `beta` have shape `[C]`.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not fit, or [`checked_eps`] refuses `eps`.
 // ANCHOR: composed
 #[track_caller]
 pub fn batch_norm<'t, T: Real>(
@@ -24,13 +24,14 @@ pub fn batch_norm<'t, T: Real>(
     beta: &Var<'t, T>,
     eps: f64,
 ) -> Var<'t, T> {
+    let eps: T = checked_eps("batch norm", eps);
     let [gamma, beta] = per_channel(x, gamma, beta);
     let axes = all_but_channels(x.shape());
 
     let mean = x.mean_keep(&axes);
     let centered = x - mean;
     let var = (&centered * &centered).mean_keep(&axes);
-    let x_hat = centered / (var + T::from_f64(eps)).sqrt();
+    let x_hat = centered / (var + eps).sqrt();
     x_hat * gamma + beta
 }
 
@@ -73,7 +74,7 @@ pub struct Paths {
 /// same whichever are open.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not fit, or [`checked_eps`] refuses `eps`.
 #[track_caller]
 pub fn batch_norm_along<'t, T: Real>(
     paths: Paths,
@@ -82,6 +83,7 @@ pub fn batch_norm_along<'t, T: Real>(
     beta: &Var<'t, T>,
     eps: f64,
 ) -> Var<'t, T> {
+    let eps: T = checked_eps("batch norm", eps);
     let [gamma, beta] = per_channel(x, gamma, beta);
     let axes = all_but_channels(x.shape());
     let gate = |open: bool, v: &Var<'t, T>| if open { v.clone() } else { v.stop_gradient() };
@@ -90,7 +92,7 @@ pub fn batch_norm_along<'t, T: Real>(
     let centered = gate(paths.direct, x) - gate(paths.mean, &mean);
     let around_mean = x - mean;
     let var = (&around_mean * &around_mean).mean_keep(&axes);
-    let x_hat = centered / (gate(paths.variance, &var) + T::from_f64(eps)).sqrt();
+    let x_hat = centered / (gate(paths.variance, &var) + eps).sqrt();
     x_hat * gamma + beta
 }
 // ANCHOR_END: paths
@@ -167,7 +169,7 @@ mod tests {
             let (_, _, grads) = Tape::new().vjp(&dy, |t| {
                 let gamma = t.constant(Tensor::full([1], 2.0));
                 let beta = t.constant(Tensor::zeros([1]));
-                let y = batch_norm_along(paths, &t.param(&x), &gamma, &beta, 1e-300);
+                let y = batch_norm_along(paths, &t.param(&x), &gamma, &beta, 1e-290);
                 (y, ())
             });
             grads.of(&x).to_vec()

@@ -14,13 +14,13 @@ use std::ops::Range;
 
 use tape::{Real, parallel};
 
-use crate::Layout;
 use crate::columns::{self, Columns, round};
 use crate::moments::{Moments, Seen};
 use crate::planes::Planes;
 use crate::rows::Rows;
 use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
+use crate::{Layout, extremes, staged};
 
 // ANCHOR: parameter_gradients
 /// Gradients of the scale and the shift, `[C]` each.
@@ -53,6 +53,9 @@ macro_rules! walk {
 // ANCHOR: entry_forward
 /// Normalizes a batch by its own statistics: writes `y` and returns the statistics.
 ///
+/// A channel of finite values has a finite `y`, however large or small they are, unless
+/// gamma and beta make it infinite. A channel that holds an infinity or NaN becomes NaN.
+///
 /// # Panics
 /// If a slice's length does not fit the layout.
 #[track_caller]
@@ -68,6 +71,22 @@ pub fn forward<T: Real>(
     layout.check("y", y.len());
     layout.check_channels("gamma", gamma.len());
     layout.check_channels("beta", beta.len());
+    let mut moments = forward_within(layout, x, gamma, beta, eps, y);
+    for c in extremes::channels::<T>(&moments) {
+        extremes::forward(layout, x, c, [gamma[c], beta[c]], eps, y, &mut moments);
+    }
+    moments
+}
+
+/// [`forward`] for channels whose squares `T` holds.
+pub(crate) fn forward_within<T: Real>(
+    layout: &Layout,
+    x: &[T],
+    gamma: &[T],
+    beta: &[T],
+    eps: f64,
+    y: &mut [T],
+) -> Moments {
     let mut seen = vec![Seen::default(); layout.channels];
     walk!(layout, normalize(layout, x, gamma, beta, eps, y, &mut seen));
     let values = layout.values_per_channel() as f64;
@@ -125,6 +144,28 @@ fn backward_from<T: Real>(
     layout.check("dx", dx.len());
     layout.check_channels("gamma", gamma.len());
     moments.check(layout);
+    // Before dx is written over dy, perhaps.
+    let extremes: Vec<_> = (extremes::channels::<T>(moments).into_iter())
+        .map(|c| (c, staged::gather(layout, dy.unwrap_or(dx), c)))
+        .collect();
+    let mut parameters = backward_within(layout, x, gamma, moments, dy, dx);
+    for (c, mut channel) in extremes {
+        let x = staged::gather(layout, x, c);
+        parameters.dgamma[c] = extremes::backward(x, gamma[c], moments, c, &mut channel);
+        staged::scatter(layout, &channel, c, dx);
+    }
+    parameters
+}
+
+/// [`backward_from`] for channels whose squares `T` holds.
+pub(crate) fn backward_within<T: Real>(
+    layout: &Layout,
+    x: &[T],
+    gamma: &[T],
+    moments: &Moments,
+    dy: Option<&[T]>,
+    dx: &mut [T],
+) -> ParameterGradients<T> {
     let mut sums = vec![[0.0; 2]; layout.channels];
     walk!(
         layout,
@@ -193,7 +234,12 @@ pub fn parameter_gradients<T: Real>(
     moments.check(layout);
     let mut sums = vec![[0.0; 2]; layout.channels];
     walk!(layout, sum_all(layout, x, moments, dy, &mut sums));
-    ParameterGradients::from_sums(&sums)
+    let mut parameters = ParameterGradients::from_sums(&sums);
+    for c in extremes::channels::<T>(moments) {
+        let [x, mut dy] = [x, dy].map(|batch| staged::gather(layout, batch, c));
+        parameters.dgamma[c] = extremes::backward(x, T::ONE, moments, c, &mut dy);
+    }
+    parameters
 }
 // ANCHOR_END: entry_frozen
 
@@ -256,8 +302,9 @@ fn normalize<W: Walk, T: Real>(
         W::moments(layout, x, channels.clone(), seen);
         let mut lines = Columns::new(channels.len(), W::columns(layout));
         for (c, seen) in channels.clone().zip(seen) {
-            let rstd = 1.0 / (seen.squares / values + eps).sqrt();
-            lines.push(columns::line(seen.mean, rstd, gamma[c], beta[c]));
+            let var = seen.squares / values;
+            let rstd = 1.0 / (var + eps).sqrt();
+            lines.push(columns::line(seen.mean, var, rstd, gamma[c], beta[c]));
         }
         W::update(layout, &lines, x, None, channels, y, columns::y);
     });
@@ -330,8 +377,8 @@ fn draw_lines<W: Walk, T: Real>(
     for_each_group::<W, _, _>(layout, y, nothing, |channels, y, _| {
         let mut lines = Columns::new(channels.len(), W::columns(layout));
         for c in channels.clone() {
-            let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
-            lines.push(columns::line(mean, rstd, gamma[c], beta[c]));
+            let (mean, var, rstd) = (moments.mean[c], moments.var[c], moments.rstd[c]);
+            lines.push(columns::line(mean, var, rstd, gamma[c], beta[c]));
         }
         W::update(layout, &lines, x, None, channels, y, columns::y);
     });
@@ -382,7 +429,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::staged;
     use crate::testing::{Case, Results, SHAPES, check_gradients, distance};
 
     const EPS: f64 = 1e-3;

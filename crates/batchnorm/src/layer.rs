@@ -1,5 +1,6 @@
 //! The layer: parameters, running statistics, and the two ways to use them.
 
+use tape::magnitude::checked_eps;
 use tape::{Param, Real, Tensor, Var};
 
 use crate::op::{batch_norm, frozen_batch_norm};
@@ -81,22 +82,21 @@ impl<T: Real> BatchNorm<T> {
     /// The layer with another number added to the variance.
     ///
     /// # Panics
-    /// If `eps` is not positive and finite.
+    /// If [`checked_eps`] refuses it. PyTorch takes 0 as well, and makes NaN of a constant
+    /// channel.
     #[track_caller]
     pub fn with_eps(self, eps: f64) -> Self {
-        assert!(
-            eps > 0.0 && eps.is_finite(),
-            "batch norm: eps keeps a constant channel from being divided by 0 and must be \
-             positive and finite, but it is {eps}; the usual value is 1e-5"
-        );
+        checked_eps::<T>("BatchNorm::with_eps", eps);
         BatchNorm { eps, ..self }
     }
 
-    /// Normalizes a batch by its own statistics and takes them into the running ones.
+    /// Normalizes a batch by its own statistics and takes them into the running ones. A
+    /// batch that holds an infinity or NaN is not taken in.
     ///
     /// # Panics
-    /// If the input has another number of channels or axes than the layer can take, or a
-    /// channel has fewer than two values.
+    /// If the input has another number of channels or axes than the layer can take, a
+    /// channel has fewer than two values, or its variance is more than a running variance
+    /// of type `T` holds.
     #[track_caller]
     pub fn train<'t>(&mut self, x: &Var<'t, T>) -> Var<'t, T> {
         let [gamma, beta] = self.parameters_for(x);
@@ -338,6 +338,33 @@ mod tests {
         assert!(distance(grads.of(bn.beta().unwrap()).data(), &dbeta) < 1e-14);
     }
 
+    /// PyTorch's running variance becomes infinite, or NaN, and stays so.
+    #[test]
+    fn regression_pytorch_running_statistics_stay_finite() {
+        let mut bn = BatchNorm::<f32>::new(2);
+        let mut run = |large: f32| {
+            let x = Tensor::from_fn([4, 2], |i| if i == 3 { large } else { i as f32 });
+            let y = Tape::eval(|t| bn.train(&t.constant(x)).value().to_vec());
+            (y, bn.running().clone())
+        };
+        let (_, before) = run(1.0);
+        for bad in [f32::NAN, f32::INFINITY] {
+            let (y, after) = run(bad);
+            assert!(y[1].is_nan() && y[0].is_finite());
+            assert_eq!(after, before);
+        }
+        let (y, after) = run(1e18);
+        assert!(y[3] > 1.7 && after.var.data()[1].is_finite());
+        let refused = catch_unwind(AssertUnwindSafe(|| run(3e20)));
+        let message = refused.expect_err("a variance of 10^40 is more than f32 holds");
+        let message = message.downcast_ref::<String>().expect("a message");
+        assert!(
+            message.contains("channel 1 of the batch has variance 1.7e40"),
+            "{message}"
+        );
+        assert_eq!(bn.running(), &after);
+    }
+
     /// candle's running variance becomes NaN with one value per channel, and stays so.
     #[test]
     fn regression_candle_one_value_per_channel_leaves_the_statistics_alone() {
@@ -391,13 +418,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "eps keeps a constant channel from being divided by 0")]
+    #[should_panic(expected = "BatchNorm::with_eps: eps is 0.0, but it keeps a constant")]
     fn eps_zero_is_refused() {
         let _ = BatchNorm::<f32>::new(1).with_eps(0.0);
     }
 
     #[test]
-    #[should_panic(expected = "must be positive and finite, but it is inf")]
+    #[should_panic(expected = "BatchNorm::with_eps: eps is inf")]
     fn eps_infinite_is_refused() {
         let _ = BatchNorm::<f32>::new(1).with_eps(f64::INFINITY);
     }

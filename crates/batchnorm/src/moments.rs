@@ -73,11 +73,11 @@ impl Seen {
     /// roundings of it. Only for the first block must `mean` be set beforehand, to the
     /// block's own mean.
     #[inline(always)]
-    pub(crate) fn add<T: Real>(&mut self, weights: Weights, sum: T, squares: T) {
-        let (sum, squares) = (sum.to_f64(), squares.to_f64());
+    pub(crate) fn add<T: Real>(&mut self, weights: Weights, sum: f64, squares: f64) {
         let off = sum / weights.block;
-        // Rounding must not make a constant channel's variance negative.
-        let within = (squares - sum * off).max(0.0);
+        // Rounding must not make a constant channel's variance negative; and this `max`
+        // keeps a NaN.
+        let within = Real::max(squares - sum * off, 0.0);
         let delta = (self.shift::<T>().to_f64() - self.mean) + off;
         self.squares += within + delta * delta * weights.between;
         self.mean += delta * weights.share;
@@ -119,9 +119,9 @@ mod tests {
                 seen.mean = sum / *cut as f64;
             }
             let shift: T = seen.shift();
-            let sum = block.iter().map(|&x| x - shift).sum();
-            let squares = block.iter().map(|&x| (x - shift) * (x - shift)).sum();
-            seen.add::<T>(Weights::new(before, *cut), sum, squares);
+            let sum: T = block.iter().map(|&x| x - shift).sum();
+            let squares: T = block.iter().map(|&x| (x - shift) * (x - shift)).sum();
+            seen.add::<T>(Weights::new(before, *cut), sum.to_f64(), squares.to_f64());
             before += cut;
         }
         seen
@@ -174,7 +174,7 @@ mod tests {
             squares: 0.0,
         };
         // Three values 0.1 above the shift, whose squares were rounded down.
-        seen.add(Weights::new(0, 3), 0.3, 0.03 - 1e-9);
+        seen.add::<f64>(Weights::new(0, 3), 0.3, 0.03 - 1e-9);
         assert_eq!(seen.squares, 0.0);
         assert!((seen.mean - 7.1).abs() < 1e-15);
     }

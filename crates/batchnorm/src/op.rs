@@ -4,6 +4,7 @@
 //! statistics. `x` is not copied: the record holds another handle on its buffer. When
 //! the sweep arrives, `dx` is written over `dy`.
 
+use tape::magnitude::checked_eps;
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
 use crate::{Layout, Moments, fused};
@@ -15,7 +16,8 @@ use crate::{Layout, Moments, fused};
 /// same; `gamma` and `beta` have shape `[C]`.
 ///
 /// # Panics
-/// If the shapes do not fit, or a channel has fewer than two values.
+/// If the shapes do not fit, a channel has fewer than two values, or [`checked_eps`]
+/// refuses `eps`.
 // ANCHOR: batch_norm
 #[track_caller]
 pub fn batch_norm<'t, T: Real>(
@@ -25,6 +27,7 @@ pub fn batch_norm<'t, T: Real>(
     eps: f64,
 ) -> (Var<'t, T>, Moments) {
     let layout = layout(x, gamma, beta);
+    checked_eps::<T>("batch norm", eps);
     // ANCHOR: one_value
     assert!(
         layout.values_per_channel() > 1,

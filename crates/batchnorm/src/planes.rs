@@ -36,19 +36,19 @@ fn blocks(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<usize>)>
 }
 // ANCHOR_END: blocks
 
-/// `K` sums at once over the values of a block, each in [`LANES`] parts.
+/// `K` sums at once over the values of a block, each in [`LANES`] parts, kept in `S`.
 // ANCHOR: sums
 #[derive(Clone)]
-struct Sums<T, const K: usize>([[T; LANES]; K]);
+struct Sums<S, const K: usize>([[S; LANES]; K]);
 
-impl<T: Real, const K: usize> Sums<T, K> {
+impl<S: Real, const K: usize> Sums<S, K> {
     fn new() -> Self {
-        Sums([[T::ZERO; LANES]; K])
+        Sums([[S::ZERO; LANES]; K])
     }
 
     /// Adds `f(aᵢ, bᵢ)` over one piece of the block.
     #[inline(always)]
-    fn add(&mut self, a: &[T], b: &[T], f: impl Fn(T, T) -> [T; K]) {
+    fn add<T: Real>(&mut self, a: &[T], b: &[T], f: impl Fn(T, T) -> [S; K]) {
         // A copy, which the compiler can keep in registers.
         let mut sums = self.0;
         let (a_chunks, a_rest) = a.as_chunks::<LANES>();
@@ -64,18 +64,18 @@ impl<T: Real, const K: usize> Sums<T, K> {
         }
     }
 
-    fn total(self) -> [T; K] {
-        self.0.map(lanes::fold)
+    fn total(self) -> [f64; K] {
+        self.0.map(|sums| lanes::fold(sums).to_f64())
     }
 }
 
 /// Adds `f(aᵢ, bᵢ)` to each lane.
 #[inline(always)]
-fn step<T: Real, const K: usize>(
-    sums: &mut [[T; LANES]; K],
+fn step<T: Real, S: Real, const K: usize>(
+    sums: &mut [[S; LANES]; K],
     a: &[T; LANES],
     b: &[T; LANES],
-    f: impl Fn(T, T) -> [T; K],
+    f: impl Fn(T, T) -> [S; K],
 ) {
     for lane in 0..LANES {
         let terms = f(a[lane], b[lane]);
@@ -83,6 +83,18 @@ fn step<T: Real, const K: usize>(
             sums[k][lane] += terms[k];
         }
     }
+}
+
+/// `Σ (x − shift)` and `Σ (x − shift)²` of a channel's block, in `f64`.
+fn wide_sums<'a, T: Real>(pieces: impl Iterator<Item = &'a [T]>, shift: T) -> [f64; 2] {
+    let (mut sums, shift) = (Sums::new(), shift.to_f64());
+    for piece in pieces {
+        sums.add(piece, piece, |x, _| {
+            let off = x.to_f64() - shift;
+            [off, off * off]
+        });
+    }
+    sums.total()
 }
 // ANCHOR_END: sums
 
@@ -102,7 +114,9 @@ impl Walk for Planes {
     // ANCHOR_END: unit
 
     /// Only the first block is read twice: for its mean, which later blocks have from
-    /// those before them, and for the distances from it.
+    /// those before them, and for the distances from it. And a block with an outlier: its
+    /// lane rounds everything to the digits of the outlier, so the block is summed again
+    /// in `f64`.
     // ANCHOR: moments
     fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
         let planes = |n| x[layout.range(n, channels.clone())].chunks_exact(layout.positions);
@@ -118,16 +132,21 @@ impl Walk for Planes {
                 }
             }
             let mut sums = vec![Sums::new(); seen.len()];
-            for n in examples {
+            for n in examples.clone() {
                 for ((sums, seen), plane) in sums.iter_mut().zip(&*seen).zip(planes(n)) {
                     let (shift, piece): (T, _) = (seen.shift(), &plane[positions.clone()]);
                     sums.add(piece, piece, |x, _| [x - shift, (x - shift) * (x - shift)]);
                 }
             }
             let weights = Weights::new(count, size);
-            for (seen, sums) in seen.iter_mut().zip(sums) {
-                let [sum, squares] = sums.total();
-                seen.add(weights, sum, squares);
+            for ((seen, sums), channel) in seen.iter_mut().zip(sums).zip(channels.clone()) {
+                let [sum, squares] = if lanes::lopsided(&sums.0[1]) {
+                    let pieces = examples.clone().map(|n| &x[layout.plane(n, channel)]);
+                    wide_sums(pieces.map(|plane| &plane[positions.clone()]), seen.shift())
+                } else {
+                    sums.total()
+                };
+                seen.add::<T>(weights, sum, squares);
             }
             count += size;
         }
@@ -156,7 +175,7 @@ impl Walk for Planes {
             }
             for (totals, sums) in totals.iter_mut().zip(sums) {
                 for (total, sum) in totals.iter_mut().zip(sums.total()) {
-                    *total += sum.to_f64();
+                    *total += sum;
                 }
             }
         }
@@ -219,10 +238,10 @@ mod tests {
     fn sums_take_in_every_value_once() {
         for len in 0..100_u8 {
             let values: Vec<f64> = (0..len).map(f64::from).collect();
-            let mut sums = Sums::new();
+            let mut sums = Sums::<f64, 2>::new();
             sums.add(&values, &values, |a, b| [a, a * b]);
             sums.add(&[1000.0], &[0.0], |a, b| [a, a * b]);
-            let squares = values.iter().map(|v| v * v).sum();
+            let squares = values.iter().map(|v| v * v).sum::<f64>();
             assert_eq!(sums.total(), [values.iter().sum::<f64>() + 1000.0, squares]);
         }
     }

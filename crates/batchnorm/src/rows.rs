@@ -9,7 +9,7 @@
 use std::array;
 use std::ops::Range;
 
-use tape::{Real, lanes};
+use tape::Real;
 
 use crate::Layout;
 use crate::columns::Columns;
@@ -90,11 +90,52 @@ fn spread<T: Real>(values: impl Iterator<Item = T>, positions: usize, columns: &
 }
 
 /// Adds up the columns of each channel.
-fn per_channel<T: Real>(columns: Vec<T>, positions: usize) -> Vec<T> {
+fn per_channel<T: Real>(columns: &[T], positions: usize) -> Vec<f64> {
     if positions == 1 {
-        return columns;
+        return columns.iter().map(|sum| sum.to_f64()).collect();
     }
-    columns.chunks_exact(positions).map(lanes::sum).collect()
+    let channels = columns.chunks_exact(positions);
+    channels
+        .map(|columns| columns.iter().map(|sum| sum.to_f64()).sum())
+        .collect()
+}
+
+/// `Σ (x − shift)` and `Σ (x − shift)²` of each column over the rows of a block. The first
+/// decides over the mean, and is kept in `f64`: otherwise an outlier would round all that
+/// is added to it to digits of its own.
+fn moment_rows<T: Real>(rows: &[&[T]], shift: &[T]) -> (Vec<f64>, Vec<T>) {
+    let (mut sums, mut squares) = (vec![0.0; shift.len()], vec![T::ZERO; shift.len()]);
+    let (rows, rest) = rows.as_chunks::<TOGETHER>();
+    for rows in rows {
+        add_moments(&mut sums, &mut squares, rows, shift);
+    }
+    for &row in rest {
+        add_moments(&mut sums, &mut squares, &[row], shift);
+    }
+    (sums, squares)
+}
+
+/// Adds the terms of `R` rows to each column's sums.
+#[inline(always)]
+fn add_moments<T: Real, const R: usize>(
+    sums: &mut [f64],
+    squares: &mut [T],
+    rows: &[&[T]; R],
+    shift: &[T],
+) {
+    let width = shift.len();
+    let (sums, squares) = (&mut sums[..width], &mut squares[..width]);
+    let rows = rows.map(|row| &row[..width]);
+    for i in 0..width {
+        let (mut sum, mut square) = (T::ZERO, T::ZERO);
+        for row in rows {
+            let off = row[i] - shift[i];
+            sum += off;
+            square += off * off;
+        }
+        sums[i] += sum.to_f64();
+        squares[i] += square;
+    }
 }
 // ANCHOR_END: sums
 
@@ -142,18 +183,17 @@ impl Walk for Rows {
 
             if first {
                 let [sum] = sum_rows(&rows, &rows, &shift, |x, _, _| [x]);
-                for (seen, sum) in seen.iter_mut().zip(per_channel(sum, positions)) {
-                    seen.mean = sum.to_f64() / size as f64;
+                for (seen, sum) in seen.iter_mut().zip(per_channel(&sum, positions)) {
+                    seen.mean = sum / size as f64;
                 }
             }
             spread(seen.iter().map(Seen::shift), positions, &mut shift);
 
-            let [sum, squares] = sum_rows(&rows, &rows, &shift, |x, _, shift| {
-                [x - shift, (x - shift) * (x - shift)]
-            });
-            let (sum, squares) = (per_channel(sum, positions), per_channel(squares, positions));
-            for (seen, (sum, squares)) in seen.iter_mut().zip(sum.into_iter().zip(squares)) {
-                seen.add(weights, sum, squares);
+            let (sums, squares) = moment_rows(&rows, &shift);
+            let moments = per_channel(&sums, positions).into_iter();
+            let moments = moments.zip(per_channel(&squares, positions));
+            for (seen, (sum, squares)) in seen.iter_mut().zip(moments) {
+                seen.add::<T>(weights, sum, squares);
             }
         }
     }
@@ -173,10 +213,10 @@ impl Walk for Rows {
             let x = rows(layout, x, examples.clone(), &channels);
             let dy: Vec<&[T]> = examples.map(&dy).collect();
             let terms = |dy, x, shift| [dy, dy * (x - shift)];
-            for (k, columns) in sum_rows(&dy, &x, shift, terms).into_iter().enumerate() {
+            for (k, columns) in sum_rows(&dy, &x, shift, terms).iter().enumerate() {
                 let block = per_channel(columns, layout.positions);
                 for (sums, block) in sums.iter_mut().zip(block) {
-                    sums[k] += block.to_f64();
+                    sums[k] += block;
                 }
             }
         }
@@ -265,6 +305,18 @@ mod tests {
         for positions in [1, 2, 49, 2000] {
             let layout = Layout::of(&[3, 5, positions]);
             assert_eq!(Rows::unit(&layout), Rows::group(&layout));
+        }
+    }
+
+    #[test]
+    fn moments_take_in_every_row_once() {
+        for count in 0..10_u8 {
+            let rows: Vec<Vec<f64>> = (0..count).map(|n| vec![1.0, f64::from(n)]).collect();
+            let rows: Vec<&[f64]> = rows.iter().map(|row| &row[..]).collect();
+            let (n, (sums, squares)) = (f64::from(count), moment_rows(&rows, &[3.0, 0.0]));
+            assert_eq!(sums, [-2.0 * n, n * (n - 1.0) / 2.0], "{count} rows");
+            let last = (n - 1.0) * n * (2.0 * n - 1.0) / 6.0;
+            assert_eq!(squares, [4.0 * n, last], "{count} rows");
         }
     }
 

@@ -19,6 +19,10 @@ use crate::Moments;
 /// The batch itself is normalized with the biased `σ²`, the running variance averages
 /// the unbiased `s²`: the one describes this batch, the other estimates the population
 /// it came from (Ioffe & Szegedy 2015, algorithm 2; book, section 7.6).
+///
+/// They stay finite. Once infinite or NaN, an average would stay so for ever, and nothing
+/// would tell: training does not read it. So a batch that is not finite itself is left
+/// out; its `y` is NaN, which shows. And a variance that `T` cannot hold is refused.
 // ANCHOR: running
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunningStats<T: Real> {
@@ -41,10 +45,13 @@ impl<T: Real> RunningStats<T> {
     }
 
     /// Takes in the statistics of one batch with `values` values per channel; `None`
-    /// for `momentum` is the cumulative average.
+    /// for `momentum` is the cumulative average. A batch with a statistic that is NaN has
+    /// an infinity or NaN among its values, and is not taken in.
     ///
     /// # Panics
-    /// If the batch has another number of channels, or one value per channel.
+    /// If the batch has another number of channels, or one value per channel, or if the
+    /// new variance of a channel is too large for `T`, as that of `f32` values beyond 10¹⁹
+    /// is.
     #[track_caller]
     pub fn update(&mut self, batch: &Moments, values: usize, momentum: Option<f64>) {
         assert_eq!(
@@ -60,14 +67,28 @@ impl<T: Real> RunningStats<T> {
             "batch norm: the variance of {values} value per channel has no unbiased \
              estimate; update running statistics from batches of 2 values or more"
         );
-        self.num_batches_tracked += 1;
-        let momentum = momentum.unwrap_or(1.0 / self.num_batches_tracked as f64);
+        if batch.var.iter().any(|var| var.is_nan()) {
+            return;
+        }
+        let batches = self.num_batches_tracked + 1;
+        let momentum = momentum.unwrap_or(1.0 / batches as f64);
         let unbiased = values as f64 / (values as f64 - 1.0);
+        let new_var = |running, var: f64| average::<T>(running, var * unbiased, momentum);
+        for (c, (&running, &var)) in self.var.data().iter().zip(&batch.var).enumerate() {
+            assert!(
+                new_var(running, var).is_finite(),
+                "batch norm: channel {c} of the batch has variance {var:.1e}, with which its \
+                 running variance is more than {} holds; its values are far too large, so \
+                 look at what they come from, or scale them down",
+                T::NAME
+            );
+        }
+        self.num_batches_tracked = batches;
         for (running, &mean) in self.mean.data_mut().iter_mut().zip(&batch.mean) {
             *running = average(*running, mean, momentum);
         }
         for (running, &var) in self.var.data_mut().iter_mut().zip(&batch.var) {
-            *running = average(*running, var * unbiased, momentum);
+            *running = new_var(*running, var);
         }
     }
 
@@ -154,6 +175,33 @@ mod tests {
     #[should_panic(expected = "the variance of 1 value per channel has no unbiased estimate")]
     fn a_batch_of_one_value_is_refused() {
         RunningStats::<f32>::new(1).update(&batches()[0], 1, None);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "channel 1 of the batch has variance 1.0e40, with which its running variance \
+                    is more than f32 holds"
+    )]
+    fn a_variance_beyond_the_type_is_refused() {
+        let batch = Moments::new(vec![0.0; 3], vec![1.0, 1e40, 1.0], 1e-5);
+        RunningStats::<f32>::new(3).update(&batch, 4, Some(0.1));
+    }
+
+    #[test]
+    fn a_refused_batch_leaves_the_averages_as_they_were() {
+        let mut running = RunningStats::<f32>::new(2);
+        let batch = Moments::new(vec![5.0; 2], vec![1.0, f64::INFINITY], 1e-5);
+        let update = std::panic::AssertUnwindSafe(|| running.update(&batch, 4, Some(0.1)));
+        assert!(std::panic::catch_unwind(update).is_err());
+        assert_eq!(running, RunningStats::new(2));
+    }
+
+    #[test]
+    fn a_batch_that_is_not_finite_is_left_out() {
+        let mut running = RunningStats::<f32>::new(2);
+        let batch = Moments::new(vec![5.0, f64::NAN], vec![1.0, f64::NAN], 1e-5);
+        running.update(&batch, 4, None);
+        assert_eq!(running, RunningStats::new(2));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! This is the version the book derives first (sections 7.2 and 8.2). It works on one
 //! channel, given as the list of its M values, and keeps every intermediate, so that
 //! each line can be compared with what the reader derived on paper. It is not made to
-//! be fast; [`fused`](crate::fused) is, and must agree with it to rounding.
+//! be fast; [`fused`](crate::fused) is, and must agree with it to rounding. Nor does it
+//! guard against squares that overflow: from 1.8·10¹⁹ on, `f32` values become `beta`.
 
 use tape::Real;
 
@@ -194,7 +195,7 @@ pub fn backward<T: Real>(
 }
 
 /// The M values of one channel, in memory order.
-fn gather<T: Real>(layout: &Layout, batch: &[T], channel: usize) -> Vec<T> {
+pub(crate) fn gather<T: Real>(layout: &Layout, batch: &[T], channel: usize) -> Vec<T> {
     (0..layout.examples)
         .flat_map(|n| &batch[layout.plane(n, channel)])
         .copied()
@@ -202,7 +203,7 @@ fn gather<T: Real>(layout: &Layout, batch: &[T], channel: usize) -> Vec<T> {
 }
 
 /// Puts the M values of one channel back where they belong.
-fn scatter<T: Real>(layout: &Layout, values: &[T], channel: usize, batch: &mut [T]) {
+pub(crate) fn scatter<T: Real>(layout: &Layout, values: &[T], channel: usize, batch: &mut [T]) {
     for n in 0..layout.examples {
         let from = n * layout.positions..(n + 1) * layout.positions;
         batch[layout.plane(n, channel)].copy_from_slice(&values[from]);

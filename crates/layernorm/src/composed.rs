@@ -4,6 +4,7 @@
 //! every intermediate value is written to memory and kept, but nothing in it can be
 //! wrong without an op being wrong. The other two forms are held against this one.
 
+use tape::magnitude::checked_eps;
 use tape::{Real, Var};
 
 use crate::rows;
@@ -14,7 +15,7 @@ use crate::rows;
 ///
 /// # Panics
 /// If `x` does not end in the shape of `gamma`, if `gamma` has no axis or no element, or
-/// if `eps` is negative or not finite.
+/// if [`checked_eps`] refuses `eps`.
 #[track_caller]
 pub fn layer_norm<'t, T: Real>(
     x: &Var<'t, T>,
@@ -23,11 +24,11 @@ pub fn layer_norm<'t, T: Real>(
     eps: f64,
 ) -> Var<'t, T> {
     let axes = rows::trailing_axes("composed::layer_norm", x.shape(), gamma.shape());
-    rows::check_eps("composed::layer_norm", eps);
+    let eps: T = checked_eps("composed::layer_norm", eps);
     let mean = x.mean_keep(&axes);
     let centered = x - mean;
     let var = (&centered * &centered).mean_keep(&axes);
-    let x_hat = centered / (var + T::from_f64(eps)).sqrt();
+    let x_hat = centered / (var + eps).sqrt();
     gamma * x_hat + beta
 }
 // ANCHOR_END: composed

@@ -1,5 +1,6 @@
 //! The layer: Layer Norm with its parameters.
 
+use tape::magnitude::checked_eps;
 use tape::{Param, Real, Shape, Tensor, Var};
 
 use crate::{layer_norm, rows};
@@ -41,10 +42,11 @@ impl<T: Real> LayerNorm<T> {
     /// `rstd ≤ 1/√eps`, so that a row of nearly equal values is not blown up.
     ///
     /// # Panics
-    /// If `eps` is negative or not finite.
+    /// If [`checked_eps`] refuses it. PyTorch takes 0 as well, and makes NaN of a
+    /// constant row.
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
-        rows::check_eps("LayerNorm::with_eps", eps);
+        checked_eps::<T>("LayerNorm::with_eps", eps);
         self.eps = eps;
         self
     }
@@ -175,7 +177,7 @@ mod tests {
         let x = Tensor::new([1, 2], vec![-1.0, 1.0]);
         let y = run(&LayerNorm::new([2]).with_eps(3.0), &x);
         assert_eq!(y, Tensor::new([1, 2], vec![-0.5, 0.5]));
-        let y = run(&LayerNorm::new([2]).with_eps(0.0), &x);
+        let y = run(&LayerNorm::new([2]).with_eps(1e-290), &x);
         assert_eq!(y, x);
     }
 

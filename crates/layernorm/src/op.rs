@@ -4,6 +4,7 @@
 //! read in its place, takes two subtractions and a product, while to keep it would take
 //! an array as large as `x`, written forward and then held until the gradient is known.
 
+use tape::magnitude::checked_eps;
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
 use crate::{fused, rows};
@@ -13,12 +14,12 @@ use crate::{fused, rows};
 /// axes of `x` that have the shape of `gamma`.
 ///
 /// `x` ends in the shape of `gamma`, `beta` has the shape of `gamma`; the result has the
-/// shape of `x`. Kept for the backward pass: `x`, shared and not copied, and two numbers
+/// shape of `x`. Kept for the backward pass: `x`, shared and not copied, and three numbers
 /// a row.
 ///
 /// # Panics
 /// If `x` does not end in the shape of `gamma`, if `gamma` has no axis or no element, if
-/// `beta` has another shape, or if `eps` is negative or not finite.
+/// `beta` has another shape, or if [`checked_eps`] refuses `eps`.
 #[track_caller]
 pub fn layer_norm<'t, T: Real>(
     x: &Var<'t, T>,
@@ -27,7 +28,7 @@ pub fn layer_norm<'t, T: Real>(
     eps: f64,
 ) -> Var<'t, T> {
     let rows = rows::count("layer_norm", x.shape(), gamma.shape());
-    rows::check_eps("layer_norm", eps);
+    let eps = checked_eps("layer_norm", eps);
     assert_eq!(
         gamma.shape(),
         beta.shape(),
@@ -37,29 +38,27 @@ pub fn layer_norm<'t, T: Real>(
         beta.shape()
     );
     let mut y = Tensor::scratch(x.shape());
-    let (mut mean, mut rstd) = (Tensor::scratch([rows]), Tensor::scratch([rows]));
+    let mut stats = Tensor::scratch([rows, 3]);
     fused::forward(
         x.value().data(),
         gamma.value().data(),
         beta.value().data(),
-        T::from_f64(eps),
+        eps,
         y.data_mut(),
-        mean.data_mut(),
-        rstd.data_mut(),
+        stats.data_mut().as_chunks_mut().0,
     );
     x.tape().record(&[x, gamma, beta], y, || LayerNormBackward {
         x: x.value().clone(),
         gamma: gamma.value().clone(),
-        mean,
-        rstd,
+        stats,
     })
 }
 
 struct LayerNormBackward<T: Real> {
     x: Tensor<T>,
     gamma: Tensor<T>,
-    mean: Tensor<T>,
-    rstd: Tensor<T>,
+    /// `[R, 3]`.
+    stats: Tensor<T>,
 }
 
 impl<T: Real> Backward<T> for LayerNormBackward<T> {
@@ -75,8 +74,7 @@ impl<T: Real> Backward<T> for LayerNormBackward<T> {
             fused::Saved {
                 x: self.x.data(),
                 gamma: self.gamma.data(),
-                mean: self.mean.data(),
-                rstd: self.rstd.data(),
+                stats: self.stats.data().as_chunks().0,
             },
             dy.as_ref().map(Tensor::data),
             grad.data_mut(),
@@ -89,7 +87,7 @@ impl<T: Real> Backward<T> for LayerNormBackward<T> {
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
-        vec![&self.x, &self.gamma, &self.mean, &self.rstd]
+        vec![&self.x, &self.gamma, &self.stats]
     }
 }
 // ANCHOR_END: op
@@ -136,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn saves_its_input_by_reference_and_two_numbers_a_row() {
+    fn saves_its_input_by_reference_and_three_numbers_a_row() {
         let (x, gamma, beta) = (
             Param::new("x", normal([6, 10], 1)),
             Param::new("gamma", normal([10], 2)),
@@ -148,7 +146,7 @@ mod tests {
             let _products = (&x * &x, &gamma * &gamma);
             let before = t.saved_bytes();
             let y = layer_norm(&x, &gamma, &beta, 1e-5);
-            assert_eq!(t.saved_bytes() - before, (6 + 6) * size_of::<f64>());
+            assert_eq!(t.saved_bytes() - before, 6 * 3 * size_of::<f64>());
             assert!(t.to_string().contains("layer_norm"));
             (y.sum_all(), ())
         });

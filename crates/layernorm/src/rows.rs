@@ -43,16 +43,6 @@ pub(crate) fn check_normalized(op: &str, normalized: &Shape) {
     );
 }
 
-/// Panics unless `eps` is zero or a positive, finite number.
-#[track_caller]
-pub(crate) fn check_eps(op: &str, eps: f64) {
-    assert!(
-        eps >= 0.0 && eps.is_finite(),
-        "{op}: eps is {eps}, but it is added to a variance before the square root; \
-         use a small positive number such as 1e-5"
-    );
-}
-
 /// The elements of `rows` rows of `d` features.
 ///
 /// # Panics
@@ -73,11 +63,18 @@ pub(crate) fn check_lengths(kernel: &str, slices: &[(&str, usize, usize)]) {
         assert!(
             length == expected,
             "{kernel}: {name} has {length} elements, but {expected} are needed; \
-             gamma gives the features of a row, rstd the number of rows"
+             gamma gives the features of a row, what is kept of each row their number"
         );
     }
 }
 // ANCHOR_END: check
+
+// ANCHOR: times
+/// Every element of a row times a power of two, for a row whose squares do not fit `T`.
+pub(crate) fn times<T: Real>(x: &[T], factor: T) -> Vec<T> {
+    x.iter().map(|&x| x * factor).collect()
+}
+// ANCHOR_END: times
 
 // ANCHOR: in_place
 /// Where a backward pass writes `dx`: over `dy`, unless somebody else still holds `dy`.

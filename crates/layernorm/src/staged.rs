@@ -3,7 +3,8 @@
 //!
 //! Every intermediate value is kept and every one has its gradient, named after it, so
 //! that a derivation made by hand can be compared line by line (book, chapter 13).
-//! Textbook formulas on plain slices: the form to read, not the form to run.
+//! Textbook formulas on plain slices: the form to read, not the form to run. Nothing guards
+//! against squares that overflow: from 1.8·10¹⁹ on, `f32` rows become `beta`.
 
 use tape::Real;
 use tape::lanes::sum;

@@ -4,33 +4,41 @@ use tape::Real;
 use tape::lanes::{LANES, fold};
 
 // ANCHOR: sums
-/// `Σ f(aᵢ, bᵢ, cᵢ)` for an `f` that returns K numbers: K sums in one pass over three
-/// slices of equal length. In lanes, like [`tape::lanes::sum_map`].
+/// K sums in one pass over S slices of equal length: `Σ f([aᵢ, bᵢ, …])`, for an `f` that
+/// returns K numbers, and kept in the type of these. In lanes, like
+/// [`tape::lanes::sum_map`].
 #[inline(always)]
-pub(crate) fn sums<T: Real, const K: usize>(
-    a: &[T],
-    b: &[T],
-    c: &[T],
-    f: impl Fn(T, T, T) -> [T; K],
-) -> [T; K] {
-    let mut acc = [[T::ZERO; LANES]; K];
-    let mut add = |lane: usize, terms: [T; K]| {
+pub(crate) fn sums<T: Real, A: Real, const S: usize, const K: usize>(
+    slices: [&[T]; S],
+    f: impl Fn([T; S]) -> [A; K],
+) -> [A; K] {
+    lane_sums(slices, f).map(fold)
+}
+
+/// The same before the lanes are added up.
+#[inline(always)]
+pub(crate) fn lane_sums<T: Real, A: Real, const S: usize, const K: usize>(
+    slices: [&[T]; S],
+    f: impl Fn([T; S]) -> [A; K],
+) -> [[A; LANES]; K] {
+    let mut acc = [[A::ZERO; LANES]; K];
+    let mut add = |lane: usize, terms: [A; K]| {
         for k in 0..K {
             acc[k][lane] += terms[k];
         }
     };
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    let (c, c_rest) = c.as_chunks::<LANES>();
-    for ((a, b), c) in a.iter().zip(b).zip(c) {
+    let whole = slices[0].len() / LANES;
+    let chunks = slices.map(|slice| &slice.as_chunks::<LANES>().0[..whole]);
+    for i in 0..whole {
         for lane in 0..LANES {
-            add(lane, f(a[lane], b[lane], c[lane]));
+            add(lane, f(chunks.map(|chunks| chunks[i][lane])));
         }
     }
-    for (lane, ((&a, &b), &c)) in a_rest.iter().zip(b_rest).zip(c_rest).enumerate() {
-        add(lane, f(a, b, c));
+    let rests = slices.map(|slice| &slice[whole * LANES..]);
+    for lane in 0..rests[0].len() {
+        add(lane, f(rests.map(|rest| rest[lane])));
     }
-    acc.map(fold)
+    acc
 }
 // ANCHOR_END: sums
 
@@ -44,7 +52,7 @@ mod tests {
             let a: Vec<f64> = (0..n).map(f64::from).collect();
             let (b, c) = (vec![2.0; a.len()], vec![3.0; a.len()]);
             let (n, sum) = (f64::from(n), f64::from(n * (n - 1) / 2));
-            let got = sums(&a, &b, &c, |a, b, c| [a * b + 1.0, a - c, c]);
+            let got = sums([&a, &b, &c], |[a, b, c]| [a * b + 1.0, a - c, c]);
             assert_eq!(got, [2.0 * sum + n, sum - 3.0 * n, 3.0 * n], "{n} elements");
         }
     }

@@ -52,8 +52,8 @@ fn a_refusal_points_at_the_caller() {
             drop(rms::staged::forward(&[1.0; 5], &[1.0; 3], 1.0))
         }),
         ("fused", || {
-            let (y, mean, rstd) = (&mut [0.0; 5], &mut [0.0], &mut [0.0]);
-            fused::forward(&[1.0; 5], &[1.0], &[0.0], 1.0, y, mean, rstd)
+            let (y, stats) = (&mut [0.0; 5], &mut [[0.0; 3]]);
+            fused::forward(&[1.0; 5], &[1.0], &[0.0], 1.0, y, stats)
         }),
         ("rms::fused", || {
             rms::fused::forward(&[1.0; 5], &[1.0], 1.0, &mut [0.0; 5], &mut [0.0])

@@ -113,20 +113,21 @@ proptest! {
         let staged = vec![("y", f.y), ("dx", b.dx), ("dgamma", b.dgamma), ("dbeta", b.dbeta)];
 
         let (rows, d) = (p.x.len() / p.gamma.len(), p.gamma.len());
-        let (mut y, mut mean, mut rstd) = (vec![0.0; rows * d], vec![0.0; rows], vec![0.0; rows]);
-        fused::forward(&p.x, &p.gamma, &p.beta, EPS, &mut y, &mut mean, &mut rstd);
+        let (mut y, mut stats) = (vec![0.0; rows * d], vec![[0.0; 3]; rows]);
+        fused::forward(&p.x, &p.gamma, &p.beta, EPS, &mut y, &mut stats);
         let (mut dx, mut dgamma, mut dbeta) = (p.dy.clone(), vec![0.0; d], vec![0.0; d]);
-        let saved = fused::Saved { x: &p.x, gamma: &p.gamma, mean: &mean, rstd: &rstd };
+        let saved = fused::Saved { x: &p.x, gamma: &p.gamma, stats: &stats };
         fused::backward(saved, None, &mut dx, &mut dgamma, &mut dbeta);
         let fused = vec![("y", y), ("dx", dx), ("dgamma", dgamma), ("dbeta", dbeta)];
 
         prop_assert_eq!(&op, &fused, "the op is the fused kernel, to the bit");
+        let rstd: Vec<f64> = stats.iter().map(|[.., rstd]| *rstd).collect();
         assert_same(&p, &rstd, &fused, &staged);
         assert_same(&p, &rstd, &fused, &composed);
 
-        // What the kernel calls mean is counted from the first element of the row.
-        for (r, mean) in mean.iter().enumerate() {
-            let error = (mean + p.x[r * d] - f.mean[r]).abs();
+        // The kernel keeps the mean in two pieces.
+        for ([shift, offset, rstd], staged) in stats.iter().zip(&f.mean) {
+            let error = (shift - offset / rstd - staged).abs();
             prop_assert!(error <= 50.0 * f64::EPSILON * largest(&p.x));
         }
     }

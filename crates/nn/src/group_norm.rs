@@ -8,6 +8,7 @@
 //! The channels of a group lie side by side, so each group is a row of a reshaped view,
 //! and Layer Norm's op does the rest.
 
+use tape::magnitude::checked_eps;
 use tape::{Param, Real, Tensor, Var};
 
 use crate::module::{Layer, Mode, Module, Visitor};
@@ -45,7 +46,12 @@ impl<T: Real> GroupNorm<T> {
     }
 
     /// With another `eps`, the number added to the variance.
+    ///
+    /// # Panics
+    /// If [`checked_eps`] refuses it.
+    #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
+        checked_eps::<T>("GroupNorm::with_eps", eps);
         self.eps = eps;
         self
     }
@@ -60,6 +66,8 @@ impl<T: Real> Module<T> for GroupNorm<T> {
 
 // ANCHOR: forward
 impl<T: Real> Layer<T> for GroupNorm<T> {
+    /// # Panics
+    /// If `x` has other channels, or a group holds one value.
     #[track_caller]
     fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
         let shape = *x.shape();
@@ -71,6 +79,12 @@ impl<T: Real> Layer<T> for GroupNorm<T> {
         );
         let tape = x.tape();
         let size: usize = shape[1..].iter().product::<usize>() / self.groups;
+        assert!(
+            size != 1,
+            "group norm: in x of shape {shape}, {} groups have one value each, which is its \
+             own mean, so the result would be beta whatever x is; use fewer groups",
+            self.groups
+        );
         let (one, zero) = (Tensor::ones([size]), Tensor::zeros([size]));
         let x_hat = layernorm::layer_norm(
             &x.reshape([shape[0], self.groups, size]),
@@ -147,6 +161,36 @@ mod tests {
     #[should_panic(expected = "x of shape [2, 3, 5] does not go with gamma of shape [4]")]
     fn channels_must_agree() {
         forward(&mut GroupNorm::new(2, 4), normal([2, 3, 5], 1));
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "group norm: in x of shape [3, 4], 4 groups have one value each, which is its \
+                    own mean"
+    )]
+    fn a_group_has_more_than_one_value() {
+        forward(&mut GroupNorm::new(4, 4), normal([3, 4], 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "GroupNorm::with_eps: eps is -5.0")]
+    fn a_negative_eps_is_refused() {
+        let _ = GroupNorm::<f32>::new(1, 4).with_eps(-5.0);
+    }
+
+    /// The op of Layer Norm does the work, and scales what cannot be squared.
+    #[test]
+    fn huge_groups_are_normalized_like_others() {
+        let x = normal([2, 4, 3], 1).cast::<f32>();
+        let run = |x: Tensor<f32>| {
+            let mut layer = GroupNorm::new(2, 4);
+            Tape::eval(|t| layer.forward(&t.constant(x), Mode::Train).value().to_vec())
+        };
+        let (plain, huge) = (run(x.clone()), run(x.map(|x| x * 1e20)));
+        assert!(
+            plain.iter().zip(&huge).all(|(a, b)| (a - b).abs() < 1e-4),
+            "{huge:?}"
+        );
     }
 
     #[test]

@@ -90,6 +90,18 @@ pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
 }
 // ANCHOR_END: fold
 
+// ANCHOR: lopsided
+/// Whether one of the lanes over which squares were added up holds more than a quarter of
+/// them: a few values are far larger than all others. Every sum in such a lane is rounded
+/// to the digits of these values, which is coarse for the others.
+#[inline(always)]
+pub fn lopsided<T: Real>(squares: &[T; LANES]) -> bool {
+    let quarter = fold(*squares) * T::from_f64(0.25);
+    // All are looked at, for a loop without a way out can be made into vectors.
+    squares.iter().filter(|&&lane| lane > quarter).count() > 0
+}
+// ANCHOR_END: lopsided
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +121,16 @@ mod tests {
     #[should_panic(expected = "a sum over pairs needs two slices of one length")]
     fn pairs_are_complete() {
         dot(&[1.0; 3], &[1.0; 2]);
+    }
+
+    #[test]
+    fn one_lane_of_many_squares_is_lopsided() {
+        let mut squares = [1.0_f32; LANES];
+        assert!(!lopsided(&squares) && !lopsided(&[0.0_f32; LANES]));
+        squares[7] = 10.0;
+        assert!(!lopsided(&squares));
+        squares[7] = 11.0;
+        assert!(lopsided(&squares));
     }
 
     #[test]

@@ -25,7 +25,8 @@
 //! - [`Tape`], [`Var`], [`Param`], [`Grads`]: recording and differentiating.
 //! - [`Backward`], [`InputGrads`]: the contract of an op, for this crate and others.
 //! - [`ops`]: one op, one file: formula, derivative, kernel, tests.
-//! - [`lanes`], [`parallel`], [`gemm`], [`broadcast`]: what kernels are built from.
+//! - [`lanes`], [`parallel`], [`gemm`], [`broadcast`], [`magnitude`]: what kernels are
+//!   built from.
 
 mod backward;
 pub mod broadcast;
@@ -34,6 +35,7 @@ mod elementary;
 pub mod gemm;
 mod grads;
 pub mod lanes;
+pub mod magnitude;
 pub mod ops;
 pub mod parallel;
 mod param;

@@ -252,8 +252,19 @@ fn chapter_5_the_loss() {
     let rows = r["stability"]["rows"].as_array().expect("rows");
     for row in rows {
         assert_eq!(number(row, "/stable_lost"), 0.0);
-        assert!(number(row, "/stable") < 1e-6);
+        assert_eq!(number(row, "/apart_lost"), 0.0);
+        // "Whatever their deviation, it is right to five digits."
+        assert!(number(row, "/apart") < 1e-5);
+        // "All digits of some losses are gone from a deviation of 10 on."
+        let wrong = number(row, "/stable");
+        assert_eq!(wrong == 1.0, number(row, "/scale") >= 10.0, "{row}");
+        // "With small logits all three are as good as the type."
+        assert!(number(row, "/scale") > 1.0 || wrong < 2e-6);
     }
+    // "It comes out as 0."
+    let sure = &r["stability"]["sure"];
+    assert_eq!(number(sure, "/stable"), 0.0);
+    assert!((number(sure, "/apart") / number(sure, "/truth") - 1.0).abs() < 1e-6);
     assert_eq!(number(&r, "/stability/rows/2/formula_lost"), 0.0);
     assert_eq!(number(&rows[rows.len() - 1], "/formula_lost"), 1.0);
 }
@@ -305,6 +316,12 @@ fn chapter_8_the_projection() {
 #[test]
 fn chapter_8_the_signatures() {
     let r = results("signatures");
+    // "It repairs half of the damage, and a better mean prevents all of it"; "it centres dx".
+    let form = |k: usize, what: &str| number(&r, &format!("/detour/rows/{k}/{what}"));
+    assert!(form(0, "error") < 0.8 * form(1, "error"));
+    assert!(form(2, "error") < 0.01 * form(0, "error"));
+    assert!(form(0, "sum") < 0.01 * form(1, "sum"));
+    assert!(number(&r, "/detour/without_closer") < 0.3);
     let n = number(&r, "/n");
     let expect = [
         ("correct", [1.0, 1.0, 1.0]),

@@ -171,7 +171,7 @@ fn network(
         step,
         predicted: step / (step - least),
         kept_batch: kept_inputs + F32 * counted.gamma[0],
-        kept_layer: kept_inputs + F32 * (counted.gamma[1] + 2 * counted.rows),
+        kept_layer: kept_inputs + F32 * (counted.gamma[1] + 3 * counted.rows),
         kept_inputs,
         state: 2 * F32 * counted.channels + size_of::<u64>() * counted.layers,
     }

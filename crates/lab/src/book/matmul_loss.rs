@@ -49,18 +49,32 @@ struct Stability {
     examples: usize,
     rows: Vec<Scale>,
     large: Large,
+    sure: Sure,
+    /// Half the distance from 1 to the next number of `f32`.
+    half_digit: f64,
 }
 
 /// Losses of logits with this standard deviation, in `f32`.
 #[derive(Serialize)]
 struct Scale {
     scale: f64,
-    /// The largest relative error among the losses that are finite.
+    /// The largest relative error among the losses that are finite, and large enough for
+    /// `f32` to hold them with all digits.
     formula: f64,
     stable: f64,
+    apart: f64,
     /// Share of the losses that are infinite or NaN.
     formula_lost: f64,
     stable_lost: f64,
+    apart_lost: f64,
+}
+
+/// The logits 20 and 0, the first class being right.
+#[derive(Serialize)]
+struct Sure {
+    truth: f64,
+    stable: f32,
+    apart: f32,
 }
 
 /// The logits 1000 and 0, and either class being right.
@@ -85,12 +99,21 @@ fn stable(x: &[f32], class: usize) -> f32 {
     let sum: f32 = x.iter().map(|&x| libm::expf(x - max)).sum();
     libm::logf(sum) - (x[class] - max)
 }
+
+/// The same with the term of the largest logit, which is 1, kept apart from the others.
+fn apart(x: &[f32], class: usize) -> f32 {
+    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let top = x.iter().position(|&x| x == max).unwrap_or(0);
+    let others = x.iter().enumerate().filter(|(i, _)| *i != top);
+    let sum: f32 = others.map(|(_, x)| libm::expf(x - max)).sum();
+    libm::log1pf(sum) - (x[class] - max)
+}
 // ANCHOR_END: losses
 
+/// `apart` in `f64`.
 fn truth(x: &[f32], class: usize) -> f64 {
     let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
     let max = wide.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // Without the term of the largest logit itself, the sum keeps its small parts.
     let top = wide.iter().position(|&x| x == max).unwrap_or(0);
     let others = wide.iter().enumerate().filter(|(i, _)| *i != top);
     let sum: f64 = others.map(|(_, x)| libm::exp(x - max)).sum();
@@ -99,21 +122,20 @@ fn truth(x: &[f32], class: usize) -> f64 {
 
 fn scale(scale: f64) -> Scale {
     let mut draws = Draws::new(SEED);
-    let mut errors: [Vec<f64>; 2] = Default::default();
-    let mut lost = [0; 2];
+    let mut errors: [Vec<f64>; 3] = Default::default();
+    let mut lost = [0; 3];
     for n in 0..EXAMPLES {
         let logits: Vec<f32> = (0..CLASSES)
             .map(|_| (scale * draws.normal()) as f32)
             .collect();
         let class = n % CLASSES;
         let truth = truth(&logits, class);
-        let found = [formula(&logits, class), stable(&logits, class)];
-        for (k, loss) in found.into_iter().enumerate() {
-            if loss.is_finite() {
-                // Relative to the loss, or to 1 where it is smaller.
-                errors[k].push((f64::from(loss) - truth).abs() / truth.max(1.0));
-            } else {
+        for (k, form) in [formula, stable, apart].into_iter().enumerate() {
+            let loss = form(&logits, class);
+            if !loss.is_finite() {
                 lost[k] += 1;
+            } else if truth >= f64::from(f32::MIN_POSITIVE) {
+                errors[k].push((f64::from(loss) / truth - 1.0).abs());
             }
         }
     }
@@ -129,8 +151,10 @@ fn scale(scale: f64) -> Scale {
         scale,
         formula: worst(&errors[0]),
         stable: worst(&errors[1]),
+        apart: worst(&errors[2]),
         formula_lost: share(lost[0]),
         stable_lost: share(lost[1]),
+        apart_lost: share(lost[2]),
     }
 }
 
@@ -233,7 +257,7 @@ pub fn run() -> Output {
             format!("{loss:?}")
         }
     };
-    let large = [1000.0, 0.0];
+    let (large, sure) = ([1000.0, 0.0], [20.0, 0.0]);
     Output::new(&Results {
         about: "Multiplications of matrix products; cross-entropy by its formula and stable",
         ratio: (total.by_weights + total.by_input) as f64 / total.forward as f64,
@@ -251,6 +275,12 @@ pub fn run() -> Output {
                 second_formula: told(formula(&large, 1)),
                 second_stable: told(stable(&large, 1)),
             },
+            sure: Sure {
+                truth: truth(&sure, 0),
+                stable: stable(&sure, 0),
+                apart: apart(&sure, 0),
+            },
+            half_digit: f64::from(f32::EPSILON) / 2.0,
         },
     })
     .plot("cross_entropy", svg)

@@ -4,12 +4,13 @@
 //! through the variance. `gradcheck` fits a gradient under test by least squares as
 //! `a · direct + b · mean + c · variance`; a mistake on a path shows as its coefficient.
 
+use batchnorm::{Layout, fused};
 use gradcheck::Check;
 use gradcheck::attribution::norm::{Probe, Target, explain};
 use serde::Serialize;
 
 use super::Output;
-use super::random::{Draws, mean};
+use super::random::{Draws, mean, median};
 
 const SEED: u64 = 5;
 const N: usize = 8;
@@ -25,6 +26,7 @@ struct Results {
     eps: f64,
     rows: Vec<Row>,
     zero_path: Vec<ZeroPath>,
+    detour: Detour,
 }
 
 /// A gradient, how the three paths explain it (to nine decimals), and the checker's name
@@ -48,6 +50,26 @@ struct ZeroPath {
     offset: f64,
     /// `|dL/dvar · dvar/dmu · dmu/dx| / max |dx|`, the largest over the draws.
     relative: f64,
+}
+
+/// `dx` in `f32` far from zero, with and without that path, and from the kernel, which
+/// goes without it and has a mean that is not rounded.
+#[derive(Serialize)]
+struct Detour {
+    offset: f64,
+    draws: usize,
+    /// Share of the draws in which `dx` without the path is closer to the truth.
+    without_closer: f64,
+    rows: Vec<Dx>,
+}
+
+#[derive(Serialize)]
+struct Dx {
+    form: &'static str,
+    /// The largest error of an element, relative to the largest element; median.
+    error: f64,
+    /// `|Σ dx|`, relative to the largest element; median.
+    sum: f64,
 }
 
 /// The three parts of one element, and what else a mistake may use.
@@ -123,6 +145,7 @@ pub fn run() -> Output {
         eps: EPS,
         rows,
         zero_path: zero_paths(),
+        detour: detour(),
     })
     .text("verdict_variance", format!("{dropped}\n"))
     .text("refused", refused())
@@ -276,6 +299,81 @@ macro_rules! zero_path {
             f64::from((extra / largest).abs())
         }
     };
+}
+
+fn detour() -> Detour {
+    let (offset, count) = (1e4, 2000);
+    let mut draws = Draws::new(SEED);
+    let (mut errors, mut sums): ([Vec<f64>; 3], [Vec<f64>; 3]) = Default::default();
+    for _ in 0..count {
+        let x: Vec<f32> = draws
+            .normals(N)
+            .iter()
+            .map(|z| (offset + z) as f32)
+            .collect();
+        let dy: Vec<f32> = draws.normals(N).iter().map(|&z| z as f32).collect();
+        let [wide_x, wide_dy] =
+            [&x, &dy].map(|v| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>());
+        let truth = dx_of_rounded_mean(&wide_x, &wide_dy, mean(&wide_x)).0;
+        let largest = truth.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        // The mean is rounded; all else is exact enough to be called so.
+        let mu = f64::from(x.iter().sum::<f32>() / N as f32);
+        let (without, extra) = dx_of_rounded_mean(&wide_x, &wide_dy, mu);
+        let with: Vec<f64> = without.iter().map(|dx| dx + extra).collect();
+        for (k, dx) in [with, without, kernel(&x, &dy)].iter().enumerate() {
+            let off = dx.iter().zip(&truth).map(|(a, b)| (a - b).abs());
+            errors[k].push(off.fold(0.0, f64::max) / largest);
+            sums[k].push(dx.iter().sum::<f64>().abs() / largest);
+        }
+    }
+    let closer = errors[0]
+        .iter()
+        .zip(&errors[1])
+        .filter(|(with, without)| without < with);
+    let without_closer = closer.count() as f64 / count as f64;
+    let forms = ["with the detour", "without it", "the kernel"];
+    let rows = (forms.into_iter().zip(errors.iter().zip(&sums)))
+        .map(|(form, (errors, sums))| Dx {
+            form,
+            error: median(errors),
+            sum: median(sums),
+        })
+        .collect();
+    Detour {
+        offset,
+        draws: count,
+        without_closer,
+        rows,
+    }
+}
+
+/// `dx` by the closed form around a given mean, and what the path x → mu → sigma² adds to
+/// every element of it.
+fn dx_of_rounded_mean(x: &[f64], dy: &[f64], mu: f64) -> (Vec<f64>, f64) {
+    let centered: Vec<f64> = x.iter().map(|x| x - mu).collect();
+    let var = mean(&centered.iter().map(|z| z * z).collect::<Vec<_>>());
+    let rstd = 1.0 / (var + EPS).sqrt();
+    let products: Vec<f64> = dy
+        .iter()
+        .zip(&centered)
+        .map(|(a, z)| a * z * rstd)
+        .collect();
+    let (mean_dy, along) = (mean(dy), mean(&products));
+    let pairs = dy.iter().zip(&centered);
+    let dx = pairs.map(|(dy, z)| rstd * (dy - mean_dy - z * rstd * along));
+    // dL/dvar · dvar/dmu · dmu/dx
+    let dvar = -0.5 * COUNT * along * rstd * rstd;
+    let extra = dvar * (-2.0 * mean(&centered)) / COUNT;
+    (dx.collect(), extra)
+}
+
+fn kernel(x: &[f32], dy: &[f32]) -> Vec<f64> {
+    let layout = Layout::of(&[N, 1]);
+    let mut y = vec![0.0; N];
+    let moments = fused::forward(&layout, x, &[1.0], &[0.0], EPS, &mut y);
+    let mut dx = dy.to_vec();
+    fused::backward(&layout, x, &[1.0], &moments, &mut dx);
+    dx.into_iter().map(f64::from).collect()
 }
 
 zero_path!(zero_path_f64, f64);

@@ -1,5 +1,6 @@
 //! RMS Norm composed of the tape's own ops.
 
+use tape::magnitude::checked_eps;
 use tape::{Real, Var};
 
 use crate::rows;
@@ -10,12 +11,12 @@ use crate::rows;
 ///
 /// # Panics
 /// If `x` does not end in the shape of `gamma`, if `gamma` has no axis or no element, or
-/// if `eps` is negative or not finite.
+/// if [`checked_eps`] refuses `eps`.
 #[track_caller]
 pub fn rms_norm<'t, T: Real>(x: &Var<'t, T>, gamma: &Var<'t, T>, eps: f64) -> Var<'t, T> {
     let axes = rows::trailing_axes("rms::composed::rms_norm", x.shape(), gamma.shape());
-    rows::check_eps("rms::composed::rms_norm", eps);
+    let eps: T = checked_eps("rms::composed::rms_norm", eps);
     let mean_square = (x * x).mean_keep(&axes);
-    gamma * (x / (mean_square + T::from_f64(eps)).sqrt())
+    gamma * (x / (mean_square + eps).sqrt())
 }
 // ANCHOR_END: rms_composed

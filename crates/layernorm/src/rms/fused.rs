@@ -12,10 +12,11 @@
 //! it has in Layer Norm.
 
 use tape::lanes::sum_map;
+use tape::magnitude::{largest_to_one, squares_fit, to_one};
 use tape::{Real, Tensor, parallel};
 
 use crate::rows::{
-    ROWS_PER_BLOCK, add_blocks, blocks_per_thread, check_lengths, rows_of, take, whole,
+    ROWS_PER_BLOCK, add_blocks, blocks_per_thread, check_lengths, rows_of, take, times, whole,
 };
 use crate::sums::sums;
 
@@ -24,6 +25,10 @@ use crate::sums::sums;
 ///
 /// With D = `gamma.len()` features and R = `rstd.len()` rows, `x` and `y` have R·D
 /// elements, `gamma` D, `rstd` R. `y` and `rstd` are written.
+///
+/// A row whose squares `T` does not hold is multiplied by a power of two first
+/// ([`tape::magnitude`]), so that a row of finite numbers has a finite `y`, unless `gamma`
+/// makes it infinite. A row that holds an infinity or NaN becomes NaN.
 ///
 /// # Panics
 /// If a slice has another length.
@@ -51,12 +56,27 @@ pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T, mut y: &mut [T], mut rstd:
 
 /// Normalizes one row and returns its `rstd`.
 fn forward_row<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T]) -> T {
+    let rstd = rstd_of(x, eps);
+    if squares_fit(rstd) {
+        normalize_row(x, rstd, gamma, y);
+        return rstd;
+    }
+    let to_one = largest_to_one(x);
+    let scaled = times(x, to_one);
+    let rstd = rstd_of(&scaled, eps * to_one * to_one);
+    normalize_row(&scaled, rstd, gamma, y);
+    rstd * to_one
+}
+
+fn rstd_of<T: Real>(x: &[T], eps: T) -> T {
     let mean_square = sum_map(x, |x| x * x) / T::from_usize(x.len());
-    let rstd = T::ONE / (mean_square + eps).sqrt();
+    T::ONE / (mean_square + eps).sqrt()
+}
+
+fn normalize_row<T: Real>(x: &[T], rstd: T, gamma: &[T], y: &mut [T]) {
     for ((y, &x), &gamma) in y.iter_mut().zip(x).zip(gamma) {
         *y = gamma * (x * rstd);
     }
-    rstd
 }
 // ANCHOR_END: rms_forward
 
@@ -115,20 +135,31 @@ pub fn backward<T: Real>(
                 if let Some(dy) = dy {
                     dx.copy_from_slice(&dy[r * d..][..d]);
                 }
-                backward_row(saved, r, dx, dgamma);
+                let x = &saved.x[r * d..][..d];
+                backward_row(x, saved.rstd[r], saved.gamma, dx, dgamma);
             }
         }
     });
     add_blocks(dgammas.data(), dgamma);
 }
 
-/// Turns `dy` of row `r` into `dx`, in place, and adds the row's share to `dgamma`.
-fn backward_row<T: Real>(saved: Saved<'_, T>, r: usize, dy: &mut [T], dgamma: &mut [T]) {
-    let (gamma, d) = (saved.gamma, saved.gamma.len());
-    let (x, rstd) = (&saved.x[r * d..][..d], saved.rstd[r]);
+/// Turns `dy` of one row into `dx`, in place, and adds the row's share to `dgamma`.
+fn backward_row<T: Real>(x: &[T], rstd: T, gamma: &[T], dy: &mut [T], dgamma: &mut [T]) {
+    if squares_fit(rstd) {
+        return project_row(x, rstd, gamma, dy, dgamma);
+    }
+    let unit = T::ONE / to_one(rstd);
+    let scaled = times(x, unit);
+    project_row(&scaled, rstd / unit, gamma, dy, dgamma);
+    for dx in dy {
+        *dx *= unit;
+    }
+}
+
+fn project_row<T: Real>(x: &[T], rstd: T, gamma: &[T], dy: &mut [T], dgamma: &mut [T]) {
     let x_hat = |x: T| x * rstd;
-    let [sum_g_x_hat] = sums(x, dy, gamma, |x, dy, gamma| [dy * gamma * x_hat(x)]);
-    let mean_g_x_hat = sum_g_x_hat / T::from_usize(d);
+    let [sum_g_x_hat] = sums([x, dy, gamma], |[x, dy, gamma]| [dy * gamma * x_hat(x)]);
+    let mean_g_x_hat = sum_g_x_hat / T::from_usize(x.len());
     for (dy, ((&x, &gamma), dgamma)) in dy.iter_mut().zip(x.iter().zip(gamma).zip(dgamma)) {
         let (x_hat, g) = (x_hat(x), *dy * gamma);
         *dgamma += *dy * x_hat;

@@ -1,5 +1,6 @@
 //! The layer: RMS Norm with its parameter.
 
+use tape::magnitude::checked_eps;
 use tape::{Param, Real, Shape, Tensor, Var};
 
 use super::rms_norm;
@@ -35,10 +36,11 @@ impl<T: Real> RmsNorm<T> {
     /// With another `eps`, the number added to the mean square.
     ///
     /// # Panics
-    /// If `eps` is negative or not finite.
+    /// If [`checked_eps`] refuses it. PyTorch takes 0 as well, and makes NaN of a
+    /// row of zeros.
     #[track_caller]
     pub fn with_eps(mut self, eps: f64) -> Self {
-        rows::check_eps("RmsNorm::with_eps", eps);
+        checked_eps::<T>("RmsNorm::with_eps", eps);
         self.eps = eps;
         self
     }

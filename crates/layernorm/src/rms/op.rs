@@ -1,5 +1,6 @@
 //! RMS Norm as an op on the tape, added from outside the tape's crate.
 
+use tape::magnitude::checked_eps;
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
 use super::fused;
@@ -14,16 +15,16 @@ use crate::rows;
 ///
 /// # Panics
 /// If `x` does not end in the shape of `gamma`, if `gamma` has no axis or no element, or
-/// if `eps` is negative or not finite.
+/// if [`checked_eps`] refuses `eps`.
 #[track_caller]
 pub fn rms_norm<'t, T: Real>(x: &Var<'t, T>, gamma: &Var<'t, T>, eps: f64) -> Var<'t, T> {
     let rows = rows::count("rms_norm", x.shape(), gamma.shape());
-    rows::check_eps("rms_norm", eps);
+    let eps = checked_eps("rms_norm", eps);
     let (mut y, mut rstd) = (Tensor::scratch(x.shape()), Tensor::scratch([rows]));
     fused::forward(
         x.value().data(),
         gamma.value().data(),
-        T::from_f64(eps),
+        eps,
         y.data_mut(),
         rstd.data_mut(),
     );

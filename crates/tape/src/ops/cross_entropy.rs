@@ -4,11 +4,13 @@
 //! With p = softmax(xₙ), the loss of one example is `ℓₙ = −ln p[c] = ln Σⱼ e^(xⱼ) − x[c]`,
 //! and ∂ℓₙ/∂xⱼ = pⱼ − [j = c] (book, chapter 5). So `dx = (p − onehot(c)) · dy / N`:
 //! the softmax, which the forward pass needs anyway, is all that must be saved, and it is
-//! turned into dx in place.
+//! turned into dx in place. A network that is nearly sure of the right class has a p[c]
+//! that rounds to 1: so neither ℓ nor p[c] − 1 is computed from it, but both from the other
+//! classes.
 //!
 //! With weights, the mean is `Σ wₙ ℓₙ / Σ wₙ`, and `dxₙ = (p − onehot(cₙ)) · dy wₙ / Σ w`.
 
-use super::max::row_max;
+use super::log_softmax::exponentials;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
 
 // ANCHOR: entry
@@ -107,15 +109,12 @@ fn cross_entropy<'t, T: Real>(
 // ANCHOR: softmax_and_loss
 /// Fills `p` with the softmax of `x` and returns `ln Σ eˣ − x[class]`.
 fn softmax_and_loss<T: Real>(p: &mut [T], x: &[T], class: usize) -> T {
-    let max = row_max(x);
-    for (p, &x) in p.iter_mut().zip(x) {
-        *p = (x - max).exp();
-    }
-    let sum = lanes::sum(p);
+    let (max, others) = exponentials(p, x);
+    let sum = T::ONE + others;
     for p in p {
         *p /= sum;
     }
-    sum.ln() - (x[class] - max)
+    others.ln_1p() - (x[class] - max)
 }
 // ANCHOR_END: softmax_and_loss
 
@@ -141,7 +140,9 @@ impl<T: Real> Backward<T> for CrossEntropy<T> {
         let rows = p.data_mut().chunks_exact_mut(classes);
         for ((row, &class), &weight) in rows.zip(&self.targets).zip(&self.weights) {
             let scale = dy * weight;
-            row[class] -= T::ONE;
+            // p − 1 of the right class, without its cancellation where p is close to 1.
+            row[class] = T::ZERO;
+            row[class] = -lanes::sum(row);
             for p in row {
                 *p *= scale;
             }
@@ -208,6 +209,27 @@ mod tests {
             (1e300, vec![1.0, -1.0, 0.0])
         );
         assert_eq!(loss_and_gradient(logits, &[2]).0, 2e300);
+    }
+
+    /// PyTorch's loss is 0 from a distance of 17 on, and the gradient by the right class
+    /// as well, in `f32`; while the true ones are like those of the other class.
+    #[test]
+    fn regression_pytorch_a_right_class_far_ahead_keeps_the_digits_of_its_loss() {
+        for far in [1.0_f32, 10.0, 17.0, 20.0, 80.0] {
+            let x = Param::new("logits", Tensor::new([1, 2], vec![far, 0.0]));
+            let (loss, _, grads) = Tape::new().grad(|t| (t.param(&x).cross_entropy(&[0]), ()));
+            let wrong = (-f64::from(far)).exp();
+            let off = |x: f32, exact: f64| (f64::from(x) / exact - 1.0).abs();
+            assert!(
+                off(loss, wrong.ln_1p()) < 5e-6,
+                "{far}: the loss is {loss:e}"
+            );
+            let [right, other] = grads.of(&x).to_vec()[..] else {
+                panic!("there are two classes");
+            };
+            assert!(off(other, wrong / (1.0 + wrong)) < 5e-6, "{far}: {other:e}");
+            assert_eq!(right, -other);
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ impl<'t, T: Real> Var<'t, T> {
         along_last(self, axis, |x| {
             let mut y = Tensor::scratch(x.shape());
             each_row(&mut y, x.value(), |y, x| {
-                let (max, log_sum) = log_sum_exp(x);
+                let (max, others) = exponentials(y, x);
+                let log_sum = others.ln_1p();
                 for (y, &x) in y.iter_mut().zip(x) {
                     *y = (x - max) - log_sum;
                 }
@@ -37,11 +38,21 @@ impl<'t, T: Real> Var<'t, T> {
 }
 
 // ANCHOR: log_sum_exp
-/// `(m, ln Σⱼ e^(xⱼ − m))` with m the largest element. Kept apart: where m is large,
-/// their sum would round away what x − m still holds.
-pub(crate) fn log_sum_exp<T: Real>(x: &[T]) -> (T, T) {
+/// Fills `p` with `e^(xⱼ − m)`, where m is the largest element, and returns m and s, with
+/// `Σⱼ e^(xⱼ − m) = 1 + s`.
+///
+/// The 1, which is the largest element's own term, is left out because it would round
+/// away an s that is small; `s.ln_1p()` is the logarithm of the sum with all its digits.
+/// And m is kept apart because, where it is large, to add it would round away what x − m
+/// still holds.
+pub(crate) fn exponentials<T: Real>(p: &mut [T], x: &[T]) -> (T, T) {
     let max = row_max(x);
-    (max, lanes::sum_map(x, |x| (x - max).exp()).ln())
+    for (p, &x) in p.iter_mut().zip(x) {
+        *p = (x - max).exp();
+    }
+    let ones = lanes::sum_map(p, |p| if p == T::ONE { T::ONE } else { T::ZERO });
+    let others = lanes::sum_map(p, |p| if p == T::ONE { T::ZERO } else { p });
+    (max, others + (ones - T::ONE))
 }
 // ANCHOR_END: log_sum_exp
 
@@ -103,6 +114,20 @@ mod tests {
         // The maximum and the logarithm of the sum, added first, would round ln 2 away.
         let half = -std::f32::consts::LN_2;
         assert_eq!(log_softmax(&[1e9, 1e9]), [half, half]);
+    }
+
+    /// PyTorch gives 0 for the first: beside a 1, in `f32`, its other term is lost.
+    #[test]
+    fn regression_pytorch_a_weight_close_to_1_keeps_the_digits_of_its_logarithm() {
+        for far in [1.0_f32, 10.0, 20.0, 80.0] {
+            let exact = (-f64::from(far)).exp().ln_1p();
+            let y = log_softmax(&[far, 0.0]);
+            assert!(
+                (f64::from(y[0]) / -exact - 1.0).abs() < 5e-6,
+                "{far}: {y:?}"
+            );
+        }
+        assert_eq!(log_softmax(&[3.0_f32; 4]), [-(4.0_f32.ln()); 4]);
     }
 
     #[test]
