@@ -56,7 +56,7 @@ fn layer_norm_over_one_and_several_axes() {
     }
 }
 
-/// Eight roundings, whatever the offset: a row is measured from its own first element.
+/// Eight roundings, whatever the offset: a row is measured from a number near its mean.
 ///
 /// `f32 ramp at 1e4` is the row `10⁴ + 0..8` whose variance, as `mean(x²) − mean(x)²` in
 /// f32, gives y = ±1106.8 where ±1.53 is right.
