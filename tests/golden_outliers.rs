@@ -73,7 +73,7 @@ fn run<T: Real>(norm: &str, x: &Tensor<f32>, dy: &Tensor<f32>) -> [Vec<f64>; 2] 
     [y, grads.of(&param)].map(|t| t.cast::<f64>().to_vec())
 }
 
-/// How far y and dx are off at the others, in units of their spread, and how far three
+/// How far y and dx are off at the others, in units of their spread, and how far five
 /// halves of the last digit of the largest of them would be. The worst row of each.
 fn errors(case: &Case) -> [[f64; 2]; 2] {
     let (norm, shape, at) = (case.text("norm"), case.counts("shape"), case.count("at"));
@@ -95,7 +95,7 @@ fn errors(case: &Case) -> [[f64; 2]; 2] {
             let spread = others().map(|i| (exact[i] - mean).powi(2)).sum::<f64>() / n;
             let apart = others().map(|i| (exact[i] - got[i]).abs());
             let size = others().map(|i| exact[i].abs()).fold(0.0, f64::max);
-            let digit = 1.5 * f64::from(f32::EPSILON) * size;
+            let digit = 2.5 * f64::from(f32::EPSILON) * size;
             [
                 worst[0].max(apart.fold(0.0, f64::max) / spread.sqrt()),
                 worst[1].max(digit / spread.sqrt()),
