@@ -42,9 +42,7 @@ use tape::lanes::{LANES, fold, lopsided, sum_map};
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
 use tape::{Real, Tensor, parallel};
 
-use crate::rows::{
-    add_blocks, blocks_per_thread, check_lengths, rows_of, take, times, whole,
-};
+use crate::rows::{add_blocks, blocks_per_thread, check_lengths, rows_of, take, times, whole};
 use crate::sums::{lane_sums, sums};
 
 pub use crate::rows::ROWS_PER_BLOCK;

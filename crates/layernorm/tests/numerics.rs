@@ -164,7 +164,10 @@ fn a_row_from_end_to_end_of_the_type_is_normalized() {
     assert!(signed.clone().all(|y| (y - 1.0).abs() < 1e-6), "{y:?}");
     // In f64, squares overflow later.
     let (y, stats) = forward(&[1e200, 3e200, 5e200, 3e200], 1e-5);
-    assert!((y[2] - 2_f64.sqrt()).abs() < 1e-15 && y[1].abs() < 1e-15, "{y:?}");
+    assert!(
+        (y[2] - 2_f64.sqrt()).abs() < 1e-15 && y[1].abs() < 1e-15,
+        "{y:?}"
+    );
     assert!((stats[0][2] * 1e200 - 0.5_f64.sqrt()).abs() < 1e-15);
 }
 
