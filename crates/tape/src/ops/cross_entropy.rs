@@ -4,8 +4,8 @@
 //! With p = softmax(xₙ), the loss of one example is `ℓₙ = −ln p[c] = ln Σⱼ e^(xⱼ) − x[c]`,
 //! and ∂ℓₙ/∂xⱼ = pⱼ − [j = c] (book, chapter 5). So `dx = (p − onehot(c)) · dy / N`:
 //! the softmax, which the forward pass needs anyway, is all that must be saved, and it is
-//! turned into dx in place. A network that is nearly sure of the right class has a p[c]
-//! that rounds to 1: so neither ℓ nor p[c] − 1 is computed from it, but both from the other
+//! turned into dx in place. A network that is nearly sure of the right class has a `p[c]`
+//! that rounds to 1: so neither ℓ nor `p[c]` − 1 is computed from it, but both from the other
 //! classes.
 //!
 //! With weights, the mean is `Σ wₙ ℓₙ / Σ wₙ`, and `dxₙ = (p − onehot(cₙ)) · dy wₙ / Σ w`.
