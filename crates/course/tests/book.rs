@@ -219,6 +219,7 @@ fn every_mistake_in_a_chapter_is_told_with_file_and_line() {
             "not on a line of its own",
         ),
         ("{{#include a.rs}}", "no directive"),
+        ("| | a |\n|---|---|\n| 1 | 2 |", "has no heading"),
         ("- <b>unclosed", "unclosed HTML tag"),
     ] {
         let text = format!("# Two\n\nGood.\n\n{line}\n");

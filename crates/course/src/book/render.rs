@@ -130,6 +130,13 @@ impl Renderer<'_> {
                 Event::End(TagEnd::CodeBlock) => in_code = false,
                 Event::Start(Tag::TableHead) => formulas_here = maths::Place::Heading,
                 Event::End(TagEnd::TableHead) => formulas_here = formulas,
+                Event::Start(Tag::TableCell) if formulas_here == maths::Place::Heading => {
+                    if let Some((Event::End(TagEnd::TableCell), _)) = events.get(at + 1) {
+                        // Who hears the table is told the heading with every cell.
+                        let message = "a column of the table has no heading";
+                        self.problem(page, line_of(range.start), message);
+                    }
+                }
                 Event::Code(_) => verbatim.push(range.clone()),
                 Event::InlineMath(latex) => {
                     let line = line_of(range.start);
