@@ -12,11 +12,12 @@ use std::path::Path;
 /// Elements whose text is no prose.
 const NO_PROSE: [&str; 7] = ["code", "pre", "math", "svg", "script", "style", "button"];
 
-/// The text of a page between `<main>` and `</main>`, without code and formulas. Where an
+/// The text of a page inside its `main` element, without code and formulas. Where an
 /// element begins or ends inside a word, the word is not cut, unless it is a block.
 fn prose(html: &str) -> String {
-    let main = html.split_once("<main>").map_or(html, |(_, rest)| rest);
-    let main = main.split_once("</main>").map_or(main, |(main, _)| main);
+    let (_, main) = html.split_once("<main").expect("a page has a main element");
+    let (_, main) = main.split_once('>').expect("a tag ends");
+    let (main, _) = main.split_once("</main>").expect("the element ends");
     let mut out = String::new();
     let mut rest = main;
     let mut skipped: Option<(&str, usize)> = None;
