@@ -1,14 +1,12 @@
 //! Checks the exercise `scalar_tape`.
 
-use crate::engine::Checker;
+use crate::Report;
+use crate::engine::{Axis, Case, Checker, Order, Part, conclude, field};
 use crate::harness;
-use crate::known::{Known, fill};
 use crate::scalar_sweep;
-use crate::{Line, Outcome, Report};
-use gradcheck::{Check, Fault};
+use gradcheck::Check;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::fmt::Display;
 use std::process::ExitCode;
 
 const NAME: &str = "scalar_tape";
@@ -18,7 +16,7 @@ const NAME: &str = "scalar_tape";
 pub struct Record {
     /// The number that this record made.
     pub value: f64,
-    /// The place of each input on the tape, and the slope of `value` by it.
+    /// The place of each input on the tape, and the slope of `value` with respect to it.
     pub inputs: Vec<(usize, f64)>,
 }
 
@@ -66,20 +64,65 @@ pub fn check(
     harness::run(NAME, || report(&own, 0))
 }
 
-/// What an op must record: its value, and the slope by each operand.
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::Parts(vec![
+        Box::new(op::<0>()),
+        Box::new(op::<1>()),
+        Box::new(op::<2>()),
+        Box::new(op::<3>()),
+        Box::new(scalar_sweep::part()),
+        Box::new(programs()),
+    ])
+}
+
+fn report(own: &Own<'_>, seed: u64) -> Report {
+    let all = "your tape differentiates: every op, the sweep, and whole programs agree with finite differences";
+    let leaf = |p: &Applied, answer: &mut Recorded| {
+        *answer = p.record(|tape, _| (own.leaf)(tape, p.values[0]));
+    };
+    let binary = |op: Binary<'_>, p: &Applied, answer: &mut Recorded| {
+        *answer = p.record(|tape, places| op(tape, places[0], places[1]));
+    };
+    let exp = |p: &Applied, answer: &mut Recorded| {
+        *answer = p.record(|tape, places| (own.exp)(tape, places[0]));
+    };
+    let backward = |p: &scalar_sweep::Probe, grads: &mut Vec<f64>| {
+        let record = |record: &scalar_sweep::Record| Record {
+            value: 0.0,
+            inputs: record.inputs.clone(),
+        };
+        let records = p.tape.iter().map(record).collect();
+        *grads = (own.backward)(&Tape { records }, p.y);
+    };
+    let program = |p: &Program, answer: &mut Outcome| *answer = p.run(own);
+    let parts = vec![
+        op::<0>().judge(&leaf, seed),
+        op::<1>().judge(&|p, answer| binary(own.add, p, answer), seed),
+        op::<2>().judge(&|p, answer| binary(own.mul, p, answer), seed),
+        op::<3>().judge(&exp, seed),
+        scalar_sweep::part().judge(&backward, seed),
+        programs().judge(&program, seed),
+    ];
+    conclude(NAME, all, parts)
+}
+
+/// Where the book has the ops.
+const SECTION: &str = "sec:scalar-ops";
+
+/// What an op must record: its value, and the slope with respect to each operand.
 type Rule = fn(f64, f64) -> (f64, f64, f64);
 
-/// What may be wrong in an op's record: the name, the sentence, and the wrong rule.
-type Mistake = (&'static str, &'static str, Rule);
-
-/// An op: its name, how many operands, its rule, and the mistakes.
+/// An op: its name, how many operands, its rule, and what may be wrong in it: the target, the
+/// name, the sentence, and the wrong rule.
 struct Op {
     name: &'static str,
     operands: usize,
     rule: Rule,
-    mistakes: &'static [Mistake],
+    mistakes: &'static [(&'static str, &'static str, &'static str, Rule)],
 }
 
+#[rustfmt::skip]
 const OPS: [Op; 4] = [
     Op {
         name: "leaf",
@@ -92,22 +135,9 @@ const OPS: [Op; 4] = [
         operands: 2,
         rule: |a, b| (a + b, 1.0, 1.0),
         mistakes: &[
-            ("add-multiplies", "its value is the product", |a, b| {
-                (a * b, 1.0, 1.0)
-            }),
-            (
-                "add-slopes-of-mul",
-                "its slopes are those of a product; a sum grows by 1 with each operand",
-                |a, b| (a + b, b, a),
-            ),
-            (
-                "add-slopes-values",
-                "its slopes are the operands' values; a sum grows by 1 with each operand",
-                |a, b| (a + b, a, b),
-            ),
-            ("slopes-zero", "its slopes are zero", |a, b| {
-                (a + b, 0.0, 0.0)
-            }),
+            ("value", "add-multiplies", "it is the product", |a, b| (a * b, 1.0, 1.0)),
+            ("slopes", "add-slopes-of-mul", "they are those of a product; a sum grows by 1 with each operand", |a, b| (a + b, b, a)),
+            ("slopes", "add-slopes-values", "they are the operands' values; a sum grows by 1 with each operand", |a, b| (a + b, a, b)),
         ],
     },
     Op {
@@ -115,25 +145,10 @@ const OPS: [Op; 4] = [
         operands: 2,
         rule: |a, b| (a * b, b, a),
         mistakes: &[
-            ("mul-adds", "its value is the sum", |a, b| (a + b, b, a)),
-            (
-                "mul-slopes-swapped",
-                "its slopes are exchanged: the slope of a * b by a is b",
-                |a, b| (a * b, a, b),
-            ),
-            (
-                "mul-slopes-of-add",
-                "its slopes are 1, those of a sum: the slope of a * b by a is b",
-                |a, b| (a * b, 1.0, 1.0),
-            ),
-            (
-                "mul-slopes-products",
-                "its slopes are a * b: the slope of a * b by a is b alone",
-                |a, b| (a * b, a * b, a * b),
-            ),
-            ("slopes-zero", "its slopes are zero", |a, b| {
-                (a * b, 0.0, 0.0)
-            }),
+            ("value", "mul-adds", "it is the sum", |a, b| (a + b, b, a)),
+            ("slopes", "mul-slopes-swapped", "they are exchanged: the slope of a * b with respect to a is b", |a, b| (a * b, a, b)),
+            ("slopes", "mul-slopes-of-add", "they are 1, those of a sum: the slope of a * b with respect to a is b", |a, b| (a * b, 1.0, 1.0)),
+            ("slopes", "mul-slopes-products", "they are a * b: the slope of a * b with respect to a is b alone", |a, b| (a * b, a * b, a * b)),
         ],
     },
     Op {
@@ -141,326 +156,327 @@ const OPS: [Op; 4] = [
         operands: 1,
         rule: |x, _| (x.exp(), x.exp(), 0.0),
         mistakes: &[
-            (
-                "exp-slope-x",
-                "its slope is x; the derivative of the exponential is the exponential itself",
-                |x, _| (x.exp(), x, 0.0),
-            ),
-            (
-                "exp-slope-one",
-                "its slope is 1; the derivative of the exponential is the exponential itself",
-                |x, _| (x.exp(), 1.0, 0.0),
-            ),
-            (
-                "exp-power-rule",
-                "its slope is x * exp(x - 1), the rule for powers of x; here x is the exponent",
-                |x, _| (x.exp(), x * (x - 1.0).exp(), 0.0),
-            ),
-            ("exp-value-x", "its value is x", |x, _| (x, x.exp(), 0.0)),
-            (
-                "exp-twice",
-                "its slope is the exponential of the value: exp was applied twice",
-                |x, _| (x.exp(), x.exp().exp(), 0.0),
-            ),
-            ("slopes-zero", "its slope is zero", |x, _| {
-                (x.exp(), 0.0, 0.0)
-            }),
+            ("value", "exp-value-x", "it is x", |x, _| (x, x.exp(), 0.0)),
+            ("slopes", "exp-slope-x", "it is x; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), x, 0.0)),
+            ("slopes", "exp-slope-one", "it is 1; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), 1.0, 0.0)),
+            ("slopes", "exp-power-rule", "it is x * exp(x - 1), the rule for powers of x; here x is the exponent", |x, _| (x.exp(), x * (x - 1.0).exp(), 0.0)),
+            ("slopes", "exp-twice", "it is the exponential of the value: exp was applied twice", |x, _| (x.exp(), x.exp().exp(), 0.0)),
         ],
     },
 ];
 
-/// What may be wrong in any op's record, whatever its numbers are.
-const RECORDS: [(&str, &str); 6] = [CHANGED, COUNT, PLACE, LATER, STRANGER, MISSING];
-const CHANGED: (&str, &str) = (
-    "records-changed",
-    "it changed records that were there before",
-);
-const COUNT: (&str, &str) = ("record-count", "it must append one record, and appended …");
-const PLACE: (&str, &str) = (
-    "wrong-place",
-    "it must return the place of the new record, …, and returned …",
-);
-const LATER: (&str, &str) = (
-    "wrong-inputs",
-    "its record names … as an input, and is itself at …",
-);
-const STRANGER: (&str, &str) = (
-    "wrong-inputs",
-    "its record names … as an input, which is no operand",
-);
-const MISSING: (&str, &str) = (
-    "inputs-missing",
-    "its record names no input, so no gradient can leave it",
-);
+/// An op and its operands, on a tape on which other records come first.
+struct Applied {
+    op: &'static Op,
+    before: usize,
+    values: [f64; 2],
+    /// Whether one operand stands on both sides.
+    shared: bool,
+}
 
-/// Where the book has the ops.
-const SECTION: &str = "sec:scalar-ops";
+impl Case for Applied {
+    fn title(&self) -> String {
+        let Applied { op, values, .. } = self;
+        let places = self.places();
+        match op.operands {
+            0 => format!("the value {:.4}", values[0]),
+            1 => format!("x = {:.4} at place {}", values[0], places[0]),
+            _ if self.shared => format!("a and b both {:.4} at place {}", values[0], places[0]),
+            _ => format!(
+                "a = {:.4} at place {} and b = {:.4} at place {}",
+                values[0], places[0], values[1], places[1]
+            ),
+        }
+    }
 
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let in_records = RECORDS.map(|(id, what)| Known::new(NAME, id, format!("…: {what}"), SECTION));
-    let in_ops = OPS.iter().flat_map(|op| {
-        let known =
-            |(id, what, _): &Mistake| Known::new(NAME, id, format!("{}: {what}", op.name), SECTION);
-        op.mistakes.iter().map(known)
-    });
-    let in_sweep = scalar_sweep::known_as(NAME, "backward: ", scalar_sweep::SECTION);
-    in_records
-        .into_iter()
-        .chain(in_ops)
-        .chain(in_sweep)
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let operands = self.places().len();
+        vec![("operands", operands), ("records", self.at() + 1)]
+    }
+}
+
+fn applied(op: &'static Op, seed: u64) -> Vec<Applied> {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    (0..4)
+        .map(|round| Applied {
+            op,
+            before: rng.random_range(1..4),
+            values: std::array::from_fn(|_| rng.random_range(0.3..2.0)),
+            shared: op.operands == 2 && round == 3,
+        })
         .collect()
 }
 
-fn near(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 1e-12 * a.abs().max(b.abs()).max(1.0)
-}
+impl Applied {
+    /// The places of the operands, each once.
+    fn places(&self) -> Vec<usize> {
+        let count = if self.shared { 1 } else { self.op.operands };
+        (self.before..self.before + count).collect()
+    }
 
-/// The slope of a record by one input, over all places where it stands.
-fn slope_by(record: &Record, input: usize) -> f64 {
-    let own = record.inputs.iter().filter(|(at, _)| *at == input);
-    own.map(|(_, slope)| slope).sum()
-}
+    /// Where the op's record belongs.
+    fn at(&self) -> usize {
+        self.before + self.places().len()
+    }
 
-/// Runs `op` on two fresh operands, and says what is wrong with its record.
-fn judge_op(op: &Op, own: &Own<'_>, rng: &mut StdRng) -> Result<String, (String, String)> {
-    for round in 0..4 {
-        let values: [f64; 2] = std::array::from_fn(|_| rng.random_range(0.3..2.0));
-        let mut tape = Tape::default();
-        for _ in 0..rng.random_range(0..3) {
-            tape.records.push(Record::default());
-        }
-        // The last round has one operand on both sides.
-        let shared = round == 3;
-        let operands: [usize; 2] = std::array::from_fn(|i| {
-            if i == 1 && shared {
-                return tape.records.len() - 1;
-            }
-            let value = values[i];
-            tape.records.push(Record {
-                value,
-                inputs: vec![],
-            });
-            tape.records.len() - 1
-        });
-        let [a, b] = if shared { [values[0]; 2] } else { values };
-        let before = tape.records.clone();
-        let at = match op.name {
-            "leaf" => (own.leaf)(&mut tape, a),
-            "add" => (own.add)(&mut tape, operands[0], operands[1]),
-            "mul" => (own.mul)(&mut tape, operands[0], operands[1]),
-            _ => (own.exp)(&mut tape, operands[0]),
+    /// The value of a rule, and its slope with respect to each place.
+    fn by(&self, rule: Rule) -> (f64, Vec<f64>) {
+        let [a, b] = self.values;
+        let (value, by_a, by_b) = rule(a, if self.shared { a } else { b });
+        let slopes = match self.places().len() {
+            1 if self.shared => vec![by_a + by_b],
+            count => [by_a, by_b][..count].to_vec(),
         };
-        let told = |id: &str, what: String| Err((id.to_owned(), format!("{}: {what}", op.name)));
-        let record_told =
-            |(id, what): (&str, &str), values: &[&dyn Display]| told(id, fill(what, values));
-        let count = tape.records.len() - before.len().min(tape.records.len());
-        if tape.records.len() < before.len() || tape.records[..before.len()] != before[..] {
-            return record_told(CHANGED, &[]);
+        (value, slopes)
+    }
+
+    /// 1 for each of these records, and 0 for the others.
+    fn named(&self, inputs: &[usize]) -> Vec<f64> {
+        let named = |at| if inputs.contains(&at) { 1.0 } else { 0.0 };
+        (0..=self.at()).map(named).collect()
+    }
+
+    /// Runs `op` on the operands, given twice if they are one, and reads what it recorded.
+    fn record(&self, op: impl FnOnce(&mut Tape, &[usize]) -> usize) -> Recorded {
+        let mut tape = Tape {
+            records: vec![Record::default(); self.before],
+        };
+        let places = self.places();
+        for value in &self.values[..places.len()] {
+            tape.push(*value, vec![]);
         }
-        if count != 1 {
-            return record_told(COUNT, &[&count]);
+        let before = tape.records.clone();
+        let place = op(&mut tape, &places.repeat(2));
+        let kept = before.iter().zip(&tape.records).filter(|(b, a)| b == a);
+        let mut recorded = Recorded {
+            kept: kept.count() as f64,
+            count: tape.records.len() as f64 - before.len() as f64,
+            place: place as f64,
+            ..Recorded::default()
+        };
+        let own = place.max(before.len());
+        if let Some(record) = tape.records.get(own).or(tape.records.get(before.len())) {
+            let slope = |of: usize| {
+                let inputs = record.inputs.iter().filter(|(input, _)| *input == of);
+                inputs.map(|(_, slope)| slope).sum()
+            };
+            // What has no slope is no input; and an input that is not there yet is told at
+            // the place of the record itself.
+            let counts = |(input, slope): &&(usize, f64)| *slope != 0.0 || places.contains(input);
+            let inputs = record.inputs.iter().filter(counts);
+            let inputs: Vec<usize> = inputs.map(|(input, _)| *input.min(&self.at())).collect();
+            recorded.inputs = self.named(&inputs);
+            recorded.value = record.value;
+            recorded.slopes = places.iter().map(|place| slope(*place)).collect();
         }
-        if at != before.len() {
-            return record_told(PLACE, &[&before.len(), &at]);
+        recorded
+    }
+}
+
+/// What an op did to the tape.
+struct Recorded {
+    /// How many of the records that were there are as they were.
+    kept: f64,
+    /// How many records are new.
+    count: f64,
+    /// The place that was returned.
+    place: f64,
+    /// For each record, and for the new one, whether it is an input.
+    inputs: Vec<f64>,
+    value: f64,
+    /// With respect to each operand, over all places where it stands.
+    slopes: Vec<f64>,
+}
+
+impl Default for Recorded {
+    fn default() -> Self {
+        let none = f64::NAN;
+        Recorded {
+            kept: none,
+            count: none,
+            place: none,
+            inputs: Vec::new(),
+            value: none,
+            slopes: Vec::new(),
         }
-        let record = &tape.records[at];
-        if let Some((input, _)) = record.inputs.iter().find(|(input, _)| *input >= at) {
-            return record_told(LATER, &[input, &at]);
+    }
+}
+
+const KEPT: &str = "the count of earlier records that are as they were";
+const COUNT: &str = "the count of new records";
+const PLACE: &str = "the place returned";
+
+/// The op at this place in the list, as a part.
+#[rustfmt::skip]
+fn op<const AT: usize>() -> Part<Applied, Recorded> {
+    const RECORDS: &[Axis] = &[Axis("records", "record")];
+    const OPERANDS: &[Axis] = &[Axis("operands", "operand")];
+    let op = &OPS[AT];
+    let mut part = Part::new(op.name, Order::Together, |seed| applied(&OPS[AT], seed), |_| Recorded::default())
+        .target(KEPT, SECTION, &[], |p| vec![p.at() as f64], field!(number kept))
+        .mistake(&[KEPT], "records-changed", "none is: an op appends one record, and leaves the others alone", |_, _| vec![0.0])
+        .target(COUNT, SECTION, &[], |_| vec![1.0], field!(number count))
+        .mistake(&[COUNT], "record-count", "no record is appended: `tape.push` appends one, and returns its place", |_, _| vec![0.0])
+        .mistake(&[COUNT], "record-count", "two records are appended: one op makes one record", |_, _| vec![2.0])
+        .target(PLACE, SECTION, &[], |p| vec![p.at() as f64], field!(number place))
+        .mistake(&[PLACE], "wrong-place", "it is 0 whatever is on the tape, and must be that of the new record", |_, _| vec![0.0])
+        .mistake(&[PLACE], "wrong-place", "it is one too large: that of the new record is one less than the length of the tape", |p, _| vec![p.at() as f64 + 1.0])
+        .target("inputs", SECTION, RECORDS, |p| p.named(&p.places()), field!(inputs))
+        .target("value", SECTION, &[], |p| vec![p.by(p.op.rule).0], field!(number value));
+    if op.operands == 0 {
+        return part;
+    }
+    part = part
+        .mistake(&[PLACE], "wrong-place", "it is that of an operand, and must be that of the new record", |p, _| vec![p.before as f64])
+        .mistake(&["inputs"], "inputs-missing", "the record names no input, so no gradient can leave it", |p, _| p.named(&[]))
+        .mistake(&["inputs"], "wrong-inputs", "the record names the places 0 and 1, whatever the operands are: their places are what the op is given", |p, _| p.named(&[0, 1][..p.op.operands]))
+        .target("slopes", SECTION, OPERANDS, |p| p.by(p.op.rule).1, field!(slopes));
+    if op.operands == 2 {
+        let without = |p: &Applied, kept: usize| {
+            let places = p.places();
+            places[kept.min(places.len() - 1)]
+        };
+        for (left, id, what) in [
+            (0, "first-forgotten", "the record does not name the first operand, so no gradient reaches it"),
+            (1, "second-forgotten", "the record does not name the second operand, so no gradient reaches it"),
+        ] {
+            part = part
+                .knows("inputs", id, what, SECTION, move |p| p.named(&[without(p, 1 - left)]))
+                .knows("inputs", "wrong-inputs", "the record names its own place in place of an operand's: an input is a record before it", SECTION, move |p| p.named(&[without(p, 1 - left), p.at()]));
         }
-        let agrees = |rule: Rule| {
-            let (value, by_a, by_b) = rule(a, b);
-            let slopes = match (op.operands, shared) {
-                (0, _) => true,
-                (1, _) => near(slope_by(record, operands[0]), by_a),
-                (_, true) => near(slope_by(record, operands[0]), by_a + by_b),
+    }
+    op.mistakes.iter().fold(part, |part, &(target, id, what, rule)| {
+        part.knows(target, id, what, SECTION, move |p| match target {
+            "value" => vec![p.by(rule).0],
+            _ => p.by(rule).1,
+        })
+    })
+}
+
+/// A program over three leaves: which op each step is, and the values so far that it takes.
+struct Program {
+    steps: Vec<(usize, usize, usize)>,
+    leaves: Vec<f64>,
+}
+
+/// What a program makes on a tape.
+#[derive(Default)]
+struct Outcome {
+    y: f64,
+    grads: Vec<f64>,
+}
+
+impl Case for Program {
+    fn title(&self) -> String {
+        let leaves: Vec<String> = self.leaves.iter().map(|v| format!("{v:.4}")).collect();
+        let steps = self.steps.len();
+        format!(
+            "a program of {steps} steps on the leaves {}",
+            leaves.join(", ")
+        )
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![("leaves", self.leaves.len())]
+    }
+}
+
+fn drawn(seed: u64) -> Vec<Program> {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    let mut program = || Program {
+        // The newest value is always used, so that nothing hangs loose.
+        steps: (3..12)
+            .map(|at| (rng.random_range(0..3), at - 1, rng.random_range(0..at)))
+            .collect(),
+        leaves: (0..3).map(|_| rng.random_range(0.2..1.2)).collect(),
+    };
+    (0..3).map(|_| program()).collect()
+}
+
+impl Program {
+    /// Runs it on the tape of these functions. Products and exponentials are kept small: each
+    /// is followed by a product with a leaf of 0.6.
+    fn run(&self, own: &Own<'_>) -> Outcome {
+        let mut tape = Tape::default();
+        let leaves = self.leaves.iter().map(|&v| (own.leaf)(&mut tape, v));
+        let leaves: Vec<usize> = leaves.collect();
+        let mut values = leaves.clone();
+        for &(op, a, b) in &self.steps {
+            let (a, b) = (values[a], values[b]);
+            let next = match op {
+                0 => (own.add)(&mut tape, a, b),
+                1 => (own.mul)(&mut tape, a, b),
                 _ => {
-                    near(slope_by(record, operands[0]), by_a)
-                        && near(slope_by(record, operands[1]), by_b)
+                    let small = (own.leaf)(&mut tape, 0.3);
+                    let scaled = (own.mul)(&mut tape, a, small);
+                    (own.exp)(&mut tape, scaled)
                 }
             };
-            near(record.value, value) && slopes
-        };
-        if record.inputs.is_empty() && op.operands > 0 {
-            return record_told(MISSING, &[]);
+            let damp = (own.leaf)(&mut tape, 0.6);
+            values.push((own.mul)(&mut tape, next, damp));
         }
-        let right = agrees(op.rule);
-        if !right && let Some((id, sentence, _)) = op.mistakes.iter().find(|m| agrees(m.2)) {
-            return told(id, (*sentence).to_owned());
-        }
-        let strangers = |(input, slope): &&(usize, f64)| {
-            let known = operands[..op.operands].contains(input);
-            !known && *slope != 0.0
-        };
-        if let Some((input, _)) = record.inputs.iter().find(strangers) {
-            return record_told(STRANGER, &[input]);
-        }
-        if !right {
-            let (value, by_a, by_b) = (op.rule)(a, b);
-            let must = match op.operands {
-                0 => format!("{value:.4} and no inputs"),
-                1 => format!("{value:.4} and slope {by_a:.4}"),
-                _ => format!("{value:.4} and slopes {by_a:.4}, {by_b:.4}"),
-            };
-            let what = format!(
-                "of {a:.4} and {b:.4} it recorded {record:?}, and must record the value {must}"
-            );
-            return told("unknown", what);
+        let y = values[values.len() - 1];
+        let grads = (own.backward)(&tape, y);
+        Outcome {
+            y: tape.records[y].value,
+            grads: leaves.iter().map(|&at| grads[at]).collect(),
         }
     }
-    Ok("value and slopes are right".to_owned())
-}
 
-/// One step of a random program: which op, and which of the values so far.
-type Step = (usize, usize, usize);
-
-/// A program over three leaves, and where it ends.
-fn program(rng: &mut StdRng) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for at in 3..12 {
-        // The newest value is always used, so that nothing hangs loose.
-        steps.push((rng.random_range(0..3), at - 1, rng.random_range(0..at)));
-    }
-    steps
-}
-
-/// Runs the program on the reader's tape. Products and exponentials are kept small: each
-/// is followed by a product with a leaf of 0.3.
-fn run(own: &Own<'_>, steps: &[Step], leaves: &[f64]) -> (Tape, usize, Vec<usize>) {
-    let mut tape = Tape::default();
-    let handles: Vec<usize> = leaves.iter().map(|&v| (own.leaf)(&mut tape, v)).collect();
-    let mut values = handles.clone();
-    for &(op, a, b) in steps {
-        let (a, b) = (values[a], values[b]);
-        let next = match op {
-            0 => (own.add)(&mut tape, a, b),
-            1 => (own.mul)(&mut tape, a, b),
-            _ => {
-                let small = (own.leaf)(&mut tape, 0.3);
-                let scaled = (own.mul)(&mut tape, a, small);
-                (own.exp)(&mut tape, scaled)
-            }
-        };
-        let damp = (own.leaf)(&mut tape, 0.6);
-        values.push((own.mul)(&mut tape, next, damp));
-    }
-    let y = values[values.len() - 1];
-    (tape, y, handles)
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
-}
-
-fn report(own: &Own<'_>, seed: u64) -> Report {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    let mut lines = Vec::new();
-    for op in &OPS {
-        match judge_op(op, own, rng) {
-            Ok(detail) => lines.push(Line {
-                name: op.name.to_owned(),
-                right: true,
-                detail,
-            }),
-            Err((id, headline)) => {
-                let mut report = Report::new(NAME, Outcome::Wrong, headline.clone());
-                let nameless = id == "unknown";
-                report.section = (!nameless).then(|| SECTION.to_owned());
-                report.mistake = Some(id);
-                let detail = headline
-                    .split_once(": ")
-                    .map_or(String::new(), |(_, d)| d.to_owned());
-                lines.push(Line {
-                    name: op.name.to_owned(),
-                    right: false,
-                    detail,
-                });
-                report.lines = lines;
-                return report;
-            }
-        }
-    }
-    let mut on_records = |records: &[scalar_sweep::Record], y: usize| {
-        let records = records.iter().map(|r| Record {
-            value: 0.0,
-            inputs: r.inputs.clone(),
-        });
-        (own.backward)(
-            &Tape {
-                records: records.collect(),
+    fn right(&self) -> Outcome {
+        self.run(&Own {
+            leaf: &|tape, value| tape.push(value, vec![]),
+            add: &by(OPS[1].rule),
+            mul: &by(OPS[2].rule),
+            exp: &|tape, x| by(OPS[3].rule)(tape, x, x),
+            backward: &|tape, y| {
+                let record = |record: &Record| scalar_sweep::Record {
+                    inputs: record.inputs.clone(),
+                };
+                let records: Vec<_> = tape.records.iter().map(record).collect();
+                scalar_sweep::sweep(&records, y)
             },
-            y,
-        )
-    };
-    let swept = scalar_sweep::report_as(NAME, scalar_sweep::SECTION, seed, &mut on_records);
-    if !swept.passed() {
-        let headline = format!("backward: {}", swept.headline);
-        lines.extend(swept.lines);
-        return Report {
-            headline,
-            lines,
-            ..swept
-        };
+        })
     }
-    lines.extend(swept.lines);
-    for number in 0..3 {
-        let steps = program(rng);
-        let leaves: [f64; 3] = std::array::from_fn(|_| rng.random_range(0.2..1.2));
-        let value = |x: &[Vec<f64>]| {
-            let (tape, y, _) = run(own, &steps, &[x[0][0], x[0][1], x[0][2]]);
-            vec![tape.records[y].value]
-        };
-        let gradient = |x: &[Vec<f64>], dy: &[f64]| {
-            let (tape, y, leaves) = run(own, &steps, &[x[0][0], x[0][1], x[0][2]]);
-            let grads = (own.backward)(&tape, y);
-            vec![leaves.iter().map(|&at| dy[0] * grads[at]).collect()]
-        };
-        let checked = Check::new("program")
-            .input("leaves", &[3], leaves)
-            .seed(seed * 10 + number)
-            .may_be_zero("leaves")
-            .run(value, gradient);
-        let wrong = checked
-            .faults
-            .iter()
-            .any(|f| matches!(f, Fault::Wrong { .. }));
-        let margin = checked.worst().map_or(0.0, |(_, w)| w.margin);
-        lines.push(Line {
-            name: format!("a program of {} ops", steps.len()),
-            right: checked.passed(),
-            detail: format!("disagrees with finite differences by {margin:.2} of the bound"),
-        });
-        if !checked.passed() {
-            let headline = if wrong {
-                "each op is right and so is the sweep, but together they disagree with finite differences"
-            } else {
-                "the program could not be checked"
-            };
-            let mut report = Report::new(NAME, Outcome::Wrong, headline);
-            report.mistake = Some("unknown".to_owned());
-            report.notes.push(checked.to_string());
-            report.lines = lines;
-            return report;
-        }
-    }
-    let headline = "your tape differentiates: every op, the sweep, and whole programs agree with finite differences";
-    let mut report = Report::new(NAME, Outcome::Passed, headline);
-    report.lines = lines;
-    report
 }
 
-/// The right sweep on this exercise's tape, for the tests.
-#[cfg(test)]
-fn right_sweep(tape: &Tape, y: usize) -> Vec<f64> {
-    let records: Vec<scalar_sweep::Record> = tape
-        .records
-        .iter()
-        .map(|r| scalar_sweep::Record {
-            inputs: r.inputs.clone(),
+/// An op by its rule.
+fn by(rule: Rule) -> impl Fn(&mut Tape, usize, usize) -> usize {
+    move |tape, a, b| {
+        let (value, by_a, by_b) = rule(tape.records[a].value, tape.records[b].value);
+        tape.push(value, vec![(a, by_a), (b, by_b)])
+    }
+}
+
+/// Whole programs, as a part.
+fn programs() -> Part<Program, Outcome> {
+    const LEAVES: &[Axis] = &[Axis("leaves", "leaf")];
+    Part::new("programs", Order::Together, drawn, |_| Outcome::default())
+        .target("y", SECTION, &[], |p| vec![p.right().y], field!(number y))
+        .target(
+            "grads",
+            scalar_sweep::SECTION,
+            LEAVES,
+            |p| p.right().grads,
+            field!(grads),
+        )
+        .numeric(|run, seed| {
+            let program = drawn(seed + 1).swap_remove(0);
+            let at = |x: &[Vec<f64>]| {
+                let (steps, leaves) = (program.steps.clone(), x[0].clone());
+                let mut outcome = Outcome::default();
+                run(&Program { steps, leaves }, &mut outcome);
+                outcome
+            };
+            Check::new("program")
+                .input("leaves", &[3], program.leaves.clone())
+                .seed(seed)
+                .may_be_zero("leaves")
+                .run(
+                    |x| vec![at(x).y],
+                    |x, dy| vec![at(x).grads.iter().map(|g| dy[0] * g).collect()],
+                )
         })
-        .collect();
-    scalar_sweep::sweep(&records, y)
 }
 
 #[cfg(test)]

@@ -96,7 +96,18 @@ impl Checker {
     /// The mistakes that it knows by name.
     pub fn known(&self, exercise: &'static str) -> Vec<Known> {
         match self {
-            Self::Parts(parts) => parts.iter().flat_map(|part| part.known(exercise)).collect(),
+            Self::Parts(parts) => {
+                let mut known = Vec::new();
+                for part in parts {
+                    known.extend(part.known(exercise).into_iter().map(|mut known| {
+                        if parts.len() > 1 {
+                            known.sentence = format!("{}: {}", part.name(), known.sentence);
+                        }
+                        known
+                    }));
+                }
+                known
+            }
             Self::Listed(known) => known.clone(),
             Self::Nameless(_) => Vec::new(),
         }

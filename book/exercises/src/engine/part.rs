@@ -301,6 +301,9 @@ pub type Spoil = dyn Fn(Vec<f64>, &[usize]) -> Vec<f64>;
 
 /// A part whose types do not matter: for the catalogue of mistakes, and for the tests.
 pub trait Checked {
+    /// Its name, which stands first in the verdicts of an exercise of several parts.
+    fn name(&self) -> &'static str;
+
     /// The mistakes that are known by name.
     fn known(&self, exercise: &'static str) -> Vec<Known>;
 
@@ -328,6 +331,10 @@ pub trait Checked {
 }
 
 impl<C: Case, A: 'static> Checked for Part<C, A> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
     fn known(&self, exercise: &'static str) -> Vec<Known> {
         let mut known: Vec<Known> = Vec::new();
         // Target by target, as they are judged.
