@@ -13,7 +13,7 @@ fn kept(rows: usize, sizes: &[usize], norm: Norm) -> Kept {
     let norms = match norm {
         Norm::None => 0,
         Norm::Batch => rows * units + units,
-        Norm::Layer => rows * units + units + 2 * rows * hidden.len(),
+        Norm::Layer => rows * units + units + 3 * rows * hidden.len(),
     };
     Kept {
         activations: 4 * rows * (sizes[0] + units),

@@ -236,7 +236,7 @@ impl Counts {
         match self.norm {
             Norm::None => 0,
             Norm::Batch => (self.rows + 1) * self.units,
-            Norm::Layer => (self.rows + 1) * self.units + 2 * self.rows * self.hidden,
+            Norm::Layer => (self.rows + 1) * self.units + A_ROW * self.rows * self.hidden,
         }
     }
 
@@ -247,6 +247,9 @@ impl Counts {
         self.norms().saturating_add_signed(extra)
     }
 }
+
+/// What Layer Norm keeps of a row: the mean in two pieces, and rstd.
+const A_ROW: usize = 3;
 
 /// A wrong count.
 type Count = fn(&Counts) -> usize;
@@ -333,7 +336,7 @@ const NORMS: &[(&str, &str, Count)] = &[
         "a norm behind the last layer is counted; there is none",
         |n| {
             let more = ((n.rows + 1) * n.outputs) as isize;
-            let with_rows = more + 2 * n.rows as isize;
+            let with_rows = more + (A_ROW * n.rows) as isize;
             n.norms_with(Some(Norm::Batch), more) + n.norms_with(Some(Norm::Layer), with_rows)
                 - n.norms()
         },
@@ -362,19 +365,24 @@ const NORMS: &[(&str, &str, Count)] = &[
     ),
     (
         "row-statistics-forgotten",
-        "mean and rstd of each row are missing with Layer Norm, two numbers a row",
-        |n| n.norms_with(Some(Norm::Layer), -((2 * n.rows * n.hidden) as isize)),
+        "what Layer Norm keeps of each row is missing: the mean, in two pieces, and rstd",
+        |n| n.norms_with(Some(Norm::Layer), -((A_ROW * n.rows * n.hidden) as isize)),
     ),
     (
         "one-row-statistic",
-        "Layer Norm keeps two numbers a row, mean and rstd; here it is one",
+        "Layer Norm keeps three numbers a row, the mean in two pieces and rstd; here it is one",
+        |n| n.norms_with(Some(Norm::Layer), -((2 * n.rows * n.hidden) as isize)),
+    ),
+    (
+        "two-row-statistics",
+        "Layer Norm keeps three numbers a row, since the mean comes in two pieces; here it is two",
         |n| n.norms_with(Some(Norm::Layer), -((n.rows * n.hidden) as isize)),
     ),
     (
         "statistics-per-feature",
         "Layer Norm's mean and rstd are counted for each feature; they belong to rows",
         |n| {
-            let (by_feature, by_row) = (2 * n.units, 2 * n.rows * n.hidden);
+            let (by_feature, by_row) = (2 * n.units, A_ROW * n.rows * n.hidden);
             let extra = by_feature as isize - by_row as isize;
             n.norms_with(Some(Norm::Layer), extra)
         },
@@ -492,7 +500,7 @@ mod tests {
             kept.norms = 4 * match net.norm {
                 Norm::None => 0,
                 Norm::Batch => (net.rows + 1) * units,
-                Norm::Layer => (net.rows + 1) * units + 2 * net.rows * layers,
+                Norm::Layer => (net.rows + 1) * units + A_ROW * net.rows * layers,
             };
             kept
         };
