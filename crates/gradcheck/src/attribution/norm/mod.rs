@@ -62,7 +62,7 @@ pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f
         .iter_mut()
         .flat_map(|e| &mut e.findings)
     {
-        finding.section = sections::of(probe.kind, target, &finding.id);
+        finding.section = Some(sections::of(probe.kind, target, &finding.id));
     }
     if verdict.id == "unknown" && target == Target::Dx {
         return dx::locate(probe, candidate, verdict);
@@ -78,7 +78,7 @@ pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f
 pub fn mistakes(probe: &Probe, target: Target) -> Vec<(Finding, Vec<f64>)> {
     let mut all = catalogue(probe, target, F64_PRECISION).mistakes();
     for (finding, _) in &mut all {
-        finding.section = sections::of(probe.kind, target, &finding.id);
+        finding.section = Some(sections::of(probe.kind, target, &finding.id));
     }
     all
 }
