@@ -1,8 +1,7 @@
 //! Comparing arrays, and putting what differs into a report.
 
 use crate::sections::section;
-use crate::{Heatmap, Line, Outcome, Report, Weight};
-use gradcheck::attribution::Verdict;
+use crate::{Heatmap, Line, Outcome, Report};
 
 /// Differences up to this share of the largest value are rounding.
 pub const ROUNDING: f64 = 1e-11;
@@ -136,32 +135,4 @@ pub fn wrong_at(exercise: &str, id: &str, headline: impl Into<String>, section: 
     }
     report.mistake = Some(id.to_owned());
     report
-}
-
-/// Shows in `report` what the least-squares fit found: the weight of each right path.
-pub fn show_weights(report: &mut Report, verdict: &Verdict) {
-    // A gradient near the largest number has no weights that could be told.
-    let all_finite = verdict.coefficients.iter().all(|weight| weight.is_finite());
-    if verdict.coefficients.is_empty() || !all_finite {
-        return;
-    }
-    report.notes.push(format!(
-        "Fitted to the right paths, each of which should have the weight 1. {} of it is left over.",
-        percent(verdict.residual),
-    ));
-    let paths = verdict.paths.iter().zip(&verdict.coefficients);
-    report.weights = paths
-        .map(|(path, &weight)| Weight {
-            path: path.clone(),
-            weight,
-        })
-        .collect();
-}
-
-fn percent(share: f64) -> String {
-    if share < 1e-6 {
-        "Nothing".to_owned()
-    } else {
-        format!("{:.1} %", 100.0 * share)
-    }
 }

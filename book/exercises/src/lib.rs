@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod checkers;
 mod compare;
 mod engine;
@@ -16,6 +17,7 @@ pub mod known;
 mod norm_forward;
 mod quiz;
 pub mod sections;
+mod staged;
 
 pub use checkers::*;
 pub use verdict::{Heatmap, Line, Outcome, Report, Weight};

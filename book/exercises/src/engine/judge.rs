@@ -67,11 +67,11 @@ struct Tried<'a, C, A> {
 }
 
 /// A target in one case.
-struct Compared<'a, C> {
-    case: &'a C,
+pub(super) struct Compared<'a, C> {
+    pub(super) case: &'a C,
     wanted: Vec<f64>,
-    found: Vec<f64>,
-    fits: bool,
+    pub(super) found: Vec<f64>,
+    pub(super) fits: bool,
 }
 
 impl<C> Compared<'_, C> {
@@ -199,6 +199,7 @@ impl<C: Case, A: 'static> Part<C, A> {
         let (target, compared, named) = told.swap_remove(first.unwrap_or(0));
         let mut report = self.wrong(target, compared, named);
         let broken = compared.iter().position(|c| !c.fits).unwrap_or(0);
+        self.show_fit(&mut report, target.name, &compared[broken]);
         let (tried, id) = (returned[broken], report.mistake.clone().unwrap_or_default());
         let note = self
             .note
@@ -238,6 +239,7 @@ impl<C: Case, A: 'static> Part<C, A> {
             let mut named = broken.filter_map(|(c, t)| explain(c.case, &t.answer, target.name));
             named.next()
         });
+        let explained = explained.or_else(|| self.attributed(target.name, compared));
         let pairs: Vec<Pair<'_, C>> = compared.iter().map(Compared::pair).collect();
         explained.or_else(|| shared::find(target, &self.targets, &pairs))
     }
@@ -307,14 +309,14 @@ impl<C: Case, A: 'static> Part<C, A> {
             detail,
         };
         Some(match attempt(|| numeric(run, seed)) {
-            Ok(checked) if checked.passed() => (crate::gradients::numeric_line(&checked), None),
+            Ok(checked) if checked.passed() => (numeric_line(&checked), None),
             Ok(checked) => {
                 let headline = "every value is right in the cases above, and on another input finite differences say otherwise";
                 let mut report = Report::new("", Outcome::Wrong, headline);
                 report.mistake = Some("unknown".to_owned());
                 report.section = self.targets.first().map(|t| t.section.to_owned());
                 report.notes.push(checked.to_string());
-                (crate::gradients::numeric_line(&checked), Some(report))
+                (numeric_line(&checked), Some(report))
             }
             Err(thrown) => {
                 let headline = format!(
@@ -465,4 +467,20 @@ pub(super) fn apart(found: f64, wanted: f64) -> [String; 2] {
         found != wanted
     });
     both(enough.unwrap_or(17))
+}
+
+/// The line for a check against finite differences.
+fn numeric_line(report: &gradcheck::Report) -> Line {
+    let detail = match report.worst() {
+        Some((name, worst)) => format!(
+            "worst in d{name}: apart {:.0e}, may be {:.0e}, margin {:.2}",
+            worst.disagreement, worst.bound, worst.margin
+        ),
+        None => "nothing could be compared".to_owned(),
+    };
+    Line {
+        name: "finite differences".to_owned(),
+        right: report.passed(),
+        detail,
+    }
 }

@@ -30,6 +30,8 @@
 //!    mistake with a name goes before one without. [`Order::FirstWrong`] when each is computed
 //!    from those before it.
 //! 6. **Finite differences**, if the answer is a gradient: [`Part::numeric`].
+//! 7. **A normalization as a whole** is asked about with [`Part::attributed_by`]: gradcheck knows
+//!    its mistakes, the weights of its paths, and the section on each.
 //!
 //! Without a line of the checker's own, the engine knows zeros, a turned sign, the values of
 //! another target, rows and columns exchanged, places never written, a factor that is one of
@@ -44,6 +46,7 @@
 //! the crates or to loops of another shape, and that what a reader types leads to the mistake
 //! that it should.
 
+mod attribution;
 mod judge;
 mod part;
 pub mod shared;
@@ -51,7 +54,7 @@ pub mod shared;
 mod testing;
 
 pub use judge::conclude;
-pub use part::{Axis, Case, Named, Order, Part};
+pub use part::{Axis, Case, Named, Order, Part, Run};
 
 use crate::known::Known;
 use part::Checked;

@@ -3,6 +3,7 @@
 use crate::compare::{ROUNDING, same};
 use crate::known::Known;
 
+use super::attribution::Attribute;
 #[cfg(test)]
 use super::judge::Judged;
 
@@ -135,6 +136,7 @@ pub struct Part<C: 'static, A: 'static> {
     pub(super) targets: Vec<Target<C, A>>,
     pub(super) mistakes: Vec<Mistake<C>>,
     pub(super) explain: Option<Explain<C, A>>,
+    pub(super) attribute: Option<Attribute<C>>,
     pub(super) note: Option<Note<C, A>>,
     pub(super) numeric: Option<Numeric<C, A>>,
 }
@@ -156,6 +158,7 @@ impl<C: Case, A: 'static> Part<C, A> {
             targets: Vec::new(),
             mistakes: Vec::new(),
             explain: None,
+            attribute: None,
             note: None,
             numeric: None,
         }

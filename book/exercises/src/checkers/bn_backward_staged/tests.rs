@@ -1,14 +1,58 @@
 use super::*;
-use crate::known::assert_listed;
+use crate::Outcome;
+use gradcheck::attribution::norm::{Target, explain};
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 
+/// The stages as the chapter writes them; `slip` may change what is there after each line, by
+/// its name, before the next is computed from it.
+fn stages(dy: &[f64], saved: &Saved, gamma: f64, slip: fn(&str, &mut Stages, &[f64])) -> Stages {
+    let (n, rstd) = (dy.len() as f64, saved.rstd);
+    let mut s = Stages {
+        dbeta: dy.iter().sum(),
+        dgamma: dy.iter().zip(&saved.x_hat).map(|(dy, h)| dy * h).sum(),
+        dx_hat: dy.iter().map(|dy| dy * gamma).collect(),
+        drstd: 0.0,
+        dvar: 0.0,
+        dsquare: 0.0,
+        dcentered: Vec::new(),
+        dmean: 0.0,
+        dx: Vec::new(),
+    };
+    slip("parameters", &mut s, &[gamma, dy[0], saved.rstd]);
+    for (d, c) in s.dx_hat.iter().zip(&saved.centered) {
+        s.drstd += d * c;
+    }
+    s.dvar = -0.5 * s.drstd * rstd * rstd * rstd;
+    s.dsquare = s.dvar / n;
+    let pairs = s.dx_hat.iter().zip(&saved.centered);
+    s.dcentered = pairs.map(|(d, c)| d * rstd + 2.0 * c * s.dsquare).collect();
+    slip("dcentered", &mut s, &[rstd]);
+    s.dmean = -s.dcentered.iter().sum::<f64>();
+    slip("dmean", &mut s, &[rstd]);
+    s.dx = s.dcentered.iter().map(|d| d + s.dmean / n).collect();
+    slip("dx", &mut s, &[rstd]);
+    s
+}
+
+fn checked(slip: fn(&str, &mut Stages, &[f64]), seed: u64) -> Report {
+    report(&|dy, saved, gamma| stages(dy, saved, gamma, slip), seed)
+}
+
 #[test]
-fn what_is_right_passes() {
+fn what_is_right_passes_and_is_the_gradient_of_the_norm() {
     for seed in SEEDS {
-        let report = report(&stages, seed);
+        let report = checked(|_, _, _| (), seed);
         assert!(report.passed(), "{report}");
-        assert_eq!(report.lines.len(), STAGES.len());
+        assert_eq!(report.lines.len(), 9);
+        for probe in probes(seed) {
+            let (c, channels) = (probe.shape[1], channels(&probe));
+            let dx: Vec<f64> = (0..probe.dy.len())
+                .map(|k| channels[k % c].right.dx[k / c])
+                .collect();
+            let verdict = explain(&probe, Target::Dx, &dx);
+            assert!(verdict.is_correct(), "{}", verdict.sentence);
+        }
     }
 }
 
@@ -16,131 +60,104 @@ fn what_is_right_passes() {
 /// the sum of `centered`, which is zero.
 #[test]
 fn a_shorter_way_to_the_same_dmean_passes() {
-    let shorter = |dy: &[f64], saved: &Saved, gamma: f64| {
-        let mut out = stages(dy, saved, gamma);
-        out.dmean = -out.dx_hat.iter().sum::<f64>() * saved.rstd;
-        let n = dy.len() as f64;
-        out.dx = out.dcentered.iter().map(|d| d + out.dmean / n).collect();
-        out
-    };
     for seed in SEEDS {
-        let report = report(&shorter, seed);
+        let report = checked(
+            |line, s, with| {
+                if line == "dmean" {
+                    s.dmean = -s.dx_hat.iter().sum::<f64>() * with[0];
+                }
+            },
+            seed,
+        );
         assert!(report.passed(), "{report}");
     }
 }
 
-fn replace(stages: &mut Stages, name: &str, values: &[f64]) {
-    match name {
-        "dbeta" => stages.dbeta = values[0],
-        "dgamma" => stages.dgamma = values[0],
-        "dx_hat" => stages.dx_hat = values.to_vec(),
-        "drstd" => stages.drstd = values[0],
-        "dvar" => stages.dvar = values[0],
-        "dsquare" => stages.dsquare = values[0],
-        "dcentered" => stages.dcentered = values.to_vec(),
-        "dmean" => stages.dmean = values[0],
-        _ => stages.dx = values.to_vec(),
-    }
-}
-
 #[test]
-fn every_mistake_is_named_at_its_line() {
-    for (name, id, _, formula) in MISTAKES {
-        let candidate = |dy: &[f64], saved: &Saved, gamma: f64| {
-            let right = stages(dy, saved, gamma);
-            let mut out = right.clone();
-            let channel = Channel {
-                dy: dy.to_vec(),
-                saved: saved.clone(),
-                gamma,
-                right,
-            };
-            replace(&mut out, name, &formula(&channel, dy.len() as f64));
-            out
-        };
-        for seed in SEEDS {
-            let report = report(&candidate, seed);
-            assert_eq!(report.outcome, Outcome::Wrong);
-            assert_eq!(
-                report.mistake.as_deref(),
-                Some(*id),
-                "{name}, seed {seed}: {report}"
-            );
-            assert_listed(&report);
-            assert!(report.heatmap.is_some());
-        }
-    }
-}
-
-#[test]
-fn plain_factors_are_named_in_every_line() {
-    for (name, read) in STAGES {
-        let factors = [
-            (-1.0, "sign"),
-            (0.0, "missing"),
-            (2.0, "doubled"),
-            (0.5, "halved"),
-            (3.7, "unknown"),
-        ];
-        for (value, id) in factors {
-            let candidate = |dy: &[f64], saved: &Saved, gamma: f64| {
-                let mut out = stages(dy, saved, gamma);
-                let scaled: Vec<f64> = read(&out).iter().map(|v| v * value).collect();
-                replace(&mut out, name, &scaled);
-                out
-            };
-            let report = report(&candidate, 1);
-            // A stage may have a name of its own for what doubles or halves it.
-            let own = MISTAKES
-                .iter()
-                .any(|(stage, own, ..)| *stage == name && Some(*own) == report.mistake.as_deref());
-            assert!(
-                own || report.mistake.as_deref() == Some(id),
-                "{name}: {report}"
-            );
-            if id != "unknown" {
-                assert_listed(&report);
+fn what_is_typed_wrong_is_named() {
+    type Slip = fn(&str, &mut Stages, &[f64]);
+    let slips: [(&str, &str, Slip); 5] = [
+        ("dgamma", "gamma-too-many", |line, s, with| {
+            if line == "parameters" {
+                s.dgamma *= with[0];
             }
+        }),
+        ("dbeta", "first-only", |line, s, with| {
+            if line == "parameters" {
+                s.dbeta = with[1];
+            }
+        }),
+        // Changed in place: what it was before is lost.
+        ("dx_hat", "rstd-too-many", |line, s, with| {
+            if line == "dx" {
+                s.dx_hat.iter_mut().for_each(|d| *d *= with[0]);
+            }
+        }),
+        ("dx_hat", "other", |line, s, _| {
+            if line == "dx" {
+                s.dx_hat = s.dcentered.clone();
+            }
+        }),
+        ("dx_hat", "shape", |line, s, _| {
+            if line == "dx" {
+                s.dx_hat.push(0.0);
+            }
+        }),
+    ];
+    for (target, id, slip) in slips {
+        for seed in SEEDS {
+            let report = checked(slip, seed);
+            assert_eq!(report.outcome, Outcome::Wrong, "{report}");
+            assert_eq!(report.mistake.as_deref(), Some(id), "seed {seed}: {report}");
+            let begin = format!("the first wrong line is {target}: ");
+            assert!(report.headline.starts_with(&begin), "{report}");
         }
     }
 }
 
-/// What a mistake does in the end is said as well: here the variance path is dropped, and
-/// all that follows is computed from it.
+/// What a mistake does in the end is said as well, if that is another thing: here gamma is
+/// forgotten in one line, and all that follows is computed from it.
 #[test]
-fn the_end_of_a_dropped_path_is_told() {
-    let candidate = |dy: &[f64], saved: &Saved, gamma: f64| {
-        let mut out = stages(dy, saved, gamma);
-        out.dcentered = out.dx_hat.iter().map(|d| d * saved.rstd).collect();
-        out.dmean = -out.dcentered.iter().sum::<f64>();
-        out.dx = out
-            .dcentered
-            .iter()
-            .map(|d| d + out.dmean / dy.len() as f64)
-            .collect();
-        out
+fn the_end_of_a_mistake_is_told() {
+    let told = |report: &Report| {
+        let mut notes = report.notes.iter();
+        notes.any(|note| note.starts_with("In the end, dx: "))
     };
-    let report = report(&candidate, 0);
+    let report = report(
+        &|dy, saved, gamma| {
+            let mut s = stages(dy, saved, 1.0, |_, _, _| ());
+            s.dx_hat = dy.iter().map(|dy| dy * gamma).collect();
+            s
+        },
+        0,
+    );
     assert_eq!(
         report.mistake.as_deref(),
-        Some("variance-path-missing"),
+        Some("gamma-forgotten"),
         "{report}"
     );
-    let names: Vec<&str> = report
-        .lines
-        .iter()
-        .filter(|l| !l.right)
+    assert!(!told(&report), "{report}");
+    let halved = checked(
+        |line, s, _| {
+            if line == "parameters" {
+                s.dx_hat.iter_mut().for_each(|d| *d *= 0.5);
+            }
+        },
+        0,
+    );
+    assert_eq!(halved.mistake.as_deref(), Some("halved"), "{halved}");
+    assert!(told(&halved), "{halved}");
+    let names: Vec<&str> = (halved.lines.iter().filter(|l| !l.right))
         .map(|l| l.name.as_str())
         .collect();
-    assert_eq!(names, ["dcentered", "dx"]);
-}
-
-#[test]
-fn a_length_that_is_wrong_is_told_before_values_are_compared() {
-    let candidate = |dy: &[f64], saved: &Saved, gamma: f64| {
-        let mut out = stages(dy, saved, gamma);
-        out.dx_hat.push(0.0);
-        out
-    };
-    assert_eq!(report(&candidate, 0).mistake.as_deref(), Some("shape"));
+    let later = [
+        "dx_hat",
+        "drstd",
+        "dvar",
+        "dsquare",
+        "dcentered",
+        "dmean",
+        "dx",
+    ];
+    assert_eq!(names, later);
 }

@@ -59,6 +59,8 @@ fn gradients(
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 
+type Function = fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients;
+
 /// Something done to the gradients of a batch of that many rows.
 type Spoil = fn(&mut Gradients, usize);
 
@@ -237,4 +239,55 @@ fn wrong_lengths_and_values_that_are_not_finite_are_told() {
         let report = checked(&RIGHT, spoil, 0);
         assert_eq!(report.mistake.as_deref(), Some(id), "{report}");
     }
+}
+
+/// The arrays read as if their axes were exchanged, and an index that is so in the end only.
+#[test]
+fn a_transposed_index_is_named() {
+    for seed in SEEDS {
+        let exchanged = |a: &[f64], rows: usize| -> Vec<f64> {
+            let columns = a.len() / rows;
+            (0..a.len())
+                .map(|k| a[k % columns * rows + k / columns])
+                .collect()
+        };
+        let read: Function = |dy, x_hat, rstd, gamma, n, columns| {
+            let turned = |a: &[f64]| -> Vec<f64> {
+                (0..a.len())
+                    .map(|k| a[k % columns * n + k / columns])
+                    .collect()
+            };
+            let (dy, x_hat) = (turned(dy), turned(x_hat));
+            let mut g = gradients(&RIGHT, &dy, &x_hat, rstd, gamma, n, columns);
+            g.dx = (0..g.dx.len())
+                .map(|k| g.dx[k % n * columns + k / n])
+                .collect();
+            g
+        };
+        let report = report(&read, seed);
+        assert_eq!(
+            report.mistake.as_deref(),
+            Some("index-transposed"),
+            "{report}"
+        );
+        let written = |dy: &[f64], x_hat: &[f64], rstd: &[f64], gamma: &[f64], n, columns| {
+            let mut g = gradients(&RIGHT, dy, x_hat, rstd, gamma, n, columns);
+            g.dx = exchanged(&g.dx, columns);
+            g
+        };
+        let report = super::report(&written, seed);
+        assert_eq!(report.mistake.as_deref(), Some("transposed"), "{report}");
+    }
+}
+
+/// What was never written is not what comes of another mistake.
+#[test]
+fn a_dx_that_is_never_written_is_zero_and_no_more() {
+    let open: Function = |dy, x_hat, rstd, gamma, n, columns| {
+        let mut g = gradients(&RIGHT, dy, x_hat, rstd, gamma, n, columns);
+        g.dx.fill(0.0);
+        g
+    };
+    let report = report(&open, 0);
+    assert_eq!(report.headline, "dx: it is zero everywhere");
 }

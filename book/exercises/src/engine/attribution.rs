@@ -1,0 +1,91 @@
+//! Mistakes that gradcheck's attribution finds in a normalization as a whole.
+
+use super::judge::Compared;
+use super::part::{Case, Named, Part};
+use gradcheck::attribution::Verdict;
+use verdict::{Report, Weight};
+
+/// From a case, the values found and the target's name to what the attribution concludes; none
+/// where there is nothing to ask.
+pub type Attribute<C> = fn(&C, &[f64], &str) -> Option<Verdict>;
+
+impl<C: Case, A: 'static> Part<C, A> {
+    /// Asks the attribution about a wrong target that is none of the mistakes.
+    #[must_use]
+    pub fn attributed_by(mut self, attribute: Attribute<C>) -> Self {
+        self.attribute = Some(attribute);
+        self
+    }
+
+    /// What the attribution says in the cases that are broken. A mistake that one case leaves
+    /// open another may settle.
+    pub(super) fn attributed(&self, target: &str, compared: &[Compared<'_, C>]) -> Option<Named> {
+        let attribute = self.attribute?;
+        let mut open = None;
+        for c in compared.iter().filter(|c| !c.fits) {
+            // Zero to the last bit is what was never written; zero but for rounding has causes.
+            if c.found.iter().all(|f| *f == 0.0) {
+                continue;
+            }
+            let Some(verdict) = attribute(c.case, &c.found, target) else {
+                continue;
+            };
+            match verdict.id.as_str() {
+                "correct" | "unknown" | "shape" | "not-finite" => {}
+                "ambiguous" => {
+                    open.get_or_insert_with(|| named(&verdict));
+                }
+                _ => return Some(named(&verdict)),
+            }
+        }
+        open
+    }
+
+    /// Adds to the report on a wrong target what the least-squares fit found: the weight of
+    /// each right path, or what is said of them where no mistake is known.
+    pub(super) fn show_fit(&self, report: &mut Report, target: &str, of: &Compared<'_, C>) {
+        let verdict = (self.attribute).and_then(|attribute| attribute(of.case, &of.found, target));
+        let Some(verdict) = verdict.filter(|v| v.paths.len() > 1) else {
+            return;
+        };
+        if Some(&verdict.id) != report.mistake.as_ref() {
+            return;
+        }
+        if verdict.id == "unknown" {
+            report.notes.push(format!("{}.", verdict.sentence));
+        }
+        // A gradient near the largest number has no weights that could be told.
+        let all_finite = verdict.coefficients.iter().all(|weight| weight.is_finite());
+        if verdict.coefficients.is_empty() || !all_finite || verdict.id == "unknown" {
+            return;
+        }
+        report.notes.push(format!(
+            "Fitted to the right paths, each of which should have the weight 1. {} of it is left over.",
+            percent(verdict.residual),
+        ));
+        let paths = verdict.paths.into_iter().zip(&verdict.coefficients);
+        report.weights = paths
+            .map(|(path, &weight)| Weight { path, weight })
+            .collect();
+    }
+}
+
+fn named(verdict: &Verdict) -> Named {
+    let sentence = verdict.sentence.split_once(": ");
+    let mut findings = verdict.explanations.iter().flat_map(|e| &e.findings);
+    Named {
+        id: verdict.id.clone(),
+        sentence: sentence
+            .map_or(verdict.sentence.as_str(), |(_, s)| s)
+            .to_owned(),
+        section: findings.find_map(|finding| finding.section),
+    }
+}
+
+fn percent(share: f64) -> String {
+    if share < 1e-6 {
+        "Nothing".to_owned()
+    } else {
+        format!("{:.1} %", 100.0 * share)
+    }
+}
