@@ -58,6 +58,10 @@ impl Case for Probe {
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         vec![("records", self.tape.len())]
     }
+
+    fn factors(&self) -> bool {
+        false
+    }
 }
 
 fn slope(rng: &mut StdRng) -> f64 {

@@ -1,7 +1,7 @@
 //! Checks the exercise `scalar_tape`.
 
 use crate::Report;
-use crate::engine::{Axis, Case, Checker, Order, Part, conclude, field};
+use crate::engine::{Axis, Case, Checker, Field, Order, Part, conclude, field};
 use crate::harness;
 use crate::scalar_sweep;
 use gradcheck::Check;
@@ -193,6 +193,10 @@ impl Case for Applied {
         let operands = self.places().len();
         vec![("operands", operands), ("records", self.at() + 1)]
     }
+
+    fn factors(&self) -> bool {
+        false
+    }
 }
 
 fn applied(op: &'static Op, seed: u64) -> Vec<Applied> {
@@ -303,8 +307,19 @@ impl Default for Recorded {
 }
 
 const KEPT: &str = "the count of earlier records that are as they were";
-const COUNT: &str = "the count of new records";
-const PLACE: &str = "the place returned";
+pub(crate) const PLACE: &str = "the place returned";
+
+/// Asks of an op that it appends one record, where it belongs, and returns its place.
+#[rustfmt::skip]
+pub(crate) fn appends<C: Case, A: 'static>(part: Part<C, A>, section: &'static str, at: fn(&C) -> Vec<f64>, count: Field<A>, place: Field<A>) -> Part<C, A> {
+    const COUNT: &str = "the count of new records";
+    part.target(COUNT, section, &[], |_| vec![1.0], count)
+        .mistake(&[COUNT], "record-count", "no record is appended: `tape.push` appends one, and returns its place", |_, _| vec![0.0])
+        .mistake(&[COUNT], "record-count", "two records are appended: one op makes one record", |_, _| vec![2.0])
+        .target(PLACE, section, &[], at, place)
+        .mistake(&[PLACE], "wrong-place", "it is 0 whatever is on the tape, and must be that of the new record", |_, _| vec![0.0])
+        .knows(PLACE, "wrong-place", "it is one too large: that of the new record is one less than the length of the tape", section, move |p| vec![at(p)[0] + 1.0])
+}
 
 /// The op at this place in the list, as a part.
 #[rustfmt::skip]
@@ -312,15 +327,10 @@ fn op<const AT: usize>() -> Part<Applied, Recorded> {
     const RECORDS: &[Axis] = &[Axis("records", "record")];
     const OPERANDS: &[Axis] = &[Axis("operands", "operand")];
     let op = &OPS[AT];
-    let mut part = Part::new(op.name, Order::Together, |seed| applied(&OPS[AT], seed), |_| Recorded::default())
+    let part = Part::new(op.name, Order::Together, |seed| applied(&OPS[AT], seed), |_| Recorded::default())
         .target(KEPT, SECTION, &[], |p| vec![p.at() as f64], field!(number kept))
-        .mistake(&[KEPT], "records-changed", "none is: an op appends one record, and leaves the others alone", |_, _| vec![0.0])
-        .target(COUNT, SECTION, &[], |_| vec![1.0], field!(number count))
-        .mistake(&[COUNT], "record-count", "no record is appended: `tape.push` appends one, and returns its place", |_, _| vec![0.0])
-        .mistake(&[COUNT], "record-count", "two records are appended: one op makes one record", |_, _| vec![2.0])
-        .target(PLACE, SECTION, &[], |p| vec![p.at() as f64], field!(number place))
-        .mistake(&[PLACE], "wrong-place", "it is 0 whatever is on the tape, and must be that of the new record", |_, _| vec![0.0])
-        .mistake(&[PLACE], "wrong-place", "it is one too large: that of the new record is one less than the length of the tape", |p, _| vec![p.at() as f64 + 1.0])
+        .mistake(&[KEPT], "records-changed", "none is: an op appends one record, and leaves the others alone", |_, _| vec![0.0]);
+    let mut part = appends(part, SECTION, |p| vec![p.at() as f64], field!(number count), field!(number place))
         .target("inputs", SECTION, RECORDS, |p| p.named(&p.places()), field!(inputs))
         .target("value", SECTION, &[], |p| vec![p.by(p.op.rule).0], field!(number value));
     if op.operands == 0 {
@@ -378,6 +388,10 @@ impl Case for Program {
 
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         vec![("leaves", self.leaves.len())]
+    }
+
+    fn factors(&self) -> bool {
+        false
     }
 }
 

@@ -1,14 +1,16 @@
 //! Checks the exercise `tensor_products`.
 
-use crate::engine::Checker;
+use crate::Report;
+use crate::engine::{Axis, Case, Checker, Order, Part, conclude, field};
 use crate::harness;
-use crate::known::Known;
-use crate::tensor_tape::{Mistake, Op, judge_op, known_in, on_the_book, sweep};
-use crate::{Line, Outcome, Report};
+use crate::tensor_tape::{
+    Applied, Op, Recorded, Shapes, applied, differences, on_the_book, part, sweep, vjp_on_the_book,
+};
 use gradcheck::{Check, Input};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::process::ExitCode;
+use tape::Var;
 
 pub use crate::tensor_tape::{Tape, Tensor};
 
@@ -57,13 +59,46 @@ pub fn check(
     harness::run(NAME, || report(&sum, &matmul, 0))
 }
 
-const BLOCK: &[(&[usize], Option<&[usize]>)] = &[(&[2, 3, 4], None), (&[4, 3, 2], None)];
-const PRODUCTS: &[(&[usize], Option<&[usize]>)] = &[
-    (&[2, 3], Some(&[3, 4])),
-    (&[1, 3], Some(&[3, 1])),
-    (&[4, 2], Some(&[2, 5])),
-    (&[3, 3], Some(&[3, 3])),
-    (&[3, 3], None),
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::Parts(vec![
+        Box::new(sums()),
+        Box::new(products()),
+        Box::new(networks()),
+    ])
+}
+
+fn report(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> Report {
+    let all = "your tape differentiates a network: every op passes the book's tests, and so does the whole";
+    let own_sum = |p: &Applied, answer: &mut Recorded| {
+        *answer = p.record(|tape, places| sum(tape, places[0], p.axes));
+    };
+    let own_matmul = |p: &Applied, answer: &mut Recorded| {
+        *answer = p.record(|tape, places| matmul(tape, places[0], places[1]));
+    };
+    let network = |p: &Network, answer: &mut Passed| *answer = p.run(sum, matmul);
+    let parts = vec![
+        sums().judge(&own_sum, seed),
+        products().judge(&own_matmul, seed),
+        networks().judge(&network, seed),
+    ];
+    conclude(NAME, all, parts)
+}
+
+const BLOCK: &[Shapes] = &[
+    (&[2, 3, 4], None, &[1]),
+    (&[4, 3, 2], None, &[1]),
+    (&[2, 3, 4], None, &[0, 2]),
+    (&[4, 3, 2], None, &[0, 2]),
+    (&[2, 3, 4], None, &[0, 1, 2]),
+    (&[4, 3, 2], None, &[0, 1, 2]),
+];
+const PRODUCTS: &[Shapes] = &[
+    (&[2, 3], Some(&[3, 4]), &[]),
+    (&[1, 3], Some(&[3, 1]), &[]),
+    (&[4, 2], Some(&[2, 5]), &[]),
+    (&[3, 3], Some(&[3, 3]), &[]),
+    (&[3, 3], None, &[]),
 ];
 
 fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64) -> Tensor {
@@ -75,196 +110,97 @@ fn repeated(x: &Tensor, dy: &Tensor) -> Tensor {
     zip(x, dy, |_, dy| dy)
 }
 
-const SUM: &[Mistake] = &[
-    (
-        "not-repeated",
-        "dy is handed on as it is; every element receives the gradient of its sum",
-        |_, _, dy| vec![dy.clone()],
-    ),
-    (
-        "averaged",
-        "dy is divided by the number of elements: that is the gradient of a mean",
-        |x, _, dy| {
-            let count = (x[0].len() / dy.len()) as f64;
-            vec![repeated(&x[0], dy).apply(|v| v / count)]
-        },
-    ),
-    (
-        "times-x",
-        "dy is multiplied by x; each element enters its sum with the weight 1",
-        |x, _, dy| vec![zip(&x[0], dy, |x, dy| x * dy)],
-    ),
-    (
-        "dy-ignored",
-        "dy is not used: its gradient is that for a dy of ones",
-        |x, _, _| vec![Tensor::ones(x[0].shape())],
-    ),
-    ("zero", "its gradient is zero", |x, _, _| {
-        vec![Tensor::zeros(x[0].shape())]
-    }),
-];
-
-const MATMUL: &[Mistake] = &[
-    (
-        "swapped",
-        "the two gradients stand in the wrong order",
-        |x, _, dy| {
-            let (da, db) = halves(x, dy);
-            vec![db, da]
-        },
-    ),
-    (
-        "dy-ignored",
-        "dy is not used: its gradients are those for a dy of ones",
-        |x, _, dy| {
-            let (da, db) = halves(x, &Tensor::ones(dy.shape()));
-            vec![da, db]
-        },
-    ),
-    (
-        "second-zero",
-        "the second operand receives zeros",
-        |x, _, dy| vec![halves(x, dy).0, Tensor::zeros(x[1].shape())],
-    ),
-    (
-        "first-zero",
-        "the first operand receives zeros",
-        |x, _, dy| vec![Tensor::zeros(x[0].shape()), halves(x, dy).1],
-    ),
-    (
-        "transposed-results",
-        "both gradients are the transposes of the right ones",
-        |x, _, dy| {
-            let (da, db) = halves(x, dy);
-            vec![Tape::transpose(&da), Tape::transpose(&db)]
-        },
-    ),
-    ("sign", "both gradients have the wrong sign", |x, _, dy| {
-        let (da, db) = halves(x, dy);
-        vec![da.apply(|v| -v), db.apply(|v| -v)]
-    }),
-];
-
-const SUMS: &str = "sec:reductions";
-const PRODUCT: &str = "sec:product-backward";
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let mut known = known_in(NAME, "sum", SUMS, SUM);
-    known.extend(known_in(NAME, "matmul", PRODUCT, MATMUL));
-    known
-}
-
-fn halves(x: &[Tensor], dy: &Tensor) -> (Tensor, Tensor) {
-    (
+/// The gradients of a product.
+fn halves(x: &[Tensor], dy: &Tensor) -> [Tensor; 2] {
+    [
         Tape::product(dy, &Tape::transpose(&x[1])),
         Tape::product(&Tape::transpose(&x[0]), dy),
-    )
+    ]
 }
 
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
+const BOTH: &[&str] = &["da", "db"];
+const ONE: &[&str] = &["da"];
+
+#[rustfmt::skip]
+static SUM: Op = Op {
+    name: "sum",
+    section: "sec:reductions",
+    operands: 1,
+    cases: BLOCK,
+    book: |x, axes| x[0].sum_keep(axes),
+    mistakes: &[
+        (ONE, "not-repeated", "dy is handed on as it is; every element receives the gradient of its sum", |_, _, dy| vec![dy.clone()]),
+        (ONE, "averaged", "dy is divided by the number of elements: that is the gradient of a mean", |x, _, dy| {
+            let count = (x[0].len() / dy.len()) as f64;
+            vec![repeated(&x[0], dy).apply(|v| v / count)]
+        }),
+        (ONE, "times-x", "dy is multiplied by x; each element enters its sum with the weight 1", |x, _, dy| vec![zip(&x[0], dy, |x, dy| x * dy)]),
+        (ONE, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, _| vec![Tensor::ones(x[0].shape())]),
+    ],
+};
+
+#[rustfmt::skip]
+static MATMUL: Op = Op {
+    name: "matmul",
+    section: "sec:product-backward",
+    operands: 2,
+    cases: PRODUCTS,
+    book: |x, _| x[0].matmul(&x[1]),
+    mistakes: &[
+        (BOTH, "swapped", "the two gradients stand in the wrong order", |x, _, dy| halves(x, dy).into_iter().rev().collect()),
+        (BOTH, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, dy| halves(x, &Tensor::ones(dy.shape())).into()),
+        (BOTH, "transposed-results", "it is the transpose of the right one", |x, _, dy| halves(x, dy).iter().map(Tape::transpose).collect()),
+    ],
+};
+
+fn sums() -> Part<Applied, Recorded> {
+    part(&SUM, |seed| applied(&SUM, seed)).numeric(|run, seed| differences(&SUM, run, seed))
 }
 
-fn report(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> Report {
-    let mut lines = Vec::new();
-    let over =
-        |axes: &'static [usize]| move |tape: &mut Tape, x: usize, _: usize| sum(tape, x, axes);
-    let (rows, pair, all) = (over(&[1]), over(&[0, 2]), over(&[0, 1, 2]));
-    let op = |name, section, own, value, cases, operands, mistakes| Op {
-        name,
-        section,
-        own,
-        value,
-        cases,
-        operands,
-        mistakes,
-    };
-    let ops: [Op<'_>; 4] = [
-        op(
-            "sum",
-            SUMS,
-            &rows,
-            |x| Tape::sum_over(&x[0], &[1]),
-            BLOCK,
-            1,
-            SUM,
-        ),
-        op(
-            "sum",
-            SUMS,
-            &pair,
-            |x| Tape::sum_over(&x[0], &[0, 2]),
-            BLOCK,
-            1,
-            SUM,
-        ),
-        op(
-            "sum",
-            SUMS,
-            &all,
-            |x| Tape::sum_over(&x[0], &[0, 1, 2]),
-            BLOCK,
-            1,
-            SUM,
-        ),
-        op(
-            "matmul",
-            PRODUCT,
-            matmul,
-            |x| Tape::product(&x[0], &x[1]),
-            PRODUCTS,
-            2,
-            MATMUL,
-        ),
-    ];
-    for op in &ops {
-        if let Err(report) = judge_op(NAME, op, seed, &mut lines) {
-            return *report;
-        }
+fn products() -> Part<Applied, Recorded> {
+    part(&MATMUL, |seed| applied(&MATMUL, seed))
+        .numeric(|run, seed| differences(&MATMUL, run, seed))
+}
+
+/// `Σ relu(X W₁) W₂` over the examples, of these X, W₁ and W₂.
+struct Network {
+    x: Vec<Tensor>,
+    dy: Tensor,
+}
+
+/// What a network made on a tape, forward and backward.
+#[derive(Default)]
+struct Passed {
+    y: Vec<f64>,
+    dx: Vec<f64>,
+    dw1: Vec<f64>,
+    dw2: Vec<f64>,
+}
+
+const INPUTS: [(&str, [usize; 2]); 3] = [("x", [4, 3]), ("w1", [3, 5]), ("w2", [5, 2])];
+
+impl Case for Network {
+    fn title(&self) -> String {
+        "a network of two layers".to_owned()
     }
-    let network = network(sum, matmul, seed);
-    let right = network.passed();
-    let margin = network.worst().map_or(0.0, |(_, w)| w.margin);
-    lines.push(Line {
-        name: "a network of two layers".to_owned(),
-        right,
-        detail: format!("disagrees with finite differences by {margin:.2} of the bound"),
-    });
-    let (outcome, headline) = if right {
-        (
-            Outcome::Passed,
-            "your tape differentiates a network: every op passes the book's tests, and so does the whole",
-        )
-    } else {
-        (
-            Outcome::Wrong,
-            "each op is right, but a network made of them disagrees with finite differences",
-        )
-    };
-    let mut report = Report::new(NAME, outcome, headline);
-    report.lines = lines;
-    if !right {
-        report.mistake = Some("unknown".to_owned());
-        report.notes.push(network.to_string());
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![("N", 4), ("I", 3), ("H", 5), ("O", 2)]
     }
-    report
 }
 
-/// `Σ relu(X W₁) W₂`, with all three as inputs.
-fn network(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> gradcheck::Report {
+fn drawn(seed: u64) -> Vec<Network> {
     let rng = &mut StdRng::seed_from_u64(seed + 40);
-    let shapes: [(&str, &[usize]); 3] = [("x", &[4, 3]), ("w1", &[3, 5]), ("w2", &[5, 2])];
-    let inputs: Vec<Input> = shapes
-        .iter()
-        .map(|(name, shape)| Input::new(*name, shape, Tensor::randn(*shape, rng).to_vec()))
-        .collect();
-    let run = |data: &[Vec<f64>]| {
+    let x = INPUTS.map(|(_, shape)| Tensor::randn(shape, rng)).into();
+    let dy = Tensor::randn([1, 2], rng);
+    vec![Network { x, dy }]
+}
+
+impl Network {
+    fn run(&self, sum: Sum<'_>, matmul: Matmul<'_>) -> Passed {
         let mut tape = Tape::default();
-        let leaves: Vec<usize> = (shapes.iter().zip(data))
-            .map(|((_, shape), data)| tape.push(Tensor::new(*shape, data.clone()), &[], |_| vec![]))
-            .collect();
+        let leaves = self.x.iter().map(|x| tape.push(x.clone(), &[], |_| vec![]));
+        let leaves: Vec<usize> = leaves.collect();
         let hidden = matmul(&mut tape, leaves[0], leaves[1]);
         let y = tape.value(hidden).map(|v| v.max(0.0));
         let kept = y.clone();
@@ -273,24 +209,69 @@ fn network(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> gradcheck::Report {
         });
         let output = matmul(&mut tape, active, leaves[2]);
         let y = sum(&mut tape, output, &[0]);
-        (tape, y, leaves)
-    };
-    Check::new("network").inputs(&inputs).seed(seed).run(
-        |data| {
-            let (tape, y, _) = run(data);
-            tape.value(y).to_vec()
-        },
-        |data, dy| {
-            let (tape, y, leaves) = run(data);
-            let dy = Tensor::new(tape.value(y).shape(), dy.to_vec());
-            let grads = sweep(&tape, y, dy);
-            let grad = |&at: &usize| {
-                let none = || Tensor::zeros(tape.value(at).shape());
-                grads[at].clone().unwrap_or_else(none).to_vec()
+        let grads = sweep(&tape, y, self.dy.clone());
+        let grad = |k: usize| grads[leaves[k]].as_ref().map_or(Vec::new(), Tensor::to_vec);
+        Passed {
+            y: tape.value(y).to_vec(),
+            dx: grad(0),
+            dw1: grad(1),
+            dw2: grad(2),
+        }
+    }
+
+    /// The same on the book's own tape.
+    fn right(&self) -> Passed {
+        fn network<'t>(x: &[Var<'t, f64>]) -> Var<'t, f64> {
+            x[0].matmul(&x[1]).relu().matmul(&x[2]).sum_keep(&[0])
+        }
+        let [dx, dw1, dw2] = <[Tensor; 3]>::try_from(vjp_on_the_book(&self.x, &self.dy, network))
+            .expect("a gradient for each input")
+            .map(|gradient| gradient.to_vec());
+        Passed {
+            y: on_the_book(&self.x, network).to_vec(),
+            dx,
+            dw1,
+            dw2,
+        }
+    }
+}
+
+/// The whole network, as a part.
+fn networks() -> Part<Network, Passed> {
+    const SECTION: &str = "sec:product-backward";
+    const Y: &[Axis] = &[Axis("O", "output")];
+    const X: &[Axis] = &[Axis("N", "example"), Axis("I", "input")];
+    const W1: &[Axis] = &[Axis("I", "input"), Axis("H", "hidden unit")];
+    const W2: &[Axis] = &[Axis("H", "hidden unit"), Axis("O", "output")];
+    Part::new("network", Order::Together, drawn, |_| Passed::default())
+        .target("y", SECTION, Y, |p| p.right().y, field!(y))
+        .target("dx", SECTION, X, |p| p.right().dx, field!(dx))
+        .target("dw1", SECTION, W1, |p| p.right().dw1, field!(dw1))
+        .target("dw2", SECTION, W2, |p| p.right().dw2, field!(dw2))
+        .numeric(|run, seed| {
+            let case = drawn(seed + 1).swap_remove(0);
+            let named = INPUTS.iter().zip(&case.x);
+            let inputs: Vec<Input> = named
+                .map(|((name, shape), x)| Input::new(*name, shape, x.to_vec()))
+                .collect();
+            let at = |data: &[Vec<f64>], dy: &[f64]| {
+                let tensors = INPUTS.iter().zip(data);
+                let x = tensors
+                    .map(|((_, shape), data)| Tensor::new(*shape, data.clone()))
+                    .collect();
+                let dy = Tensor::new([1, 2], dy.to_vec());
+                let mut answer = Passed::default();
+                run(&Network { x, dy }, &mut answer);
+                answer
             };
-            leaves.iter().map(grad).collect()
-        },
-    )
+            Check::new("network").inputs(&inputs).seed(seed).run(
+                |data| at(data, case.dy.data()).y,
+                |data, dy| {
+                    let Passed { dx, dw1, dw2, .. } = at(data, dy);
+                    vec![dx, dw1, dw2]
+                },
+            )
+        })
 }
 
 #[cfg(test)]

@@ -1,16 +1,14 @@
 //! Checks the exercise `tensor_tape`, and what its ops share with `tensor_products`.
 
-use crate::compare::same;
-use crate::engine::Checker;
+use crate::Report;
+use crate::engine::{Axis, Case, Checker, Order, Part, conclude, field};
 use crate::harness;
-use crate::known::{Known, fill};
-use crate::{Line, Outcome, Report};
+use crate::scalar_tape::{PLACE, appends};
 use gradcheck::{Check, Input};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use std::fmt::Display;
 use std::process::ExitCode;
-use tape::broadcast;
+use tape::{Param, Var, broadcast};
 
 const NAME: &str = "tensor_tape";
 
@@ -74,10 +72,6 @@ impl Tape {
     pub fn sum_to(dy: &Tensor, like: &Tensor) -> Tensor {
         broadcast::sum_to(dy, like.shape())
     }
-
-    fn leaf(&mut self, value: Tensor) -> usize {
-        self.push(value, &[], |_| vec![])
-    }
 }
 
 type Binary<'a> = &'a dyn Fn(&mut Tape, usize, usize) -> usize;
@@ -130,312 +124,297 @@ pub(crate) fn sweep(tape: &Tape, y: usize, dy: Tensor) -> Vec<Option<Tensor>> {
     grads
 }
 
-/// A gradient that a reader may get wrong: its name, the sentence on it, and itself.
-pub(crate) type Mistake = (&'static str, &'static str, Wrong);
+/// What is known of this exercise without running it.
+pub(crate) fn checker() -> Checker {
+    Checker::Parts(vec![
+        Box::new(op::<0>()),
+        Box::new(op::<1>()),
+        Box::new(op::<2>()),
+        Box::new(op::<3>()),
+        Box::new(sweeps()),
+    ])
+}
 
-/// A gradient as a reader may get it wrong: from the inputs, the value and `dy`.
-pub(crate) type Wrong = fn(&[Tensor], &Tensor, &Tensor) -> Vec<Tensor>;
+fn report(own: &Own<'_>, seed: u64) -> Report {
+    let all = "your tape passes the tests of the book's own: four ops, in every way they broadcast, and the sweep";
+    let binary = |op: Binary<'_>, p: &Applied, answer: &mut Recorded| {
+        *answer = p.record(|tape, places| op(tape, places[0], places[1]));
+    };
+    let unary = |op: Unary<'_>, p: &Applied, answer: &mut Recorded| {
+        *answer = p.record(|tape, places| op(tape, places[0]));
+    };
+    let backward = |p: &Swept, answer: &mut Grads| {
+        *answer = p.read((own.backward)(&p.tape, p.y, p.dy.clone()));
+    };
+    let parts = vec![
+        op::<0>().judge(&|p, answer| binary(own.add, p, answer), seed),
+        op::<1>().judge(&|p, answer| binary(own.mul, p, answer), seed),
+        op::<2>().judge(&|p, answer| unary(own.relu, p, answer), seed),
+        op::<3>().judge(&|p, answer| unary(own.exp, p, answer), seed),
+        sweeps().judge(&backward, seed),
+    ];
+    conclude(NAME, all, parts)
+}
+
+/// What may be wrong in a backward half: the target, the name, the sentence, and the
+/// gradients of all inputs, from the inputs, the value and `dy`.
+pub(crate) type Mistake = (&'static [&'static str], &'static str, &'static str, Wrong);
+type Wrong = fn(&[Tensor], &Tensor, &Tensor) -> Vec<Tensor>;
+
+/// The shapes of both operands, and the axes that the op is given. Without a second shape, the
+/// first operand is given twice if the op has two.
+pub(crate) type Shapes = (&'static [usize], Option<&'static [usize]>, &'static [usize]);
+
+/// An op of the book's own tape, of some operands and axes.
+type Book = for<'t> fn(&[Var<'t, f64>], &[usize]) -> Var<'t, f64>;
 
 /// An op on the tape, with what it must do and what may go wrong.
-pub(crate) struct Op<'a> {
+pub(crate) struct Op {
     pub(crate) name: &'static str,
     /// Where the book derives it.
     pub(crate) section: &'static str,
-    /// Runs the reader's op; the second place is that of the first for unary ops.
-    pub(crate) own: Binary<'a>,
-    /// The value, by the book's own tape.
-    pub(crate) value: fn(&[Tensor]) -> Tensor,
-    /// The shapes of the book's own tests. `None` for the second: the first operand twice.
-    pub(crate) cases: &'static [(&'static [usize], Option<&'static [usize]>)],
     pub(crate) operands: usize,
+    pub(crate) cases: &'static [Shapes],
+    pub(crate) book: Book,
     pub(crate) mistakes: &'static [Mistake],
 }
 
-/// What may be wrong in the record of any op.
-const COUNT: (&str, &str) = ("record-count", "it must append one record, and appended …");
-const PLACE: (&str, &str) = (
-    "wrong-place",
-    "it must return the place of its record, …, and returned …",
-);
-const INPUTS: (&str, &str) = (
-    "wrong-inputs",
-    "its record names the inputs …, and must name …, in this order",
-);
-const VALUE: (&str, &str) = ("value", "its value is wrong for …: …, and must be …");
-const GRADIENTS: (&str, &str) = (
-    "gradient-count",
-    "its backward half returns … gradients for … inputs",
-);
-
-/// The mistakes in an op as mistakes of an exercise.
-pub(crate) fn known_in(
-    exercise: &'static str,
-    op: &str,
-    section: &'static str,
-    mistakes: &[Mistake],
-) -> Vec<Known> {
-    let known =
-        |(id, what, _): &Mistake| Known::new(exercise, id, format!("{op}: {what}"), section);
-    mistakes.iter().map(known).collect()
-}
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let records = [COUNT, PLACE, INPUTS, VALUE, GRADIENTS]
-        .map(|(id, what)| Known::new(NAME, id, format!("…: {what}"), ELEMENTWISE));
-    let sweeps = SWEEPS
-        .iter()
-        .map(|(id, what, _)| Known::new(NAME, id, format!("backward: {what}"), SWEEP));
-    let mut known = Vec::from(records);
-    for (op, section, mistakes) in [
-        ("add", ELEMENTWISE, ADD),
-        ("mul", ELEMENTWISE, MUL),
-        ("relu", SAVED, RELU),
-        ("exp", SAVED, EXP),
-    ] {
-        known.extend(known_in(NAME, op, section, mistakes));
-    }
-    known.extend(sweeps);
-    known
-}
-
-const ELEMENTWISE: &str = "sec:elementwise";
-const SAVED: &str = "sec:saved";
-const SWEEP: &str = "sec:tape-sweep";
-
-/// One case of an op, run.
-struct Case {
-    inputs: Vec<Tensor>,
+/// An op and its operands.
+pub(crate) struct Applied {
+    op: &'static Op,
+    /// One for each operand.
+    x: Vec<Tensor>,
     shared: bool,
-    seed: u64,
+    pub(crate) axes: &'static [usize],
+    dy: Tensor,
 }
 
-impl Case {
-    fn new(op: &Op<'_>, number: usize, seed: u64) -> Self {
-        let seed = seed * 100 + number as u64;
-        let rng = &mut StdRng::seed_from_u64(seed);
-        let (first, second) = op.cases[number];
-        let mut inputs = vec![Tensor::randn(first, rng)];
-        if let Some(second) = second {
-            inputs.push(Tensor::randn(second, rng));
-        }
-        Case {
-            shared: op.operands == 2 && second.is_none(),
-            inputs,
-            seed,
+impl Case for Applied {
+    fn title(&self) -> String {
+        let shapes: Vec<String> = self.x.iter().map(|x| x.shape().to_string()).collect();
+        match self.op.operands {
+            2 if self.shared => format!("twice the same {}", shapes[0]),
+            _ if !self.axes.is_empty() => format!("axes {:?} of {}", self.axes, shapes[0]),
+            _ => shapes.join(" with "),
         }
     }
 
-    fn name(&self, op: &Op<'_>) -> String {
-        let shapes: Vec<String> = self
-            .inputs
-            .iter()
-            .map(|x| format!("{}", x.shape()))
-            .collect();
-        let twice = if self.shared { ", twice the same" } else { "" };
-        format!("{} {}{twice}", op.name, shapes.join(" with "))
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let (a, b) = (&self.x[0], &self.x[self.x.len() - 1]);
+        vec![
+            ("inputs", self.x.len()),
+            ("elements of y", self.dy.len()),
+            ("axes of y", self.dy.shape().len()),
+            ("elements of a", a.len()),
+            ("axes of a", a.shape().len()),
+            ("elements of b", b.len()),
+            ("axes of b", b.shape().len()),
+        ]
     }
 
-    /// The operands of the op: the shared one twice.
-    fn operands(&self, op: &Op<'_>) -> Vec<Tensor> {
-        (0..op.operands)
-            .map(|k| self.inputs[k.min(self.inputs.len() - 1)].clone())
+    fn factors(&self) -> bool {
+        false
+    }
+}
+
+/// The cases of an op, with random operands.
+pub(crate) fn applied(op: &'static Op, seed: u64) -> Vec<Applied> {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    let case = |&(first, second, axes): &Shapes| {
+        let a = Tensor::randn(first, rng);
+        let shared = second.is_none();
+        let b = second.map_or(a.clone(), |second| Tensor::randn(second, rng));
+        let x = [a, b][..op.operands].to_vec();
+        let y = on_the_book(&x, |x| (op.book)(x, axes));
+        let dy = Tensor::randn(y.shape(), rng);
+        Applied {
+            op,
+            x,
+            shared,
+            axes,
+            dy,
+        }
+    };
+    op.cases.iter().map(case).collect()
+}
+
+impl Applied {
+    /// The places of the operands: not the first, so that none is right by chance.
+    fn places(&self) -> Vec<usize> {
+        (0..self.x.len())
+            .map(|k| if self.shared { 1 } else { 1 + k })
             .collect()
     }
 
-    /// A tape with this op on it, and where; `Err` when the record is not one.
-    fn record(&self, op: &Op<'_>, inputs: &[Tensor]) -> Result<(Tape, usize), (String, String)> {
+    /// Where the op's record belongs.
+    fn at(&self) -> usize {
+        1 + self.places()[self.x.len() - 1]
+    }
+
+    fn y(&self) -> Tensor {
+        on_the_book(&self.x, |x| (self.op.book)(x, self.axes))
+    }
+
+    /// The gradients of the operands, by the book's own tape.
+    fn right(&self) -> Vec<Tensor> {
+        vjp_on_the_book(&self.x, &self.dy, |x| (self.op.book)(x, self.axes))
+    }
+
+    /// The gradients as numbers, those of `da` or of `db`.
+    fn of(&self, target: &str, gradients: &[Tensor]) -> Vec<f64> {
+        gradients[usize::from(target == "db")].to_vec()
+    }
+
+    /// Runs `op` on the operands, and reads what it recorded.
+    pub(crate) fn record(&self, op: impl FnOnce(&mut Tape, &[usize]) -> usize) -> Recorded {
         let mut tape = Tape::default();
-        // A stranger in front, so that places do not agree by chance.
-        tape.leaf(Tensor::scalar(7.0));
-        let places: Vec<usize> = inputs.iter().map(|x| tape.leaf(x.clone())).collect();
-        let (a, b) = (places[0], places[places.len() - 1]);
-        let before = tape.records.len();
-        let at = (op.own)(&mut tape, a, b);
-        let told = |(id, what): (&str, &str), values: &[&dyn Display]| {
-            let what = fill(what, values);
-            Err((id.to_owned(), format!("{}: {what}", op.name)))
-        };
-        if tape.records.len() != before + 1 {
-            let count = tape.records.len().abs_diff(before);
-            return told(COUNT, &[&count]);
-        }
-        if at != before {
-            return told(PLACE, &[&before, &at]);
-        }
-        let wanted = if op.operands == 2 {
-            vec![a, b]
-        } else {
-            vec![a]
-        };
-        let found = &tape.records[at].inputs;
-        if *found != wanted {
-            let [found, wanted] = [found, &wanted].map(|places| format!("{places:?}"));
-            return told(INPUTS, &[&found, &wanted]);
-        }
-        Ok((tape, at))
-    }
-
-    /// The gradients that the record of the op gives for `dy`.
-    fn gradients(&self, tape: &Tape, at: usize, dy: &Tensor) -> Vec<Tensor> {
-        (tape.records[at].vjp)(dy)
-    }
-}
-
-/// Judges one op in every case: the lines, or the first thing that is wrong.
-pub(crate) fn judge_op(
-    exercise: &str,
-    op: &Op<'_>,
-    seed: u64,
-    lines: &mut Vec<Line>,
-) -> Result<(), Box<Report>> {
-    let fail = |id: &str, headline: String, lines: &mut Vec<Line>, name: String| {
-        lines.push(Line {
-            name,
-            right: false,
-            detail: headline.clone(),
-        });
-        let mut report = Report::new(exercise, Outcome::Wrong, headline);
-        report.section = (id != "unknown").then(|| op.section.to_owned());
-        report.mistake = Some(id.to_owned());
-        report.lines = std::mem::take(lines);
-        Box::new(report)
-    };
-    let cases: Vec<Case> = (0..op.cases.len())
-        .map(|number| Case::new(op, number, seed))
-        .collect();
-    let dy_of = |case: &Case, y: &Tensor| {
-        Tensor::randn(y.shape(), &mut StdRng::seed_from_u64(case.seed + 77))
-    };
-    for case in &cases {
-        let name = case.name(op);
-        let (tape, at) = match case.record(op, &case.inputs) {
-            Ok(recorded) => recorded,
-            Err((id, headline)) => return Err(fail(&id, headline, lines, name)),
-        };
-        let (y, right) = (tape.value(at), (op.value)(&case.operands(op)));
-        if y.shape() != right.shape() || !same(right.data(), y.data()) {
-            let (id, what) = VALUE;
-            let [y, right] = [y, right].map(|value| format!("{value:?}"));
-            let what = fill(what, &[&name, &y, &right]);
-            return Err(fail(id, format!("{}: {what}", op.name), lines, name));
-        }
-        let dy = dy_of(case, &y);
-        let found = case.gradients(&tape, at, &dy);
-        if found.len() != op.operands {
-            let (id, what) = GRADIENTS;
-            let what = fill(what, &[&found.len(), &op.operands]);
-            return Err(fail(id, format!("{}: {what}", op.name), lines, name));
-        }
-        // What the whole op makes of each distinct input.
-        let gradient = |data: &[Vec<f64>], dy: &[f64]| -> Vec<Vec<f64>> {
-            let inputs = shaped(&case.inputs, data);
-            let Ok((tape, at)) = case.record(op, &inputs) else {
-                return vec![];
-            };
-            let dy = Tensor::new(tape.value(at).shape(), dy.to_vec());
-            let parts = case.gradients(&tape, at, &dy);
-            let mut sums: Vec<Vec<f64>> = vec![vec![]; inputs.len()];
-            for (k, part) in parts.into_iter().enumerate() {
-                let sum = &mut sums[k.min(inputs.len() - 1)];
-                if sum.is_empty() {
-                    *sum = part.to_vec();
-                } else {
-                    sum.iter_mut().zip(part.data()).for_each(|(s, p)| *s += p);
-                }
-            }
-            sums
-        };
-        let value =
-            |data: &[Vec<f64>]| (op.value)(&operands(op, &shaped(&case.inputs, data))).to_vec();
-        let named: Vec<Input> = (case.inputs.iter().zip(["a", "b"]))
-            .map(|(x, name)| Input::new(name, x.shape(), x.to_vec()))
-            .collect();
-        let shapes_fit = (found.iter().zip(case.operands(op))).all(|(g, x)| g.shape() == x.shape());
-        let checked = shapes_fit.then(|| {
-            Check::new(&name)
-                .inputs(&named)
-                .seed(case.seed)
-                .run(value, gradient)
-        });
-        if checked.as_ref().is_some_and(gradcheck::Report::passed) {
-            let margin = checked
-                .as_ref()
-                .and_then(|c| c.worst())
-                .map_or(0.0, |(_, w)| w.margin);
-            lines.push(Line {
-                name,
-                right: true,
-                detail: format!("agrees with finite differences, margin {margin:.2}"),
-            });
-            continue;
-        }
-        // Which known mistake explains every case that can be run?
-        let fits = |wrong: &Wrong| {
-            cases.iter().all(|case| {
-                let Ok((tape, at)) = case.record(op, &case.inputs) else {
-                    return false;
-                };
-                let y = tape.value(at);
-                let dy = dy_of(case, &y);
-                let expected = wrong(&case.operands(op), &y, &dy);
-                let found = case.gradients(&tape, at, &dy);
-                expected.len() == found.len()
-                    && expected
-                        .iter()
-                        .zip(&found)
-                        .all(|(e, f)| e.shape() == f.shape() && same(e.data(), f.data()))
-            })
-        };
-        if let Some((id, sentence, _)) = op.mistakes.iter().find(|(_, _, wrong)| fits(wrong)) {
-            return Err(fail(id, format!("{}: {sentence}", op.name), lines, name));
-        }
-        if let Some((k, g)) = found
-            .iter()
-            .enumerate()
-            .find(|(k, g)| g.shape() != case.operands(op)[*k].shape())
+        let places = self.places();
+        let distinct = if self.shared { 1 } else { places.len() };
+        for value in [&Tensor::scalar(7.0)]
+            .into_iter()
+            .chain(&self.x[..distinct])
         {
-            let headline = format!(
-                "{}: for {name} the gradient of input {k} has shape {}, and the input has shape {}",
-                op.name,
-                g.shape(),
-                case.operands(op)[k].shape()
-            );
-            return Err(fail("shape", headline, lines, name));
+            tape.push(value.clone(), &[], |_| vec![]);
         }
-        let headline = format!(
-            "{}: for {name} its gradient disagrees with finite differences",
-            op.name
-        );
-        let mut report = fail("unknown", headline, lines, name);
-        report.notes.extend(checked.map(|c| c.to_string()));
-        return Err(report);
+        let before = tape.records.len();
+        let place = op(&mut tape, &places);
+        let mut recorded = Recorded {
+            count: tape.records.len() as f64 - before as f64,
+            place: place as f64,
+            ..Recorded::default()
+        };
+        let own = tape.records.get(place.max(before));
+        if let Some(record) = own.or(tape.records.get(before)) {
+            recorded.inputs = record.inputs.iter().map(|&at| at as f64).collect();
+            (recorded.y, recorded.y_shape) = (record.value.to_vec(), shape(&record.value));
+            let gradients = (record.vjp)(&self.dy);
+            recorded.gradients = gradients.len() as f64;
+            if let Some(da) = gradients.first() {
+                (recorded.da, recorded.da_shape) = (da.to_vec(), shape(da));
+            }
+            if let Some(db) = gradients.get(1) {
+                (recorded.db, recorded.db_shape) = (db.to_vec(), shape(db));
+            }
+        }
+        recorded
     }
-    Ok(())
 }
 
-fn operands(op: &Op<'_>, inputs: &[Tensor]) -> Vec<Tensor> {
-    (0..op.operands)
-        .map(|k| inputs[k.min(inputs.len() - 1)].clone())
-        .collect()
+/// What an op did to the tape. What it did not do is empty, or NaN.
+pub(crate) struct Recorded {
+    count: f64,
+    place: f64,
+    inputs: Vec<f64>,
+    y: Vec<f64>,
+    y_shape: Vec<f64>,
+    gradients: f64,
+    da: Vec<f64>,
+    da_shape: Vec<f64>,
+    db: Vec<f64>,
+    db_shape: Vec<f64>,
 }
 
-fn shaped(like: &[Tensor], data: &[Vec<f64>]) -> Vec<Tensor> {
-    like.iter()
-        .zip(data)
-        .map(|(x, data)| Tensor::new(x.shape(), data.clone()))
-        .collect()
+impl Default for Recorded {
+    fn default() -> Self {
+        Recorded {
+            count: f64::NAN,
+            place: f64::NAN,
+            inputs: Vec::new(),
+            y: Vec::new(),
+            y_shape: vec![f64::NAN],
+            gradients: f64::NAN,
+            da: Vec::new(),
+            da_shape: vec![f64::NAN],
+            db: Vec::new(),
+            db_shape: vec![f64::NAN],
+        }
+    }
+}
+
+fn shape(x: &Tensor) -> Vec<f64> {
+    x.shape().iter().map(|&length| length as f64).collect()
+}
+
+/// `op` as a part, with its cases from a seed.
+#[rustfmt::skip]
+pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Applied, Recorded> {
+    const COUNT: &str = "the count of gradients";
+    let part = Part::new(op.name, Order::Together, cases, |_| Recorded::default());
+    let mut part = appends(part, op.section, |p| vec![p.at() as f64], field!(number count), field!(number place))
+        .mistake(&[PLACE], "wrong-place", "it is that of an operand, and must be that of the new record", |p, _| vec![p.places()[0] as f64])
+        .target("inputs", op.section, &[Axis("inputs", "input")], |p| p.places().iter().map(|&at| at as f64).collect(), field!(inputs))
+        .target("y", op.section, &[Axis("elements of y", "element")], |p| p.y().to_vec(), field!(y))
+        .target("the shape of y", op.section, &[Axis("axes of y", "axis")], |p| shape(&p.dy), field!(y_shape))
+        .target(COUNT, op.section, &[], |p| vec![p.x.len() as f64], field!(number gradients))
+        .mistake(&[COUNT], "gradient-count", "the backward half returns none: it gives one to each input", |_, _| vec![0.0])
+        .target("da", op.section, &[Axis("elements of a", "element")], |p| p.of("da", &p.right()), field!(da))
+        .target("the shape of da", op.section, &[Axis("axes of a", "axis")], |p| shape(&p.x[0]), field!(da_shape));
+    if op.operands == 2 {
+        part = part
+            .mistake(&["inputs"], "wrong-inputs", "the two inputs are exchanged: the gradients are given to them in this order", |p, _| p.places().iter().rev().map(|&at| at as f64).collect())
+            .mistake(&[COUNT], "gradient-count", "the backward half returns one, and must give one to each of two inputs", |_, _| vec![1.0])
+            .target("db", op.section, &[Axis("elements of b", "element")], |p| p.of("db", &p.right()), field!(db))
+            .target("the shape of db", op.section, &[Axis("axes of b", "axis")], |p| shape(&p.x[1]), field!(db_shape));
+    }
+    let each = op.mistakes.iter().flat_map(|mistake| mistake.0.iter().map(move |target| (*target, mistake)));
+    each.fold(part, |part, (target, (_, id, what, wrong))| {
+        part.knows(target, id, what, op.section, move |p| p.of(target, &wrong(&p.x, &p.y(), &p.dy)))
+    })
+}
+
+/// The check of one case of an op against finite differences.
+pub(crate) fn differences(
+    op: &'static Op,
+    run: &dyn Fn(&Applied, &mut Recorded),
+    seed: u64,
+) -> gradcheck::Report {
+    let mut cases = applied(op, seed + 77);
+    let case = cases.swap_remove(cases.len() / 2);
+    let named = |(x, name): (&Tensor, &str)| Input::new(name, x.shape(), x.to_vec());
+    let inputs: Vec<Input> = case.x.iter().zip(["a", "b"]).map(named).collect();
+    let at = |data: &[Vec<f64>], dy: &[f64]| {
+        let like = |(x, data): (&Tensor, &Vec<f64>)| Tensor::new(x.shape(), data.clone());
+        let case = Applied {
+            x: case.x.iter().zip(data).map(like).collect(),
+            dy: Tensor::new(case.dy.shape(), dy.to_vec()),
+            ..case
+        };
+        let mut answer = Recorded::default();
+        run(&case, &mut answer);
+        answer
+    };
+    Check::new(op.name).inputs(&inputs).seed(seed).run(
+        |data| at(data, case.dy.data()).y,
+        |data, dy| {
+            let Recorded { da, db, .. } = at(data, dy);
+            [da, db].into_iter().take(case.x.len()).collect()
+        },
+    )
 }
 
 /// A value computed by the book's own tape.
 pub(crate) fn on_the_book(
     inputs: &[Tensor],
-    f: impl for<'t> Fn(&[tape::Var<'t, f64>]) -> tape::Var<'t, f64>,
+    f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>,
 ) -> Tensor {
     tape::Tape::eval(|t| {
         let vars: Vec<_> = inputs.iter().map(|x| t.constant(x.clone())).collect();
         f(&vars).value().clone()
     })
+}
+
+/// The gradients of the inputs, by the book's own tape.
+pub(crate) fn vjp_on_the_book(
+    inputs: &[Tensor],
+    dy: &Tensor,
+    f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>,
+) -> Vec<Tensor> {
+    let params: Vec<Param<f64>> = inputs.iter().map(|x| Param::new("x", x.clone())).collect();
+    let (_, (), grads) = tape::Tape::new().vjp(dy, |t| {
+        let vars: Vec<_> = params.iter().map(|p| t.param(p)).collect();
+        (f(&vars), ())
+    });
+    params.iter().map(|p| grads.of(p)).collect()
 }
 
 fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64) -> Tensor {
@@ -459,288 +438,135 @@ fn ones(like: &Tensor) -> Tensor {
     Tensor::ones(like.shape())
 }
 
-const PAIRS: &[(&[usize], Option<&[usize]>)] = &[
-    (&[3, 4], Some(&[3, 4])),
-    (&[3, 4], Some(&[4])),
-    (&[3, 1], Some(&[2, 1, 4])),
-    (&[], Some(&[2, 3])),
-    (&[3], None),
+const ELEMENTWISE: &str = "sec:elementwise";
+const SAVED: &str = "sec:saved";
+const SWEEP: &str = "sec:tape-sweep";
+
+/// The shapes of the book's own tests.
+const PAIRS: &[Shapes] = &[
+    (&[3, 4], Some(&[3, 4]), &[]),
+    (&[3, 4], Some(&[4]), &[]),
+    (&[3, 1], Some(&[2, 1, 4]), &[]),
+    (&[], Some(&[2, 3]), &[]),
+    (&[3], None, &[]),
+];
+const SINGLE: &[Shapes] = &[
+    (&[3, 4], None, &[]),
+    (&[5], None, &[]),
+    (&[2, 3, 2], None, &[]),
 ];
 
-const SINGLE: &[(&[usize], Option<&[usize]>)] =
-    &[(&[3, 4], None), (&[5], None), (&[2, 3, 2], None)];
+const BOTH: &[&str] = &["da", "db"];
+const ONE: &[&str] = &["da"];
 
-const ADD: &[Mistake] = &[
-    (
-        "not-summed",
-        "dy is handed on as it is; an operand that was repeated receives the sum over its copies",
-        |_, _, dy| vec![dy.clone(), dy.clone()],
-    ),
-    (
-        "averaged",
-        "the copies are averaged, and must be added up",
-        |x, _, dy| averaged(x, [dy.clone(), dy.clone()]),
-    ),
-    (
-        "dy-ignored",
-        "dy is not used: its gradients are those for a dy of ones",
-        |x, _, dy| x.iter().map(|x| Tape::sum_to(&ones(dy), x)).collect(),
-    ),
-    (
-        "slopes-of-mul",
-        "its slopes are those of a product",
-        |x, _, dy| {
-            vec![
-                Tape::sum_to(&times(dy, &x[1]), &x[0]),
-                Tape::sum_to(&times(dy, &x[0]), &x[1]),
-            ]
-        },
-    ),
-    (
-        "second-forgotten",
-        "the second operand receives zeros",
-        |x, _, dy| vec![Tape::sum_to(dy, &x[0]), Tensor::zeros(x[1].shape())],
-    ),
+#[rustfmt::skip]
+static OPS: [Op; 4] = [
+    Op {
+        name: "add",
+        section: ELEMENTWISE,
+        operands: 2,
+        cases: PAIRS,
+        book: |x, _| &x[0] + &x[1],
+        mistakes: &[
+            (BOTH, "not-summed", "dy is handed on as it is; an operand that was repeated receives the sum over its copies", |_, _, dy| vec![dy.clone(), dy.clone()]),
+            (BOTH, "averaged", "the copies are averaged, and must be added up", |x, _, dy| averaged(x, [dy.clone(), dy.clone()])),
+            (BOTH, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, dy| x.iter().map(|x| Tape::sum_to(&ones(dy), x)).collect()),
+            (BOTH, "slopes-of-mul", "the slope is that of a product", |x, _, dy| products(x, dy)),
+        ],
+    },
+    Op {
+        name: "mul",
+        section: ELEMENTWISE,
+        operands: 2,
+        cases: PAIRS,
+        book: |x, _| &x[0] * &x[1],
+        mistakes: &[
+            (BOTH, "slopes-swapped", "the operand is multiplied by itself: the slope of a * b with respect to a is b", |x, _, dy| vec![Tape::sum_to(&times(dy, &x[0]), &x[0]), Tape::sum_to(&times(dy, &x[1]), &x[1])]),
+            (BOTH, "not-summed", "the products are not summed; an operand that was repeated receives the sum over its copies", |x, _, dy| vec![times(dy, &x[1]), times(dy, &x[0])]),
+            (BOTH, "averaged", "the copies are averaged, and must be added up", |x, _, dy| averaged(x, [times(dy, &x[1]), times(dy, &x[0])])),
+            (BOTH, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, dy| products(x, &ones(dy))),
+            (BOTH, "slopes-of-add", "the slope is that of a sum", |x, _, dy| x.iter().map(|x| Tape::sum_to(dy, x)).collect()),
+        ],
+    },
+    Op {
+        name: "relu",
+        section: SAVED,
+        operands: 1,
+        cases: SINGLE,
+        book: |x, _| x[0].relu(),
+        mistakes: &[
+            (ONE, "mask-missing", "dy passes everywhere; where x is negative the slope is 0", |_, _, dy| vec![dy.clone()]),
+            (ONE, "mask-inverted", "dy passes where x is negative, and must pass where it is positive", |_, y, dy| vec![zip(dy, y, |dy, y| if y > 0.0 { 0.0 } else { dy })]),
+            (ONE, "dy-ignored", "dy is not used: this is the slope alone", |_, y, _| vec![y.map(|y| if y > 0.0 { 1.0 } else { 0.0 })]),
+            (ONE, "value-for-slope", "dy is multiplied by the value; the slope is 1 where x is positive", |_, y, dy| vec![times(dy, y)]),
+            (ONE, "cut-again", "negative gradients are cut off; the sign of x decides, not that of dy", |_, _, dy| vec![dy.map(|dy| dy.max(0.0))]),
+        ],
+    },
+    Op {
+        name: "exp",
+        section: SAVED,
+        operands: 1,
+        cases: SINGLE,
+        book: |x, _| x[0].exp(),
+        mistakes: &[
+            (ONE, "slope-x", "the slope is x; the derivative of the exponential is the exponential itself", |x, _, dy| vec![times(dy, &x[0])]),
+            (ONE, "slope-one", "dy is handed on as it is; it must be multiplied by the exponential", |_, _, dy| vec![dy.clone()]),
+            (ONE, "dy-ignored", "dy is not used: this is the slope alone", |_, y, _| vec![y.clone()]),
+            (ONE, "exp-twice", "the slope is the exponential of the value: exp was applied twice", |_, y, dy| vec![zip(dy, y, |dy, y| dy * y.exp())]),
+        ],
+    },
 ];
 
-const MUL: &[Mistake] = &[
-    (
-        "slopes-swapped",
-        "each operand is multiplied by itself: the slope of a * b by a is b",
-        |x, _, dy| {
-            vec![
-                Tape::sum_to(&times(dy, &x[0]), &x[0]),
-                Tape::sum_to(&times(dy, &x[1]), &x[1]),
-            ]
-        },
-    ),
-    (
-        "not-summed",
-        "the products are not summed; an operand that was repeated receives the sum over its copies",
-        |x, _, dy| vec![times(dy, &x[1]), times(dy, &x[0])],
-    ),
-    (
-        "averaged",
-        "the copies are averaged, and must be added up",
-        |x, _, dy| averaged(x, [times(dy, &x[1]), times(dy, &x[0])]),
-    ),
-    (
-        "dy-ignored",
-        "dy is not used: its gradients are those for a dy of ones",
-        |x, _, dy| {
-            let one = ones(dy);
-            vec![
-                Tape::sum_to(&times(&one, &x[1]), &x[0]),
-                Tape::sum_to(&times(&one, &x[0]), &x[1]),
-            ]
-        },
-    ),
-    (
-        "slopes-of-add",
-        "its slopes are those of a sum",
-        |x, _, dy| x.iter().map(|x| Tape::sum_to(dy, x)).collect(),
-    ),
-    (
-        "second-forgotten",
-        "the second operand receives zeros",
-        |x, _, dy| {
-            vec![
-                Tape::sum_to(&times(dy, &x[1]), &x[0]),
-                Tensor::zeros(x[1].shape()),
-            ]
-        },
-    ),
-];
+/// The op at this place in the list, as a part.
+fn op<const AT: usize>() -> Part<Applied, Recorded> {
+    part(&OPS[AT], |seed| applied(&OPS[AT], seed))
+        .numeric(|run, seed| differences(&OPS[AT], run, seed))
+}
 
-const RELU: &[Mistake] = &[
-    (
-        "mask-missing",
-        "dy passes everywhere; where x is negative the slope is 0",
-        |_, _, dy| vec![dy.clone()],
-    ),
-    (
-        "mask-inverted",
-        "dy passes where x is negative, and must pass where it is positive",
-        |_, y, dy| vec![zip(dy, y, |dy, y| if y > 0.0 { 0.0 } else { dy })],
-    ),
-    (
-        "dy-ignored",
-        "dy is not used: its gradient is the slope alone",
-        |_, y, _| vec![y.map(|y| if y > 0.0 { 1.0 } else { 0.0 })],
-    ),
-    (
-        "value-for-slope",
-        "dy is multiplied by the value; the slope is 1 where x is positive",
-        |_, y, dy| vec![times(dy, y)],
-    ),
-    (
-        "cut-again",
-        "it cuts off negative gradients; the sign of x decides, not that of dy",
-        |_, _, dy| vec![dy.map(|dy| dy.max(0.0))],
-    ),
-];
-
-const EXP: &[Mistake] = &[
-    (
-        "slope-x",
-        "its slope is x; the derivative of the exponential is the exponential itself",
-        |x, _, dy| vec![times(dy, &x[0])],
-    ),
-    (
-        "slope-one",
-        "dy is handed on as it is; it must be multiplied by the exponential",
-        |_, _, dy| vec![dy.clone()],
-    ),
-    (
-        "dy-ignored",
-        "dy is not used: its gradient is the slope alone",
-        |_, y, _| vec![y.clone()],
-    ),
-    (
-        "exp-twice",
-        "its slope is the exponential of the value: exp was applied twice",
-        |_, y, dy| vec![zip(dy, y, |dy, y| dy * y.exp())],
-    ),
-];
-
-fn ops<'a>(own: &Own<'a>, relu: Binary<'a>, exp: Binary<'a>) -> [Op<'a>; 4] {
-    let op = |name, section, own, value, cases, operands, mistakes| Op {
-        name,
-        section,
-        own,
-        value,
-        cases,
-        operands,
-        mistakes,
-    };
-    [
-        op(
-            "add",
-            ELEMENTWISE,
-            own.add,
-            |x| on_the_book(x, |x| &x[0] + &x[1]),
-            PAIRS,
-            2,
-            ADD,
-        ),
-        op(
-            "mul",
-            ELEMENTWISE,
-            own.mul,
-            |x| on_the_book(x, |x| &x[0] * &x[1]),
-            PAIRS,
-            2,
-            MUL,
-        ),
-        op(
-            "relu",
-            SAVED,
-            relu,
-            |x| on_the_book(x, |x| x[0].relu()),
-            SINGLE,
-            1,
-            RELU,
-        ),
-        op(
-            "exp",
-            SAVED,
-            exp,
-            |x| on_the_book(x, |x| x[0].exp()),
-            SINGLE,
-            1,
-            EXP,
-        ),
+/// The gradients of a product.
+fn products(x: &[Tensor], dy: &Tensor) -> Vec<Tensor> {
+    vec![
+        Tape::sum_to(&times(dy, &x[1]), &x[0]),
+        Tape::sum_to(&times(dy, &x[0]), &x[1]),
     ]
 }
 
 /// A tape of tensors to be swept: linear records with random slopes, element by element.
-fn linear(inputs: &[&[usize]], rng: &mut StdRng) -> Tape {
-    let mut tape = Tape::default();
-    for inputs in inputs {
-        let slopes: Vec<Tensor> = inputs.iter().map(|_| Tensor::randn([2, 3], rng)).collect();
-        let value = Tensor::randn([2, 3], rng);
-        tape.push(value, inputs, move |dy| {
-            slopes.iter().map(|s| times(dy, s)).collect()
-        });
-    }
-    tape
+struct Swept {
+    name: &'static str,
+    tape: Tape,
+    y: usize,
+    dy: Tensor,
 }
 
-type Sweep = fn(&Tape, usize, Tensor) -> Vec<Option<Tensor>>;
-
-/// A sweep with its order and its way of adding exchanged.
-fn variant(
-    tape: &Tape,
-    dy: (usize, Tensor),
-    order: &mut dyn Iterator<Item = usize>,
-    assign: bool,
-) -> Vec<Option<Tensor>> {
-    let mut grads: Vec<Option<Tensor>> = vec![None; tape.records.len()];
-    grads[dy.0] = Some(dy.1);
-    for at in order {
-        let Some(dy) = grads[at].clone() else {
-            continue;
-        };
-        let record = &tape.records[at];
-        for (&input, dx) in record.inputs.iter().zip((record.vjp)(&dy)) {
-            grads[input] = Some(match grads[input].take() {
-                Some(sum) if !assign => sum.zip_with(&dx, |a, b| a + b),
-                _ => dx,
-            });
-        }
-    }
-    grads
+/// What a sweep returned, in numbers.
+#[derive(Default)]
+struct Grads {
+    /// For each record, whether it has a gradient.
+    is_some: Vec<f64>,
+    /// For each record its gradient; zeros for none.
+    grads: Vec<f64>,
 }
 
-const SWEEPS: &[(&str, &str, Sweep)] = &[
-    (
-        "assigned",
-        "an input used twice keeps one gradient of two: the second replaces the first, and must be added",
-        |t, y, dy| variant(t, (y, dy), &mut (0..=y).rev(), true),
-    ),
-    (
-        "oldest-first",
-        "the records are visited oldest first; go from `y` down to 0",
-        |t, y, dy| variant(t, (y, dy), &mut (0..=y), false),
-    ),
-    (
-        "dy-ignored",
-        "the sweep starts with ones, and must start with dy",
-        |t, y, dy| sweep(t, y, ones(&dy)),
-    ),
-    (
-        "start-at-the-end",
-        "it starts at the last record of the tape, and must start at `y`",
-        |t, _, dy| sweep(t, t.records.len() - 1, dy),
-    ),
-    (
-        "y-left-out",
-        "it begins with the record below `y`, so nothing ever leaves `y`",
-        |t, y, dy| variant(t, (y, dy), &mut (0..y).rev(), false),
-    ),
-    (
-        "intermediates-lost",
-        "only leaves have a gradient in it; every record that one arrived at should, `y` included",
-        |t, y, dy| {
-            let grads = sweep(t, y, dy);
-            let kept =
-                |(g, r): (Option<Tensor>, &Record)| if r.inputs.is_empty() { g } else { None };
-            grads.into_iter().zip(&t.records).map(kept).collect()
-        },
-    ),
-    (
-        "zeros-for-none",
-        "a record that no gradient arrived at has zeros; it should have None",
-        |t, y, dy| {
-            sweep(t, y, dy)
-                .into_iter()
-                .map(|g| Some(g.unwrap_or(Tensor::zeros([2, 3]))))
-                .collect()
-        },
-    ),
-];
+const SHAPE: [usize; 2] = [2, 3];
 
-fn judge_sweep(own: Backward<'_>, seed: u64, lines: &mut Vec<Line>) -> Result<(), Box<Report>> {
+impl Case for Swept {
+    fn title(&self) -> String {
+        let (name, records) = (self.name, self.tape.records.len());
+        format!("{name} ({records} records, y being record {})", self.y)
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let records = self.tape.records.len();
+        vec![("records", records), ("2", SHAPE[0]), ("3", SHAPE[1])]
+    }
+
+    fn factors(&self) -> bool {
+        false
+    }
+}
+
+fn swept(seed: u64) -> Vec<Swept> {
     let rng = &mut StdRng::seed_from_u64(seed + 5);
     let shapes: [(&str, &[&[usize]], usize); 3] = [
         (
@@ -759,75 +585,91 @@ fn judge_sweep(own: Backward<'_>, seed: u64, lines: &mut Vec<Line>) -> Result<()
             4,
         ),
     ];
-    let probes: Vec<(Tape, usize, Tensor)> = shapes
-        .iter()
-        .map(|(_, inputs, y)| (linear(inputs, rng), *y, Tensor::randn([2, 3], rng)))
-        .collect();
-    let found: Vec<Vec<Option<Tensor>>> = probes
-        .iter()
-        .map(|(t, y, dy)| own(t, *y, dy.clone()))
-        .collect();
-    let equal = |a: &[Option<Tensor>], b: &[Option<Tensor>]| {
-        a.len() == b.len()
-            && a.iter().zip(b).all(|pair| match pair {
-                (Some(a), Some(b)) => a.shape() == b.shape() && same(a.data(), b.data()),
-                (a, b) => a.is_none() && b.is_none(),
-            })
-    };
-    let fits = |right: Sweep| {
-        probes
-            .iter()
-            .zip(&found)
-            .all(|((t, y, dy), f)| equal(&right(t, *y, dy.clone()), f))
-    };
-    for (k, (t, y, dy)) in probes.iter().enumerate() {
-        let right = equal(&sweep(t, *y, dy.clone()), &found[k]);
-        let detail = if right { "equal to rounding" } else { "wrong" };
-        lines.push(Line {
-            name: format!("backward, {}", shapes[k].0),
-            right,
-            detail: detail.to_owned(),
-        });
-    }
-    if lines.iter().all(|line| line.right) {
-        return Ok(());
-    }
-    let known = SWEEPS.iter().find(|(_, _, wrong)| fits(*wrong));
-    let (id, sentence) = known.map_or(
-        ("unknown", "the gradients are wrong"),
-        |(id, sentence, _)| (*id, *sentence),
-    );
-    let mut report = Report::new(NAME, Outcome::Wrong, format!("backward: {sentence}"));
-    report.section = (id != "unknown").then(|| SWEEP.to_owned());
-    report.mistake = Some(id.to_owned());
-    report.lines = std::mem::take(lines);
-    Err(Box::new(report))
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
-}
-
-fn report(own: &Own<'_>, seed: u64) -> Report {
-    let relu = |tape: &mut Tape, x: usize, _: usize| (own.relu)(tape, x);
-    let exp = |tape: &mut Tape, x: usize, _: usize| (own.exp)(tape, x);
-    let mut lines = Vec::new();
-    for op in &ops(own, &relu, &exp) {
-        if let Err(report) = judge_op(NAME, op, seed, &mut lines) {
-            return *report;
+    let case = |(name, records, y): (&'static str, &[&[usize]], usize)| {
+        let mut tape = Tape::default();
+        for inputs in records {
+            let slopes: Vec<Tensor> = inputs.iter().map(|_| Tensor::randn(SHAPE, rng)).collect();
+            tape.push(Tensor::randn(SHAPE, rng), inputs, move |dy| {
+                slopes.iter().map(|s| times(dy, s)).collect()
+            });
         }
+        let dy = Tensor::randn(SHAPE, rng);
+        Swept { name, tape, y, dy }
+    };
+    shapes.map(case).into()
+}
+
+impl Swept {
+    /// The gradients in numbers.
+    ///
+    /// # Panics
+    /// If one has not the shape of its record's value.
+    fn read(&self, grads: Vec<Option<Tensor>>) -> Grads {
+        let mut read = Grads::default();
+        for (at, grad) in grads.into_iter().enumerate() {
+            read.is_some.push(if grad.is_some() { 1.0 } else { 0.0 });
+            let grad = grad.unwrap_or(Tensor::zeros(SHAPE));
+            assert_eq!(
+                grad.shape(),
+                self.dy.shape(),
+                "the gradient of record {at} has shape {}, and its value has shape {}",
+                grad.shape(),
+                self.dy.shape()
+            );
+            read.grads.extend(grad.data());
+        }
+        read
     }
-    if let Err(report) = judge_sweep(own.backward, seed, &mut lines) {
-        return *report;
+
+    fn of(&self, target: &str, grads: Vec<Option<Tensor>>) -> Vec<f64> {
+        let Grads { is_some, grads } = self.read(grads);
+        if target == "is_some" { is_some } else { grads }
     }
-    let mut report = Report::new(
-        NAME,
-        Outcome::Passed,
-        "your tape passes the tests of the book's own: four ops, in every way they broadcast, and the sweep",
-    );
-    report.lines = lines;
-    report
+
+    /// A sweep with its order and its way of adding exchanged.
+    fn loops(&self, order: impl Iterator<Item = usize>, assign: bool) -> Vec<Option<Tensor>> {
+        let mut grads: Vec<Option<Tensor>> = vec![None; self.tape.records.len()];
+        grads[self.y] = Some(self.dy.clone());
+        for at in order {
+            let Some(dy) = grads[at].clone() else {
+                continue;
+            };
+            let record = &self.tape.records[at];
+            for (&input, dx) in record.inputs.iter().zip((record.vjp)(&dy)) {
+                grads[input] = Some(match grads[input].take() {
+                    Some(sum) if !assign => sum.zip_with(&dx, |a, b| a + b),
+                    _ => dx,
+                });
+            }
+        }
+        grads
+    }
+
+    fn right(&self) -> Vec<Option<Tensor>> {
+        sweep(&self.tape, self.y, self.dy.clone())
+    }
+}
+
+/// The sweep as a part.
+#[rustfmt::skip]
+fn sweeps() -> Part<Swept, Grads> {
+    const BOTH: &[&str] = &["is_some", "grads"];
+    const RECORDS: &[Axis] = &[Axis("records", "record")];
+    const AXES: &[Axis] = &[Axis("records", "record"), Axis("2", "row"), Axis("3", "column")];
+    Part::new("backward", Order::Together, swept, |_| Grads::default())
+        .target("is_some", SWEEP, RECORDS, |p| p.of("is_some", p.right()), field!(is_some))
+        .target("grads", SWEEP, AXES, |p| p.of("grads", p.right()), field!(grads))
+        .mistake(&["grads"], "assigned", "an input used twice keeps one gradient of two: the second replaces the first, and must be added", |p, t| p.of(t, p.loops((0..=p.y).rev(), true)))
+        .mistake(BOTH, "oldest-first", "the records are visited oldest first; go from `y` down to 0", |p, t| p.of(t, p.loops(0..=p.y, false)))
+        .mistake(&["grads"], "dy-ignored", "the sweep starts with ones, and must start with dy", |p, t| p.of(t, sweep(&p.tape, p.y, ones(&p.dy))))
+        .mistake(BOTH, "start-at-the-end", "it starts at the last record of the tape, and must start at `y`", |p, t| p.of(t, sweep(&p.tape, p.tape.records.len() - 1, p.dy.clone())))
+        .mistake(BOTH, "y-left-out", "only `y` has a gradient: nothing is handed on to its inputs. Begin with `y` itself, not below it", |p, t| p.of(t, p.loops((0..p.y).rev(), false)))
+        .mistake(BOTH, "all-taken", "no record has a gradient in the end: where the loop takes the gradient of a record out of its slot, as `take()` does, None is left; clone it", |p, t| p.of(t, vec![None; p.tape.records.len()]))
+        .mistake(BOTH, "intermediates-lost", "only leaves have a gradient in it; every record that one arrived at should, `y` included", |p, t| {
+            let kept = |(g, r): (Option<Tensor>, &Record)| g.filter(|_| r.inputs.is_empty());
+            p.of(t, p.right().into_iter().zip(&p.tape.records).map(kept).collect())
+        })
+        .mistake(&["is_some"], "zeros-for-none", "a record that no gradient arrived at has zeros; it should have None", |p, _| vec![1.0; p.tape.records.len()])
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub mod shared;
 mod testing;
 
 pub use judge::conclude;
-pub use part::{Axis, Case, Named, Order, Part, Run};
+pub use part::{Axis, Case, Field, Named, Order, Part, Run};
 
 use crate::known::Known;
 use part::Checked;

@@ -16,6 +16,12 @@ pub trait Case: 'static {
     /// The number that each letter of a shape stands for.
     fn sizes(&self) -> Vec<(&'static str, usize)>;
 
+    /// Whether sums and means run over what the sizes count, so that one may stand as a factor
+    /// where it does not belong. Not where they count records, or inputs.
+    fn factors(&self) -> bool {
+        true
+    }
+
     /// The number that `letter` stands for.
     ///
     /// # Panics

@@ -257,7 +257,9 @@ pub(super) fn find<C: Case, A>(
             return Some(named(TRANSPOSED, &[&rows.1, &columns.1, &columns.0]));
         }
     }
-    for (letter, _) in pairs.first()?.case.sizes() {
+    let first = pairs.first()?.case;
+    let sizes = first.sizes().into_iter().filter(|_| first.factors());
+    for (letter, _) in sizes {
         let size = |case: &C| case.size(letter) as f64;
         if scaled(&size) {
             return Some(named(SUMMED, &[&letter, &letter]));

@@ -151,19 +151,18 @@ const CORRUPTIONS: [Corruption; 10] = [
     ("scaled", None, |v, _| v.iter().map(|v| 3.3 * v).collect()),
     ("one element off", None, |mut v, _| {
         let at = v.len() / 2;
-        v[at] += 0.7;
+        v.iter_mut().skip(at).take(1).for_each(|v| *v += 0.7);
         v
     }),
     ("one element NaN", Some("not-finite"), |mut v, _| {
-        let at = v.len() - 1;
-        v[at] = f64::NAN;
+        v.iter_mut().rev().take(1).for_each(|v| *v = f64::NAN);
         v
     }),
     ("all NaN", Some("not-finite"), |v, _| {
         vec![f64::NAN; v.len()]
     }),
     ("one element infinite", Some("not-finite"), |mut v, _| {
-        v[0] = f64::INFINITY;
+        v.iter_mut().take(1).for_each(|v| *v = f64::INFINITY);
         v
     }),
     ("squared", None, |v, _| {
