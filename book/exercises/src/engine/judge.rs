@@ -208,18 +208,23 @@ impl<C: Case, A: 'static> Part<C, A> {
         Some(report)
     }
 
-    /// Which mistake makes what was found in every case.
+    /// Which mistake makes what was found in every case, or in those that are not at the edge
+    /// if one of them is wrong.
     fn name_of(
         &self,
         target: &Target<C, A>,
         returned: &[&Tried<'_, C, A>],
         compared: &[Compared<'_, C>],
     ) -> Option<Named> {
+        let at_edge = |c: &Compared<'_, C>| self.edges.iter().any(|edge| (edge.which)(c.case));
+        let only_the_edge = compared.iter().all(|c| c.fits || at_edge(c));
+        let counts = |c: &&Compared<'_, C>| only_the_edge || !at_edge(c);
+        let counted = || compared.iter().filter(counts);
         let mut of_target = self.mistakes.iter().filter(|m| m.target == target.name);
         let made = of_target.find(|mistake| {
             let makes =
                 |c: &Compared<'_, C>| target.makes(c.case, &(mistake.wrong)(c.case), &c.found);
-            compared.iter().all(makes)
+            counted().all(makes)
         });
         if let Some(mistake) = made {
             return Some(Named {
@@ -228,19 +233,30 @@ impl<C: Case, A: 'static> Part<C, A> {
                 section: Some(mistake.section),
             });
         }
+        let broken = compared.iter().find(|c| !c.fits)?;
+        let mut edges = self.edges.iter();
+        let edge = edges.find(|e| e.targets.contains(&target.name) && (e.which)(broken.case));
+        if let Some(edge) = edge.filter(|_| only_the_edge) {
+            return Some(Named {
+                id: edge.id.to_owned(),
+                sentence: edge.sentence.to_owned(),
+                section: Some(edge.section),
+            });
+        }
         let usable = |c: &Compared<'_, C>| {
             c.wanted.len() == c.found.len() && c.found.iter().all(|f| f.is_finite())
         };
-        if !compared.iter().all(usable) {
+        if !counted().all(usable) {
             return None;
         }
-        let broken = compared.iter().zip(returned).filter(|(c, _)| !c.fits);
+        let both = compared.iter().zip(returned);
+        let broken = both.filter(|(c, _)| !c.fits && counts(c));
         let explained = self.explain.and_then(|explain| {
             let mut named = broken.filter_map(|(c, t)| explain(c.case, &t.answer, target.name));
             named.next()
         });
         let explained = explained.or_else(|| self.attributed(target.name, compared));
-        let pairs: Vec<Pair<'_, C>> = compared.iter().map(Compared::pair).collect();
+        let pairs: Vec<Pair<'_, C>> = counted().map(Compared::pair).collect();
         explained.or_else(|| shared::find(target, &self.targets, &pairs))
     }
 

@@ -26,6 +26,8 @@
 //!    fits all cases is named, so the particular stands before the general. A mistake is
 //!    written as a reader would write it, with the arrays and loops of the chapter, also
 //!    where it ends in an array of the wrong length, or in NaN.
+//!    What may be wrong in some cases alone, as for an empty list, is an [`edge`](Part::edge);
+//!    these cases stand last.
 //! 5. **The order**: [`Order::Together`] when the targets do not depend on each other: a
 //!    mistake with a name goes before one without. [`Order::FirstWrong`] when each is computed
 //!    from those before it.

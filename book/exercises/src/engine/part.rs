@@ -133,6 +133,15 @@ pub struct Mistake<C> {
     pub(super) wrong: Values<C>,
 }
 
+/// Cases at the edge, and the mistake that is made in them alone.
+pub struct Edge<C> {
+    pub(super) which: fn(&C) -> bool,
+    pub(super) targets: &'static [&'static str],
+    pub(super) id: &'static str,
+    pub(super) sentence: &'static str,
+    pub(super) section: &'static str,
+}
+
 /// One function of the reader.
 pub struct Part<C: 'static, A: 'static> {
     pub(super) name: &'static str,
@@ -141,6 +150,7 @@ pub struct Part<C: 'static, A: 'static> {
     pub(super) order: Order,
     pub(super) targets: Vec<Target<C, A>>,
     pub(super) mistakes: Vec<Mistake<C>>,
+    pub(super) edges: Vec<Edge<C>>,
     pub(super) explain: Option<Explain<C, A>>,
     pub(super) attribute: Option<Attribute<C>>,
     pub(super) note: Option<Note<C, A>>,
@@ -163,6 +173,7 @@ impl<C: Case, A: 'static> Part<C, A> {
             order,
             targets: Vec::new(),
             mistakes: Vec::new(),
+            edges: Vec::new(),
             explain: None,
             attribute: None,
             note: None,
@@ -253,6 +264,28 @@ impl<C: Case, A: 'static> Part<C, A> {
             sentence: sentence.to_owned(),
             section,
             wrong: Box::new(wrong),
+        });
+        self
+    }
+
+    /// The cases that `which` picks are at the edge, as an empty list is. A mistake is known by
+    /// what it makes of the others: whether a line of the reader's treats the edge by itself is
+    /// not asked. What is wrong at the edge alone, whatever its value, is called this.
+    #[must_use]
+    pub fn edge(
+        mut self,
+        which: fn(&C) -> bool,
+        targets: &'static [&'static str],
+        id: &'static str,
+        sentence: &'static str,
+        section: &'static str,
+    ) -> Self {
+        self.edges.push(Edge {
+            which,
+            targets,
+            id,
+            sentence,
+            section,
         });
         self
     }
@@ -352,6 +385,14 @@ impl<C: Case, A: 'static> Checked for Part<C, A> {
             known.extend(of_target.map(|mistake| {
                 let headline = self.headline(target.name, &mistake.sentence);
                 Known::new(exercise, &mistake.id, headline, mistake.section)
+            }));
+            let of_target = self
+                .edges
+                .iter()
+                .filter(|e| e.targets.contains(&target.name));
+            known.extend(of_target.map(|edge| {
+                let headline = self.headline(target.name, edge.sentence);
+                Known::new(exercise, edge.id, headline, edge.section)
             }));
         }
         known

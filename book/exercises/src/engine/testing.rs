@@ -18,19 +18,28 @@ impl<C: Case, A: 'static> Part<C, A> {
     }
 
     pub(super) fn make_mistakes(&self, seed: u64) -> Vec<(String, Judged)> {
-        let make = |mistake: &super::part::Mistake<C>| {
-            let target = self.by_name(mistake.target);
+        let make = |target: &str, id: &str, sentence: &str, wrong: &dyn Fn(&C) -> Vec<f64>| {
             let run = |case: &C, answer: &mut A| {
                 self.answer(case, answer);
-                (target.set)(answer, (mistake.wrong)(case));
+                (self.by_name(target).set)(answer, wrong(case));
             };
-            let headline = self.headline(mistake.target, &mistake.sentence);
-            (
-                format!("{}\n{headline}", mistake.id),
-                self.judge(&run, seed),
-            )
+            let headline = self.headline(target, sentence);
+            (format!("{id}\n{headline}"), self.judge(&run, seed))
         };
-        self.mistakes.iter().map(make).collect()
+        let mistakes = self.mistakes.iter();
+        let mut made: Vec<_> = mistakes
+            .map(|m| make(m.target, &m.id, &m.sentence, &m.wrong))
+            .collect();
+        for edge in &self.edges {
+            for target in edge.targets {
+                made.push(make(target, edge.id, edge.sentence, &|case| {
+                    let off = if (edge.which)(case) { 0.7 } else { 0.0 };
+                    let right = (self.by_name(target).right)(case);
+                    right.iter().map(|right| right + off).collect()
+                }));
+            }
+        }
+        made
     }
 
     pub(super) fn spoil(&self, seed: u64, target: &str, spoil: &Spoil) -> (Judged, Vec<String>) {
