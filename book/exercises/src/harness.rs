@@ -1,9 +1,10 @@
 //! Runs a check, catches what the reader's code throws, prints the report.
 
 use crate::{Outcome, Report};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
+use std::sync::Once;
 use verdict::channel;
 
 /// Runs `check`, leaves its report where it was asked for or prints it for people, and
@@ -29,6 +30,8 @@ pub struct Thrown {
 
 thread_local! {
     static LAST: RefCell<Option<Thrown>> = const { RefCell::new(None) };
+    /// How many calls of [`attempt`] this thread is in.
+    static ATTEMPTS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Calls `f`, and returns its panic instead of printing it.
@@ -36,10 +39,18 @@ thread_local! {
 /// # Errors
 /// When `f` panics.
 pub fn attempt<T>(f: impl FnOnce() -> T) -> Result<T, Thrown> {
-    let before = panic::take_hook();
-    panic::set_hook(Box::new(note));
+    // Once for all threads: of two that each put back what they found, one would be without.
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| match ATTEMPTS.get() {
+            0 => before(info),
+            _ => note(info),
+        }));
+    });
+    ATTEMPTS.set(ATTEMPTS.get() + 1);
     let result = panic::catch_unwind(AssertUnwindSafe(f));
-    panic::set_hook(before);
+    ATTEMPTS.set(ATTEMPTS.get() - 1);
     result.map_err(|_| {
         LAST.take().unwrap_or_else(|| Thrown {
             message: "it panicked".to_owned(),
@@ -99,6 +110,7 @@ impl Thrown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
 
     #[test]
     fn a_todo_is_not_written_yet() {
@@ -115,6 +127,29 @@ mod tests {
         assert_eq!(report.outcome, Outcome::Panicked);
         let expected = "it panicked in code that yours calls: index out of bounds: the len is 0 but the index is 3";
         assert_eq!(report.headline, expected);
+    }
+
+    /// One begins while another runs, and panics after the other has ended.
+    #[test]
+    fn attempts_of_two_threads_that_overlap_keep_what_is_said() {
+        let [begun, both, ended] = [(); 3].map(|()| Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let inside = || {
+                    begun.wait();
+                    both.wait();
+                };
+                attempt(inside).unwrap();
+                ended.wait();
+            });
+            begun.wait();
+            let thrown = attempt(|| {
+                both.wait();
+                ended.wait();
+                panic!("late");
+            });
+            assert_eq!(thrown.unwrap_err().message, "late");
+        });
     }
 
     #[test]
