@@ -1,9 +1,9 @@
 //! Checks the exercise `central_difference`.
 
-use crate::engine::Checker;
+use crate::Report;
+use crate::compare::ROUNDING;
+use crate::engine::{Case, Checker, Named, Order, Part, field};
 use crate::harness;
-use crate::known::Known;
-use crate::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::cell::RefCell;
@@ -23,11 +23,11 @@ pub fn check(candidate: impl Fn(Scalar<'_>, f64, f64) -> f64) -> ExitCode {
 }
 
 /// A function and how it is written.
-type Named = (&'static str, fn(f64) -> f64);
+type Function = (&'static str, fn(f64) -> f64);
 
 /// Functions whose second and third derivatives are nowhere small where they are probed,
 /// so that every wrong formula shows.
-const FUNCTIONS: [Named; 4] = [
+const FUNCTIONS: [Function; 4] = [
     ("exp(x)", f64::exp),
     ("x³ + x²", |x| x * x * x + x * x),
     ("1/(1 + x)", |x| 1.0 / (1.0 + x)),
@@ -39,6 +39,17 @@ struct Probe {
     f: fn(f64) -> f64,
     x: f64,
     h: f64,
+}
+
+impl Case for Probe {
+    fn title(&self) -> String {
+        let Probe { name, x, h, .. } = self;
+        format!("{name} at x = {x:.4} with h = {h:.4}")
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
 }
 
 fn probes(seed: u64) -> Vec<Probe> {
@@ -63,234 +74,178 @@ fn rounding(f: Scalar<'_>, x: f64, h: f64) -> f64 {
     16.0 * f64::EPSILON * (f(x).abs() + x.abs() * right(f, x, h).abs()) / h
 }
 
-/// A formula that a reader may write by mistake.
-type Mistake = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(Scalar<'_>, f64, f64) -> f64,
-);
+/// A formula that a reader may write by mistake: its name, what to say, and itself.
+type Mistake = (&'static str, &'static str, fn(Scalar<'_>, f64, f64) -> f64);
 
-const MISTAKES: &[Mistake] = &[
+const SECANT: &str = "sec:secant";
+const TRUNCATION: &str = "sec:truncation";
+
+const SECANTS: &[Mistake] = &[
     (
         "forward-difference",
         "this is the forward difference: the second point is x, and must be x - h",
-        "sec:secant",
         |f, x, h| (f(x + h) - f(x)) / h,
     ),
     (
         "backward-difference",
         "this is the backward difference: the first point is x, and must be x + h",
-        "sec:secant",
         |f, x, h| (f(x) - f(x - h)) / h,
     ),
     (
         "step-not-doubled",
         "it is twice too large: the two points are 2h apart, and it divides by h",
-        "sec:secant",
         |f, x, h| (f(x + h) - f(x - h)) / h,
     ),
     (
         "step-quadrupled",
         "it is half of the slope: the two points are 2h apart, and it divides by 4h",
-        "sec:secant",
         |f, x, h| (f(x + h) - f(x - h)) / (4.0 * h),
     ),
     (
         "precedence",
         "`… / 2.0 * h` divides by 2 and then multiplies by h; write `/ (2.0 * h)`",
-        "sec:secant",
         |f, x, h| (f(x + h) - f(x - h)) / 2.0 * h,
     ),
     (
         "undivided",
         "the difference is not divided by the distance 2h of the two points",
-        "sec:secant",
         |f, x, h| f(x + h) - f(x - h),
     ),
     (
         "step-forgotten",
         "the difference is divided by 2, and must be divided by 2h",
-        "sec:secant",
         |f, x, h| (f(x + h) - f(x - h)) / 2.0,
     ),
     (
         "sign",
         "it has the wrong sign: f(x + h) comes first, f(x - h) is subtracted",
-        "sec:secant",
         |f, x, h| -right(f, x, h),
     ),
     (
         "sum",
         "the two values are added; their difference is the rise of the secant",
-        "sec:secant",
         |f, x, h| (f(x + h) + f(x - h)) / (2.0 * h),
     ),
+];
+
+/// Those that converge, or that a Taylor series tells apart.
+const OTHER_QUOTIENTS: &[Mistake] = &[
     (
         "second-difference",
         "this is the second difference: it approximates f'', not f'",
-        "sec:truncation",
         |f, x, h| (f(x + h) - 2.0 * f(x) + f(x - h)) / (h * h),
     ),
     (
         "step-halved",
         "this is a central difference with half the step: the points are x + h and x - h",
-        "sec:truncation",
         |f, x, h| right(f, x, h / 2.0),
     ),
     (
         "step-twice",
         "this is a central difference with twice the step: the points are x + h and x - h",
-        "sec:truncation",
         |f, x, h| right(f, x, 2.0 * h),
     ),
     (
         "extrapolated",
         "this is better than asked: an extrapolated difference, over four points. The exercise wants two",
-        "sec:truncation",
         |f, x, h| (4.0 * right(f, x, h) - right(f, x, 2.0 * h)) / 3.0,
     ),
-    ("zero", "it is zero everywhere", "sec:secant", |_, _, _| 0.0),
 ];
 
-const STEP_IGNORED: (&str, &str, &str) = (
+const STEP_IGNORED: (&str, &str) = (
     "step-ignored",
     "h is ignored: f is evaluated at the same points whatever the step",
-    "sec:secant",
 );
 
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let listed = MISTAKES.iter().map(|(id, what, at, _)| (*id, *what, *at));
-    listed
-        .chain([STEP_IGNORED])
-        .map(|(id, what, section)| Known::new(NAME, id, what, section))
-        .collect()
+/// What the reader's function returned, and did.
+#[derive(Default)]
+struct Answer {
+    slope: f64,
+    /// Where it evaluated f.
+    points: Vec<f64>,
+    /// Where it does so with twice the step.
+    points_at_twice: Vec<f64>,
+}
+
+fn part() -> Part<Probe, Answer> {
+    let part = Part::new("slope", Order::Together, probes, |_| Answer::default())
+        .target(
+            "the slope",
+            SECANT,
+            &[],
+            |p| vec![right(&p.f, p.x, p.h)],
+            field!(number slope),
+        )
+        .cancels(|p| rounding(&p.f, p.x, p.h) / ROUNDING);
+    let tables = [(SECANT, SECANTS), (TRUNCATION, OTHER_QUOTIENTS)];
+    let known = |part, (section, table): (&'static str, &'static [Mistake])| {
+        let known = |part: Part<Probe, Answer>, (id, sentence, formula): &'static Mistake| {
+            part.knows("the slope", id, sentence, section, |p| {
+                vec![formula(&p.f, p.x, p.h)]
+            })
+        };
+        table.iter().fold(part, known)
+    };
+    let (id, sentence) = STEP_IGNORED;
+    tables
+        .into_iter()
+        .fold(part, known)
+        .mistake(&["the slope"], id, sentence, |p, _| {
+            vec![right(&p.f, p.x, 1e-4)]
+        })
+        .explained_by(|_, answer, _| {
+            let ignored = answer.points == answer.points_at_twice && !answer.points.is_empty();
+            ignored.then(|| Named {
+                id: STEP_IGNORED.0.to_owned(),
+                sentence: STEP_IGNORED.1.to_owned(),
+                section: None,
+            })
+        })
+        .noted_by(|p, answer, _| Some(evaluated(p, &answer.points)))
 }
 
 /// What is known of this exercise without running it.
 pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
+    Checker::of(part())
 }
 
 /// The report on `candidate`, from random points of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let probes = probes(seed);
-    let agrees = |formula: Candidate<'_>| {
-        probes.iter().all(|p| {
-            let off = formula(&p.f, p.x, p.h) - candidate(&p.f, p.x, p.h);
-            off.abs() <= rounding(&p.f, p.x, p.h)
-        })
+    let run = |p: &Probe, answer: &mut Answer| {
+        let with_step = |h: f64| {
+            let seen = RefCell::new(Vec::new());
+            let watched = |at: f64| {
+                seen.borrow_mut().push(at);
+                (p.f)(at)
+            };
+            (candidate(&watched, p.x, h), seen.into_inner())
+        };
+        (answer.slope, answer.points) = with_step(p.h);
+        answer.points_at_twice = with_step(2.0 * p.h).1;
     };
-    let lines: Vec<Line> = FUNCTIONS
-        .iter()
-        .map(|(name, _)| line(name, &probes, candidate))
-        .collect();
-    if lines.iter().all(|line| line.right) {
-        let mut report = Report::new(
-            NAME,
-            Outcome::Passed,
-            "it is the central difference, to the rounding of f",
-        );
-        report.lines = lines;
-        return report;
-    }
-    let named = MISTAKES.iter().find(|(_, _, _, formula)| agrees(formula));
-    let own_step = ignores_step(candidate, &probes);
-    let (id, sentence, section) = match named {
-        Some((id, sentence, section, _)) => (*id, (*sentence).to_owned(), Some(*section)),
-        None if own_step => {
-            let (id, sentence, section) = STEP_IGNORED;
-            (id, sentence.to_owned(), Some(section))
-        }
-        None => ("unknown", first_difference(candidate, &probes), None),
-    };
-    let mut report = Report::new(NAME, Outcome::Wrong, sentence);
-    report.mistake = Some(id.to_owned());
-    report.section = section.map(str::to_owned);
-    if named.is_some() || own_step {
-        report.notes.push(first_difference(candidate, &probes));
-    }
-    report.lines = lines;
-    report
+    let all = "it is the central difference, to the rounding of f";
+    part().report(NAME, all, &run, seed)
 }
 
-fn line(name: &str, probes: &[Probe], candidate: Candidate<'_>) -> Line {
-    let own = probes.iter().filter(|p| p.name == name);
-    let off = |p: &Probe| (candidate(&p.f, p.x, p.h) - right(&p.f, p.x, p.h)).abs();
-    let fits = |p: &Probe| off(p) <= rounding(&p.f, p.x, p.h);
-    let wrong = own.clone().filter(|p| !fits(p)).count();
-    let worst = own.clone().map(off).fold(0.0, f64::max);
-    let detail = if wrong == 0 {
-        format!("{} points, off by {worst:.0e} at most", own.count())
+/// Where f was evaluated, in steps from x.
+fn evaluated(p: &Probe, points: &[f64]) -> String {
+    let place = |point: &f64| {
+        let sign = if *point < p.x { "-" } else { "+" };
+        format!("x {sign} {:.3} h", (point - p.x).abs() / p.h)
+    };
+    let places: Vec<String> = points.iter().map(place).collect();
+    if places.is_empty() {
+        "It evaluated f at no point.".to_owned()
     } else {
-        format!(
-            "{wrong} of {} points wrong, off by up to {worst:.1e}",
-            own.count()
-        )
-    };
-    Line {
-        name: name.to_owned(),
-        right: wrong == 0,
-        detail,
+        format!("It evaluated f at {}.", places.join(", "))
     }
-}
-
-/// Where `candidate` evaluates its function.
-fn points(candidate: Candidate<'_>, x: f64, h: f64) -> Vec<f64> {
-    let seen = RefCell::new(Vec::new());
-    candidate(
-        &|at| {
-            seen.borrow_mut().push(at);
-            at
-        },
-        x,
-        h,
-    );
-    seen.into_inner()
-}
-
-fn ignores_step(candidate: Candidate<'_>, probes: &[Probe]) -> bool {
-    probes
-        .iter()
-        .all(|p| points(candidate, p.x, p.h) == points(candidate, p.x, 2.0 * p.h))
-}
-
-fn first_difference(candidate: Candidate<'_>, probes: &[Probe]) -> String {
-    let wrong = probes.iter().find(|p| {
-        let off = (candidate(&p.f, p.x, p.h) - right(&p.f, p.x, p.h)).abs();
-        off.is_nan() || off > rounding(&p.f, p.x, p.h)
-    });
-    let Some(p) = wrong else { return String::new() };
-    let at: Vec<String> = points(candidate, p.x, p.h)
-        .iter()
-        .map(|point| {
-            format!(
-                "x {} {:.3} h",
-                if *point < p.x { "-" } else { "+" },
-                (point - p.x).abs() / p.h
-            )
-        })
-        .collect();
-    format!(
-        "For {} at x = {:.4} with h = {:.4} it returns {:.8}, and the secant's slope is {:.8}. It evaluated f at {}.",
-        p.name,
-        p.x,
-        p.h,
-        candidate(&p.f, p.x, p.h),
-        right(&p.f, p.x, p.h),
-        if at.is_empty() {
-            "no point".to_owned()
-        } else {
-            at.join(", ")
-        },
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Outcome;
     use crate::known::assert_listed;
 
     #[test]
@@ -307,19 +262,16 @@ mod tests {
         }
     }
 
+    /// Whatever the step of its own is.
     #[test]
-    fn every_mistake_is_named() {
+    fn a_step_of_its_own_is_named() {
         for seed in 0..20 {
-            for (id, _, _, formula) in MISTAKES {
-                let report = report(formula, seed);
-                assert_eq!(report.outcome, Outcome::Wrong);
-                assert_eq!(report.mistake.as_deref(), Some(*id), "seed {seed}");
+            for own in [1e-4, 0.05] {
+                let fixed = |f: Scalar<'_>, x: f64, _: f64| right(f, x, own);
+                let report = report(&fixed, seed);
+                assert_eq!(report.mistake.as_deref(), Some("step-ignored"), "{report}");
                 assert_listed(&report);
             }
-            let fixed = |f: Scalar<'_>, x: f64, _: f64| right(f, x, 1e-4);
-            let report = report(&fixed, seed);
-            assert_eq!(report.mistake.as_deref(), Some("step-ignored"));
-            assert_listed(&report);
         }
     }
 
@@ -328,12 +280,38 @@ mod tests {
         let odd = |f: Scalar<'_>, x: f64, h: f64| (f(x + 3.0 * h) - f(x - h)) / (4.0 * h);
         let report = report(&odd, 0);
         assert_eq!(report.mistake.as_deref(), Some("unknown"));
-        assert!(
-            report.headline.contains("x + 3.000 h, x - 1.000 h"),
-            "{}",
-            report.headline
+        assert!(report.headline.starts_with("the slope: for exp(x) at x = "));
+        assert_eq!(
+            report.notes,
+            ["It evaluated f at x + 3.000 h, x - 1.000 h."]
         );
-        let nan = super::report(&|_, _, _| f64::NAN, 0);
-        assert_eq!(nan.outcome, Outcome::Wrong);
+    }
+
+    /// With the two points, and from nowhere: neither is a distance, and of what evaluates f
+    /// at no point nothing is said of the points.
+    #[test]
+    fn what_is_no_number_is_told_as_such() {
+        let lost = |f: Scalar<'_>, x: f64, h: f64| right(f, x, h) * f64::NAN;
+        let two = "It evaluated f at x + 1.000 h, x - 1.000 h.";
+        let none = "It evaluated f at no point.";
+        let constant = |_: Scalar<'_>, _: f64, _: f64| f64::NAN;
+        for (candidate, note) in [(&lost as Candidate<'_>, two), (&constant, none)] {
+            let report = report(candidate, 0);
+            assert_eq!(report.outcome, Outcome::Wrong);
+            assert_eq!(report.mistake.as_deref(), Some("not-finite"));
+            assert!(
+                report.headline.contains("the slope is NaN, and must be "),
+                "{report}"
+            );
+            assert!(
+                report.lines[0]
+                    .detail
+                    .starts_with("not finite, for exp(x) at")
+            );
+            assert_eq!(report.notes, [note]);
+        }
+        let report = report(&|_, _, _| 0.5, 0);
+        assert_eq!(report.mistake.as_deref(), Some("unknown"));
+        assert_eq!(report.notes, [none]);
     }
 }
