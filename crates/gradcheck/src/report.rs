@@ -342,17 +342,21 @@ impl fmt::Display for Worst {
             self.error,
             self.disagreement,
             self.bound,
-            margin(self.margin)
+            self.margin_text()
         )
     }
 }
 
-/// Two decimals, of which a number far above 1 has no use.
-fn margin(margin: f64) -> String {
-    if margin < 1e3 {
-        format!("{margin:.2}")
-    } else {
-        format!("{margin:.0e}")
+impl Worst {
+    /// The margin in two decimals, of which a number far above 1 has no use.
+    #[must_use]
+    pub fn margin_text(&self) -> String {
+        let margin = self.margin;
+        if margin < 1e3 {
+            format!("{margin:.2}")
+        } else {
+            format!("{margin:.0e}")
+        }
     }
 }
 // ANCHOR_END: print

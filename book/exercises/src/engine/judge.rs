@@ -27,7 +27,10 @@ pub fn conclude(exercise: &str, all: &str, parts: Vec<Judged>) -> Report {
         }
     };
     let (mut lines, mut right, mut worst) = (Vec::new(), Vec::new(), None::<Report>);
-    for part in parts {
+    for mut part in parts {
+        if several && part.fault.is_none() {
+            part.lines = in_short(part.lines);
+        }
         lines.extend(part.lines.into_iter().map(|line| Line {
             name: title(part.name, &line.name),
             ..line
@@ -83,6 +86,25 @@ impl<C> Compared<'_, C> {
         }
     }
 }
+
+/// The lines of a part in which all is right, where other parts have theirs: more than three
+/// targets are told in one, and the finite differences after it.
+fn in_short(lines: Vec<Line>) -> Vec<Line> {
+    let (differences, targets): (Vec<Line>, Vec<Line>) =
+        lines.into_iter().partition(|line| line.name == DIFFERENCES);
+    let inexact = targets.iter().find(|line| line.detail != EXACT);
+    let told = match inexact.or(targets.first()) {
+        Some(line) if targets.len() > 3 => vec![Line {
+            name: "all".to_owned(),
+            ..line.clone()
+        }],
+        _ => targets,
+    };
+    told.into_iter().chain(differences).collect()
+}
+
+const DIFFERENCES: &str = "finite differences";
+const EXACT: &str = "equal to the last bit";
 
 impl<C: Case, A: 'static> Part<C, A> {
     /// The report of an exercise that is this part alone; `all` is said when all is right.
@@ -320,7 +342,7 @@ impl<C: Case, A: 'static> Part<C, A> {
     fn against_differences(&self, run: Run<'_, C, A>, seed: u64) -> Option<(Line, Option<Report>)> {
         let numeric = self.numeric?;
         let line = |right, detail: String| Line {
-            name: "finite differences".to_owned(),
+            name: DIFFERENCES.to_owned(),
             right,
             detail,
         };
@@ -369,7 +391,7 @@ fn line<C: Case, A>(target: &Target<C, A>, compared: &[Compared<'_, C>]) -> Line
             let distances = compared.iter().map(|c| distance(&c.wanted, &c.found));
             let worst = distances.fold(0.0, f64::max);
             if worst == 0.0 {
-                "equal to the last bit".to_owned()
+                EXACT.to_owned()
             } else {
                 "equal to rounding".to_owned()
             }
@@ -486,16 +508,18 @@ pub(super) fn apart(found: f64, wanted: f64) -> [String; 2] {
 }
 
 /// The line for a check against finite differences.
-fn numeric_line(report: &gradcheck::Report) -> Line {
+pub(super) fn numeric_line(report: &gradcheck::Report) -> Line {
     let detail = match report.worst() {
         Some((name, worst)) => format!(
-            "worst in d{name}: apart {:.0e}, may be {:.0e}, margin {:.2}",
-            worst.disagreement, worst.bound, worst.margin
+            "worst in d{name}: apart {:.0e}, may be {:.0e}, margin {}",
+            worst.disagreement,
+            worst.bound,
+            worst.margin_text()
         ),
         None => "nothing could be compared".to_owned(),
     };
     Line {
-        name: "finite differences".to_owned(),
+        name: DIFFERENCES.to_owned(),
         right: report.passed(),
         detail,
     }

@@ -191,7 +191,7 @@ const ROOT_TWICE: (&str, &str) = (
 const DOUBLED: (&str, &str) = ("doubled", "it is twice too large");
 const HALVED: (&str, &str) = ("halved", "it is half of what it must be");
 const SCALED: (&str, &str) = ("scaled", "it is … times what it must be, everywhere");
-const SHIFTED: (&str, &str) = ("shifted", "it is too large by …, everywhere");
+const SHIFTED: (&str, &str) = ("shifted", "a constant is added everywhere: …");
 const UNWRITTEN: (&str, &str) = (
     "unwritten",
     "it is right in part, and zero at the other places: not all of it is written",
@@ -317,5 +317,200 @@ fn short(value: f64) -> String {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
         format!("{value:.3e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Axis, Order, field};
+    use std::collections::BTreeSet;
+
+    /// A matrix of R rows and C columns, and another.
+    struct Table {
+        rows: usize,
+        columns: usize,
+        factors: bool,
+    }
+
+    impl Case for Table {
+        fn title(&self) -> String {
+            format!("{} rows of {}", self.rows, self.columns)
+        }
+
+        fn sizes(&self) -> Vec<(&'static str, usize)> {
+            vec![("R", self.rows), ("C", self.columns)]
+        }
+
+        fn factors(&self) -> bool {
+            self.factors
+        }
+    }
+
+    impl Table {
+        fn m(&self) -> Vec<f64> {
+            let count = self.rows * self.columns;
+            (0..count).map(|at| (at as f64 - 2.3).sin() + 0.4).collect()
+        }
+
+        fn n(&self) -> Vec<f64> {
+            self.m().iter().map(|v| v * v + 1.0).collect()
+        }
+    }
+
+    #[derive(Default)]
+    struct Pair {
+        m: Vec<f64>,
+        n: Vec<f64>,
+    }
+
+    const AXES: &[Axis] = &[Axis("R", "row"), Axis("C", "column")];
+
+    /// The name and the sentence, if m is made wrong like this.
+    fn told(wrong: &dyn Fn(&Table) -> Vec<f64>, factors: bool) -> (String, String) {
+        let cases: fn(u64) -> Vec<Table> = |seed| {
+            let table = |(rows, columns)| Table {
+                rows,
+                columns,
+                factors: seed == 1,
+            };
+            [(3, 5), (7, 6)].map(table).into()
+        };
+        let report = Part::new("tables", Order::Together, cases, |_| Pair::default())
+            .target("m", "sec:sweep", AXES, Table::m, field!(m))
+            .target("n", "sec:sweep", AXES, Table::n, field!(n))
+            .report(
+                "exercise",
+                "all right",
+                &|table, answer| {
+                    *answer = Pair {
+                        m: wrong(table),
+                        n: table.n(),
+                    };
+                },
+                u64::from(factors),
+            );
+        (report.mistake.unwrap_or_default(), report.headline)
+    }
+
+    type Wrong = Box<dyn Fn(&Table) -> Vec<f64>>;
+
+    fn scaled(by: fn(f64, f64) -> f64) -> Wrong {
+        Box::new(move |t| {
+            let by = by(t.rows as f64, t.columns as f64);
+            t.m().iter().map(|v| v * by).collect()
+        })
+    }
+
+    fn wrongs() -> Vec<(&'static str, &'static str, Wrong)> {
+        vec![
+            ("zero", "it is zero everywhere", scaled(|_, _| 0.0)),
+            ("sign", "it has the wrong sign", scaled(|_, _| -1.0)),
+            ("other", "this is n", Box::new(Table::n)),
+            (
+                "transposed",
+                "rows and columns are exchanged: the value of row i and column j belongs at i * C + j",
+                Box::new(|t| {
+                    let (m, mut turned) = (t.m(), Vec::new());
+                    for column in 0..t.columns {
+                        turned.extend((0..t.rows).map(|row| m[row * t.columns + column]));
+                    }
+                    turned
+                }),
+            ),
+            (
+                "summed",
+                "it is R times too large: a division by R is missing, or a sum runs along one axis too many",
+                scaled(|rows, _| rows),
+            ),
+            (
+                "averaged",
+                "it is C times too small: it is averaged where a sum is asked for, or divided twice",
+                scaled(|_, columns| 1.0 / columns),
+            ),
+            (
+                "root-of-size-missing",
+                "it is √C times too large: a division by √C is missing",
+                scaled(|_, columns| columns.sqrt()),
+            ),
+            (
+                "root-of-size-twice",
+                "it is √R times too small: it is divided by √R once too often",
+                scaled(|rows, _| 1.0 / rows.sqrt()),
+            ),
+            ("doubled", "it is twice too large", scaled(|_, _| 2.0)),
+            (
+                "halved",
+                "it is half of what it must be",
+                scaled(|_, _| 0.5),
+            ),
+            (
+                "scaled",
+                "it is -3.3 times what it must be, everywhere",
+                scaled(|_, _| -3.3),
+            ),
+            (
+                "shifted",
+                "a constant is added everywhere: -0.75",
+                Box::new(|t| t.m().iter().map(|v| v - 0.75).collect()),
+            ),
+            (
+                "unwritten",
+                "it is right in part, and zero at the other places: not all of it is written",
+                Box::new(|t| {
+                    let mut m = t.m();
+                    m[t.columns..].fill(0.0);
+                    m
+                }),
+            ),
+        ]
+    }
+
+    #[test]
+    fn what_any_array_may_hold_is_named_with_its_sentence() {
+        let mut known: BTreeSet<&str> = ANY.iter().map(|(id, _)| *id).collect();
+        let mut missed = Vec::new();
+        for (id, sentence, wrong) in wrongs() {
+            let wanted = (id.to_owned(), format!("m: {sentence}"));
+            let found = told(&*wrong, true);
+            if found != wanted {
+                missed.push((wanted, found));
+            }
+            known.remove(id);
+        }
+        assert_eq!(missed, []);
+        assert!(known.is_empty(), "not made here: {known:?}");
+    }
+
+    /// A name holds of all cases and all places, or it is not given.
+    #[test]
+    fn what_holds_in_part_is_not_named() {
+        let wrongs: [Wrong; 4] = [
+            scaled(|rows, columns| rows * columns + 0.1),
+            Box::new(|t| {
+                let mut m = t.m();
+                m[0] = -m[0];
+                m
+            }),
+            Box::new(|t| {
+                if t.rows == 3 {
+                    t.n()
+                } else {
+                    vec![0.0; t.rows * t.columns]
+                }
+            }),
+            Box::new(|t| {
+                t.m()
+                    .iter()
+                    .enumerate()
+                    .map(|(at, v)| v + at as f64)
+                    .collect()
+            }),
+        ];
+        for (at, wrong) in wrongs.iter().enumerate() {
+            assert_eq!(told(&**wrong, true).0, "unknown", "{at}");
+        }
+        // Where sizes are no factors, one of them is none.
+        assert_eq!(told(&*scaled(|rows, _| rows), false).0, "unknown");
     }
 }

@@ -2,7 +2,7 @@
 //! nothing wrong passes or is told without section, case, place and both values.
 
 use super::Checker;
-use super::judge::{Judged, apart, conclude, place};
+use super::judge::{Judged, apart, conclude, numeric_line, place};
 use super::part::{Case, Part, Spoil};
 use crate::checkers::ALL;
 use verdict::{Outcome, Report};
@@ -210,6 +210,13 @@ fn nothing_wrong_passes_or_is_told_without_place_and_values() {
                     for wanted in wanted {
                         assert!(all_of(&report).contains(&wanted), "{wanted}\n{which}");
                     }
+                    // A note is a sentence, or begins with the name of an array.
+                    for note in &report.notes {
+                        let text = note
+                            .strip_prefix(&format!("{target}: "))
+                            .map_or(&**note, |_| "");
+                        assert!(!text.starts_with(char::is_lowercase), "{note}\n{which}");
+                    }
                 }
             }
         }
@@ -288,4 +295,43 @@ fn what_is_written_before_a_todo_counts() {
             assert_eq!(right, targets[..written], "{name}: {report}");
         }
     }
+}
+
+/// A margin that is far above 1 is told by its size, not in all its digits.
+#[test]
+fn a_huge_margin_can_be_read() {
+    for (slope, margin) in [(1.0, "margin 0."), (1e20, "e")] {
+        let checked = gradcheck::Check::new("line")
+            .input("x", &[1], vec![0.5])
+            .run(|x| vec![x[0][0]], |_, dy| vec![vec![dy[0] * slope]]);
+        let line = numeric_line(&checked);
+        let (_, told) = line.detail.rsplit_once("margin ").unwrap();
+        assert!(told.len() < 7, "{}", line.detail);
+        assert!(line.detail.contains(margin), "{}", line.detail);
+        assert_eq!(line.right, slope == 1.0);
+    }
+}
+
+/// Of an exercise of several parts, one that is right takes no more than a few rows.
+#[test]
+fn a_part_of_many_targets_that_is_right_is_told_in_one_row() {
+    let mut parts = parts().filter(|(_, part)| part.targets().len() > 3);
+    let (_, part) = parts.next().unwrap();
+    let first = part.targets()[0];
+    let right = || part.spoiled(0, first, &|values, _| values).0;
+    let rows = |judged: Vec<Judged>| {
+        let report = conclude("exercise", "all right", judged);
+        let names = report.lines.into_iter().map(|line| line.name);
+        names
+            .filter(|name| !name.contains("finite"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rows(vec![right()]).len(), part.targets().len());
+    let all = format!("{}, all", part.name());
+    assert_eq!(rows(vec![right(), right()]), [all.clone(), all.clone()]);
+    let wrong = part
+        .spoiled(0, first, &|values, _| vec![0.3; values.len()])
+        .0;
+    let mixed = rows(vec![right(), wrong]);
+    assert_eq!((mixed.len(), &mixed[0]), (1 + part.targets().len(), &all));
 }
