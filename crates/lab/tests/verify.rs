@@ -124,7 +124,7 @@ fn a_wrong_backward_fails_the_report() {
         text.contains("FAILS") && text.contains("1 of 1 cases fail"),
         "{text}"
     );
-    assert!(text.contains("the gradient of `x0` disagrees"), "{text}");
+    assert!(text.contains("The gradient of `x0` disagrees"), "{text}");
     // Where x is 0 the wrong gradient is right: the check proves nothing, and says so.
     let report = run_cases(&[wrong(vec![Tensor::zeros([3])])]);
     assert!(!report.passed(), "{report}");
