@@ -1,6 +1,5 @@
 //! Comparing arrays, and putting what differs into a report.
 
-use crate::sections::section;
 use crate::{Heatmap, Line, Outcome, Report};
 
 /// Differences up to this share of the largest value are rounding.
@@ -113,17 +112,6 @@ pub fn blocks(axes: &[(&str, usize)]) -> Vec<String> {
         };
     }
     blocks
-}
-
-/// A report on the mistake `id` in `target`.
-pub fn wrong(
-    exercise: &str,
-    target: &str,
-    id: &str,
-    headline: impl Into<String>,
-    backward: bool,
-) -> Report {
-    wrong_at(exercise, id, headline, section(target, id, backward))
 }
 
 /// A report on the mistake `id`, which the book explains at the label `section`.

@@ -1,18 +1,17 @@
 //! Checks the exercise `bn_forward`.
 
-use crate::compare::{largest, wrong};
-use crate::engine::Checker;
-use crate::harness::{self, attempt};
-use crate::known::Known;
-use crate::norm_forward::{Candidate, Norm};
-use crate::sections::section;
-use crate::{Line, Outcome, Report};
-use gradcheck::attribution::norm::{explain_running_mean, explain_running_var};
+use crate::Report;
+use crate::batch::Batch;
+use crate::compare::largest;
+use crate::engine::{Axis, Case, Checker, Order, Part, conclude, field};
+use crate::harness;
+use crate::norm_forward::{Candidate, far_from_zero, part, run};
+use gradcheck::attribution::norm::{Kind, explain_running_mean, explain_running_var};
 use std::process::ExitCode;
 
 pub use crate::norm_forward::Forward;
 
-const NAME: &str = NORM.exercise;
+const NAME: &str = "bn_forward";
 
 /// What Batch Norm keeps for inference, one value per channel.
 #[derive(Clone, Debug)]
@@ -34,123 +33,110 @@ pub fn check(
     harness::run(NAME, || report(&forward, &update, 0))
 }
 
-pub(crate) const NORM: Norm = Norm {
-    exercise: "bn_forward",
-    of_rows: false,
-    letters: ["N", "C"],
-    names: ["channel", "example"],
-    whose: "this batch",
-    layout: "x is row-major [N, C], so channel c of example n is x[n * c_count + c]",
-    other: ["axes-per-example", "one for each example, as in Layer Norm"],
-    probes: [(6, 4, 1e-3), (5, 3, 1e-5), (7, 5, 1e-3), (4, 6, 1e-5)],
-    section: |stage, id| section(stage, id, false),
-};
-
-const UNCHANGED: (&str, &str) = (
-    "unchanged",
-    "update_running changes nothing: it assigns to running.mean and running.var",
-);
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let (id, what) = UNCHANGED;
-    let unchanged = Known::new(NAME, id, what, section("running_mean", id, false));
-    NORM.known().into_iter().chain([unchanged]).collect()
+/// The report on both functions, from random batches of this seed.
+#[must_use]
+pub fn report(forward: Candidate<'_>, update: Update<'_>, seed: u64) -> Report {
+    let run = run(forward);
+    let step = |s: &Step, running: &mut Running| {
+        update(running, &s.forward, s.batch.rows(), s.momentum);
+    };
+    let parts = vec![
+        part(Kind::Batch).judge(&run, seed),
+        far_from_zero(Kind::Batch).judge(&run, seed),
+        running().judge(&step, seed),
+    ];
+    conclude(NAME, "forward and running statistics are right", parts)
 }
 
 /// What is known of this exercise without running it.
 pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
+    Checker::Parts(vec![
+        Box::new(part(Kind::Batch)),
+        Box::new(far_from_zero(Kind::Batch)),
+        Box::new(running()),
+    ])
 }
 
-/// The report on both functions, from random batches of this seed.
-#[must_use]
-pub fn report(forward: Candidate<'_>, update: Update<'_>, seed: u64) -> Report {
-    match NORM.judge(forward, seed) {
-        Ok(lines) => running(update, seed, lines),
-        Err(report) => *report,
-    }
+/// One step of the running statistics.
+struct Step {
+    batch: Batch,
+    forward: Forward,
+    before: Running,
+    momentum: f64,
 }
 
-/// The report on the running statistics, once the forward pass is right.
-fn running(update: Update<'_>, seed: u64, mut lines: Vec<Line>) -> Report {
-    for (number, (n, c, eps)) in NORM.probes.into_iter().enumerate() {
-        let trial = NORM.trial(n, c, eps, seed * 100 + 50 + number as u64);
-        let batch = trial.right();
-        let momentum = [0.1, 0.3][number % 2];
-        let before = Running {
-            // Values of the size of the batch's own, so that neither hides the other.
-            mean: batch.mean.iter().map(|m| 0.7 - 1.3 * m).collect(),
-            var: batch
-                .var
-                .iter()
-                .rev()
-                .map(|v| 0.4 * v + 0.3 * largest(&batch.var))
-                .collect(),
+fn steps(seed: u64) -> Vec<Step> {
+    let numbered = Batch::all(Kind::Batch, seed).into_iter().enumerate();
+    let step = |(number, batch): (usize, Batch)| {
+        let forward = Forward {
+            mean: batch.means(),
+            var: batch.variances(),
+            x_hat: batch.x_hat.clone(),
+            y: batch.probe.y(),
         };
-        let mut after = before.clone();
-        if let Err(thrown) = attempt(|| update(&mut after, &batch, n, momentum)) {
-            let mut report = thrown.report(NAME);
-            report.headline = format!("bn_forward is right; update_running: {}", report.headline);
-            report.lines = lines;
-            return report;
+        // Values of the size of the batch's own, so that neither hides the other.
+        let widest = largest(&forward.var);
+        let vars = forward.var.iter().rev();
+        Step {
+            before: Running {
+                mean: forward.mean.iter().map(|m| 0.7 - 1.3 * m).collect(),
+                var: vars.map(|v| 0.4 * v + 0.3 * widest).collect(),
+            },
+            momentum: [0.1, 0.3][number % 2],
+            forward,
+            batch,
         }
-        let verdicts = [
-            (
-                "running_mean",
-                explain_running_mean(&trial.probe, &before.mean, momentum, &after.mean),
-            ),
-            (
-                "running_var",
-                explain_running_var(&trial.probe, &before.var, momentum, &after.var),
-            ),
-        ];
-        for (name, verdict) in &verdicts {
-            if verdict.is_correct() {
-                continue;
-            }
-            let untouched = after.mean == before.mean && after.var == before.var;
-            let (id, headline) = if untouched {
-                (UNCHANGED.0.to_owned(), UNCHANGED.1.to_owned())
-            } else {
-                (verdict.id.clone(), verdict.sentence.clone())
-            };
-            let mut report = wrong(NAME, name, &id, headline, false);
-            report.lines = lines;
-            report.lines.extend(verdicts.iter().map(|(name, verdict)| {
-                Line {
-                    name: (*name).to_owned(),
-                    right: verdict.is_correct(),
-                    detail: if verdict.is_correct() {
-                        "right"
-                    } else {
-                        "wrong"
-                    }
-                    .to_owned(),
-                }
-            }));
-            report.notes.push(format!(
-                "PyTorch's convention: running = (1 - momentum) * running + momentum * batch; here momentum is {momentum}, N is {n}."
-            ));
-            return report;
-        }
+    };
+    numbered.map(step).collect()
+}
+
+impl Step {
+    /// The right step, with the variance times what `correct` makes of N.
+    fn after(&self, target: &str, correct: fn(f64) -> f64) -> Vec<f64> {
+        let factor = correct(self.batch.rows() as f64);
+        let (old, new, factor) = match target {
+            "running_mean" => (&self.before.mean, &self.forward.mean, 1.0),
+            _ => (&self.before.var, &self.forward.var, factor),
+        };
+        let step = |(old, new)| (1.0 - self.momentum) * old + self.momentum * new * factor;
+        old.iter().zip(new).map(step).collect()
     }
-    for name in ["running_mean", "running_var"] {
-        let detail = "right after one step from random values".to_owned();
-        lines.push(Line {
-            name: name.to_owned(),
-            right: true,
-            detail,
-        });
+}
+
+impl Case for Step {
+    fn title(&self) -> String {
+        format!("{} with momentum {}", self.batch.title(), self.momentum)
     }
-    let mut report = Report::new(
-        NAME,
-        Outcome::Passed,
-        "forward and running statistics are right",
-    );
-    report.lines = lines;
-    report
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        self.batch.sizes()
+    }
+}
+
+fn running() -> Part<Step, Running> {
+    const CHANNELS: &[Axis] = &[Axis("C", "channel")];
+    let blank = |s: &Step| s.before.clone();
+    Part::new("update_running", Order::Together, steps, blank)
+        .target("running_mean", "sec:momentum", CHANNELS, |s| s.after("running_mean", |_| 1.0), field!(mean))
+        .target("running_var", "sec:momentum", CHANNELS, |s| s.after("running_var", |n| n / (n - 1.0)), field!(var))
+        .mistake(&["running_mean"], "unchanged", "it is as before: update_running assigns to running.mean and running.var", |s, _| s.before.mean.clone())
+        .mistake(&["running_var"], "unchanged", "it is as before: update_running assigns to running.mean and running.var", |s, _| s.before.var.clone())
+        .mistake_in("sec:unbiased", &["running_var"], "bessel-inverted", "the variance of the batch is multiplied by (N - 1)/N, and must be multiplied by N/(N - 1): it is divided by N, and the running one by N - 1", |s, target| s.after(target, |n| (n - 1.0) / n))
+        .attributed_by(|s, found, target| {
+            let probe = &s.batch.probe;
+            Some(match target {
+                "running_mean" => explain_running_mean(probe, &s.before.mean, s.momentum, found),
+                _ => explain_running_var(probe, &s.before.var, s.momentum, found),
+            })
+        })
+        .noted_by(|s, _, _| {
+            Some(format!(
+                "PyTorch's convention: running = (1 - momentum) * running + momentum * batch; here momentum is {}, N is {}.",
+                s.momentum,
+                s.batch.rows()
+            ))
+        })
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
