@@ -61,7 +61,7 @@ pub fn all() -> Vec<Known> {
 pub fn nameless() -> Vec<(&'static str, &'static str)> {
     let nameless = |(name, checker): &Entry| match checker() {
         Checker::Nameless(why) => Some((*name, why)),
-        Checker::Parts(_) | Checker::Listed(_) => None,
+        Checker::Parts(_) | Checker::And(..) | Checker::Listed(_) => None,
     };
     ALL.iter().filter_map(nameless).collect()
 }

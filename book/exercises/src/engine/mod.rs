@@ -86,6 +86,8 @@ pub type Entry = (&'static str, fn() -> Checker);
 pub enum Checker {
     /// It is judged by this engine.
     Parts(Vec<Box<dyn Checked>>),
+    /// It is judged by this engine, and knows these besides.
+    And(Vec<Box<dyn Checked>>, Vec<Known>),
     /// It keeps a list of what it knows.
     Listed(Vec<Known>),
     /// It knows no mistake by name, for this reason.
@@ -101,18 +103,8 @@ impl Checker {
     /// The mistakes that it knows by name.
     pub fn known(&self, exercise: &'static str) -> Vec<Known> {
         match self {
-            Self::Parts(parts) => {
-                let mut known = Vec::new();
-                for part in parts {
-                    known.extend(part.known(exercise).into_iter().map(|mut known| {
-                        if parts.len() > 1 {
-                            known.sentence = format!("{}: {}", part.name(), known.sentence);
-                        }
-                        known
-                    }));
-                }
-                known
-            }
+            Self::Parts(parts) => of_parts(exercise, parts),
+            Self::And(parts, besides) => [of_parts(exercise, parts), besides.clone()].concat(),
             Self::Listed(known) => known.clone(),
             Self::Nameless(_) => Vec::new(),
         }
@@ -121,10 +113,25 @@ impl Checker {
     /// The labels of the sections that its verdicts refer to.
     pub fn sections(&self, exercise: &'static str) -> Vec<&'static str> {
         let of_parts = match self {
-            Self::Parts(parts) => parts.iter().flat_map(|part| part.sections()).collect(),
+            Self::Parts(parts) | Self::And(parts, _) => {
+                parts.iter().flat_map(|part| part.sections()).collect()
+            }
             Self::Listed(_) | Self::Nameless(_) => Vec::new(),
         };
         let of_known = self.known(exercise).into_iter().map(|known| known.section);
         of_known.chain(of_parts).collect()
     }
+}
+
+fn of_parts(exercise: &'static str, parts: &[Box<dyn Checked>]) -> Vec<Known> {
+    let of_part = |part: &Box<dyn Checked>| {
+        let mut known = part.known(exercise);
+        if parts.len() > 1 {
+            for known in &mut known {
+                known.sentence = format!("{}: {}", part.name(), known.sentence);
+            }
+        }
+        known
+    };
+    parts.iter().flat_map(of_part).collect()
 }

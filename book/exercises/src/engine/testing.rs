@@ -92,7 +92,9 @@ impl<C: Case, A: 'static> Part<C, A> {
 /// The parts of all exercises that this engine judges.
 fn parts() -> impl Iterator<Item = (&'static str, Box<dyn super::part::Checked>)> {
     ALL.iter().flat_map(|(name, checker)| match checker() {
-        Checker::Parts(parts) => parts.into_iter().map(|part| (*name, part)).collect(),
+        Checker::Parts(parts) | Checker::And(parts, _) => {
+            parts.into_iter().map(|part| (*name, part)).collect()
+        }
         Checker::Listed(_) | Checker::Nameless(_) => Vec::new(),
     })
 }
