@@ -1,6 +1,6 @@
 //! Comparing arrays, and putting what differs into a report.
 
-use crate::{Heatmap, Line, Outcome, Report};
+use crate::{Heatmap, Line};
 
 /// Differences up to this share of the largest value are rounding.
 pub const ROUNDING: f64 = 1e-11;
@@ -112,15 +112,4 @@ pub fn blocks(axes: &[(&str, usize)]) -> Vec<String> {
         };
     }
     blocks
-}
-
-/// A report on the mistake `id`, which the book explains at the label `section`.
-pub fn wrong_at(exercise: &str, id: &str, headline: impl Into<String>, section: &str) -> Report {
-    let mut report = Report::new(exercise, Outcome::Wrong, headline);
-    let nameless = ["unknown", "ambiguous", "zero", "shape", "not-finite"];
-    if !nameless.contains(&id) {
-        report.section = Some(section.to_owned());
-    }
-    report.mistake = Some(id.to_owned());
-    report
 }

@@ -29,7 +29,7 @@ fn of_norms() -> impl Iterator<Item = &'static str> {
 }
 
 /// The labels of what is said on predictions, and of mistakes in any exercise.
-const SAID: [&str; 16] = [
+const SAID: [&str; 17] = [
     "sec:attention-scale",
     "sec:conv-bias",
     "sec:conv-block",
@@ -42,6 +42,7 @@ const SAID: [&str; 16] = [
     "sec:ln-bit",
     "sec:ln-invariance",
     "sec:ln-place",
+    "sec:ln-without-mean",
     "sec:projection",
     "sec:running-stats",
     "sec:signatures",

@@ -201,7 +201,7 @@ fn asked(p: &Predictions, seed: u64) -> Vec<Asked<Output>> {
             p.plus_10_rms_norm,
             observed(&rms_norm(&x), &rms_norm(&plus)),
             "RMS Norm subtracts no mean, so the shift goes into the root mean square",
-            "sec:ln-invariance",
+            "sec:ln-without-mean",
         ),
         found(
             "one_feature_plus_10",

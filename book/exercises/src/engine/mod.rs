@@ -124,7 +124,7 @@ impl Checker {
 }
 
 fn of_parts(exercise: &'static str, parts: &[Box<dyn Checked>]) -> Vec<Known> {
-    let of_part = |part: &Box<dyn Checked>| {
+    let of_part = parts.iter().flat_map(|part| {
         let mut known = part.known(exercise);
         if parts.len() > 1 {
             for known in &mut known {
@@ -132,6 +132,6 @@ fn of_parts(exercise: &'static str, parts: &[Box<dyn Checked>]) -> Vec<Known> {
             }
         }
         known
-    };
-    parts.iter().flat_map(of_part).collect()
+    });
+    of_part.collect()
 }

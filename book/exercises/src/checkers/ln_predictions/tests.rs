@@ -66,3 +66,23 @@ fn the_other_wrong_predictions_stay_predictions() {
         told.clone().count() == 2 && told.clone().all(|line| line.detail.ends_with("otherwise"))
     );
 }
+
+/// A verdict on another norm sends its reader to where this chapter speaks of that norm.
+#[test]
+fn another_norm_is_explained_in_the_section_that_is_told() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/ln-forward.md");
+    let chapter = std::fs::read_to_string(path).unwrap();
+    let mut asked_about = 0;
+    for asked in asked(&RIGHT, 0) {
+        for norm in ["Batch Norm", "RMS Norm"] {
+            if asked.what.contains(norm) {
+                let label = format!("{{#{}}}", asked.section);
+                let (_, section) = chapter.split_once(&label).expect(&label);
+                let section = section.split("\n#").next().unwrap();
+                assert!(section.contains(norm), "{}: {label}", asked.name);
+                asked_about += 1;
+            }
+        }
+    }
+    assert_eq!(asked_about, 2);
+}
