@@ -1,10 +1,9 @@
 //! Checks the exercise `broadcast_adjoint`.
 
-use crate::compare::{heatmap, line, same, unusable};
-use crate::engine::Checker;
+use crate::Report;
+use crate::engine::shared::Terms;
+use crate::engine::{Axis, Case, Checker, Order, Part, field};
 use crate::harness;
-use crate::known::Known;
-use crate::{Line, Outcome, Report};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;
@@ -24,6 +23,26 @@ struct Probe {
     from: Vec<usize>,
     to: Vec<usize>,
     dy: Vec<f64>,
+}
+
+/// The letters of the operand's axes, of which there are three at most, from behind.
+const AXES: &[Axis] = &[
+    Axis("a", "first index"),
+    Axis("b", "second index"),
+    Axis("c", "last index"),
+];
+
+impl Case for Probe {
+    fn title(&self) -> String {
+        format!("{:?} in {:?}", self.from, self.to)
+    }
+
+    /// The operand with ones in front: an index more, and the same place.
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let padded = [1, 1, 1].into_iter().chain(self.from.iter().copied());
+        let letters = AXES.iter().map(|axis| axis.0);
+        letters.zip(padded.skip(self.from.len())).collect()
+    }
 }
 
 fn probes(seed: u64) -> Vec<Probe> {
@@ -69,226 +88,131 @@ fn places(to: &[usize], from: &[usize]) -> Vec<usize> {
     (0..count).map(place).collect()
 }
 
-fn right(dy: &[f64], to: &[usize], from: &[usize]) -> Vec<f64> {
-    let mut dx = vec![0.0; from.iter().product()];
-    for (dy, at) in dy.iter().zip(places(to, from)) {
-        dx[at] += dy;
-    }
+/// What each element of dy adds, and where.
+fn terms(p: &Probe) -> Terms {
+    let places = places(&p.to, &p.from);
+    places.into_iter().zip(p.dy.iter().copied()).collect()
+}
+
+fn added(terms: impl IntoIterator<Item = (usize, f64)>, length: usize) -> Vec<f64> {
+    let mut dx = vec![0.0; length];
+    terms.into_iter().for_each(|(at, dy)| dx[at] += dy);
     dx
 }
 
-/// `from` with ones in front, as long as `to`.
-fn padded(to: &[usize], from: &[usize]) -> Vec<usize> {
-    let mut shape = vec![1; to.len() - from.len()];
-    shape.extend(from);
-    shape
+fn right(dy: &[f64], to: &[usize], from: &[usize]) -> Vec<f64> {
+    let pairs = places(to, from).into_iter().zip(dy.iter().copied());
+    added(pairs, from.iter().product())
 }
 
-/// The sum over the axes for which `over` says so; the others must fit `from` afterwards.
-fn summed(dy: &[f64], to: &[usize], over: impl Fn(usize) -> bool) -> Vec<f64> {
-    let kept: Vec<usize> = (0..to.len())
-        .map(|k| if over(k) { 1 } else { to[k] })
-        .collect();
-    right(dy, to, &kept)
+/// The sum over the axes for which `over` says so.
+fn summed(p: &Probe, over: impl Fn(usize) -> bool) -> Vec<f64> {
+    let kept = |k: usize| if over(k) { 1 } else { p.to[k] };
+    right(&p.dy, &p.to, &(0..p.to.len()).map(kept).collect::<Vec<_>>())
 }
 
-type Mistake = (
-    &'static str,
-    &'static str,
-    fn(&[f64], &[usize], &[usize]) -> Vec<f64>,
-);
+impl Probe {
+    /// The number of elements of the operand.
+    fn count(&self) -> usize {
+        self.from.iter().product()
+    }
 
-const MISTAKES: &[Mistake] = &[
-    (
-        "averaged",
-        "the uses are averaged: a value that was repeated receives the sum of the gradients of its copies",
-        |dy, to, from| {
-            let uses = dy.len() as f64 / from.iter().product::<usize>() as f64;
-            right(dy, to, from).iter().map(|v| v / uses).collect()
-        },
-    ),
-    (
-        "last-use-only",
-        "each copy overwrites the one before, and only the last counts: `=` stands where `+=` belongs",
-        |dy, to, from| {
-            let mut dx = vec![0.0; from.iter().product()];
-            for (dy, at) in dy.iter().zip(places(to, from)) {
-                dx[at] = *dy;
-            }
-            dx
-        },
-    ),
-    (
-        "first-use-only",
-        "only the first copy counts; add up all of them",
-        |dy, to, from| {
-            let mut dx = vec![None; from.iter().product()];
-            for (dy, at) in dy.iter().zip(places(to, from)) {
-                dx[at].get_or_insert(*dy);
-            }
-            dx.into_iter().flatten().collect()
-        },
-    ),
-    (
-        "not-summed",
-        "dy is returned as it came: an operand that was repeated has fewer elements than dy",
-        |dy, _, _| dy.to_vec(),
-    ),
-    (
-        "new-axes-only",
-        "only the axes that are missing in front are summed; an axis of length 1 was repeated too",
-        |dy, to, from| summed(dy, to, |k| k < to.len() - from.len()),
-    ),
-    (
-        "ones-only",
-        "only axes of length 1 are summed; an axis that is missing in front was repeated too",
-        |dy, to, from| {
-            let padding = to.len() - from.len();
-            summed(dy, to, |k| k >= padding && from[k - padding] == 1)
-        },
-    ),
-    (
-        "everything-summed",
-        "all axes are summed: axes that were not repeated keep their elements",
-        |dy, _, from| vec![dy.iter().sum(); from.iter().product()],
-    ),
-    (
-        "aligned-left",
-        "the shapes are aligned at their first axis, and must be aligned at the last",
-        |dy, to, from| {
-            let mut left = from.to_vec();
-            left.resize(to.len(), 1);
-            let mut dx = vec![0.0; from.iter().product()];
-            for (dy, at) in dy.iter().zip(places_clamped(to, &left)) {
-                dx[at] += dy;
-            }
-            dx
-        },
-    ),
-    (
-        "wrapped",
-        "element k of dy is added at k modulo the operand's length; that is right only where the repeated axes come first",
-        |dy, _, from| {
-            let count: usize = from.iter().product();
-            let mut dx = vec![0.0; count];
-            for (at, dy) in dy.iter().enumerate() {
-                dx[at % count] += dy;
-            }
-            dx
-        },
-    ),
-    ("sign", "it has the wrong sign", |dy, to, from| {
-        right(dy, to, from).iter().map(|v| -v).collect()
-    }),
-    ("zero", "it is zero everywhere", |_, _, from| {
-        vec![0.0; from.iter().product()]
-    }),
-];
-
-const SECTION: &str = "sec:adjoint";
-
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let known = |(id, what, _): &Mistake| Known::new(NAME, id, *what, SECTION);
-    MISTAKES.iter().map(known).collect()
+    fn right(&self) -> Vec<f64> {
+        right(&self.dy, &self.to, &self.from)
+    }
 }
 
-/// [`places`] for shapes that do not broadcast: an index too large stays at the end.
-fn places_clamped(to: &[usize], from: &[usize]) -> Vec<usize> {
-    let count: usize = to.iter().product();
+/// The places where the shapes are aligned at their first axis: an index too large stays at
+/// the end.
+fn places_from_the_left(p: &Probe) -> Vec<usize> {
+    let mut left = p.from.clone();
+    left.resize(p.to.len(), 1);
     let place = |flat: usize| {
         let (mut rest, mut at, mut stride) = (flat, 0, 1);
-        for axis in (0..to.len()).rev() {
-            let index = rest % to[axis];
-            rest /= to[axis];
-            at += index.min(from[axis] - 1) * stride;
-            stride *= from[axis];
+        for (&length, &kept) in p.to.iter().zip(&left).rev() {
+            at += (rest % length).min(kept - 1) * stride;
+            rest /= length;
+            stride *= kept;
         }
         at
     };
-    (0..count).map(place).collect()
+    (0..p.dy.len()).map(place).collect()
 }
 
-fn named(probe: &Probe) -> String {
-    format!("{:?} in {:?}", probe.from, probe.to)
+const DX: &[&str] = &["dx"];
+const SECTION: &str = "sec:adjoint";
+
+/// What the reader returns.
+#[derive(Default)]
+struct Answer {
+    dx: Vec<f64>,
+}
+
+fn part() -> Part<Probe, Answer> {
+    Part::new("sum_to", Order::Together, probes, |_| Answer::default())
+        .target("dx", SECTION, AXES, Probe::right, field!(dx))
+        .sums("a value that was repeated receives the gradients of all its copies", terms)
+        .mistake(
+            DX,
+            "averaged",
+            "the uses are averaged: a value that was repeated receives the sum of the gradients of its copies",
+            |p, _| {
+                let uses = (p.dy.len() / p.count()) as f64;
+                p.right().iter().map(|v| v / uses).collect()
+            },
+        )
+        .mistake(
+            DX,
+            "not-summed",
+            "dy is returned as it came: an operand that was repeated has fewer elements than dy",
+            |p, _| p.dy.clone(),
+        )
+        .mistake(
+            DX,
+            "new-axes-only",
+            "only the axes that are missing in front are summed; an axis of length 1 was repeated too",
+            |p, _| summed(p, |k| k < p.to.len() - p.from.len()),
+        )
+        .mistake(
+            DX,
+            "ones-only",
+            "only axes of length 1 are summed; an axis that is missing in front was repeated too",
+            |p, _| {
+                let padding = p.to.len() - p.from.len();
+                summed(p, |k| k >= padding && p.from[k - padding] == 1)
+            },
+        )
+        .mistake(
+            DX,
+            "everything-summed",
+            "all axes are summed: axes that were not repeated keep their elements",
+            |p, _| vec![p.dy.iter().sum(); p.count()],
+        )
+        .mistake(
+            DX,
+            "aligned-left",
+            "the shapes are aligned at their first axis, and must be aligned at the last",
+            |p, _| added(places_from_the_left(p).into_iter().zip(p.dy.iter().copied()), p.count()),
+        )
+        .mistake(
+            DX,
+            "wrapped",
+            "element k of dy is added at k modulo the operand's length; that is right only where the repeated axes come first",
+            |p, _| added(p.dy.iter().enumerate().map(|(at, dy)| (at % p.count(), *dy)), p.count()),
+        )
 }
 
 /// What is known of this exercise without running it.
 pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
+    Checker::of(part())
 }
 
 /// The report on `candidate`, from random gradients of this seed.
 #[must_use]
 pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let probes = probes(seed);
-    let found: Vec<Vec<f64>> = probes
-        .iter()
-        .map(|p| candidate(&p.dy, &p.to, &p.from))
-        .collect();
-    let expected: Vec<Vec<f64>> = probes
-        .iter()
-        .map(|p| right(&p.dy, &p.to, &p.from))
-        .collect();
-    let lines: Vec<Line> = (0..probes.len())
-        .map(|k| line(&named(&probes[k]), &expected[k], &found[k]))
-        .collect();
-    let Some(first) = lines.iter().position(|line| !line.right) else {
-        let mut report = Report::new(
-            NAME,
-            Outcome::Passed,
-            "it is the adjoint of broadcasting, along every axis",
-        );
-        report.lines = lines;
-        return report;
-    };
-    let probe = &probes[first];
-    let known = MISTAKES.iter().find(|(_, _, formula)| {
-        let fits = |(p, f): (&Probe, &Vec<f64>)| same(&formula(&p.dy, &p.to, &p.from), f);
-        probes.iter().zip(&found).all(fits)
-    });
-    let broken = probes.iter().zip(&found).find_map(|(p, f)| {
-        let count = p.from.iter().product();
-        unusable(
-            &format!("for {}, the result", named(p)),
-            count,
-            f,
-            "one for each element of the operand",
-        )
-    });
-    let (id, headline) = match (known, broken) {
-        (Some((id, sentence, _)), _) => ((*id).to_owned(), (*sentence).to_owned()),
-        (None, Some((id, headline))) => (id, headline),
-        (None, None) => {
-            let right: Vec<String> = lines
-                .iter()
-                .filter(|l| l.right)
-                .map(|l| l.name.clone())
-                .collect();
-            let also = match right.as_slice() {
-                [] => "it is right for none of the shapes".to_owned(),
-                some => format!("it is right for {}", some.join(", ")),
-            };
-            (
-                "unknown".to_owned(),
-                format!("it is wrong for {}; {also}", named(probe)),
-            )
-        }
-    };
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    if known.is_some() {
-        report.section = Some(SECTION.to_owned());
-        report
-            .notes
-            .push(format!("It first shows for {}.", named(probe)));
-    }
-    report.mistake = Some(id);
-    report.lines = lines;
-    let padded = padded(&probe.to, &probe.from);
-    let columns = padded.last().copied().unwrap_or(1);
-    let rows = expected[first].len() / columns;
-    report.heatmap = heatmap("dx", rows, columns, &expected[first], &found[first]);
-    report
+    let all = "it is the adjoint of broadcasting, along every axis";
+    let run = |p: &Probe, answer: &mut Answer| answer.dx = candidate(&p.dy, &p.to, &p.from);
+    part().report(NAME, all, &run, seed)
 }
 
 #[cfg(test)]

@@ -318,6 +318,7 @@ impl<C: Case, A: 'static> Part<C, A> {
                 let headline = self.headline(target.name, &format!("for {case}, {difference}"));
                 let mut report = Report::new("", Outcome::Wrong, headline);
                 report.mistake = Some(id.to_owned());
+                report.notes.extend(right_for(compared));
                 report
             }
         };
@@ -435,6 +436,20 @@ fn panicked<C: Case, A>(stopped: &Tried<'_, C, A>, others: Option<Report>) -> Re
                 .extend(others.map(|wrong| format!("Elsewhere, {}.", wrong.headline)));
             report
         }
+    }
+}
+
+/// Where a target that is wrong is right, as far as that can be listed.
+fn right_for<C: Case>(compared: &[Compared<'_, C>]) -> Option<String> {
+    let right = compared.iter().filter(|c| c.fits);
+    let right: Vec<String> = right.map(|c| c.case.title()).collect();
+    match right.len() {
+        0 => None,
+        1..=8 => Some(format!("It is right for {}.", right.join("; for "))),
+        count => Some(format!(
+            "It is right in {count} of {} cases.",
+            compared.len()
+        )),
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::known::assert_listed;
+use crate::Outcome;
 
 #[test]
 fn the_right_sum_passes_however_it_is_written() {
@@ -16,35 +16,46 @@ fn the_right_sum_passes_however_it_is_written() {
 }
 
 #[test]
-fn every_mistake_is_named() {
-    for seed in 0..20 {
-        for (id, sentence, formula) in MISTAKES {
-            let report = report(formula, seed);
-            assert_eq!(report.outcome, Outcome::Wrong, "{id}");
-            assert_eq!(
-                report.mistake.as_deref(),
-                Some(*id),
-                "seed {seed}: {report}"
-            );
-            assert_eq!(report.headline, *sentence);
-            assert_listed(&report);
-            assert_eq!(report.section.as_deref(), Some("sec:adjoint"));
-        }
-    }
-}
-
-#[test]
-fn what_has_no_name_is_shown() {
-    let short = report(&|_, _, _| vec![1.0], 0);
-    assert_eq!(short.mistake.as_deref(), Some("shape"));
-    let nan = report(&|_, _, from| vec![f64::NAN; from.iter().product()], 0);
-    assert_eq!(nan.mistake.as_deref(), Some("not-finite"));
+fn what_has_no_name_is_shown_with_the_shapes_that_are_right() {
     let matrices = |dy: &[f64], to: &[usize], from: &[usize]| {
         let scale = if to.len() > 2 { 2.0 } else { 1.0 };
         right(dy, to, from).iter().map(|v| v * scale).collect()
     };
     let report = report(&matrices, 0);
     assert_eq!(report.mistake.as_deref(), Some("unknown"));
-    assert!(report.headline.contains("it is right for ["), "{report}");
+    let Probe { from, to, .. } = &probes(0)[5];
+    let headline = format!("dx: for {from:?} in {to:?}, dx[0] (first index 0, ");
+    assert!(report.headline.starts_with(&headline), "{report}");
+    let also = report.notes[0].starts_with("It is right for [")
+        && report.notes[0].contains("; for [] in [");
+    assert!(also, "{report}");
     assert!(report.heatmap.is_some());
+}
+
+/// Strides of the result in place of those of the operand.
+#[test]
+fn a_panic_names_the_shapes() {
+    let strides = |dy: &[f64], to: &[usize], from: &[usize]| {
+        let mut dx = vec![0.0; from.iter().product()];
+        let padding = to.len() - from.len();
+        for (flat, dy) in dy.iter().enumerate() {
+            let (mut rest, mut at, mut stride) = (flat, 0, 1);
+            for axis in (0..to.len()).rev() {
+                if axis >= padding && from[axis - padding] > 1 {
+                    at += rest % to[axis] * stride;
+                }
+                rest /= to[axis];
+                stride *= to[axis];
+            }
+            dx[at] += dy;
+        }
+        dx
+    };
+    let report = report(&strides, 0);
+    assert_eq!(report.outcome, Outcome::Panicked);
+    let Probe { from, to, .. } = &probes(0)[2];
+    let headline = format!(
+        "for {from:?} in {to:?}, it panicked in code that yours calls: index out of bounds"
+    );
+    assert!(report.headline.starts_with(&headline), "{report}");
 }
