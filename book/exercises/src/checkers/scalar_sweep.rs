@@ -21,7 +21,7 @@ pub struct Record {
     pub inputs: Vec<(usize, f64)>,
 }
 
-/// `(tape, y)` to the gradient of record `y` by every record.
+/// `(tape, y)` to the gradient of record `y` with respect to every record.
 pub type Candidate<'a> = &'a dyn Fn(&[Record], usize) -> Vec<f64>;
 
 /// Checks `candidate` and prints the report.
@@ -160,7 +160,7 @@ impl Probe {
     }
 }
 
-/// The derivative of every record by record 0: the other direction.
+/// The derivative of every record with respect to record 0: the other direction.
 fn forward(tape: &[Record]) -> Vec<f64> {
     let mut slopes = vec![0.0; tape.len()];
     slopes[0] = 1.0;
