@@ -33,27 +33,6 @@ pub fn same(expected: &[f64], found: &[f64]) -> bool {
     distance(expected, found) <= ROUNDING
 }
 
-/// Why an array cannot be compared at all: its length, or a value that is not finite.
-pub fn unusable(
-    name: &str,
-    expected: usize,
-    found: &[f64],
-    shape: &str,
-) -> Option<(String, String)> {
-    if found.len() != expected {
-        let headline = format!(
-            "{name} has {} values and must have {expected}, {shape}",
-            found.len()
-        );
-        return Some(("shape".to_owned(), headline));
-    }
-    let at = found.iter().position(|v| !v.is_finite())?;
-    Some((
-        "not-finite".to_owned(),
-        format!("{name}[{at}] is {}", found[at]),
-    ))
-}
-
 /// A line of a report for an array that was compared.
 pub fn line(name: &str, expected: &[f64], found: &[f64]) -> Line {
     let distance = distance(expected, found);
