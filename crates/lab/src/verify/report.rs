@@ -42,8 +42,9 @@ impl Row {
     }
 
     /// The largest share that a disagreement takes of what it may be: up to 1 passes.
-    pub fn margin(&self) -> f64 {
-        self.largest(gradcheck::InputReport::margin)
+    pub fn margin(&self) -> String {
+        let worst = self.check.worst();
+        worst.map_or("?".to_owned(), |(_, worst)| worst.margin_text())
     }
 
     fn largest(&self, of: impl Fn(&gradcheck::InputReport, usize) -> f64) -> f64 {
@@ -103,7 +104,8 @@ impl fmt::Display for Report {
             write!(out, "  {:width$}  {:>8}", row.name, row.compared())?;
             if row.compared() > 0 {
                 let (apart, known) = (row.disagreement(), row.error());
-                write!(out, "  {apart:>8.1e}  {known:>8.1e}  {:>6.2}", row.margin())?;
+                let margin = row.margin();
+                write!(out, "  {apart:>8.1e}  {known:>8.1e}  {margin:>6}")?;
             }
             let verdict = if row.passed() { "" } else { "  FAILS" };
             writeln!(out, "{verdict}")?;
