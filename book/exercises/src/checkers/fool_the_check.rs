@@ -2,7 +2,7 @@
 //! a weak check nevertheless.
 
 use crate::engine::Checker;
-use crate::harness;
+use crate::harness::{self, attempt};
 use crate::known::{Known, fill};
 use crate::{Line, Outcome, Report};
 use gradcheck::Check;
@@ -159,22 +159,38 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let mut evidence = None;
     for (number, probe) in probes(seed).iter().enumerate() {
         let shape = format!("[{}, {}]", probe.n, probe.d);
-        if let Err((name, what)) = weak(candidate, probe) {
-            lines.push(Line {
-                name: format!("the weak check, {shape}"),
-                right: false,
-                detail: what.clone(),
-            });
-            let (id, template) = CAUGHT[usize::from(name == "dw")];
-            let rest = what.strip_prefix(name).unwrap_or(&what);
-            return failure(id, fill(template, &[&rest]), lines);
-        }
+        let judged = attempt(|| {
+            let fooled = weak(candidate, probe);
+            fooled.map(|()| strong(candidate, probe, seed * 10 + number as u64))
+        });
+        let checked = match judged {
+            Ok(Ok(checked)) => checked,
+            Err(thrown) => {
+                let mut report = thrown.report(NAME);
+                if !thrown.is_todo() {
+                    let told = thrown.told();
+                    report.headline = format!("for x of shape {shape}, it panicked {told}");
+                }
+                report.lines = lines;
+                return report;
+            }
+            Ok(Err((name, what))) => {
+                lines.push(Line {
+                    name: format!("the weak check, {shape}"),
+                    right: false,
+                    detail: what.clone(),
+                });
+                let (id, template) = CAUGHT[usize::from(name == "dw")];
+                let rest = what.strip_prefix(name).unwrap_or(&what);
+                let rest = format!("{rest}, for x of shape {shape}");
+                return failure(id, fill(template, &[&rest]), lines);
+            }
+        };
         lines.push(Line {
             name: format!("the weak check, {shape}"),
             right: true,
             detail: "passes: fooled".to_owned(),
         });
-        let checked = strong(candidate, probe, seed * 10 + number as u64);
         let wrong: usize = checked.inputs.iter().map(|i| i.wrong).sum();
         seen &= !checked.passed();
         lines.push(Line {

@@ -92,3 +92,25 @@ fn what_fools_nobody_is_named() {
     assert_eq!(report.mistake.as_deref(), Some("sometimes-right"));
     assert_listed(&report);
 }
+
+#[test]
+fn the_shape_is_told_where_it_is_caught_and_where_it_panics() {
+    let caught = report(&|dy, x, w| (vec![0.0; x.len()], right(dy, x, w).1), 0);
+    assert!(
+        caught.headline.ends_with(", for x of shape [3, 4]"),
+        "{caught}"
+    );
+    let beyond = report(
+        &|dy, x, w| {
+            let of_the_first = [dy, &[1.0, 1.0]].concat()[..12].to_vec();
+            scaled(&of_the_first, x, w, |_| 1.0)
+        },
+        0,
+    );
+    assert_eq!(beyond.outcome, Outcome::Panicked);
+    let headline = "for x of shape [5, 2], it panicked in code that yours calls: ";
+    assert!(beyond.headline.starts_with(headline), "{beyond}");
+    assert_eq!(beyond.lines.len(), 2);
+    let open = report(&|_, _, _| todo!(), 0);
+    assert_eq!(open.outcome, Outcome::Unwritten);
+}
