@@ -209,3 +209,6 @@ fn numeric(kind: Kind, run: Run<'_, Batch, Gradients>, seed: u64) -> Report {
         .seed(seed)
         .run(|inputs: &[Vec<f64>]| with(inputs).y(), backward)
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,3 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
 pub(crate) fn checker() -> Checker {
     Checker::of(part(NAME, Kind::Batch))
 }
-
-#[cfg(test)]
-mod tests;

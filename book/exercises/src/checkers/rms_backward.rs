@@ -51,6 +51,3 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
 pub(crate) fn checker() -> Checker {
     Checker::of(part(NAME, Kind::Rms))
 }
-
-#[cfg(test)]
-mod tests;
