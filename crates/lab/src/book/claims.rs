@@ -895,9 +895,11 @@ fn chapter_17_time_and_bytes() {
         }
         assert_eq!(of(1, "/state_bytes"), counted("/state"));
         assert_eq!(of(2, "/state_bytes"), 0.0);
-        // "One or two per cent of a step more", and "the quartiles overlap".
+        // "Two or three per cent of a step more in the MLP, and as much less in the CNN", and
+        // "the quartiles overlap".
         let more = of(1, "/step_over_no_norm/median") - of(2, "/step_over_no_norm/median");
-        assert!((0.005..0.025).contains(&more), "{network}: {more}");
+        let more = if network == "mlp" { more } else { -more };
+        assert!((0.015..0.035).contains(&more), "{network}: {more}");
         let low = |method| of(method, "/step_over_no_norm/low");
         let high = |method| of(method, "/step_over_no_norm/high");
         assert!(low(1) <= high(2) && low(2) <= high(1), "{network}");
@@ -907,14 +909,14 @@ fn chapter_17_time_and_bytes() {
         |k: usize, method: usize| number(&costs[3 * k + method], "/step_over_no_norm/median") - 1.0;
     let share = |k: usize| number(&r["networks"][k], "/share_of_operations");
     let predicted = |k: usize| number(&r["networks"][k], "/predicted") - 1.0;
-    assert!((0.005..0.01).contains(&share(0)) && (0.055..0.065).contains(&share(1)));
-    assert!((3.0..8.0).contains(&(over(0, 1) / share(0))));
+    assert!((0.0045..0.0055).contains(&share(0)) && (0.045..0.055).contains(&share(1)));
+    assert!((10.0..16.0).contains(&(over(0, 1) / share(0))));
     assert!((1.5..2.5).contains(&(over(1, 1) / share(1))));
     for method in [1, 2] {
-        // "Off by less than three per cent of the step."
-        assert!((over(0, method) - predicted(0)).abs() < 0.03);
-        // "A third to a half more than their bytes say."
-        assert!((1.3..1.55).contains(&(over(1, method) / predicted(1))));
+        // "Off by less than five per cent of the step."
+        assert!((over(0, method) - predicted(0)).abs() < 0.05);
+        // "A fifth to a half more than their bytes say."
+        assert!((1.15..1.55).contains(&(over(1, method) / predicted(1))));
     }
     // "Three quarters more."
     let bytes = |k: usize| number(&costs[k], "/tape_bytes");

@@ -12,7 +12,7 @@ use super::random::{Draws, largest};
 use super::speed::{comparison, number};
 
 /// Operations for one value, forward and backward together; chapter 9 counts them.
-const OPERATIONS: usize = 7 + 12;
+const OPERATIONS: usize = 7 + 9;
 /// Arrays that must move, forward and backward: x, y, dy, x again, dx.
 const ARRAYS: usize = 2 + 3;
 const F32: usize = size_of::<f32>();
