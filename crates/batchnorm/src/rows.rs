@@ -18,7 +18,8 @@ use crate::slab::{Slab, pieces};
 use crate::walk::Walk;
 
 // ANCHOR: sizes
-/// Rows in a block. Within a block sums are kept in `T`, from block to block in `f64`.
+/// Rows in a block. Within a block sums are kept in `T`, but for the one that decides over the
+/// mean; from block to block they are kept in `f64`.
 const BLOCK: usize = 32;
 /// Rows added at once: a column's sums are loaded and stored once for all of them.
 const TOGETHER: usize = 4;
@@ -101,8 +102,8 @@ fn per_channel<T: Real>(columns: &[T], positions: usize) -> Vec<f64> {
 }
 
 /// `Σ (x − shift)` and `Σ (x − shift)²` of each column over the rows of a block. The first
-/// decides over the mean, and is kept in `f64`: otherwise an outlier would round all that
-/// is added to it to digits of its own.
+/// decides over the mean, and is kept in `f64`, [`TOGETHER`] rows at a time: otherwise an
+/// outlier would round all that is added to it to digits of its own.
 fn moment_rows<T: Real>(rows: &[&[T]], shift: &[T]) -> (Vec<f64>, Vec<T>) {
     let (mut sums, mut squares) = (vec![0.0; shift.len()], vec![T::ZERO; shift.len()]);
     let (rows, rest) = rows.as_chunks::<TOGETHER>();

@@ -9,8 +9,9 @@
 //! [`crate::noise`]). Their sum is the [`Estimate::error`] that comes with each value.
 //!
 //! The ladder starts near the scale that was found for the element (see `scale.rs`), or higher
-//! up where rounding is all that a step of that length shows. More looks guard the result, each
-//! at a step 1024 times smaller than the one before, down to the last places of `x`: they
+//! up where rounding is all that a step of that length shows. More looks guard the result: the
+//! first at a step some 750 times smaller than the last of the ladder, and each further one at a
+//! step 1024 times smaller than the one before, down to the last places of `x`. They
 //! confirm that the ladder did not step over a feature narrower than its steps. The first of
 //! them also compares the slopes on the left and on the right and so finds a kink.
 
@@ -34,7 +35,8 @@ const WIDENINGS: usize = 10;
 const ENOUGH: f64 = 1e3 * EPS;
 /// A function whose slope changes by less than this share looks straight.
 const STRAIGHT: f64 = 1e-2;
-/// How much smaller each confirming step is.
+/// How much smaller each confirming step is than the one before; for the first, which is out
+/// of step with the ladder, it is that over [`OUT_OF_STEP`].
 const CLOSER: f64 = 1024.0;
 /// How often the ladder may start again, that much lower each time.
 const RESTARTS: usize = 3;

@@ -2,7 +2,8 @@
 //!
 //! Forward, broadcasting repeats a value along an axis. Backward, the gradient of one
 //! value that was used many times is the sum over its uses (book, section 3.3). So the
-//! adjoint of every broadcast is [`sum_to`], and every op uses this one function.
+//! adjoint of these broadcasts is [`sum_to`], and every op that works element by element uses
+//! this one function. The matrix product adds its repeats up as it goes.
 
 use crate::shape::Axes;
 use crate::strided::Loops;

@@ -13,7 +13,7 @@ use crate::Real;
 /// How many partial sums run side by side.
 pub const LANES: usize = 32;
 
-/// `Σ f(i)` over the elements of `x`: the one loop behind every reduction here.
+/// `Σ f(i)` over the elements of `x`, which lie side by side in memory.
 #[inline(always)]
 pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
     let mut acc = [T::ZERO; LANES];

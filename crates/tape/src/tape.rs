@@ -297,7 +297,7 @@ impl<T: Real> Tape<T> {
     /// ([`InputGrads`]). What is computed past the tape, from [`Var::value`], and put back
     /// with [`Tape::constant`] is a constant to it, as behind a
     /// [stop_gradient](crate::ops::stop_gradient). `backward` is called only when some
-    /// input depends on a parameter, so an untracked op clones nothing.
+    /// input depends on a parameter, so an untracked op keeps nothing.
     ///
     /// # Panics
     /// If an input that depends on a parameter is from another tape.

@@ -378,3 +378,41 @@ fn kernel(x: &[f32], dy: &[f32]) -> Vec<f64> {
 
 zero_path!(zero_path_f64, f64);
 zero_path!(zero_path_f32, f32);
+
+#[cfg(test)]
+mod tests {
+    use super::super::claims::chapter;
+    use super::*;
+
+    /// "Test data with variance 1 and gamma 1 hide a third of these mistakes, the last three."
+    #[test]
+    fn chapter_8_what_ordinary_data_hide() {
+        let mut draws = Draws::new(SEED);
+        let (z, dy) = (draws.normals(N), draws.normals(N));
+        let mu = mean(&z);
+        let squares: Vec<f64> = z.iter().map(|z| (z - mu) * (z - mu)).collect();
+        let deviation = mean(&squares).sqrt();
+        let x: Vec<f64> = z.iter().map(|z| (z - mu) / deviation).collect();
+        let elements = channel(&x, &dy, 1.0);
+        let right: Vec<f64> = elements.iter().map(GRADIENTS[0].1).collect();
+        let allowed = 1e-4 * right.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        let mistakes = GRADIENTS[1..].iter().filter(|(_, gradient)| {
+            let pairs = elements.iter().map(gradient).zip(&right);
+            pairs.fold(0.0, |m: f64, (a, b)| m.max((a - b).abs())) <= allowed
+        });
+        let hidden: Vec<&str> = mistakes.map(|(name, _)| *name).collect();
+        assert_eq!(
+            hidden,
+            ["gamma forgotten", "rstd forgotten", "eps left out"]
+        );
+        let text = chapter("bn-backward");
+        let (_, table) = text
+            .split_once("| Mistake | How")
+            .expect("the table of mistakes");
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        assert_eq!(rows.count(), 3 * hidden.len());
+    }
+}
