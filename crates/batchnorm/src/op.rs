@@ -2,7 +2,7 @@
 //!
 //! The forward half runs at once; the backward half keeps `x`, `gamma` and the
 //! statistics. `x` is not copied: the record holds another handle on its buffer. When
-//! the sweep arrives, `dx` is written over `dy`.
+//! the sweep arrives, `dx` is written over `dy`, unless somebody else still holds it.
 
 use tape::magnitude::checked_eps;
 use tape::{Backward, InputGrads, Real, Tensor, Var};
