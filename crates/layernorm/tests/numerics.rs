@@ -169,6 +169,14 @@ fn a_row_from_end_to_end_of_the_type_is_normalized() {
         "{y:?}"
     );
     assert!((stats[0][2] * 1e200 - 0.5_f64.sqrt()).abs() < 1e-15);
+    // One value is further from the mean than the type reaches, backward as well.
+    let mut x = [f32::MAX; D];
+    x[D / 2] = -f32::MAX;
+    for (name, off) in layer_norm_off(&x, &normal(D, 2), &normal(D, 4)) {
+        // Of a dx near 10⁻³⁸, f32 holds only the leading digits.
+        let bound = if name == "dx" { 1e4 } else { 6.0 };
+        assert!(off < bound, "{name} is {off:.1} ulps off");
+    }
 }
 
 /// Output, and `[shift, offset, rstd]`, of one row without scale and shift.
