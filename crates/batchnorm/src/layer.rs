@@ -4,6 +4,7 @@ use tape::magnitude::checked_eps;
 use tape::{Param, Real, Tensor, Var};
 
 use crate::op::{batch_norm, frozen_batch_norm};
+use crate::running::check_momentum;
 use crate::{Layout, RunningStats};
 
 /// Batch Normalization over axis 1, with learnable scale and shift (Ioffe & Szegedy,
@@ -71,11 +72,7 @@ impl<T: Real> BatchNorm<T> {
     /// If the momentum is not between 0 and 1.
     #[track_caller]
     pub fn with_momentum(self, momentum: Option<f64>) -> Self {
-        assert!(
-            momentum.is_none_or(|momentum| (0.0..=1.0).contains(&momentum)),
-            "batch norm: momentum is the weight of the new batch and lies between 0 and 1, \
-             but it is {momentum:?}; PyTorch's default is 0.1, Keras calls the same thing 0.9"
-        );
+        check_momentum(momentum);
         BatchNorm { momentum, ..self }
     }
 

@@ -49,9 +49,9 @@ impl<T: Real> RunningStats<T> {
     /// an infinity or NaN among its values, and is not taken in.
     ///
     /// # Panics
-    /// If the batch has another number of channels, or one value per channel, or if the
-    /// new variance of a channel is too large for `T`, as that of `f32` values beyond 10¹⁹
-    /// is.
+    /// If the batch has another number of channels, or one value per channel, if `momentum` is
+    /// not between 0 and 1, or if the new mean or variance of a channel is too large for `T`, as
+    /// the variance of `f32` values beyond 10¹⁹ is.
     #[track_caller]
     pub fn update(&mut self, batch: &Moments, values: usize, momentum: Option<f64>) {
         assert_eq!(
@@ -67,10 +67,11 @@ impl<T: Real> RunningStats<T> {
             "batch norm: the variance of {values} value per channel has no unbiased \
              estimate; update running statistics from batches of 2 values or more"
         );
-        if batch.var.iter().any(|var| var.is_nan()) {
+        check_momentum(momentum);
+        if (batch.mean.iter().chain(&batch.var)).any(|statistic| statistic.is_nan()) {
             return;
         }
-        let batches = self.num_batches_tracked + 1;
+        let batches = self.num_batches_tracked.saturating_add(1);
         let momentum = momentum.unwrap_or(1.0 / batches as f64);
         let unbiased = values as f64 / (values as f64 - 1.0);
         let new_var = |running, var: f64| average::<T>(running, var * unbiased, momentum);
@@ -80,6 +81,15 @@ impl<T: Real> RunningStats<T> {
                 "batch norm: channel {c} of the batch has variance {var:.1e}, with which its \
                  running variance is more than {} holds; its values are far too large, so \
                  look at what they come from, or scale them down",
+                T::NAME
+            );
+        }
+        for (c, (&running, &mean)) in self.mean.data().iter().zip(&batch.mean).enumerate() {
+            assert!(
+                average::<T>(running, mean, momentum).is_finite(),
+                "batch norm: channel {c} of the batch has mean {mean:.1e}, with which its \
+                 running mean is more than {} holds; its values are far too large, so look at \
+                 what they come from, or scale them down",
                 T::NAME
             );
         }
@@ -97,6 +107,16 @@ impl<T: Real> RunningStats<T> {
         let wide = |tensor: &Tensor<T>| tensor.data().iter().map(|x| x.to_f64()).collect();
         Moments::new(wide(&self.mean), wide(&self.var), eps)
     }
+}
+
+/// Panics unless `momentum` can be the weight of a new batch.
+#[track_caller]
+pub(crate) fn check_momentum(momentum: Option<f64>) {
+    assert!(
+        momentum.is_none_or(|momentum| (0.0..=1.0).contains(&momentum)),
+        "batch norm: momentum is the weight of the new batch and lies between 0 and 1, \
+         but it is {momentum:?}; PyTorch's default is 0.1, Keras calls the same thing 0.9"
+    );
 }
 
 fn average<T: Real>(running: T, batch: f64, momentum: f64) -> T {
@@ -119,6 +139,19 @@ mod tests {
         running.update(&first, 3, momentum);
         running.update(&second, 4, momentum);
         running
+    }
+
+    #[test]
+    #[should_panic(expected = "channel 0 of the batch has mean 1.0e300, with which its")]
+    fn a_mean_that_is_too_large_is_refused() {
+        let batch = Moments::new(vec![1e300], vec![1.0], 1e-5);
+        RunningStats::<f32>::new(1).update(&batch, 4, Some(0.1));
+    }
+
+    #[test]
+    #[should_panic(expected = "lies between 0 and 1, but it is Some(NaN)")]
+    fn a_momentum_that_is_no_weight_is_refused() {
+        RunningStats::<f32>::new(1).update(&batches()[0], 4, Some(f64::NAN));
     }
 
     #[test]

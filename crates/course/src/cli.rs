@@ -342,15 +342,20 @@ fn restore(workspace: &Workspace, name: &str, number: Option<u32>) -> Result<Exi
     let file = workspace.exercise(name);
     let _turn = Lock::wait(&workspace.lock("backups"))?;
     let backups = files::backups_of(&file, &workspace.backups())?;
-    let numbers: Vec<String> = backups.iter().map(|(n, _)| n.to_string()).collect();
-    let numbers = numbers.join(", ");
+    let numbers = |backups: &[(u32, PathBuf)]| {
+        let numbers: Vec<String> = backups.iter().map(|(n, _)| n.to_string()).collect();
+        numbers.join(", ")
+    };
     let wanted = match number {
         Some(number) => backups.iter().find(|(n, _)| *n == number),
         None => backups.last(),
     };
     let Some((_, backup)) = wanted else {
         match number.filter(|_| !backups.is_empty()) {
-            Some(number) => bail!("`{name}` has no backup {number}; it has {numbers}"),
+            Some(number) => bail!(
+                "`{name}` has no backup {number}; it has {}",
+                numbers(&backups)
+            ),
             None => bail!(
                 "`{name}` has no backup; `{}` makes one",
                 command(&format!("reset {name}"))
@@ -375,10 +380,18 @@ fn restore(workspace: &Workspace, name: &str, number: Option<u32>) -> Result<Exi
         }
     }
     println!(
-        "{} is again what {} holds{}; there are backups {numbers}",
+        "{} is again what {} holds{}",
         workspace.relative(&file),
         workspace.relative(backup),
         what_is_kept(workspace, &kept),
     );
+    let left = files::backups_of(&file, &workspace.backups())?;
+    if left.len() > 1 {
+        println!(
+            "Its backups are {}; `{}` brings back another than the newest.",
+            numbers(&left),
+            command(&format!("restore {name} --number N"))
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -537,7 +537,8 @@ fn a_backup_is_brought_back_and_what_is_there_is_kept() {
     assert_eq!(newest.code(), 0, "{}", newest.err());
     assert_eq!(
         newest.out(),
-        "book/exercises/double.rs is again what book/backups/double-2.rs holds; there are backups 1, 2\n"
+        "book/exercises/double.rs is again what book/backups/double-2.rs holds\n\
+         Its backups are 1, 2; `cargo run --release -- restore double --number N` brings back another than the newest.\n"
     );
     assert_eq!(checkout.read(path), "// two\n");
     assert!(!checkout.file("book/backups/double-3.rs").exists());

@@ -256,6 +256,10 @@ fn decode<T: Real>(
     if let Some((x, _)) = both.find(|(x, rounded)| x.is_finite() && !rounded.is_finite()) {
         return Err(value(format!("{x:e}"), "too large for the model's f32"));
     }
+    let is_variance = matches!(state, State::Buffer(_)) && name.ends_with("running_var");
+    if is_variance && let Some(x) = wide.iter().find(|&&x| x.is_nan() || x < 0.0) {
+        return Err(value(format!("{x:e}"), "but it is a variance"));
+    }
     Ok(Loaded::Tensor(Tensor::new(&expected[..], numbers)))
 }
 
@@ -413,6 +417,19 @@ mod tests {
                 fails(&mut model32, &path, &message);
                 load(&mut wide, &path).expect("f64 holds it");
             }
+        }
+
+        let mut norm = batchnorm::BatchNorm::<f32>::new(2);
+        for bad in [-1.0, f32::NAN] {
+            let mut running = batchnorm::RunningStats::new(2);
+            running.var.data_mut()[1] = bad;
+            norm.set_running(running);
+            save(&mut norm, &path).expect("saved");
+            let error = load(&mut norm, &path).expect_err("no variance").to_string();
+            assert!(
+                error.contains(&format!("`running_var` holds {bad:e}")),
+                "{error}"
+            );
         }
 
         let bytes = (-1_i64).to_le_bytes();

@@ -209,7 +209,7 @@ type Mistake<C> = (&'static str, &'static str, fn(&C) -> f64);
 const OF_ONE: &str = "it is that of one list alone";
 const LOST: (&str, &str) = (
     "cancellation",
-    "with a mean of ten million deviations they are lost. Somewhere the difference of two large sums      is taken; use distances from the mean",
+    "with a mean of ten million deviations they are lost. Somewhere the difference of two large sums is taken; use distances from the mean",
 );
 
 const COUNTS_ADDED: &[Mistake<Step>] =

@@ -984,11 +984,15 @@ fn chapter_17_time_and_bytes() {
         }
         assert_eq!(of(1, "/state_bytes"), counted("/state"));
         assert_eq!(of(2, "/state_bytes"), 0.0);
-        // "Two or three per cent of a step more in the MLP, and as much less in the CNN", and
+        // "In the MLP one or two per cent of a step more, in the CNN within one per cent", and
         // "the quartiles overlap".
         let more = of(1, "/step_over_no_norm/median") - of(2, "/step_over_no_norm/median");
-        let more = if network == "mlp" { more } else { -more };
-        assert!((0.015..0.035).contains(&more), "{network}: {more}");
+        let range = if network == "mlp" {
+            0.005..0.025
+        } else {
+            -0.01..0.01
+        };
+        assert!(range.contains(&more), "{network}: {more}");
         let low = |method| of(method, "/step_over_no_norm/low");
         let high = |method| of(method, "/step_over_no_norm/high");
         assert!(low(1) <= high(2) && low(2) <= high(1), "{network}");
@@ -999,13 +1003,13 @@ fn chapter_17_time_and_bytes() {
     let share = |k: usize| number(&r["networks"][k], "/share_of_operations");
     let predicted = |k: usize| number(&r["networks"][k], "/predicted") - 1.0;
     assert!((0.0045..0.0055).contains(&share(0)) && (0.045..0.055).contains(&share(1)));
-    assert!((10.0..16.0).contains(&(over(0, 1) / share(0))));
+    assert!((8.0..13.0).contains(&(over(0, 1) / share(0))));
     assert!((1.5..2.5).contains(&(over(1, 1) / share(1))));
     for method in [1, 2] {
-        // "Off by less than five per cent of the step."
-        assert!((over(0, method) - predicted(0)).abs() < 0.05);
-        // "A fifth to a half more than their bytes say."
-        assert!((1.15..1.55).contains(&(over(1, method) / predicted(1))));
+        // "Off by less than three per cent of the step."
+        assert!((over(0, method) - predicted(0)).abs() < 0.03);
+        // "About a quarter more than their bytes say."
+        assert!((1.15..1.35).contains(&(over(1, method) / predicted(1))));
     }
     // "Three quarters more."
     let bytes = |k: usize| number(&costs[k], "/tape_bytes");

@@ -48,7 +48,16 @@ impl<'t, T: Real> Var<'t, T> {
                 "cross_entropy: weight {weight} of example {n} must be finite and not negative"
             );
         }
-        cross_entropy(self, targets, weights.to_vec())
+        // Only their ratios count: by the largest, no sum of them leaves the range of numbers.
+        let largest = weights.iter().copied().fold(T::ZERO, T::max);
+        let share = |&weight: &T| {
+            if largest > T::ZERO {
+                weight / largest
+            } else {
+                weight
+            }
+        };
+        cross_entropy(self, targets, weights.iter().map(share).collect())
     }
 }
 
@@ -191,6 +200,22 @@ mod tests {
         check_gradient(&[normal([4, 5], 1)], |x| {
             x[0].cross_entropy_weighted(&[3, 0, 4, 3], &[2.0, 0.0, 0.5, 1.0])
         });
+    }
+
+    #[test]
+    fn only_the_ratios_of_weights_count() {
+        let x = Param::new("x", Tensor::new([2, 2], vec![0.0, 3.0, 1.0, 0.0]));
+        let of = |weights: [f32; 2]| {
+            let targets = [0, 1];
+            let (loss, _, grads) =
+                Tape::new().grad(|t| (t.param(&x).cross_entropy_weighted(&targets, &weights), ()));
+            (loss, grads.of(&x).to_vec())
+        };
+        let expected = of([0.5, 1.0]);
+        assert!(expected.0 > 1.0 && expected.1.iter().all(|dx| dx.abs() > 0.1));
+        for unit in [f32::MAX, 1e37, 1e-37, 2.0 * f32::from_bits(1)] {
+            assert_eq!(of([0.5 * unit, unit]), expected, "{unit:e}");
+        }
     }
 
     #[test]

@@ -8,17 +8,17 @@ use crate::{Backward, InputGrads, Real, Tensor, Var};
 impl<'t, T: Real> Var<'t, T> {
     /// xⁿ, element by element. x⁰ is 1 for every x.
     pub fn powi(&self, n: i32) -> Self {
-        let y = power(self.value(), n);
+        let y = power(self.value(), n.into());
         self.tape().record(&[self], y, || Powi {
             x: (n != 0).then(|| self.value().clone()),
-            n,
+            n: n.into(),
         })
     }
 }
 
 /// xⁿ by squaring: one pass over the whole tensor for each bit of n, so that every pass
 /// vectorizes, where a power of one element at a time would not.
-fn power<T: Real>(x: &Tensor<T>, n: i32) -> Tensor<T> {
+fn power<T: Real>(x: &Tensor<T>, n: i64) -> Tensor<T> {
     let mut rest = n.unsigned_abs();
     let mut square = x.clone();
     let mut y = None;
@@ -47,7 +47,8 @@ fn power<T: Real>(x: &Tensor<T>, n: i32) -> Tensor<T> {
 struct Powi<T: Real> {
     /// Not needed for n = 0.
     x: Option<Tensor<T>>,
-    n: i32,
+    /// Wider than the argument, so that n − 1 is always a number.
+    n: i64,
 }
 
 impl<T: Real> Backward<T> for Powi<T> {
@@ -56,7 +57,7 @@ impl<T: Real> Backward<T> for Powi<T> {
     }
 
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
-        let n = T::from_f64(f64::from(self.n));
+        let n = T::from_f64(self.n as f64);
         let grad = match &self.x {
             None => dy.apply(|_| T::ZERO),
             Some(x) => dy.zip_with(&power(x, self.n - 1), |dy, p| dy * (n * p)),
@@ -91,6 +92,13 @@ mod tests {
             // x itself is not written to.
             assert_eq!(x.value().data(), [2.0, -3.0, 0.0, 0.5]);
         });
+    }
+
+    #[test]
+    fn the_lowest_power_has_a_slope() {
+        let x = Param::new("x", Tensor::new([2], vec![2.0, 0.5]));
+        let (_, _, grads) = Tape::new().grad(|t| (t.param(&x).powi(i32::MIN).sum_all(), ()));
+        assert_eq!(grads.of(&x).to_vec(), [0.0, f64::NEG_INFINITY]);
     }
 
     #[test]
