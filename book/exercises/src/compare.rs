@@ -44,7 +44,7 @@ pub fn line(name: &str, expected: &[f64], found: &[f64]) -> Line {
     } else if right {
         format!("equal to rounding, {distance:.0e} of the largest value")
     } else if distance.is_finite() {
-        format!("off by up to {distance:.1e} of the largest value")
+        format!("off by up to {}", share(distance))
     } else {
         "not finite".to_owned()
     };
@@ -52,6 +52,18 @@ pub fn line(name: &str, expected: &[f64], found: &[f64]) -> Line {
         name: name.to_owned(),
         right,
         detail,
+    }
+}
+
+/// A distance in words.
+fn share(distance: f64) -> String {
+    let per_cent = 100.0 * distance;
+    match distance {
+        ..0.001 => format!("{distance:.0e} of the largest value"),
+        ..0.1 => format!("{per_cent:.1} % of the largest value"),
+        ..1.0 => format!("{per_cent:.0} % of the largest value"),
+        ..1e3 => format!("{distance:.1} times the largest value"),
+        _ => format!("{distance:.0e} times the largest value"),
     }
 }
 
@@ -91,4 +103,25 @@ pub fn blocks(axes: &[(&str, usize)]) -> Vec<String> {
         };
     }
     blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distance_is_told_by_its_size() {
+        let told = [2e-7, 0.0123, 0.26, 1.0, 26.0, 6.1e13].map(share);
+        assert_eq!(
+            told,
+            [
+                "2e-7 of the largest value",
+                "1.2 % of the largest value",
+                "26 % of the largest value",
+                "1.0 times the largest value",
+                "26.0 times the largest value",
+                "6e13 times the largest value",
+            ]
+        );
+    }
 }

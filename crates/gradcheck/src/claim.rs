@@ -227,6 +227,12 @@ impl Run<'_> {
                     place: place(k),
                     why,
                 });
+            } else if let Some(&(k, outputs)) = found.hidden.first() {
+                refused.push(Vacuous::Kinks {
+                    input: name(),
+                    place: place(k),
+                    outputs,
+                });
             } else if largest <= bound && bound * widest <= visible {
                 refused.push(Vacuous::ZeroGradient { input: name() });
             } else if found.resolution > COARSEST {
@@ -269,17 +275,16 @@ impl InputReport {
             self.edges.push(at);
             return;
         };
-        // At a kink any slope between left and right is as good as another.
-        let gap = e.kink.unwrap_or(0.0);
-        let disagreement = ((analytic - e.value).abs() - gap).max(0.0);
-        append(
-            e.value,
-            e.error,
-            disagreement,
-            NUMERIC * e.error + ANALYTIC * rounding,
-        );
-        if e.kink.is_some() {
+        // At a kink a slope between left and right may be as good as another.
+        let off = analytic - e.value;
+        let bound = NUMERIC * e.error + ANALYTIC * rounding;
+        let gap = e.kink.map_or(0.0, |kink| kink.gap);
+        append(e.value, e.error, (off.abs() - gap).max(0.0), bound);
+        if let Some(kink) = e.kink {
             self.kinks.push(at);
+            if off.abs() <= gap + bound && !kink.allows(off, bound) {
+                self.hidden.push((at, kink.outputs));
+            }
         }
         self.unknown.extend(e.doubt.map(|doubt| (at, doubt)));
     }

@@ -83,7 +83,7 @@ pub enum Status {
     Wrong,
     /// Of another shape.
     Shape,
-    /// NaN or infinite somewhere.
+    /// NaN or infinite somewhere, in what is expected or in what was found.
     NotFinite,
     /// Not computed.
     Missing,
@@ -166,7 +166,11 @@ impl Comparison {
     // ANCHOR: finish
     /// Compares.
     pub fn finish(self) -> Table {
-        let largest = |v: &[f64]| v.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        // An expected value that is not finite says nothing of how large the others are.
+        let largest = |v: &[f64]| {
+            let finite = v.iter().filter(|v| v.is_finite());
+            finite.fold(0.0_f64, |m, v| m.max(v.abs()))
+        };
         let all = self
             .lines
             .iter()
@@ -218,7 +222,8 @@ impl Line {
             .zip(got)
             .map(|(e, g)| (e - g).abs())
             .collect();
-        let not_finite = got.iter().position(|v| !v.is_finite());
+        let mut both = expected.iter().zip(got);
+        let not_finite = both.position(|(e, g)| !(e.is_finite() && g.is_finite()));
         let by_size = |&a: &usize, &b: &usize| row.differences[a].total_cmp(&row.differences[b]);
         let worst = not_finite.or((0..got.len()).max_by(by_size));
         row.max_difference = worst.map_or(0.0, |k| row.differences[k]);
@@ -361,6 +366,19 @@ mod tests {
         let table = table(&[1.0, -2.0, f64::NAN, 40.0]);
         assert_eq!(table.rows[0].status, Status::NotFinite);
         assert_eq!(table.rows[0].at, [1, 0]);
+    }
+
+    #[test]
+    fn an_expected_value_that_is_not_finite_makes_nothing_right() {
+        for strange in [f64::INFINITY, f64::NAN] {
+            let table = Comparison::new("strange")
+                .line("a", (&[1], &[strange]), (&[1], &[1.0]))
+                .line("b", (&[1], &[2.0]), (&[1], &[3.0]))
+                .line("c", (&[2], &[1.0, 2.0]), (&[2], &[1.0, 2.0]))
+                .finish();
+            let status: Vec<Status> = table.rows.iter().map(|r| r.status).collect();
+            assert_eq!(status, [Status::NotFinite, Status::Wrong, Status::Exact]);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! confirm that the ladder did not step over a feature narrower than its steps. The first of
 //! them also compares the slopes on the left and on the right and so finds a kink.
 
+use crate::kink::Kink;
 use crate::noise::{self, Positions};
 use crate::scale::{self, FIRST_STEP, OUT_OF_STEP, power_of_two};
 use crate::secant::{EPS, Secant};
@@ -54,9 +55,8 @@ pub struct Estimate {
     pub magnitude: f64,
     /// The step of the last difference that entered `value`.
     pub step: f64,
-    /// At a kink, half the distance between the slopes on the left and on the right:
-    /// every subgradient lies within `value ± kink`.
-    pub kink: Option<f64>,
+    /// What else the derivative may be, at a kink: `value` is the middle then.
+    pub kink: Option<Kink>,
     /// Why it could not be found, where `error` is all that is known of it.
     pub doubt: Option<Doubt>,
 }
@@ -140,7 +140,7 @@ pub fn derivative_along(
     let mut doubted: Option<(Found, Doubt)> = None;
     for _ in 0..=RESTARTS {
         let step = widen(line, target, first, reach.longest);
-        let mut found = match ladder(line, target, step) {
+        let mut found = match ladder(line, target, step, reach.finest) {
             Ok(found) => found,
             Err(edge) => {
                 let doubted = doubted.map(|(found, doubt)| found.doubtful(doubt));
@@ -150,9 +150,10 @@ pub fn derivative_along(
         let looks = Looks::new(line, target, &found, reach.finest);
         let Some((longest, shortest)) = looks.contradicting else {
             let closer = looks.first.as_ref();
-            let gaps = closer.map_or(Vec::new(), |c| gaps(&found.secant, c, target));
-            let kink: f64 = gaps.iter().map(|gap| gap.1).sum();
-            return Ok(found.estimate((kink > 0.0).then_some(kink)));
+            let kink = closer.and_then(|closer| Kink::between(&found.secant, closer, target));
+            // A kink that is not quite here moves the middle.
+            found.error += kink.map_or(0.0, |kink| kink.beside);
+            return Ok(found.estimate(kink));
         };
         // Is there a feature down here that the ladder stepped over? A ladder that starts
         // here will tell. If none confirms another, there is more noise than was measured.
@@ -265,7 +266,7 @@ struct Found {
 }
 
 impl Found {
-    fn estimate(&self, kink: Option<f64>) -> Estimate {
+    fn estimate(&self, kink: Option<Kink>) -> Estimate {
         Estimate {
             value: self.value,
             error: self.error,
@@ -286,12 +287,14 @@ impl Found {
 }
 // ANCHOR_END: found
 
-/// Halves the step until rounding outweighs what another halving could gain.
+/// Halves the step until rounding outweighs what another halving could gain, or until the next
+/// would not move the line by its own length.
 // ANCHOR: ladder
 fn ladder(
     line: &mut dyn FnMut(f64) -> Sample,
     target: Target<'_>,
     first: f64,
+    finest: f64,
 ) -> Result<Found, EdgeOfDomain> {
     let mut h = first;
     let mut above: Vec<f64> = Vec::new();
@@ -332,7 +335,8 @@ fn ladder(
                 }
             }
         }
-        if best.as_ref().is_some_and(|b| next_rounding >= b.error) {
+        let enough = best.as_ref().is_some_and(|b| next_rounding >= b.error);
+        if enough || h < 2.0 * finest {
             break;
         }
         h /= 2.0;
@@ -354,26 +358,6 @@ fn neville(above: &[f64], slope: f64) -> Vec<f64> {
 }
 // ANCHOR_END: neville
 
-/// The outputs that have a kink here, each with half the gap between its left and its right
-/// slope, weighted by its upstream gradient.
-///
-/// On a smooth function `jump` is `h · f″` and shrinks with `h`; noise in it grows as
-/// `1/h`; at a kink it stays.
-// ANCHOR: kink
-pub(crate) fn gaps(wide: &Secant, close: &Secant, target: Target<'_>) -> Vec<(usize, f64)> {
-    let mut gaps = Vec::new();
-    for (i, dy) in target.dy.iter().enumerate() {
-        let (far, near) = (wide.jump[i], close.jump[i]);
-        let stays = near / far > 0.5 && near / far < 2.0;
-        let gap = 0.5 * (dy * near).abs();
-        if stays && near.abs() > 4.0 * close.jump_noise[i] && gap > 0.0 {
-            gaps.push((i, gap));
-        }
-    }
-    gaps
-}
-// ANCHOR_END: kink
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,29 +372,5 @@ mod tests {
         assert_eq!(third[2], 1.0);
         let long = neville(&[1.0; 9], 1.0);
         assert_eq!(long, [1.0; COLUMNS]);
-    }
-
-    #[test]
-    fn a_gap_that_changes_with_the_step_is_no_kink() {
-        let secant = |jump| Secant {
-            slope: 0.0,
-            magnitude: 0.0,
-            noise: 0.0,
-            width: 1.0,
-            jump: vec![jump],
-            jump_noise: vec![1e-3],
-        };
-        let target = Target {
-            y: &[0.0],
-            dy: &[2.0],
-            noise: &[0.0],
-        };
-        let gap = |far, near| gaps(&secant(far), &secant(near), target);
-        assert_eq!(gap(1.0, 1.0), [(0, 1.0)]);
-        assert_eq!(gap(-1.0, -1.5), [(0, 1.5)]);
-        for (far, near) in [(1.0, 0.25), (1.0, 3.0), (-2.0, -6.0), (1.0, -1.0)] {
-            assert_eq!(gap(far, near), [], "{far} and then {near}");
-        }
-        assert_eq!(gap(3e-3, 3e-3), [], "no more than noise");
     }
 }

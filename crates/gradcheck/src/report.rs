@@ -142,6 +142,9 @@ pub struct InputReport {
     pub bound: Vec<f64>,
     /// Elements (or directions) at a kink.
     pub kinks: Vec<usize>,
+    /// Entries at which the kinks of so many outputs leave room for a mistake, and the gradient
+    /// is none of those that they would choose.
+    pub hidden: Vec<(usize, usize)>,
     /// Elements (or directions) beside which the function is not finite.
     pub edges: Vec<usize>,
     /// Elements (or directions) whose derivative could not be found, and why.
@@ -204,6 +207,7 @@ impl InputReport {
             disagreement: Vec::new(),
             bound: Vec::new(),
             kinks: Vec::new(),
+            hidden: Vec::new(),
             edges: Vec::new(),
             unknown: Vec::new(),
             worst: None,

@@ -44,6 +44,8 @@ pub(crate) struct Secant {
     pub noise: f64,
     /// The distance between the two points.
     pub width: f64,
+    /// The slope of each output.
+    pub slopes: Vec<f64>,
     /// For each output, the slope on the right minus the slope on the left.
     pub jump: Vec<f64>,
     /// For each output, how much of `jump` may be rounding noise.
@@ -60,6 +62,7 @@ impl Secant {
             magnitude: 0.0,
             noise: 0.0,
             width,
+            slopes: Vec::with_capacity(at.y.len()),
             jump: Vec::with_capacity(at.y.len()),
             jump_noise: Vec::with_capacity(at.y.len()),
         };
@@ -83,6 +86,7 @@ impl Secant {
                 // Outputs that move together may share a rounding: they add in full.
                 secant.noise += share;
             }
+            secant.slopes.push(slope);
             secant.jump.push((up - y) / right.t - (down - y) / left.t);
             secant.jump_noise.push(8.0 * noise / width);
         }

@@ -12,7 +12,7 @@
 
 use crate::claim::NUMERIC;
 use crate::input::index_of;
-use crate::numeric::gaps;
+use crate::kink::gaps;
 use crate::report::{Fault, Mode};
 use crate::run::Run;
 use crate::scale::OUT_OF_STEP;
@@ -104,7 +104,7 @@ impl Run<'_> {
         let inputs = &self.report.inputs;
         let analytic = sum(&|m| inputs[m.report].analytic[m.element], &|v| v);
         let rounding = sum(&|m| inputs[m.report].bound[m.element], &f64::abs);
-        let gap = found.kink.unwrap_or(0.0);
+        let gap = found.kink.map_or(0.0, |kink| kink.gap);
         let apart = (analytic - found.value).abs() - gap;
         (apart > NUMERIC * found.error + rounding && found.doubt.is_none()).then(|| Fault::Tie {
             elements: direction

@@ -37,6 +37,16 @@ pub enum Vacuous {
         /// Why.
         why: Doubt,
     },
+    /// The gradient fits between the slopes on the left and on the right, but only because many
+    /// outputs have a kink here at once.
+    Kinks {
+        /// The input.
+        input: String,
+        /// The element, or the direction.
+        place: Place,
+        /// How many outputs have a kink.
+        outputs: usize,
+    },
     /// `f` is not finite beside this element, so it has no derivative on both sides.
     EdgeOfDomain {
         /// The input.
@@ -132,6 +142,16 @@ impl fmt::Display for Vacuous {
                      the more different the slope, down to the last places of the input."
                 ),
             },
+            Self::Kinks {
+                input,
+                place,
+                outputs,
+            } => write!(
+                out,
+                "At this value of `{input}` {place}, {outputs} outputs have a kink, and between \
+                 their slopes on the left and on the right is room for a wrong gradient; it is \
+                 none that each of them would choose by itself. Move the input away."
+            ),
             Self::EdgeOfDomain { input, place } => write!(
                 out,
                 "The function is not finite on both sides of `{input}` {place}, \

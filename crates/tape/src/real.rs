@@ -77,6 +77,8 @@ pub trait Real:
     fn erf(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// Whether it is no number at all.
+    fn is_nan(self) -> bool;
 }
 // ANCHOR_END: real
 
@@ -147,6 +149,10 @@ macro_rules! real {
             #[inline(always)]
             fn is_finite(self) -> bool {
                 $t::is_finite(self)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $t::is_nan(self)
             }
         }
     };

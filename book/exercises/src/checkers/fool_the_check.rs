@@ -191,7 +191,9 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             right: true,
             detail: "passes: fooled".to_owned(),
         });
-        let wrong: usize = checked.inputs.iter().map(|i| i.wrong).sum();
+        // What is NaN is not found wrong there, but not to be a number before that.
+        let nan = |i: &gradcheck::InputReport| i.analytic.iter().filter(|dx| dx.is_nan()).count();
+        let wrong: usize = checked.inputs.iter().map(|i| i.wrong + nan(i)).sum();
         seen &= !checked.passed();
         lines.push(Line {
             name: format!("a random upstream gradient, {shape}"),

@@ -218,6 +218,7 @@ fn first_wrong(probe: &Probe, found: &[f64]) -> Option<String> {
     };
     let uses: Vec<String> = probe.tape.iter().enumerate().filter_map(uses).collect();
     let used = match uses.as_slice() {
+        [] if at == probe.y => "y itself".to_owned(),
         [] => "used by no record on the way to y".to_owned(),
         [one] => format!("used by record {one}"),
         many => format!("used by records {}", many.join(", ")),

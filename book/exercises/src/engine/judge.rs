@@ -139,6 +139,15 @@ impl<C: Case, A: 'static> Part<C, A> {
         let mut fault = self.first_wrong(&returned, &targets);
         if let Some(stopped) = tried.iter().find(|t| t.thrown.is_some()) {
             fault = Some(panicked(stopped, fault));
+            // Nothing is right of a function that does not always return.
+            for line in lines.iter_mut().filter(|line| line.right) {
+                line.right = false;
+                line.detail = format!(
+                    "right in {} of {} cases; in the others it panicked",
+                    returned.len(),
+                    tried.len()
+                );
+            }
         }
         if fault.is_none()
             && let Some((line, disagreement)) = self.against_differences(run, seed)

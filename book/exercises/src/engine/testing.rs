@@ -277,6 +277,10 @@ fn a_panic_names_its_case_and_no_file_that_is_not_the_readers() {
         assert!(report.headline.contains(&case), "{name}: {report}");
         assert!(report.headline.contains("overflow"), "{name}: {report}");
         assert!(!report.headline.contains(".rs"), "{name}: {report}");
+        assert!(
+            report.lines.iter().all(|line| !line.right),
+            "{name}: {report}"
+        );
     }
 }
 

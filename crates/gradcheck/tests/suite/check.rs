@@ -310,6 +310,15 @@ fn what_is_unknown_has_a_sentence_of_its_own() {
     let jump = of(4.0, f64::floor, 0.0);
     assert_eq!(refused(&jump), &unknown(Doubt::Jump), "{jump}");
     assert!(jump.to_string().contains("The function jumps at"), "{jump}");
+    // A lone jump, right or left of the point, is no edge of the domain.
+    for f in [
+        f64::floor,
+        |x: f64| x.floor() + x,
+        |x: f64| f64::from(x >= 3.0),
+    ] {
+        let jump = of(3.0, f, 0.0);
+        assert_eq!(refused(&jump), &unknown(Doubt::Jump), "{jump}");
+    }
     // A hundred waves between two neighbouring numbers.
     let shaken = of(
         1.0,
@@ -340,6 +349,99 @@ fn what_is_unknown_has_a_sentence_of_its_own() {
         matches!(fault(&infinite), Fault::NotFinite { .. }),
         "{infinite}"
     );
+}
+
+/// Where many outputs have a kink at once, the room between their slopes is wide.
+#[test]
+fn a_mistake_is_not_hidden_by_the_kinks_of_many_outputs() {
+    // A layer of which four rows are zero, with a bias of zero.
+    const X: [[f64; 2]; 6] = [
+        [0.0; 2],
+        [0.0; 2],
+        [0.0; 2],
+        [1.0, 2.0],
+        [0.3, 0.9],
+        [0.0; 2],
+    ];
+    let z = |r: usize, v: &[Vec<f64>]| X[r][0] * v[0][0] + X[r][1] * v[0][1] + v[1][0];
+    let dense = |seed: u64, at_zero: f64, factor: f64| {
+        Check::new("dense")
+            .seed(seed)
+            .input("w", &[2], [0.5, 0.8])
+            .input("b", &[1], [0.0])
+            .run(
+                |v| (0..6).map(|r| z(r, v).max(0.0)).collect(),
+                |v, dy| {
+                    let (mut dw, mut db) = (vec![0.0; 2], 0.0);
+                    for r in 0..6 {
+                        let slope = if z(r, v) > 0.0 { 1.0 } else { at_zero };
+                        dw[0] += slope * dy[r] * X[r][0];
+                        dw[1] += slope * dy[r] * X[r][1];
+                        db += factor * slope * dy[r];
+                    }
+                    vec![dw, vec![db]]
+                },
+            )
+    };
+    // Ten kinks, and smooth elements beside them; all of them move in each direction.
+    let smooth = |seed: u64, at_zero: f64, factor: f64| {
+        let mut x: Vec<f64> = (0..20).map(|i| 0.3 + 0.05 * f64::from(i)).collect();
+        x[..10].fill(0.0);
+        let halves = |i: usize, x: f64| if i < 10 { x.max(0.0) } else { x * x };
+        Check::new("smooth")
+            .seed(seed)
+            .input("x", &[20], x)
+            .projections(3)
+            .run(
+                |v| {
+                    v[0].iter()
+                        .enumerate()
+                        .map(|(i, x)| halves(i, *x))
+                        .collect()
+                },
+                |v, dy| {
+                    let slope = |(i, (x, dy)): (usize, (&f64, &f64))| match i {
+                        ..10 => at_zero * dy,
+                        15 => factor * 2.0 * x * dy,
+                        _ => 2.0 * x * dy,
+                    };
+                    vec![v[0].iter().zip(dy).enumerate().map(slope).collect()]
+                },
+            )
+    };
+    for seed in 0..20 {
+        for at_zero in [0.0, 0.5, 1.0] {
+            dense(seed, at_zero, 1.0).assert_passes();
+            smooth(seed, at_zero, 1.0).assert_passes();
+            for factor in [0.0, 0.5, 2.0] {
+                let report = dense(seed, at_zero, factor);
+                assert!(!report.passed(), "{seed}, {at_zero}, {factor}: {report}");
+                let report = smooth(seed, at_zero, factor);
+                assert!(!report.passed(), "{seed}, {at_zero}, {factor}: {report}");
+            }
+        }
+    }
+}
+
+/// A kink may lie as far from the point as rounding puts it.
+#[test]
+fn a_kink_beside_the_point_takes_either_slope() {
+    for x in [0.0, 1e-18, 1e-17, 0.1 + 0.2 - 0.3, 1e-15] {
+        for slope in [0.0, 1.0] {
+            Check::new("relu")
+                .input("x", &[2], [x, 2.0])
+                .run(
+                    |v| v[0].iter().map(|x| x.max(0.0)).collect(),
+                    move |_, dy| vec![vec![slope * dy[0], dy[1]]],
+                )
+                .assert_passes();
+        }
+        let twice = Check::new("relu").input("x", &[2], [x, 2.0]).run(
+            |v| v[0].iter().map(|x| x.max(0.0)).collect(),
+            move |_, dy| vec![vec![2.0 * dy[0], dy[1]]],
+        );
+        assert!(!twice.passed(), "{x:e}: {twice}");
+    }
 }
 
 /// Each element of a gradient may be right at a tie, and the gradient wrong.

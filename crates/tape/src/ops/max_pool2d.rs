@@ -4,8 +4,7 @@
 //! Only the largest element moves the maximum, so it receives `dY`; of several equal ones
 //! the first in row-major order does, as in PyTorch. It is found again by comparing X
 //! with Y: after a relu and before a convolution those two are saved anyway, and no
-//! indices need be kept. (A window of −∞ alone may give its gradient to the padding,
-//! where it is lost.)
+//! indices need be kept.
 
 use super::pool::Pool;
 use super::window::Pair;
@@ -48,6 +47,34 @@ impl<'t, T: Real> Var<'t, T> {
 }
 
 // ANCHOR: max_backward
+impl Pool {
+    /// Adds to one plane of `dx` what is `left` of `dy`, where an element `wins` its window:
+    /// the first of each takes it all. `padding` is what the taps beyond the image see.
+    #[inline(always)]
+    fn hand_out<T: Real>(
+        &self,
+        x: &[T],
+        y: &[T],
+        left: &mut [T],
+        dx: &mut [T],
+        padding: T,
+        wins: impl Fn(T, T) -> bool,
+    ) {
+        let mut taken = vec![T::ZERO; left.len()];
+        for tap in self.window.taps() {
+            let seen = &mut taken;
+            seen.fill(padding);
+            self.window.gather(tap, x, seen, |x, seen| *seen = x);
+            for ((seen, &y), left) in seen.iter_mut().zip(y).zip(&mut *left) {
+                let wins = wins(*seen, y);
+                *seen = if wins { *left } else { T::ZERO };
+                *left = if wins { T::ZERO } else { *left };
+            }
+            self.window.scatter(tap, &taken, dx);
+        }
+    }
+}
+
 struct MaxPool2d<T: Real> {
     x: Tensor<T>,
     y: Tensor<T>,
@@ -65,18 +92,14 @@ impl<T: Real> Backward<T> for MaxPool2d<T> {
             let (x, y) = (pool.input_plane(x, n), pool.output_plane(y, n));
             // `left` is what no element has taken yet: an equal one finds nothing there.
             let mut left = pool.output_plane(&dy, n).to_vec();
-            let mut taken = vec![T::ZERO; left.len()];
             dx.fill(T::ZERO);
-            for tap in pool.window.taps() {
-                let seen = &mut taken;
-                seen.fill(T::NEG_INFINITY);
-                pool.window.gather(tap, x, seen, |x, seen| *seen = x);
-                for ((seen, &y), left) in seen.iter_mut().zip(y).zip(&mut left) {
-                    let less = *seen < y;
-                    *seen = if less { T::ZERO } else { *left };
-                    *left = if less { *left } else { T::ZERO };
-                }
-                pool.window.scatter(tap, &taken, dx);
+            // In the padding stands what wins nothing: NaN, which is no number's equal, and
+            // for the windows that a NaN has won, a number.
+            pool.hand_out(x, y, &mut left, dx, T::NAN, |x, y| x == y);
+            if y.iter().any(|y| y.is_nan()) {
+                pool.hand_out(x, y, &mut left, dx, T::ZERO, |x, y| {
+                    x.is_nan() && y.is_nan()
+                });
             }
         });
         dx.add(0, grad);
@@ -154,7 +177,18 @@ mod tests {
             assert_eq!(y.value().data()[0], 2.0);
             assert!(y.value().data()[1].is_nan());
         });
-        assert_eq!(slope(x).iter().sum::<f64>(), 11.0);
+        // To the NaN itself, as in PyTorch.
+        assert_eq!(slope(x), [0., 0., 10., 1., 0., 0.]);
+    }
+
+    #[test]
+    fn the_padding_takes_no_gradient() {
+        for x in [f64::NEG_INFINITY, f64::NAN, -f64::MAX, 0.0] {
+            let x = Param::new("x", Tensor::new([1, 1, 2, 2], vec![1.0, x, x, x]));
+            let (_, _, grads) =
+                Tape::new().grad(|t| (t.param(&x).max_pool2d(2, 1, 1).sum_all(), ()));
+            assert_eq!(grads.of(&x).to_vec().iter().sum::<f64>(), 9.0);
+        }
     }
 
     #[test]

@@ -56,8 +56,9 @@ pub fn explain_running_var(
         ("", "", map(&|v| v * m / (m - 1.0))),
         (
             "biased",
-            "the variance of the batch is divided by M: the running variance is unbiased, \
-             divided by M-1",
+            "the variance of the batch is divided by M, the number of its values, and must be \
+             divided by M - 1, since the running variance is unbiased; where M / (M - 1) is \
+             written, it may be a division of integers",
             biased.clone(),
         ),
         (
