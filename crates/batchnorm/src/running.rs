@@ -74,32 +74,12 @@ impl<T: Real> RunningStats<T> {
         let batches = self.num_batches_tracked.saturating_add(1);
         let momentum = momentum.unwrap_or(1.0 / batches as f64);
         let unbiased = values as f64 / (values as f64 - 1.0);
-        let new_var = |running, var: f64| average::<T>(running, var * unbiased, momentum);
-        for (c, (&running, &var)) in self.var.data().iter().zip(&batch.var).enumerate() {
-            assert!(
-                new_var(running, var).is_finite(),
-                "batch norm: channel {c} of the batch has variance {var:.1e}, with which its \
-                 running variance is more than {} holds; its values are far too large, so \
-                 look at what they come from, or scale them down",
-                T::NAME
-            );
-        }
-        for (c, (&running, &mean)) in self.mean.data().iter().zip(&batch.mean).enumerate() {
-            assert!(
-                average::<T>(running, mean, momentum).is_finite(),
-                "batch norm: channel {c} of the batch has mean {mean:.1e}, with which its \
-                 running mean is more than {} holds; its values are far too large, so look at \
-                 what they come from, or scale them down",
-                T::NAME
-            );
-        }
+        // Both before either is written: a batch that is refused leaves no trace.
+        let var = averages("variance", &self.var, &batch.var, unbiased, momentum);
+        let mean = averages("mean", &self.mean, &batch.mean, 1.0, momentum);
+        self.mean.data_mut().copy_from_slice(&mean);
+        self.var.data_mut().copy_from_slice(&var);
         self.num_batches_tracked = batches;
-        for (running, &mean) in self.mean.data_mut().iter_mut().zip(&batch.mean) {
-            *running = average(*running, mean, momentum);
-        }
-        for (running, &var) in self.var.data_mut().iter_mut().zip(&batch.var) {
-            *running = new_var(*running, var);
-        }
     }
 
     /// The averages as statistics to normalize by.
@@ -119,8 +99,32 @@ pub(crate) fn check_momentum(momentum: Option<f64>) {
     );
 }
 
-fn average<T: Real>(running: T, batch: f64, momentum: f64) -> T {
-    T::from_f64((1.0 - momentum) * running.to_f64() + momentum * batch)
+/// The running statistic of each channel after a batch whose own is multiplied by `factor`.
+///
+/// # Panics
+/// If one of them is more than `T` holds.
+#[track_caller]
+fn averages<T: Real>(
+    what: &str,
+    running: &Tensor<T>,
+    batch: &[f64],
+    factor: f64,
+    momentum: f64,
+) -> Vec<T> {
+    let mut averages = Vec::with_capacity(batch.len());
+    for (c, (running, &found)) in running.data().iter().zip(batch).enumerate() {
+        let average = (1.0 - momentum) * running.to_f64() + momentum * (found * factor);
+        let average = T::from_f64(average);
+        assert!(
+            average.is_finite(),
+            "batch norm: channel {c} of the batch has {what} {found:.1e}, with which its \
+             running {what} is more than {} holds; its values are far too large, so look at \
+             what they come from, or scale them down",
+            T::NAME
+        );
+        averages.push(average);
+    }
+    averages
 }
 // ANCHOR_END: running
 

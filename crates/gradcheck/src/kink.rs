@@ -83,11 +83,9 @@ impl Kink {
         (kink.outputs > 0).then_some(kink)
     }
 
-    /// Whether the outputs can choose so that they are `off` the middle, but for `rounding`.
+    /// Whether the outputs can choose so that they are `off` the middle, by no more than the gap
+    /// and but for `rounding`.
     pub(crate) fn allows(&self, off: f64, rounding: f64) -> bool {
-        if off.abs() > self.gap + rounding {
-            return false;
-        }
         let is = |sum: f64| (off - sum).abs() <= rounding;
         let few = self.right.get(..self.outputs).unwrap_or_default();
         let signed = |choice: u32| {
