@@ -156,7 +156,7 @@ impl<T: Real> BatchNorm<T> {
     /// Puts saved running statistics back, or new ones to start afresh.
     ///
     /// # Panics
-    /// If they are for another number of channels.
+    /// If they are for another number of channels, or a variance is negative or NaN.
     #[track_caller]
     pub fn set_running(&mut self, running: RunningStats<T>) {
         for (name, tensor) in [("mean", &running.mean), ("var", &running.var)] {
@@ -167,6 +167,15 @@ impl<T: Real> BatchNorm<T> {
                  {}; load the statistics of a layer of the same size",
                 self.channels,
                 tensor.shape()
+            );
+        }
+        let var = running.var.data();
+        let is_none = |var: &T| var.is_nan() || *var < T::ZERO;
+        if let Some(c) = var.iter().position(is_none) {
+            panic!(
+                "batch norm: the running var of channel {c} is {:?}, and a variance is at least \
+                 0; look at where the statistics come from",
+                var[c]
             );
         }
         self.running = running;
@@ -438,5 +447,21 @@ mod tests {
         let mut running = RunningStats::new(3);
         running.var = Tensor::ones([2]);
         BatchNorm::<f32>::new(3).set_running(running);
+    }
+
+    #[test]
+    #[should_panic(expected = "the running var of channel 1 is -0.5, and a variance is at least 0")]
+    fn a_negative_variance_is_refused() {
+        let mut running = RunningStats::new(2);
+        running.var.data_mut()[1] = -0.5;
+        BatchNorm::<f32>::new(2).set_running(running);
+    }
+
+    #[test]
+    #[should_panic(expected = "the running var of channel 0 is NaN")]
+    fn a_variance_that_is_nan_is_refused() {
+        let mut running = RunningStats::new(2);
+        running.var.data_mut()[0] = f32::NAN;
+        BatchNorm::<f32>::new(2).set_running(running);
     }
 }

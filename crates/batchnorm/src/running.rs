@@ -54,14 +54,16 @@ impl<T: Real> RunningStats<T> {
     /// the variance of `f32` values beyond 10¹⁹ is.
     #[track_caller]
     pub fn update(&mut self, batch: &Moments, values: usize, momentum: Option<f64>) {
-        assert_eq!(
-            batch.mean.len(),
-            self.mean.len(),
-            "batch norm: running statistics of {} channels cannot take in those of {}; \
-             update them from batches with as many channels",
-            self.mean.len(),
-            batch.mean.len()
-        );
+        for (name, running) in [("mean", &self.mean), ("var", &self.var)] {
+            assert_eq!(
+                batch.mean.len(),
+                running.len(),
+                "batch norm: running statistics with a {name} of shape {} cannot take in those \
+                 of {} channels; update them from batches with as many channels",
+                running.shape(),
+                batch.mean.len()
+            );
+        }
         assert!(
             values > 1,
             "batch norm: the variance of {values} value per channel has no unbiased \
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "running statistics of 2 channels cannot take in those of 1")]
+    #[should_panic(expected = "a mean of shape [2] cannot take in those of 1 channels")]
     fn a_batch_of_other_channels_is_refused() {
         RunningStats::<f32>::new(2).update(&batches()[0], 3, None);
     }

@@ -289,6 +289,17 @@ mod tests {
         }
     }
 
+    /// The state of a Batch Norm without scale and shift, with any variance.
+    struct Statistics(Tensor<f32>);
+
+    impl Module<f32> for Statistics {
+        fn visit(&mut self, v: &mut Visitor<'_, f32>) {
+            v.buffer("running_mean", &mut Tensor::zeros([2]));
+            v.buffer("running_var", &mut self.0);
+            v.count("num_batches_tracked", &mut 1);
+        }
+    }
+
     fn model<T: Real>(start: f64) -> Model<T> {
         let fill = |n: usize| Tensor::from_fn([n], |i| T::from_f64(start + i as f64 / 3.0));
         Model {
@@ -419,12 +430,10 @@ mod tests {
             }
         }
 
-        let mut norm = batchnorm::BatchNorm::<f32>::new(2);
+        let mut norm = batchnorm::BatchNorm::<f32>::new(2).without_affine();
         for bad in [-1.0, f32::NAN] {
-            let mut running = batchnorm::RunningStats::new(2);
-            running.var.data_mut()[1] = bad;
-            norm.set_running(running);
-            save(&mut norm, &path).expect("saved");
+            let mut stored = Statistics(Tensor::new([2], vec![1.0, bad]));
+            save(&mut stored, &path).expect("saved");
             let error = load(&mut norm, &path).expect_err("no variance").to_string();
             assert!(
                 error.contains(&format!("`running_var` holds {bad:e}")),
