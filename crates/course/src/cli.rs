@@ -51,7 +51,7 @@ enum Command {
         /// The exercise; all of them when left out.
         name: Option<String>,
     },
-    /// Show the next hint of an exercise.
+    /// Show the next hint of an exercise; all of them again after the last.
     Hint {
         /// The exercise; the first that has not passed when left out.
         name: Option<String>,
@@ -287,18 +287,26 @@ fn hint(workspace: &Workspace, name: Option<&str>, number: Option<u8>) -> Result
                 println!("Every exercise has passed.");
                 return Ok(ExitCode::SUCCESS);
             };
+            println!(
+                "`{}` is the first exercise that has not passed.\n",
+                exercise.name
+            );
             exercise
         }
     };
     let count = u8::try_from(exercise.hints.len()).unwrap_or(u8::MAX);
+    // After the last one, all are shown again.
     let next = progress.get(&exercise.name).hints.saturating_add(1);
-    let upto = number.unwrap_or(next.min(count));
+    let next = if next > count { 1..=count } else { next..=next };
+    let numbers = number.map_or(next, |number| 1..=number);
+    let upto = *numbers.end();
     if upto > count {
         bail!("{} has {count} hints, and no hint {upto}", exercise.name);
     }
     let labels = book::labels(workspace).unwrap_or_default();
     let layout = Layout::new(&labels);
-    println!("{}", terminal::hints(exercise, usize::from(upto), &layout));
+    let numbers = usize::from(*numbers.start())..=usize::from(upto);
+    println!("{}", terminal::hints(exercise, numbers, &layout));
     Progress::update(workspace, |progress| {
         progress.record_hint(&exercise.name, upto);
     })?;
@@ -324,7 +332,7 @@ fn reset(workspace: &Workspace, name: &str) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let kept = files::replace(&file, stub.as_bytes(), &workspace.backups())?;
-    Progress::update(workspace, |progress| progress.forget(name))?;
+    Progress::update(workspace, |progress| progress.begin_anew(name))?;
     let done = format!("{} is as it was shipped", workspace.relative(&file));
     println!("{done}{}", what_is_kept(workspace, &kept));
     Ok(ExitCode::SUCCESS)
@@ -366,25 +374,35 @@ fn restore(workspace: &Workspace, name: &str, number: Option<u32>) -> Result<Exi
         std::fs::read(path).with_context(|| format!("cannot read {}", workspace.relative(path)))
     };
     let text = read(backup)?;
-    let mut kept = files::replace(&file, &text, &workspace.backups())?;
-    // What is kept already, or made again by `reset`, needs no other copy.
-    let mut known = vec![stub(workspace, name)?.into_bytes()];
-    for (_, backup) in &backups {
-        known.push(read(backup)?);
-    }
-    for at in (0..kept.len()).rev() {
-        if known.contains(&read(&kept[at])?) {
-            let copy = kept.remove(at);
-            std::fs::remove_file(&copy)
-                .with_context(|| format!("cannot remove {}", workspace.relative(&copy)))?;
+    let [file_name, backup_name] = [&file, backup].map(|path| workspace.relative(path));
+    if check::source(workspace, name)?.as_ref() == Some(&text) {
+        println!("{file_name} is what {backup_name} holds");
+    } else {
+        let mut kept = files::replace(&file, &text, &workspace.backups())?;
+        // What is kept already, or made again by `reset`, needs no other copy.
+        let mut known = vec![stub(workspace, name)?.into_bytes()];
+        for (_, backup) in &backups {
+            known.push(read(backup)?);
         }
+        for at in (0..kept.len()).rev() {
+            if known.contains(&read(&kept[at])?) {
+                let copy = kept.remove(at);
+                std::fs::remove_file(&copy)
+                    .with_context(|| format!("cannot remove {}", workspace.relative(&copy)))?;
+            }
+        }
+        // The copy is the newest backup from now on.
+        let back = if kept.is_empty() {
+            String::new()
+        } else {
+            let again = command(&format!("restore {name}"));
+            format!(", and `{again}` brings that back")
+        };
+        println!(
+            "{file_name} is again what {backup_name} holds{}{back}",
+            what_is_kept(workspace, &kept),
+        );
     }
-    println!(
-        "{} is again what {} holds{}",
-        workspace.relative(&file),
-        workspace.relative(backup),
-        what_is_kept(workspace, &kept),
-    );
     let left = files::backups_of(&file, &workspace.backups())?;
     if left.len() > 1 {
         println!(

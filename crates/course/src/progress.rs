@@ -113,9 +113,20 @@ impl Progress {
         entry.hints = entry.hints.max(hint);
     }
 
-    /// Forgets the exercise `name`.
-    pub fn forget(&mut self, name: &str) {
-        self.entries.remove(name);
+    /// The reader begins the exercise `name` anew: attempts and hints are counted from the
+    /// start. What has passed once stays passed.
+    pub fn begin_anew(&mut self, name: &str) {
+        let Some(old) = self.entries.remove(name) else {
+            return;
+        };
+        if old.state == State::Passed {
+            let new = Entry {
+                attempts: 0,
+                hints: 0,
+                ..old
+            };
+            self.entries.insert(name.to_owned(), new);
+        }
     }
 
     /// How many exercises of the catalogue have passed.
@@ -189,7 +200,17 @@ mod tests {
         assert_eq!(entry.passed.as_deref(), Some("1"));
         assert_eq!(entry.attempts, 2);
         progress.record("a", true, true, "4");
-        assert_eq!(progress.get("a").passed.as_deref(), Some("4"));
+        progress.record_hint("a", 2);
+        progress.begin_anew("a");
+        let again = Entry {
+            state: State::Passed,
+            passed: Some("4".to_owned()),
+            ..Entry::default()
+        };
+        assert_eq!(progress.get("a"), again);
+        progress.record("b", true, false, "1");
+        progress.begin_anew("b");
+        assert_eq!(progress.get("b"), Entry::default());
     }
 
     /// An exercise that has another name now is not one of those that count.

@@ -7,6 +7,7 @@ use crate::prose::Layout;
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use verdict::{Heatmap, Line, Outcome, Report, command};
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -233,16 +234,18 @@ pub fn after_success(
     )
 }
 
-/// The first `upto` hints of an exercise, and how to get more than these.
+/// The hints of an exercise with these numbers, from 1, and how to get more than these.
 #[must_use]
-pub fn hints(exercise: &Exercise, upto: usize, layout: &Layout<'_>) -> String {
+pub fn hints(exercise: &Exercise, numbers: RangeInclusive<usize>, layout: &Layout<'_>) -> String {
     let (name, count) = (&exercise.name, exercise.hints.len());
     let mut out = String::new();
-    for (at, hint) in exercise.hints.iter().enumerate().take(upto) {
-        let head = paint(BOLD, &format!("{name}, hint {} of {count}", at + 1));
-        let _ = write!(out, "{head}\n{}\n\n", layout.markdown(hint));
+    for (number, hint) in (1..).zip(&exercise.hints) {
+        if numbers.contains(&number) {
+            let head = paint(BOLD, &format!("{name}, hint {number} of {count}"));
+            let _ = write!(out, "{head}\n{}\n\n", layout.markdown(hint));
+        }
     }
-    let more = if upto < count {
+    let more = if *numbers.end() < count {
         format!("`{}` shows the next one.", command(&format!("hint {name}")))
     } else {
         let solution = command(&format!("solution {name}"));

@@ -200,24 +200,34 @@ fn hints_come_one_at_a_time() {
     let checkout = Checkout::new();
     let first = checkout.run(&["hint"]).out();
     assert!(
-        first.contains("Think.") && !first.contains("Multiply."),
+        first.starts_with("`double` is the first exercise that has not passed.\n")
+            && first.contains("Think.")
+            && !first.contains("Multiply."),
         "{first}"
     );
     let second = checkout.run(&["hint", "double"]).out();
     assert!(
-        second.contains("Think.") && second.contains("Multiply.") && !second.contains("2.0 * x"),
+        second.starts_with("double, hint 2 of 3\n") && !second.contains("2.0 * x"),
         "{second}"
     );
     assert!(
         second.contains("`cargo run --release -- hint double` shows the next one."),
         "{second}"
     );
-    let third = checkout.run(&["hint", "double", "--number", "3"]).out();
-    assert!(third.contains("`2.0 * x`"), "{third}");
+    let third = checkout.run(&["hint", "double"]).out();
+    assert!(third.starts_with("double, hint 3 of 3\n"), "{third}");
     assert!(
         third.contains("That was the last hint; `cargo run --release -- solution double`"),
         "{third}"
     );
+    // After the last, and up to a number, all of them.
+    for all in [&["hint", "double"][..], &["hint", "double", "--number", "3"]] {
+        let all = checkout.run(all).out();
+        assert!(
+            all.starts_with("double, hint 1 of 3\n") && all.contains("`2.0 * x`"),
+            "{all}"
+        );
+    }
 }
 
 #[test]
@@ -450,6 +460,14 @@ fn what_has_passed_stays_passed_and_a_change_is_told() {
         );
         assert_eq!(checkout.run(&["check", "double"]).code(), 1);
     }
+    // Begun anew, and what had passed brought back.
+    checkout.write("book/exercises/double.rs", SOLUTION);
+    let [changed, same] = [" (changed since it passed)\n", "\n"];
+    for (command, note) in [("reset", changed), ("restore", same)] {
+        assert_eq!(checkout.run(&[command, "double"]).code(), 0);
+        let row = format!("✓ double  passed  Twice{note}");
+        assert!(list().starts_with(&row), "{command}: {}", list());
+    }
 }
 
 /// A file that is gone stops no other command, and `reset` brings it back.
@@ -546,7 +564,9 @@ fn a_backup_is_brought_back_and_what_is_there_is_kept() {
     checkout.write(path, "// three\n");
     let first = checkout.run(&["restore", "double", "--number", "1"]).out();
     assert!(
-        first.contains("what you wrote is in book/backups/double-3.rs"),
+        first.contains(
+            "; what you wrote is in book/backups/double-3.rs, and `cargo run --release -- restore double` brings that back\n"
+        ),
         "{first}"
     );
     assert_eq!(checkout.read(path), "// one\n");
@@ -555,6 +575,14 @@ fn a_backup_is_brought_back_and_what_is_there_is_kept() {
         .run(&["restore", "double", "--number", "9"])
         .one_line();
     assert!(line.contains("no backup 9; it has 1, 2, 3"), "{line}");
+    // As promised; and from then on nothing changes.
+    for told in ["again what", "what"] {
+        let newest = checkout.run(&["restore", "double"]).out();
+        let told = format!("{path} is {told} book/backups/double-3.rs holds\n");
+        assert!(newest.starts_with(&told), "{newest}");
+        assert_eq!(checkout.read(path), "// three\n");
+    }
+    assert!(!checkout.file("book/backups/double-4.rs").exists());
 }
 
 /// From a folder inside the checkout, a relative target directory is the one that the
@@ -585,7 +613,7 @@ fn the_words_of_every_exercise_are_fit_for_a_terminal() {
     for exercise in &catalogue.exercises {
         for width in [wide, narrow] {
             let layout = Layout::of_width(&labels, width);
-            let hints = terminal::hints(exercise, exercise.hints.len(), &layout);
+            let hints = terminal::hints(exercise, 1..=exercise.hints.len(), &layout);
             let after = terminal::after_success(exercise, &catalogue, &progress, &layout);
             for text in [hints, after] {
                 let text = anstream::adapter::strip_str(&text).to_string();
