@@ -6,6 +6,7 @@ use crate::files::Lock;
 use crate::process::{self, End};
 use crate::progress::Progress;
 use crate::workspace::Workspace;
+use anstream::eprintln;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::fs;
@@ -90,8 +91,16 @@ impl Verdict {
 /// # Errors
 /// When cargo itself cannot be run, or fails for another reason than the exercise.
 pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Result<Checked> {
-    // Two commands at once would put their programs in the same place.
-    let _turn = Lock::wait(&workspace.lock("judging"))?;
+    // Two commands at once would put their programs in the same place. The other one may be
+    // busy with an endless loop until the limit.
+    let lock = workspace.lock("judging");
+    let _turn = match Lock::free(&lock)? {
+        Some(turn) => turn,
+        None => {
+            eprintln!("Another command is checking an exercise; {name} is next.");
+            Lock::wait(&lock)?
+        }
+    };
     let missing = |message| Checked {
         verdict: Verdict::Missing { message },
         printed: String::new(),

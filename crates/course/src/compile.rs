@@ -239,6 +239,35 @@ fn forget(program: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// A message of the compiler's without the notes that point to nothing but the standard
+/// library: they are long, and no line of the reader's is in them.
+fn without_library(rendered: &str) -> String {
+    let place = |line: &&str| {
+        let plain = anstream::adapter::strip_str(line).to_string();
+        let place = plain.trim_start();
+        let path = place.strip_prefix("--> ").or(place.strip_prefix("::: "))?;
+        Some(path.replace('\\', "/"))
+    };
+    let in_library = |path: String| {
+        path.starts_with("/rustc/") || path.contains("/lib/rustlib/src/rust/library/")
+    };
+    // The error comes first; each note begins at the left edge, and says where it points to.
+    let mut parts: Vec<Vec<&str>> = vec![Vec::new()];
+    for line in rendered.trim_end().lines() {
+        let plain = anstream::adapter::strip_str(line).to_string();
+        if plain.starts_with("note: ") || plain.starts_with("help: ") {
+            parts.push(Vec::new());
+        }
+        parts.last_mut().expect("a part").push(line);
+    }
+    let said = parts.iter().enumerate().filter(|(at, part)| {
+        let mut places = part.iter().filter_map(place).peekable();
+        *at == 0 || places.peek().is_none() || !places.all(in_library)
+    });
+    let lines: Vec<&str> = said.flat_map(|(_, part)| part.iter().copied()).collect();
+    format!("{}\n\n", lines.join("\n"))
+}
+
 struct Built {
     result: Compiled,
     /// The program was there already, and cargo saw no reason to build it.
@@ -310,7 +339,7 @@ fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
                     && !sum
                 {
                     errors += 1;
-                    messages.push_str(rendered);
+                    messages.push_str(&without_library(rendered));
                 }
             }
             Some("compiler-artifact") => {
@@ -354,6 +383,19 @@ fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_on_the_library_are_left_out() {
+        let own = "\u{1b}[1merror[E1]\u{1b}[0m: no\n --> a.rs:2:3\n  |\n2 | x\n  | ^\n  = help: the trait\n";
+        let kept = "note: the chain\n --> a.rs:4:5\n  |\n4 | y\n  | ^\nhelp: call `x` first\n  |\n2 | x()\n";
+        let both = "note: here\n --> a.rs:4:5\n ::: /rustc/1/library/core/src/ops/arith.rs:3:4\n";
+        let left_out = "\u{1b}[1mhelp\u{1b}[0m: the following\n \u{1b}[1m--> \u{1b}[0m/rustc/1/library/core/src/a.rs:3:4\n ::: /rustc/1/library/core/src/b.rs:5:6\n  = note: `f64`\n\
+                        note: required\n --> C:\\r\\lib\\rustlib\\src\\rust\\library\\alloc\\src\\vec\\mod.rs:7:8\n  |\n7 | z\n";
+        let message = format!("{own}{left_out}{kept}{left_out}{both}\n");
+        assert_eq!(without_library(&message), format!("{own}{kept}{both}\n"));
+        let library = "error: no\n --> /rustc/1/library/core/src/a.rs:3:4\n\n";
+        assert_eq!(without_library(library), library);
+    }
 
     #[test]
     fn sources_may_have_spaces_in_their_names() {

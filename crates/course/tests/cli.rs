@@ -4,11 +4,13 @@ mod common;
 
 use common::{Checkout, SOLUTION};
 use course::catalogue::Catalogue;
+use course::files::Lock;
 use course::progress::Progress;
 use course::prose::Layout;
 use course::workspace::Workspace;
 use course::{book, terminal};
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -366,6 +368,24 @@ fn cargo_builds_anew_what_it_takes_for_built() {
 }
 
 /// What the compiler says without pointing to a line is what there is to know.
+/// The message, and where it is, without pages on the standard library.
+#[test]
+fn a_message_keeps_to_what_the_reader_wrote() {
+    let checkout = Checkout::new();
+    let wrong = SOLUTION.replace(
+        "2.0 * x",
+        "[x].iter().map(|v| v * 2).chain([x; 0u32]).sum()",
+    );
+    checkout.write("book/exercises/double.rs", &wrong);
+    let text = checkout.run(&["check", "double"]).out();
+    assert!(
+        text.contains("cannot multiply `&f64` by `{integer}`")
+            && text.contains("book/exercises/double.rs:3:")
+            && !text.contains("library/core"),
+        "{text}"
+    );
+}
+
 #[test]
 fn messages_that_point_to_no_line_are_shown() {
     let checkout = Checkout::new();
@@ -440,6 +460,26 @@ fn commands_at_once_lose_no_progress() {
         progress.contains("attempts = 4\n") && progress.contains("hints = "),
         "{progress}"
     );
+}
+
+/// Another command may be busy until the time limit: a check that waits for it says so.
+#[test]
+fn a_check_that_waits_for_another_says_so() {
+    let checkout = Checkout::new();
+    checkout.write("book/exercises/double.rs", SOLUTION);
+    let other = Lock::wait(&checkout.file("book/.course/judging")).unwrap();
+    let mut command = checkout.course(&["check", "double"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut told = BufReader::new(check.stderr.take().unwrap());
+    told.read_line(&mut line).unwrap();
+    assert_eq!(
+        line,
+        "Another command is checking an exercise; double is next.\n"
+    );
+    drop(other);
+    assert!(check.wait_with_output().unwrap().status.success());
 }
 
 #[test]
