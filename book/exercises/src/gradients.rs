@@ -1,6 +1,7 @@
 //! What the exercises on the gradients of a norm in closed form share.
 
 use crate::batch::{Batch, elements, parameters};
+use crate::engine::shared::Terms;
 use crate::engine::{Order, Part, Run, field};
 use gradcheck::attribution::norm::{Kind, Target, explain};
 use gradcheck::{Check, Groups, Report};
@@ -83,6 +84,10 @@ pub(crate) fn part(name: &'static str, kind: Kind) -> Part<Batch, Gradients> {
             dbeta: zeros(),
         }
     };
+    let all = match kind {
+        Kind::Batch => "all examples use it",
+        Kind::Layer | Kind::Rms => "all rows use it",
+    };
     let mut part = Part::new(name, Order::Together, cases, blank);
     let transposed = format!("all arrays are read with their index transposed: {at}");
     if kind != Kind::Rms {
@@ -100,35 +105,56 @@ pub(crate) fn part(name: &'static str, kind: Kind) -> Part<Batch, Gradients> {
                 "index-transposed",
                 &transposed,
                 |b, _| transposed_sums(b, |_| 1.0),
-            );
+            )
+            .sums(all, |b| terms(b, |_| 1.0));
     }
-    part.target(
-        "dgamma",
-        sums,
-        parameters(kind),
-        |b| b.probe.dgamma(),
-        field!(dgamma),
-    )
-    .mistake_in(
-        layout,
-        &["dgamma"],
-        "index-transposed",
-        &transposed,
-        |b, _| transposed_sums(b, |k| b.x_hat[k]),
-    )
-    .target("dx", closed, elements(kind), |b| b.probe.dx(), field!(dx))
-    .mistake_in(layout, &["dx"], "index-transposed", &transposed, |b, _| {
-        transposed_dx(b)
-    })
-    .attributed_by(|b, found, target| {
-        let target = match target {
-            "dbeta" => Target::Dbeta,
-            "dgamma" => Target::Dgamma,
-            _ => Target::Dx,
-        };
-        Some(explain(&b.probe, target, found))
-    })
-    .numeric(numeric)
+    part = part
+        .target(
+            "dgamma",
+            sums,
+            parameters(kind),
+            |b| b.probe.dgamma(),
+            field!(dgamma),
+        )
+        .mistake_in(
+            layout,
+            &["dgamma"],
+            "index-transposed",
+            &transposed,
+            |b, _| transposed_sums(b, |k| b.x_hat[k]),
+        )
+        .sums(all, |b| terms(b, |k| b.x_hat[k]));
+    if kind == Kind::Rms {
+        let (id, what, wrong) = rstd_across(kind);
+        part = part.knows("dgamma", id, what, sums, move |b| {
+            added(b, terms(b, |k| wrong.normalized(b, k)))
+        });
+    }
+    part = part
+        .target("dx", closed, elements(kind), |b| b.probe.dx(), field!(dx))
+        .knows("dx", "index-transposed", &transposed, layout, |b| {
+            let transposed = true;
+            let wrong = Typed {
+                transposed,
+                ..RIGHT
+            };
+            wrong.dx(b)
+        });
+    let slips = [rstd_across(kind), gamma_across(kind)].into_iter();
+    let slips = slips.chain(not_reset(kind));
+    slips
+        .fold(part, |part, (id, what, wrong)| {
+            part.knows("dx", id, what, closed, move |b| wrong.dx(b))
+        })
+        .attributed_by(|b, found, target| {
+            let target = match target {
+                "dbeta" => Target::Dbeta,
+                "dgamma" => Target::Dgamma,
+                _ => Target::Dx,
+            };
+            Some(explain(&b.probe, target, found))
+        })
+        .numeric(numeric)
 }
 
 /// For each column the sum of `dy` times `f`, both read with a transposed index.
@@ -138,30 +164,155 @@ fn transposed_sums(b: &Batch, f: impl Fn(usize) -> f64) -> Vec<f64> {
     (0..b.columns()).map(sum).collect()
 }
 
-/// The closed form, with a transposed index in all arrays of the batch.
-fn transposed_dx(b: &Batch) -> Vec<f64> {
-    let (rows, columns, kind) = (b.rows(), b.columns(), b.probe.kind);
-    let places: Vec<(usize, usize)> = (0..rows * columns).map(|k| (k % rows, k / rows)).collect();
-    let group = |(row, column): (usize, usize)| if kind == Kind::Batch { column } else { row };
-    let size = if kind == Kind::Batch { rows } else { columns } as f64;
-    let g = |k: usize| b.probe.gamma[places[k].1] * b.probe.dy[k];
-    let (mut sum, mut product) = (vec![0.0; b.rstd.len()], vec![0.0; b.rstd.len()]);
-    for (k, place) in places.iter().enumerate() {
-        sum[group(*place)] += if kind.is_centred() { g(k) / size } else { 0.0 };
-        product[group(*place)] += g(k) * normalized(b, k, group(*place)) / size;
-    }
-    let dx = |(k, place): (usize, &(usize, usize))| {
-        let of = group(*place);
-        b.rstd[of] * (g(k) - sum[of] - normalized(b, k, of) * product[of])
-    };
-    places.iter().enumerate().map(dx).collect()
+/// What each element adds to the sum of its column: `dy` times `f`.
+fn terms(b: &Batch, f: impl Fn(usize) -> f64) -> Terms {
+    let each = b.probe.dy.iter().enumerate();
+    each.map(|(k, dy)| (k % b.columns(), dy * f(k))).collect()
 }
 
-/// What a reader has for the normalized value at `k`: in RMS Norm, `x` and the deviation.
-fn normalized(b: &Batch, k: usize, group: usize) -> f64 {
-    match b.probe.kind {
-        Kind::Rms => b.probe.x[k] * b.rstd[group],
-        Kind::Batch | Kind::Layer => b.x_hat[k],
+fn added(b: &Batch, terms: Terms) -> Vec<f64> {
+    let mut sums = vec![0.0; b.columns()];
+    terms.into_iter().for_each(|(at, term)| sums[at] += term);
+    sums
+}
+
+/// What may be typed otherwise in the closed form.
+#[derive(Clone, Copy)]
+struct Typed {
+    /// All arrays are read with their index transposed.
+    transposed: bool,
+    /// rstd, and gamma, are read at the index along the other axis.
+    rstd_across: bool,
+    gamma_across: bool,
+    /// What the two sums of a group begin with, as a share of those of the group before it,
+    /// from the size of a group.
+    carry: fn(f64) -> f64,
+}
+
+const RIGHT: Typed = Typed {
+    transposed: false,
+    rstd_across: false,
+    gamma_across: false,
+    carry: |_| 0.0,
+};
+
+/// A name, what to say, and what is typed.
+type Slip = (&'static str, &'static str, Typed);
+
+fn rstd_across(kind: Kind) -> Slip {
+    let rstd_across = true;
+    let (id, what) = match kind {
+        Kind::Batch => (
+            "rstd-by-example",
+            "rstd is read at the example; there is one for each channel",
+        ),
+        Kind::Layer | Kind::Rms => (
+            "rstd-by-feature",
+            "rstd is read at the feature; there is one for each row",
+        ),
+    };
+    (
+        id,
+        what,
+        Typed {
+            rstd_across,
+            ..RIGHT
+        },
+    )
+}
+
+fn gamma_across(kind: Kind) -> Slip {
+    let gamma_across = true;
+    let (id, what) = match kind {
+        Kind::Batch => (
+            "gamma-by-example",
+            "gamma is read at the example; there is one for each channel",
+        ),
+        Kind::Layer | Kind::Rms => (
+            "gamma-by-row",
+            "gamma is read at the row; there is one for each feature",
+        ),
+    };
+    (
+        id,
+        what,
+        Typed {
+            gamma_across,
+            ..RIGHT
+        },
+    )
+}
+
+/// The sums go on, or the means.
+fn not_reset(kind: Kind) -> [Slip; 2] {
+    let what = match kind {
+        Kind::Batch => "the sums over one channel go on in the next; they begin with 0 in each",
+        Kind::Layer | Kind::Rms => {
+            "the sums over one row go on in the next; they begin with 0 in each"
+        }
+    };
+    let shares: [fn(f64) -> f64; 2] = [|_| 1.0, |size| 1.0 / size];
+    shares.map(|carry| ("sums-not-reset", what, Typed { carry, ..RIGHT }))
+}
+
+impl Typed {
+    /// Row and column of an element.
+    fn place(&self, b: &Batch, k: usize) -> (usize, usize) {
+        if self.transposed {
+            (k % b.rows(), k / b.rows())
+        } else {
+            (k / b.columns(), k % b.columns())
+        }
+    }
+
+    fn rstd(&self, b: &Batch, k: usize) -> f64 {
+        let (row, column) = self.place(b, k);
+        let by_column = (b.probe.kind == Kind::Batch) != self.rstd_across;
+        b.rstd[if by_column { column } else { row } % b.rstd.len()]
+    }
+
+    fn gamma(&self, b: &Batch, k: usize) -> f64 {
+        let (row, column) = self.place(b, k);
+        b.probe.gamma[if self.gamma_across { row } else { column } % b.columns()]
+    }
+
+    /// What a reader has for the normalized value at `k`: in RMS Norm, `x` and the deviation.
+    fn normalized(&self, b: &Batch, k: usize) -> f64 {
+        match b.probe.kind {
+            Kind::Rms => b.probe.x[k] * self.rstd(b, k),
+            Kind::Batch | Kind::Layer => b.x_hat[k],
+        }
+    }
+
+    /// Group by group: the two means, then the gradients. Batch Norm has one gamma for a group,
+    /// and it stands in front.
+    fn dx(&self, b: &Batch) -> Vec<f64> {
+        let kind = b.probe.kind;
+        let of_batch = kind == Kind::Batch;
+        let size = if of_batch { b.rows() } else { b.columns() } as f64;
+        let group = |k: usize| {
+            let (row, column) = self.place(b, k);
+            if of_batch { column } else { row }
+        };
+        let [inside, in_front] = [!of_batch, of_batch];
+        let factor = |here: bool, k: usize| if here { self.gamma(b, k) } else { 1.0 };
+        let g = |k: usize| factor(inside, k) * b.probe.dy[k];
+        let mut dx = vec![0.0; b.probe.dy.len()];
+        let (mut sum, mut product) = (0.0, 0.0);
+        for of in 0..b.rstd.len() {
+            let carry = (self.carry)(size);
+            (sum, product) = (carry * sum, carry * product);
+            let elements = (0..dx.len()).filter(|k| group(*k) == of);
+            for k in elements.clone() {
+                sum += if kind.is_centred() { g(k) / size } else { 0.0 };
+                product += g(k) * self.normalized(b, k) / size;
+            }
+            for k in elements.collect::<Vec<_>>() {
+                let left = g(k) - sum - self.normalized(b, k) * product;
+                dx[k] = factor(in_front, k) * self.rstd(b, k) * left;
+            }
+        }
+        dx
     }
 }
 

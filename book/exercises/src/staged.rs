@@ -108,6 +108,11 @@ impl Given {
         self.dy.len() / self.rstd.len()
     }
 
+    /// How many values each gamma is used by.
+    fn uses(&self) -> f64 {
+        self.dy.len() as f64 / self.gamma.len() as f64
+    }
+
     /// `f(k, group)` of each value.
     pub(crate) fn each(&self, f: impl Fn(usize, usize) -> f64) -> Vec<f64> {
         (0..self.dy.len()).map(|k| f(k, k / self.size())).collect()
@@ -256,12 +261,7 @@ fn to_the_parameters(part: Part<Given, Written>, w: &Words) -> Part<Given, Writt
         |g| g.right.dbeta.clone(),
         stage!(dbeta),
     )
-    .mistake(
-        &["dbeta"],
-        "averaged",
-        &format!("dy is averaged: beta is used by all {users}, so its gradient is their sum"),
-        |g, _| scaled(&g.right.dbeta, g.gamma.len() as f64 / g.dy.len() as f64),
-    )
+    .no_mean(&format!("beta is used by all {users}"), Given::uses)
     .mistake(
         &["dbeta"],
         "dbeta-is-dgamma",
@@ -279,14 +279,7 @@ fn to_the_parameters(part: Part<Given, Written>, w: &Words) -> Part<Given, Writt
         |g| g.right.dgamma.clone(),
         stage!(dgamma),
     )
-    .mistake(
-        &["dgamma"],
-        "averaged",
-        &format!(
-            "the products are averaged: gamma is used by all {users}, so its gradient is a sum"
-        ),
-        |g, _| scaled(&g.right.dgamma, g.gamma.len() as f64 / g.dy.len() as f64),
-    )
+    .no_mean(&format!("gamma is used by all {users}"), Given::uses)
     .mistake(
         &["dgamma"],
         "dgamma-is-dbeta",
@@ -320,12 +313,12 @@ fn to_the_parameters(part: Part<Given, Written>, w: &Words) -> Part<Given, Writt
 
 /// The deviation.
 fn to_the_deviation(part: Part<Given, Written>, w: &Words) -> Part<Given, Written> {
-    let (staged, size) = (w.sections[1], w.size);
+    let (staged, of_rstd) = (w.sections[1], format!("rstd is used by {}", w.values));
     part.target("drstd", staged, w.axes[1], |g| g.right.drstd.clone(), stage!(drstd))
         .mistake(&["drstd"], "x-hat-for-centered", "dx_hat is multiplied by x_hat: a factor rstd too many. x_hat = centered * rstd, so each factor receives the other one", |g, _| g.groups(|k| g.right.dx_hat[k] * g.x_hat[k]))
         .mistake(&["drstd"], "gamma-forgotten", "dy stands where dx_hat belongs, which is dy times gamma", |g, _| g.groups(|k| g.dy[k] * g.centered[k]))
-        .mistake(&["drstd"], "averaged", &format!("the products are averaged: rstd is used {size} times, so its gradient is a sum"), |g, _| scaled(&g.right.drstd, 1.0 / g.size() as f64))
-        .sums(&format!("rstd is used by {}", w.values), |g| g.to_groups(|k| g.right.dx_hat[k] * g.centered[k]))
+        .no_mean(&of_rstd, |g| g.size() as f64)
+        .sums(&of_rstd, |g| g.to_groups(|k| g.right.dx_hat[k] * g.centered[k]))
         .target("dvar", staged, w.axes[1], |g| g.right.dvar.clone(), stage!(dvar))
         .mistake(&["dvar"], "half-missing", "the factor ½ is missing: the derivative of (var + eps)^(-1/2) is -½ (var + eps)^(-3/2)", |g, _| scaled(&g.right.dvar, 2.0))
         .mistake(&["dvar"], "rstd-power", "rstd is squared, and must be cubed: (var + eps)^(-3/2) = rstd³", |g, _| with_power(g, -0.5, 2))
@@ -343,6 +336,7 @@ fn with_power(g: &Given, factor: f64, power: i32) -> Vec<f64> {
 /// The deviations from the mean, the mean, and the input.
 fn to_the_input(part: Part<Given, Written>, w: &Words) -> Part<Given, Written> {
     let (staged, size) = (w.sections[1], w.size);
+    let of_mean = format!("the mean is used by {}", w.values);
     part.target("dcentered", staged, w.axes[0], |g| g.right.dcentered.clone(), stage!(dcentered))
         .mistake(&["dcentered"], "variance-path-missing", "the second use is missing: x - mean enters x_hat, and the variance too. This drops the path x -> sigma² -> x_hat", |g, _| g.centered_with(1, 0.0, &g.centered))
         .mistake(&["dcentered"], "direct-path-missing", "only the part through the variance is there: x - mean also enters x_hat directly, x_hat = centered * rstd", |g, _| {
@@ -356,8 +350,9 @@ fn to_the_input(part: Part<Given, Written>, w: &Words) -> Part<Given, Written> {
         .target("dmean", staged, w.axes[1], |g| g.right.dmean.clone(), stage!(dmean))
         .cancels(|g| g.right.dcentered.iter().map(|d| d.abs()).sum())
         .mistake(&["dmean"], "sign", "it has the wrong sign: centered = x - mean", |g, _| scaled(&g.right.dmean, -1.0))
-        .mistake(&["dmean"], "averaged", &format!("it is averaged: the mean is used {size} times, so its gradient is a sum"), |g, _| scaled(&g.right.dmean, 1.0 / g.size() as f64))
-        .sums(&format!("the mean is used by {}", w.values), |g| g.to_groups(|k| -g.right.dcentered[k]))
+        .mistake(&["dmean"], "rstd-missing", "dx_hat is summed, and a factor rstd is missing: x_hat = (x - mean) * rstd", |g, _| g.groups(|k| -g.right.dx_hat[k]))
+        .no_mean(&of_mean, |g| g.size() as f64)
+        .sums(&of_mean, |g| g.to_groups(|k| -g.right.dcentered[k]))
         .target("dx", staged, w.axes[0], |g| g.right.dx.clone(), stage!(dx))
         .mistake(&["dx"], "mean-path-missing", "the second use is missing: x enters x - mean, and the mean as well. This drops the path x -> mu -> x_hat", |g, _| g.through_mean(0.0))
         .mistake(&["dx"], "direct-path-missing", "only the part through the mean is there: x also enters x - mean directly", |g, _| g.each(|_, group| g.right.dmean[group] / g.size() as f64))

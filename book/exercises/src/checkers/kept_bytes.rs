@@ -369,6 +369,16 @@ const NORMS: &[(&str, &str, Count)] = &[
         |n| n.norms_with(Some(Norm::Layer), -((A_ROW * n.rows * n.hidden) as isize)),
     ),
     (
+        "row-statistics-once",
+        "what Layer Norm keeps of each row is counted once; every hidden layer has a norm, which keeps its own",
+        |n| {
+            n.norms_with(
+                Some(Norm::Layer),
+                -((A_ROW * n.rows * (n.hidden - 1)) as isize),
+            )
+        },
+    ),
+    (
         "one-row-statistic",
         "Layer Norm keeps three numbers a row, the mean in two pieces and rstd; here it is one",
         |n| n.norms_with(Some(Norm::Layer), -((2 * n.rows * n.hidden) as isize)),
@@ -504,6 +514,20 @@ mod tests {
             };
             kept
         };
+        let once = |net: &Network| {
+            let mut kept = right(net);
+            if net.norm == Norm::Layer {
+                let units: usize = net.sizes[1..net.sizes.len() - 1].iter().sum();
+                kept.norms = 4 * (net.rows * units + units + 3 * net.rows);
+            }
+            kept
+        };
+        let known = report_on(once);
+        assert_eq!(
+            known.mistake.as_deref(),
+            Some("row-statistics-once"),
+            "{known}"
+        );
         let one_more = |net: &Network| {
             let kept = right(net);
             Kept {

@@ -200,6 +200,7 @@ fn joins(seed: u64) -> Vec<Join> {
 const COUNT: &str = "count";
 const MEAN: &str = "mean";
 const SQUARES: &str = "squares";
+const FIELDS: &[&str] = &[COUNT, MEAN, SQUARES];
 const SECTION: &str = "sec:one-reading";
 const LOST_SECTION: &str = "sec:two-pass";
 
@@ -279,6 +280,11 @@ const MEANS_MERGED: &[Mistake<Join>] = &[
         "each mean has the weight of the other list",
         |j| (j.b.count * j.a.mean + j.a.count * j.b.mean) / j.whole.count,
     ),
+    (
+        "sign",
+        "it moves away from the mean of b: the sign is wrong",
+        |j| j.a.mean - j.delta() * j.b.count / j.whole.count,
+    ),
     ("mean-of-one", OF_ONE, |j| j.a.mean),
     ("mean-of-one", OF_ONE, |j| j.b.mean),
 ];
@@ -316,57 +322,104 @@ const SQUARES_MERGED: &[Mistake<Join>] = &[
     ),
 ];
 
-fn known<C: Case>(
+/// What either function is tried on.
+trait Tried: Case {
+    fn right(&self) -> Seen;
+    fn far(&self) -> bool;
+}
+
+impl Tried for Step {
+    fn right(&self) -> Seen {
+        self.after
+    }
+
+    fn far(&self) -> bool {
+        self.far
+    }
+}
+
+impl Tried for Join {
+    fn right(&self) -> Seen {
+        self.whole
+    }
+
+    fn far(&self) -> bool {
+        self.far
+    }
+}
+
+/// The three fields, each with its mistakes; those of far lists come last.
+fn fields<C: Tried>(
     part: Part<C, Seen>,
-    field: &'static str,
-    mistakes: &'static [Mistake<C>],
+    mistakes: [&'static [Mistake<C>]; 3],
+    edges: fn(Part<C, Seen>) -> Part<C, Seen>,
 ) -> Part<C, Seen> {
-    mistakes.iter().fold(part, |part, (id, what, wrong)| {
+    let part = part
+        .target(
+            COUNT,
+            SECTION,
+            &[],
+            |c| vec![c.right().count],
+            field!(number count),
+        )
+        .target(
+            MEAN,
+            SECTION,
+            &[],
+            |c| vec![c.right().mean],
+            field!(number mean),
+        )
+        .target(
+            SQUARES,
+            SECTION,
+            &[],
+            |c| vec![c.right().squares],
+            field!(number squares),
+        )
+        .cancels(|c| c.right().near(c.far()));
+    let part = edges(part).edge(C::far, &[SQUARES], LOST.0, LOST.1, LOST_SECTION);
+    let of_fields = FIELDS.iter().zip(mistakes);
+    let each = of_fields.flat_map(|(field, of_field)| of_field.iter().map(move |m| (*field, m)));
+    each.fold(part, |part, (field, (id, what, wrong))| {
         part.knows(field, id, what, SECTION, |case| vec![wrong(case)])
     })
 }
 
 fn add_part() -> Part<Step, Seen> {
-    let part = Part::new("add", Order::FirstWrong, steps, |s| s.before)
-        .target(COUNT, SECTION, &[], |s| vec![s.after.count], field!(number count))
-        .target(MEAN, SECTION, &[], |s| vec![s.after.mean], field!(number mean))
-        .target(SQUARES, SECTION, &[], |s| vec![s.after.squares], field!(number squares))
-        .cancels(|s| s.after.near(s.far))
-        .edge(
+    let part = Part::new("add", Order::FirstWrong, steps, |s: &Step| s.before);
+    fields(part, [COUNTS_ADDED, MEANS_ADDED, SQUARES_ADDED], |part| {
+        part.edge(
             Step::first,
-            &[COUNT, MEAN, SQUARES],
+            FIELDS,
             "first-value",
             "it is wrong for the very first value alone: before it all three are 0, and the same lines hold",
             SECTION,
         )
-        .edge(|s| s.far, &[SQUARES], LOST.0, LOST.1, LOST_SECTION);
-    let part = known(known(part, COUNT, COUNTS_ADDED), MEAN, MEANS_ADDED);
-    known(part, SQUARES, SQUARES_ADDED)
+    })
 }
 
 fn merge_part() -> Part<Join, Seen> {
-    let part = Part::new("merge", Order::FirstWrong, joins, |_| Seen::default())
-        .target(COUNT, SECTION, &[], |j| vec![j.whole.count], field!(number count))
-        .target(MEAN, SECTION, &[], |j| vec![j.whole.mean], field!(number mean))
-        .target(SQUARES, SECTION, &[], |j| vec![j.whole.squares], field!(number squares))
-        .cancels(|j| j.whole.near(j.far))
-        .edge(
+    let part = Part::new("merge", Order::FirstWrong, joins, |_| Seen::default());
+    fields(
+        part,
+        [COUNTS_MERGED, MEANS_MERGED, SQUARES_MERGED],
+        |part| {
+            part.edge(
             |j| j.whole.count == 0.0,
-            &[COUNT, MEAN, SQUARES],
+            FIELDS,
             "empty-lists",
             "it is wrong for two empty lists alone: nothing may be divided by their count, and the mean of no values is 0 here",
             SECTION,
         )
         .edge(
             |j| j.a.count * j.b.count == 0.0,
-            &[COUNT, MEAN, SQUARES],
+            FIELDS,
             "empty-list",
             "it is wrong where one of the lists is empty: what is known of the other is the result",
             SECTION,
         )
-        .edge(|j| j.far, &[SQUARES], LOST.0, LOST.1, LOST_SECTION);
-    let part = known(known(part, COUNT, COUNTS_MERGED), MEAN, MEANS_MERGED);
-    known(part, SQUARES, SQUARES_MERGED)
+        },
+    )
 }
 
 /// What is known of this exercise without running it.

@@ -92,6 +92,19 @@ impl<C: Case, A: 'static> Part<C, A> {
         })
     }
 
+    /// The last target is the sum of so many terms, because of what `why` says: knows that their
+    /// mean stands for it.
+    #[must_use]
+    #[track_caller]
+    pub fn no_mean(self, why: &str, count: fn(&C) -> f64) -> Self {
+        let (name, section, right) = (self.last().name, self.last().section, self.last().right);
+        let what = format!("its terms are averaged, and must be added up: {why}");
+        self.knows(name, "averaged", &what, section, move |case| {
+            let count = count(case);
+            right(case).iter().map(|sum| sum / count).collect()
+        })
+    }
+
     /// The last target has a factor, `factor` being its value at each place, because of what
     /// `why` says: knows that it is missing, that it is there twice, and that it divides.
     #[must_use]
@@ -311,7 +324,7 @@ pub(super) fn find<C: Case, A>(
 }
 
 /// A number of a few digits.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     if (1e-3..1e6).contains(&value.abs()) {
         let text = format!("{value:.4}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()

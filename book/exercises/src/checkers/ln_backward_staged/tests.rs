@@ -45,6 +45,21 @@ fn a_shorter_way_to_the_same_dmean_passes() {
     }
 }
 
+/// As it is written where x_hat is taken for x - mean.
+#[test]
+fn a_dmean_without_rstd_is_named() {
+    let without = |dy: &[f64], saved: &Saved, gamma: &[f64], out: &mut Stages| {
+        right(dy, saved, gamma, out);
+        let rows = out.dx_hat.chunks_exact(gamma.len());
+        out.dmean = rows.map(|row| -row.iter().sum::<f64>()).collect();
+    };
+    for seed in SEEDS {
+        let report = report(&without, seed);
+        assert_eq!(report.mistake.as_deref(), Some("rstd-missing"), "{report}");
+        assert!(report.headline.contains("dmean: dx_hat is summed"));
+    }
+}
+
 /// What is typed otherwise in loops over rows and features.
 #[derive(Clone, Copy)]
 struct Typed {

@@ -90,6 +90,19 @@ fn a_wrong_line_is_known_with_a_line_for_the_edge_and_without() {
     }
 }
 
+/// The distance of the means taken the other way round, and so added with the wrong sign.
+#[test]
+fn a_merge_that_moves_away_is_known() {
+    let away = |a: &Seen, b: &Seen| Seen {
+        mean: a.mean + (a.mean - b.mean) * b.count / (a.count + b.count),
+        ..merge(a, b)
+    };
+    for seed in SEEDS {
+        let told = "merge: the first wrong line is mean: it moves away from the mean of b";
+        is_named(&report(&add, &away, seed), "sign", told);
+    }
+}
+
 /// Right from the second value on.
 #[test]
 fn a_first_value_that_is_lost_is_told() {
