@@ -67,7 +67,7 @@ fn share(distance: f64) -> String {
     }
 }
 
-/// The map of a wrong array, when it has the right length.
+/// The map of a wrong array, when it has the right length; one number is no map.
 pub fn heatmap(
     name: &str,
     rows: usize,
@@ -75,7 +75,8 @@ pub fn heatmap(
     expected: &[f64],
     found: &[f64],
 ) -> Option<Heatmap> {
-    (expected.len() == found.len() && expected.len() == rows * columns).then(|| Heatmap {
+    let counts = [found.len(), rows * columns];
+    (counts == [expected.len(); 2] && expected.len() > 1).then(|| Heatmap {
         name: name.to_owned(),
         rows,
         columns,
@@ -83,6 +84,12 @@ pub fn heatmap(
         expected: expected.to_vec(),
         found: found.to_vec(),
     })
+}
+
+/// The lines of another report, set off from the sentence before them.
+pub fn quoted(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("  {line}")).collect();
+    lines.join("\n")
 }
 
 /// What the blocks of a map's rows are: one for each index along the `axes` in front of the
@@ -108,6 +115,13 @@ pub fn blocks(axes: &[(&str, usize)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_number_is_no_map() {
+        assert_eq!(heatmap("a", 1, 1, &[1.0], &[2.0]), None);
+        assert_eq!(heatmap("a", 1, 2, &[1.0, 1.0], &[2.0]), None);
+        assert!(heatmap("a", 1, 2, &[1.0, 1.0], &[2.0, 1.0]).is_some());
+    }
 
     #[test]
     fn a_distance_is_told_by_its_size() {

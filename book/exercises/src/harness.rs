@@ -95,12 +95,17 @@ impl Thrown {
         }
     }
 
+    /// That it was a `todo!()`, and where.
+    #[must_use]
+    pub fn not_written(&self) -> String {
+        format!("not written yet: {}", self.place())
+    }
+
     /// What to tell the reader.
     #[must_use]
     pub fn report(&self, exercise: &str) -> Report {
         if self.is_todo() {
-            let headline = format!("not written yet: {}", self.place());
-            return Report::new(exercise, Outcome::Unwritten, headline);
+            return Report::new(exercise, Outcome::Unwritten, self.not_written());
         }
         let headline = format!("it panicked {}", self.told());
         Report::new(exercise, Outcome::Panicked, headline)

@@ -177,7 +177,7 @@ const BATCH: Words = Words {
     groups: &[Axis("C", "channel")],
     group: "channel",
     whose: "this batch",
-    letters: ["N", "C"],
+    letters: ["n", "c"],
     other: ["example", "Layer Norm", "axes-per-example"],
     at: "example i of channel ch is x[i * c + ch]",
     stages: "sec:bn-stages",
@@ -191,7 +191,7 @@ const LAYER: Words = Words {
     groups: &[Axis("N", "row")],
     group: "row",
     whose: "this row",
-    letters: ["D", "N"],
+    letters: ["d", "n"],
     other: ["feature", "Batch Norm", "axes-per-feature"],
     at: "feature i of row r is x[r * d + i]",
     stages: "sec:ln-stages",
@@ -367,7 +367,7 @@ pub(crate) fn far_from_zero(kind: Kind) -> Part<Batch, Forward> {
         Kind::Layer | Kind::Rms => (|seed| vec![far(Kind::Layer, (3, 8), seed)], LAYER.groups),
     };
     let ((id, what), section) = (CANCELLATION, "sec:two-pass");
-    Part::new("far from zero", Order::Together, cases, blank)
+    Part::new("forward far from zero", Order::Together, cases, blank)
         .target("var", section, groups, Batch::variances, field!(var))
         .cancels(|b| OFFSET_BOUND / crate::compare::ROUNDING * largest(&b.variances()))
         .mistake(&["var"], id, what, |b, _| {

@@ -43,11 +43,11 @@ impl<'a> Layout<'a> {
     }
 
     /// The paragraph `text`, whose first line begins with `first` and all others with
-    /// `indent`.
+    /// `indent`; the lines that it has already stay.
     #[must_use]
     pub fn wrap(&self, text: &str, first: &str, indent: &str) -> String {
         let Some(width) = self.width else {
-            return format!("{first}{text}");
+            return format!("{first}{}", text.replace('\n', &format!("\n{indent}")));
         };
         let options = textwrap::Options::new(width)
             .initial_indent(first)
@@ -269,6 +269,16 @@ mod tests {
             plain("One\nline.\n\nTwo:\n\n- a\n- b\n\n```rust\nlet x =\n    1;\n```\n"),
             "One line.\n\nTwo:\n\n- a\n\n- b\n\n    let x =\n        1;"
         );
+    }
+
+    #[test]
+    fn lines_that_are_there_stay_and_are_indented() {
+        for width in [None, Some(40)] {
+            let labels = labels();
+            let layout = Layout::of_width(&labels, width);
+            let text = layout.wrap("It says:\n  worst 0.1\n  seed 2", "- ", "    ");
+            assert_eq!(text, "- It says:\n      worst 0.1\n      seed 2");
+        }
     }
 
     #[test]

@@ -148,8 +148,8 @@ fn heatmap(map: &Heatmap, layout: &Layout<'_>) -> String {
     let fits = (layout.width().saturating_sub(6) / 2).max(1);
     let columns = map.columns.min(fits);
     let mut title = format!("error of {}", layout.said(&map.name));
-    if map.blocks.is_empty() {
-        title += ", row n, column c";
+    if map.blocks.is_empty() && map.rows > 1 {
+        title += ", row by row";
     }
     if columns < map.columns {
         let _ = write!(title, " (the first {columns} of {} columns)", map.columns);
@@ -321,7 +321,20 @@ mod tests {
         };
         let labels = Labels::new();
         let text = plain(&heatmap(&map, &Layout::of_width(&labels, None)));
-        assert!(text.contains("\n      · █ ! \n      ░ ∞ · \n"), "{text}");
+        assert!(
+            text.starts_with("    error of dx, row by row:\n      · █ ! \n      ░ ∞ · \n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_vector_has_no_rows() {
+        let labels = Labels::new();
+        let text = plain(&heatmap(&map(1, 3), &Layout::of_width(&labels, None)));
+        assert!(
+            text.starts_with("    error of dx:\n      · · · \n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -223,7 +223,10 @@ fn hints_come_one_at_a_time() {
         "{third}"
     );
     // After the last, and up to a number, all of them.
-    for all in [&["hint", "double"][..], &["hint", "double", "--number", "3"]] {
+    for all in [
+        &["hint", "double"][..],
+        &["hint", "double", "--number", "3"],
+    ] {
         let all = checkout.run(all).out();
         assert!(
             all.starts_with("double, hint 1 of 3\n") && all.contains("`2.0 * x`"),

@@ -93,11 +93,15 @@ fn steps(seed: u64) -> Vec<Step> {
 impl Step {
     /// The right step, with the variance times what `correct` makes of N.
     fn after(&self, target: &str, correct: fn(f64) -> f64) -> Vec<f64> {
+        match target {
+            "running_mean" => self.towards(&self.before.mean, &self.forward.mean, |_| 1.0),
+            _ => self.towards(&self.before.var, &self.forward.var, correct),
+        }
+    }
+
+    /// A step from `old` towards `new` times what `correct` makes of N.
+    fn towards(&self, old: &[f64], new: &[f64], correct: fn(f64) -> f64) -> Vec<f64> {
         let factor = correct(self.batch.rows() as f64);
-        let (old, new, factor) = match target {
-            "running_mean" => (&self.before.mean, &self.forward.mean, 1.0),
-            _ => (&self.before.var, &self.forward.var, factor),
-        };
         let step = |(old, new)| (1.0 - self.momentum) * old + self.momentum * new * factor;
         old.iter().zip(new).map(step).collect()
     }
@@ -115,13 +119,17 @@ impl Case for Step {
 
 fn running() -> Part<Step, Running> {
     const CHANNELS: &[Axis] = &[Axis("C", "channel")];
+    const MEAN_FOR_VAR: &str = "the mean of the batch stands where its variance belongs";
     let blank = |s: &Step| s.before.clone();
     Part::new("update_running", Order::Together, steps, blank)
         .target("running_mean", "sec:momentum", CHANNELS, |s| s.after("running_mean", |_| 1.0), field!(mean))
         .target("running_var", "sec:momentum", CHANNELS, |s| s.after("running_var", |n| n / (n - 1.0)), field!(var))
         .mistake(&["running_mean"], "unchanged", "it is as before: update_running assigns to running.mean and running.var", |s, _| s.before.mean.clone())
         .mistake(&["running_var"], "unchanged", "it is as before: update_running assigns to running.mean and running.var", |s, _| s.before.var.clone())
-        .mistake_in("sec:unbiased", &["running_var"], "bessel-inverted", "the variance of the batch is multiplied by (N - 1)/N, and must be multiplied by N/(N - 1): it is divided by N, and the running one by N - 1", |s, target| s.after(target, |n| (n - 1.0) / n))
+        .mistake(&["running_mean"], "from-the-variance", "the variance of the batch stands where its mean belongs", |s, _| s.towards(&s.before.mean, &s.forward.var, |_| 1.0))
+        .mistake(&["running_var"], "from-the-mean", MEAN_FOR_VAR, |s, _| s.towards(&s.before.var, &s.forward.mean, |_| 1.0))
+        .mistake(&["running_var"], "from-the-mean", MEAN_FOR_VAR, |s, _| s.towards(&s.before.var, &s.forward.mean, |n| n / (n - 1.0)))
+        .mistake_in("sec:unbiased", &["running_var"], "bessel-inverted", "the variance of the batch is multiplied by (n - 1)/n, and must be multiplied by n/(n - 1): it is divided by n, and the running one by n - 1", |s, target| s.after(target, |n| (n - 1.0) / n))
         .attributed_by(|s, found, target| {
             let probe = &s.batch.probe;
             Some(match target {
@@ -131,7 +139,7 @@ fn running() -> Part<Step, Running> {
         })
         .noted_by(|s, _, _| {
             Some(format!(
-                "PyTorch's convention: running = (1 - momentum) * running + momentum * batch; here momentum is {}, N is {}.",
+                "PyTorch's convention: running = (1 - momentum) * running + momentum * batch; here momentum is {}, n is {}.",
                 s.momentum,
                 s.batch.rows()
             ))

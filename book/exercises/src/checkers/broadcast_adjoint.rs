@@ -25,11 +25,11 @@ struct Probe {
     dy: Vec<f64>,
 }
 
-/// The letters of the operand's axes, of which there are three at most, from behind.
+/// The operand's axes, of which there are three at most, from behind.
 const AXES: &[Axis] = &[
-    Axis("a", "first index"),
-    Axis("b", "second index"),
-    Axis("c", "last index"),
+    Axis("blocks", "block"),
+    Axis("rows", "row"),
+    Axis("columns", "column"),
 ];
 
 impl Case for Probe {
@@ -37,11 +37,10 @@ impl Case for Probe {
         format!("{:?} in {:?}", self.from, self.to)
     }
 
-    /// The operand with ones in front: an index more, and the same place.
     fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let padded = [1, 1, 1].into_iter().chain(self.from.iter().copied());
         let letters = AXES.iter().map(|axis| axis.0);
-        letters.zip(padded.skip(self.from.len())).collect()
+        let present = letters.skip(AXES.len() - self.from.len());
+        present.zip(self.from.iter().copied()).collect()
     }
 }
 
@@ -141,6 +140,7 @@ fn places_from_the_left(p: &Probe) -> Vec<usize> {
 
 const DX: &[&str] = &["dx"];
 const SECTION: &str = "sec:adjoint";
+const COPIES: &str = "a value that was repeated receives the gradients of all its copies";
 
 /// What the reader returns.
 #[derive(Default)]
@@ -151,16 +151,8 @@ struct Answer {
 fn part() -> Part<Probe, Answer> {
     Part::new("sum_to", Order::Together, probes, |_| Answer::default())
         .target("dx", SECTION, AXES, Probe::right, field!(dx))
-        .sums("a value that was repeated receives the gradients of all its copies", terms)
-        .mistake(
-            DX,
-            "averaged",
-            "the uses are averaged: a value that was repeated receives the sum of the gradients of its copies",
-            |p, _| {
-                let uses = (p.dy.len() / p.count()) as f64;
-                p.right().iter().map(|v| v / uses).collect()
-            },
-        )
+        .sums(COPIES, terms)
+        .no_mean(COPIES, |p| (p.dy.len() / p.count()) as f64)
         .mistake(
             DX,
             "not-summed",

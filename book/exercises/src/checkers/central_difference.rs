@@ -2,6 +2,7 @@
 
 use crate::Report;
 use crate::compare::ROUNDING;
+use crate::engine::shared::short;
 use crate::engine::{Case, Checker, Named, Order, Part, field};
 use crate::harness;
 use rand::rngs::StdRng;
@@ -105,6 +106,16 @@ const SECANTS: &[Mistake] = &[
         "precedence",
         "`… / 2.0 * h` divides by 2 and then multiplies by h; write `/ (2.0 * h)`",
         |f, x, h| (f(x + h) - f(x - h)) / 2.0 * h,
+    ),
+    (
+        "parentheses-missing",
+        "only f(x - h) is divided: write `(f(x + h) - f(x - h)) / (2.0 * h)`",
+        |f, x, h| f(x + h) - f(x - h) / (2.0 * h),
+    ),
+    (
+        "parentheses-missing",
+        "only f(x - h) is divided, and multiplied by h: write `(f(x + h) - f(x - h)) / (2.0 * h)`",
+        |f, x, h| f(x + h) - f(x - h) / 2.0 * h,
     ),
     (
         "undivided",
@@ -232,7 +243,12 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
 fn evaluated(p: &Probe, points: &[f64]) -> String {
     let place = |point: &f64| {
         let sign = if *point < p.x { "-" } else { "+" };
-        format!("x {sign} {:.3} h", (point - p.x).abs() / p.h)
+        let steps = (1e6 * (point - p.x).abs() / p.h).round() / 1e6;
+        match steps {
+            0.0 => "x".to_owned(),
+            1.0 => format!("x {sign} h"),
+            _ => format!("x {sign} {} h", short(steps)),
+        }
     };
     let places: Vec<String> = points.iter().map(place).collect();
     if places.is_empty() {
@@ -281,10 +297,7 @@ mod tests {
         let report = report(&odd, 0);
         assert_eq!(report.mistake.as_deref(), Some("unknown"));
         assert!(report.headline.starts_with("the slope: for exp(x) at x = "));
-        assert_eq!(
-            report.notes,
-            ["It evaluated f at x + 3.000 h, x - 1.000 h."]
-        );
+        assert_eq!(report.notes, ["It evaluated f at x + 3 h, x - h."]);
     }
 
     /// With the two points, and from nowhere: neither is a distance, and of what evaluates f
@@ -292,7 +305,7 @@ mod tests {
     #[test]
     fn what_is_no_number_is_told_as_such() {
         let lost = |f: Scalar<'_>, x: f64, h: f64| right(f, x, h) * f64::NAN;
-        let two = "It evaluated f at x + 1.000 h, x - 1.000 h.";
+        let two = "It evaluated f at x + h, x - h.";
         let none = "It evaluated f at no point.";
         let constant = |_: Scalar<'_>, _: f64, _: f64| f64::NAN;
         for (candidate, note) in [(&lost as Candidate<'_>, two), (&constant, none)] {

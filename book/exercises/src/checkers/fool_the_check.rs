@@ -1,6 +1,7 @@
 //! Checks the exercise `fool_the_check`: a backward pass that must be wrong, and must pass
 //! a weak check nevertheless.
 
+use crate::compare::quoted;
 use crate::engine::Checker;
 use crate::harness::{self, attempt};
 use crate::known::{Known, fill};
@@ -170,6 +171,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
                 if !thrown.is_todo() {
                     let told = thrown.told();
                     report.headline = format!("for x of shape {shape}, it panicked {told}");
+                    report.section = Some(SECTION.to_owned());
                 }
                 report.lines = lines;
                 return report;
@@ -219,9 +221,12 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let headline = "fooled: the weak check passes a gradient that is wrong";
     let mut report = Report::new(NAME, Outcome::Passed, headline);
     report.lines = lines;
-    report.notes.extend(
-        evidence.map(|text| format!("What a random upstream gradient says of it:\n{text}")),
-    );
+    report.notes.extend(evidence.map(|text| {
+        format!(
+            "What a random upstream gradient says of it:\n{}",
+            quoted(&text)
+        )
+    }));
     report
 }
 

@@ -192,7 +192,7 @@ pub(crate) fn part() -> Part<Probe, Vec<f64>> {
             let first = |r: &Record| Record { inputs: r.inputs.iter().take(1).copied().collect() };
             sweep(&p.tape.iter().map(first).collect::<Vec<_>>(), p.y)
         })
-        .mistake(OF, "nothing-leaves-y", "only `y` has a gradient, and hands nothing on: the sweep begins at `y` itself, and what it adds to an input is the slope times the gradient of the record that it stands at, not that of the input", |p, _| p.loops((0..p.y).rev(), |g, dy, slope| *g += dy * slope))
+        .mistake(OF, "nothing-leaves-y", "only `y` has a gradient, and hands nothing on. Either the sweep begins below `y`, and must begin at `y` itself; or it multiplies the slope by the gradient of the input, which is still 0, and must multiply by that of the record it stands at", |p, _| p.loops((0..p.y).rev(), |g, dy, slope| *g += dy * slope))
         .mistake(OF, "first-record-left-out", "record 0 gets no gradient: the sweep goes down to 0 itself", |p, _| {
             let mut grads = sweep(&p.tape, p.y);
             grads[0] = 0.0;

@@ -158,6 +158,7 @@ const OPS: [Op; 4] = [
         mistakes: &[
             ("value", "exp-value-x", "it is x", |x, _| (x, x.exp(), 0.0)),
             ("slopes", "exp-slope-x", "it is x; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), x, 0.0)),
+            ("slopes", "exp-slope-product", "it is x * exp(x); the derivative of the exponential is the exponential alone", |x, _| (x.exp(), x * x.exp(), 0.0)),
             ("slopes", "exp-slope-one", "it is 1; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), 1.0, 0.0)),
             ("slopes", "exp-power-rule", "it is x * exp(x - 1), the rule for powers of x; here x is the exponent", |x, _| (x.exp(), x * (x - 1.0).exp(), 0.0)),
             ("slopes", "exp-twice", "it is the exponential of the value: exp was applied twice", |x, _| (x.exp(), x.exp().exp(), 0.0)),
@@ -332,6 +333,7 @@ fn op<const AT: usize>() -> Part<Applied, Recorded> {
         .mistake(&[KEPT], "records-changed", "none is: an op appends one record, and leaves the others alone", |_, _| vec![0.0]);
     let mut part = appends(part, SECTION, |p| vec![p.at() as f64], field!(number count), field!(number place))
         .target("inputs", SECTION, RECORDS, |p| p.named(&p.places()), field!(inputs))
+        .answers(["is an input of the new record, and must be none", "is no input of the new record, and must be one"])
         .target("value", SECTION, &[], |p| vec![p.by(p.op.rule).0], field!(number value));
     if op.operands == 0 {
         return part;

@@ -343,6 +343,7 @@ pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Appl
     let mut part = appends(part, op.section, |p| vec![p.at() as f64], field!(number count), field!(number place))
         .mistake(&[PLACE], "wrong-place", "it is that of an operand, and must be that of the new record", |p, _| vec![p.places()[0] as f64])
         .target("inputs", op.section, &[Axis("inputs", "input")], |p| p.places().iter().map(|&at| at as f64).collect(), field!(inputs))
+        .mistake(&["inputs"], "inputs-missing", "the record names no input, so no gradient can leave it", |_, _| Vec::new())
         .target("y", op.section, &[Axis("elements of y", "element")], |p| p.y().to_vec(), field!(y))
         .target("the shape of y", op.section, &[Axis("axes of y", "axis")], |p| shape(&p.dy), field!(y_shape))
         .target(COUNT, op.section, &[], |p| vec![p.x.len() as f64], field!(number gradients))
@@ -352,6 +353,8 @@ pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Appl
     if op.operands == 2 {
         part = part
             .mistake(&["inputs"], "wrong-inputs", "the two inputs are exchanged: the gradients are given to them in this order", |p, _| p.places().iter().rev().map(|&at| at as f64).collect())
+            .mistake(&["inputs"], "second-forgotten", "the record does not name the second operand, so no gradient reaches it", |p, _| vec![p.places()[0] as f64])
+            .mistake(&["inputs"], "first-forgotten", "the record does not name the first operand, so no gradient reaches it", |p, _| vec![p.places()[1] as f64])
             .mistake(&[COUNT], "gradient-count", "the backward half returns one, and must give one to each of two inputs", |_, _| vec![1.0])
             .target("db", op.section, &[Axis("elements of b", "element")], |p| p.of("db", &p.right()), field!(db))
             .target("the shape of db", op.section, &[Axis("axes of b", "axis")], |p| shape(&p.x[1]), field!(db_shape));
@@ -456,6 +459,9 @@ const SINGLE: &[Shapes] = &[
     (&[2, 3, 2], None, &[]),
 ];
 
+const OTHER: &str = "it is summed to the shape of the other operand";
+const SUMMED_FIRST: &str =
+    "dy is summed before it is multiplied; the product comes first, then the sum over the copies";
 const BOTH: &[&str] = &["da", "db"];
 const ONE: &[&str] = &["da"];
 
@@ -471,6 +477,7 @@ static OPS: [Op; 4] = [
             (BOTH, "not-summed", "dy is handed on as it is; an operand that was repeated receives the sum over its copies", |_, _, dy| vec![dy.clone(), dy.clone()]),
             (BOTH, "averaged", "the copies are averaged, and must be added up", |x, _, dy| averaged(x, [dy.clone(), dy.clone()])),
             (BOTH, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, dy| x.iter().map(|x| Tape::sum_to(&ones(dy), x)).collect()),
+            (BOTH, "summed-to-the-other", OTHER, |x, _, dy| vec![Tape::sum_to(dy, &x[1]), Tape::sum_to(dy, &x[0])]),
             (BOTH, "slopes-of-mul", "the slope is that of a product", |x, _, dy| products(x, dy)),
         ],
     },
@@ -485,6 +492,9 @@ static OPS: [Op; 4] = [
             (BOTH, "not-summed", "the products are not summed; an operand that was repeated receives the sum over its copies", |x, _, dy| vec![times(dy, &x[1]), times(dy, &x[0])]),
             (BOTH, "averaged", "the copies are averaged, and must be added up", |x, _, dy| averaged(x, [times(dy, &x[1]), times(dy, &x[0])])),
             (BOTH, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, dy| products(x, &ones(dy))),
+            (BOTH, "summed-to-the-other", OTHER, |x, _, dy| vec![Tape::sum_to(&times(dy, &x[1]), &x[1]), Tape::sum_to(&times(dy, &x[0]), &x[0])]),
+            (BOTH, "summed-first", SUMMED_FIRST, |x, _, dy| vec![times(&Tape::sum_to(dy, &x[0]), &x[1]), times(&Tape::sum_to(dy, &x[1]), &x[0])]),
+            (BOTH, "summed-first", SUMMED_FIRST, |x, _, dy| [0, 1].map(|k| Tape::sum_to(&times(&Tape::sum_to(dy, &x[k]), &x[1 - k]), &x[k])).into()),
             (BOTH, "slopes-of-add", "the slope is that of a sum", |x, _, dy| x.iter().map(|x| Tape::sum_to(dy, x)).collect()),
         ],
     },
@@ -510,6 +520,7 @@ static OPS: [Op; 4] = [
         book: |x, _| x[0].exp(),
         mistakes: &[
             (ONE, "slope-x", "the slope is x; the derivative of the exponential is the exponential itself", |x, _, dy| vec![times(dy, &x[0])]),
+            (ONE, "slope-product", "the slope is x * exp(x); the derivative of the exponential is the exponential alone", |x, y, dy| vec![times(dy, &times(&x[0], y))]),
             (ONE, "slope-one", "dy is handed on as it is; it must be multiplied by the exponential", |_, _, dy| vec![dy.clone()]),
             (ONE, "dy-ignored", "dy is not used: this is the slope alone", |_, y, _| vec![y.clone()]),
             (ONE, "exp-twice", "the slope is the exponential of the value: exp was applied twice", |_, y, dy| vec![zip(dy, y, |dy, y| dy * y.exp())]),
@@ -549,6 +560,8 @@ struct Grads {
 }
 
 const SHAPE: [usize; 2] = [2, 3];
+/// The target that asks which records have a gradient.
+const SOME: &str = "Some or None";
 
 impl Case for Swept {
     fn title(&self) -> String {
@@ -623,7 +636,7 @@ impl Swept {
 
     fn of(&self, target: &str, grads: Vec<Option<Tensor>>) -> Vec<f64> {
         let Grads { is_some, grads } = self.read(grads);
-        if target == "is_some" { is_some } else { grads }
+        if target == SOME { is_some } else { grads }
     }
 
     /// A sweep with its order and its way of adding exchanged.
@@ -653,11 +666,12 @@ impl Swept {
 /// The sweep as a part.
 #[rustfmt::skip]
 fn sweeps() -> Part<Swept, Grads> {
-    const BOTH: &[&str] = &["is_some", "grads"];
+    const BOTH: &[&str] = &[SOME, "grads"];
     const RECORDS: &[Axis] = &[Axis("records", "record")];
     const AXES: &[Axis] = &[Axis("records", "record"), Axis("2", "row"), Axis("3", "column")];
     Part::new("backward", Order::Together, swept, |_| Grads::default())
-        .target("is_some", SWEEP, RECORDS, |p| p.of("is_some", p.right()), field!(is_some))
+        .target(SOME, SWEEP, RECORDS, |p| p.of(SOME, p.right()), field!(is_some))
+        .answers(["has a gradient, and must have None", "has None, and must have a gradient"])
         .target("grads", SWEEP, AXES, |p| p.of("grads", p.right()), field!(grads))
         .mistake(&["grads"], "assigned", "an input used twice keeps one gradient of two: the second replaces the first, and must be added", |p, t| p.of(t, p.loops((0..=p.y).rev(), true)))
         .mistake(BOTH, "oldest-first", "the records are visited oldest first; go from `y` down to 0", |p, t| p.of(t, p.loops(0..=p.y, false)))
@@ -669,7 +683,7 @@ fn sweeps() -> Part<Swept, Grads> {
             let kept = |(g, r): (Option<Tensor>, &Record)| g.filter(|_| r.inputs.is_empty());
             p.of(t, p.right().into_iter().zip(&p.tape.records).map(kept).collect())
         })
-        .mistake(&["is_some"], "zeros-for-none", "a record that no gradient arrived at has zeros; it should have None", |p, _| vec![1.0; p.tape.records.len()])
+        .mistake(&[SOME], "zeros-for-none", "a record that no gradient arrived at has zeros; it should have None", |p, _| vec![1.0; p.tape.records.len()])
 }
 
 #[cfg(test)]

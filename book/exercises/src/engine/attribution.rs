@@ -56,19 +56,31 @@ impl<C: Case, A: 'static> Part<C, A> {
         }
         // A gradient near the largest number has no weights that could be told.
         let all_finite = verdict.coefficients.iter().all(|weight| weight.is_finite());
-        if verdict.coefficients.is_empty() || !all_finite || verdict.id == "unknown" {
+        // Nor has one that has next to nothing of them.
+        let fits = all_finite && verdict.residual < MOST_LEFT_OVER;
+        if verdict.coefficients.is_empty() || !fits || verdict.id == "unknown" {
             return;
         }
+        let paths = verdict.paths.into_iter().zip(&verdict.coefficients);
+        // To the digits that are shown, and without a minus before zero.
+        let rounded = |weight: f64| (1e3 * weight).round() / 1e3 + 0.0;
+        report.weights = paths
+            .map(|(path, &weight)| Weight {
+                path,
+                weight: rounded(weight),
+            })
+            .collect();
+        let are_paths = report.weights.iter().all(|of| of.path.contains("path"));
         report.notes.push(format!(
-            "Fitted to the right paths, each of which should have the weight 1. {} of it is left over.",
+            "Fitted to the right {}, each of which should have the weight 1. {} of it is left over.",
+            if are_paths { "paths" } else { "terms" },
             percent(verdict.residual),
         ));
-        let paths = verdict.paths.into_iter().zip(&verdict.coefficients);
-        report.weights = paths
-            .map(|(path, &weight)| Weight { path, weight })
-            .collect();
     }
 }
+
+/// With more than this share left over, a fit says nothing of the paths.
+const MOST_LEFT_OVER: f64 = 0.9;
 
 fn named(verdict: &Verdict) -> Named {
     let sentence = verdict.sentence.split_once(": ");

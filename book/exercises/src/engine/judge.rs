@@ -1,8 +1,8 @@
 //! Runs the cases of a part, and says what came of them.
 
-use super::part::{Axis, Case, Named, Order, Part, Run, Target};
+use super::part::{Case, Named, Order, Part, Run, Target};
 use super::shared::{self, Pair};
-use crate::compare::{blocks, distance, heatmap};
+use crate::compare::{blocks, distance, heatmap, quoted};
 use crate::harness::{Thrown, attempt};
 use verdict::{Line, Outcome, Report};
 
@@ -21,7 +21,7 @@ pub fn conclude(exercise: &str, all: &str, parts: Vec<Judged>) -> Report {
     let several = parts.len() > 1;
     let title = |part: &str, text: &str| {
         if several {
-            format!("{part}, {text}")
+            format!("{part}: {text}")
         } else {
             text.to_owned()
         }
@@ -56,10 +56,18 @@ pub fn conclude(exercise: &str, all: &str, parts: Vec<Judged>) -> Report {
     if several && !report.passed() && !right.is_empty() {
         report
             .notes
-            .push(format!("Right already: {}.", right.join(", ")));
+            .push(format!("Right already: {}.", listed(&right)));
     }
     report.lines = lines;
     report
+}
+
+/// `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [few @ .., last] if !few.is_empty() => format!("{} and {last}", few.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 /// What the reader's function made of one case.
@@ -138,7 +146,7 @@ impl<C: Case, A: 'static> Part<C, A> {
             .collect();
         let mut fault = self.first_wrong(&returned, &targets);
         if let Some(stopped) = tried.iter().find(|t| t.thrown.is_some()) {
-            fault = Some(panicked(stopped, fault));
+            fault = Some(self.panicked(stopped, fault));
             // Nothing is right of a function that does not always return.
             for line in lines.iter_mut().filter(|line| line.right) {
                 line.right = false;
@@ -193,11 +201,12 @@ impl<C: Case, A: 'static> Part<C, A> {
             .filter(|l| l.right)
             .map(|l| l.name.as_str())
             .collect();
-        let mut headline = format!("not written yet: {}", todo.place());
+        let mut headline = todo.not_written();
         if right.is_empty() {
             lines.clear();
+            headline += " (what stands above it is judged once the function returns)";
         } else {
-            headline += &format!("; right already: {}", right.join(", "));
+            headline += &format!("; right already: {}", listed(&right));
         }
         Judged {
             name: self.name,
@@ -341,12 +350,42 @@ impl<C: Case, A: 'static> Part<C, A> {
         let rows = first.wanted.len() / columns;
         report.heatmap = heatmap(target.name, rows, columns, &first.wanted, &first.found);
         if let Some(map) = &mut report.heatmap {
-            let extents = target.extents(first.case);
-            let axes = target.axes.iter().map(|axis| axis.1).zip(extents);
-            let axes: Vec<(&str, usize)> = axes.collect();
+            let axes = target.axes(first.case).into_iter();
+            let axes: Vec<(&str, usize)> = axes.map(|(axis, length)| (axis.1, length)).collect();
             map.blocks = blocks(&axes[..axes.len().saturating_sub(2)]);
         }
         report
+    }
+
+    /// The report on a case that stopped: the mistake that the other cases show, if that has a
+    /// name, or else the panic.
+    fn panicked(&self, stopped: &Tried<'_, C, A>, others: Option<Report>) -> Report {
+        let told = stopped.thrown.as_ref().map_or(String::new(), Thrown::told);
+        let case = stopped.case.title();
+        let named = |report: &Report| {
+            let nameless = ["unknown", "shape", "not-finite"];
+            report
+                .mistake
+                .as_deref()
+                .is_some_and(|id| !nameless.contains(&id))
+        };
+        match others {
+            Some(mut report) if named(&report) => {
+                report
+                    .notes
+                    .push(format!("For {case}, it panicked {told}."));
+                report
+            }
+            others => {
+                let headline = format!("for {case}, it panicked {told}");
+                let mut report = Report::new("", Outcome::Panicked, headline);
+                report.section = self.targets.first().map(|t| t.section.to_owned());
+                report
+                    .notes
+                    .extend(others.map(|wrong| format!("Elsewhere, {}.", wrong.headline)));
+                report
+            }
+        }
     }
 
     fn against_differences(&self, run: Run<'_, C, A>, seed: u64) -> Option<(Line, Option<Report>)> {
@@ -363,7 +402,9 @@ impl<C: Case, A: 'static> Part<C, A> {
                 let mut report = Report::new("", Outcome::Wrong, headline);
                 report.mistake = Some("unknown".to_owned());
                 report.section = self.targets.first().map(|t| t.section.to_owned());
-                report.notes.push(checked.to_string());
+                report
+                    .notes
+                    .push(format!("They say:\n{}", quoted(&checked.to_string())));
                 (numeric_line(&checked), Some(report))
             }
             Err(thrown) => {
@@ -371,7 +412,8 @@ impl<C: Case, A: 'static> Part<C, A> {
                     "it is right in the cases above, and panicked on the input of the check against finite differences, {}",
                     thrown.told()
                 );
-                let report = Report::new("", Outcome::Panicked, headline);
+                let mut report = Report::new("", Outcome::Panicked, headline);
+                report.section = self.targets.first().map(|t| t.section.to_owned());
                 (line(false, "it panicked".to_owned()), Some(report))
             }
         })
@@ -418,36 +460,6 @@ fn line<C: Case, A>(target: &Target<C, A>, compared: &[Compared<'_, C>]) -> Line
     }
 }
 
-/// The report on a case that stopped: the mistake that the other cases show, if that has a
-/// name, or else the panic.
-fn panicked<C: Case, A>(stopped: &Tried<'_, C, A>, others: Option<Report>) -> Report {
-    let told = stopped.thrown.as_ref().map_or(String::new(), Thrown::told);
-    let case = stopped.case.title();
-    let named = |report: &Report| {
-        let nameless = ["unknown", "shape", "not-finite"];
-        report
-            .mistake
-            .as_deref()
-            .is_some_and(|id| !nameless.contains(&id))
-    };
-    match others {
-        Some(mut report) if named(&report) => {
-            report
-                .notes
-                .push(format!("For {case}, it panicked {told}."));
-            report
-        }
-        others => {
-            let headline = format!("for {case}, it panicked {told}");
-            let mut report = Report::new("", Outcome::Panicked, headline);
-            report
-                .notes
-                .extend(others.map(|wrong| format!("Elsewhere, {}.", wrong.headline)));
-            report
-        }
-    }
-}
-
 /// Where a target that is wrong is right, as far as that can be listed.
 fn right_for<C: Case>(compared: &[Compared<'_, C>]) -> Option<String> {
     let right = compared.iter().filter(|c| c.fits);
@@ -464,14 +476,20 @@ fn right_for<C: Case>(compared: &[Compared<'_, C>]) -> Option<String> {
 
 /// `dq[6] (position 2, feature 0) is 0.5, and must be 0.25`, or what is said of a length.
 fn difference<C: Case, A>(target: &Target<C, A>, of: &Compared<'_, C>) -> String {
-    let (name, count) = (target.name, of.found.len());
+    let count = of.found.len();
     if of.wanted.len() != count {
-        let letters: Vec<&str> = target.axes.iter().map(|axis| axis.0).collect();
+        let axes = target.axes(of.case);
+        let letters: Vec<&str> = axes.iter().map(|(axis, _)| axis.0).collect();
+        let each = match axes.as_slice() {
+            [] => String::new(),
+            [(axis, _)] => format!(", one for each {}", axis.1),
+            _ => format!(", those of [{}]", letters.join(", ")),
+        };
         return format!(
-            "{name} has {count} {}, and must have {}, [{}]",
+            "{} has {count} {}, and must have {}{each}",
+            target.name,
             if count == 1 { "value" } else { "values" },
             of.wanted.len(),
-            letters.join(", ")
         );
     }
     let fits = |at: &usize| {
@@ -484,27 +502,41 @@ fn difference<C: Case, A>(target: &Target<C, A>, of: &Compared<'_, C>) -> String
     };
     let wrong: Vec<usize> = (0..count).filter(|at| !fits(at)).collect();
     let at = wrong.first().copied().unwrap_or(0);
-    let place = place(name, target.axes, &target.extents(of.case), at);
-    let [found, wanted] = apart(of.found[at], of.wanted[at]);
     let share = if wrong.len() > 1 {
         format!("; {} of its {count} values are wrong", wrong.len())
     } else {
         String::new()
     };
-    format!("{place} is {found}, and must be {wanted}{share}")
+    let told = told(target, of.case, at, [of.found[at], of.wanted[at]]);
+    format!("{told}{share}")
 }
 
-/// An element by its place in the array, and by what each index counts.
-pub(super) fn place(name: &str, axes: &[Axis], extents: &[usize], at: usize) -> String {
-    if axes.is_empty() {
-        return name.to_owned();
-    }
+/// What is wrong with one element: its place in the array, what each index counts, and both
+/// values.
+pub(super) fn told<C: Case, A>(
+    target: &Target<C, A>,
+    case: &C,
+    at: usize,
+    [found, wanted]: [f64; 2],
+) -> String {
     let (mut rest, mut words) = (at, Vec::new());
-    for (axis, extent) in axes.iter().zip(extents).rev() {
+    for (axis, extent) in target.axes(case).into_iter().rev() {
         words.insert(0, format!("{} {}", axis.1, rest % extent));
         rest /= extent;
     }
-    format!("{name}[{at}] ({})", words.join(", "))
+    let words = words.join(", ");
+    match target.answers {
+        Some([yes, _]) if [found, wanted] == [1.0, 0.0] => return format!("{words} {yes}"),
+        Some([_, no]) if [found, wanted] == [0.0, 1.0] => return format!("{words} {no}"),
+        _ => {}
+    }
+    let [found, wanted] = apart(found, wanted);
+    let place = if words.is_empty() {
+        target.name.to_owned()
+    } else {
+        format!("{}[{at}] ({words})", target.name)
+    };
+    format!("{place} is {found}, and must be {wanted}")
 }
 
 /// Both values with as many digits as it takes to tell them apart, and six at least; counts

@@ -13,7 +13,8 @@ pub trait Case: 'static {
     /// features".
     fn title(&self) -> String;
 
-    /// The number that each letter of a shape stands for.
+    /// The number that each letter of a shape stands for. Axes whose letters have none are not
+    /// there in this case.
     fn sizes(&self) -> Vec<(&'static str, usize)>;
 
     /// Whether sums and means run over what the sizes count, so that one may stand as a factor
@@ -94,11 +95,22 @@ pub struct Target<C, A> {
     pub(super) set: fn(&mut A, Vec<f64>),
     /// The size of what cancels in it, if it may be zero but for rounding.
     pub(super) cancels: Option<fn(&C) -> f64>,
+    /// Where a value says yes or no, what is said of one that is 1, and of one that is 0.
+    pub(super) answers: Option<[&'static str; 2]>,
 }
 
 impl<C: Case, A> Target<C, A> {
+    /// Its axes in this case, each with its length.
+    pub(super) fn axes(&self, case: &C) -> Vec<(Axis, usize)> {
+        let sizes = case.sizes();
+        let length = |axis: &Axis| sizes.iter().find(|(letter, _)| *letter == axis.0);
+        let axis = |axis: &Axis| length(axis).map(|(_, length)| (*axis, *length));
+        self.axes.iter().filter_map(axis).collect()
+    }
+
     pub(super) fn extents(&self, case: &C) -> Vec<usize> {
-        self.axes.iter().map(|axis| case.size(axis.0)).collect()
+        let axes = self.axes(case).into_iter();
+        axes.map(|(_, length)| length).collect()
     }
 
     /// Whether `found` is `wanted` but for rounding.
@@ -200,7 +212,18 @@ impl<C: Case, A: 'static> Part<C, A> {
             get,
             set,
             cancels: None,
+            answers: None,
         });
+        self
+    }
+
+    /// The values of the last target say yes, as 1, or no: `told` says what is wrong with a
+    /// place that says yes, and with one that says no.
+    #[must_use]
+    pub fn answers(mut self, told: [&'static str; 2]) -> Self {
+        if let Some(last) = self.targets.last_mut() {
+            last.answers = Some(told);
+        }
         self
     }
 

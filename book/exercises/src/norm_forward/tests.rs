@@ -226,6 +226,6 @@ fn cancellation_shows_far_from_zero_only() {
         assert_eq!(report.section.as_deref(), Some("sec:two-pass"));
         let wrong = report.lines.iter().filter(|l| !l.right);
         let wrong: Vec<&str> = wrong.map(|l| l.name.as_str()).collect();
-        assert_eq!(wrong, ["far from zero, var"]);
+        assert_eq!(wrong, ["forward far from zero: var"]);
     }
 }

@@ -18,7 +18,17 @@ fn step(running: &mut Running, batch: &Forward, momentum: f64, factor: f64) {
 #[test]
 fn every_wrong_running_statistic_is_named() {
     type Slip = fn(&mut Running, &Forward, usize, f64);
-    let cases: [(Slip, &str); 6] = [
+    let cases: [(Slip, &str); 7] = [
+        (
+            |r, b, n, m| {
+                let mean_twice = Forward {
+                    var: b.mean.clone(),
+                    ..b.clone()
+                };
+                update(r, &mean_twice, n, m);
+            },
+            "from-the-mean",
+        ),
         (|r, b, _, m| step(r, b, m, 1.0), "biased"),
         (
             |r, b, n, m| step(r, b, 1.0 - m, n as f64 / (n as f64 - 1.0)),
@@ -69,6 +79,9 @@ fn a_second_function_that_is_not_written_is_said_to_be() {
             .starts_with("update_running: not written yet"),
         "{report}"
     );
-    assert_eq!(report.notes, ["Right already: forward, far from zero."]);
+    assert_eq!(
+        report.notes,
+        ["Right already: forward and forward far from zero."]
+    );
     assert!(report.lines.iter().all(|line| line.right));
 }

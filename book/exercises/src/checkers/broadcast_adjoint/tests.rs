@@ -24,7 +24,7 @@ fn what_has_no_name_is_shown_with_the_shapes_that_are_right() {
     let report = report(&matrices, 0);
     assert_eq!(report.mistake.as_deref(), Some("unknown"));
     let Probe { from, to, .. } = &probes(0)[5];
-    let headline = format!("dx: for {from:?} in {to:?}, dx[0] (first index 0, ");
+    let headline = format!("dx: for {from:?} in {to:?}, dx[0] (row 0, ");
     assert!(report.headline.starts_with(&headline), "{report}");
     let also = report.notes[0].starts_with("It is right for [")
         && report.notes[0].contains("; for [] in [");
@@ -58,4 +58,32 @@ fn a_panic_names_the_shapes() {
         "for {from:?} in {to:?}, it panicked in code that yours calls: index out of bounds"
     );
     assert!(report.headline.starts_with(&headline), "{report}");
+}
+
+/// A vector has one index, and a number none.
+#[test]
+fn a_place_has_as_many_indices_as_the_operand() {
+    let wrong = |axes: usize, change: fn(&mut Vec<f64>)| {
+        let candidate = |dy: &[f64], to: &[usize], from: &[usize]| {
+            let mut dx = right(dy, to, from);
+            if from.len() == axes {
+                change(&mut dx);
+            }
+            dx
+        };
+        report(&candidate, 0)
+    };
+    let spoil: fn(&mut Vec<f64>) = |dx| dx[0] += 0.3;
+    let shorten: fn(&mut Vec<f64>) = |dx| dx.truncate(1);
+    for (axes, change, told) in [
+        (0, spoil, ", dx is "),
+        (1, spoil, ", dx[0] (column 0) is "),
+        (3, spoil, ", dx[0] (block 0, row 0, column 0) is "),
+        (1, shorten, ", one for each column"),
+        (3, shorten, ", those of [blocks, rows, columns]"),
+    ] {
+        let report = wrong(axes, change);
+        assert!(report.headline.contains(told), "{told}: {report}");
+        assert_eq!(report.heatmap.is_some(), told.starts_with(", dx["));
+    }
 }

@@ -111,6 +111,20 @@ fn the_shape_is_told_where_it_is_caught_and_where_it_panics() {
     let headline = "for x of shape [5, 2], it panicked in code that yours calls: ";
     assert!(beyond.headline.starts_with(headline), "{beyond}");
     assert_eq!(beyond.lines.len(), 2);
+    assert_eq!(beyond.section.as_deref(), Some(SECTION));
     let open = report(&|_, _, _| todo!(), 0);
     assert_eq!(open.outcome, Outcome::Unwritten);
+}
+
+/// The report that is quoted is set off from what is said of the exercise.
+#[test]
+fn what_is_quoted_is_indented() {
+    let fooled = report(&|dy, x, w| scaled(dy, x, w, |_| 1.0), 0);
+    assert!(fooled.passed(), "{fooled}");
+    let mut lines = fooled.notes[0].lines();
+    assert_eq!(
+        lines.next(),
+        Some("What a random upstream gradient says of it:")
+    );
+    assert!(lines.clone().count() > 1 && lines.all(|line| line.starts_with("  ")));
 }

@@ -99,7 +99,7 @@ fn a_record_that_is_not_one_is_told() {
         }
         let told = with(|own| own.leaf = &loose, seed).headline;
         assert!(
-            told.contains("inputs[0] (record 0) is 1, and must be 0"),
+            told.contains("record 0 is an input of the new record, and must be none"),
             "{told}"
         );
     }
@@ -147,7 +147,7 @@ fn what_is_written_is_credited() {
         report.headline.starts_with("mul: not written yet"),
         "{report}"
     );
-    let credit = "Right already: leaf, add, exp, backward.".to_owned();
+    let credit = "Right already: leaf, add, exp and backward.".to_owned();
     assert!(report.notes.contains(&credit), "{report}");
 }
 

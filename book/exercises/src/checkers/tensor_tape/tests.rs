@@ -11,6 +11,9 @@ struct Typed {
     backward: fn(&Tape, usize, Tensor) -> Vec<Option<Tensor>>,
 }
 
+/// What is said, and one op exchanged.
+type Exchanged = (&'static str, fn(&mut Typed));
+
 /// What a solution of the exercise is.
 const RIGHT: Typed = Typed {
     add: |x, _, dy| x.iter().map(|x| Tape::sum_to(dy, x)).collect(),
@@ -70,6 +73,29 @@ fn a_half_is_judged_by_itself() {
         let report = judged(Typed { mul, ..RIGHT }, None, seed);
         assert_eq!(report.mistake.as_deref(), Some("not-summed"), "{report}");
         assert!(report.headline.starts_with("mul: db: "), "{report}");
+        let wrongs: [Exchanged; 3] = [
+            (
+                "add: db: it is summed to the shape of the other operand",
+                |t| {
+                    t.add = |x, _, dy| vec![Tape::sum_to(dy, &x[0]), Tape::sum_to(dy, &x[0])];
+                },
+            ),
+            ("mul: db: dy is summed before it is multiplied", |t| {
+                t.mul = |x, _, dy| {
+                    let db = times(&Tape::sum_to(dy, &x[1]), &x[0]);
+                    vec![Tape::sum_to(&times(dy, &x[1]), &x[0]), db]
+                };
+            }),
+            ("exp: da: the slope is x * exp(x)", |t| {
+                t.exp = |x, y, dy| vec![times(dy, &times(&x[0], y))];
+            }),
+        ];
+        for (told, wrong) in wrongs {
+            let mut typed = RIGHT;
+            wrong(&mut typed);
+            let report = judged(typed, None, seed);
+            assert!(report.headline.starts_with(told), "{report}");
+        }
     }
 }
 
@@ -102,6 +128,20 @@ fn a_record_that_is_not_one_is_told() {
         &|t, a, b| pushed(t, &[b, a], sum, RIGHT.add),
         "add: inputs: ",
         "wrong-inputs",
+    );
+    let half = |t: &Tape, a, b| {
+        let x = [t.value(a), t.value(b)];
+        move |dy: &Tensor| (RIGHT.add)(&x, dy, dy)
+    };
+    told(
+        &|t, a, b| t.push(value(t, a, b), &[], half(t, a, b)),
+        "add: inputs: the record names no input",
+        "inputs-missing",
+    );
+    told(
+        &|t, a, b| t.push(value(t, a, b), &[b], half(t, a, b)),
+        "add: inputs: the record does not name the first operand",
+        "first-forgotten",
     );
     told(
         &|t, a, b| {
@@ -156,7 +196,7 @@ fn a_sweep_that_keeps_nothing_is_named_with_record_and_numbers() {
     for seed in 0..5 {
         let report = judged(Typed { backward, ..RIGHT }, None, seed);
         assert_eq!(report.mistake.as_deref(), Some("all-taken"), "{report}");
-        let note = "For one operand on both sides (5 records, y being record 3), is_some[1] (record 1) is 0, and must be 1";
+        let note = "For one operand on both sides (5 records, y being record 3), record 1 has None, and must have a gradient";
         assert!(report.notes[0].starts_with(note), "{report}");
     }
 }
