@@ -125,25 +125,19 @@ pub(crate) fn part(name: &'static str, kind: Kind) -> Part<Batch, Gradients> {
         )
         .sums(all, |b| terms(b, |k| b.x_hat[k]));
     if kind == Kind::Rms {
-        let (id, what, wrong) = rstd_across(kind);
+        let [((id, what), wrong), ..] = slips(kind);
         part = part.knows("dgamma", id, what, sums, move |b| {
             added(b, terms(b, |k| wrong.normalized(b, k)))
         });
     }
     part = part
         .target("dx", closed, elements(kind), |b| b.probe.dx(), field!(dx))
-        .knows("dx", "index-transposed", &transposed, layout, |b| {
-            let transposed = true;
-            let wrong = Typed {
-                transposed,
-                ..RIGHT
-            };
-            wrong.dx(b)
+        .mistake_in(layout, &["dx"], "index-transposed", &transposed, |b, _| {
+            TRANSPOSED.dx(b)
         });
-    let slips = [rstd_across(kind), gamma_across(kind)].into_iter();
-    let slips = slips.chain(not_reset(kind));
+    let slips = slips(kind).into_iter();
     slips
-        .fold(part, |part, (id, what, wrong)| {
+        .fold(part, |part, ((id, what), wrong)| {
             part.knows("dx", id, what, closed, move |b| wrong.dx(b))
         })
         .attributed_by(|b, found, target| {
@@ -159,9 +153,8 @@ pub(crate) fn part(name: &'static str, kind: Kind) -> Part<Batch, Gradients> {
 
 /// For each column the sum of `dy` times `f`, both read with a transposed index.
 fn transposed_sums(b: &Batch, f: impl Fn(usize) -> f64) -> Vec<f64> {
-    let column = |i: usize| (0..b.rows()).map(move |r| i * b.rows() + r);
-    let sum = |i: usize| column(i).map(|k| b.probe.dy[k] * f(k)).sum();
-    (0..b.columns()).map(sum).collect()
+    let each = b.probe.dy.iter().enumerate();
+    added(b, each.map(|(k, dy)| (k / b.rows(), dy * f(k))).collect())
 }
 
 /// What each element adds to the sum of its column: `dy` times `f`.
@@ -196,63 +189,34 @@ const RIGHT: Typed = Typed {
     carry: |_| 0.0,
 };
 
-/// A name, what to say, and what is typed.
-type Slip = (&'static str, &'static str, Typed);
+const TRANSPOSED: Typed = Typed {
+    transposed: true,
+    ..RIGHT
+};
 
-fn rstd_across(kind: Kind) -> Slip {
-    let rstd_across = true;
-    let (id, what) = match kind {
-        Kind::Batch => (
-            "rstd-by-example",
-            "rstd is read at the example; there is one for each channel",
-        ),
-        Kind::Layer | Kind::Rms => (
-            "rstd-by-feature",
-            "rstd is read at the feature; there is one for each row",
-        ),
-    };
-    (
-        id,
-        what,
-        Typed {
-            rstd_across,
-            ..RIGHT
-        },
-    )
-}
+/// A name and what to say, and what is typed.
+type Slip = ((&'static str, &'static str), Typed);
 
-fn gamma_across(kind: Kind) -> Slip {
-    let gamma_across = true;
-    let (id, what) = match kind {
-        Kind::Batch => (
-            "gamma-by-example",
-            "gamma is read at the example; there is one for each channel",
-        ),
-        Kind::Layer | Kind::Rms => (
-            "gamma-by-row",
-            "gamma is read at the row; there is one for each feature",
-        ),
+#[rustfmt::skip]
+fn slips(kind: Kind) -> [Slip; 4] {
+    let [rstd, gamma, sums] = match kind {
+        Kind::Batch => [
+            ("rstd-by-example", "rstd is read at the example; there is one for each channel"),
+            ("gamma-by-example", "gamma is read at the example; there is one for each channel"),
+            ("sums-not-reset", "the sums over one channel go on in the next; they begin with 0 in each"),
+        ],
+        Kind::Layer | Kind::Rms => [
+            ("rstd-by-feature", "rstd is read at the feature; there is one for each row"),
+            ("gamma-by-row", "gamma is read at the row; there is one for each feature"),
+            ("sums-not-reset", "the sums over one row go on in the next; they begin with 0 in each"),
+        ],
     };
-    (
-        id,
-        what,
-        Typed {
-            gamma_across,
-            ..RIGHT
-        },
-    )
-}
-
-/// The sums go on, or the means.
-fn not_reset(kind: Kind) -> [Slip; 2] {
-    let what = match kind {
-        Kind::Batch => "the sums over one channel go on in the next; they begin with 0 in each",
-        Kind::Layer | Kind::Rms => {
-            "the sums over one row go on in the next; they begin with 0 in each"
-        }
-    };
-    let shares: [fn(f64) -> f64; 2] = [|_| 1.0, |size| 1.0 / size];
-    shares.map(|carry| ("sums-not-reset", what, Typed { carry, ..RIGHT }))
+    [
+        (rstd, Typed { rstd_across: true, ..RIGHT }),
+        (gamma, Typed { gamma_across: true, ..RIGHT }),
+        (sums, Typed { carry: |_| 1.0, ..RIGHT }),
+        (sums, Typed { carry: |size| 1.0 / size, ..RIGHT }),
+    ]
 }
 
 impl Typed {

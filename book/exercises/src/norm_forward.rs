@@ -333,6 +333,9 @@ fn statistic(
         })
         .knows(target, "axes-everything", &format!("it is taken over the whole batch; there is one for each {}", w.group), w.layouts, move |b| b.whole(of))
         .knows(target, "layout-transposed", &format!("it is taken over the wrong elements: {}", w.at), w.layouts, move |b| each(&b.transposed(), of))
+        .knows(target, "sums-not-reset", &format!("the sum over one {group} goes on in the next; it begins with 0 in each", group = w.group), w.stages, move |b| {
+            each(&b.groups(), of).iter().scan(0.0, |sum, own| Some({ *sum += own; *sum })).collect()
+        })
         .knows(target, "summed", &format!("{what} summed and not divided by {letter}"), w.stages, move |b| divided(b, of, 1.0))
         .knows(target, bessel, &format!("{what} summed and divided by {letter} - 1; it describes {whose}, so it is divided by {letter}"), w.bessel, move |b| {
             divided(b, of, b.size_of_group() as f64 - 1.0)

@@ -14,6 +14,8 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 #[test]
@@ -474,15 +476,15 @@ fn a_check_that_waits_for_another_says_so() {
     let mut command = checkout.course(&["check", "double"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut check = command.spawn().unwrap();
-    let mut line = String::new();
-    let mut told = BufReader::new(check.stderr.take().unwrap());
-    told.read_line(&mut line).unwrap();
-    assert_eq!(
-        line,
-        "Another command is checking an exercise; double is next.\n"
-    );
+    let mut told = BufReader::new(check.stderr.take().unwrap()).lines();
+    let (sender, receiver) = channel();
+    thread::spawn(move || sender.send(told.next().unwrap().unwrap()));
+    // One that says nothing waits as long as we do.
+    let line = receiver.recv_timeout(Duration::from_secs(60));
     drop(other);
     assert!(check.wait_with_output().unwrap().status.success());
+    let expected = "Another command is checking an exercise; double is next.";
+    assert_eq!(line.as_deref(), Ok(expected));
 }
 
 #[test]

@@ -292,6 +292,17 @@ mod tests {
     }
 
     #[test]
+    fn missing_parentheses_are_named() {
+        let inner = |f: Scalar<'_>, x: f64, h: f64| f(x + h) - f(x - h) / (2.0 * h);
+        let none = |f: Scalar<'_>, x: f64, h: f64| f(x + h) - f(x - h) / 2.0 * h;
+        for typed in [&inner as Candidate<'_>, &none] {
+            let report = report(typed, 0);
+            let id = report.mistake.as_deref();
+            assert_eq!(id, Some("parentheses-missing"), "{report}");
+        }
+    }
+
+    #[test]
     fn an_unknown_mistake_is_shown_with_its_points() {
         let odd = |f: Scalar<'_>, x: f64, h: f64| (f(x + 3.0 * h) - f(x - h)) / (4.0 * h);
         let report = report(&odd, 0);

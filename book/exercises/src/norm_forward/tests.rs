@@ -12,6 +12,8 @@ struct Slips {
     rstd: fn(f64, f64) -> f64,
     var: fn(f64, f64) -> f64,
     add: fn(&mut f64, f64),
+    /// Whether the sum goes on from group to group.
+    not_reset: bool,
     one_pass: bool,
     uncentred: bool,
     transposed: bool,
@@ -29,6 +31,7 @@ const RIGHT: Slips = Slips {
     rstd: |var, eps| 1.0 / (var + eps).sqrt(),
     var: |var, _| var,
     add: |sum, term| *sum += term,
+    not_reset: false,
     one_pass: false,
     uncentred: false,
     transposed: false,
@@ -57,6 +60,7 @@ fn forward(
             x_hat: vec![0.0; x.len()],
             y: vec![0.0; x.len()],
         };
+        let mut sum = 0.0;
         for group in 0..groups {
             let at = |k: usize| {
                 if of_rows == s.transposed {
@@ -65,7 +69,7 @@ fn forward(
                     group * size + k
                 }
             };
-            let mut sum = 0.0;
+            sum = if s.not_reset { sum } else { 0.0 };
             (0..size).for_each(|k| (s.add)(&mut sum, x[at(k)]));
             let mean = (s.mean)(sum / size as f64);
             let squares = (0..size).map(|k| x[at(k)] * x[at(k)]).sum::<f64>() / size as f64;
@@ -117,7 +121,7 @@ fn what_is_right_passes() {
 /// A mistake: its target, its name, and what is typed.
 type Slip = (&'static str, &'static str, fn(&mut Slips));
 
-const SLIPS: [Slip; 24] = [
+const SLIPS: [Slip; 25] = [
     ("mean", "sign", |s| s.mean = |m| -m),
     ("mean", "overwritten", |s| s.add = |sum, x| *sum = x),
     ("mean", "layout-transposed", |s| s.transposed = true),
@@ -127,6 +131,7 @@ const SLIPS: [Slip; 24] = [
     ("var", "root", |s| s.var = |var, _| var.sqrt()),
     ("var", "eps-in-var", |s| s.var = |var, eps| var + eps),
     ("var", "mean-not-subtracted", |s| s.uncentred = true),
+    ("mean", "sums-not-reset", |s| s.not_reset = true),
     ("var", "cancellation", |s| s.one_pass = true),
     ("x_hat", "eps-left-out", |s| {
         s.rstd = |var, _| 1.0 / var.sqrt()
