@@ -1,6 +1,5 @@
 //! Files that are either the old one or the new one, never half of either.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -10,21 +9,25 @@ use std::path::Path;
 /// # Errors
 /// When the folder does not exist or cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let part = format!(".{}.{}.part", name.to_string_lossy(), std::process::id());
-    let part = path.with_file_name(part);
-    let written = File::create(&part)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&part);
-    }
-    written
+    let mut new = tempfile::Builder::new();
+    new.prefix(".part-");
+    // A temporary file is its writer's alone; this one is to be a file like any other.
+    #[cfg(unix)]
+    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mut new = new.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    new.write_all(bytes)?;
+    new.as_file().sync_all()?;
+    new.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -35,6 +38,11 @@ mod tests {
         write_atomically(&path, b"new").expect("written");
         assert_eq!(fs::read(&path).expect("read"), b"new");
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+        // Others may read it, as they may any file.
+        let plain = folder.path().join("b.txt");
+        fs::write(&plain, b"").expect("written");
+        let [ours, plain] = [path, plain].map(|path| fs::metadata(path).expect("there"));
+        assert_eq!(ours.permissions(), plain.permissions());
     }
 
     #[test]
