@@ -133,12 +133,18 @@ impl Journal {
 /// Opens the file and locks it; `None` while another process holds it. The lock goes with
 /// the process, however that ends.
 fn hold(path: &Path) -> io::Result<Option<File>> {
+    hold_while(path, || ())
+}
+
+/// The same, with something that happens between the opening and the lock.
+fn hold_while(path: &Path, mut happens: impl FnMut()) -> io::Result<Option<File>> {
     loop {
         let open = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
             .open(path)?;
+        happens();
         match open.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -266,6 +272,28 @@ mod tests {
         );
         drop(first);
         open(folder.path(), "x");
+    }
+
+    /// A result is never written into a file that has lost its name.
+    #[test]
+    fn a_journal_that_is_removed_in_the_moment_of_opening_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        for put_back in [false, true] {
+            let mut removals = 0..1;
+            let happens = || {
+                if removals.next().is_some() {
+                    fs::remove_file(&path).expect("removed");
+                    if put_back {
+                        fs::write(&path, "another's").expect("written");
+                    }
+                }
+            };
+            let mut held = hold_while(&path, happens).expect("opened").expect("free");
+            writeln!(held, "result").expect("written");
+            let text = fs::read_to_string(&path).expect("it has its name");
+            assert!(text.ends_with("result\n"), "{text}");
+        }
     }
 
     /// Another program or protocol neither takes up what is there nor replaces it; only
