@@ -132,7 +132,9 @@ impl Check {
         self
     }
 
-    /// Accepts that the true gradient of this input is zero, and checks that it is.
+    /// Accepts that the true gradient of this input is zero, and checks that it is. What is
+    /// not known is no zero: a jump, or a slope that is lost in rounding, is refused all the
+    /// same.
     ///
     /// # Panics
     /// When no input has this name yet.

@@ -1,9 +1,10 @@
 //! What the analytic side claims, against what the numerical side found.
 
 use crate::input::index_of;
-use crate::numeric::{EdgeOfDomain, Estimate};
+use crate::numeric::{Doubt, EdgeOfDomain, Estimate};
 use crate::report::{Fault, InputReport, Mode, Place, Worst};
 use crate::run::{Run, normal, not_finite};
+use crate::scale::{FIRST_STEP, OUT_OF_STEP};
 use crate::secant::EPS;
 use crate::vacuous::Vacuous;
 
@@ -53,13 +54,28 @@ impl Claim {
         })
     }
 
+    /// What one rounding of an element `x`, or of a value as large on the way from it, does to
+    /// the slope over the shortest step of which it was found.
+    ///
+    /// Near `x = 1`, the rounding of `x * x` in `sqrt(1 - x * x)` is the same at all points of
+    /// a walk, so that it is not measured, and moves the slope all the same.
+    fn rounding_inside(&self, x: f64, numeric: &Numeric) -> f64 {
+        let smooth = numeric.ok().filter(|e| e.kink.is_none());
+        smooth.map_or(0.0, |e| self.eps * x.abs() * e.magnitude / e.step)
+    }
+
     /// The rounding that is usual among the elements, as a share of what the terms of an
     /// element add up to. A deviation measured on one element may be small by chance.
     fn usual_share(&self, numeric: &[Numeric]) -> f64 {
         let Rounding::Measured(each) = &self.rounding else {
             return 0.0;
         };
-        let share = |(noise, e): (&f64, &Numeric)| Some(noise / e.as_ref().ok()?.magnitude);
+        // Where the derivative is zero but for rounding, so is what it adds up from.
+        let told = |e: &&Estimate| e.error <= COARSEST * e.magnitude;
+        let share = |(noise, e): (&f64, &Numeric)| {
+            let e = e.as_ref().ok().filter(told)?;
+            Some(noise / e.magnitude)
+        };
         let mut shares: Vec<f64> = each.iter().zip(numeric).filter_map(share).collect();
         shares.retain(|s| s.is_finite());
         shares.sort_by(f64::total_cmp);
@@ -103,37 +119,34 @@ impl Run<'_> {
     // ANCHOR_END: compare
 
     // ANCHOR: every_element
-    /// In `f32`, what the rounding of the outputs may do to a derivative by input `i`.
+    /// In `f32`, what the rounding of the outputs may do to a derivative.
     ///
     /// A saturated unit computes `1 - y²` from a `y` whose last place is coarser than the
     /// result, and nearby inputs give the same `y`, so that no noise is seen. On a
     /// numerical side in `f64` the same rounding is in the estimate already.
-    fn rounding_of_the_forward(&self, i: usize) -> f64 {
+    fn rounding_of_the_forward(&self, numeric: &Numeric) -> f64 {
         if self.check.eps <= EPS {
             return 0.0;
         }
-        let terms = self
-            .noise
-            .iter()
-            .zip(&self.dy)
-            .map(|(n, dy)| (n * dy).powi(2));
         // Once where y is rounded, and once where the backward computes from it.
-        2.0 * terms.sum::<f64>().sqrt() * (self.check.eps / EPS) / self.check.inputs[i].scale()
+        2.0 * numeric.map_or(0.0, |e| e.carried) * (self.check.eps / EPS)
     }
 
     fn every_element(&self, i: usize, claim: &Claim, found: &mut InputReport) {
         let count = claim.gradient.len();
         let numeric: Vec<Numeric> = (0..count).map(|element| self.element(i, element)).collect();
         let share = claim.usual_share(&numeric);
-        let forward = self.rounding_of_the_forward(i);
         for (element, numeric) in numeric.into_iter().enumerate() {
             let own = claim.rounding_along(&[(element, 1.0)], &numeric);
             let usual = numeric.map_or(0.0, |e| share * e.magnitude);
+            let forward = self.rounding_of_the_forward(&numeric);
+            let inside = claim.rounding_inside(self.check.inputs[i].data[element], &numeric);
             found.push(
                 element,
                 claim.gradient[element],
                 numeric,
                 own.max(usual).max(forward),
+                inside,
             );
         }
     }
@@ -157,6 +170,7 @@ impl Run<'_> {
                 claim.along(v),
                 numeric,
                 claim.rounding_along(v, &numeric),
+                0.0,
             );
         };
         push(found, k, v);
@@ -179,13 +193,29 @@ impl Run<'_> {
         let mut one = InputReport::new("", &[]);
         let numeric = self.element(i, element);
         let rounding = claim.rounding_along(&[(element, 1.0)], &numeric);
-        one.push(element, claim.gradient[element], numeric, rounding);
+        one.push(element, claim.gradient[element], numeric, rounding, 0.0);
         if one.margin(0) > 1.0 {
             let index = index_of(element, &self.check.inputs[i].shape);
             found.culprit = Some(one.entry(0, Place::Element { index }));
         }
     }
     // ANCHOR_END: project
+
+    // ANCHOR: visible
+    /// The slope by one entry of input `i` that would show: over its reach, it changes the
+    /// outputs by a thousandth of themselves, or of what they change by there.
+    fn visible(&self, i: usize, k: usize) -> f64 {
+        let target = self.target();
+        let line: Vec<_> = match self.check.mode {
+            Mode::EveryElement => vec![(i, k, 1.0)],
+            Mode::Projections { .. } => (0..self.reaches[i].len()).map(|k| (i, k, 1.0)).collect(),
+        };
+        let scale = self.reaches[i][line[0].1].scale;
+        let there = self.line(&line)(OUT_OF_STEP * FIRST_STEP * scale).y;
+        let change = target.size(there.iter().zip(target.y).map(|(there, y)| there - y));
+        COARSEST * target.size(target.y.iter().copied()).max(change) / scale
+    }
+    // ANCHOR_END: visible
 
     // ANCHOR: judge
     /// Draws the conclusions about one input.
@@ -209,18 +239,14 @@ impl Run<'_> {
         let (largest, bound) = (max(&found.numeric), max(&found.bound));
         found.resolution = bound / largest;
         // Of what is not finite nearby, nothing more can be said.
-        if found.edges.is_empty() && !self.check.may_be_zero.contains(&input.name) {
-            let doubts = found.unknown.iter();
-            let doubt = doubts
-                .copied()
-                .find(|&(k, _)| found.bound[k] > COARSEST * largest);
-            // A slope that would change the outputs by a thousandth of themselves is not
-            // zero, and if it could be one, nobody knows.
-            let widest = self.reaches[i]
-                .iter()
-                .map(|reach| reach.scale)
-                .fold(0.0, f64::max);
-            let visible = COARSEST * self.target().size(self.target().y.iter().copied());
+        if found.edges.is_empty() {
+            let may_be_zero = self.check.may_be_zero.contains(&input.name);
+            let mut all = 0..found.numeric.len();
+            let zero = |k: usize| found.bound[k] <= self.visible(i, k);
+            let coarse =
+                |k: usize| found.bound[k] > COARSEST * largest && !(may_be_zero && zero(k));
+            let mut doubts = found.unknown.iter().copied();
+            let doubt = doubts.find(|&(k, why)| why == Doubt::Blurred || coarse(k));
             if let Some((k, why)) = doubt {
                 refused.push(Vacuous::Unknown {
                     input: name(),
@@ -233,9 +259,11 @@ impl Run<'_> {
                     place: place(k),
                     outputs,
                 });
-            } else if largest <= bound && bound * widest <= visible {
-                refused.push(Vacuous::ZeroGradient { input: name() });
-            } else if found.resolution > COARSEST {
+            } else if largest <= bound && all.clone().all(zero) {
+                if !may_be_zero {
+                    refused.push(Vacuous::ZeroGradient { input: name() });
+                }
+            } else if all.any(coarse) {
                 let relative = found.resolution;
                 refused.push(Vacuous::TooCoarse {
                     input: name(),
@@ -261,8 +289,9 @@ impl Run<'_> {
 
 // ANCHOR: push
 impl InputReport {
-    /// Adds the comparison of one element, or of one direction.
-    fn push(&mut self, at: usize, analytic: f64, numeric: Numeric, rounding: f64) {
+    /// Adds the comparison of one element, or of one direction. What is within a rounding
+    /// `inside` is not wrong, and not right either.
+    fn push(&mut self, at: usize, analytic: f64, numeric: Numeric, rounding: f64, inside: f64) {
         let mut append = |numeric: f64, error: f64, disagreement: f64, bound: f64| {
             self.analytic.push(analytic);
             self.numeric.push(numeric);
@@ -277,9 +306,15 @@ impl InputReport {
         };
         // At a kink a slope between left and right may be as good as another.
         let off = analytic - e.value;
-        let bound = NUMERIC * e.error + ANALYTIC * rounding;
+        let mut bound = NUMERIC * e.error + ANALYTIC * rounding;
         let gap = e.kink.map_or(0.0, |kink| kink.gap);
-        append(e.value, e.error, (off.abs() - gap).max(0.0), bound);
+        let apart = (off.abs() - gap).max(0.0);
+        let blurred = apart > bound && apart <= bound + ANALYTIC * inside;
+        if blurred {
+            bound += ANALYTIC * inside;
+            self.unknown.push((at, Doubt::Blurred));
+        }
+        append(e.value, e.error, apart, bound);
         if let Some(kink) = e.kink {
             self.kinks.push(at);
             if off.abs() <= gap + bound && !kink.allows(off, bound) {
@@ -321,6 +356,7 @@ mod tests {
             value: 0.0,
             error: 0.0,
             magnitude,
+            carried: 0.0,
             step: 1.0,
             kink: None,
             doubt: None,

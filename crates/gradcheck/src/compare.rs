@@ -10,12 +10,6 @@ use crate::input::index_of;
 use serde::Serialize;
 use std::fmt;
 
-// ANCHOR: zero
-/// Lines whose values are this many units in the last place of the largest value in the
-/// table are zero but for rounding.
-const ZERO_ULPS: f64 = 1e3;
-// ANCHOR_END: zero
-
 /// A table of named arrays, expected and found.
 ///
 /// ```
@@ -39,6 +33,8 @@ struct Line {
     name: String,
     expected: (Vec<usize>, Vec<f64>),
     got: Option<(Vec<usize>, Vec<f64>)>,
+    /// How large what cancels in it is.
+    cancels: f64,
 }
 
 /// A finished comparison.
@@ -108,7 +104,8 @@ impl Comparison {
         }
     }
 
-    /// The difference that counts as rounding, as a share of the largest value of a line.
+    /// The difference that counts as rounding, as a share of the largest value of a line, or of
+    /// what cancels in it.
     pub fn precision(mut self, precision: f64) -> Self {
         self.precision = precision;
         self
@@ -137,6 +134,19 @@ impl Comparison {
         self.add(name.into(), expected, None)
     }
 
+    /// The last line may be zero but for rounding, because terms of this size cancel in it.
+    ///
+    /// # Panics
+    /// When there is no line yet.
+    #[track_caller]
+    pub fn cancels(mut self, size: f64) -> Self {
+        let Some(last) = self.lines.last_mut() else {
+            panic!("gradcheck: nothing cancels in a table without lines; add one first")
+        };
+        last.cancels = size;
+        self
+    }
+
     #[track_caller]
     fn add(
         mut self,
@@ -158,6 +168,7 @@ impl Comparison {
             name,
             expected: own(expected),
             got: got.map(own),
+            cancels: 0.0,
         });
         self
     }
@@ -171,20 +182,8 @@ impl Comparison {
             let finite = v.iter().filter(|v| v.is_finite());
             finite.fold(0.0_f64, |m, v| m.max(v.abs()))
         };
-        let all = self
-            .lines
-            .iter()
-            .map(|l| largest(&l.expected.1))
-            .fold(0.0, f64::max);
-        let zero = ZERO_ULPS * f64::EPSILON * all;
         let row = |line: &Line| {
-            let size = largest(&line.expected.1);
-            // What cancels to zero leaves rounding of the size of what cancelled.
-            let bound = if size <= zero {
-                zero
-            } else {
-                self.precision * size
-            };
+            let bound = self.precision * largest(&line.expected.1).max(line.cancels);
             line.compare(bound)
         };
         Table {
@@ -383,21 +382,34 @@ mod tests {
 
     #[test]
     fn rounding_where_everything_cancelled_is_not_a_mistake() {
-        let compare = |got: f64| {
+        let compare = |got: f64, cancels: f64| {
             Comparison::new("cancelled")
-                .line("large", (&[1], &[100.0]), (&[1], &[100.0]))
+                .line("large", (&[1], &[1e10]), (&[1], &[1e10]))
                 .line(
                     "dmean through the variance",
                     (&[1], &[1e-17]),
                     (&[1], &[got]),
                 )
+                .cancels(cancels)
                 .finish()
         };
-        assert!(compare(-4e-15).passed());
-        // The bound is 1,000 units in the last place of the largest value, 100.
-        assert!(compare(1e-11).passed());
-        assert!(compare(0.0).passed());
-        assert!(!compare(1e-9).passed());
+        for got in [-4e-15, 1e-11, 0.0] {
+            assert!(compare(got, 100.0).passed(), "{got}");
+        }
+        assert!(!compare(1e-7, 100.0).passed());
+        // It has to be said: what another line holds has no part in it.
+        assert!(!compare(-4e-15, 0.0).passed());
+        let small = Comparison::new("small")
+            .line("large", (&[1], &[1e10]), (&[1], &[1e10]))
+            .line("small", (&[1], &[1e-3]), (&[1], &[2e-3]))
+            .finish();
+        assert_eq!(small.first_wrong().expect("a mistake").name, "small");
+    }
+
+    #[test]
+    #[should_panic(expected = "nothing cancels in a table without lines")]
+    fn nothing_cancels_without_a_line() {
+        let _ = Comparison::new("empty").cancels(1.0);
     }
 
     #[test]

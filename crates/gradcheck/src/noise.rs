@@ -99,8 +99,9 @@ fn one_walk(
         for (i, noise) in noise.iter_mut().enumerate().filter(|(_, n)| n.is_none()) {
             let third = deviation(&samples, i, &THIRD);
             let fifth = deviation(&samples, i, &FIFTH);
-            // A NaN means that the edge of the domain is near; the ladder will meet it.
-            if third <= AGREE * fifth || fifth.is_nan() || attempt == ATTEMPTS {
+            // What is not finite lies beyond the edge of the domain: closer points may not.
+            let within = samples.iter().all(|y| y[i].is_finite());
+            if (within && third <= AGREE * fifth) || attempt == ATTEMPTS {
                 let least = 0.5 * eps * samples[0][i].abs();
                 *noise = Some(fifth.max(least));
             }

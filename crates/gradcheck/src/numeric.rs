@@ -31,7 +31,7 @@ const RUNGS: usize = 64;
 const COLUMNS: usize = 7;
 /// How much a first step grows at a time when it is too short, and how often at most.
 const WIDER: f64 = 8.0;
-const WIDENINGS: usize = 10;
+const WIDENINGS: i32 = 10;
 /// A slope whose noise is below this share needs no longer step.
 const ENOUGH: f64 = 1e3 * EPS;
 /// A function whose slope changes by less than this share looks straight.
@@ -53,6 +53,8 @@ pub struct Estimate {
     pub error: f64,
     /// `sum |dy_i * df_i|`: what the terms of `value` add up to when none cancel.
     pub magnitude: f64,
+    /// What the rounding noise of the outputs does to a derivative that is computed from them.
+    pub carried: f64,
     /// The step of the last difference that entered `value`.
     pub step: f64,
     /// What else the derivative may be, at a kink: `value` is the middle then.
@@ -69,6 +71,9 @@ pub enum Doubt {
     Jump,
     /// Shorter and longer steps tell of different slopes, down to the last places of `x`.
     Unsettled,
+    /// The gradient is off, but by no more than one rounding of `x` inside the function could
+    /// move the slope.
+    Blurred,
 }
 
 /// The function is not finite on one side of the point, however small the step.
@@ -153,7 +158,10 @@ pub fn derivative_along(
             let kink = closer.and_then(|closer| Kink::between(&found.secant, closer, target));
             // A kink that is not quite here moves the middle.
             found.error += kink.map_or(0.0, |kink| kink.beside);
-            return Ok(found.estimate(kink));
+            return Ok(Estimate {
+                carried: found.secant.carried(target, reach.scale),
+                ..found.estimate(kink)
+            });
         };
         // Is there a feature down here that the ladder stepped over? A ladder that starts
         // here will tell. If none confirms another, there is more noise than was measured.
@@ -230,13 +238,20 @@ impl Looks {
 /// A first step that is long enough for more than rounding to show.
 ///
 /// While the function looks straight over a step, and the slope is not yet known to
-/// twelve digits, a longer step is better. Where nothing moves at all, none is.
+/// twelve digits, a longer step is better. Where nothing moves even at the longest, none is.
 fn widen(line: &mut dyn FnMut(f64) -> Sample, target: Target<'_>, first: f64, longest: f64) -> f64 {
     let mut h = first;
     let mut short = Secant::new(line, target, h);
+    let moves = |secant: &Option<Secant>| secant.as_ref().is_some_and(|s| s.magnitude > 0.0);
+    if !moves(&short) {
+        let far = longest.min(WIDER.powi(WIDENINGS) * h);
+        if !moves(&Secant::new(line, target, far)) {
+            return first;
+        }
+    }
     for _ in 0..WIDENINGS {
         let Some(secant) = &short else { break };
-        let enough = secant.magnitude == 0.0 || secant.noise <= ENOUGH * secant.magnitude;
+        let enough = secant.noise <= ENOUGH * secant.magnitude;
         if enough || WIDER * h > longest {
             break;
         }
@@ -271,6 +286,7 @@ impl Found {
             value: self.value,
             error: self.error,
             magnitude: self.secant.magnitude,
+            carried: 0.0,
             step: self.step,
             kink,
             doubt: None,

@@ -26,8 +26,8 @@ const LONGER: f64 = 64.0;
 /// Steps are no powers of two, which may all fall on one and the same phase of a wave.
 pub(crate) const OUT_OF_STEP: f64 = 1.371;
 /// Where a function is smooth, slopes at the next shorter steps come closer by a factor of 64,
-/// or of more. By so much, at least:
-const CLOSER: f64 = 8.0;
+/// or of more; near a singularity such as that of `|x|^1.5`, by less. By so much, at least:
+const CLOSER: f64 = 32.0;
 /// Slopes that come closer by this factor are not those of noise, which spread.
 const AGREE: f64 = 4.0;
 /// Steps beside the shortest, as shares of it.
@@ -84,25 +84,36 @@ pub struct Reach {
 pub(crate) fn of_line(
     line: &mut dyn FnMut(f64) -> Sample,
     target: Target<'_>,
-    widest: f64,
+    mut widest: f64,
     finest: f64,
 ) -> Reach {
+    let mut bound = f64::INFINITY;
     let longest = OUT_OF_STEP * FIRST_STEP * widest;
     let count = ((longest / finest).log2() / LONGER.log2()).floor().max(0.0) as i32;
     // From the longest step to the shortest, each with its slopes.
-    let looks: Vec<Look> = (0..=count)
+    let mut looks: Vec<Look> = (0..=count)
         .map(|k| Look::new(line, target, longest / LONGER.powi(k)))
         .collect();
+    // Beyond the edge of its domain a function says nothing about this side of it.
+    if let Some(last) = looks.iter().rposition(|look| !look.is_finite()) {
+        looks.drain(..=last);
+        if let Some(look) = looks.first() {
+            bound = look.t;
+            widest = look.t / (OUT_OF_STEP * FIRST_STEP);
+        }
+    }
     let apart: Vec<f64> = looks
         .windows(2)
         .map(|two| two[0].apart(&two[1], target))
         .collect();
     let size = |each: &[f64]| target.size(each.iter().copied());
-    let rounding = EPS * size(target.y);
     // The shortest feature first: what is above it does not matter.
     for k in (1..apart.len()).rev() {
         let (near, far) = (&looks[k + 1], &looks[k]);
         let stands_out = apart[k] * CLOSER > apart[k - 1];
+        // An output that does not move has no part in it, and neither has its rounding.
+        let moves = |(i, y): (usize, &f64)| if far.slopes[i] == 0.0 { 0.0 } else { *y };
+        let rounding = EPS * target.size(target.y.iter().enumerate().map(moves));
         let clear = apart[k] * far.t > CLEAR * (rounding + finest * size(&near.slopes));
         if !(stands_out && clear) {
             continue;
@@ -112,7 +123,7 @@ pub(crate) fn of_line(
             // The shortest step of all has none below to agree with, but some beside it.
             None => BESIDE.iter().all(|beside| {
                 let look = Look::new(line, target, beside * near.t);
-                look.apart(near, target) * CLOSER < apart[k]
+                look.apart(near, target) * AGREE < apart[k]
             }),
         };
         if agreed && is_smooth(line, target, near, far, finest) {
@@ -125,7 +136,8 @@ pub(crate) fn of_line(
         }
     }
     // Far along a straight line, only rounding would be left of the outputs here.
-    let drowned = DROWNED * size(target.y) / size(&looks[0].slopes);
+    let slope = looks.first().map_or(0.0, |look| size(&look.slopes));
+    let drowned = DROWNED * size(target.y) / slope;
     Reach {
         scale: if drowned > 0.0 {
             widest.min(drowned)
@@ -133,7 +145,7 @@ pub(crate) fn of_line(
             widest
         },
         finest,
-        longest: f64::INFINITY,
+        longest: bound,
     }
 }
 
@@ -149,6 +161,10 @@ impl Look {
         let slope = |(y, start): (&f64, &f64)| (y - start) / t;
         let slopes = y.iter().zip(target.y).map(slope).collect();
         Self { t, slopes }
+    }
+
+    fn is_finite(&self) -> bool {
+        self.slopes.iter().all(|slope| slope.is_finite())
     }
 
     fn apart(&self, other: &Self, target: Target<'_>) -> f64 {

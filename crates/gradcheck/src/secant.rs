@@ -94,5 +94,26 @@ impl Secant {
         let finite = secant.slope.is_finite() && width > 0.0;
         finite.then_some(secant)
     }
+
+    /// How far the rounding noise of the outputs may move a derivative that is computed from
+    /// them: `y` by its noise is `x` by as much over the slope, and the slope there is another.
+    /// No more than if it changed by all of itself over the distance `scale`.
+    pub fn carried(&self, at: Target<'_>, scale: f64) -> f64 {
+        let share = |(i, slope): (usize, &f64)| {
+            let still = *slope == 0.0 && self.jump[i] == 0.0;
+            let bend = (2.0 * self.jump[i] / self.width / slope).abs();
+            let noise = at.dy[i] * at.noise[i];
+            if still {
+                0.0
+            } else {
+                noise * bend.min(1.0 / scale)
+            }
+        };
+        let all = self.slopes.iter().enumerate();
+        all.map(share)
+            .map(|share| share * share)
+            .sum::<f64>()
+            .sqrt()
+    }
 }
 // ANCHOR_END: secant

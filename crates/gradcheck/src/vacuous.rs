@@ -141,6 +141,12 @@ impl fmt::Display for Vacuous {
                     "The derivative by `{input}` {place} could not be found: the shorter the step, \
                      the more different the slope, down to the last places of the input."
                 ),
+                Doubt::Blurred => write!(
+                    out,
+                    "At `{input}` {place} the function changes over so short a distance that one \
+                     rounding of this value inside it moves the slope by as much as the two sides \
+                     differ, so either may be right; move the input away."
+                ),
             },
             Self::Kinks {
                 input,

@@ -581,6 +581,117 @@ fn a_zero_gradient_proves_nothing_unless_it_is_expected() {
     );
 }
 
+/// `f` of each element, whose gradient is said to be zero.
+fn said_to_be_zero(x: &[f64], f: fn(f64) -> f64, slope: f64) -> Report {
+    Check::new("said to be zero")
+        .input("x", &[x.len()], x)
+        .may_be_zero("x")
+        .run(
+            move |xs| xs[0].iter().map(|x| f(*x)).collect(),
+            move |_, dy| vec![dy.iter().map(|dy| slope * dy).collect()],
+        )
+}
+
+#[test]
+fn what_may_be_zero_may_not_be_unknown() {
+    for slope in [0.0, 1e3] {
+        let step = said_to_be_zero(&[0.0], |x| f64::from(x >= 0.0), slope);
+        assert!(
+            matches!(
+                refused(&step),
+                Vacuous::Unknown {
+                    why: Doubt::Jump,
+                    ..
+                }
+            ),
+            "{step}"
+        );
+    }
+    // As noisy as it is large.
+    let noise = said_to_be_zero(&[1.0], |x| (1e18 * x).sin(), 0.0);
+    assert!(
+        matches!(noise.refused.as_slice(), [Vacuous::TooCoarse { .. }]),
+        "{noise}"
+    );
+    // Zero it is, in value and in the outputs, or only in the slope.
+    let zero: [fn(f64) -> f64; 4] = [|_| 0.0, |x| x * x * x, |x| x * x, f64::cos];
+    for f in zero {
+        said_to_be_zero(&[0.0], f, 0.0).assert_passes();
+    }
+}
+
+/// The outputs are zero, too, and say nothing of how large a slope would show.
+#[test]
+fn a_slope_is_told_to_be_zero_where_the_outputs_are() {
+    for f in [|x: f64| x * x * x, |x: f64| x * x, |x: f64| x.cosh() - 1.0] {
+        for x in [vec![0.0], vec![0.0; 3]] {
+            let report = Check::new("flat").input("x", &[x.len()], x).run(
+                |xs| xs[0].iter().map(|x| f(*x)).collect(),
+                |_, dy| vec![vec![0.0; dy.len()]],
+            );
+            let zero = Vacuous::ZeroGradient { input: "x".into() };
+            assert_eq!(refused(&report), &zero, "{report}");
+        }
+    }
+}
+
+/// Elements whose gradient is zero but for rounding say nothing of the digits that the others
+/// lose.
+#[test]
+fn a_mistake_is_not_hidden_by_elements_that_do_not_count() {
+    // A mean is subtracted from most elements, and with it whatever is added to all.
+    let f = |xs: &[Vec<f64>]| -> Vec<f64> {
+        let (b, w): (_, [f64; 4]) = (&xs[0], [0.3, -1.1, 0.7, 0.9]);
+        let each = |k: usize| {
+            let h: Vec<f64> = w.iter().map(|w| w.sin() + b[k]).collect();
+            let mean = h.iter().sum::<f64>() / 4.0;
+            h.into_iter().map(move |h| h - mean).collect::<Vec<_>>()
+        };
+        (1..6).flat_map(each).chain([b[0].sin()]).collect()
+    };
+    let mut hidden = 0;
+    for seed in 0..50 {
+        let report = |factor: f64| {
+            let b = [0.4, 0.31, -0.72, 0.93, 0.17, -0.58];
+            Check::new("biases")
+                .seed(seed)
+                .input("b", &[6], b)
+                .run(f, move |xs, dy| {
+                    // The rounding of a sum that would be zero.
+                    let rest = |k: usize| {
+                        let dy = &dy[4 * (k - 1)..4 * k];
+                        let mean = dy.iter().sum::<f64>() / 4.0;
+                        let shifted = |dy: &f64| (dy - mean) * (1.0 + 1e-3 * xs[0][k]);
+                        dy.iter().map(shifted).sum()
+                    };
+                    let first = factor * xs[0][0].cos() * dy[20];
+                    vec![[first].into_iter().chain((1..6).map(rest)).collect()]
+                })
+        };
+        report(1.0).assert_passes();
+        hidden += usize::from(report(1.01).passed());
+    }
+    assert_eq!(hidden, 0);
+}
+
+/// Steps near the input's own size are lost beside a large output, and longer ones are not.
+#[test]
+fn a_step_that_is_lost_in_the_output_is_no_zero() {
+    for (large, digits) in [(1e12, 1e-9), (1e15, 1e-6), (1e17, 1e-4)] {
+        for x in [vec![0.3, 2.0], vec![0.3], vec![1.0, 2.0, 4.0]] {
+            let of = |slope: f64| {
+                let (f, dx) = (move |x: &f64| x + large, move |dy: &f64| slope * dy);
+                Check::new("large").input("x", &[x.len()], x.clone()).run(
+                    move |xs| xs[0].iter().map(f).collect(),
+                    move |_, dy| vec![dy.iter().map(dx).collect()],
+                )
+            };
+            of(1.0).assert_passes();
+            assert!(!of(1.0 + digits).faults.is_empty(), "{large:e}");
+        }
+    }
+}
+
 #[test]
 fn probes_that_cannot_show_a_mistake_are_refused() {
     let report = squares().upstream([0.0; 6]).run(square, square_backward);

@@ -11,3 +11,4 @@ mod numeric;
 mod on_tape;
 mod program;
 mod scales;
+mod singular;

@@ -113,6 +113,71 @@ fn saturated_units_are_not_refused_in_f32() {
     }
 }
 
+/// A large element beside others, of which one is cut off from the tape.
+struct Beside {
+    cut: bool,
+    square: bool,
+    /// Added to the large one, and not beside it.
+    within: bool,
+}
+
+impl TapeFunction for Beside {
+    fn record<'t, T: Real>(&self, x: &[Var<'t, T>]) -> Var<'t, T> {
+        let million = x[0].tape().constant(Tensor::scalar(T::from_f64(1e6)));
+        let (large, small) = match x {
+            [x] => (x.slice(0, 0..1), x.slice(0, 1..4)),
+            two => (two[0].clone(), two[1].clone()),
+        };
+        let small = if self.square { &small * &small } else { small };
+        let small = if self.cut {
+            small.stop_gradient()
+        } else {
+            small
+        };
+        let large = &large * &million;
+        if self.within {
+            large + small
+        } else {
+            Var::concat(&[large, small], 0)
+        }
+    }
+}
+
+/// The rounding of a large output is none of an element that has no part in it, nor of one
+/// whose derivative is not computed from it.
+#[test]
+fn an_element_is_given_the_rounding_of_its_own_outputs_in_f32() {
+    for seed in 0..200 {
+        let (large, small) = (draws(1, seed), draws(3, seed + 1000));
+        let two = || {
+            Check::new("two inputs")
+                .seed(seed)
+                .input("a", &[1], large.clone())
+                .input("b", &[3], small.clone())
+        };
+        let one = || {
+            let x = [large.clone(), small.clone()].concat();
+            Check::new("one input").seed(seed).input("x", &[4], x)
+        };
+        for (check, named) in [(two(), "b"), (one(), "x")] {
+            for (square, within) in [(false, false), (true, false), (false, true)] {
+                let beside = |cut| Beside {
+                    cut,
+                    square,
+                    within,
+                };
+                let of = |cut| check.run_tape_f32(&beside(cut));
+                of(false).assert_passes();
+                let cut = of(true);
+                let [Fault::Wrong { input, elements: 3 }] = cut.faults.as_slice() else {
+                    panic!("{cut}")
+                };
+                assert_eq!(input, named);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_wrong_op_fails_in_both_precisions() {
     for seed in 0..20 {
