@@ -7,7 +7,7 @@ use crate::noise::{self, Positions};
 use crate::numeric::{EdgeOfDomain, Estimate, derivative_along};
 use crate::report::{Fault, Mode, Report};
 use crate::scale::{self, Reach};
-use crate::secant::{EPS, Sample, Target};
+use crate::secant::{EPS, Sample, Target, norm};
 use crate::vacuous::Vacuous;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -260,8 +260,7 @@ impl<'a> Run<'a> {
             return self.finish();
         }
         // The backward is taken to lose as many digits as the forward was seen to lose.
-        let square = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
-        let lost = (square(&self.noise) / square(&self.y)).sqrt() / (0.5 * EPS);
+        let lost = norm(&self.noise) / norm(&self.y) / (0.5 * EPS);
         let share = self.check.eps * if lost.is_finite() { lost.max(1.0) } else { 1.0 };
         for i in 0..self.inputs.len() {
             let input = self.check.inputs[i].name.clone();

@@ -3,6 +3,13 @@
 // ANCHOR: line
 /// The relative spacing of `f64` numbers, 2⁻⁵².
 pub(crate) const EPS: f64 = f64::EPSILON;
+/// The smallest number there is: nothing but zero is rounded by less.
+const LEAST: f64 = f64::from_bits(1);
+
+/// The root of the sum of squares, of numbers whose squares may be out of range.
+pub(crate) fn norm(v: &[f64]) -> f64 {
+    v.iter().copied().fold(0.0, f64::hypot)
+}
 
 /// What `f` returns at one point of a line through the input.
 #[derive(Clone, Debug)]
@@ -72,7 +79,9 @@ impl Secant {
             if !(up.is_finite() && down.is_finite()) {
                 return None;
             }
-            let rounding = 0.5 * EPS * up.abs().max(down.abs());
+            let largest = up.abs().max(down.abs());
+            let least = if largest > 0.0 { LEAST } else { 0.0 };
+            let rounding = least.max(0.5 * EPS * largest);
             let noise = at.noise[i].max(rounding);
             let slope = (up - down) / width;
             secant.slope += dy * slope;
@@ -81,7 +90,7 @@ impl Secant {
             if up == y && down == y {
                 // It does not depend on this input, or by less than rounding shows.
                 // Such losses are independent of each other: they add as squares.
-                unseen += share * share;
+                unseen = f64::hypot(unseen, share);
             } else {
                 // Outputs that move together may share a rounding: they add in full.
                 secant.noise += share;
@@ -90,7 +99,7 @@ impl Secant {
             secant.jump.push((up - y) / right.t - (down - y) / left.t);
             secant.jump_noise.push(8.0 * noise / width);
         }
-        secant.noise += unseen.sqrt();
+        secant.noise += unseen;
         let finite = secant.slope.is_finite() && width > 0.0;
         finite.then_some(secant)
     }
@@ -110,10 +119,7 @@ impl Secant {
             }
         };
         let all = self.slopes.iter().enumerate();
-        all.map(share)
-            .map(|share| share * share)
-            .sum::<f64>()
-            .sqrt()
+        norm(&all.map(share).collect::<Vec<_>>())
     }
 }
 // ANCHOR_END: secant

@@ -692,6 +692,40 @@ fn a_step_that_is_lost_in_the_output_is_no_zero() {
     }
 }
 
+/// Squares of what is larger than 1e154 or smaller than 1e-154 are no numbers.
+#[test]
+fn very_large_and_very_small_numbers_are_numbers() {
+    for size in [1e307, 1e299, 1e160, 1e-160, 1e-299, 1e-305] {
+        for x in [vec![0.3], vec![0.3, 2.0], vec![1.0, 2.0, 0.5]] {
+            let of = |share: f64| {
+                let check = Check::new("size").input("x", &[x.len()], x.clone());
+                check.run(
+                    move |xs| xs[0].iter().map(|x| size * x.sin()).collect(),
+                    move |xs, dy| {
+                        let each = xs[0].iter().zip(dy);
+                        vec![each.map(|(x, dy)| share * size * x.cos() * dy).collect()]
+                    },
+                )
+            };
+            of(1.0).assert_passes();
+            assert!(!of(1.001).faults.is_empty(), "{size:e}");
+        }
+    }
+}
+
+/// Of the smallest numbers only a few digits are left, and a right gradient is not wrong.
+#[test]
+fn what_is_left_of_the_smallest_numbers_is_not_wrong() {
+    for size in [1e-310, 1e-315, 1e-320] {
+        let check = Check::new("size").input("x", &[2], vec![0.3, 2.0]);
+        let report = check.run(
+            move |xs| xs[0].iter().map(|x| size * x).collect(),
+            move |_, dy| vec![dy.iter().map(|dy| size * dy).collect()],
+        );
+        assert!(report.faults.is_empty(), "{report}");
+    }
+}
+
 #[test]
 fn probes_that_cannot_show_a_mistake_are_refused() {
     let report = squares().upstream([0.0; 6]).run(square, square_backward);
