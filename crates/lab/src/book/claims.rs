@@ -66,11 +66,11 @@ fn chapter_1_the_u_curve() {
 #[test]
 fn chapter_1_the_estimates() {
     let r = results("ridders");
-    // The last row: "as exact as in the first row, and knows it".
+    // The last row: "it loses a digit to the first row, and knows it".
     for what in ["error", "estimate"] {
         let far = number(&r, &format!("/rows/4/{what}"));
         let near = number(&r, &format!("/rows/0/{what}"));
-        assert!(far < 2.0 * near, "{what}: {far} {near}");
+        assert!((5.0..20.0).contains(&(far / near)), "{what}: {far} {near}");
     }
     // "In all cases the error is within the estimate."
     assert_eq!(number(&r, "/covered"), 1.0);
