@@ -12,7 +12,8 @@
 
 use std::ops::Range;
 
-use tape::{Real, parallel};
+use tape::Real;
+use tape::parallel::{self, Split};
 
 use crate::columns::{self, Columns, round};
 use crate::moments::{Moments, Seen};
@@ -254,35 +255,56 @@ impl<T: Real> ParameterGradients<T> {
 }
 // ANCHOR_END: from_sums
 
-/// The channels that each thread works on.
-// ANCHOR: split
-fn parts<W: Walk>(layout: &Layout) -> Vec<Range<usize>> {
-    let unit = W::unit(layout);
-    parallel::ranges(layout.channels.div_ceil(unit), layout.count())
-        .into_iter()
-        .map(|units| units.start * unit..layout.channels.min(units.end * unit))
-        .collect()
-}
-
 /// Calls `work` for every group of channels, on as many threads as the work is worth:
 /// with the channels, the slab of `batch` to write them in, and their entries in
 /// `results`, which has one for each channel.
+// ANCHOR: split
 fn for_each_group<W: Walk, T: Send, R: Send>(
     layout: &Layout,
     batch: &mut [T],
     results: &mut [R],
     work: impl Fn(Range<usize>, &mut Slab<T>, &mut [R]) + Sync,
 ) {
-    let parts = parts::<W>(layout);
-    let slabs = Slab::cut(layout, batch, &parts);
-    let results = parallel::split_mut(results, parts.iter().map(Range::len));
-    let parts = slabs.into_iter().zip(results).collect();
-    parallel::for_each(parts, |(mut slab, results): (Slab<T>, &mut [R])| {
-        let groups = pieces(slab.channels.clone(), W::group(layout));
+    let units = Units::of::<W>(layout);
+    let start = |_, unit| units.first(unit) * layout.positions;
+    let buffers = (
+        parallel::interleaved(batch, layout.examples, units.count(), start),
+        parallel::starting(results, |unit| units.first(unit)),
+    );
+    parallel::for_each_part(units.count(), layout.count(), buffers, |range, buffers| {
+        let channels = units.first(range.start)..units.first(range.end);
+        let (examples, results) = buffers.slices();
+        let mut slab = Slab::new(layout, channels.clone(), examples);
+        let groups = pieces(channels, W::group(layout));
         for (channels, results) in groups.zip(results.chunks_mut(W::group(layout))) {
             work(channels, &mut slab, results);
         }
     });
+}
+
+/// Neighbouring channels that must stay on one thread.
+#[derive(Clone, Copy)]
+struct Units {
+    channels: usize,
+    size: usize,
+}
+
+impl Units {
+    fn of<W: Walk>(layout: &Layout) -> Self {
+        Units {
+            channels: layout.channels,
+            size: W::unit(layout),
+        }
+    }
+
+    fn count(self) -> usize {
+        self.channels.div_ceil(self.size)
+    }
+
+    /// The first channel of a unit.
+    fn first(self, unit: usize) -> usize {
+        self.channels.min(unit * self.size)
+    }
 }
 // ANCHOR_END: split
 
@@ -411,12 +433,12 @@ fn sum_all<W: Walk, T: Real>(
     dy: &[T],
     sums: &mut [[f64; 2]],
 ) {
-    let parts = parts::<W>(layout);
-    let sums = parallel::split_mut(sums, parts.iter().map(Range::len));
-    let work = parts.into_iter().zip(sums).collect();
-    parallel::for_each(work, |(channels, sums): (Range<usize>, &mut [_])| {
+    let units = Units::of::<W>(layout);
+    let sums = parallel::starting(sums, |unit| units.first(unit));
+    parallel::for_each_part(units.count(), layout.count(), sums, |range, sums| {
+        let channels = units.first(range.start)..units.first(range.end);
         let groups = pieces(channels, W::group(layout));
-        for (channels, sums) in groups.zip(sums.chunks_mut(W::group(layout))) {
+        for (channels, sums) in groups.zip(sums.slices().chunks_mut(W::group(layout))) {
             let example = |n| &dy[layout.range(n, channels.clone())];
             sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
         }

@@ -1,4 +1,4 @@
-//! Cutting a batch into slabs of whole channels, one for each thread.
+//! The slab of whole channels that one thread writes.
 
 use std::ops::Range;
 
@@ -17,25 +17,13 @@ pub(crate) struct Slab<'a, T> {
 }
 
 impl<'a, T> Slab<'a, T> {
-    /// Cuts `batch` into slabs of the given channels, which must cover all in order.
-    pub(crate) fn cut(layout: &Layout, batch: &'a mut [T], channels: &[Range<usize>]) -> Vec<Self> {
-        let mut slabs: Vec<Self> = channels
-            .iter()
-            .map(|channels| Slab {
-                channels: channels.clone(),
-                examples: Vec::with_capacity(layout.examples),
-                positions: layout.positions,
-            })
-            .collect();
-        let mut rest = batch;
-        for _ in 0..layout.examples {
-            for slab in &mut slabs {
-                let piece;
-                (piece, rest) = rest.split_at_mut(slab.channels.len() * layout.positions);
-                slab.examples.push(piece);
-            }
+    /// The slab of these channels, from its part of each example.
+    pub(crate) fn new(layout: &Layout, channels: Range<usize>, examples: Vec<&'a mut [T]>) -> Self {
+        Slab {
+            channels,
+            examples,
+            positions: layout.positions,
         }
-        slabs
     }
 
     /// Some of the slab's channels in one example.
@@ -82,15 +70,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slabs_cover_the_batch_once() {
+    fn a_slab_reads_and_writes_its_own_channels() {
         let layout = Layout::of(&[2, 3, 2]);
         let mut batch: Vec<usize> = (0..12).collect();
-        let mut slabs = Slab::cut(&layout, &mut batch, &[0..1, 1..3]);
-        assert_eq!(slabs[0].read(0, 0..1), [0, 1]);
-        assert_eq!(slabs[0].read(1, 0..1), [6, 7]);
-        assert_eq!(slabs[1].read(0, 1..3), [2, 3, 4, 5]);
-        assert_eq!(slabs[1].read(1, 2..3), [10, 11]);
-        let [first, second] = slabs[1].write(0, 2..3);
+        let examples = batch.chunks_mut(6).map(|example| &mut example[2..]);
+        let mut slab = Slab::new(&layout, 1..3, examples.collect());
+        assert_eq!(slab.read(0, 1..3), [2, 3, 4, 5]);
+        assert_eq!(slab.read(1, 2..3), [10, 11]);
+        let [first, second] = slab.write(0, 2..3);
         first.fill(88);
         second.fill(99);
         assert_eq!(batch, [0, 1, 2, 3, 88, 88, 6, 7, 8, 9, 99, 99]);

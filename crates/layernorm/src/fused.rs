@@ -42,7 +42,7 @@ use tape::lanes::{LANES, fold, lopsided, sum_map};
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
 use tape::{Real, Tensor, parallel};
 
-use crate::rows::{add_blocks, blocks_per_thread, check_lengths, rows_of, take, times, whole};
+use crate::rows::{add_blocks, check_lengths, times, whole};
 use crate::sums::{lane_sums, sums};
 
 pub use crate::rows::ROWS_PER_BLOCK;
@@ -75,8 +75,8 @@ pub fn forward<T: Real>(
     gamma: &[T],
     beta: &[T],
     eps: T,
-    mut y: &mut [T],
-    mut stats: &mut [[T; 3]],
+    y: &mut [T],
+    stats: &mut [[T; 3]],
 ) {
     let (rows, d) = (stats.len(), gamma.len());
     let whole = whole("layer_norm forward", rows, d);
@@ -88,17 +88,9 @@ pub fn forward<T: Real>(
             ("y", y.len(), whole),
         ],
     );
-    let parts: Vec<_> = (parallel::ranges(rows, x.len()).into_iter())
-        .map(|rows| {
-            let y = take(&mut y, rows.len() * d).chunks_exact_mut(d);
-            let stats = take(&mut stats, rows.len());
-            rows.zip(y).zip(stats)
-        })
-        .collect();
-    parallel::for_each(parts, |rows| {
-        for ((r, y), stats) in rows {
-            *stats = forward_row(&x[r * d..][..d], gamma, beta, eps, y);
-        }
+    let buffers = (parallel::rows(y, d), parallel::rows(stats, 1));
+    parallel::for_each_item(rows, x.len(), buffers, |r, (y, stats)| {
+        stats[0] = forward_row(&x[r * d..][..d], gamma, beta, eps, y);
     });
 }
 
@@ -194,7 +186,7 @@ pub struct Saved<'a, T> {
 pub fn backward<T: Real>(
     saved: Saved<'_, T>,
     dy: Option<&[T]>,
-    mut dx: &mut [T],
+    dx: &mut [T],
     dgamma: &mut [T],
     dbeta: &mut [T],
 ) {
@@ -214,25 +206,21 @@ pub fn backward<T: Real>(
     // One row for each block of rows: its share of dgamma and of dbeta.
     let blocks = rows.div_ceil(ROWS_PER_BLOCK);
     let (mut dgammas, mut dbetas) = (Tensor::zeros([blocks, d]), Tensor::zeros([blocks, d]));
-    let (mut dgamma_rest, mut dbeta_rest) = (dgammas.data_mut(), dbetas.data_mut());
-    let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
-        .map(|blocks| {
-            let rows = rows_of(&blocks, rows);
-            let dx = take(&mut dx, rows.len() * d).chunks_mut(ROWS_PER_BLOCK.saturating_mul(d));
-            let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
-            let dbeta = take(&mut dbeta_rest, blocks.len() * d).chunks_exact_mut(d);
-            blocks.zip(dx).zip(dgamma.zip(dbeta))
-        })
-        .collect();
-    parallel::for_each(parts, |blocks| {
-        for ((block, dx), (dgamma, dbeta)) in blocks {
-            let rows = block * ROWS_PER_BLOCK..;
-            for (r, dx) in rows.zip(dx.chunks_exact_mut(d)) {
-                if let Some(dy) = dy {
-                    dx.copy_from_slice(&dy[r * d..][..d]);
-                }
-                backward_row(&x[r * d..][..d], stats[r], gamma, dx, dgamma, dbeta);
+    let first_row = |block| rows.min(block * ROWS_PER_BLOCK);
+    let parameters = (
+        parallel::rows(dgammas.data_mut(), d),
+        parallel::rows(dbetas.data_mut(), d),
+    );
+    let buffers = (
+        parallel::starting(dx, |block| first_row(block) * d),
+        parameters,
+    );
+    parallel::for_each_item(blocks, whole, buffers, |block, (dx, (dgamma, dbeta))| {
+        for (r, dx) in (first_row(block)..).zip(dx.chunks_exact_mut(d)) {
+            if let Some(dy) = dy {
+                dx.copy_from_slice(&dy[r * d..][..d]);
             }
+            backward_row(&x[r * d..][..d], stats[r], gamma, dx, dgamma, dbeta);
         }
     });
     add_blocks(dgammas.data(), dgamma);

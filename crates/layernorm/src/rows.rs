@@ -1,8 +1,6 @@
 //! Shapes: an input seen as rows, and what is refused.
 
-use std::ops::Range;
-
-use tape::{Real, Shape, Tensor, elements, parallel};
+use tape::{Real, Shape, Tensor, elements};
 
 // ANCHOR: check
 /// The number of rows when the trailing axes of `x` are one row of shape `normalized`.
@@ -94,21 +92,6 @@ pub(crate) fn in_place_or_beside<T: Real>(dy: Tensor<T>) -> (Option<Tensor<T>>, 
 /// total. The number is fixed, so that the order of every addition is, too.
 pub const ROWS_PER_BLOCK: usize = 64;
 
-/// The blocks of `rows` rows that each thread works on.
-pub(crate) fn blocks_per_thread(rows: usize, d: usize) -> Vec<Range<usize>> {
-    parallel::ranges(rows.div_ceil(ROWS_PER_BLOCK), rows * d)
-}
-
-/// The rows in a range of blocks.
-pub(crate) fn rows_of(blocks: &Range<usize>, rows: usize) -> Range<usize> {
-    blocks.start * ROWS_PER_BLOCK..rows.min(blocks.end * ROWS_PER_BLOCK)
-}
-
-/// Takes the first `n` elements off the front of `rest`.
-pub(crate) fn take<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
-    rest.split_off_mut(..n).expect("parts add up to the whole")
-}
-
 /// Adds up the partial sums of all blocks, first block first.
 pub(crate) fn add_blocks<T: Real>(partials: &[T], total: &mut [T]) {
     total.fill(T::ZERO);
@@ -160,31 +143,6 @@ mod tests {
         let (source, dx) = in_place_or_beside(dx);
         assert_eq!(source, Some(kept));
         assert!(dx.shape()[..] == [2, 3] && dx.data().as_ptr() != address);
-    }
-
-    #[test]
-    fn blocks_cover_every_row_once() {
-        for rows in [
-            0,
-            1,
-            ROWS_PER_BLOCK,
-            ROWS_PER_BLOCK + 1,
-            5 * ROWS_PER_BLOCK - 1,
-        ] {
-            // A length of row large enough for threads to be used.
-            let parts = blocks_per_thread(rows, 1 << 20);
-            let all: Vec<usize> = parts.iter().flat_map(|part| rows_of(part, rows)).collect();
-            assert_eq!(all, (0..rows).collect::<Vec<_>>());
-        }
-    }
-
-    #[test]
-    fn only_large_work_is_shared_among_threads() {
-        parallel::set_threads(2);
-        let rows = 3 * ROWS_PER_BLOCK;
-        let enough = parallel::SERIAL_BELOW.div_ceil(rows);
-        assert_eq!(blocks_per_thread(rows, enough), [0..1, 1..3]);
-        assert_eq!(blocks_per_thread(rows, enough - 1).len(), 1);
     }
 
     #[test]

@@ -23,9 +23,12 @@
 //! As one op, heads need not be moved apart and together again by transposes of the whole
 //! batch, and of the T × T arrays P alone is kept.
 
+use std::array;
+use std::ops::Range;
+
 use rand::Rng;
 use tape::gemm::{Matrix, gemm};
-use tape::parallel::{self, split_mut};
+use tape::parallel::{self, Split, starting};
 use tape::{Backward, InputGrads, Param, Real, Tensor, Var, elements, lanes};
 
 use crate::init::Init;
@@ -58,15 +61,9 @@ pub fn attention<'t, T: Real>(
         lengths.each(),
         lengths.rows()
     );
-    let plan = Plan {
-        lengths: lengths.each().to_vec(),
-        heads,
-        width: shape[1] / 3,
-        causal,
-    };
+    let plan = Plan::new(lengths.each(), heads, shape[1] / 3, causal);
     let mut y = Tensor::scratch([shape[0], plan.width]);
-    let counts = (plan.lengths.iter()).map(|&t| elements(&[plan.heads, t, t]));
-    let mut weights = Tensor::scratch([counts.fold(0, usize::saturating_add)]);
+    let mut weights = Tensor::scratch([plan.weight(plan.lengths.len())]);
     plan.forward(qkv.value().data(), weights.data_mut(), y.data_mut());
     qkv.tape().record(&[qkv], y, || Attention {
         qkv: qkv.value().clone(),
@@ -79,6 +76,9 @@ pub fn attention<'t, T: Real>(
 struct Plan {
     /// The length of each sequence.
     lengths: Vec<usize>,
+    /// Before each sequence, and after the last: how many rows there are, and how many
+    /// weights.
+    before: Vec<[usize; 2]>,
     heads: usize,
     /// E, all heads together.
     width: usize,
@@ -86,6 +86,40 @@ struct Plan {
 }
 
 impl Plan {
+    #[track_caller]
+    fn new(lengths: &[usize], heads: usize, width: usize, causal: bool) -> Self {
+        let mut before = vec![[0; 2]];
+        let [mut row, mut weight] = [0_usize; 2];
+        for &t in lengths {
+            row += t;
+            // A sum that does not fit is larger than any tensor, and refused as one.
+            weight = weight.saturating_add(elements(&[heads, t, t]));
+            before.push([row, weight]);
+        }
+        Plan {
+            lengths: lengths.to_vec(),
+            before,
+            heads,
+            width,
+            causal,
+        }
+    }
+
+    /// Where the rows of a sequence start.
+    fn row(&self, sequence: usize) -> usize {
+        self.before[sequence][0]
+    }
+
+    /// Where the weights of its heads start.
+    fn weight(&self, sequence: usize) -> usize {
+        self.before[sequence][1]
+    }
+
+    /// The rows of a sequence in an array of rows of this width.
+    fn rows<'a, T>(&self, data: &'a [T], sequence: usize, width: usize) -> &'a [T] {
+        &data[self.row(sequence) * width..self.row(sequence + 1) * width]
+    }
+
     /// Features of one head.
     fn head_width(&self) -> usize {
         self.width / self.heads
@@ -96,122 +130,89 @@ impl Plan {
         T::ONE / T::from_usize(self.head_width()).sqrt()
     }
 
-    /// Consecutive sequences, one range for each thread.
-    fn ranges(&self) -> Vec<std::ops::Range<usize>> {
+    /// The size of the whole work, by which its threads are chosen.
+    fn work(&self) -> usize {
         let products = (self.lengths.iter())
             .map(|&t| t.saturating_mul(t).saturating_mul(self.width))
             .fold(0, usize::saturating_add);
-        parallel::ranges(self.lengths.len(), products / 4)
+        products / 4
     }
 
-    /// Cuts rows of `width` numbers, or with `None` the weights of the heads, for `ranges`.
-    fn cut<'a, T>(
-        &self,
-        data: &'a mut [T],
-        ranges: &[std::ops::Range<usize>],
-        width: Option<usize>,
-    ) -> Vec<&'a mut [T]> {
-        let size = |&t: &usize| width.map_or(self.heads * t * t, |width| t * width);
-        let sizes = ranges
-            .iter()
-            .map(|r| self.lengths[r.clone()].iter().map(size).sum());
-        split_mut(data, sizes.collect::<Vec<usize>>())
+    /// The longest of some sequences.
+    fn longest(&self, sequences: Range<usize>) -> usize {
+        let lengths = self.lengths[sequences].iter();
+        lengths.copied().max().unwrap_or(0)
     }
 
     fn forward<T: Real>(&self, qkv: &[T], weights: &mut [T], y: &mut [T]) {
-        let ranges = self.ranges();
         let (d, scale) = (self.head_width(), self.scale::<T>());
-        let mut rest = qkv;
-        let inputs = ranges.iter().map(|range| {
-            let rows: usize = self.lengths[range.clone()].iter().sum();
-            rest.split_off(..rows * 3 * self.width)
-                .expect("rows are left")
-        });
-        let inputs: Vec<&[T]> = inputs.collect();
-        let weights = self.cut(weights, &ranges, None);
-        let ys = self.cut(y, &ranges, Some(self.width));
-        let parts = ranges
-            .into_iter()
-            .zip(inputs)
-            .zip(weights)
-            .zip(ys)
-            .collect();
-        parallel::for_each(parts, |(((range, mut qkv), mut weights), mut y)| {
-            let longest = self.lengths[range.clone()]
-                .iter()
-                .max()
-                .map_or(0, |t| t * d);
-            let mut head = Tensor::scratch([4, longest]);
-            for &steps in &self.lengths[range] {
-                let qkv = qkv
-                    .split_off(..steps * 3 * self.width)
-                    .expect("rows are left");
-                let y = y
-                    .split_off_mut(..steps * self.width)
-                    .expect("rows are left");
-                let [q, k, v, o] = four(head.data_mut(), steps * d);
-                // ANCHOR: forward
-                for h in 0..self.heads {
-                    let p = weights
-                        .split_off_mut(..steps * steps)
-                        .expect("heads are left");
-                    for (part, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
-                        gather(qkv, 3 * self.width, part * self.width + h * d, d, to);
+        let buffers = (
+            starting(weights, |s| self.weight(s)),
+            starting(y, |s| self.row(s) * self.width),
+        );
+        parallel::for_each_part(
+            self.lengths.len(),
+            self.work(),
+            buffers,
+            |range, buffers| {
+                let mut head = Tensor::scratch([4, self.longest(range.clone()) * d]);
+                for (s, (mut weights, y)) in buffers.items(range) {
+                    let steps = self.lengths[s];
+                    let qkv = self.rows(qkv, s, 3 * self.width);
+                    let [q, k, v, o] = four(head.data_mut(), steps * d);
+                    // ANCHOR: forward
+                    for h in 0..self.heads {
+                        let p = weights
+                            .split_off_mut(..steps * steps)
+                            .expect("heads are left");
+                        for (part, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
+                            gather(qkv, 3 * self.width, part * self.width + h * d, d, to);
+                        }
+                        gemm(
+                            Matrix::new(q, steps, d),
+                            Matrix::new(k, steps, d).t(),
+                            T::ZERO,
+                            p,
+                        );
+                        for (i, row) in p.chunks_exact_mut(steps).enumerate() {
+                            let seen = if self.causal { i + 1 } else { steps };
+                            let (seen, hidden) = row.split_at_mut(seen);
+                            softmax(seen, scale);
+                            hidden.fill(T::ZERO);
+                        }
+                        gemm(
+                            Matrix::new(p, steps, steps),
+                            Matrix::new(v, steps, d),
+                            T::ZERO,
+                            o,
+                        );
+                        scatter(o, self.width, h * d, d, y);
                     }
-                    gemm(
-                        Matrix::new(q, steps, d),
-                        Matrix::new(k, steps, d).t(),
-                        T::ZERO,
-                        p,
-                    );
-                    for (i, row) in p.chunks_exact_mut(steps).enumerate() {
-                        let seen = if self.causal { i + 1 } else { steps };
-                        let (seen, hidden) = row.split_at_mut(seen);
-                        softmax(seen, scale);
-                        hidden.fill(T::ZERO);
-                    }
-                    gemm(
-                        Matrix::new(p, steps, steps),
-                        Matrix::new(v, steps, d),
-                        T::ZERO,
-                        o,
-                    );
-                    scatter(o, self.width, h * d, d, y);
+                    // ANCHOR_END: forward
                 }
-                // ANCHOR_END: forward
-            }
-        });
+            },
+        );
     }
 
     fn backward<T: Real>(&self, qkv: &[T], weights: &[T], dy: &[T], dqkv: &mut [T]) {
-        let ranges = self.ranges();
         let (d, scale) = (self.head_width(), self.scale::<T>());
-        let dqkvs = self.cut(dqkv, &ranges, Some(3 * self.width));
-        let parts = ranges.into_iter().zip(dqkvs).collect();
-        parallel::for_each(parts, |(range, mut dqkv)| {
-            let before = &self.lengths[..range.start];
-            let mut row: usize = before.iter().sum();
-            let mut weight: usize = before.iter().map(|t| self.heads * t * t).sum();
-            let longest = self.lengths[range.clone()]
-                .iter()
-                .max()
-                .copied()
-                .unwrap_or(0);
+        let dqkv = starting(dqkv, |s| self.row(s) * 3 * self.width);
+        parallel::for_each_part(self.lengths.len(), self.work(), dqkv, |range, dqkv| {
+            let longest = self.longest(range.clone());
             let mut head = Tensor::scratch([5, longest * d]);
             let mut ds = Tensor::scratch([longest * longest]);
-            for &steps in &self.lengths[range] {
-                let qkv = &qkv[row * 3 * self.width..][..steps * 3 * self.width];
-                let dy = &dy[row * self.width..][..steps * self.width];
-                let dqkv = dqkv
-                    .split_off_mut(..steps * 3 * self.width)
-                    .expect("rows are left");
+            for (s, dqkv) in dqkv.items(range) {
+                let steps = self.lengths[s];
+                let qkv = self.rows(qkv, s, 3 * self.width);
+                let dy = self.rows(dy, s, self.width);
+                let weights = &weights[self.weight(s)..self.weight(s + 1)];
                 let ds = &mut ds.data_mut()[..steps * steps];
                 let (inputs, grad) = head.data_mut().split_at_mut(4 * longest * d);
                 let [q, k, v, dout] = four(inputs, steps * d);
                 let grad = &mut grad[..steps * d];
                 // ANCHOR: backward
                 for h in 0..self.heads {
-                    let p = &weights[weight..][..steps * steps];
+                    let p = &weights[h * steps * steps..][..steps * steps];
                     let at = |part: usize| part * self.width + h * d;
                     for (part, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
                         gather(qkv, 3 * self.width, at(part), d, to);
@@ -231,21 +232,19 @@ impl Plan {
                     scatter(grad, 3 * self.width, at(1), d, dqkv);
                     gemm(p.t(), by_row(dout, d), T::ZERO, grad);
                     scatter(grad, 3 * self.width, at(2), d, dqkv);
-                    weight += steps * steps;
                 }
                 // ANCHOR_END: backward
-                row += steps;
             }
         });
     }
 }
 
 /// Four pieces of `length` numbers each.
-fn four<T>(data: &mut [T], length: usize) -> [&mut [T]; 4] {
-    let pieces = split_mut(data, [length; 4]);
-    pieces
-        .try_into()
-        .unwrap_or_else(|_| unreachable!("four were asked for"))
+fn four<T>(mut data: &mut [T], length: usize) -> [&mut [T]; 4] {
+    array::from_fn(|_| {
+        data.split_off_mut(..length)
+            .expect("there is room for four")
+    })
 }
 
 /// Rows of `d` numbers each, as a matrix.

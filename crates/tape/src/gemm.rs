@@ -7,7 +7,8 @@
 
 use std::ops::Range;
 
-use crate::{Real, elements, parallel};
+use crate::parallel::{self, Split};
+use crate::{Real, elements};
 
 // ANCHOR: serial_below
 /// Multiplications below which a product stays on the calling thread: fewer are done
@@ -138,10 +139,9 @@ pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T])
         return;
     }
     let elements = if is_small(a, b) { 0 } else { usize::MAX };
-    let bands = parallel::ranges(a.rows, elements);
-    let outs = parallel::split_mut(out, bands.iter().map(|rows| rows.len() * b.cols));
-    parallel::for_each(bands.into_iter().zip(outs).collect(), |(rows, out)| {
-        T::call(a.rows(rows), b, beta, out);
+    let out = parallel::rows(out, b.cols);
+    parallel::for_each_part(a.rows, elements, out, |rows, out| {
+        T::call(a.rows(rows), b, beta, out.slices());
     });
 }
 // ANCHOR_END: gemm

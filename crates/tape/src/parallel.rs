@@ -1,8 +1,11 @@
 //! Threads inside kernels: off for small work, and never visible in a result.
 //!
-//! A kernel cuts its work into parts that touch disjoint outputs. Where a sum crosses
-//! parts, the kernel keeps one partial sum for each block of a fixed size and adds the
-//! blocks in order, so that the number of threads changes no bit of the result.
+//! A kernel names its items (rows, images, blocks of rows), and the buffers that it writes
+//! with the width of an item in each. It is handed parts: a range of items, and of every
+//! buffer the elements of these items, which no other thread can reach. Where a sum crosses
+//! parts, the kernel makes an item of each block of a fixed size, with a partial sum of its
+//! own, and adds the blocks in order, so that the number of threads changes no bit of the
+//! result.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -81,23 +84,61 @@ pub fn ranges(items: usize, elements: usize) -> Vec<Range<usize>> {
     } else {
         threads().min(items).max(1)
     };
-    (0..parts).map(|p| part(items, parts, p)).collect()
+    let cut = |p| cut(items, parts, p);
+    (0..parts).map(|p| cut(p)..cut(p + 1)).collect()
 }
 
-/// Part `p` of `0..items` cut into `parts` of nearly the same length.
-pub(crate) fn part(items: usize, parts: usize, p: usize) -> Range<usize> {
-    // ⌊items · p / parts⌋, by a way on which no product is larger than `items` or the
-    // square of `parts`.
-    let start = |p| items / parts * p + items % parts * p / parts;
-    start(p)..start(p + 1)
+/// Where part `p` begins when `0..items` is cut into `parts` of nearly the same length:
+/// ⌊items · p / parts⌋, by a way on which no product is larger than `items` or the square of
+/// `parts`.
+pub(crate) fn cut(items: usize, parts: usize, p: usize) -> usize {
+    items / parts * p + items % parts * p / parts
 }
 // ANCHOR_END: ranges
 
 // ANCHOR: for_each
-/// Runs `f` on every part, each on its own thread; the first on the calling thread.
+/// Cuts `items` into a part for each thread ([`ranges`]), and calls `f` on every part: a
+/// range of items, and what `buffers` hold for them.
 ///
-/// A panic in any part reaches the caller.
-pub fn for_each<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
+/// # Panics
+/// If a buffer holds more or fewer elements than the items have. A panic in any part
+/// reaches the caller.
+#[track_caller]
+pub fn for_each_part<B: Split>(
+    items: usize,
+    elements: usize,
+    mut buffers: B,
+    f: impl Fn(Range<usize>, B) + Sync,
+) {
+    buffers.check(0..items);
+    let mut parts = Vec::new();
+    for range in ranges(items, elements) {
+        parts.push((range.clone(), buffers.split_off(range)));
+    }
+    run(parts, |(range, buffers)| f(range, buffers));
+}
+
+/// Like [`for_each_part`], but calls `f` on every single item, with its number and its
+/// elements in each buffer.
+///
+/// # Panics
+/// As [`for_each_part`].
+#[track_caller]
+pub fn for_each_item<B: Split>(
+    items: usize,
+    elements: usize,
+    buffers: B,
+    f: impl Fn(usize, B::Slices) + Sync,
+) {
+    for_each_part(items, elements, buffers, |range, buffers| {
+        for (i, slices) in buffers.items(range) {
+            f(i, slices);
+        }
+    });
+}
+
+/// Runs `f` on every part, each on its own thread; the first on the calling thread.
+fn run<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
     let mut parts = parts.into_iter();
     let Some(first) = parts.next() else { return };
     if parts.len() == 0 {
@@ -129,21 +170,192 @@ fn pool() -> &'static rayon::ThreadPool {
 }
 // ANCHOR_END: for_each
 
-// ANCHOR: split_mut
-/// Cuts `data` into consecutive pieces of the given lengths.
+// ANCHOR: split
+/// Buffers that can be cut between items: [`rows`], [`starting`] and [`interleaved`] make
+/// them of a slice; two of them are one, and so is one that need not be there.
+pub trait Split: Sized + Send {
+    /// The elements themselves, as slices.
+    type Slices;
+
+    /// Takes off the front what belongs to `items`, which must be the next ones.
+    fn split_off(&mut self, items: Range<usize>) -> Self;
+
+    /// What is left, as slices.
+    fn slices(self) -> Self::Slices;
+
+    /// Panics unless this is what belongs to `items`, no more and no less.
+    #[track_caller]
+    fn check(&self, items: Range<usize>);
+
+    /// One item after the other: its number and its elements.
+    fn items(mut self, items: Range<usize>) -> impl Iterator<Item = (usize, Self::Slices)> {
+        items.map(move |i| (i, self.split_off(i..i + 1).slices()))
+    }
+}
+
+impl<A: Split, B: Split> Split for (A, B) {
+    type Slices = (A::Slices, B::Slices);
+
+    #[inline]
+    fn split_off(&mut self, items: Range<usize>) -> Self {
+        (self.0.split_off(items.clone()), self.1.split_off(items))
+    }
+
+    #[inline]
+    fn slices(self) -> Self::Slices {
+        (self.0.slices(), self.1.slices())
+    }
+
+    #[track_caller]
+    fn check(&self, items: Range<usize>) {
+        self.0.check(items.clone());
+        self.1.check(items);
+    }
+}
+
+impl<B: Split> Split for Option<B> {
+    type Slices = Option<B::Slices>;
+
+    #[inline]
+    fn split_off(&mut self, items: Range<usize>) -> Self {
+        self.as_mut().map(|buffer| buffer.split_off(items))
+    }
+
+    #[inline]
+    fn slices(self) -> Self::Slices {
+        self.map(B::slices)
+    }
+
+    #[track_caller]
+    fn check(&self, items: Range<usize>) {
+        if let Some(buffer) = self {
+            buffer.check(items);
+        }
+    }
+}
+// ANCHOR_END: split
+
+// ANCHOR: rows
+/// A slice in which the items follow each other, `width` elements each.
+pub fn rows<T: Send>(
+    data: &mut [T],
+    width: usize,
+) -> Rows<'_, T, impl Fn(usize) -> usize + Copy + Send> {
+    starting(data, move |item| item * width)
+}
+
+/// A slice in which the items follow each other, item `i` from `start(i)` to `start(i + 1)`.
+pub fn starting<T: Send, S: Fn(usize) -> usize + Copy + Send>(
+    data: &mut [T],
+    start: S,
+) -> Rows<'_, T, S> {
+    Rows { data, start }
+}
+
+/// What [`rows`] and [`starting`] make.
+pub struct Rows<'a, T, S> {
+    data: &'a mut [T],
+    start: S,
+}
+
+impl<'a, T: Send, S: Fn(usize) -> usize + Copy + Send> Split for Rows<'a, T, S> {
+    type Slices = &'a mut [T];
+
+    #[inline]
+    fn split_off(&mut self, items: Range<usize>) -> Self {
+        let length = (self.start)(items.end) - (self.start)(items.start);
+        Rows {
+            data: take(&mut self.data, length),
+            start: self.start,
+        }
+    }
+
+    #[inline]
+    fn slices(self) -> Self::Slices {
+        self.data
+    }
+
+    #[track_caller]
+    fn check(&self, items: Range<usize>) {
+        check_length(self.data.len(), items, self.start);
+    }
+}
+
+/// Takes the first `length` elements off the front of `rest`.
+#[inline]
+fn take<'a, T>(rest: &mut &'a mut [T], length: usize) -> &'a mut [T] {
+    let front = rest.split_off_mut(..length);
+    front.expect("the items have no more elements than their buffer")
+}
+
+#[track_caller]
+fn check_length(length: usize, items: Range<usize>, start: impl Fn(usize) -> usize) {
+    let needed = start(items.end) - start(items.start);
+    assert!(
+        length == needed,
+        "a buffer of {length} elements cannot be cut for items {items:?}, which have {needed}; \
+         pass the width of an item in this buffer"
+    );
+}
+// ANCHOR_END: rows
+
+// ANCHOR: interleaved
+/// A slice in which all `items` lie side by side, and then once more, `turns` times over: in
+/// turn `t`, item `i` from `start(t, i)` to `start(t, i + 1)`. An item has a slice for each
+/// turn.
 ///
 /// # Panics
-/// If the lengths add up to more than `data.len()`.
-pub fn split_mut<T>(mut data: &mut [T], lengths: impl IntoIterator<Item = usize>) -> Vec<&mut [T]> {
-    let mut pieces = Vec::new();
-    for length in lengths {
-        let (piece, rest) = data.split_at_mut(length);
-        pieces.push(piece);
-        data = rest;
-    }
-    pieces
+/// If the items of all turns have more or fewer elements than there are.
+#[track_caller]
+pub fn interleaved<T: Send, S: Fn(usize, usize) -> usize + Copy + Send>(
+    mut data: &mut [T],
+    turns: usize,
+    items: usize,
+    start: S,
+) -> Interleaved<'_, T, S> {
+    let length = |t| start(t, items) - start(t, 0);
+    let (given, needed) = (data.len(), (0..turns).map(length).sum::<usize>());
+    assert!(
+        given == needed,
+        "a buffer of {given} elements cannot be cut for {turns} turns of {items} items, which \
+         have {needed}; pass the width of an item in this buffer"
+    );
+    let turns = (0..turns).map(|t| take(&mut data, length(t))).collect();
+    Interleaved { turns, start }
 }
-// ANCHOR_END: split_mut
+
+/// What [`interleaved`] makes.
+pub struct Interleaved<'a, T, S> {
+    turns: Vec<&'a mut [T]>,
+    start: S,
+}
+
+impl<'a, T: Send, S: Fn(usize, usize) -> usize + Copy + Send> Split for Interleaved<'a, T, S> {
+    type Slices = Vec<&'a mut [T]>;
+
+    fn split_off(&mut self, items: Range<usize>) -> Self {
+        let turns = self.turns.iter_mut().enumerate().map(|(t, rest)| {
+            let length = (self.start)(t, items.end) - (self.start)(t, items.start);
+            take(rest, length)
+        });
+        Interleaved {
+            turns: turns.collect(),
+            start: self.start,
+        }
+    }
+
+    fn slices(self) -> Self::Slices {
+        self.turns
+    }
+
+    #[track_caller]
+    fn check(&self, items: Range<usize>) {
+        for (t, turn) in self.turns.iter().enumerate() {
+            check_length(turn.len(), items.clone(), |i| (self.start)(t, i));
+        }
+    }
+}
+// ANCHOR_END: interleaved
 
 #[cfg(test)]
 mod tests {
@@ -160,12 +372,10 @@ mod tests {
     #[test]
     fn the_largest_number_of_items_is_cut_evenly() {
         for parts in [1, 2, 3, 7] {
-            let all: Vec<_> = (0..parts).map(|p| part(usize::MAX, parts, p)).collect();
-            assert_eq!((all[0].start, all[parts - 1].end), (0, usize::MAX));
-            for pair in all.windows(2) {
-                assert_eq!(pair[0].end, pair[1].start);
-                assert!(pair[0].len().abs_diff(pair[1].len()) <= 1);
-            }
+            let all: Vec<_> = (0..=parts).map(|p| cut(usize::MAX, parts, p)).collect();
+            assert_eq!((all[0], all[parts]), (0, usize::MAX));
+            let lengths = all.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(lengths.clone().max().unwrap() - lengths.min().unwrap() <= 1);
         }
     }
 
@@ -183,21 +393,77 @@ mod tests {
     }
 
     #[test]
-    fn every_part_is_run() {
-        let mut out = [0; 6];
-        let parts = split_mut(&mut out, [1, 2, 3]);
-        for_each(parts.into_iter().enumerate().collect(), |(i, part)| {
-            part.fill(i + 1)
+    fn every_item_has_its_elements_of_every_buffer() {
+        let (mut wide, mut narrow, mut ragged) = ([9; 12], [9; 4], [9; 6]);
+        let buffers = (
+            rows(&mut wide, 3),
+            (
+                rows(&mut narrow, 1),
+                Some(starting(&mut ragged, |i| i * (i + 1) / 2 - i.min(4))),
+            ),
+        );
+        for_each_item(4, usize::MAX, buffers, |i, (wide, (narrow, ragged))| {
+            wide.fill(i);
+            narrow.fill(i);
+            ragged.expect("it is there").fill(i);
         });
-        assert_eq!(out, [1, 2, 2, 3, 3, 3]);
+        assert_eq!(wide, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        assert_eq!(narrow, [0, 1, 2, 3]);
+        assert_eq!(ragged, [1, 2, 2, 3, 3, 3]);
+        let none = None::<Rows<'_, u8, fn(usize) -> usize>>;
+        for_each_item(4, usize::MAX, none, |_, slices| assert!(slices.is_none()));
+    }
+
+    #[test]
+    fn interleaved_items_have_a_slice_for_each_turn() {
+        // The third item is over after the first turn.
+        let mut data = [9; 10];
+        let buffers = interleaved(&mut data, 2, 3, |t, i: usize| 2 * i.min(3 - t));
+        for_each_item(3, usize::MAX, buffers, |i, turns| {
+            assert_eq!(turns.len(), 2);
+            for (t, turn) in turns.into_iter().enumerate() {
+                turn.fill(10 * t + i);
+            }
+        });
+        assert_eq!(data, [0, 0, 1, 1, 2, 2, 10, 10, 11, 11]);
+    }
+
+    #[test]
+    fn a_part_has_what_belongs_to_its_items() {
+        let mut data: Vec<usize> = (0..14).collect();
+        for_each_part(7, usize::MAX, rows(&mut data, 2), |items, part| {
+            let expected: Vec<usize> = (2 * items.start..2 * items.end).collect();
+            assert_eq!(part.slices(), expected);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "a buffer of 7 elements cannot be cut for items 0..3, which have 6")]
+    fn a_buffer_that_holds_more_than_the_items_is_refused() {
+        let mut data = [0; 7];
+        for_each_item(3, 0, (rows(&mut [0; 3], 1), rows(&mut data, 2)), |_, _| {});
+    }
+
+    #[test]
+    #[should_panic(expected = "a buffer of 4 elements cannot be cut for items 0..3, which have 6")]
+    fn interleaved_items_are_as_many_as_were_named() {
+        let mut data = [0; 8];
+        let buffers = interleaved(&mut data, 2, 2, |_, i| 2 * i);
+        for_each_item(3, 0, buffers, |_, _| {});
+    }
+
+    #[test]
+    #[should_panic(expected = "a buffer of 9 elements cannot be cut for 2 turns of 2 items, which")]
+    fn interleaved_items_fill_their_turns() {
+        interleaved(&mut [0; 9], 2, 2, |_, i| 2 * i);
     }
 
     #[test]
     fn a_part_does_not_fork_again() {
-        for_each(vec![0, 1], |_| assert_eq!(ranges(8, usize::MAX).len(), 1));
+        run(vec![0, 1], |_| assert_eq!(ranges(8, usize::MAX).len(), 1));
         assert_eq!(ranges(8, usize::MAX).len(), threads().min(8));
         // Not even after a panic in the part that ran here.
-        let outcome = std::panic::catch_unwind(|| for_each(vec![0, 1], |i| assert!(i != 0)));
+        let outcome = std::panic::catch_unwind(|| run(vec![0, 1], |i| assert!(i != 0)));
         assert!(outcome.is_err());
         assert_eq!(ranges(8, usize::MAX).len(), threads().min(8));
     }
@@ -205,7 +471,7 @@ mod tests {
     #[test]
     #[should_panic]
     fn a_panic_in_a_part_reaches_the_caller() {
-        for_each(vec![0, 1, 2], |i| assert!(i != 2));
+        run(vec![0, 1, 2], |i| assert!(i != 2));
     }
 
     #[test]

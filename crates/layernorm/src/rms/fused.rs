@@ -15,9 +15,7 @@ use tape::lanes::sum_map;
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
 use tape::{Real, Tensor, parallel};
 
-use crate::rows::{
-    ROWS_PER_BLOCK, add_blocks, blocks_per_thread, check_lengths, rows_of, take, times, whole,
-};
+use crate::rows::{ROWS_PER_BLOCK, add_blocks, check_lengths, times, whole};
 use crate::sums::sums;
 
 // ANCHOR: rms_forward
@@ -33,24 +31,16 @@ use crate::sums::sums;
 /// # Panics
 /// If a slice has another length.
 #[track_caller]
-pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T, mut y: &mut [T], mut rstd: &mut [T]) {
+pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T], rstd: &mut [T]) {
     let (rows, d) = (rstd.len(), gamma.len());
     let whole = whole("rms_norm forward", rows, d);
     check_lengths(
         "rms_norm forward",
         &[("x", x.len(), whole), ("y", y.len(), whole)],
     );
-    let parts: Vec<_> = (parallel::ranges(rows, x.len()).into_iter())
-        .map(|rows| {
-            let y = take(&mut y, rows.len() * d).chunks_exact_mut(d);
-            let rstd = take(&mut rstd, rows.len());
-            rows.zip(y).zip(rstd)
-        })
-        .collect();
-    parallel::for_each(parts, |rows| {
-        for ((r, y), rstd) in rows {
-            *rstd = forward_row(&x[r * d..][..d], gamma, eps, y);
-        }
+    let buffers = (parallel::rows(y, d), parallel::rows(rstd, 1));
+    parallel::for_each_item(rows, x.len(), buffers, |r, (y, rstd)| {
+        rstd[0] = forward_row(&x[r * d..][..d], gamma, eps, y);
     });
 }
 
@@ -100,12 +90,7 @@ pub struct Saved<'a, T> {
 /// # Panics
 /// If a slice has another length.
 #[track_caller]
-pub fn backward<T: Real>(
-    saved: Saved<'_, T>,
-    dy: Option<&[T]>,
-    mut dx: &mut [T],
-    dgamma: &mut [T],
-) {
+pub fn backward<T: Real>(saved: Saved<'_, T>, dy: Option<&[T]>, dx: &mut [T], dgamma: &mut [T]) {
     let (rows, d) = (saved.rstd.len(), saved.gamma.len());
     let whole = whole("rms_norm backward", rows, d);
     check_lengths(
@@ -118,26 +103,20 @@ pub fn backward<T: Real>(
         ],
     );
     // One row for each block of rows: its share of dgamma.
-    let mut dgammas = Tensor::zeros([rows.div_ceil(ROWS_PER_BLOCK), d]);
-    let mut dgamma_rest = dgammas.data_mut();
-    let parts: Vec<_> = (blocks_per_thread(rows, d).into_iter())
-        .map(|blocks| {
-            let rows = rows_of(&blocks, rows);
-            let dx = take(&mut dx, rows.len() * d).chunks_mut(ROWS_PER_BLOCK.saturating_mul(d));
-            let dgamma = take(&mut dgamma_rest, blocks.len() * d).chunks_exact_mut(d);
-            blocks.zip(dx).zip(dgamma)
-        })
-        .collect();
-    parallel::for_each(parts, |blocks| {
-        for ((block, dx), dgamma) in blocks {
-            let rows = block * ROWS_PER_BLOCK..;
-            for (r, dx) in rows.zip(dx.chunks_exact_mut(d)) {
-                if let Some(dy) = dy {
-                    dx.copy_from_slice(&dy[r * d..][..d]);
-                }
-                let x = &saved.x[r * d..][..d];
-                backward_row(x, saved.rstd[r], saved.gamma, dx, dgamma);
+    let blocks = rows.div_ceil(ROWS_PER_BLOCK);
+    let mut dgammas = Tensor::zeros([blocks, d]);
+    let first_row = |block| rows.min(block * ROWS_PER_BLOCK);
+    let buffers = (
+        parallel::starting(dx, |block| first_row(block) * d),
+        parallel::rows(dgammas.data_mut(), d),
+    );
+    parallel::for_each_item(blocks, whole, buffers, |block, (dx, dgamma)| {
+        for (r, dx) in (first_row(block)..).zip(dx.chunks_exact_mut(d)) {
+            if let Some(dy) = dy {
+                dx.copy_from_slice(&dy[r * d..][..d]);
             }
+            let x = &saved.x[r * d..][..d];
+            backward_row(x, saved.rstd[r], saved.gamma, dx, dgamma);
         }
     });
     add_blocks(dgammas.data(), dgamma);

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tape::gemm::{Matrix, gemm};
-use tape::parallel::{self, split_mut};
+use tape::parallel::{self, Split};
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
 use crate::linear::{add_rows, set_rows};
@@ -107,10 +107,9 @@ impl<T: Real> Backward<T> for AllSteps<T> {
         let (outputs, inputs) = (self.0.w.shape()[0], self.0.w.shape()[1]);
         dx.write(0, |beta, out| {
             let steps: usize = uses.iter().map(|(dy, _)| dy.len()).sum();
-            let bands = parallel::ranges(outputs, steps);
-            let outs = split_mut(out, bands.iter().map(|band| band.len() * inputs));
-            parallel::for_each(bands.into_iter().zip(outs).collect(), |(band, out)| {
-                let mut beta = beta;
+            let rows = parallel::rows(out, inputs);
+            parallel::for_each_part(outputs, steps, rows, |band, out| {
+                let (mut beta, out) = (beta, out.slices());
                 for (dy, state) in &uses {
                     let dy = by_rows(dy).t().rows(band.clone());
                     gemm(dy, by_rows(state), beta, out);

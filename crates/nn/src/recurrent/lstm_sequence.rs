@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use tape::gemm::{Matrix, gemm};
-use tape::parallel::{self, split_mut};
+use tape::parallel::{self, Split, interleaved};
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
 use super::lstm::{gates, output, output_backward, state, state_backward};
@@ -36,17 +36,21 @@ pub(super) fn lstm_sequence<'t, T: Real>(
 
     let mut acts = Tensor::scratch([rows, 4 * h]);
     let [mut c, mut tanh, mut y] = [(); 3].map(|()| Tensor::scratch([rows, h]));
-    let parts = parts(steps, acts.len());
-    let work = parts
-        .iter()
-        .zip(by_step(acts.data_mut(), 4 * h, &parts))
-        .zip(by_step(c.data_mut(), h, &parts))
-        .zip(by_step(tanh.data_mut(), h, &parts))
-        .zip(by_step(y.data_mut(), h, &parts))
-        .collect::<Vec<_>>();
-    parallel::for_each(work, |((((part, mut acts), mut c), mut tanh), mut y)| {
-        let start = Tensor::zeros([part[0].len(), h]);
-        for (t, rows) in part.iter().enumerate() {
+    let parts = Parts::new(steps, acts.len());
+    let gates_and_c = (
+        parts.by_step(acts.data_mut(), 4 * h),
+        parts.by_step(c.data_mut(), h),
+    );
+    let outputs = (
+        parts.by_step(tanh.data_mut(), h),
+        parts.by_step(y.data_mut(), h),
+    );
+    let buffers = (gates_and_c, outputs);
+    parallel::for_each_item(parts.count(), usize::MAX, buffers, |p, buffers| {
+        let ((mut acts, mut c), (mut tanh, mut y)) = buffers;
+        let start = Tensor::zeros([parts.rows(0, p).len(), h]);
+        for t in 0..steps.len() {
+            let rows = parts.rows(t, p);
             let (acts, x) = (&mut *acts[t], &x[rows.start * 4 * h..rows.end * 4 * h]);
             for (acts, x) in acts.chunks_exact_mut(4 * h).zip(x.chunks_exact(4 * h)) {
                 for ((a, &x), &b) in acts.iter_mut().zip(x).zip(bias_row) {
@@ -82,44 +86,55 @@ pub(super) fn lstm_sequence<'t, T: Real>(
     })
 }
 
-/// Some of the sequences: their rows at each step.
-type Part = Vec<Range<usize>>;
-
-/// Cuts the sequences, which are sorted by length, into one part for each thread, with
-/// about as many rows in each.
-fn parts(steps: &[Rows], elements: usize) -> Vec<Part> {
-    let sequences = steps[0].count;
-    let length = |s| steps.partition_point(|step| step.count > s);
-    let total: usize = steps.iter().map(|step| step.count).sum();
-    let count = parallel::ranges(sequences, elements).len();
-    let (mut end, mut rows) = (0, 0);
-    let cut = |p| {
-        let start = end;
-        while end < sequences && rows * count < total * (p + 1) {
-            rows += length(end);
-            end += 1;
-        }
-        let rows = |step: &Rows| {
-            let [from, to] = [start, end].map(|s| step.start + s.min(step.count));
-            from..to
-        };
-        steps.iter().map(rows).collect()
-    };
-    (0..count).map(cut).collect()
+/// The sequences, which are sorted by length, cut into one part for each thread, with about
+/// as many rows in each.
+struct Parts<'a> {
+    steps: &'a [Rows],
+    /// The first sequence of each part, and at the end the number of all.
+    first: Vec<usize>,
 }
 
-/// The rows of each part, step by step, of an array of rows of this width.
-fn by_step<'a, T>(data: &'a mut [T], width: usize, parts: &[Part]) -> Vec<Vec<&'a mut [T]>> {
-    let steps = parts[0].len();
-    let lengths = (0..steps).flat_map(|t| parts.iter().map(move |part| part[t].len() * width));
-    let mut pieces = split_mut(data, lengths).into_iter();
-    let mut out: Vec<_> = parts.iter().map(|_| Vec::with_capacity(steps)).collect();
-    for _ in 0..steps {
-        for (out, piece) in out.iter_mut().zip(&mut pieces) {
-            out.push(piece);
+impl<'a> Parts<'a> {
+    fn new(steps: &'a [Rows], elements: usize) -> Self {
+        let sequences = steps[0].count;
+        let length = |s| steps.partition_point(|step| step.count > s);
+        let total: usize = steps.iter().map(|step| step.count).sum();
+        let count = parallel::ranges(sequences, elements).len();
+        let (mut first, mut end, mut rows) = (vec![0], 0, 0);
+        for p in 1..=count {
+            while end < sequences && rows * count < total * p {
+                rows += length(end);
+                end += 1;
+            }
+            first.push(end);
         }
+        Parts { steps, first }
     }
-    out
+
+    fn count(&self) -> usize {
+        self.first.len() - 1
+    }
+
+    /// Where the rows of part `p` start at step `t`.
+    fn start(&self, t: usize, p: usize) -> usize {
+        let step = self.steps[t];
+        step.start + self.first[p].min(step.count)
+    }
+
+    /// The rows of part `p` at step `t`.
+    fn rows(&self, t: usize, p: usize) -> Range<usize> {
+        self.start(t, p)..self.start(t, p + 1)
+    }
+
+    /// The rows of each part, step by step, of an array of rows of this width.
+    fn by_step<'d, T: Send>(
+        &self,
+        data: &'d mut [T],
+        width: usize,
+    ) -> impl Split<Slices = Vec<&'d mut [T]>> {
+        let start = move |t, p| self.start(t, p) * width;
+        interleaved(data, self.steps.len(), self.count(), start)
+    }
 }
 
 struct LstmSequence<T: Real> {
@@ -143,17 +158,18 @@ impl<T: Real> LstmSequence<T> {
         let h = self.w.shape()[1];
         let weights = Matrix::new(self.w.data(), 4 * h, h);
         let (dy, c, tanh) = (dy.data(), self.c.data(), self.tanh.data());
-        let parts = parts(&self.steps, self.acts.len());
-        let acts = by_step(self.acts.data_mut(), 4 * h, &parts);
-        parallel::for_each(parts.iter().zip(acts).collect(), |(part, mut acts)| {
+        let parts = Parts::new(&self.steps, self.acts.len());
+        let acts = parts.by_step(self.acts.data_mut(), 4 * h);
+        parallel::for_each_item(parts.count(), usize::MAX, acts, |p, mut acts| {
             // What the next step sends. It begins with nothing, for every sequence.
-            let zeros = || Tensor::zeros([part[0].len(), h]);
+            let zeros = || Tensor::zeros([parts.rows(0, p).len(), h]);
             let (start, mut dh, mut dc) = (zeros(), zeros(), zeros());
-            for (t, rows) in part.iter().enumerate().rev() {
+            for t in (0..acts.len()).rev() {
+                let rows = parts.rows(t, p);
                 let here = rows.start * h..rows.end * h;
                 let c_before = match t {
                     0 => start.data(),
-                    _ => &c[part[t - 1].start * h..][..here.len()],
+                    _ => &c[parts.start(t - 1, p) * h..][..here.len()],
                 };
                 let acts = &mut *acts[t];
                 let dh = &mut dh.data_mut()[..here.len()];
@@ -181,10 +197,11 @@ impl<T: Real> LstmSequence<T> {
         let h = self.w.shape()[1];
         let later = self.states.shape()[0] - self.steps[0].count;
         let mut before = Tensor::scratch([later, h]);
-        let rows = self.steps[1..].iter().map(|step| step.count * h);
-        let to = split_mut(before.data_mut(), rows);
-        for (step, to) in self.steps.iter().zip(to) {
-            to.copy_from_slice(&self.states.data()[step.start * h..][..to.len()]);
+        let mut rest = before.data_mut();
+        for pair in self.steps.windows(2) {
+            let from = &self.states.data()[pair[0].start * h..][..pair[1].count * h];
+            let to = rest.split_off_mut(..from.len()).expect("rows are left");
+            to.copy_from_slice(from);
         }
         before
     }

@@ -21,8 +21,8 @@ use std::ops::Range;
 use super::along::add_to;
 use super::window::{Pair, Window};
 use crate::gemm::{Matrix, gemm};
-use crate::parallel::split_mut;
-use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, elements, lanes, parallel};
+use crate::parallel::{self, Split, rows, starting};
+use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, elements, lanes};
 
 impl<'t, T: Real> Var<'t, T> {
     // ANCHOR: conv2d
@@ -143,25 +143,18 @@ impl Plan {
     fn forward<T: Real>(&self, x: &Tensor<T>, w: &Tensor<T>, bias: Option<&[T]>) -> Tensor<T> {
         let [oh, ow] = self.window.output;
         let mut y = Tensor::scratch([self.images, self.outputs, oh, ow]);
-        let ranges = parallel::ranges(self.images, self.work());
-        let mut cols = Tensor::scratch([ranges.len(), self.cols_len]);
-        let y_parts = split_mut(
-            y.data_mut(),
-            ranges.iter().map(|r| r.len() * self.output_len()),
-        );
-        let cols_parts = split_mut(cols.data_mut(), ranges.iter().map(|_| self.cols_len));
-        let parts = ranges.into_iter().zip(y_parts).zip(cols_parts).collect();
-        parallel::for_each(parts, |((images, mut y), cols)| {
-            for n in images {
-                let image = y.split_off_mut(..self.output_len()).expect("one image");
+        let images = rows(y.data_mut(), self.output_len());
+        parallel::for_each_part(self.images, self.work(), images, |range, images| {
+            let mut cols = Tensor::scratch([self.cols_len]);
+            for (n, image) in images.items(range) {
                 let beta = bias.map_or(T::ZERO, |bias| {
                     for (o, &b) in bias.iter().enumerate() {
                         image[o * self.positions()..][..self.positions()].fill(b);
                     }
                     T::ONE
                 });
-                self.im2col(part(x, n, self.input_len()), cols);
-                gemm(self.weight(w), self.cols(cols), beta, image);
+                self.im2col(part(x, n, self.input_len()), cols.data_mut());
+                gemm(self.weight(w), self.cols(cols.data()), beta, image);
             }
         });
         y
@@ -181,32 +174,27 @@ impl Plan {
         let [height, width] = self.window.input;
         let [kh, kw] = self.window.kernel;
         let count = BLOCKS.min(self.images).max(1);
-        let images = |block| parallel::part(self.images, count, block);
+        // The first image of a block.
+        let first = |block| parallel::cut(self.images, count, block);
 
         let mut dx = w.map(|_| Tensor::scratch([self.images, self.channels, height, width]));
         let mut dw = x.map(|_| Tensor::zeros([count, self.outputs, self.channels, kh, kw]));
         let mut db = bias.then(|| Tensor::zeros([count, self.outputs]));
-        let mut dx_parts = pieces(&mut dx, count, |b| images(b).len() * self.input_len());
-        let mut dw_parts = pieces(&mut dw, count, |_| self.outputs * self.taps());
-        let mut db_parts = pieces(&mut db, count, |_| self.outputs);
-        let mut blocks = (0..count).map(|b| Block {
-            images: images(b),
-            dx: dx_parts.next().expect("one for each block"),
-            dw: dw_parts.next().expect("one for each block"),
-            db: db_parts.next().expect("one for each block"),
-        });
-
-        let ranges = parallel::ranges(count, self.work());
-        let mut cols = Tensor::scratch([ranges.len(), self.cols_len]);
-        let cols_parts = split_mut(cols.data_mut(), ranges.iter().map(|_| self.cols_len));
-        let parts: Vec<(Vec<Block<'_, T>>, &mut [T])> = ranges
-            .iter()
-            .map(|range| blocks.by_ref().take(range.len()).collect())
-            .zip(cols_parts)
-            .collect();
-        parallel::for_each(parts, |(blocks, cols)| {
-            for block in blocks {
-                self.backward_block(block, dy, x, w, cols);
+        let dx_images = |dx| starting(dx, |block| first(block) * self.input_len());
+        let blocks = (
+            dx.as_mut().map(Tensor::data_mut).map(dx_images),
+            (
+                dw.as_mut()
+                    .map(|dw| rows(dw.data_mut(), self.outputs * self.taps())),
+                db.as_mut().map(|db| rows(db.data_mut(), self.outputs)),
+            ),
+        );
+        parallel::for_each_part(count, self.work(), blocks, |range, blocks| {
+            let mut cols = Tensor::scratch([self.cols_len]);
+            for (b, (dx, (dw, db))) in blocks.items(range) {
+                let images = first(b)..first(b + 1);
+                let block = Block { images, dx, dw, db };
+                self.backward_block(block, dy, x, w, cols.data_mut());
             }
         });
         [dx, dw.map(sum_blocks), db.map(sum_blocks)]
@@ -222,20 +210,26 @@ impl Plan {
         w: Option<&Tensor<T>>,
         cols: &mut [T],
     ) {
-        let mut dx_rest = block.dx;
-        for n in block.images {
+        let Block {
+            images,
+            mut dx,
+            mut dw,
+            mut db,
+        } = block;
+        for n in images {
             let dy = part(dy, n, self.output_len());
-            for (db, dy) in block.db.iter_mut().zip(dy.chunks_exact(self.positions())) {
-                *db += lanes::sum(dy);
+            if let Some(db) = &mut db {
+                for (db, dy) in db.iter_mut().zip(dy.chunks_exact(self.positions())) {
+                    *db += lanes::sum(dy);
+                }
             }
             let dy = Matrix::new(dy, self.outputs, self.positions());
-            if let Some(x) = x {
+            if let (Some(x), Some(dw)) = (x, &mut dw) {
                 self.im2col(part(x, n, self.input_len()), cols);
-                gemm(dy, self.cols(cols).t(), T::ONE, block.dw);
+                gemm(dy, self.cols(cols).t(), T::ONE, dw);
             }
-            if let Some(w) = w {
-                let dx;
-                (dx, dx_rest) = dx_rest.split_at_mut(self.input_len());
+            if let (Some(w), Some(dx)) = (w, &mut dx) {
+                let dx = dx.split_off_mut(..self.input_len()).expect("one image");
                 gemm(self.weight(w).t(), dy, T::ZERO, cols);
                 dx.fill(T::ZERO);
                 self.col2im(cols, dx);
@@ -285,33 +279,20 @@ impl Plan {
 }
 
 // ANCHOR: block
-/// Consecutive images, and where their share of the gradients goes; a slice is empty if
-/// that gradient is not asked for.
+/// Consecutive images, and where their share of the gradients goes, as far as these are
+/// asked for.
 struct Block<'a, T> {
     images: Range<usize>,
-    dx: &'a mut [T],
+    dx: Option<&'a mut [T]>,
     /// The sum over these images only.
-    dw: &'a mut [T],
+    dw: Option<&'a mut [T]>,
     /// The sum over these images only.
-    db: &'a mut [T],
+    db: Option<&'a mut [T]>,
 }
 
 /// Image `n` of a batch.
 fn part<T: Real>(batch: &Tensor<T>, n: usize, length: usize) -> &[T] {
     &batch.data()[n * length..][..length]
-}
-
-/// The tensor in `count` pieces of the lengths given; empty ones if there is none.
-fn pieces<T: Real>(
-    tensor: &mut Option<Tensor<T>>,
-    count: usize,
-    length: impl Fn(usize) -> usize,
-) -> std::vec::IntoIter<&mut [T]> {
-    let data = tensor.as_mut().map(Tensor::data_mut);
-    let lengths = (0..count)
-        .map(|b| if data.is_some() { length(b) } else { 0 })
-        .collect::<Vec<_>>();
-    split_mut(data.unwrap_or_default(), lengths).into_iter()
 }
 
 /// `[blocks, ..]` summed over the blocks, in order.

@@ -1,7 +1,6 @@
 //! What the two pools share: sizes, and one plane of an image after the other.
 
 use super::window::{Pair, Window};
-use crate::parallel::split_mut;
 use crate::{Real, Shape, Tensor, parallel};
 
 // ANCHOR: pool
@@ -42,16 +41,8 @@ impl Pool {
         let mut out = Tensor::scratch(shape);
         let length = shape[2] * shape[3];
         let planes = shape[0] * shape[1];
-        let ranges = parallel::ranges(planes, self.input.count());
-        let pieces = split_mut(out.data_mut(), ranges.iter().map(|r| r.len() * length));
-        parallel::for_each(
-            ranges.into_iter().zip(pieces).collect(),
-            |(range, piece)| {
-                for (plane, data) in range.zip(piece.chunks_exact_mut(length.max(1))) {
-                    f(plane, data);
-                }
-            },
-        );
+        let data = parallel::rows(out.data_mut(), length);
+        parallel::for_each_item(planes, self.input.count(), data, f);
         out
     }
 

@@ -57,16 +57,11 @@ pub(crate) fn each_row<T: Real>(
         return;
     }
     let length = x.shape()[x.shape().len() - 1];
-    let ranges = parallel::ranges(x.len() / length, x.len());
-    let pieces = parallel::split_mut(out.data_mut(), ranges.iter().map(|r| r.len() * length));
-    parallel::for_each(
-        ranges.into_iter().zip(pieces).collect(),
-        |(range, piece)| {
-            let x = &x.data()[range.start * length..range.end * length];
-            let rows = piece.chunks_exact_mut(length).zip(x.chunks_exact(length));
-            rows.for_each(|(out, x)| f(out, x));
-        },
-    );
+    let (rows, x) = (x.len() / length, x.data());
+    let out = parallel::rows(out.data_mut(), length);
+    parallel::for_each_item(rows, x.len(), out, |row, out| {
+        f(out, &x[row * length..][..length]);
+    });
 }
 // ANCHOR_END: softmax_rows
 
