@@ -38,14 +38,14 @@
 //! by blocks of [`ROWS_PER_BLOCK`]. Neither depends on the batch around the row, the
 //! number of threads or the machine.
 
+use tape::Real;
 use tape::lanes::{LANES, fold, lopsided, sum_map};
-use tape::magnitude::{largest_to_one, squares_fit, to_one};
-use tape::{Real, Tensor, parallel};
 
-use crate::rows::{add_blocks, check_lengths, times, whole};
+use crate::driver::Rows;
+use crate::rows::check_lengths;
 use crate::sums::{lane_sums, sums};
 
-pub use crate::rows::ROWS_PER_BLOCK;
+pub use crate::driver::ROWS_PER_BLOCK;
 
 // ANCHOR: forward
 /// Elements of a row that are summed in `T`; sums of more are added up in `f64`.
@@ -78,34 +78,13 @@ pub fn forward<T: Real>(
     y: &mut [T],
     stats: &mut [[T; 3]],
 ) {
-    let (rows, d) = (stats.len(), gamma.len());
-    let whole = whole("layer_norm forward", rows, d);
-    check_lengths(
-        "layer_norm forward",
-        &[
-            ("x", x.len(), whole),
-            ("beta", beta.len(), d),
-            ("y", y.len(), whole),
-        ],
-    );
-    let buffers = (parallel::rows(y, d), parallel::rows(stats, 1));
-    parallel::for_each_item(rows, x.len(), buffers, |r, (y, stats)| {
-        stats[0] = forward_row(&x[r * d..][..d], gamma, beta, eps, y);
-    });
-}
-
-/// Normalizes one row and returns its `[shift, offset, rstd]`.
-fn forward_row<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T, y: &mut [T]) -> [T; 3] {
-    let stats = stats_of(x, eps);
-    if squares_fit(stats[2]) {
+    let (kernel, d) = ("layer_norm forward", gamma.len());
+    check_lengths(kernel, &[("beta", beta.len(), d)]);
+    Rows { kernel, x, d }.forward(eps, y, stats, |x, eps, y| {
+        let stats = stats_of(x, eps);
         normalize_row(x, stats, gamma, beta, y);
-        return stats;
-    }
-    let to_one = largest_to_one(x);
-    let scaled = times(x, to_one);
-    let [shift, offset, rstd] = stats_of(&scaled, eps * to_one * to_one);
-    normalize_row(&scaled, [shift, offset, rstd], gamma, beta, y);
-    [shift / to_one, offset, rstd * to_one]
+        stats
+    });
 }
 
 /// `[shift, offset, rstd]` of a row, in two readings.
@@ -191,65 +170,21 @@ pub fn backward<T: Real>(
     dbeta: &mut [T],
 ) {
     let Saved { x, gamma, stats } = saved;
-    let (rows, d) = (stats.len(), gamma.len());
-    let whole = whole("layer_norm backward", rows, d);
-    check_lengths(
-        "layer_norm backward",
-        &[
-            ("x", x.len(), whole),
-            ("dy", dy.map_or(whole, <[T]>::len), whole),
-            ("dx", dx.len(), whole),
-            ("dgamma", dgamma.len(), d),
-            ("dbeta", dbeta.len(), d),
-        ],
-    );
-    // One row for each block of rows: its share of dgamma and of dbeta.
-    let blocks = rows.div_ceil(ROWS_PER_BLOCK);
-    let (mut dgammas, mut dbetas) = (Tensor::zeros([blocks, d]), Tensor::zeros([blocks, d]));
-    let first_row = |block| rows.min(block * ROWS_PER_BLOCK);
-    let parameters = (
-        parallel::rows(dgammas.data_mut(), d),
-        parallel::rows(dbetas.data_mut(), d),
-    );
-    let buffers = (
-        parallel::starting(dx, |block| first_row(block) * d),
+    let (kernel, d) = ("layer_norm backward", gamma.len());
+    let parameters = [("dgamma", dgamma), ("dbeta", dbeta)];
+    Rows { kernel, x, d }.backward(
+        stats,
+        dy,
+        dx,
         parameters,
+        |x, stats, dy, [dgamma, dbeta]| {
+            project_row(x, stats, gamma, dy, dgamma, dbeta);
+        },
     );
-    parallel::for_each_item(blocks, whole, buffers, |block, (dx, (dgamma, dbeta))| {
-        for (r, dx) in (first_row(block)..).zip(dx.chunks_exact_mut(d)) {
-            if let Some(dy) = dy {
-                dx.copy_from_slice(&dy[r * d..][..d]);
-            }
-            backward_row(&x[r * d..][..d], stats[r], gamma, dx, dgamma, dbeta);
-        }
-    });
-    add_blocks(dgammas.data(), dgamma);
-    add_blocks(dbetas.data(), dbeta);
 }
 
 /// Turns `dy` of one row into `dx`, in place, and adds the row's share to `dgamma` and
 /// `dbeta`.
-fn backward_row<T: Real>(
-    x: &[T],
-    stats: [T; 3],
-    gamma: &[T],
-    dy: &mut [T],
-    dgamma: &mut [T],
-    dbeta: &mut [T],
-) {
-    if squares_fit(stats[2]) {
-        return project_row(x, stats, gamma, dy, dgamma, dbeta);
-    }
-    let [shift, offset, rstd] = stats;
-    let unit = T::ONE / to_one(rstd);
-    let scaled = times(x, unit);
-    let stats = [shift * unit, offset, rstd / unit];
-    project_row(&scaled, stats, gamma, dy, dgamma, dbeta);
-    for dx in dy {
-        *dx *= unit;
-    }
-}
-
 fn project_row<T: Real>(
     x: &[T],
     [shift, offset, rstd]: [T; 3],

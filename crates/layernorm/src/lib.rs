@@ -34,6 +34,7 @@
 //! - [`staged`]: each forward line on its own, and one backward line for each of them.
 //! - [`fused`]: the closed form, each row read while it is in cache. This is what runs.
 //! - [`layer_norm`], [`LayerNorm`]: the op on the tape, and the layer with its parameters.
+//! - `driver`: what the kernels of both norms share: threads, huge rows, sums over rows.
 //! - [`rms`]: the same for RMS Norm, which divides by the root mean square and subtracts
 //!   nothing.
 //!
@@ -42,6 +43,7 @@
 #![forbid(unsafe_code)]
 
 pub mod composed;
+mod driver;
 pub mod fused;
 mod layer;
 mod op;

@@ -67,13 +67,6 @@ pub(crate) fn check_lengths(kernel: &str, slices: &[(&str, usize, usize)]) {
 }
 // ANCHOR_END: check
 
-// ANCHOR: times
-/// Every element of a row times a power of two, for a row whose squares do not fit `T`.
-pub(crate) fn times<T: Real>(x: &[T], factor: T) -> Vec<T> {
-    x.iter().map(|&x| x * factor).collect()
-}
-// ANCHOR_END: times
-
 // ANCHOR: in_place
 /// Where a backward pass writes `dx`: over `dy`, unless somebody else still holds `dy`.
 /// Returns `dy`, if it is to be read, and the tensor to write to.
@@ -86,22 +79,6 @@ pub(crate) fn in_place_or_beside<T: Real>(dy: Tensor<T>) -> (Option<Tensor<T>>, 
     }
 }
 // ANCHOR_END: in_place
-
-// ANCHOR: blocks
-/// Rows whose parameter gradients are summed together before they are added to the
-/// total. The number is fixed, so that the order of every addition is, too.
-pub const ROWS_PER_BLOCK: usize = 64;
-
-/// Adds up the partial sums of all blocks, first block first.
-pub(crate) fn add_blocks<T: Real>(partials: &[T], total: &mut [T]) {
-    total.fill(T::ZERO);
-    for partial in partials.chunks_exact(total.len()) {
-        for (sum, &part) in total.iter_mut().zip(partial) {
-            *sum += part;
-        }
-    }
-}
-// ANCHOR_END: blocks
 
 #[cfg(test)]
 mod tests {
@@ -143,14 +120,5 @@ mod tests {
         let (source, dx) = in_place_or_beside(dx);
         assert_eq!(source, Some(kept));
         assert!(dx.shape()[..] == [2, 3] && dx.data().as_ptr() != address);
-    }
-
-    #[test]
-    fn blocks_are_added_in_order() {
-        // 1 is lost against 10²⁰, unless it comes after −10²⁰.
-        let partials = [1e20, 5.0, -1e20, 6.0, 1.0, 7.0];
-        let mut total = [f64::NAN; 2];
-        add_blocks(&partials, &mut total);
-        assert_eq!(total, [1.0, 18.0]);
     }
 }

@@ -11,11 +11,10 @@
 //! Here `rstd = 1/√(mean(x²) + eps)` is one over the root mean square; it keeps the name
 //! it has in Layer Norm.
 
+use tape::Real;
 use tape::lanes::sum_map;
-use tape::magnitude::{largest_to_one, squares_fit, to_one};
-use tape::{Real, Tensor, parallel};
 
-use crate::rows::{ROWS_PER_BLOCK, add_blocks, check_lengths, times, whole};
+use crate::driver::Rows;
 use crate::sums::sums;
 
 // ANCHOR: rms_forward
@@ -32,30 +31,12 @@ use crate::sums::sums;
 /// If a slice has another length.
 #[track_caller]
 pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T], rstd: &mut [T]) {
-    let (rows, d) = (rstd.len(), gamma.len());
-    let whole = whole("rms_norm forward", rows, d);
-    check_lengths(
-        "rms_norm forward",
-        &[("x", x.len(), whole), ("y", y.len(), whole)],
-    );
-    let buffers = (parallel::rows(y, d), parallel::rows(rstd, 1));
-    parallel::for_each_item(rows, x.len(), buffers, |r, (y, rstd)| {
-        rstd[0] = forward_row(&x[r * d..][..d], gamma, eps, y);
-    });
-}
-
-/// Normalizes one row and returns its `rstd`.
-fn forward_row<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T]) -> T {
-    let rstd = rstd_of(x, eps);
-    if squares_fit(rstd) {
+    let (kernel, d) = ("rms_norm forward", gamma.len());
+    Rows { kernel, x, d }.forward(eps, y, rstd, |x, eps, y| {
+        let rstd = rstd_of(x, eps);
         normalize_row(x, rstd, gamma, y);
-        return rstd;
-    }
-    let to_one = largest_to_one(x);
-    let scaled = times(x, to_one);
-    let rstd = rstd_of(&scaled, eps * to_one * to_one);
-    normalize_row(&scaled, rstd, gamma, y);
-    rstd * to_one
+        rstd
+    });
 }
 
 fn rstd_of<T: Real>(x: &[T], eps: T) -> T {
@@ -91,50 +72,15 @@ pub struct Saved<'a, T> {
 /// If a slice has another length.
 #[track_caller]
 pub fn backward<T: Real>(saved: Saved<'_, T>, dy: Option<&[T]>, dx: &mut [T], dgamma: &mut [T]) {
-    let (rows, d) = (saved.rstd.len(), saved.gamma.len());
-    let whole = whole("rms_norm backward", rows, d);
-    check_lengths(
-        "rms_norm backward",
-        &[
-            ("x", saved.x.len(), whole),
-            ("dy", dy.map_or(whole, <[T]>::len), whole),
-            ("dx", dx.len(), whole),
-            ("dgamma", dgamma.len(), d),
-        ],
-    );
-    // One row for each block of rows: its share of dgamma.
-    let blocks = rows.div_ceil(ROWS_PER_BLOCK);
-    let mut dgammas = Tensor::zeros([blocks, d]);
-    let first_row = |block| rows.min(block * ROWS_PER_BLOCK);
-    let buffers = (
-        parallel::starting(dx, |block| first_row(block) * d),
-        parallel::rows(dgammas.data_mut(), d),
-    );
-    parallel::for_each_item(blocks, whole, buffers, |block, (dx, dgamma)| {
-        for (r, dx) in (first_row(block)..).zip(dx.chunks_exact_mut(d)) {
-            if let Some(dy) = dy {
-                dx.copy_from_slice(&dy[r * d..][..d]);
-            }
-            let x = &saved.x[r * d..][..d];
-            backward_row(x, saved.rstd[r], saved.gamma, dx, dgamma);
-        }
+    let Saved { x, gamma, rstd } = saved;
+    let (kernel, d) = ("rms_norm backward", gamma.len());
+    let parameters = [("dgamma", dgamma)];
+    Rows { kernel, x, d }.backward(rstd, dy, dx, parameters, |x, rstd, dy, [dgamma]| {
+        project_row(x, rstd, gamma, dy, dgamma);
     });
-    add_blocks(dgammas.data(), dgamma);
 }
 
 /// Turns `dy` of one row into `dx`, in place, and adds the row's share to `dgamma`.
-fn backward_row<T: Real>(x: &[T], rstd: T, gamma: &[T], dy: &mut [T], dgamma: &mut [T]) {
-    if squares_fit(rstd) {
-        return project_row(x, rstd, gamma, dy, dgamma);
-    }
-    let unit = T::ONE / to_one(rstd);
-    let scaled = times(x, unit);
-    project_row(&scaled, rstd / unit, gamma, dy, dgamma);
-    for dx in dy {
-        *dx *= unit;
-    }
-}
-
 fn project_row<T: Real>(x: &[T], rstd: T, gamma: &[T], dy: &mut [T], dgamma: &mut [T]) {
     let x_hat = |x: T| x * rstd;
     let [sum_g_x_hat] = sums([x, dy, gamma], |[x, dy, gamma]| [dy * gamma * x_hat(x)]);
@@ -150,6 +96,7 @@ fn project_row<T: Real>(x: &[T], rstd: T, gamma: &[T], dy: &mut [T], dgamma: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::ROWS_PER_BLOCK;
     use crate::testing::{assert_close, check_of, draws};
 
     /// What the forward pass writes: `y`, `rstd`.

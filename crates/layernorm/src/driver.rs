@@ -1,0 +1,220 @@
+//! What Layer Norm and RMS Norm share: how rows are shared out among threads, rows whose
+//! squares overflow, and the order in which the rows' shares of the parameters' gradients
+//! are added.
+//!
+//! What a norm does to one row is its own: a function forward and a function backward.
+
+use std::array;
+
+use tape::magnitude::{largest_to_one, squares_fit, to_one};
+use tape::parallel::{self, rows, starting};
+use tape::{Real, Tensor};
+
+use crate::rows::{check_lengths, whole};
+
+// ANCHOR: stats
+/// What the forward pass keeps of a row.
+pub(crate) trait Stats<T>: Copy + Send + Sync {
+    /// One over the deviation that the row was divided by.
+    fn rstd(self) -> T;
+
+    /// The same of the row times `factor`, a power of two.
+    fn of_times(self, factor: T) -> Self;
+}
+
+/// `[shift, offset, rstd]`.
+impl<T: Real> Stats<T> for [T; 3] {
+    #[inline]
+    fn rstd(self) -> T {
+        self[2]
+    }
+
+    fn of_times(self, factor: T) -> Self {
+        let [shift, offset, rstd] = self;
+        [shift * factor, offset, rstd / factor]
+    }
+}
+
+/// `rstd` alone.
+impl<T: Real> Stats<T> for T {
+    #[inline]
+    fn rstd(self) -> T {
+        self
+    }
+
+    fn of_times(self, factor: T) -> Self {
+        self / factor
+    }
+}
+
+/// Every element of a row times a power of two, for a row whose squares do not fit `T`.
+fn times<T: Real>(x: &[T], factor: T) -> Vec<T> {
+    x.iter().map(|&x| x * factor).collect()
+}
+// ANCHOR_END: stats
+
+// ANCHOR: forward
+/// The rows of an input: `x` holds rows of `d` features, as many as there are statistics.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, T> {
+    /// Who is asking, for messages.
+    pub(crate) kernel: &'static str,
+    pub(crate) x: &'a [T],
+    pub(crate) d: usize,
+}
+
+impl<T: Real> Rows<'_, T> {
+    /// Calls `row(x, eps, y)` on every row, which normalizes it and returns its statistics.
+    #[track_caller]
+    pub(crate) fn forward<S: Stats<T>>(
+        self,
+        eps: T,
+        y: &mut [T],
+        stats: &mut [S],
+        row: impl Fn(&[T], T, &mut [T]) -> S + Sync,
+    ) {
+        let Rows { kernel, x, d } = self;
+        let (count, whole) = (stats.len(), whole(kernel, stats.len(), d));
+        check_lengths(kernel, &[("x", x.len(), whole), ("y", y.len(), whole)]);
+        let buffers = (rows(y, d), rows(stats, 1));
+        parallel::for_each_item(count, whole, buffers, |r, (y, stats)| {
+            let x = &x[r * d..][..d];
+            stats[0] = row(x, eps, y);
+            if !squares_fit(stats[0].rstd()) {
+                let unit = largest_to_one(x);
+                let found = row(&times(x, unit), eps * unit * unit, y);
+                stats[0] = found.of_times(T::ONE / unit);
+            }
+        });
+    }
+}
+// ANCHOR_END: forward
+
+// ANCHOR: backward
+/// Rows whose parameter gradients are summed together before they are added to the
+/// total. The number is fixed, so that the order of every addition is, too.
+pub const ROWS_PER_BLOCK: usize = 64;
+
+impl<T: Real> Rows<'_, T> {
+    /// Calls `row(x, stats, dy, sums)` on every row, which turns its `dy` into `dx`, in place,
+    /// and adds its share to the gradient of each parameter. The `parameters` come with their
+    /// names. Without a `dy`, `dx` holds it on entry.
+    #[track_caller]
+    pub(crate) fn backward<S: Stats<T>, const P: usize>(
+        self,
+        stats: &[S],
+        dy: Option<&[T]>,
+        dx: &mut [T],
+        parameters: [(&str, &mut [T]); P],
+        row: impl Fn(&[T], S, &mut [T], [&mut [T]; P]) + Sync,
+    ) {
+        let Rows { kernel, x, d } = self;
+        let (count, whole) = (stats.len(), whole(kernel, stats.len(), d));
+        let dy_length = dy.map_or(whole, <[T]>::len);
+        let slices = [("x", x.len()), ("dy", dy_length), ("dx", dx.len())];
+        check_lengths(kernel, &slices.map(|(name, length)| (name, length, whole)));
+        for (name, total) in &parameters {
+            check_lengths(kernel, &[(name, total.len(), d)]);
+        }
+        let blocks = count.div_ceil(ROWS_PER_BLOCK);
+        let first_row = |block| count.min(block * ROWS_PER_BLOCK);
+        let mut sums = Tensor::zeros([blocks, P, d]);
+        let buffers = (
+            starting(dx, |block| first_row(block) * d),
+            rows(sums.data_mut(), P * d),
+        );
+        parallel::for_each_item(blocks, whole, buffers, |block, (dx, mut sums)| {
+            let mut sums: [&mut [T]; P] =
+                array::from_fn(|_| sums.split_off_mut(..d).expect("one for each parameter"));
+            for (r, dx) in (first_row(block)..).zip(dx.chunks_exact_mut(d)) {
+                if let Some(dy) = dy {
+                    dx.copy_from_slice(&dy[r * d..][..d]);
+                }
+                let sums = sums.each_mut().map(|sum| &mut **sum);
+                any_row(&x[r * d..][..d], stats[r], dx, sums, &row);
+            }
+        });
+        for (p, (_, total)) in parameters.into_iter().enumerate() {
+            add_blocks(sums.data().chunks_exact(P * d), p * d, total);
+        }
+    }
+}
+
+/// `row` of a row that may be too large for it.
+#[inline]
+fn any_row<T: Real, S: Stats<T>, const P: usize>(
+    x: &[T],
+    stats: S,
+    dy: &mut [T],
+    sums: [&mut [T]; P],
+    row: impl Fn(&[T], S, &mut [T], [&mut [T]; P]),
+) {
+    if squares_fit(stats.rstd()) {
+        return row(x, stats, dy, sums);
+    }
+    let unit = T::ONE / to_one(stats.rstd());
+    row(&times(x, unit), stats.of_times(unit), dy, sums);
+    for dx in dy {
+        *dx *= unit;
+    }
+}
+
+/// Adds up the sums that start at `first` in each block, first block first.
+fn add_blocks<'a, T: Real>(blocks: impl Iterator<Item = &'a [T]>, first: usize, total: &mut [T]) {
+    total.fill(T::ZERO);
+    for block in blocks {
+        for (total, &sum) in total.iter_mut().zip(&block[first..]) {
+            *total += sum;
+        }
+    }
+}
+// ANCHOR_END: backward
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_every_row_once() {
+        let b = ROWS_PER_BLOCK;
+        for count in [0, 1, b, b + 1, 5 * b - 1] {
+            let x: Vec<f64> = (0..count).map(|r| r as f64).collect();
+            let (mut dx, mut total) = (vec![0.0; count], [f64::NAN]);
+            let rows = Rows {
+                kernel: "test",
+                x: &x,
+                d: 1,
+            };
+            let parameters = [("total", &mut total[..])];
+            rows.backward(
+                &vec![1.0; count],
+                None,
+                &mut dx,
+                parameters,
+                |x, _, dx, [sum]| {
+                    dx[0] += x[0];
+                    sum[0] += 1.0;
+                },
+            );
+            assert_eq!((&dx, total), (&x, [count as f64]));
+        }
+    }
+
+    #[test]
+    fn blocks_are_added_in_order() {
+        // 1 is lost against 10²⁰, unless it comes after −10²⁰.
+        let sums = [1e20, 5.0, -1e20, 6.0, 1.0, 7.0];
+        let mut total = [f64::NAN; 2];
+        add_blocks(sums.chunks_exact(2), 0, &mut total);
+        assert_eq!(total, [1.0, 18.0]);
+        let mut second = [f64::NAN];
+        add_blocks(sums.chunks_exact(2), 1, &mut second);
+        assert_eq!(second, [18.0]);
+    }
+
+    #[test]
+    fn statistics_of_a_multiple_are_multiples() {
+        assert_eq!([3.0, 5.0, 4.0].of_times(2.0), [6.0, 5.0, 2.0]);
+        assert_eq!(4.0.of_times(2.0), 2.0);
+    }
+}
