@@ -1,5 +1,5 @@
-//! What every op's tests use: its gradient against finite differences, in `f64`, with
-//! a random upstream gradient and random inputs.
+//! What the tests of ops use: a gradient against finite differences, in `f64`, with a random
+//! upstream gradient, and random inputs.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -9,6 +9,7 @@ use crate::{Param, Shape, Tape, Tensor, Var};
 /// Checks the gradient of `op` at the given inputs with respect to all of them.
 #[track_caller]
 pub(crate) fn check_gradient(
+    name: &str,
     inputs: &[Tensor<f64>],
     op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>,
 ) {
@@ -42,15 +43,11 @@ pub(crate) fn check_gradient(
         });
         params.iter().map(|p| grads.of(p).to_vec()).collect()
     };
-    gradcheck::vjp(&named, forward, backward).assert_passes();
+    let check = gradcheck::Check::new(name).inputs(&named);
+    check.run(forward, backward).assert_passes();
 }
 
 /// A tensor of independent normal draws.
 pub(crate) fn normal(shape: impl Into<Shape>, seed: u64) -> Tensor<f64> {
     Tensor::randn(shape, &mut StdRng::seed_from_u64(seed))
-}
-
-/// A tensor of independent draws from `[low, high)`.
-pub(crate) fn uniform(shape: impl Into<Shape>, low: f64, high: f64, seed: u64) -> Tensor<f64> {
-    Tensor::uniform(shape, low, high, &mut StdRng::seed_from_u64(seed))
 }

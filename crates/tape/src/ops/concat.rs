@@ -137,7 +137,6 @@ impl<T: Real> Backward<T> for Join {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{check_gradient, normal};
     use crate::{Param, Tape, Tensor, Var};
 
     fn iota(shape: &[usize], start: f64) -> Tensor<f64> {
@@ -181,26 +180,6 @@ mod tests {
                 &Tensor::full([2], 5.0)
             );
         });
-    }
-
-    #[test]
-    fn gradient() {
-        let parts = [
-            normal([2, 1, 3], 1),
-            normal([2, 4, 3], 2),
-            normal([2, 2, 3], 3),
-        ];
-        check_gradient(&parts, |x| Var::concat(x, 1));
-        check_gradient(&[normal([2, 3], 1), normal([1, 3], 2)], |x| {
-            Var::concat(x, 0)
-        });
-        for axis in 0..=2 {
-            check_gradient(&[normal([2, 3], 1), normal([2, 3], 2)], |x| {
-                Var::stack(x, axis)
-            });
-        }
-        // One input in two places.
-        check_gradient(&[normal([2, 3], 1)], |x| Var::concat(&[&x[0], &x[0]], 1));
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl<T: Real> Backward<T> for LogSoftmax<T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{check_gradient, normal};
+    use crate::testing::normal;
     use crate::{Tape, Tensor};
 
     fn log_softmax(x: &[f32]) -> Vec<f32> {
@@ -135,13 +135,6 @@ mod tests {
         let masked = f32::NEG_INFINITY;
         assert_eq!(log_softmax(&[masked, 2.0]), [masked, 0.0]);
         assert!(log_softmax(&[masked; 2]).iter().all(|y| y.is_nan()));
-    }
-
-    #[test]
-    fn gradient() {
-        for axis in 0..3 {
-            check_gradient(&[normal([2, 3, 4], 1)], |x| x[0].log_softmax(axis));
-        }
     }
 
     #[test]

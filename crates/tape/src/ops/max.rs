@@ -139,7 +139,6 @@ impl<T: Real> Backward<T> for Max<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_gradient, normal};
     use crate::{Param, Tape};
 
     #[test]
@@ -169,16 +168,6 @@ mod tests {
             }
         }
         assert_eq!(row_max::<f64>(&[]), f64::NEG_INFINITY);
-    }
-
-    #[test]
-    fn gradient() {
-        let axes: [&[usize]; 5] = [&[], &[0], &[1], &[0, 2], &[0, 1, 2]];
-        for axes in axes {
-            check_gradient(&[normal([2, 3, 4], 1)], |x| x[0].max(axes));
-            check_gradient(&[normal([2, 3, 4], 1)], |x| x[0].max_keep(axes));
-        }
-        check_gradient(&[normal([2, 3], 1)], |x| x[0].max_all());
     }
 
     fn slope(x: &[f64], dy: f64) -> Vec<f64> {

@@ -40,11 +40,13 @@ pub mod add;
 mod along;
 pub mod avg_pool2d;
 pub mod broadcast_to;
+mod cases;
 pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod div;
 pub mod dropout;
+mod elementwise;
 pub mod exp;
 pub mod gelu;
 pub mod index_select;
@@ -72,6 +74,8 @@ pub mod sub;
 pub mod sum;
 pub mod tanh;
 pub mod window;
+
+pub use cases::{Apply, Case, cases};
 
 use crate::{Axes, Shape};
 

@@ -4,42 +4,22 @@
 //! as in PyTorch. The sign of x can be read off y, so `dx = dy where y > 0, else 0`, and
 //! the output, which the next op mostly saves as well, is all that must be kept.
 
-use crate::{Backward, InputGrads, Real, Tensor, Var};
+use super::elementwise::{Reads, unary};
+use crate::{Real, Var};
 
+// ANCHOR: relu
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: relu
     /// max(x, 0), element by element; NaN stays NaN.
     pub fn relu(&self) -> Self {
-        let y = self.value().map(|x| if x <= T::ZERO { T::ZERO } else { x });
-        self.tape().record(&[self], y.clone(), || Relu { y })
-    }
-    // ANCHOR_END: relu
-}
-
-// ANCHOR: relu_backward
-struct Relu<T: Real> {
-    y: Tensor<T>,
-}
-
-impl<T: Real> Backward<T> for Relu<T> {
-    fn name(&self) -> &'static str {
-        "relu"
-    }
-
-    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
-        let select = |dy, y| if y <= T::ZERO { T::ZERO } else { dy };
-        dx.add(0, dy.zip_with(&self.y, select));
-    }
-
-    fn saved(&self) -> Vec<&Tensor<T>> {
-        vec![&self.y]
+        let value = |x| if x <= T::ZERO { T::ZERO } else { x };
+        let rule = |dy, y| if y <= T::ZERO { T::ZERO } else { dy };
+        unary("relu", self, value, Reads::Output, rule)
     }
 }
-// ANCHOR_END: relu_backward
+// ANCHOR_END: relu
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{check_gradient, normal};
     use crate::{Param, Tape, Tensor};
 
     #[test]
@@ -59,10 +39,5 @@ mod tests {
         let dy = Tensor::full([3], 5.0);
         let (_, _, grads) = Tape::new().vjp(&dy, |t| (t.param(&x).relu(), ()));
         assert_eq!(grads.of(&x).data(), [0.0, 0.0, 5.0]);
-    }
-
-    #[test]
-    fn gradient() {
-        check_gradient(&[normal([3, 4], 1)], |x| x[0].relu());
     }
 }
