@@ -36,29 +36,19 @@
 //! - [`Layout`]: a batch of any shape as N × C × L. [`Moments`]: mean and variance of each
 //!   channel. [`RunningStats`]: their averages over training.
 //! - [`BatchNorm`]: the layer. [`op`]: what it records on the tape.
-//! - `fused`: the passes, made of three kernels for each `walk`: along `planes` where a
-//!   channel has many positions, along `rows` where it has few. `columns`: the arithmetic
-//!   for one value. `slab`: the part of a batch that one thread writes. `extremes`:
-//!   channels whose values are too large to be squared.
 
 #![forbid(unsafe_code)]
 
-mod columns;
 pub mod composed;
-mod extremes;
 pub mod fused;
 mod layer;
 mod layout;
 mod moments;
 pub mod op;
-mod planes;
-mod rows;
 mod running;
-mod slab;
 pub mod staged;
 #[cfg(test)]
 mod testing;
-mod walk;
 
 pub use layer::BatchNorm;
 pub use layout::Layout;

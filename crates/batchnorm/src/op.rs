@@ -7,7 +7,8 @@
 use tape::magnitude::checked_eps;
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
-use crate::{Layout, Moments, fused};
+use crate::fused::{self, ParameterGradients};
+use crate::{Layout, Moments};
 
 /// Normalizes `x` by its own statistics, which are returned beside `y`; gradients flow
 /// through them.
@@ -69,41 +70,35 @@ impl<T: Real> Backward<T> for BatchNorm<T> {
         "batch_norm"
     }
 
-    fn backward(self: Box<Self>, mut dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
-        let Self {
-            layout,
-            x,
-            gamma,
-            moments,
-        } = *self;
-        let parameters = if dx.needs(0) {
-            let (x, gamma) = (x.data(), gamma.data());
-            if dy.is_shared() {
-                let mut out = Tensor::scratch(dy.shape());
-                let (from, to) = (dy.data(), out.data_mut());
-                let parameters = fused::backward_into(&layout, x, gamma, &moments, from, to);
-                dx.add(0, out);
-                parameters
-            } else {
-                let parameters = fused::backward(&layout, x, gamma, &moments, dy.data_mut());
-                dx.add(0, dy);
-                parameters
-            }
-        } else {
-            fused::parameter_gradients(&layout, x.data(), &moments, dy.data())
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        let batch = fused::Batch {
+            layout: &self.layout,
+            x: self.x.data(),
+            gamma: self.gamma.data(),
+            moments: &self.moments,
         };
-        dx.add(
-            1,
-            Tensor::from_fn([layout.channels], |c| parameters.dgamma[c]),
-        );
-        dx.add(
-            2,
-            Tensor::from_fn([layout.channels], |c| parameters.dbeta[c]),
-        );
+        let parameters = if dx.needs(0) {
+            let (dy, mut grad) = dy.in_place_or_beside();
+            let from = dy.as_ref().map(Tensor::data);
+            let parameters = fused::backward(batch, from, grad.data_mut());
+            dx.add(0, grad);
+            parameters
+        } else {
+            fused::parameter_gradients(batch.layout, batch.x, batch.moments, dy.data())
+        };
+        add_parameters(parameters, dx);
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.x, &self.gamma]
+    }
+}
+
+fn add_parameters<T: Real>(parameters: ParameterGradients<T>, dx: &mut InputGrads<'_, T>) {
+    let ParameterGradients { dgamma, dbeta } = parameters;
+    for (input, grad) in [(1, dgamma), (2, dbeta)] {
+        // Copied to a buffer of the pool, which does not know the vector.
+        dx.add(input, Tensor::from_fn([grad.len()], |c| grad[c]));
     }
 }
 // ANCHOR_END: batch_norm
@@ -164,14 +159,7 @@ impl<T: Real> Backward<T> for Frozen<T> {
         } = *self;
         if let Some(x) = x {
             let parameters = fused::parameter_gradients(&layout, x.data(), &moments, dy.data());
-            dx.add(
-                1,
-                Tensor::from_fn([layout.channels], |c| parameters.dgamma[c]),
-            );
-            dx.add(
-                2,
-                Tensor::from_fn([layout.channels], |c| parameters.dbeta[c]),
-            );
+            add_parameters(parameters, dx);
         }
         if dx.needs(0) {
             let mut out = Tensor::scratch(dy.shape());

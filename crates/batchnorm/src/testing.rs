@@ -6,7 +6,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Param, Real, Tape, Tensor, Var};
 
-use crate::Layout;
+use crate::fused::Batch;
+use crate::{Layout, Moments};
 
 /// A batch, parameters and an upstream gradient, all random.
 #[derive(Clone)]
@@ -40,6 +41,16 @@ impl<T: Real> Case<T> {
             gamma: normal(layout.channels, 0.0, 1.5),
             beta: normal(layout.channels, 0.0, 1.0),
             dy: normal(layout.count(), 0.3, 1.0),
+        }
+    }
+
+    /// The case as the backward pass takes it.
+    pub(crate) fn batch<'a>(&'a self, moments: &'a Moments) -> Batch<'a, T> {
+        Batch {
+            layout: &self.layout,
+            x: &self.x,
+            gamma: &self.gamma,
+            moments,
         }
     }
 

@@ -17,7 +17,13 @@ fn results(shape: &[usize]) -> Vec<Vec<u64>> {
     let mut y = vec![0.0; x.len()];
     let moments = fused::forward(&layout, &x, &gamma, &beta, 1e-5, &mut y);
     let mut dx = dy.clone();
-    let parameters = fused::backward(&layout, &x, &gamma, &moments, &mut dx);
+    let batch = fused::Batch {
+        layout: &layout,
+        x: &x,
+        gamma: &gamma,
+        moments: &moments,
+    };
+    let parameters = fused::backward(batch, None, &mut dx);
     let alone = fused::parameter_gradients(&layout, &x, &moments, &dy);
 
     let fixed = Moments::new(moments.var.clone(), moments.rstd.clone(), 1e-5);

@@ -67,7 +67,7 @@ impl<T: Real> Backward<T> for LayerNormBackward<T> {
     }
 
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
-        let (dy, mut grad) = rows::in_place_or_beside(dy);
+        let (dy, mut grad) = dy.in_place_or_beside();
         let mut dgamma = Tensor::scratch(self.gamma.shape());
         let mut dbeta = Tensor::scratch(self.gamma.shape());
         fused::backward(

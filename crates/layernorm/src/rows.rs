@@ -1,6 +1,6 @@
 //! Shapes: an input seen as rows, and what is refused.
 
-use tape::{Real, Shape, Tensor, elements};
+use tape::{Shape, elements};
 
 // ANCHOR: check
 /// The number of rows when the trailing axes of `x` are one row of shape `normalized`.
@@ -67,19 +67,6 @@ pub(crate) fn check_lengths(kernel: &str, slices: &[(&str, usize, usize)]) {
 }
 // ANCHOR_END: check
 
-// ANCHOR: in_place
-/// Where a backward pass writes `dx`: over `dy`, unless somebody else still holds `dy`.
-/// Returns `dy`, if it is to be read, and the tensor to write to.
-pub(crate) fn in_place_or_beside<T: Real>(dy: Tensor<T>) -> (Option<Tensor<T>>, Tensor<T>) {
-    if dy.is_shared() {
-        let dx = Tensor::scratch(dy.shape());
-        (Some(dy), dx)
-    } else {
-        (None, dy)
-    }
-}
-// ANCHOR_END: in_place
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,18 +94,5 @@ mod tests {
     #[should_panic(expected = "x has shape [5], but the normalized shape is [3, 5]")]
     fn a_row_does_not_exceed_the_input() {
         count("test", &Shape::new(&[5]), &Shape::new(&[3, 5]));
-    }
-
-    #[test]
-    fn dx_is_written_over_dy_when_nobody_else_holds_it() {
-        let dy = Tensor::<f32>::ones([2, 3]);
-        let address = dy.data().as_ptr();
-        let (source, dx) = in_place_or_beside(dy);
-        assert!(source.is_none() && dx.data().as_ptr() == address);
-
-        let kept = dx.clone();
-        let (source, dx) = in_place_or_beside(dx);
-        assert_eq!(source, Some(kept));
-        assert!(dx.shape()[..] == [2, 3] && dx.data().as_ptr() != address);
     }
 }

@@ -1,8 +1,54 @@
-//! The contract of an op: what its backward half receives and where it puts its results.
+//! The contract of an op: what its backward half receives and where it puts its results; and
+//! the record of an op on the tape.
+
+use smallvec::SmallVec;
 
 use crate::broadcast::sum_to;
-use crate::tape::{Input, NodeId, Record};
 use crate::{Real, Shape, Tensor};
+
+// ANCHOR: node
+/// The place of a record in its tape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NodeId(u32);
+
+impl NodeId {
+    #[inline]
+    pub(crate) fn new(index: usize) -> Self {
+        NodeId(u32::try_from(index).expect("a tape holds at most 2^32 records"))
+    }
+
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+// ANCHOR_END: node
+
+// ANCHOR: inputs
+/// The inputs of an op: where the gradient of each goes, or `None` if it depends on no
+/// parameter and wants none; and whether the op's backward pass has given its share. Most ops
+/// have at most three, which fit without an allocation.
+pub(crate) type Inputs = SmallVec<[(Option<NodeId>, bool); 3]>;
+// ANCHOR_END: inputs
+
+// ANCHOR: tape_record
+/// One line of the tape.
+pub(crate) struct Record<T: Real> {
+    pub(crate) inputs: Inputs,
+    pub(crate) shape: Shape,
+    pub(crate) kind: Kind<T>,
+    /// Whether the caller wants to see the gradient that arrives here.
+    pub(crate) watched: bool,
+}
+
+/// What a record is.
+pub(crate) enum Kind<T: Real> {
+    /// A parameter: gradients arrive and stay.
+    Leaf { name: String },
+    /// The result of an op: gradients arrive and are passed on.
+    Op(Box<dyn Backward<T>>),
+}
+// ANCHOR_END: tape_record
 
 // ANCHOR: backward
 /// The backward half of one recorded op: a vector-Jacobian product (VJP).
@@ -31,7 +77,7 @@ pub trait Backward<T: Real> {
 /// Where a backward pass puts the gradients of its inputs.
 pub struct InputGrads<'a, T: Real> {
     pub(crate) op: &'static str,
-    pub(crate) inputs: &'a mut [Input],
+    pub(crate) inputs: &'a mut [(Option<NodeId>, bool)],
     pub(crate) records: &'a [Record<T>],
     pub(crate) grads: &'a mut [Option<Tensor<T>>],
 }
@@ -47,7 +93,7 @@ impl<T: Real> InputGrads<'_, T> {
     #[track_caller]
     pub fn needs(&self, i: usize) -> bool {
         self.check_input(i);
-        self.inputs[i].node().is_some()
+        self.inputs[i].0.is_some()
     }
 
     /// The place of input `i`, if it needs a gradient, which is now taken to be given.
@@ -55,12 +101,10 @@ impl<T: Real> InputGrads<'_, T> {
     #[track_caller]
     fn serve(&mut self, i: usize) -> Option<NodeId> {
         self.check_input(i);
-        let node = self.inputs[i].node()?;
-        self.inputs[i] = Input::Served(node);
-        Some(node)
+        self.inputs[i].1 = true;
+        self.inputs[i].0
     }
 
-    #[inline]
     #[track_caller]
     fn check_input(&self, i: usize) {
         assert!(
@@ -73,11 +117,10 @@ impl<T: Real> InputGrads<'_, T> {
 
     /// Panics if an input that needs a gradient was left out: its gradient would be taken
     /// for 0, and whatever is learned below it would never move.
-    #[inline]
     pub(crate) fn check_served(&self) {
-        for (i, input) in self.inputs.iter().enumerate() {
+        for (i, (node, served)) in self.inputs.iter().enumerate() {
             assert!(
-                !matches!(input, Input::Wanting(_)),
+                *served || node.is_none(),
                 "{}: its backward pass left out input {i}, which needs a gradient; add one, or \
                  say with InputGrads::none that there is none",
                 self.op
@@ -95,12 +138,11 @@ impl<T: Real> InputGrads<'_, T> {
     pub fn add(&mut self, i: usize, grad: Tensor<T>) {
         let Some(node) = self.serve(i) else { return };
         let shape = &self.records[node.index()].shape;
-        assert_eq!(
-            grad.shape(),
-            shape,
-            "{}: the gradient of input {i} has shape {}, but the input has shape {shape}",
-            self.op,
-            grad.shape()
+        let given = grad.shape();
+        assert!(
+            given == shape,
+            "{}: the gradient of input {i} has shape {given}, but the input has shape {shape}",
+            self.op
         );
         self.accumulate(node, grad);
     }

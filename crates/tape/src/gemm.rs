@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
+use crate::elements;
 use crate::parallel::{self, Split};
-use crate::{Real, elements};
 
 // ANCHOR: serial_below
 /// Multiplications below which a product stays on the calling thread: fewer are done
@@ -121,7 +121,7 @@ impl<'a, T> Matrix<'a, T> {
 /// # Panics
 /// If the inner dimensions differ, or `out` has the wrong length.
 #[track_caller]
-pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T]) {
+pub fn gemm<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T]) {
     assert_eq!(
         a.cols, b.rows,
         "cannot multiply [{}, {}] by [{}, {}]: the inner dimensions must agree",
@@ -155,8 +155,8 @@ fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
 // ANCHOR_END: is_small
 
 // ANCHOR: kernel
-/// Types that `matrixmultiply` has a kernel for. Sealed by [`Real`].
-pub trait Gemm: Sized {
+/// Types that `matrixmultiply` has a kernel for. Sealed by [`Real`](crate::Real).
+pub trait Gemm: Copy + Send + Sync {
     /// The product, shapes already checked.
     #[doc(hidden)]
     fn call(a: Matrix<'_, Self>, b: Matrix<'_, Self>, beta: Self, out: &mut [Self]);

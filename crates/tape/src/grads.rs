@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::tape::{NodeId, RecordingId};
+use crate::backward::NodeId;
 use crate::{Param, ParamId, Real, Shape, Tensor};
 
 // ANCHOR: grads
 /// The gradients of one recording, filed under the parameters it used.
 #[derive(Debug)]
 pub struct Grads<T: Real> {
-    pub(crate) recording: RecordingId,
+    /// Which recording it is of: a number that no other has in the life of the process.
+    pub(crate) recording: u64,
     pub(crate) params: HashMap<ParamId, Tensor<T>>,
     pub(crate) watched: Vec<(NodeId, Option<Tensor<T>>)>,
 }
@@ -17,7 +18,8 @@ pub struct Grads<T: Real> {
 /// A receipt for the gradient of an intermediate value, from [`Var::watch`](crate::Var::watch).
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
-    pub(crate) recording: RecordingId,
+    /// Which recording it is of: a number that no other has in the life of the process.
+    pub(crate) recording: u64,
     pub(crate) node: NodeId,
     pub(crate) shape: Shape,
 }
@@ -33,9 +35,8 @@ impl<T: Real> Grads<T> {
 
     /// The gradient with respect to `param`; zeros when the result did not depend on it.
     pub fn of(&self, param: &Param<T>) -> Tensor<T> {
-        self.get(param)
-            .cloned()
-            .unwrap_or_else(|| Tensor::zeros(param.value().shape()))
+        let zeros = || Tensor::zeros(param.value().shape());
+        self.get(param).cloned().unwrap_or_else(zeros)
     }
 
     /// The gradient with respect to a watched intermediate value of the same recording;
@@ -50,10 +51,8 @@ impl<T: Real> Grads<T> {
             "this value was not watched in the recording these gradients come from"
         );
         let watched = self.watched.iter().find(|(node, _)| *node == watch.node);
-        match watched.expect("whatever is watched is kept") {
-            (_, Some(grad)) => grad.clone(),
-            (_, None) => Tensor::zeros(watch.shape),
-        }
+        let (_, grad) = watched.expect("whatever is watched is kept");
+        grad.clone().unwrap_or_else(|| Tensor::zeros(watch.shape))
     }
     // ANCHOR_END: get
 }

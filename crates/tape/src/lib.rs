@@ -41,6 +41,7 @@ pub mod parallel;
 mod param;
 mod print;
 mod real;
+mod recording;
 mod shape;
 mod strided;
 mod tape;

@@ -8,6 +8,12 @@ use crate::{Real, Tensor};
 /// Names one [`Param`] for the life of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct ParamId(u64);
+
+/// A number that was never given before.
+pub(crate) fn unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 // ANCHOR_END: id
 
 // ANCHOR: param
@@ -28,13 +34,8 @@ impl<T: Real> Param<T> {
     // ANCHOR: access
     /// A parameter holding `value`. The name appears in printed tapes and messages.
     pub fn new(name: impl Into<String>, value: Tensor<T>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = ParamId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Param {
-            id,
-            name: name.into(),
-            value,
-        }
+        let (id, name) = (ParamId(unique()), name.into());
+        Param { id, name, value }
     }
 
     /// What gradients are filed under.
@@ -68,13 +69,11 @@ impl<T: Real> Param<T> {
     /// If the new value has another shape.
     #[track_caller]
     pub fn set(&mut self, value: Tensor<T>) {
-        assert_eq!(
-            self.value.shape(),
-            value.shape(),
-            "parameter {:?} has shape {}; a value of shape {} cannot replace its own",
-            self.name,
-            self.value.shape(),
-            value.shape()
+        let (own, given) = (self.value.shape(), value.shape());
+        assert!(
+            own == given,
+            "parameter {:?} has shape {own}; a value of shape {given} cannot replace its own",
+            self.name
         );
         self.value = value;
     }

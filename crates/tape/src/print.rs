@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::fmt::{self, Write};
 
-use crate::tape::{Kind, Record};
-use crate::{Real, Tape};
+use crate::backward::{Kind, Record};
+use crate::{Real, Tape, Var};
 
 impl<T: Real> Record<T> {
     // ANCHOR: labels
@@ -81,7 +81,7 @@ impl<T: Real> Tape<T> {
                 "  n{id} [label=\"{label}\\n{}\", shape={shape}];",
                 record.shape
             );
-            for node in record.inputs.as_slice().iter().filter_map(|i| i.node()) {
+            for node in record.inputs.iter().filter_map(|input| input.0) {
                 let _ = writeln!(out, "  n{} -> n{id};", node.index());
             }
         }
@@ -98,7 +98,7 @@ impl<T: Real> Tape<T> {
                 Kind::Op(_) => ("([", "])"),
             };
             let _ = writeln!(out, "  n{id}{open}\"{label} {}\"{close}", record.shape);
-            for node in record.inputs.as_slice().iter().filter_map(|i| i.node()) {
+            for node in record.inputs.iter().filter_map(|input| input.0) {
                 let _ = writeln!(out, "  n{} --> n{id}", node.index());
             }
         }
@@ -120,9 +120,11 @@ impl<T: Real> fmt::Display for Tape<T> {
         let mut seen = HashSet::new();
         let mut total = 0;
         for (id, record) in self.records.borrow().iter().enumerate() {
-            let inputs: Vec<String> = (record.inputs.as_slice().iter())
+            let inputs: Vec<String> = (record.inputs.iter())
                 .map(|input| {
-                    (input.node()).map_or("·".to_owned(), |node| node.index().to_string())
+                    input
+                        .0
+                        .map_or("·".to_owned(), |node| node.index().to_string())
                 })
                 .collect();
             let op = match &record.kind {
@@ -148,6 +150,19 @@ impl<T: Real> fmt::Debug for Tape<T> {
     }
 }
 // ANCHOR_END: table
+
+// ANCHOR: debug
+impl<T: Real> fmt::Debug for Var<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tracked = if self.is_tracked() {
+            "tracked"
+        } else {
+            "constant"
+        };
+        write!(f, "Var({tracked}) {:?}", self.value)
+    }
+}
+// ANCHOR_END: debug
 
 #[cfg(test)]
 mod tests {

@@ -182,6 +182,19 @@ impl<T: Real> Tensor<T> {
     }
     // ANCHOR_END: read
 
+    // ANCHOR: in_place
+    /// Where a backward pass writes `dx`, called on `dy`: over it, unless somebody else still
+    /// holds it. Returns `dy`, if it is to be read, and the tensor to write to.
+    pub fn in_place_or_beside(self) -> (Option<Self>, Self) {
+        if self.is_shared() {
+            let beside = Tensor::scratch(self.shape);
+            (Some(self), beside)
+        } else {
+            (None, self)
+        }
+    }
+    // ANCHOR_END: in_place
+
     // ANCHOR: reshape
     /// The same elements under another shape; nothing is copied.
     ///
@@ -421,5 +434,18 @@ mod tests {
         let a = Tensor::<f32>::zeros([2]);
         assert_ne!(a, a.reshape([2, 1]));
         assert_eq!(a, Tensor::zeros([2]));
+    }
+
+    #[test]
+    fn a_gradient_is_written_over_another_that_nobody_else_holds() {
+        let dy = Tensor::<f32>::ones([2, 3]);
+        let address = dy.address();
+        let (source, dx) = dy.in_place_or_beside();
+        assert!(source.is_none() && dx.address() == address);
+
+        let kept = dx.clone();
+        let (source, dx) = dx.in_place_or_beside();
+        assert_eq!(source, Some(kept));
+        assert!(dx.shape()[..] == [2, 3] && dx.address() != address);
     }
 }

@@ -1,10 +1,9 @@
 //! The handle of a value during a recording.
 
-use std::fmt;
-
+use crate::backward::NodeId;
 use crate::grads::Watch;
-use crate::tape::NodeId;
-use crate::{Real, Shape, Tape, Tensor};
+use crate::tape::Tape;
+use crate::{Real, Shape, Tensor};
 
 // ANCHOR: var
 /// A value and, when it depends on a parameter, its place on the tape.
@@ -49,33 +48,14 @@ impl<'t, T: Real> Var<'t, T> {
     /// If the value depends on no parameter.
     #[track_caller]
     pub fn watch(&self) -> Watch {
-        let node = self
-            .node
-            .expect("watch: this value depends on no parameter, so no gradient reaches it");
+        let why_not = "watch: this value depends on no parameter, so no gradient reaches it";
+        let node = self.node.expect(why_not);
         self.tape.records.borrow_mut()[node.index()].watched = true;
         Watch {
-            recording: self.tape.id(),
+            recording: self.tape.id,
             node,
             shape: *self.shape(),
         }
     }
-
-    /// A value on the same tape that depends on no parameter.
-    pub(crate) fn constant(&self, value: Tensor<T>) -> Self {
-        self.tape.constant(value)
-    }
     // ANCHOR_END: access
 }
-
-// ANCHOR: debug
-impl<T: Real> fmt::Debug for Var<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tracked = if self.is_tracked() {
-            "tracked"
-        } else {
-            "constant"
-        };
-        write!(f, "Var({tracked}) {:?}", self.value)
-    }
-}
-// ANCHOR_END: debug

@@ -372,7 +372,13 @@ fn kernel(x: &[f32], dy: &[f32]) -> Vec<f64> {
     let mut y = vec![0.0; N];
     let moments = fused::forward(&layout, x, &[1.0], &[0.0], EPS, &mut y);
     let mut dx = dy.to_vec();
-    fused::backward(&layout, x, &[1.0], &moments, &mut dx);
+    let batch = fused::Batch {
+        layout: &layout,
+        x,
+        gamma: &[1.0],
+        moments: &moments,
+    };
+    fused::backward(batch, None, &mut dx);
     dx.into_iter().map(f64::from).collect()
 }
 

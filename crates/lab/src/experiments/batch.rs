@@ -289,7 +289,13 @@ fn share(x: &Tensor<f32>, dy: &Tensor<f32>) -> f64 {
     let mut out = vec![0.0; x.len()];
     // No eps: the projection in its pure form.
     let moments = fused::forward(&layout, x.data(), &ones, &zeros, 0.0, &mut out);
-    fused::backward_into(&layout, x.data(), &ones, &moments, dy.data(), &mut out);
+    let batch = fused::Batch {
+        layout: &layout,
+        x: x.data(),
+        gamma: &ones,
+        moments: &moments,
+    };
+    fused::backward(batch, Some(dy.data()), &mut out);
     let energy = |data: &[f64], c: usize| {
         let values = data.iter().skip(c).step_by(channels);
         values.map(|value| value * value).sum::<f64>()

@@ -3,7 +3,7 @@
 use tape::magnitude::checked_eps;
 use tape::{Param, Real, Shape, Tensor, Var};
 
-use super::rms_norm;
+use super::op::rms_norm;
 use crate::rows;
 
 // ANCHOR: rms_layer

@@ -4,6 +4,7 @@
 //! they were repeated.
 
 use super::elementwise::binary;
+use crate::broadcast::zip_operands;
 use crate::{Real, Var};
 
 // ANCHOR: add
@@ -13,12 +14,12 @@ use crate::{Real, Var};
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn add<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
-    let nothing = |_: &_| [];
+    let y = zip_operands("add", a.value(), b.value(), |a, b| a + b);
     binary(
         "add",
         [a, b],
-        |a, b| a + b,
-        nothing,
+        y,
+        || [],
         |[], dy, dx| {
             dx.add_broadcast(0, dy.clone());
             dx.add_broadcast(1, dy);

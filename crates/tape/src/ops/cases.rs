@@ -260,7 +260,7 @@ pub fn cases() -> Vec<Case> {
     case!(c, "reshape", "reshape to a scalar", [[1, 1]], |x| x[0]
         .reshape([]));
     case!(c, "mse", "mse to a constant", [[3, 2]], |x| {
-        x[0].mse(&x[0].constant(between(-1.0, 1.0, [3, 2])))
+        x[0].mse(&x[0].tape().constant(between(-1.0, 1.0, [3, 2])))
     });
 
     case!(c, "add", "x + x", [[3]], |x| &x[0] + &x[0]);

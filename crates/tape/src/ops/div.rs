@@ -4,8 +4,8 @@
 //! summed over the axes along which the input was repeated.
 
 use super::elementwise::binary;
-use crate::broadcast::zip;
-use crate::{Real, Tensor, Var};
+use crate::broadcast::{zip, zip_operands};
+use crate::{Real, Var};
 
 // ANCHOR: op
 /// `a / b` element by element; also written `&a / &b`.
@@ -14,22 +14,18 @@ use crate::{Real, Tensor, Var};
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn div<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
+    let y = zip_operands("div", a.value(), b.value(), |a, b| a / b);
+    let quotient = y.clone();
     // y is needed for `db` only.
-    let saved = |y: &Tensor<T>| [Some(b.value().clone()), b.is_tracked().then(|| y.clone())];
-    binary(
-        "div",
-        [a, b],
-        |a, b| a / b,
-        saved,
-        |[b, y], dy, dx| {
-            let b = b.expect("it was saved");
-            let da = zip(dy.shape(), &dy, &b, |dy, b| dy / b);
-            if let Some(y) = &y {
-                dx.add_broadcast(1, zip(dy.shape(), &da, y, |da, y| -da * y));
-            }
-            dx.add_broadcast(0, da);
-        },
-    )
+    let saved = || [Some(b.value().clone()), b.is_tracked().then_some(quotient)];
+    binary("div", [a, b], y, saved, |[b, y], dy, dx| {
+        let b = b.as_ref().expect("it was saved");
+        let da = zip(dy.shape(), &dy, b, |dy, b| dy / b);
+        if let Some(y) = y {
+            dx.add_broadcast(1, zip(dy.shape(), &da, y, |da, y| -da * y));
+        }
+        dx.add_broadcast(0, da);
+    })
 }
 
 super::operator!(Div, div);

@@ -126,13 +126,13 @@ macro_rules! operator {
         impl<'t, T: crate::Real> std::ops::$Trait<T> for &crate::Var<'t, T> {
             type Output = crate::Var<'t, T>;
             fn $method(self, number: T) -> crate::Var<'t, T> {
-                $method(self, &self.constant(crate::Tensor::scalar(number)))
+                $method(self, &self.tape().constant(crate::Tensor::scalar(number)))
             }
         }
         impl<'t, T: crate::Real> std::ops::$Trait<T> for crate::Var<'t, T> {
             type Output = crate::Var<'t, T>;
             fn $method(self, number: T) -> crate::Var<'t, T> {
-                $method(&self, &self.constant(crate::Tensor::scalar(number)))
+                $method(&self, &self.tape().constant(crate::Tensor::scalar(number)))
             }
         }
     };
@@ -149,7 +149,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
-    use crate::tape::Kind;
+    use crate::backward::Kind;
     use crate::{Param, Tape, Tensor, Var};
 
     type Mistake<'a> = &'a dyn Fn(&Tape<f64>);
@@ -221,7 +221,7 @@ mod tests {
             (&[], &|x| x[0].dropout(0.0, &mut StdRng::seed_from_u64(1))),
             (&[], &|x| x[0].stop_gradient().exp()),
             (&[("reshape", 0), ("conv2d", 4)], &|x| {
-                let w = x[0].constant(Tensor::ones([1, 1, 2, 2]));
+                let w = x[0].tape().constant(Tensor::ones([1, 1, 2, 2]));
                 x[0].reshape([1, 1, 2, 3]).conv2d(&w, None, 1, 0)
             }),
             (&[("reshape", 0), ("max_pool2d", 8)], &|x| {

@@ -5,7 +5,7 @@
 //! a gradient.
 
 use super::elementwise::binary;
-use crate::broadcast::zip;
+use crate::broadcast::{zip, zip_operands};
 use crate::{Real, Var};
 
 // ANCHOR: mul
@@ -15,25 +15,21 @@ use crate::{Real, Var};
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn mul<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
-    // For the gradient of each operand, the other one.
-    let others = |_: &_| {
-        let keep =
-            |other: &Var<'t, T>, of: &Var<'t, T>| of.is_tracked().then(|| other.value().clone());
-        [keep(b, a), keep(a, b)]
+    let y = zip_operands("mul", a.value(), b.value(), |a, b| a * b);
+    // The gradient of an operand is `dy` times the other one.
+    let others = || {
+        [
+            a.is_tracked().then(|| b.value().clone()),
+            b.is_tracked().then(|| a.value().clone()),
+        ]
     };
-    binary(
-        "mul",
-        [a, b],
-        |a, b| a * b,
-        others,
-        |others, dy, dx| {
-            for (input, other) in others.iter().enumerate() {
-                if let Some(other) = other {
-                    dx.add_broadcast(input, zip(dy.shape(), &dy, other, |dy, v| dy * v));
-                }
+    binary("mul", [a, b], y, others, |others, dy, dx| {
+        for (input, other) in others.iter().enumerate() {
+            if let Some(other) = other {
+                dx.add_broadcast(input, zip(dy.shape(), &dy, other, |dy, v| dy * v));
             }
-        },
-    )
+        }
+    })
 }
 
 super::operator!(Mul, mul);

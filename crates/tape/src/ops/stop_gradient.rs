@@ -11,7 +11,7 @@ impl<'t, T: Real> Var<'t, T> {
     /// The same value as a constant: no gradient flows back through it. PyTorch calls
     /// it `detach`.
     pub fn stop_gradient(&self) -> Self {
-        self.constant(self.value().clone())
+        self.tape().constant(self.value().clone())
     }
 }
 // ANCHOR_END: op

@@ -4,6 +4,7 @@
 //! the axes along which it was repeated.
 
 use super::elementwise::binary;
+use crate::broadcast::zip_operands;
 use crate::{Real, Var};
 
 // ANCHOR: op
@@ -13,12 +14,12 @@ use crate::{Real, Var};
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn sub<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
-    let nothing = |_: &_| [];
+    let y = zip_operands("sub", a.value(), b.value(), |a, b| a - b);
     binary(
         "sub",
         [a, b],
-        |a, b| a - b,
-        nothing,
+        y,
+        || [],
         |[], dy, dx| {
             if dx.needs(1) {
                 dx.add_broadcast(1, dy.map(|dy| -dy));

@@ -9,47 +9,26 @@
 //! These functions work on slices and know nothing of the tape; [`op`](crate::op)
 //! records them. All take a batch laid out as `layout` says, and one value of `gamma`
 //! and `beta` per channel.
+//!
+//! `passes` are made of three kernels for each `walk`: along `planes` where a channel has
+//! many positions, along `rows` where it has few. `columns`: the arithmetic for one value.
+//! `slab`: the part of a batch that one thread writes. `extremes`: channels whose values are
+//! too large to be squared.
 
-use std::ops::Range;
+mod columns;
+mod extremes;
+mod passes;
+mod planes;
+mod rows;
+mod slab;
+mod walk;
 
 use tape::Real;
-use tape::parallel::{self, Split};
 
-use crate::columns::{self, Columns, round};
-use crate::moments::{Moments, Seen};
-use crate::planes::Planes;
-use crate::rows::Rows;
-use crate::slab::{Slab, pieces};
-use crate::walk::Walk;
-use crate::{Layout, extremes, staged};
+use crate::moments::Moments;
+use crate::{Layout, staged};
 
-// ANCHOR: parameter_gradients
-/// Gradients of the scale and the shift, `[C]` each.
-#[derive(Clone, PartialEq, Debug)]
-pub struct ParameterGradients<T> {
-    /// `dγ = Σ dy · x̂`, over the M values of each channel.
-    pub dgamma: Vec<T>,
-    /// `dβ = Σ dy`, over the M values of each channel.
-    pub dbeta: Vec<T>,
-}
-// ANCHOR_END: parameter_gradients
-
-// ANCHOR: dispatch
-/// Planes shorter than this are walked as rows of several channels.
-const SHORT: usize = 128;
-
-/// Calls a function that is generic over the walk with the walk that fits the layout,
-/// unless there is nothing to walk through.
-macro_rules! walk {
-    ($layout:expr, $function:ident($($argument:expr),*)) => {
-        match $layout.positions {
-            _ if $layout.count() == 0 => {}
-            1..SHORT => $function::<Rows, _>($($argument),*),
-            _ => $function::<Planes, _>($($argument),*),
-        }
-    };
-}
-// ANCHOR_END: dispatch
+pub use passes::{Batch, ParameterGradients};
 
 // ANCHOR: entry_forward
 /// Normalizes a batch by its own statistics: writes `y` and returns the statistics.
@@ -72,76 +51,35 @@ pub fn forward<T: Real>(
     layout.check("y", y.len());
     layout.check_channels("gamma", gamma.len());
     layout.check_channels("beta", beta.len());
-    let mut moments = forward_within(layout, x, gamma, beta, eps, y);
+    let mut moments = passes::forward(layout, x, gamma, beta, eps, y);
     for c in extremes::channels::<T>(&moments) {
         extremes::forward(layout, x, c, [gamma[c], beta[c]], eps, y, &mut moments);
     }
     moments
 }
-
-/// [`forward`] for channels whose squares `T` holds.
-pub(crate) fn forward_within<T: Real>(
-    layout: &Layout,
-    x: &[T],
-    gamma: &[T],
-    beta: &[T],
-    eps: f64,
-    y: &mut [T],
-) -> Moments {
-    let mut seen = vec![Seen::default(); layout.channels];
-    walk!(layout, normalize(layout, x, gamma, beta, eps, y, &mut seen));
-    let values = layout.values_per_channel() as f64;
-    Moments::new(
-        seen.iter().map(|seen| seen.mean).collect(),
-        seen.iter().map(|seen| seen.squares / values).collect(),
-        eps,
-    )
-}
 // ANCHOR_END: entry_forward
 
 // ANCHOR: entry_backward
-/// The gradients of [`forward`], from the statistics it returned: turns `dy` into `dx`.
+/// The gradients of [`forward`] for an upstream gradient `dy`: writes `dx`, and returns the
+/// others. Without a `dy`, `dx` holds the upstream gradient on entry and is overwritten: the
+/// pass then touches less memory.
 ///
 /// # Panics
 /// If a slice's length does not fit the layout.
 #[track_caller]
 pub fn backward<T: Real>(
-    layout: &Layout,
-    x: &[T],
-    gamma: &[T],
-    moments: &Moments,
-    dy: &mut [T],
-) -> ParameterGradients<T> {
-    backward_from(layout, x, gamma, moments, None, dy)
-}
-
-/// Like [`backward`], for a `dy` that must stay as it is: writes `dx`.
-///
-/// # Panics
-/// If a slice's length does not fit the layout.
-#[track_caller]
-pub fn backward_into<T: Real>(
-    layout: &Layout,
-    x: &[T],
-    gamma: &[T],
-    moments: &Moments,
-    dy: &[T],
-    dx: &mut [T],
-) -> ParameterGradients<T> {
-    layout.check("dy", dy.len());
-    backward_from(layout, x, gamma, moments, Some(dy), dx)
-}
-
-#[track_caller]
-fn backward_from<T: Real>(
-    layout: &Layout,
-    x: &[T],
-    gamma: &[T],
-    moments: &Moments,
+    batch: Batch<'_, T>,
     dy: Option<&[T]>,
     dx: &mut [T],
 ) -> ParameterGradients<T> {
+    let Batch {
+        layout,
+        x,
+        gamma,
+        moments,
+    } = batch;
     layout.check("x", x.len());
+    layout.check("dy", dy.map_or(dx.len(), <[T]>::len));
     layout.check("dx", dx.len());
     layout.check_channels("gamma", gamma.len());
     moments.check(layout);
@@ -149,30 +87,13 @@ fn backward_from<T: Real>(
     let extremes: Vec<_> = (extremes::channels::<T>(moments).into_iter())
         .map(|c| (c, staged::gather(layout, dy.unwrap_or(dx), c)))
         .collect();
-    let mut parameters = backward_within(layout, x, gamma, moments, dy, dx);
+    let mut parameters = passes::backward(batch, dy, dx);
     for (c, mut channel) in extremes {
         let x = staged::gather(layout, x, c);
         parameters.dgamma[c] = extremes::backward(x, gamma[c], moments, c, &mut channel);
         staged::scatter(layout, &channel, c, dx);
     }
     parameters
-}
-
-/// [`backward_from`] for channels whose squares `T` holds.
-pub(crate) fn backward_within<T: Real>(
-    layout: &Layout,
-    x: &[T],
-    gamma: &[T],
-    moments: &Moments,
-    dy: Option<&[T]>,
-    dx: &mut [T],
-) -> ParameterGradients<T> {
-    let mut sums = vec![[0.0; 2]; layout.channels];
-    walk!(
-        layout,
-        project(layout, x, gamma, moments, dy, dx, &mut sums)
-    );
-    ParameterGradients::from_sums(&sums)
 }
 // ANCHOR_END: entry_backward
 
@@ -196,7 +117,7 @@ pub fn forward_frozen<T: Real>(
     layout.check_channels("gamma", gamma.len());
     layout.check_channels("beta", beta.len());
     moments.check(layout);
-    walk!(layout, draw_lines(layout, x, gamma, beta, moments, y));
+    passes::forward_frozen(layout, x, gamma, beta, moments, y);
 }
 
 /// The gradient of [`forward_frozen`] by `x`: writes `dx = dy · γ·rstd`. The statistics
@@ -216,7 +137,7 @@ pub fn backward_frozen<T: Real>(
     layout.check("dx", dx.len());
     layout.check_channels("gamma", gamma.len());
     moments.check(layout);
-    walk!(layout, rescale(layout, gamma, moments, dy, dx));
+    passes::backward_frozen(layout, gamma, moments, dy, dx);
 }
 
 /// The gradients of [`forward`] and of [`forward_frozen`] by `gamma` and `beta` alone.
@@ -233,9 +154,7 @@ pub fn parameter_gradients<T: Real>(
     layout.check("x", x.len());
     layout.check("dy", dy.len());
     moments.check(layout);
-    let mut sums = vec![[0.0; 2]; layout.channels];
-    walk!(layout, sum_all(layout, x, moments, dy, &mut sums));
-    let mut parameters = ParameterGradients::from_sums(&sums);
+    let mut parameters = passes::parameter_gradients(layout, x, moments, dy);
     for c in extremes::channels::<T>(moments) {
         let [x, mut dy] = [x, dy].map(|batch| staged::gather(layout, batch, c));
         parameters.dgamma[c] = extremes::backward(x, T::ONE, moments, c, &mut dy);
@@ -244,213 +163,16 @@ pub fn parameter_gradients<T: Real>(
 }
 // ANCHOR_END: entry_frozen
 
-// ANCHOR: from_sums
-impl<T: Real> ParameterGradients<T> {
-    fn from_sums(sums: &[[f64; 2]]) -> Self {
-        ParameterGradients {
-            dgamma: sums.iter().map(|sum| T::from_f64(sum[1])).collect(),
-            dbeta: sums.iter().map(|sum| T::from_f64(sum[0])).collect(),
-        }
-    }
-}
-// ANCHOR_END: from_sums
-
-/// Calls `work` for every group of channels, on as many threads as the work is worth:
-/// with the channels, the slab of `batch` to write them in, and their entries in
-/// `results`, which has one for each channel.
-// ANCHOR: split
-fn for_each_group<W: Walk, T: Send, R: Send>(
-    layout: &Layout,
-    batch: &mut [T],
-    results: &mut [R],
-    work: impl Fn(Range<usize>, &mut Slab<T>, &mut [R]) + Sync,
-) {
-    let units = Units::of::<W>(layout);
-    let start = |_, unit| units.first(unit) * layout.positions;
-    let buffers = (
-        parallel::interleaved(batch, layout.examples, units.count(), start),
-        parallel::starting(results, |unit| units.first(unit)),
-    );
-    parallel::for_each_part(units.count(), layout.count(), buffers, |range, buffers| {
-        let channels = units.first(range.start)..units.first(range.end);
-        let (examples, results) = buffers.slices();
-        let mut slab = Slab::new(layout, channels.clone(), examples);
-        let groups = pieces(channels, W::group(layout));
-        for (channels, results) in groups.zip(results.chunks_mut(W::group(layout))) {
-            work(channels, &mut slab, results);
-        }
-    });
-}
-
-/// Neighbouring channels that must stay on one thread.
-#[derive(Clone, Copy)]
-struct Units {
-    channels: usize,
-    size: usize,
-}
-
-impl Units {
-    fn of<W: Walk>(layout: &Layout) -> Self {
-        Units {
-            channels: layout.channels,
-            size: W::unit(layout),
-        }
-    }
-
-    fn count(self) -> usize {
-        self.channels.div_ceil(self.size)
-    }
-
-    /// The first channel of a unit.
-    fn first(self, unit: usize) -> usize {
-        self.channels.min(unit * self.size)
-    }
-}
-// ANCHOR_END: split
-
-/// Statistics first, then `y`, group by group.
-// ANCHOR: forward
-fn normalize<W: Walk, T: Real>(
-    layout: &Layout,
-    x: &[T],
-    gamma: &[T],
-    beta: &[T],
-    eps: f64,
-    y: &mut [T],
-    seen: &mut [Seen],
-) {
-    let values = layout.values_per_channel() as f64;
-    for_each_group::<W, _, _>(layout, y, seen, |channels, y, seen| {
-        W::moments(layout, x, channels.clone(), seen);
-        let mut lines = Columns::new(channels.len(), W::columns(layout));
-        for (c, seen) in channels.clone().zip(seen) {
-            let var = seen.squares / values;
-            let rstd = 1.0 / (var + eps).sqrt();
-            lines.push(columns::line(seen.mean, var, rstd, gamma[c], beta[c]));
-        }
-        W::update(layout, &lines, x, None, channels, y, columns::y);
-    });
-}
-// ANCHOR_END: forward
-
-/// The two sums first, then `dx`, group by group.
-// ANCHOR: backward
-fn project<W: Walk, T: Real>(
-    layout: &Layout,
-    x: &[T],
-    gamma: &[T],
-    moments: &Moments,
-    dy: Option<&[T]>,
-    dx: &mut [T],
-    sums: &mut [[f64; 2]],
-) {
-    let values = layout.values_per_channel() as f64;
-    for_each_group::<W, _, _>(layout, dx, sums, |channels, dx, sums| {
-        let example = |n| match dy {
-            Some(dy) => &dy[layout.range(n, channels.clone())],
-            None => dx.read(n, channels.clone()),
-        };
-        sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
-        let mut projections = Columns::new(channels.len(), W::columns(layout));
-        for (c, [dbeta, dgamma]) in channels.clone().zip(sums) {
-            let (mean, rstd) = (moments.mean[c], moments.rstd[c]);
-            let (dy, dy_x_hat) = (*dbeta / values, *dgamma / values);
-            projections.push(columns::projection(mean, rstd, gamma[c], dy, dy_x_hat));
-        }
-        W::update(layout, &projections, x, dy, channels, dx, columns::dx);
-    });
-}
-// ANCHOR_END: backward
-
-/// `Σ dy` and `Σ dy·x̂` of each channel of a group.
-// ANCHOR: sum_group
-fn sum_group<'a, W: Walk, T: Real>(
-    layout: &Layout,
-    x: &[T],
-    dy: impl Fn(usize) -> &'a [T],
-    moments: &Moments,
-    channels: Range<usize>,
-    sums: &mut [[f64; 2]],
-) {
-    let mut shift = Columns::new(channels.len(), W::columns(layout));
-    for &mean in &moments.mean[channels.clone()] {
-        shift.push([round::<T>(mean).0]);
-    }
-    W::gradient_sums(layout, x, dy, channels.clone(), &shift, sums);
-    for (c, [dy, dy_x]) in channels.zip(sums) {
-        // Σ dy·(x − μ) = Σ dy·(x − shift) − rest · Σ dy, because μ = shift + rest.
-        let (_, rest) = round::<T>(moments.mean[c]);
-        *dy_x = (*dy_x - rest * *dy) * moments.rstd[c];
-    }
-}
-// ANCHOR_END: sum_group
-
-/// `y` on the lines that given statistics make.
-// ANCHOR: frozen
-fn draw_lines<W: Walk, T: Real>(
-    layout: &Layout,
-    x: &[T],
-    gamma: &[T],
-    beta: &[T],
-    moments: &Moments,
-    y: &mut [T],
-) {
-    let nothing = &mut vec![(); layout.channels];
-    for_each_group::<W, _, _>(layout, y, nothing, |channels, y, _| {
-        let mut lines = Columns::new(channels.len(), W::columns(layout));
-        for c in channels.clone() {
-            let (mean, var, rstd) = (moments.mean[c], moments.var[c], moments.rstd[c]);
-            lines.push(columns::line(mean, var, rstd, gamma[c], beta[c]));
-        }
-        W::update(layout, &lines, x, None, channels, y, columns::y);
-    });
-}
-
-/// `dx` where only the straight path is open.
-fn rescale<W: Walk, T: Real>(
-    layout: &Layout,
-    gamma: &[T],
-    moments: &Moments,
-    dy: &[T],
-    dx: &mut [T],
-) {
-    let nothing = &mut vec![(); layout.channels];
-    for_each_group::<W, _, _>(layout, dx, nothing, |channels, dx, _| {
-        let mut scales = Columns::new(channels.len(), W::columns(layout));
-        for c in channels.clone() {
-            scales.push([T::from_f64(gamma[c].to_f64() * moments.rstd[c])]);
-        }
-        let dy_times = |[scale]: [T; 1], dy, _| dy * scale;
-        W::update(layout, &scales, dy, None, channels, dx, dy_times);
-    });
-}
-
-/// The two sums alone.
-fn sum_all<W: Walk, T: Real>(
-    layout: &Layout,
-    x: &[T],
-    moments: &Moments,
-    dy: &[T],
-    sums: &mut [[f64; 2]],
-) {
-    let units = Units::of::<W>(layout);
-    let sums = parallel::starting(sums, |unit| units.first(unit));
-    parallel::for_each_part(units.count(), layout.count(), sums, |range, sums| {
-        let channels = units.first(range.start)..units.first(range.end);
-        let groups = pieces(channels, W::group(layout));
-        for (channels, sums) in groups.zip(sums.slices().chunks_mut(W::group(layout))) {
-            let example = |n| &dy[layout.range(n, channels.clone())];
-            sum_group::<W, T>(layout, x, example, moments, channels.clone(), sums);
-        }
-    });
-}
-// ANCHOR_END: frozen
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::passes::{normalize, project};
+    use super::planes::Planes;
+    use super::rows::Rows;
+    use super::walk::Walk;
     use super::*;
+    use crate::moments::Seen;
     use crate::testing::{Case, Results, SHAPES, check_gradients, distance};
 
     const EPS: f64 = 1e-3;
@@ -459,7 +181,7 @@ mod tests {
         let mut y = vec![T::NAN; case.x.len()];
         let moments = forward(&case.layout, &case.x, &case.gamma, &case.beta, EPS, &mut y);
         let mut dx = case.dy.clone();
-        let parameters = backward(&case.layout, &case.x, &case.gamma, &moments, &mut dx);
+        let parameters = backward(case.batch(&moments), None, &mut dx);
         (y, [dx, parameters.dgamma, parameters.dbeta])
     }
 
@@ -478,7 +200,7 @@ mod tests {
         );
         let mut dx = case.dy.clone();
         let mut sums = vec![[0.0; 2]; layout.channels];
-        project::<W, T>(layout, x, gamma, &moments, None, &mut dx, &mut sums);
+        project::<W, T>(case.batch(&moments), None, &mut dx, &mut sums);
         let ParameterGradients { dgamma, dbeta } = ParameterGradients::from_sums(&sums);
         (y, [dx, dgamma, dbeta])
     }
@@ -517,18 +239,12 @@ mod tests {
     fn dy_can_be_kept() {
         for shape in SHAPES {
             let case = Case::<f32>::new(shape, 8);
-            let Case {
-                layout,
-                x,
-                gamma,
-                dy,
-                ..
-            } = &case;
+            let (x, dy) = (&case.x, &case.dy);
             let mut y = vec![0.0; x.len()];
-            let moments = forward(layout, x, gamma, &case.beta, EPS, &mut y);
+            let moments = forward(&case.layout, x, &case.gamma, &case.beta, EPS, &mut y);
             let (mut over, mut apart) = (dy.clone(), vec![f32::NAN; dy.len()]);
-            let first = backward(layout, x, gamma, &moments, &mut over);
-            let second = backward_into(layout, x, gamma, &moments, dy, &mut apart);
+            let first = backward(case.batch(&moments), None, &mut over);
+            let second = backward(case.batch(&moments), Some(dy), &mut apart);
             assert_eq!((over, first), (apart, second));
         }
     }
@@ -627,7 +343,13 @@ mod tests {
                 assert_eq!(moments.var, [0.0, 0.0], "{constant}");
                 assert!(y.iter().all(|&y| y == 0.5), "{constant}");
                 let mut dx: Vec<f32> = (0..x.len()).map(|i| (i % 5) as f32).collect();
-                backward(&layout, &x, &[3.0, 1.0], &moments, &mut dx);
+                let batch = Batch {
+                    layout: &layout,
+                    x: &x,
+                    gamma: &[3.0, 1.0],
+                    moments: &moments,
+                };
+                backward(batch, None, &mut dx);
                 assert!(dx.iter().all(|dx| dx.is_finite()), "{constant}");
             }
         }
@@ -665,7 +387,7 @@ mod tests {
                 let mut y = vec![0.0; x.len()];
                 let moments = forward(layout, x, gamma, &case.beta, eps, &mut y);
                 let mut dx = case.dy.clone();
-                let dgamma = backward(layout, x, gamma, &moments, &mut dx).dgamma;
+                let dgamma = backward(case.batch(&moments), None, &mut dx).dgamma;
                 for c in 0..layout.channels {
                     let (mean, var, rstd) = (moments.mean[c], moments.var[c], moments.rstd[c]);
                     let (mut sum, mut product, mut size) = (0.0, 0.0, 0.0);
@@ -748,7 +470,7 @@ mod tests {
         let moments = forward(layout, x, gamma, beta, EPS, &mut y);
         forward_frozen(layout, x, gamma, beta, &moments, &mut fixed);
         assert_eq!(y, fixed);
-        let both = backward(layout, x, gamma, &moments, &mut dy.clone());
+        let both = backward(case.batch(&moments), None, &mut dy.clone());
         assert_eq!(parameter_gradients(layout, x, &moments, dy), both);
     }
 

@@ -11,11 +11,11 @@ use std::ops::Range;
 
 use tape::Real;
 
+use super::columns::Columns;
+use super::slab::{Slab, pieces};
+use super::walk::Walk;
 use crate::Layout;
-use crate::columns::Columns;
 use crate::moments::{Seen, Weights};
-use crate::slab::{Slab, pieces};
-use crate::walk::Walk;
 
 // ANCHOR: sizes
 /// Rows in a block. Within a block sums are kept in `T`, but for the one that decides over the
@@ -28,7 +28,7 @@ const COLUMNS: usize = 2048;
 // ANCHOR_END: sizes
 
 // ANCHOR: sums
-pub(crate) struct Rows;
+pub(super) struct Rows;
 
 /// `K` sums for each column over the rows of a block: `Σ f(a, b, shift)`.
 #[inline(always)]

@@ -9,8 +9,8 @@ use crate::Layout;
 /// A channel is computed by one thread from its first value to its last, in an order
 /// that the layout alone decides. So the number of threads changes no bit of a result.
 // ANCHOR: slab
-pub(crate) struct Slab<'a, T> {
-    pub(crate) channels: Range<usize>,
+pub(super) struct Slab<'a, T> {
+    pub(super) channels: Range<usize>,
     /// In one example, neighbouring channels are one slice.
     examples: Vec<&'a mut [T]>,
     positions: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Slab<'a, T> {
 
 impl<'a, T> Slab<'a, T> {
     /// The slab of these channels, from its part of each example.
-    pub(crate) fn new(layout: &Layout, channels: Range<usize>, examples: Vec<&'a mut [T]>) -> Self {
+    pub(super) fn new(layout: &Layout, channels: Range<usize>, examples: Vec<&'a mut [T]>) -> Self {
         Slab {
             channels,
             examples,
@@ -27,12 +27,12 @@ impl<'a, T> Slab<'a, T> {
     }
 
     /// Some of the slab's channels in one example.
-    pub(crate) fn read(&self, example: usize, channels: Range<usize>) -> &[T] {
+    pub(super) fn read(&self, example: usize, channels: Range<usize>) -> &[T] {
         &self.examples[example][self.within(channels)]
     }
 
     /// Some of the slab's channels in `R` examples that follow each other, for writing.
-    pub(crate) fn write<const R: usize>(
+    pub(super) fn write<const R: usize>(
         &mut self,
         first: usize,
         channels: Range<usize>,
@@ -54,7 +54,7 @@ impl<'a, T> Slab<'a, T> {
 
 // ANCHOR: pieces
 /// Cuts a range into pieces of at most `size`.
-pub(crate) fn pieces(
+pub(super) fn pieces(
     range: Range<usize>,
     size: usize,
 ) -> impl DoubleEndedIterator<Item = Range<usize>> {

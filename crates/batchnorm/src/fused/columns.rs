@@ -9,14 +9,14 @@ use tape::Real;
 /// `K` numbers for each channel of a group, each kind in a list of its own, repeated
 /// over the columns of the channel so that a kernel can read the lists along a row.
 // ANCHOR: columns
-pub(crate) struct Columns<T, const K: usize> {
+pub(super) struct Columns<T, const K: usize> {
     lists: [Vec<T>; K],
     per_channel: usize,
 }
 
 impl<T: Real, const K: usize> Columns<T, K> {
     /// Room for that many channels of `per_channel` columns each.
-    pub(crate) fn new(channels: usize, per_channel: usize) -> Self {
+    pub(super) fn new(channels: usize, per_channel: usize) -> Self {
         Columns {
             lists: array::from_fn(|_| Vec::with_capacity(channels * per_channel)),
             per_channel,
@@ -24,14 +24,14 @@ impl<T: Real, const K: usize> Columns<T, K> {
     }
 
     /// Adds the next channel.
-    pub(crate) fn push(&mut self, numbers: [T; K]) {
+    pub(super) fn push(&mut self, numbers: [T; K]) {
         for (list, number) in self.lists.iter_mut().zip(numbers) {
             list.extend(repeat_n(number, self.per_channel));
         }
     }
 
     /// The lists, one number for each column.
-    pub(crate) fn lists(&self) -> [&[T]; K] {
+    pub(super) fn lists(&self) -> [&[T]; K] {
         self.lists.each_ref().map(|list| &list[..])
     }
 }
@@ -39,7 +39,7 @@ impl<T: Real, const K: usize> Columns<T, K> {
 
 /// A number as a `T` and what is lost by that: `x = rounded + rest`.
 // ANCHOR: round
-pub(crate) fn round<T: Real>(x: f64) -> (T, f64) {
+pub(super) fn round<T: Real>(x: f64) -> (T, f64) {
     let rounded = T::from_f64(x);
     (rounded, x - rounded.to_f64())
 }
@@ -52,7 +52,7 @@ pub(crate) fn round<T: Real>(x: f64) -> (T, f64) {
 /// is made up for in `offset`, so `y` is right to the last digits even where the mean is a
 /// million times the deviation.
 // ANCHOR: line
-pub(crate) fn line<T: Real>(mean: f64, var: f64, rstd: f64, gamma: T, beta: T) -> [T; 3] {
+pub(super) fn line<T: Real>(mean: f64, var: f64, rstd: f64, gamma: T, beta: T) -> [T; 3] {
     let near = mean * mean < var;
     let (shift, rest) = if near { (T::ZERO, mean) } else { round(mean) };
     let scale = gamma.to_f64() * rstd;
@@ -62,7 +62,7 @@ pub(crate) fn line<T: Real>(mean: f64, var: f64, rstd: f64, gamma: T, beta: T) -
 
 /// `y = γ x̂ + β`, as a line in x. What `y` was before does not matter.
 #[inline(always)]
-pub(crate) fn y<T: Real>([shift, scale, offset]: [T; 3], x: T, _: T) -> T {
+pub(super) fn y<T: Real>([shift, scale, offset]: [T; 3], x: T, _: T) -> T {
     (x - shift) * scale + offset
 }
 // ANCHOR_END: line
@@ -70,7 +70,7 @@ pub(crate) fn y<T: Real>([shift, scale, offset]: [T; 3], x: T, _: T) -> T {
 /// The numbers that turn a channel's `dy` into `dx`, given the averages over it of `dy`
 /// and of `dy · x̂`.
 // ANCHOR: projection
-pub(crate) fn projection<T: Real>(
+pub(super) fn projection<T: Real>(
     mean: f64,
     rstd: f64,
     gamma: T,
@@ -92,7 +92,7 @@ pub(crate) fn projection<T: Real>(
 /// `dx = γ·rstd · (dy − mean(dy) − x̂ · mean(dy·x̂))`, with `x̂ = (x − μ)·rstd` put in, so
 /// that x̂ need not be stored.
 #[inline(always)]
-pub(crate) fn dx<T: Real>([shift, level, slope, scale]: [T; 4], x: T, dy: T) -> T {
+pub(super) fn dx<T: Real>([shift, level, slope, scale]: [T; 4], x: T, dy: T) -> T {
     ((dy - level) - (x - shift) * slope) * scale
 }
 // ANCHOR_END: projection

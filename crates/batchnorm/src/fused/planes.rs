@@ -8,11 +8,11 @@ use std::ops::Range;
 use tape::Real;
 use tape::lanes::{self, LANES};
 
+use super::columns::Columns;
+use super::slab::{Slab, pieces};
+use super::walk::Walk;
 use crate::Layout;
-use crate::columns::Columns;
 use crate::moments::{Seen, Weights};
-use crate::slab::{Slab, pieces};
-use crate::walk::Walk;
 
 // ANCHOR: blocks
 /// Most values in a block. Within a block sums are kept in `T`, where rounding errors
@@ -23,7 +23,7 @@ const BLOCK: usize = 4096;
 /// together until their planes are that long: memory is slow to start and fast to go on.
 const STRETCH: usize = 4096;
 
-pub(crate) struct Planes;
+pub(super) struct Planes;
 
 /// Cuts a channel into blocks, each of some examples and some positions: several whole
 /// planes, or a piece of one.

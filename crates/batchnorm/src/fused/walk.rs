@@ -4,18 +4,18 @@ use std::ops::Range;
 
 use tape::Real;
 
+use super::columns::Columns;
+use super::slab::Slab;
 use crate::Layout;
-use crate::columns::Columns;
 use crate::moments::Seen;
-use crate::slab::Slab;
 
-/// A way to walk through a batch: along [planes](crate::planes) or along
-/// [rows](crate::rows).
+/// A way to walk through a batch: along [planes](super::planes) or along
+/// [rows](super::rows).
 ///
 /// Every kernel works on a group of neighbouring channels. `x` is the whole batch; `seen`
 /// and `sums` have one entry for each channel of the group.
 // ANCHOR: walk
-pub(crate) trait Walk {
+pub(super) trait Walk {
     /// How many neighbouring channels must stay on one thread.
     fn unit(layout: &Layout) -> usize;
 

@@ -7,13 +7,13 @@
 use tape::Real;
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
 
-use crate::fused::{ParameterGradients, backward_within, forward_within};
+use super::passes::{self, Batch, ParameterGradients};
 use crate::staged::{gather, scatter};
 use crate::{Layout, Moments};
 
 // ANCHOR: extremes
 /// The channels that need it.
-pub(crate) fn channels<T: Real>(moments: &Moments) -> Vec<usize> {
+pub(super) fn channels<T: Real>(moments: &Moments) -> Vec<usize> {
     let rstd = moments.rstd.iter().enumerate();
     rstd.filter(|(_, rstd)| !squares_fit(T::from_f64(**rstd)))
         .map(|(c, _)| c)
@@ -30,7 +30,7 @@ fn alone(values: usize) -> Layout {
 }
 
 /// Normalizes channel `c`: writes its `y` and its entries of `moments`.
-pub(crate) fn forward<T: Real>(
+pub(super) fn forward<T: Real>(
     layout: &Layout,
     x: &[T],
     c: usize,
@@ -46,7 +46,7 @@ pub(crate) fn forward<T: Real>(
     }
     let unit = unit.to_f64();
     let mut channel = vec![beta; x.len()];
-    let found = forward_within(
+    let found = passes::forward(
         &alone(x.len()),
         &x,
         &[gamma],
@@ -66,7 +66,7 @@ pub(crate) fn forward<T: Real>(
 
 /// The gradients of a channel with these `x` and statistics: turns its `dy` into `dx`, and
 /// returns `dgamma`.
-pub(crate) fn backward<T: Real>(
+pub(super) fn backward<T: Real>(
     mut x: Vec<T>,
     gamma: T,
     moments: &Moments,
@@ -82,9 +82,13 @@ pub(crate) fn backward<T: Real>(
         var: vec![moments.var[c] * unit * unit],
         rstd: vec![moments.rstd[c] / unit],
     };
-    let layout = alone(x.len());
-    let ParameterGradients { dgamma, .. } =
-        backward_within(&layout, &x, &[gamma], &moments, None, dy);
+    let batch = Batch {
+        layout: &alone(x.len()),
+        x: &x,
+        gamma: &[gamma],
+        moments: &moments,
+    };
+    let ParameterGradients { dgamma, .. } = passes::backward(batch, None, dy);
     for dx in dy {
         *dx *= T::from_f64(unit);
     }
@@ -113,12 +117,15 @@ mod tests {
         let mut y = vec![f32::NAN; x.len()];
         let moments = fused::forward(&layout, x, gamma, beta, eps, &mut y);
         let mut dx = vec![f32::NAN; x.len()];
-        let grads = fused::backward_into(&layout, x, gamma, &moments, dy, &mut dx);
+        let batch = fused::Batch {
+            layout: &layout,
+            x,
+            gamma,
+            moments: &moments,
+        };
+        let grads = fused::backward(batch, Some(dy), &mut dx);
         let mut over = dy.clone();
-        assert_eq!(
-            fused::backward(&layout, x, gamma, &moments, &mut over),
-            grads
-        );
+        assert_eq!(fused::backward(batch, None, &mut over), grads);
         assert_eq!(over, dx);
         assert_eq!(fused::parameter_gradients(&layout, x, &moments, dy), grads);
 
