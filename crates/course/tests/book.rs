@@ -1,5 +1,6 @@
 //! The book: what is right is built, what is wrong fails with file and line.
 
+mod claims;
 mod common;
 
 use common::{CHAPTER, Checkout};
@@ -68,7 +69,10 @@ fn rendered(workspace: &Workspace, maths: &Maths, text: &str) -> (String, Vec<Pr
 /// writing, the course that serves the book goes on.
 #[test]
 fn no_text_makes_the_book_panic() {
-    const PIECES: [&str; 44] = [
+    const PIECES: [&str; 47] = [
+        "{{#claim data `.n > 1`}}",
+        "{{#claim data `.n",
+        "{{/claim}}",
         "{{#data data.json n .70000f}}",
         "{{#data data.json rows[h=0.1].e .2e}}",
         "{{#data ",
@@ -185,6 +189,13 @@ fn every_mistake_in_a_chapter_is_told_with_file_and_line() {
         "data.json",
         "{\"rows\": [{\"h\": 0.1, \"e\": 1.5e-7}], \"n\": 12345}",
     );
+    for file in [
+        "book/results/twice.json",
+        "crates/lab/results/twice.json",
+        "book/results/once.json",
+    ] {
+        checkout.write(file, "{\"n\": 2}");
+    }
     checkout.write(
         "code/cut.rs",
         "// ANCHOR: a\nimpl A {\n// ANCHOR_END: a\n}\n",
@@ -219,6 +230,13 @@ fn every_mistake_in_a_chapter_is_told_with_file_and_line() {
             "not on a line of its own",
         ),
         ("{{#include a.rs}}", "no directive"),
+        (
+            "{{#claim none `.n > 1`}}many{{/claim}}",
+            "no result `none`: neither book/results/none.json nor",
+        ),
+        ("{{#claim twice `.n > 1`}}many{{/claim}}", "is both"),
+        ("So {{#claim once `.n > 1`}}many", "is not closed"),
+        ("{{#claim once ``}}many{{/claim}}", "write {{#claim"),
         ("| | a |\n|---|---|\n| 1 | 2 |", "has no heading"),
         ("- <b>unclosed", "unclosed HTML tag"),
     ] {
@@ -332,6 +350,40 @@ fn tables_of_several_files_refer_and_show_code() {
     }
 }
 
+/// A claim leaves its words and nothing else, wherever it stands.
+#[test]
+fn the_words_of_a_claim_stand_in_the_page() {
+    let checkout = Checkout::new();
+    checkout.write("book/results/r.json", "{\"n\": 12345}");
+    checkout.write(
+        "book/src/a.svg",
+        "<svg viewBox=\"0 0 300 100\"><title>A</title><path d=\"M0 0\"/></svg>",
+    );
+    let claim = |words: &str| format!("{{{{#claim r `.n | . > 1`}}}}{words}{{{{/claim}}}}");
+    let chapter = |claim: &dyn Fn(&str) -> String| {
+        format!(
+            "# Two\n\nA\n{}\nb.\n\n- item, {}\n  goes on\n\n| a | b |\n|---|---|\n| {} | c |\n\n{{{{#figure a.svg \"An {} of {}\" #fig:a}}}}\n\nSee [](#fig:a).\n",
+            claim("**bold** ${{#data book/results/r.json n d}}$"),
+            claim("more"),
+            claim("cell"),
+            claim("$x$"),
+            claim(&claim("two")),
+        )
+    };
+    let mut pages = Vec::new();
+    for text in [chapter(&claim), chapter(&str::to_owned)] {
+        checkout.write("book/src/two.md", &text);
+        let finished = checkout.run(&["book", "build"]);
+        assert_eq!(finished.code(), 0, "{}", finished.err());
+        pages.push(checkout.read("book/build/two.html"));
+    }
+    assert!(
+        pages[0] == pages[1] && !pages[0].contains("claim"),
+        "{}",
+        pages[0]
+    );
+}
+
 #[test]
 fn predictions_and_figures_stand_in_the_page() {
     let checkout = Checkout::new();
@@ -423,6 +475,13 @@ fn the_book_itself_is_right() {
     }
     let style = fs::read_to_string(target.path().join("fonts/fonts.css")).unwrap();
     assert!(!style.contains("//"), "a font is fetched from elsewhere");
+}
+
+/// Every sentence of the book that has a condition holds.
+#[test]
+fn every_claim_of_the_book_holds() {
+    let (broken, _) = claims::broken(&own());
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 /// What an exercise file takes from its checker, and does not write out itself, is defined

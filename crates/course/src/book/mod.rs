@@ -17,12 +17,20 @@
 //! | `{{#figure file.svg "caption" #fig:name}}` | a drawing set into the page |
 //! | `{{#data file.json key format}}` | a number from a result file |
 //! | `{{#table file.json key "caption" #tab:name` … `}}` | a table from a result file, one line a column; with `{a,b}.json` a row from each file |
+//! | ``{{#claim result `condition`}}`` … `{{/claim}}` | the words between, held to the condition by the tests |
 //! | `{{#predict name}}` … `{{reveal}}` … `{{/predict}}` | a prediction, then its answer |
 //! | `{{#exercise name}}` | an exercise with its live verdict |
 //!
 //! Paths are relative to the root of the checkout, those of figures to `book/src`
 //! unless they begin with a slash. Formats of numbers are in [`data::print`]; in a table,
 //! `ref` makes a reference of a label, and `code` shows a text as code.
+//!
+//! The words of a claim are in a paragraph, an item, a caption or a row of a table, and
+//! claims may hold others. A result is the name of a file of `book/results` or
+//! `crates/lab/results`; of several the first is the input of the condition, and each is
+//! a variable of its name. The condition is in the jq language, with the definitions of
+//! `crates/course/tests/claims/prelude.jq`, and holds if it yields `true` once or more
+//! often, and nothing else.
 //!
 //! A block of code names its language. One marked `rust` is compiled and run by the tests
 //! of the package `tests`, with `rust,should_panic` if it is to panic; one marked
@@ -31,6 +39,7 @@
 //! An anchor in a crate that no listing uses is a mistake, unless `book/presented.toml`
 //! says that its file is not presented in full yet.
 
+pub mod claim;
 pub mod data;
 pub mod directive;
 pub mod figure;
@@ -47,6 +56,7 @@ mod warnings;
 use crate::catalogue::Catalogue;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
+use claim::Claim;
 use labels::{Labels, Target};
 use maths::Maths;
 use mdbook_core::book::{BookItem, Chapter};
@@ -136,6 +146,7 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
     let labels = collect_labels(&chapters, &mut problems);
     let exercises = collect_exercises(&chapters, &catalogue, &mut problems);
     check_predictions(&chapters, &mut problems);
+    claims_of(workspace, &chapters, &mut problems);
 
     let renderer = Renderer {
         workspace,
@@ -204,6 +215,32 @@ pub fn labels(workspace: &Workspace) -> Result<Labels> {
     let book = load(workspace)?;
     let chapters = scan_all(workspace, &book, &mut Vec::new());
     Ok(collect_labels(&chapters, &mut Vec::new()))
+}
+
+/// A claim of the book, and the files of its results.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The chapter, relative to the root of the checkout.
+    pub file: String,
+    /// What is said, and the condition.
+    pub claim: Claim,
+    /// Its results' files, relative to the root of the checkout.
+    pub results: Vec<PathBuf>,
+}
+
+/// The claims of the book.
+///
+/// # Errors
+/// When the book cannot be read at all, or a chapter is wrong.
+pub fn claims(workspace: &Workspace) -> Result<Vec<Held>> {
+    let book = load(workspace)?;
+    let mut problems = Vec::new();
+    let chapters = scan_all(workspace, &book, &mut problems);
+    let claims = claims_of(workspace, &chapters, &mut problems);
+    if !problems.is_empty() {
+        return Err(Problems(problems).into());
+    }
+    Ok(claims)
 }
 
 /// A chapter after the first pass.
@@ -341,6 +378,35 @@ fn check_predictions(chapters: &[ScannedChapter], problems: &mut Vec<Problem>) {
             }
         }
     }
+}
+
+fn claims_of(
+    workspace: &Workspace,
+    chapters: &[ScannedChapter],
+    problems: &mut Vec<Problem>,
+) -> Vec<Held> {
+    let mut held = Vec::new();
+    for chapter in chapters {
+        for claim in &chapter.scanned.claims {
+            let files = claim
+                .results
+                .iter()
+                .map(|name| claim::file(workspace, name));
+            match files.collect() {
+                Ok(results) => held.push(Held {
+                    file: chapter.file.clone(),
+                    claim: claim.clone(),
+                    results,
+                }),
+                Err(message) => problems.push(Problem {
+                    file: chapter.file.clone(),
+                    line: claim.line,
+                    message,
+                }),
+            }
+        }
+    }
+    held
 }
 
 /// The anchors that no listing uses. Each is a problem, unless its file is not presented

@@ -5,6 +5,7 @@
 //! in a formula such as `+ b`. Each leaves a placeholder; the second pass, in
 //! [`super::render`], puts the finished HTML in its place.
 
+use super::claim::{self, Claim};
 use super::directive::Arguments;
 use super::labels::{Counters, Kind};
 use std::collections::BTreeSet;
@@ -63,6 +64,8 @@ pub struct Scanned {
     pub predictions: Vec<(usize, String)>,
     /// The names of its exercises.
     pub exercises: Vec<(usize, String)>,
+    /// Its claims.
+    pub claims: Vec<Claim>,
     /// What is wrong with it: line and message.
     pub problems: Vec<(usize, String)>,
 }
@@ -76,17 +79,62 @@ pub fn placeholder(index: usize) -> String {
 /// Scans the chapter numbered `number` (`8`, `A`, or empty for one without a number).
 #[must_use]
 pub fn scan(text: &str, number: &str) -> Scanned {
+    let claim::Taken {
+        lines,
+        claims,
+        problems,
+    } = claim::take(text);
     let mut scanner = Scanner {
-        source: text.lines().collect(),
+        source: lines.iter().map(|(_, line)| line.as_str()).collect(),
+        numbers: lines.iter().map(|(number, _)| *number).collect(),
         at: 0,
         number,
         counters: Counters::default(),
         slugs: BTreeSet::new(),
         prediction: None,
-        out: Scanned::default(),
+        out: Scanned {
+            claims,
+            problems,
+            ..Scanned::default()
+        },
     };
     scanner.run();
     scanner.out
+}
+
+/// Blocks of code between fences, in a walk over the lines of a chapter.
+#[derive(Default)]
+pub struct Fence {
+    /// What closes the block that is open.
+    mark: Option<String>,
+}
+
+impl Fence {
+    /// Whether a block goes on after the last line.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.mark.is_some()
+    }
+
+    /// Whether the next line is code, or a fence.
+    pub fn holds(&mut self, line: &str) -> bool {
+        let (_, rest) = split_prefix(line);
+        if let Some(mark) = &self.mark {
+            let closes = |rest: &str| rest.trim_matches(['`', '~']).trim().is_empty();
+            if rest.starts_with(mark.as_str()) && closes(rest) {
+                self.mark = None;
+            }
+            return true;
+        }
+        let fence = ["```", "~~~"]
+            .into_iter()
+            .find(|fence| rest.starts_with(fence));
+        self.mark = fence.map(|fence| {
+            let mark = &fence[..1];
+            mark.repeat(rest.len() - rest.trim_start_matches(mark).len())
+        });
+        self.mark.is_some()
+    }
 }
 
 /// The prediction that is open: its name, its line, whether it has choices, and
@@ -101,6 +149,8 @@ struct Prediction {
 
 struct Scanner<'a> {
     source: Vec<&'a str>,
+    /// The number of each line.
+    numbers: Vec<usize>,
     at: usize,
     number: &'a str,
     counters: Counters,
@@ -111,23 +161,10 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn run(&mut self) {
-        let mut fence: Option<String> = None;
+        let mut fence = Fence::default();
         while let Some(&line) = self.source.get(self.at) {
             let (prefix, rest) = split_prefix(line);
-            if let Some(open) = &fence {
-                if rest.starts_with(open.as_str())
-                    && rest
-                        .trim_matches(open.chars().next().unwrap_or('`'))
-                        .trim()
-                        .is_empty()
-                {
-                    fence = None;
-                }
-                self.keep(line);
-            } else if rest.starts_with("```") || rest.starts_with("~~~") {
-                let mark = &rest[..1];
-                let length = rest.len() - rest.trim_start_matches(mark).len();
-                fence = Some(mark.repeat(length));
+            if fence.holds(line) {
                 self.keep(line);
             } else if rest.starts_with("<!--") {
                 self.comment();
@@ -162,7 +199,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn line(&self) -> usize {
-        self.at + 1
+        self.numbers
+            .get(self.at)
+            .or(self.numbers.last())
+            .copied()
+            .unwrap_or(1)
     }
 
     fn keep(&mut self, text: impl Into<String>) {
