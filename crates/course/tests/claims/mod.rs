@@ -274,7 +274,7 @@ fn holds(source: &str, results: &[&str]) -> Result<(), String> {
 }
 
 const RESULT: &str = r#"{"table": [{"h": 0.1, "e": 1e-3}, {"h": 1e-5, "e": 5e-11}], "name": "x",
-    "twice": [{"k": 1}, {"k": 1}], "never": {"low": 2, "median": null, "high": null},
+    "twice": [{"k": 1}, {"k": 1, "v": 2}], "again": [{"h": 0.1, "e": 1e-3}], "never": {"low": 2, "median": null, "high": null},
     "early": {"low": 1, "median": 2, "high": 3}}"#;
 
 #[test]
