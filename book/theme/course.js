@@ -127,7 +127,7 @@
     const say = (box, ...text) => { box.querySelector(".exercise-state").replaceChildren(...text); };
     // What is being checked may never be answered when the course has ended.
     const idle = (box) => { delete box.querySelector(".verdict").dataset.busy; };
-    const START = ["start ", make("code", "", "cargo run --release"), " for live verdicts"];
+    const START = ["start ", make("code", "", "cargo run"), " for live verdicts"];
     const offline = () => {
         for (const box of boxes.values()) {
             idle(box);
@@ -473,7 +473,7 @@
         source.onerror = () => {
             offline();
             // A page from another server of files was never connected, and misses nothing.
-            if (build !== null) notice("course-gone", "The course has ended. To go on, start it again with ", make("code", "", "cargo run --release"), ".");
+            if (build !== null) notice("course-gone", "The course has ended. To go on, start it again with ", make("code", "", "cargo run"), ".");
         };
     };
     document.addEventListener("visibilitychange", () => listen(!document.hidden));

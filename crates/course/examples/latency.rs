@@ -2,11 +2,11 @@
 //! and from a save to its verdict once all is warm.
 //!
 //! ```console
-//! cargo run --release -p course --example latency
-//! cargo run --release -p course --example latency -- 50    # that many saves
+//! cargo run -p course --example latency
+//! cargo run -p course --example latency -- 50    # that many saves
 //! ```
 //!
-//! It clones what is committed into a temporary folder, runs `cargo run --release` there,
+//! It clones what is committed into a temporary folder, runs `cargo run` there,
 //! with its dependencies already downloaded, and saves exercises as a reader would. No
 //! file of this checkout is touched. Run it on an idle machine; the processor time, which
 //! it prints on Linux, is less disturbed by what else is running.
@@ -49,7 +49,7 @@ fn main() -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["run", "--release", "--quiet", "--", "--no-browser"])
+        .args(["run", "--quiet", "--", "--no-browser"])
         .current_dir(&clone)
         .env("CARGO_NET_OFFLINE", "true")
         .env_remove("CARGO_TARGET_DIR")

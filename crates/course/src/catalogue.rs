@@ -176,7 +176,7 @@ mod tests {
         let error = catalogue.get("bn_foward").unwrap_err().to_string();
         assert!(error.contains("did you mean `bn_forward`?"), "{error}");
         let error = catalogue.get("transformer").unwrap_err().to_string();
-        assert!(error.contains("cargo run --release -- list"), "{error}");
+        assert!(error.contains("cargo run -- list"), "{error}");
     }
 
     #[test]

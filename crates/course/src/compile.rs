@@ -47,6 +47,8 @@ pub struct Compiler {
 #[derive(Clone, Debug)]
 struct Library {
     edition: String,
+    /// What the compiler is told, as cargo tells it.
+    flags: Vec<String>,
     /// Name and file of each.
     crates: Vec<(String, PathBuf)>,
     /// The folder of these files and of what they need.
@@ -89,7 +91,7 @@ impl Compiler {
         let built = cargo(workspace, name)?;
         ensure!(
             !built.old,
-            "cargo does not build `{name}` anew; `cargo clean --release -p exercises` makes it"
+            "cargo does not build `{name}` anew; `cargo clean -p exercises` makes it"
         );
         Ok(built.result)
     }
@@ -147,6 +149,7 @@ impl Library {
         }
         Some(Self {
             edition: built.edition.clone(),
+            flags: built.flags.clone(),
             folder: crates.first()?.1.parent()?.to_owned(),
             programs: program.parent()?.join("course"),
             crates,
@@ -177,15 +180,9 @@ impl Library {
                 "--edition",
                 &self.edition,
             ])
-            // As in the manifests.
-            .args([
-                "-C",
-                "opt-level=0",
-                "-C",
-                "overflow-checks=on",
-                "-C",
-                "strip=debuginfo",
-            ])
+            .args(&self.flags)
+            // Nobody looks into the program with a debugger, and to write for one takes time.
+            .args(["-C", "strip=debuginfo"])
             .args(["-F", "unsafe_code", "-A", "warnings"])
             .arg(with("dependency=", &self.folder, "-L"))
             .arg("-o")
@@ -268,11 +265,29 @@ fn without_library(rendered: &str) -> String {
     format!("{}\n\n", lines.join("\n"))
 }
 
+/// The flags for the compiler that a profile stands for, as cargo reports it.
+fn flags_of(profile: &Value) -> Vec<String> {
+    let flag = |(name, key): (&str, &str)| {
+        let value = match &profile[key] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        ["-C".to_owned(), format!("{name}={value}")]
+    };
+    let all = [
+        ("opt-level", "opt_level"),
+        ("debug-assertions", "debug_assertions"),
+        ("overflow-checks", "overflow_checks"),
+    ];
+    all.into_iter().flat_map(flag).collect()
+}
+
 struct Built {
     result: Compiled,
     /// The program was there already, and cargo saw no reason to build it.
     old: bool,
     edition: String,
+    flags: Vec<String>,
     /// Name and file of each library that was built or found.
     libraries: Vec<(String, PathBuf)>,
     /// The manifests of the packages in the checkout that were built or found.
@@ -312,7 +327,7 @@ pub(crate) fn cargo_command(workspace: &Workspace) -> Command {
 /// exactly as it did when it built this command, and reuses them.
 fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
     let output = cargo_command(workspace)
-        .args(["build", "--release", "--quiet"])
+        .args(["build", "--quiet"])
         .args(["-p", "course", "-p", "exercises", "--bin", name])
         .args(["--message-format", "json-diagnostic-rendered-ansi"])
         .stdin(Stdio::null())
@@ -320,7 +335,8 @@ fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
         .with_context(|| format!("cannot run {}", cargo_program().to_string_lossy()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let (mut messages, mut errors, mut program, mut old) = (String::new(), 0, None, false);
-    let (mut libraries, mut manifests, mut edition) = (Vec::new(), Vec::new(), String::new());
+    let (mut libraries, mut manifests) = (Vec::new(), Vec::new());
+    let (mut edition, mut flags) = (String::new(), Vec::new());
     for message in text
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -351,6 +367,7 @@ fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
                         old = message["fresh"] == true;
                         program = Some(PathBuf::from(path));
                         edition = target["edition"].as_str().unwrap_or("2024").to_owned();
+                        flags = flags_of(&message["profile"]);
                     }
                 } else if let Some(library) = target["name"].as_str() {
                     let files = message["filenames"].as_array().into_iter().flatten();
@@ -375,6 +392,7 @@ fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
         result,
         old,
         edition,
+        flags,
         libraries,
         manifests,
     })
@@ -395,6 +413,19 @@ mod tests {
         assert_eq!(without_library(&message), format!("{own}{kept}{both}\n"));
         let library = "error: no\n --> /rustc/1/library/core/src/a.rs:3:4\n\n";
         assert_eq!(without_library(library), library);
+    }
+
+    #[test]
+    fn an_exercise_is_compiled_as_its_profile_says() {
+        let profile = serde_json::json!({
+            "opt_level": "s", "debuginfo": 0, "debug_assertions": false, "overflow_checks": true,
+            "test": false
+        });
+        let flags = flags_of(&profile).join(" ");
+        assert_eq!(
+            flags,
+            "-C opt-level=s -C debug-assertions=false -C overflow-checks=true"
+        );
     }
 
     #[test]

@@ -742,7 +742,7 @@ fn a_course_that_has_ended_is_told() {
     assert_in_sight(&mut browser, &tab, "#course-gone");
     assert_eq!(
         browser.value(&tab, state),
-        "start cargo run --release for live verdicts"
+        "start cargo run for live verdicts"
     );
     let busy = "document.querySelector('.verdict[data-busy]')";
     assert_eq!(browser.value(&tab, busy), Value::Null);

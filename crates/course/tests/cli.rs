@@ -31,7 +31,7 @@ fn a_bad_flag_is_one_line() {
     ] {
         let line = checkout.run(arguments).one_line();
         assert!(
-            line.starts_with("error: ") && line.contains("`cargo run --release -- --help`"),
+            line.starts_with("error: ") && line.contains("`cargo run -- --help`"),
             "{line}"
         );
     }
@@ -42,12 +42,9 @@ fn a_bad_flag_is_one_line() {
     );
     // What is missing is named, with an example of the whole command.
     for (arguments, told) in [
-        (&["reset"][..], "`cargo run --release -- reset bn_forward`"),
-        (
-            &["solution"],
-            "`cargo run --release -- solution bn_forward`",
-        ),
-        (&["book"], "`cargo run --release -- book build`"),
+        (&["reset"][..], "`cargo run -- reset bn_forward`"),
+        (&["solution"], "`cargo run -- solution bn_forward`"),
+        (&["book"], "`cargo run -- book build`"),
     ] {
         let line = checkout.run(arguments).one_line();
         assert!(line.starts_with("error: ") && line.contains(told), "{line}");
@@ -68,7 +65,7 @@ fn help_and_version_succeed() {
     ] {
         assert!(help.out().contains(word), "{word}");
     }
-    let usage = "Usage: cargo run --release -- [OPTIONS] [COMMAND]";
+    let usage = "Usage: cargo run -- [OPTIONS] [COMMAND]";
     assert!(help.out().contains(usage), "{}", help.out());
     assert_eq!(checkout.run(&["--version"]).code(), 0);
 }
@@ -116,7 +113,7 @@ fn the_course_is_found_from_every_folder_of_the_checkout() {
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let alias = "alias: run --release --package course --";
+        let alias = "alias: run --package course --";
         let found = text
             .lines()
             .map(str::trim)
@@ -215,13 +212,13 @@ fn hints_come_one_at_a_time() {
         "{second}"
     );
     assert!(
-        second.contains("`cargo run --release -- hint double` shows the next one."),
+        second.contains("`cargo run -- hint double` shows the next one."),
         "{second}"
     );
     let third = checkout.run(&["hint", "double"]).out();
     assert!(third.starts_with("double, hint 3 of 3\n"), "{third}");
     assert!(
-        third.contains("That was the last hint; `cargo run --release -- solution double`"),
+        third.contains("That was the last hint; `cargo run -- solution double`"),
         "{third}"
     );
     // After the last, and up to a number, all of them.
@@ -601,7 +598,7 @@ fn a_backup_is_brought_back_and_what_is_there_is_kept() {
     assert_eq!(
         newest.out(),
         "book/exercises/double.rs is again what book/backups/double-2.rs holds\n\
-         Its backups are 1, 2; `cargo run --release -- restore double --number N` brings back another than the newest.\n"
+         Its backups are 1, 2; `cargo run -- restore double --number N` brings back another than the newest.\n"
     );
     assert_eq!(checkout.read(path), "// two\n");
     assert!(!checkout.file("book/backups/double-3.rs").exists());
@@ -610,7 +607,7 @@ fn a_backup_is_brought_back_and_what_is_there_is_kept() {
     let first = checkout.run(&["restore", "double", "--number", "1"]).out();
     assert!(
         first.contains(
-            "; what you wrote is in book/backups/double-3.rs, and `cargo run --release -- restore double` brings that back\n"
+            "; what you wrote is in book/backups/double-3.rs, and `cargo run -- restore double` brings that back\n"
         ),
         "{first}"
     );
@@ -642,7 +639,7 @@ fn a_relative_target_directory_is_meant_from_where_the_reader_stands() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(checkout.file("book/built/release").is_dir());
+    assert!(checkout.file("book/built/debug").is_dir());
     assert!(!checkout.file("built").exists());
 }
 

@@ -143,7 +143,7 @@ mod tests {
             .collect();
         assert_eq!(
             noted, experiments,
-            "run `cargo run --release -- lab NAME` for what is missing"
+            "run `cargo run -- lab NAME` for what is missing"
         );
     }
 }

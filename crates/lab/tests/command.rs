@@ -30,7 +30,7 @@ fn without_a_name_the_experiments_are_listed() {
             );
         }
     }
-    assert!(text.contains("`cargo run --release -- lab NAME`"), "{text}");
+    assert!(text.contains("`cargo run -- lab NAME`"), "{text}");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn help_is_of_the_command_that_a_reader_types() {
         let output = lab(arguments);
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
-        let usage = format!("Usage: cargo run --release -- {usage}\n");
+        let usage = format!("Usage: cargo run -- {usage}\n");
         assert!(text.contains(&usage), "{text}");
     }
 }

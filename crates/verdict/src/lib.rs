@@ -10,7 +10,7 @@ mod report;
 pub use report::{Heatmap, Line, Outcome, Report, Weight};
 
 /// What a reader types before every command, in the folder of the book.
-pub const COMMAND: &str = "cargo run --release --";
+pub const COMMAND: &str = "cargo run --";
 
 /// The command that a reader types to do this, such as `hint bn_forward`.
 #[must_use]

@@ -633,7 +633,7 @@ fn chapter_16_has_every_claim() {
         let section = section.split("\n## ").next().expect("a section");
         for part in [
             format!("lab/results/{name}.json verdict s"),
-            format!("`cargo run --release -- lab {name}`"),
+            format!("`cargo run -- lab {name}`"),
             "**Said**".to_owned(),
             "**Measured**".to_owned(),
         ] {

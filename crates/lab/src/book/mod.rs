@@ -363,7 +363,7 @@ mod tests {
         assert!(
             stale.is_empty(),
             "these files of the book differ from what the code computes now: {stale:?}; \
-             run `cargo run --release -- book numbers` and read the chapters again"
+             run `cargo run -- book numbers` and read the chapters again"
         );
     }
 
