@@ -3,10 +3,11 @@
 
 use gradcheck::Check;
 use serde::Serialize;
+use tape::{Param, Tape, Tensor};
 
 use super::Output;
 use super::plot::{Axis, Ink, Mark, Series, draw};
-use super::random::{Draws, quantile};
+use super::random::{Draws, mean, quantile};
 
 const SEED: u64 = 5;
 const CLASSES: usize = 10;
@@ -20,7 +21,34 @@ struct Results {
     ratio: f64,
     worked: Vec<Logit>,
     worked_loss: f64,
+    untrained: Vec<Untrained>,
     stability: Stability,
+    too_bright: TooBright,
+}
+
+/// The loss of a classifier whose logits are normal and know nothing.
+#[derive(Serialize)]
+struct Untrained {
+    /// The deviation of the logits.
+    deviation: f64,
+    /// By how much the mean loss exceeds the logarithm of the number of classes.
+    more: f64,
+    /// Four standard errors of the mean.
+    error: f64,
+}
+
+/// A step of a network of two layers, by the formula, when one example of its batch is a
+/// thousand times as large as the others: how many gradients are NaN, and how many outputs
+/// once the last layer is.
+#[derive(Serialize)]
+struct TooBright {
+    loss: String,
+    first_weights: usize,
+    first_lost: usize,
+    last_weights: usize,
+    last_lost: usize,
+    outputs: usize,
+    outputs_lost: usize,
 }
 
 /// Multiplications in one layer.
@@ -224,6 +252,60 @@ fn product_backward(dy: &[f64], a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> 
 }
 // ANCHOR_END: product
 
+fn untrained(deviation: f64, draws: &mut Draws) -> Untrained {
+    const COUNT: usize = 20_000;
+    let mut losses = || {
+        let logits = draws.normals(CLASSES).into_iter().map(|z| deviation * z);
+        let logits: Vec<f64> = logits.collect();
+        let sum: f64 = logits.iter().map(|&x| libm::exp(x)).sum();
+        libm::log(sum) - logits[0]
+    };
+    let losses: Vec<f64> = (0..COUNT).map(|_| losses()).collect();
+    let mean = mean(&losses);
+    let variance = losses
+        .iter()
+        .map(|loss| (loss - mean) * (loss - mean))
+        .sum::<f64>();
+    Untrained {
+        deviation,
+        more: mean - libm::log(CLASSES as f64),
+        error: 4.0 * variance.sqrt() / COUNT as f64,
+    }
+}
+
+fn too_bright() -> TooBright {
+    let mut draws = Draws::new(SEED + 1);
+    let mut table = |shape: [usize; 2]| {
+        let values = draws.normals(shape[0] * shape[1]);
+        Tensor::new(shape, values.into_iter().map(|z| z as f32).collect())
+    };
+    let mut x = table([8, 4]);
+    let [w1, w2] = [("w1", [4, 6]), ("w2", [6, 3])].map(|(name, s)| Param::new(name, table(s)));
+    x.data_mut()[..4].iter_mut().for_each(|x| *x *= 1e3);
+    let (loss, (), grads) = Tape::new().grad(|t| {
+        let hidden = t.constant(x.clone()).matmul(&t.param(&w1)).relu();
+        let exp = hidden.matmul(&t.param(&w2)).exp();
+        let p = (&exp / exp.sum_keep(&[1])).reshape([24]);
+        let right: Vec<usize> = (0..8).map(|n| 3 * n + n % 3).collect();
+        (-p.index_select(0, &right).ln().mean_all(), ())
+    });
+    let outputs = Tape::eval(|t| {
+        let hidden = t.constant(x.clone()).matmul(&t.param(&w1)).relu();
+        let w2 = t.constant(Tensor::full([6, 3], f32::NAN));
+        hidden.matmul(&w2).value().clone()
+    });
+    let lost = |values: &Tensor<f32>| values.data().iter().filter(|v| v.is_nan()).count();
+    TooBright {
+        loss: loss.to_string(),
+        first_weights: w1.value().len(),
+        first_lost: lost(&grads.of(&w1)),
+        last_weights: w2.value().len(),
+        last_lost: lost(&grads.of(&w2)),
+        outputs: outputs.len(),
+        outputs_lost: lost(&outputs),
+    }
+}
+
 fn checked() -> String {
     let sizes = [2, 3, 4];
     let mut draws = Draws::new(SEED);
@@ -247,6 +329,7 @@ pub fn run() -> Output {
         by_input: sum(|l| l.by_input),
     };
     let (worked, worked_loss) = worked();
+    let mut draws = Draws::new(SEED);
     let scales = [1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0];
     let rows: Vec<Scale> = scales.map(scale).into();
     let svg = plot(&rows);
@@ -265,6 +348,10 @@ pub fn run() -> Output {
         total,
         worked,
         worked_loss,
+        untrained: [0.01, 0.3, 1.0, 2.0]
+            .map(|deviation| untrained(deviation, &mut draws))
+            .into(),
+        too_bright: too_bright(),
         stability: Stability {
             classes: CLASSES,
             examples: EXAMPLES,

@@ -6,17 +6,10 @@
 //! the same, byte for byte, on every machine; a test holds the committed ones to it.
 
 mod attention;
+mod by_chance;
 mod cancellation;
 #[cfg(test)]
 mod claims;
-#[cfg(test)]
-mod claims_family;
-#[cfg(test)]
-mod claims_learning;
-#[cfg(test)]
-mod claims_networks;
-#[cfg(test)]
-mod claims_transformer;
 mod convolution;
 mod cost_counted;
 mod family;
@@ -206,6 +199,12 @@ pub const MEASUREMENTS: &[Measurement] = &[
         chapter: 15,
         about: "a row of attention by hand, the scale of scores, and gradients by depth",
         run: attention::run,
+    },
+    Measurement {
+        name: "by_chance",
+        chapter: 16,
+        about: "how often two sets of results are clearly apart by chance, counted and drawn",
+        run: by_chance::run,
     },
     Measurement {
         name: "cost_counted",

@@ -151,6 +151,8 @@ struct Results {
     squares: Vec<Tower>,
     deepest: Tower,
     widths: Vec<Width>,
+    /// Lines of code in the listings of the record, the ops and the sweep.
+    lines: usize,
 }
 
 /// A record of the neuron as the chapter prints it.
@@ -292,6 +294,15 @@ fn width(weights: usize) -> Width {
     }
 }
 
+/// The lines of a listing of this file that are neither blank nor comments.
+fn lines_of_code(anchor: &str) -> usize {
+    let [start, end] = ["", "_END"].map(|of| format!("// ANCHOR{of}: {anchor}"));
+    let lines = include_str!("scalar_tape.rs").lines().map(str::trim);
+    let listing = lines.skip_while(|line| *line != start).skip(1);
+    let code = |line: &&str| !line.is_empty() && !line.starts_with("//");
+    listing.take_while(|line| *line != end).filter(code).count()
+}
+
 /// The neuron's gradient, held to finite differences.
 fn checked() -> String {
     let forward = |x: &[Vec<f64>]| {
@@ -327,6 +338,10 @@ pub fn run() -> Output {
         deepest: tower(DEPTH),
         squares,
         widths: WIDTHS.map(width).into(),
+        lines: ["record", "ops", "backward"]
+            .map(lines_of_code)
+            .iter()
+            .sum(),
     })
     .plot("routes", svg)
     .text("scalar_checked", checked())

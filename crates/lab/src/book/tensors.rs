@@ -3,8 +3,8 @@
 
 use gradcheck::Check;
 use serde::Serialize;
-use tape::broadcast::{broadcast_shape, sum_to, zip};
-use tape::{Param, Shape, Tape, Tensor, lanes};
+use tape::broadcast::{broadcast_shape, sum_axes, sum_to, zip};
+use tape::{Axes, Param, Shape, Tape, Tensor, lanes};
 
 use super::Output;
 use super::plot::{Axis, Ink, Mark, Series, draw};
@@ -60,6 +60,16 @@ struct Sums {
     ones_in_lanes: f64,
     rows: Vec<Length>,
     longest: Length,
+    outer: Outer,
+}
+
+/// A sum over an outer axis beside a loop over each column, in `f32`.
+#[derive(Serialize)]
+struct Outer {
+    rows: usize,
+    columns: usize,
+    /// How many columns have the same sum, to the bit.
+    alike: usize,
 }
 
 /// Relative error of a sum of so many `f32` values.
@@ -184,6 +194,28 @@ fn length(count: usize) -> Length {
     }
 }
 
+fn outer() -> Outer {
+    let (rows, columns) = (4096, 2);
+    let mut draws = Draws::new(SEED);
+    let x = Tensor::from_fn([rows, columns], |_| draws.uniform(0.0, 1.0) as f32);
+    let sums = sum_axes(&x, Axes::new("sum", &[0], x.shape()));
+    let alike = sums.data().iter().enumerate().filter(|(column, sum)| {
+        let chain: Vec<f32> = x
+            .data()
+            .iter()
+            .skip(*column)
+            .step_by(columns)
+            .copied()
+            .collect();
+        one_by_one(&chain) == **sum
+    });
+    Outer {
+        rows,
+        columns,
+        alike: alike.count(),
+    }
+}
+
 fn sums() -> Sums {
     let rows: Vec<Length> = (6..=20).step_by(2).map(|k| length(1 << k)).collect();
     let ones = vec![1.0; 1 << 25];
@@ -195,6 +227,7 @@ fn sums() -> Sums {
         ones_in_lanes: f64::from(lanes::sum(&ones)),
         longest: rows[rows.len() - 1].clone(),
         rows,
+        outer: outer(),
     }
 }
 
