@@ -370,7 +370,7 @@ impl<'a> Scanner<'a> {
             _ => {
                 return self.problem(
                     start,
-                    format!("{{{{#{name}}}}} is no directive; there are listing, output, figure, table, data, predict and exercise"),
+                    format!("{{{{#{name}}}}} is no directive; there are listing, output, figure, table, data, claim, predict and exercise"),
                 );
             }
         };

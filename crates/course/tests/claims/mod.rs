@@ -340,6 +340,27 @@ fn what_does_not_hold_is_shown_with_what_was_compared() {
     }
 }
 
+/// The words for the results of experiments, and for gradients that are fitted.
+#[test]
+fn words_of_the_chapters() {
+    let result = r#"{"data": {"settings": [{"cell": "mlp-2", "x": 1}, {"cell": "mlp-8", "x": 2}],
+        "depths": [{"blocks": 3, "forms": [{"form": "pre-LN", "x": 3}]}, {"blocks": 16, "forms": []}]},
+        "rows": [{"id": "sign", "direct": 1, "mean": 1.000000001, "variance": -1, "residual": 1e-16},
+            {"id": "other", "direct": 1, "mean": 1, "variance": -1, "residual": 0.1}]}"#;
+    for source in [
+        r#"cell("mlp-8").x == 2, cell("mlp-\(2, 8)").x <= 2"#,
+        r#"form(3; "pre-LN").x == 3"#,
+        r#"fitted("sign"; [1, 1, -1]), (.rows | fitted("sign"; [1, 1, -1]))"#,
+        r#"(fitted("sign"; [1, 1, 1]), fitted("other"; [1, 1, -1])) | not"#,
+    ] {
+        assert_eq!(holds(source, &[result]), Ok(()), "{source}");
+    }
+    for source in [r#"cell("mlp-4").x == 2"#, r#"form(16; "pre-LN").x == 3"#] {
+        let error = holds(source, &[result]).expect_err(source);
+        assert!(error.starts_with("0 entries have"), "{error}");
+    }
+}
+
 /// What a reader of the failure needs stands in it.
 #[test]
 fn a_broken_claim_is_told_with_its_place_and_words() {
