@@ -209,7 +209,10 @@ fn every_mistake_in_a_chapter_is_told_with_file_and_line() {
         ("[text](three.md)", "leads nowhere"),
         ("[text](one.md#nowhere)", "leads nowhere"),
         ("$$ a $$ {#eq:slope}", "label `eq:slope` is also in"),
-        ("{{#listing code/lib.rs:none}}", "no anchor `none`"),
+        (
+            "{{#listing code/lib.rs:none}}",
+            "no item and no anchor `none`",
+        ),
         ("{{#listing code/cut.rs:a}}", "is cut inside of braces"),
         (
             "{{#listing code/none.rs:double}}",

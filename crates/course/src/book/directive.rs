@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(read.label.as_deref(), Some("lst:sweep"));
         assert!(Arguments::read(r#"a "b"#).is_err());
         assert!(Arguments::read(r#"a "b" "c""#).is_err());
-        assert!(read.exactly::<1>("listing file:anchor").is_ok());
+        assert!(read.exactly::<1>("listing file:item").is_ok());
         let error = read.exactly::<2>("table file key").unwrap_err();
         assert_eq!(error, "write {{#table file key}}");
     }

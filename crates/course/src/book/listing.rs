@@ -13,13 +13,13 @@ pub struct Piece<'a> {
     pub lines: Vec<(usize, &'a str)>,
 }
 
-enum Marker<'a> {
+pub(super) enum Marker<'a> {
     Start(&'a str),
     End(&'a str),
 }
 
 /// The marker on this line, if it is one.
-fn marker(line: &str) -> Option<Marker<'_>> {
+pub(super) fn marker(line: &str) -> Option<Marker<'_>> {
     let text = line.trim();
     let text = text.strip_prefix("//").or_else(|| text.strip_prefix('#'))?;
     let text = text.trim_start_matches('/').trim();
@@ -196,13 +196,13 @@ impl Piece<'_> {
 
 /// How far a line is indented, in bytes. Other white space than blanks and tabs, such as a
 /// no-break space, is text: it may be a part of a longer character.
-fn depth(line: &str) -> usize {
+pub(super) fn depth(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
 /// The item that starts on this line, as a short name: `fn sweep`, `struct Tape`,
 /// `impl Backward for Tanh`.
-fn item(line: &str) -> Option<String> {
+pub(super) fn item(line: &str) -> Option<String> {
     let mut rest = line.trim_start();
     while let Some(shorter) = [
         "pub(crate) ",

@@ -12,7 +12,7 @@
 //! | `$$ … $$ {#eq:name}` | a displayed formula, numbered when it has a label |
 //! | `## Title {#sec:name}` | a numbered section |
 //! | `[](#eq:name)` | a reference: "(8.3)", "section 8.3", "figure 8.1" |
-//! | `{{#listing file:anchor "caption" #lst:name}}` | code of the crates, with file and function |
+//! | `{{#listing file:item "caption" #lst:name}}` | code of the crates, with file and function |
 //! | `{{#output file:anchor "caption"}}` | a text file as it is |
 //! | `{{#figure file.svg "caption" #fig:name}}` | a drawing set into the page |
 //! | `{{#data file.json key format}}` | a number from a result file |
@@ -36,6 +36,10 @@
 //! of the package `tests`, with `rust,should_panic` if it is to panic; one marked
 //! `rust,ignore` is shown as a sketch.
 //!
+//! A listing shows an item by its name, `Tape::sweep`, everything from one item to another,
+//! `new..grow`, or a block, `impl-Display-for-Report`; see [`items`]. What is no whole item
+//! stands between anchors, `// ANCHOR: name` and `// ANCHOR_END: name`.
+//!
 //! An anchor in a crate that no listing uses is a mistake, unless `book/presented.toml`
 //! says that its file is not presented in full yet.
 
@@ -43,6 +47,7 @@ pub mod claim;
 pub mod data;
 pub mod directive;
 pub mod figure;
+pub mod items;
 pub mod labels;
 pub mod links;
 pub mod listing;

@@ -3,6 +3,7 @@
 
 use super::data::{self, Place};
 use super::figure;
+use super::items;
 use super::labels::{Kind, Labels, link};
 use super::listing::{Piece, pieces};
 use super::maths::{self, Maths, shield};
@@ -369,20 +370,19 @@ impl Renderer<'_> {
         arguments: &Arguments,
         label: Option<&(String, String)>,
     ) -> Result<String, String> {
-        let [place] = arguments.exactly::<1>("listing file:anchor")?;
-        let (file, anchor) = place.rsplit_once(':').unwrap_or((place, ""));
+        let [place] = arguments.exactly::<1>("listing file:item")?;
+        let (file, name) = place.split_once(':').unwrap_or((place, ""));
         let path = self.workspace.root().join(file);
         let source = self.read(&path)?;
-        let all = pieces(&source).map_err(|(line, message)| format!("{file}:{line}: {message}"))?;
-        let piece = if anchor.is_empty() {
-            Piece::whole(&source)
-        } else {
-            self.used
-                .borrow_mut()
-                .insert((path.clone(), anchor.to_owned()));
-            all.get(anchor)
-                .cloned()
-                .ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?
+        let marked = pieces(&source).map_err(|(line, why)| format!("{file}:{line}: {why}"))?;
+        let piece = match marked.get(name) {
+            _ if name.is_empty() => Piece::whole(&source),
+            Some(piece) => {
+                let used = (path.clone(), name.to_owned());
+                self.used.borrow_mut().insert(used);
+                piece.clone()
+            }
+            None => items::find(&source, name).map_err(|why| format!("{file} {why}"))?,
         };
         let (first, last) = piece.span().ok_or_else(|| format!("{place} is empty"))?;
         let language = language(&path);
