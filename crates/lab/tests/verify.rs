@@ -88,7 +88,7 @@ fn op_names(text: &str) -> Vec<String> {
     let shared = MAKERS.iter().flat_map(|maker| {
         let calls = own.split(maker).skip(1);
         calls.filter_map(|call| {
-            let name = call.trim_start().strip_prefix('"')?;
+            let name = call.trim_start().strip_prefix("|| \"")?;
             name.split('"').next().map(str::to_owned)
         })
     });

@@ -16,7 +16,7 @@ use crate::{Real, Var};
 pub fn add<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
     let y = zip_operands("add", a.value(), b.value(), |a, b| a + b);
     binary(
-        "add",
+        || "add",
         [a, b],
         y,
         || [],

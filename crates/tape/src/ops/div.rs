@@ -18,14 +18,20 @@ pub fn div<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
     let quotient = y.clone();
     // y is needed for `db` only.
     let saved = || [Some(b.value().clone()), b.is_tracked().then_some(quotient)];
-    binary("div", [a, b], y, saved, |[b, y], dy, dx| {
-        let b = b.as_ref().expect("it was saved");
-        let da = zip(dy.shape(), &dy, b, |dy, b| dy / b);
-        if let Some(y) = y {
-            dx.add_broadcast(1, zip(dy.shape(), &da, y, |da, y| -da * y));
-        }
-        dx.add_broadcast(0, da);
-    })
+    binary(
+        || "div",
+        [a, b],
+        y,
+        saved,
+        |[b, y], dy, dx| {
+            let b = b.as_ref().expect("it was saved");
+            let da = zip(dy.shape(), &dy, b, |dy, b| dy / b);
+            if let Some(y) = y {
+                dx.add_broadcast(1, zip(dy.shape(), &da, y, |da, y| -da * y));
+            }
+            dx.add_broadcast(0, da);
+        },
+    )
 }
 
 super::operator!(Div, div);

@@ -37,7 +37,7 @@ impl<'t, T: Real> Var<'t, T> {
             }
         });
         let y = zip(self.shape(), self.value(), &mask, |x, m| x * m);
-        unary_from("dropout", self, y, || Some(mask), |dy, m| dy * m)
+        unary_from(|| "dropout", self, y, || Some(mask), |dy, m| dy * m)
     }
 }
 // ANCHOR_END: op

@@ -4,19 +4,21 @@
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 // ANCHOR: record
-/// The record of an op whose backward pass reads at most `N` tensors of the forward pass.
-struct Record<T: Real, F, const N: usize> {
-    name: &'static str,
+/// The record of an op whose backward pass reads at most `N` tensors of the forward pass. Its
+/// name is a function, which takes no room: a record that saves nothing needs no memory at all.
+struct Record<T: Real, L, F, const N: usize> {
+    name: L,
     saved: [Option<Tensor<T>>; N],
     backward: F,
 }
 
-impl<T: Real, F, const N: usize> Backward<T> for Record<T, F, N>
+impl<T: Real, L, F, const N: usize> Backward<T> for Record<T, L, F, N>
 where
+    L: Fn() -> &'static str,
     F: FnOnce(&[Option<Tensor<T>>; N], Tensor<T>, &mut InputGrads<'_, T>),
 {
     fn name(&self) -> &'static str {
-        self.name
+        (self.name)()
     }
 
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
@@ -42,7 +44,7 @@ pub(super) enum Reads {
 /// input or of the output, whichever the rule reads, or 0.
 #[inline]
 pub(super) fn unary<'t, T: Real>(
-    name: &'static str,
+    name: impl Fn() -> &'static str + 'static,
     x: &Var<'t, T>,
     value: impl Fn(T) -> T,
     reads: Reads,
@@ -60,7 +62,7 @@ pub(super) fn unary<'t, T: Real>(
 /// The same with a value that is there already, and a rule that reads what `saved` returns.
 #[inline]
 pub(super) fn unary_from<'t, T: Real>(
-    name: &'static str,
+    name: impl Fn() -> &'static str + 'static,
     x: &Var<'t, T>,
     y: Tensor<T>,
     saved: impl FnOnce() -> Option<Tensor<T>>,
@@ -86,7 +88,7 @@ pub(super) fn unary_from<'t, T: Real>(
 #[inline]
 #[track_caller]
 pub(super) fn binary<'t, T: Real, const N: usize>(
-    name: &'static str,
+    name: impl Fn() -> &'static str + 'static,
     [a, b]: [&Var<'t, T>; 2],
     y: Tensor<T>,
     saved: impl FnOnce() -> [Option<Tensor<T>>; N],

@@ -9,7 +9,7 @@ use crate::{Real, Var};
 impl<'t, T: Real> Var<'t, T> {
     /// eˣ, element by element.
     pub fn exp(&self) -> Self {
-        unary("exp", self, T::exp, Reads::Output, |dy, y| dy * y)
+        unary(|| "exp", self, T::exp, Reads::Output, |dy, y| dy * y)
     }
 }
 // ANCHOR_END: exp

@@ -15,7 +15,7 @@ impl<'t, T: Real> Var<'t, T> {
     /// `approximate='none'`.
     pub fn gelu(&self) -> Self {
         let rule = |dy, x| dy * (normal_cdf(x) + x * normal_pdf(x));
-        unary("gelu", self, |x| x * normal_cdf(x), Reads::Input, rule)
+        unary(|| "gelu", self, |x| x * normal_cdf(x), Reads::Input, rule)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{Real, Var};
 impl<'t, T: Real> Var<'t, T> {
     /// ln x, element by element.
     pub fn ln(&self) -> Self {
-        unary("ln", self, T::ln, Reads::Input, |dy, x| dy / x)
+        unary(|| "ln", self, T::ln, Reads::Input, |dy, x| dy / x)
     }
 }
 // ANCHOR_END: op

@@ -23,13 +23,19 @@ pub fn mul<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
             b.is_tracked().then(|| a.value().clone()),
         ]
     };
-    binary("mul", [a, b], y, others, |others, dy, dx| {
-        for (input, other) in others.iter().enumerate() {
-            if let Some(other) = other {
-                dx.add_broadcast(input, zip(dy.shape(), &dy, other, |dy, v| dy * v));
+    binary(
+        || "mul",
+        [a, b],
+        y,
+        others,
+        |others, dy, dx| {
+            for (input, other) in others.iter().enumerate() {
+                if let Some(other) = other {
+                    dx.add_broadcast(input, zip(dy.shape(), &dy, other, |dy, v| dy * v));
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 super::operator!(Mul, mul);

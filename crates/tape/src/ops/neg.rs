@@ -11,7 +11,7 @@ use crate::{Real, Var};
 impl<'t, T: Real> Neg for &Var<'t, T> {
     type Output = Var<'t, T>;
     fn neg(self) -> Var<'t, T> {
-        unary("neg", self, |x| -x, Reads::Nothing, |dy, _| -dy)
+        unary(|| "neg", self, |x| -x, Reads::Nothing, |dy, _| -dy)
     }
 }
 

@@ -13,7 +13,7 @@ impl<'t, T: Real> Var<'t, T> {
     pub fn relu(&self) -> Self {
         let value = |x| if x <= T::ZERO { T::ZERO } else { x };
         let rule = |dy, y| if y <= T::ZERO { T::ZERO } else { dy };
-        unary("relu", self, value, Reads::Output, rule)
+        unary(|| "relu", self, value, Reads::Output, rule)
     }
 }
 // ANCHOR_END: relu

@@ -15,7 +15,7 @@ impl<'t, T: Real> Var<'t, T> {
     pub fn sigmoid(&self) -> Self {
         let value = |x: T| T::ONE / (T::ONE + (-x).exp());
         let rule = |dy, y| dy * (y * (T::ONE - y));
-        unary("sigmoid", self, value, Reads::Output, rule)
+        unary(|| "sigmoid", self, value, Reads::Output, rule)
     }
 }
 // ANCHOR_END: op

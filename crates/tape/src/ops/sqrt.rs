@@ -11,7 +11,13 @@ use crate::{Real, Var};
 impl<'t, T: Real> Var<'t, T> {
     /// √x, element by element; NaN for a negative x.
     pub fn sqrt(&self) -> Self {
-        unary("sqrt", self, T::sqrt, Reads::Output, |dy, y| dy / (y + y))
+        unary(
+            || "sqrt",
+            self,
+            T::sqrt,
+            Reads::Output,
+            |dy, y| dy / (y + y),
+        )
     }
 }
 // ANCHOR_END: op

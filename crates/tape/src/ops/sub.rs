@@ -16,7 +16,7 @@ use crate::{Real, Var};
 pub fn sub<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
     let y = zip_operands("sub", a.value(), b.value(), |a, b| a - b);
     binary(
-        "sub",
+        || "sub",
         [a, b],
         y,
         || [],

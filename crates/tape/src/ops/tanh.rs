@@ -10,7 +10,7 @@ impl<'t, T: Real> Var<'t, T> {
     /// tanh x, element by element.
     pub fn tanh(&self) -> Self {
         let rule = |dy, y| dy * (T::ONE - y * y);
-        unary("tanh", self, T::tanh, Reads::Output, rule)
+        unary(|| "tanh", self, T::tanh, Reads::Output, rule)
     }
 }
 // ANCHOR_END: op
