@@ -20,7 +20,7 @@ fn layer<T: tape::Real>(case: &Case, channels: usize) -> BatchNorm<T> {
 fn train<T: tape::Real>(case: &Case) -> Vec<(&'static str, Tensor<T>)> {
     let x: Param<T> = case.param("x");
     let mut bn = layer(case, x.value().shape()[1]);
-    let (y, (), grads) = Tape::new().vjp(&case.tensor("dy"), |t| (bn.train(&t.param(&x)), ()));
+    let (y, grads) = Tape::new().vjp(&case.tensor("dy"), |t| bn.train(&t.param(&x)));
     let mut results = vec![("y", y), ("dx", grads.of(&x))];
     for (param, name) in bn.params().into_iter().zip(["dgamma", "dbeta"]) {
         results.push((name, grads.get(param).expect("a gradient").clone()));
@@ -83,7 +83,7 @@ fn running_statistics_after_each_batch_and_the_frozen_layer() {
         let x: Param<f64> = case.param("x_eval");
         let dy = case.tensor("dy_eval");
         let before = bn.running().clone();
-        let (y, (), grads) = Tape::new().vjp(&dy, |t| (bn.eval(&t.param(&x)), ()));
+        let (y, grads) = Tape::new().vjp(&dy, |t| bn.eval(&t.param(&x)));
         assert_eq!(
             bn.running(),
             &before,

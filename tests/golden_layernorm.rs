@@ -16,7 +16,7 @@ fn layer_norm<T: Real>(case: &Case) -> Results<T> {
     for (param, name) in ln.params_mut().into_iter().zip(["gamma", "beta"]) {
         param.set(case.tensor(name));
     }
-    let (y, (), grads) = Tape::new().vjp(&case.tensor("dy"), |t| (ln.forward(&t.param(&x)), ()));
+    let (y, grads) = Tape::new().vjp(&case.tensor("dy"), |t| ln.forward(&t.param(&x)));
     let mut results = vec![("y", y), ("dx", grads.of(&x))];
     for (param, name) in ln.params().into_iter().zip(["dgamma", "dbeta"]) {
         results.push((name, grads.get(param).expect("a gradient").clone()));
@@ -34,7 +34,7 @@ fn rms_norm<T: Real>(case: &Case) -> Results<T> {
     for param in norm.params_mut() {
         param.set(case.tensor("gamma"));
     }
-    let (y, (), grads) = Tape::new().vjp(&case.tensor("dy"), |t| (norm.forward(&t.param(&x)), ()));
+    let (y, grads) = Tape::new().vjp(&case.tensor("dy"), |t| norm.forward(&t.param(&x)));
     let mut results = vec![("y", y), ("dx", grads.of(&x))];
     for param in norm.params() {
         results.push(("dgamma", grads.get(param).expect("a gradient").clone()));

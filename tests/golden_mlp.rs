@@ -45,9 +45,9 @@ fn five_steps_with_each_norm() {
         for i in 0..case.count("steps") {
             let (target, _) = case.indices(&format!("target{i}"));
             let x = case.tensor(&format!("x{i}"));
-            let (loss, (), grads) = tape.grad(|t| {
+            let (loss, grads) = tape.grad(|t| {
                 let logits = net.forward(&t.constant(x), Mode::Train);
-                (loss::cross_entropy(&logits, &target), ())
+                loss::cross_entropy(&logits, &target)
             });
             sgd.step(&mut net, &grads, case.number("lr"));
             losses.push(loss);

@@ -1,6 +1,6 @@
 //! Every op of the tape against PyTorch: value, and gradients for a random upstream.
 
-use tape::Var;
+use tape::{Slide, Var};
 use tests::golden;
 
 #[test]
@@ -102,11 +102,11 @@ fn conv2d() {
         let (stride, padding) = (case.pair("stride"), case.pair("padding"));
         if case.has("bias") {
             case.check(&["x", "weight", "bias"], |v| {
-                v[0].conv2d(&v[1], Some(&v[2]), stride, padding)
+                v[0].conv2d(&v[1], Some(&v[2]), Slide::by(stride).padded(padding))
             });
         } else {
             case.check(&["x", "weight"], |v| {
-                v[0].conv2d(&v[1], None, stride, padding)
+                v[0].conv2d(&v[1], None, Slide::by(stride).padded(padding))
             });
         }
     }
@@ -118,8 +118,8 @@ fn pooling() {
         let (kernel, stride) = (case.pair("kernel"), case.pair("stride"));
         let padding = case.pair("padding");
         case.check(&["x"], |v| match case.text("op") {
-            "max_pool2d" => v[0].max_pool2d(kernel, stride, padding),
-            "avg_pool2d" => v[0].avg_pool2d(kernel, stride, padding),
+            "max_pool2d" => v[0].max_pool2d(kernel, Slide::by(stride).padded(padding)),
+            "avg_pool2d" => v[0].avg_pool2d(kernel, Slide::by(stride).padded(padding)),
             other => panic!("no test for {other}"),
         });
     }

@@ -6,7 +6,7 @@ use layernorm::{LayerNorm, RmsNorm};
 use nn::{CellKind, Lengths, Mode, RecurrentSpec, each_param};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::{Param, Real, Tape, Tensor, parallel};
+use tape::{Param, Real, Slide, Tape, Tensor, parallel};
 
 const OFFSETS: [f64; 4] = [0.0, 1e3, 1e4, 1e6];
 
@@ -17,7 +17,7 @@ fn run<T: Real>(
     norm: impl for<'t> FnOnce(&tape::Var<'t, T>) -> tape::Var<'t, T>,
 ) -> [Vec<f64>; 2] {
     let param = Param::new("x", x.cast::<T>());
-    let (y, _, grads) = Tape::new().vjp(&dy.cast(), |t| (norm(&t.param(&param)), ()));
+    let (y, grads) = Tape::new().vjp(&dy.cast(), |t| norm(&t.param(&param)));
     [y, grads.of(&param)].map(|t| t.cast::<f64>().to_vec())
 }
 
@@ -128,9 +128,8 @@ fn lstm() -> Vec<Tensor<f32>> {
     let mut net = RecurrentSpec::new(CellKind::Lstm, 8, 64).build::<f32>(&mut rng);
     assert!(lengths.rows() * 4 * 64 > parallel::SERIAL_BELOW);
     let x = Param::new("x", x);
-    let (y, _, grads) = Tape::new().vjp(&dy, |t| {
-        let y = net.forward_packed(&t.param(&x), &lengths, Mode::Train, &mut |_, _| {});
-        (y, ())
+    let (y, grads) = Tape::new().vjp(&dy, |t| {
+        net.forward_packed(&t.param(&x), &lengths, Mode::Train, &mut |_, _| {})
     });
     let mut results = vec![y, grads.of(&x)];
     each_param(&mut net, |param| results.push(grads.of(param)));
@@ -156,7 +155,11 @@ fn the_number_of_threads_changes_no_bit() {
     let everything = |threads| {
         parallel::set_threads(threads);
         let conv = run::<f32>(&xs, &dconv, |x| {
-            x.conv2d(&x.tape().constant(weight.clone()), None, 1, 1)
+            x.conv2d(
+                &x.tape().constant(weight.clone()),
+                None,
+                Slide::by(1).padded(1),
+            )
         });
         let results = [
             run::<f32>(&x, &dy, |x| BatchNorm::new(96).train(x)),

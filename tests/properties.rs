@@ -4,7 +4,7 @@ use gradcheck::Check;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::{Param, Tape, Tensor, Var};
+use tape::{Param, Slide, Tape, Tensor, Var};
 
 /// A shape of up to three axes and, of the same rank or lower, one that broadcasts to it.
 fn broadcast_pair() -> impl Strategy<Value = (Vec<usize>, Vec<usize>)> {
@@ -121,7 +121,7 @@ proptest! {
     ) {
         let inputs =
             [normal(&[n, c, h, w], seed), normal(&[o, c, kh, kw], seed ^ 1), normal(&[o], seed ^ 2)];
-        check(seed, &inputs, |x| x[0].conv2d(&x[1], Some(&x[2]), stride, padding));
+        check(seed, &inputs, |x| x[0].conv2d(&x[1], Some(&x[2]), Slide::by(stride).padded(padding)));
     }
 
     /// Composed of primitive ops, and closed form: the same function, the same gradients.
@@ -164,9 +164,9 @@ fn agree(
         .collect();
     let dy = normal(inputs[0].shape(), seed ^ 3);
     let run = |f: &dyn for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>| {
-        let (y, _, grads) = Tape::new().vjp(&dy, |t| {
+        let (y, grads) = Tape::new().vjp(&dy, |t| {
             let vars: Vec<_> = params.iter().map(|p| t.param(p)).collect();
-            (f(&vars), ())
+            f(&vars)
         });
         let mut all = vec![y];
         all.extend(params.iter().map(|p| grads.of(p)));

@@ -64,7 +64,11 @@ fn saved(
     let mut rng = rng();
     each_param(net, |p| {
         let step = Tensor::<f32>::randn(*p.value().shape(), &mut rng);
-        p.set(p.value().clone().zip_with(&step, |p, step| p + 0.2 * step));
+        p.set(
+            p.value()
+                .clone()
+                .zip_in_place(&step, |p, step| p + 0.2 * step),
+        );
     });
     let x = Tensor::randn(shape, &mut rng);
     save(net, &folder.join(format!("{kind}.safetensors"))).expect("saved");

@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::broadcast::broadcast_shape;
 use tape::gemm::{Matrix, gemm};
-use tape::{Shape, Tape, Tensor, Var};
+use tape::{Shape, Slide, Tape, Tensor, Var};
 
 /// A number of half the bits of a `usize`, whose square wraps to 0.
 const HALF: usize = 1 << (usize::BITS / 2);
@@ -99,15 +99,25 @@ fn a_padded_image_fits() {
     Tape::eval(|t| {
         let (x, w) = (var(t, &[1, 1, 4, 4]), var(t, &[1, 1, 3, 3]));
         for padding in [usize::MAX, TOP, TOP - 1] {
-            refused([padding; 2], || x.conv2d(&w, None, 1, padding));
+            refused([padding; 2], || {
+                x.conv2d(&w, None, Slide::by(1).padded(padding))
+            });
         }
         let side = HALF / 4 + 2;
-        refused([1, 3, 3, side, side], || x.conv2d(&w, None, 1, HALF / 8));
+        refused([1, 3, 3, side, side], || {
+            x.conv2d(&w, None, Slide::by(1).padded(HALF / 8))
+        });
         for padding in [TOP, usize::MAX] {
-            refused([padding; 2], || x.max_pool2d(2, 1, padding));
-            refused([padding; 2], || x.avg_pool2d(2, 1, padding));
+            refused([padding; 2], || {
+                x.max_pool2d(2, Slide::by(1).padded(padding))
+            });
+            refused([padding; 2], || {
+                x.avg_pool2d(2, Slide::by(1).padded(padding))
+            });
         }
-        refused([HALF; 2], || x.avg_pool2d(HALF, 1, HALF / 2));
+        refused([HALF; 2], || {
+            x.avg_pool2d(HALF, Slide::by(1).padded(HALF / 2))
+        });
     });
 }
 

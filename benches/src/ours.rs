@@ -106,7 +106,7 @@ fn both(norm: Norm, shape: &[usize]) -> Job {
     let mut tape = Tape::new();
     let input = x.clone();
     let work = move || {
-        let (y, (), grads) = tape.vjp(&dy, |t| (layer.train(&t.param(&input)), ()));
+        let (y, grads) = tape.vjp(&dy, |t| layer.train(&t.param(&input)));
         let [gamma, beta] = layer.params_mut();
         let (dgamma, dbeta) = (grads.of(gamma), grads.of(beta));
         (y, grads, dgamma, dbeta)
@@ -136,13 +136,13 @@ fn chain(ops: usize) -> Job {
     let mut tape = Tape::new();
     let input = x.clone();
     let work = move || {
-        let (y, (), grads) = tape.vjp(&dy, |t| {
+        let (y, grads) = tape.vjp(&dy, |t| {
             let (scale, shift) = (t.constant(scale.clone()), t.constant(shift.clone()));
             let mut y = t.param(&input);
             for i in 0..ops {
                 y = if i % 2 == 0 { &y * &scale } else { &y + &shift };
             }
-            (y, ())
+            y
         });
         (y, grads)
     };
@@ -179,7 +179,7 @@ where
     let mut sgd = Sgd::new();
     let mut tape = Tape::new();
     let step = move || {
-        let (loss, (), grads) = tape.grad(|t| (forward(&mut net, t), ()));
+        let (loss, grads) = tape.grad(|t| forward(&mut net, t));
         sgd.step(&mut net, &grads, RATE);
         loss
     };

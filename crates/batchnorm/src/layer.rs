@@ -23,10 +23,10 @@ use crate::{Layout, RunningStats};
 ///
 /// let mut bn = BatchNorm::<f32>::new(3);
 /// let x = Param::new("x", Tensor::from_fn([4, 3], |i| (i * i) as f32));
-/// Tape::new().grad(|t| (bn.train(&t.param(&x)).sum_all(), ()));
+/// Tape::new().grad(|t| bn.train(&t.param(&x)).sum_all());
 /// assert_eq!(bn.running().num_batches_tracked, 1);
 ///
-/// let (_, _, grads) = Tape::new().grad(|t| (bn.eval(&t.param(&x)).sum_all(), ()));
+/// let (_, grads) = Tape::new().grad(|t| bn.eval(&t.param(&x)).sum_all());
 /// assert!(grads.of(&x).data().iter().all(|&dx| dx > 0.0));
 /// assert_eq!(bn.running().num_batches_tracked, 1);
 /// ```
@@ -295,7 +295,7 @@ mod tests {
         let x = Param::new("x", batch());
         let dy = Tensor::from_fn([4, 2], |i| (i * i) as f64);
         let dx = |bn: &mut BatchNorm<f64>| {
-            let (_, _, grads) = Tape::new().vjp(&dy, |t| (bn.train(&t.param(&x)), ()));
+            let (_, grads) = Tape::new().vjp(&dy, |t| bn.train(&t.param(&x)));
             grads.of(&x)
         };
         assert_eq!(dx(&mut bn), dx(&mut BatchNorm::new(2)));
@@ -319,10 +319,8 @@ mod tests {
         // A layer before it learns, the statistics stay.
         let w = Param::new("w", Tensor::new([2, 2], vec![0.5, -1.0, 2.0, 0.3]));
         let dy = Tensor::from_fn([4, 2], |i| (i as f64).cos());
-        let (_, _, grads) = Tape::new().vjp(&dy, |t| {
-            let y = bn.eval(&t.constant(batch()).matmul(&t.param(&w)));
-            (y, ())
-        });
+        let (_, grads) =
+            Tape::new().vjp(&dy, |t| bn.eval(&t.constant(batch()).matmul(&t.param(&w))));
         let scale = frozen
             .var
             .data()

@@ -25,7 +25,7 @@
 //! let mut bn = BatchNorm::<f64>::new(2);
 //! let x = Param::new("x", Tensor::new([3, 2], vec![1.0, 10.0, 2.0, 30.0, 6.0, 20.0]));
 //! let dy = Tensor::from_fn([3, 2], |i| i as f64);
-//! let (y, _, grads) = Tape::new().vjp(&dy, |t| (bn.train(&t.param(&x)), ()));
+//! let (y, grads) = Tape::new().vjp(&dy, |t| bn.train(&t.param(&x)));
 //!
 //! assert!((y.data()[0] + y.data()[2] + y.data()[4]).abs() < 1e-12);
 //! assert_eq!(grads.of(bn.beta().unwrap()).data(), [6.0, 9.0]);

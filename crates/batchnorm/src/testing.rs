@@ -96,9 +96,7 @@ pub(crate) fn on_tape<T: Real>(op: Op<T>, case: &Case<T>) -> Results<T> {
     let gamma = Param::new("gamma", Tensor::new(channels, case.gamma.clone()));
     let beta = Param::new("beta", Tensor::new(channels, case.beta.clone()));
     let dy = Tensor::new(&case.shape[..], case.dy.clone());
-    let (y, _, grads) = Tape::new().vjp(&dy, |t| {
-        (op(&t.param(&x), &t.param(&gamma), &t.param(&beta)), ())
-    });
+    let (y, grads) = Tape::new().vjp(&dy, |t| op(&t.param(&x), &t.param(&gamma), &t.param(&beta)));
     let gradients = [&x, &gamma, &beta].map(|param| grads.of(param).to_vec());
     (y.to_vec(), gradients)
 }

@@ -116,9 +116,9 @@ fn gradients<T: Real>(
 ) -> Vec<Vec<f64>> {
     let params = check.params(data);
     let dy = Tensor::new(shape, dy.to_vec()).cast::<T>();
-    let (_, (), grads) = Tape::new().vjp(&dy, |t| {
+    let (_, grads) = Tape::new().vjp(&dy, |t| {
         let inputs: Vec<_> = params.iter().map(|p| t.param(p)).collect();
-        (f(&inputs), ())
+        f(&inputs)
     });
     params
         .iter()

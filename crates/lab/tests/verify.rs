@@ -112,7 +112,7 @@ impl Backward<f64> for WrongCube {
     }
 
     fn backward(self: Box<Self>, dy: Tensor<f64>, dx: &mut InputGrads<'_, f64>) {
-        dx.add(0, dy.zip_with(&self.0, |dy, x| dy * x * x));
+        dx.add(0, dy.zip_in_place(&self.0, |dy, x| dy * x * x));
     }
 
     fn saved(&self) -> Vec<&Tensor<f64>> {

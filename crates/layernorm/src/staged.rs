@@ -250,7 +250,7 @@ mod tests {
             param("beta", &[d], &beta),
         ];
         let dy = Tensor::new([rows, d], dy);
-        let (_, watches, grads) = Tape::new().vjp(&dy, |t| {
+        let (_, watches, grads) = Tape::new().vjp_with(&dy, |t| {
             let mean = t.param(&x).mean_keep(&[1]);
             let centered = t.param(&x) - &mean;
             let var = (&centered * &centered).mean_keep(&[1]);

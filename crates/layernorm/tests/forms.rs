@@ -56,7 +56,7 @@ fn on_the_tape(p: &Problem, op: impl for<'t> Fn([Var<'t, f64>; 3]) -> Var<'t, f6
         param("beta", &p.normalized, &p.beta),
     ];
     let dy = Tensor::new(&p.shape[..], p.dy.clone());
-    let (y, _, grads) = Tape::new().vjp(&dy, |t| (op(params.each_ref().map(|p| t.param(p))), ()));
+    let (y, grads) = Tape::new().vjp(&dy, |t| op(params.each_ref().map(|p| t.param(p))));
     let [dx, dgamma, dbeta] = params.each_ref().map(|p| grads.of(p).to_vec());
     vec![
         ("y", y.to_vec()),

@@ -16,7 +16,7 @@ fn run<T: Real>(
     op: impl for<'t> Fn(&Var<'t, T>) -> Var<'t, T>,
 ) -> (Vec<T>, Vec<T>) {
     let x = Param::new("x", x.clone());
-    let (y, _, grads) = Tape::new().vjp(dy, |t| (op(&t.param(&x)), ()));
+    let (y, grads) = Tape::new().vjp(dy, |t| op(&t.param(&x)));
     (y.to_vec(), grads.of(&x).to_vec())
 }
 

@@ -439,7 +439,7 @@ mod tests {
                 let qkv = Param::new("qkv", normal([lengths.rows(), 18], 1));
                 let dy = normal([lengths.rows(), 6], 2);
                 let run = |op: &dyn for<'t> Fn(&Var<'t, f64>) -> Var<'t, f64>| {
-                    let (y, (), grads) = Tape::new().vjp(&dy, |t| (op(&t.param(&qkv)), ()));
+                    let (y, grads) = Tape::new().vjp(&dy, |t| op(&t.param(&qkv)));
                     (y, grads.of(&qkv))
                 };
                 let (y, dx) = run(&|x| attention(x, &lengths, heads, causal));

@@ -81,7 +81,10 @@ impl CheckLayer {
         let mut rng = StdRng::seed_from_u64(0x6c61_7965);
         each_param(&mut make(), |p| {
             let step = Tensor::<f64>::randn(*p.value().shape(), &mut rng);
-            let moved = p.value().clone().zip_with(&step, |p, step| p + 0.3 * step);
+            let moved = p
+                .value()
+                .clone()
+                .zip_in_place(&step, |p, step| p + 0.3 * step);
             check = check.clone().input(p.name(), moved.shape(), moved.to_vec());
             start.push(moved.to_vec());
         });
@@ -110,8 +113,7 @@ impl CheckLayer {
             |data, dy| {
                 let (x, mut layer) = at(data);
                 let dy = Tensor::new(shape, dy.to_vec());
-                let (_, _, grads) =
-                    Tape::new().vjp(&dy, |t| (forward(&mut layer, &t.param(&x)), ()));
+                let (_, grads) = Tape::new().vjp(&dy, |t| forward(&mut layer, &t.param(&x)));
                 let mut all = vec![grads.of(&x).to_vec()];
                 each_param(&mut layer, |p| all.push(grads.of(p).to_vec()));
                 all

@@ -2,7 +2,7 @@
 //! and a max-pool, then one linear layer.
 
 use rand::Rng;
-use tape::{Real, Shape, Var, elements};
+use tape::{Real, Shape, Slide, Var, elements};
 
 use crate::conv::Conv2d;
 use crate::init::Init;
@@ -79,7 +79,7 @@ impl CnnSpec {
                 Some(init) => Conv2d::with_init(pair[0], pair[1], 3, init, rng),
             };
             stages.push(Stage {
-                conv: conv.padding(1),
+                conv: conv.slide(Slide::by(1).padded(1)),
                 norm: Norm::new(self.norm, [pair[1], side, side]),
             });
             side /= 2;
@@ -164,7 +164,7 @@ impl<T: Real> Layer<T> for Cnn<T> {
             }
             x = x.relu();
             probe(&format_args!("relu{i}"), &x);
-            x = x.max_pool2d(2, 2, 0);
+            x = x.max_pool2d(2, Slide::by(2));
             probe(&format_args!("pool{i}"), &x);
         }
         // ANCHOR_END: blocks

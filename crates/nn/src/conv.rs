@@ -1,8 +1,8 @@
 //! A convolution of images, as a layer that owns its weight.
 
 use rand::Rng;
-use tape::ops::window::Pair;
-use tape::{Param, Real, Tensor, Var};
+
+use tape::{Param, Real, Slide, Tensor, Var};
 
 use crate::init::{Draw, Init};
 use crate::module::{Layer, Mode, Module, Visitor};
@@ -16,8 +16,7 @@ pub struct Conv2d<T: Real> {
     pub weight: Param<T>,
     /// `[O]`.
     pub bias: Option<Param<T>>,
-    stride: Pair,
-    padding: Pair,
+    slide: Slide,
 }
 
 impl<T: Real> Conv2d<T> {
@@ -55,22 +54,14 @@ impl<T: Real> Conv2d<T> {
         Conv2d {
             weight: Param::new("weight", weight),
             bias: Some(Param::new("bias", bias)),
-            stride: 1.into(),
-            padding: 0.into(),
+            slide: Slide::by(1),
         }
     }
 
-    /// With another stride: one number, or a pair for height and width.
-    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
-        self.stride = stride.into();
-        self
-    }
-
-    /// With zeros around the image: one number, or a pair for height and width. A padding
-    /// of 1 around a kernel of 3 keeps the size of the image.
-    pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
-        self.padding = padding.into();
-        self
+    /// With another stride, or with zeros around the image. A padding of 1 around a kernel of
+    /// 3 keeps the size of the image.
+    pub fn slide(self, slide: Slide) -> Self {
+        Conv2d { slide, ..self }
     }
 
     // ANCHOR: without_bias
@@ -97,7 +88,7 @@ impl<T: Real> Layer<T> for Conv2d<T> {
     fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
         let weight = x.tape().param(&self.weight);
         let bias = self.bias.as_ref().map(|bias| x.tape().param(bias));
-        x.conv2d(&weight, bias.as_ref(), self.stride, self.padding)
+        x.conv2d(&weight, bias.as_ref(), self.slide)
     }
 }
 
@@ -118,14 +109,14 @@ mod tests {
         let check = CheckLayer::new("conv2d", normal([2, 2, 5, 4], 2));
         check.run(conv).assert_passes();
         check
-            .run(|| conv().stride([2, 1]).padding(1).without_bias())
+            .run(|| conv().slide(Slide::by([2, 1]).padded(1)).without_bias())
             .assert_passes();
     }
 
     #[test]
     fn stride_padding_and_bias_arrive_at_the_op() {
         let x = normal([1, 2, 5, 7], 3);
-        let mut layer = conv().stride([2, 3]).padding([0, 1]);
+        let mut layer = conv().slide(Slide::by([2, 3]).padded([0, 1]));
         let w = layer.weight.value().clone();
         let b = layer
             .bias
@@ -137,7 +128,11 @@ mod tests {
             let (x, w, b) = (t.constant(x), t.constant(w), t.constant(b));
             let y = layer.forward(&x, Mode::Train);
             assert_eq!(**y.shape(), [1, 3, 2, 3]);
-            assert_eq!(y.value(), x.conv2d(&w, Some(&b), [2, 3], [0, 1]).value());
+            assert_eq!(
+                y.value(),
+                x.conv2d(&w, Some(&b), Slide::by([2, 3]).padded([0, 1]))
+                    .value()
+            );
         });
     }
 

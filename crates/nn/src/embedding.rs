@@ -23,7 +23,7 @@ impl<T: Real> Embedding<T> {
     /// As [`Embedding::new`], with another deviation.
     pub fn with_deviation(tokens: usize, width: usize, deviation: f64, rng: &mut impl Rng) -> Self {
         let table = Tensor::<f64>::randn([tokens, width], rng);
-        let weight = table.apply(|x| deviation * x).cast();
+        let weight = table.map_in_place(|x| deviation * x).cast();
         Embedding {
             weight: Param::new("weight", weight),
         }
@@ -65,7 +65,7 @@ mod tests {
         let rows = Tensor::from_fn([3, 2], |i| i as f64);
         table.weight.set(rows);
         let dy = Tensor::new([3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let (y, (), grads) = Tape::new().vjp(&dy, |t| (table.forward(t, &[2, 0, 2]), ()));
+        let (y, grads) = Tape::new().vjp(&dy, |t| table.forward(t, &[2, 0, 2]));
         assert_eq!(y.data(), [4.0, 5.0, 0.0, 1.0, 4.0, 5.0]);
         let grad = grads.of(&table.weight);
         assert_eq!(grad.data(), [3.0, 4.0, 0.0, 0.0, 6.0, 8.0]);

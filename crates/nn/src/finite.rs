@@ -94,9 +94,9 @@ mod tests {
         let (tokens, lengths) = ([0, 1, 2, 1, 0], Lengths::new(&[3, 2]));
         let mut tape = Tape::new();
         for step in 0..20 {
-            let (loss, (), grads) = tape.grad(|t| {
+            let (loss, grads) = tape.grad(|t| {
                 let y = model.forward(t, &tokens, &lengths, Mode::Train);
-                (loss::cross_entropy(&y, &tokens), ())
+                loss::cross_entropy(&y, &tokens)
             });
             Diverged::check(step, loss, &mut model, |model, probe| {
                 Tape::eval(|t| {
@@ -131,7 +131,7 @@ mod tests {
                 let clean = p
                     .value()
                     .clone()
-                    .apply(|x| if x.abs() < 10.0 { x } else { 0.0 });
+                    .map_in_place(|x| if x.abs() < 10.0 { x } else { 0.0 });
                 p.set(clean);
                 if p.name() == spoil {
                     p.value_mut().data_mut()[1] = value;

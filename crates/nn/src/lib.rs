@@ -34,9 +34,9 @@
 //! let mut tape = Tape::new();
 //! let mut losses = Vec::new();
 //! for _ in 0..50 {
-//!     let (loss, (), grads) = tape.grad(|t| {
+//!     let (loss, grads) = tape.grad(|t| {
 //!         let logits = mlp.forward(&t.constant(points.clone()), Mode::Train);
-//!         (loss::cross_entropy(&logits, &classes), ())
+//!         loss::cross_entropy(&logits, &classes)
 //!     });
 //!     sgd.step(&mut mlp, &grads, 0.1);
 //!     losses.push(loss);

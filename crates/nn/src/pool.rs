@@ -1,36 +1,23 @@
 //! Pools, as layers: the largest or the mean value of each window of an image.
 
-use tape::ops::window::Pair;
-use tape::{Real, Var};
+use tape::{Pair, Real, Slide, Var};
 
 use crate::module::{Layer, Mode, Module, Visitor};
 
 /// The largest value of each window: `[N, C, H, W]` becomes `[N, C, H', W']`, with the
 /// sizes of [`Var::max_pool2d`].
 #[derive(Clone, Copy, Debug)]
-pub struct MaxPool2d(Window);
+pub struct MaxPool2d {
+    kernel: Pair,
+    slide: Slide,
+}
 
 /// The mean of each window: `[N, C, H, W]` becomes `[N, C, H', W']`, with the sizes of
 /// [`Var::avg_pool2d`].
 #[derive(Clone, Copy, Debug)]
-pub struct AvgPool2d(Window);
-
-#[derive(Clone, Copy, Debug)]
-struct Window {
+pub struct AvgPool2d {
     kernel: Pair,
-    stride: Pair,
-    padding: Pair,
-}
-
-impl Window {
-    /// Windows that touch and do not overlap.
-    fn new(kernel: Pair) -> Self {
-        Window {
-            kernel,
-            stride: kernel,
-            padding: 0.into(),
-        }
-    }
+    slide: Slide,
 }
 
 macro_rules! pool {
@@ -39,19 +26,14 @@ macro_rules! pool {
             /// Windows of `kernel`, one number or a pair for height and width. As in
             /// PyTorch, the stride is the kernel, and there is no padding.
             pub fn new(kernel: impl Into<Pair>) -> Self {
-                $Pool(Window::new(kernel.into()))
+                let kernel = kernel.into();
+                let slide = Slide::by(kernel);
+                $Pool { kernel, slide }
             }
 
-            /// With another stride.
-            pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
-                self.0.stride = stride.into();
-                self
-            }
-
-            /// With padding around the image.
-            pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
-                self.0.padding = padding.into();
-                self
+            /// With another stride, or with padding around the image.
+            pub fn slide(self, slide: Slide) -> Self {
+                $Pool { slide, ..self }
             }
         }
 
@@ -62,7 +44,7 @@ macro_rules! pool {
         impl<T: Real> Layer<T> for $Pool {
             #[track_caller]
             fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
-                x.$op(self.0.kernel, self.0.stride, self.0.padding)
+                x.$op(self.kernel, self.slide)
             }
         }
     };
@@ -87,18 +69,20 @@ mod tests {
         let shape = |y: Tensor<f64>| y.shape().to_vec();
         assert_eq!(pooled(&mut MaxPool2d::new(2), x.clone()).data(), [5.0, 7.0]);
         assert_eq!(pooled(&mut AvgPool2d::new(2), x.clone()).data(), [2.5, 4.5]);
-        let mut dense = MaxPool2d::new(2).stride(1).padding(1);
+        let mut dense = MaxPool2d::new(2).slide(Slide::by(1).padded(1));
         assert_eq!(shape(pooled(&mut dense, x.clone())), [1, 1, 3, 5]);
-        let mut wide = AvgPool2d::new([1, 2]).stride([1, 2]).padding([0, 1]);
+        let mut wide = AvgPool2d::new([1, 2]).slide(Slide::by([1, 2]).padded([0, 1]));
         assert_eq!(shape(pooled(&mut wide, x)), [1, 1, 2, 3]);
     }
 
     #[test]
     fn gradient() {
         let check = CheckLayer::new("pool", normal([2, 3, 4, 5], 1));
-        check.run(|| MaxPool2d::new(2).padding(1)).assert_passes();
         check
-            .run(|| AvgPool2d::new([2, 3]).stride(1))
+            .run(|| MaxPool2d::new(2).slide(Slide::by(2).padded(1)))
+            .assert_passes();
+        check
+            .run(|| AvgPool2d::new([2, 3]).slide(Slide::by(1)))
             .assert_passes();
     }
 

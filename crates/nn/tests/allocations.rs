@@ -67,9 +67,9 @@ fn steady(name: &str, net: &mut impl Layer<f32>, shape: &[usize]) {
     let (mut pooled, mut faults) = (Vec::new(), Vec::new());
     for step in 0..WARM_UP + 20 {
         let before = page_faults();
-        let (_, (), grads) = tape.grad(|t| {
+        let (_, grads) = tape.grad(|t| {
             let y = net.forward(&t.constant(x.clone()), Mode::Train);
-            (y.powi(2).mean_all(), ())
+            y.powi(2).mean_all()
         });
         sgd.step(net, &grads, 0.001);
         drop(grads);
@@ -120,9 +120,9 @@ fn mlps_reuse_their_memory() {
             let mut tape = Tape::new();
             let mut pooled = Vec::new();
             for step in 0..WARM_UP + 5 {
-                let (_, (), grads) = tape.grad(|t| {
+                let (_, grads) = tape.grad(|t| {
                     let logits = mlp.forward(&t.constant(x.clone()), Mode::Train);
-                    (loss::cross_entropy(&logits, &classes), ())
+                    loss::cross_entropy(&logits, &classes)
                 });
                 let update = Region::new(ALLOCATOR);
                 optimizer.step(&mut mlp, &grads, 0.01);

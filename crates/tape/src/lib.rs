@@ -9,9 +9,9 @@
 //! use tape::{Param, Tape, Tensor};
 //!
 //! let x = Param::new("x", Tensor::new([2], vec![3.0_f64, -1.0]));
-//! let (loss, _, grads) = Tape::new().grad(|t| {
+//! let (loss, grads) = Tape::new().grad(|t| {
 //!     let x = t.param(&x);
-//!     ((&x * &x).sum(&[0]), ())
+//!     (&x * &x).sum(&[0])
 //! });
 //! assert_eq!(loss, 10.0);
 //! assert_eq!(grads.of(&x).data(), [6.0, -2.0]);
@@ -53,6 +53,7 @@ mod var;
 pub use backward::{Backward, InputGrads};
 pub use buffer::{POOL_LIMIT, clear_pool, pooled_bytes};
 pub use grads::{Grads, Watch};
+pub use ops::window::{Pair, Slide};
 pub use param::{Param, ParamId};
 pub use real::Real;
 pub use shape::{Axes, MAX_ELEMENTS, MAX_RANK, Shape, elements, try_elements};

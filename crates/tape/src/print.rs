@@ -175,7 +175,7 @@ mod tests {
             let y = (&w * &t.constant(Tensor::ones([3]))).exp();
             let loss = (&y * &y).sum(&[0, 1]);
             look(t);
-            (loss, ())
+            loss
         });
     }
 

@@ -7,19 +7,30 @@ use crate::{Grads, Param, Real, Tape, Tensor, Var};
 
 impl<T: Real> Tape<T> {
     // ANCHOR: grad
-    /// Runs `f` and returns the loss it computed, whatever else it returned, and the
-    /// gradient of the loss with respect to every parameter it used.
+    /// Runs `f` and returns the loss that it computed, and the gradient of the loss with
+    /// respect to every parameter it used.
     ///
     /// # Panics
     /// If the loss has more than one element; use [`Tape::vjp`] then. If it was computed
     /// on another tape, or the backward pass of an op leaves out an input that needs a
     /// gradient.
     #[track_caller]
-    pub fn grad<A>(
+    pub fn grad(&mut self, f: impl for<'t> FnOnce(&'t Tape<T>) -> Var<'t, T>) -> (T, Grads<T>) {
+        let (loss, (), grads) = self.grad_with(|t| (f(t), ()));
+        (loss, grads)
+    }
+
+    /// Like [`Tape::grad`] for an `f` that returns more than the loss: the rest comes back
+    /// between the loss and the gradients.
+    ///
+    /// # Panics
+    /// As [`Tape::grad`].
+    #[track_caller]
+    pub fn grad_with<A>(
         &mut self,
         f: impl for<'t> FnOnce(&'t Tape<T>) -> (Var<'t, T>, A),
     ) -> (T, A, Grads<T>) {
-        let (node, loss, aux) = self.run(f);
+        let (node, loss, rest) = self.run(f);
         let shape = loss.shape();
         assert!(
             loss.len() == 1,
@@ -28,7 +39,7 @@ impl<T: Real> Tape<T> {
         );
         let value = loss.item();
         let grads = self.sweep(node, Tensor::ones(shape));
-        (value, aux, grads)
+        (value, rest, grads)
     }
     // ANCHOR_END: grad
 
@@ -40,19 +51,33 @@ impl<T: Real> Tape<T> {
     /// # Panics
     /// If `dy` has another shape than the result, and as [`Tape::grad`].
     #[track_caller]
-    pub fn vjp<A>(
+    pub fn vjp(
+        &mut self,
+        dy: &Tensor<T>,
+        f: impl for<'t> FnOnce(&'t Tape<T>) -> Var<'t, T>,
+    ) -> (Tensor<T>, Grads<T>) {
+        let (y, (), grads) = self.vjp_with(dy, |t| (f(t), ()));
+        (y, grads)
+    }
+
+    /// Like [`Tape::vjp`] for an `f` that returns more than its result.
+    ///
+    /// # Panics
+    /// As [`Tape::vjp`].
+    #[track_caller]
+    pub fn vjp_with<A>(
         &mut self,
         dy: &Tensor<T>,
         f: impl for<'t> FnOnce(&'t Tape<T>) -> (Var<'t, T>, A),
     ) -> (Tensor<T>, A, Grads<T>) {
-        let (node, y, aux) = self.run(f);
+        let (node, y, rest) = self.run(f);
         let (found, given) = (y.shape(), dy.shape());
         assert!(
             found == given,
             "vjp: the result has shape {found}, but the upstream gradient has shape {given}"
         );
         let grads = self.sweep(node, dy.clone());
-        (y, aux, grads)
+        (y, rest, grads)
     }
 
     /// Runs `f` without recording anything: parameters are constants, ops save nothing,
@@ -74,13 +99,13 @@ impl<T: Real> Tape<T> {
         f: impl for<'t> FnOnce(&'t Tape<T>) -> (Var<'t, T>, A),
     ) -> (Option<NodeId>, Tensor<T>, A) {
         self.start();
-        let (result, aux) = f(self);
+        let (result, rest) = f(self);
         assert!(
             ptr::eq(result.tape, self),
             "the result of a recording comes from another tape; compute it with the tape that \
              the closure is given"
         );
-        (result.node, result.value, aux)
+        (result.node, result.value, rest)
     }
     // ANCHOR_END: vjp
 
@@ -163,14 +188,14 @@ mod tests {
     #[test]
     fn a_value_used_twice_gets_both_gradients() {
         let x = param(3.0);
-        let (_, _, grads) = Tape::new().grad(|t| {
+        let (_, grads) = Tape::new().grad(|t| {
             let x = t.param(&x);
-            (&x * &x, ())
+            &x * &x
         });
         assert_eq!(grads.of(&x).item(), 6.0);
-        let (_, _, grads) = Tape::new().grad(|t| {
+        let (_, grads) = Tape::new().grad(|t| {
             let x = t.param(&x);
-            (&x + &x, ())
+            &x + &x
         });
         assert_eq!(grads.of(&x).item(), 2.0);
     }
@@ -178,7 +203,7 @@ mod tests {
     #[test]
     fn a_parameter_asked_for_twice_is_one_node() {
         let x = param(3.0);
-        let (_, _, grads) = Tape::new().grad(|t| (t.param(&x) * t.param(&x), ()));
+        let (_, grads) = Tape::new().grad(|t| t.param(&x) * t.param(&x));
         assert_eq!(grads.of(&x).item(), 6.0);
     }
 
@@ -186,9 +211,9 @@ mod tests {
     fn a_diamond_adds_its_two_routes() {
         // y = exp(x) · tanh(x): both routes from x to y count.
         let x = param(0.3);
-        let (_, _, grads) = Tape::new().grad(|t| {
+        let (_, grads) = Tape::new().grad(|t| {
             let x = t.param(&x);
-            (x.exp() * x.tanh(), ())
+            x.exp() * x.tanh()
         });
         let (e, h) = (0.3_f64.exp(), 0.3_f64.tanh());
         assert!((grads.of(&x).item() - (e * h + e * (1.0 - h * h))).abs() < 1e-15);
@@ -198,12 +223,12 @@ mod tests {
     fn a_chain_of_a_hundred_thousand_ops_needs_no_stack() {
         let x = param(1.0);
         let run = || {
-            let (value, _, grads) = Tape::new().grad(|t| {
+            let (value, grads) = Tape::new().grad(|t| {
                 let mut y = t.param(&x);
                 for _ in 0..100_000 {
                     y = y + 1.0;
                 }
-                (y, ())
+                y
             });
             assert_eq!((value, grads.of(&x).item()), (100_001.0, 1.0));
         };
@@ -218,7 +243,7 @@ mod tests {
         let x = param(1.0);
         let mut tape = Tape::new();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            tape.grad::<()>(|t| {
+            tape.grad(|t| {
                 let mut y = t.param(&x);
                 for _ in 0..100_000 {
                     y = y.exp() * 0.0;
@@ -228,9 +253,9 @@ mod tests {
         }));
         assert!(result.is_err());
         // The tape is usable again, and nothing of the old recording is left.
-        let (_, _, grads) = tape.grad(|t| {
+        let (_, grads) = tape.grad(|t| {
             assert_eq!(t.records.borrow().len(), 0);
-            (t.param(&x) * 2.0, ())
+            t.param(&x) * 2.0
         });
         assert_eq!(grads.of(&x).item(), 2.0);
     }
@@ -238,9 +263,9 @@ mod tests {
     #[test]
     fn a_parameter_that_was_not_reached_has_no_gradient() {
         let (x, unused, off_path) = (param(1.0), param(2.0), param(3.0));
-        let (_, _, grads) = Tape::new().grad(|t| {
+        let (_, grads) = Tape::new().grad(|t| {
             let _ = t.param(&off_path).exp();
-            (t.param(&x) * 2.0, ())
+            t.param(&x) * 2.0
         });
         assert!(grads.get(&unused).is_none() && grads.get(&off_path).is_none());
         assert_eq!(grads.of(&off_path).item(), 0.0);
@@ -250,7 +275,7 @@ mod tests {
     #[test]
     fn a_constant_loss_has_no_gradients() {
         let x = param(1.0);
-        let (loss, _, grads) = Tape::new().grad(|t| (t.constant(Tensor::scalar(4.0)), ()));
+        let (loss, grads) = Tape::new().grad(|t| t.constant(Tensor::scalar(4.0)));
         assert_eq!(loss, 4.0);
         assert!(grads.get(&x).is_none());
     }
@@ -258,14 +283,14 @@ mod tests {
     #[test]
     fn a_parameter_may_itself_be_the_loss() {
         let x = param(1.5);
-        let (_, _, grads) = Tape::new().grad(|t| (t.param(&x), ()));
+        let (_, grads) = Tape::new().grad(|t| t.param(&x));
         assert_eq!(grads.of(&x).item(), 1.0);
     }
 
     #[test]
     fn a_watched_value_reports_its_gradient() {
         let x = param(3.0);
-        let (_, (square, unreached), grads) = Tape::new().grad(|t| {
+        let (_, (square, unreached), grads) = Tape::new().grad_with(|t| {
             let x = t.param(&x);
             let square = &x * &x;
             let watch = (square.watch(), x.exp().watch());
@@ -280,12 +305,12 @@ mod tests {
     #[should_panic(expected = "was not watched in the recording")]
     fn a_receipt_from_another_recording_is_refused() {
         let x = param(3.0);
-        let (_, watch, _) = Tape::new().grad(|t| {
+        let (_, watch, _) = Tape::new().grad_with(|t| {
             let y = t.param(&x).exp();
             let watch = y.watch();
             (y, watch)
         });
-        let (_, _, grads) = Tape::new().grad(|t| (t.param(&x), ()));
+        let (_, grads) = Tape::new().grad(|t| t.param(&x));
         grads.at(watch);
     }
 
@@ -295,7 +320,7 @@ mod tests {
         let x = param(3.0);
         let mut tape = Tape::new();
         let mut record = || {
-            let (_, watch, grads) = tape.grad(|t| {
+            let (_, watch, grads) = tape.grad_with(|t| {
                 let y = t.param(&x).exp();
                 let watch = y.watch();
                 (y, watch)
@@ -316,9 +341,9 @@ mod tests {
             Tape::new().grad(|inner| {
                 let z = inner.param(&x);
                 let _ = &z * &y;
-                (z, ())
+                z
             });
-            (y, ())
+            y
         });
     }
 
@@ -327,10 +352,10 @@ mod tests {
         let x = param(3.0);
         Tape::eval(|other| {
             let c = other.constant(Tensor::scalar(2.0));
-            let (_, _, grads) = Tape::new().grad(|t| {
+            let (_, grads) = Tape::new().grad(|t| {
                 let x = t.param(&x);
                 let _ = &x * &c;
-                (x, ())
+                x
             });
             assert_eq!(grads.of(&x).item(), 1.0);
         });
@@ -343,7 +368,7 @@ mod tests {
         // Only a tape that is never dropped can lend a handle for any lifetime.
         let other: &'static Tape<f64> = Box::leak(Box::new(Tape::new()));
         let y = other.param(&x).exp();
-        Tape::new().grad(|_| (y.clone(), ()));
+        Tape::new().grad(|_| y.clone());
     }
 
     #[test]
@@ -365,7 +390,7 @@ mod tests {
             let c = t.constant(Tensor::scalar(1.0));
             let _ = c.exp() + &c;
             assert_eq!(t.records.borrow().len(), 0);
-            (t.param(&x), ())
+            t.param(&x)
         });
     }
 
@@ -373,7 +398,7 @@ mod tests {
     fn vjp_weighs_the_outputs() {
         let x = Param::new("x", Tensor::new([2], vec![1.0, 2.0]));
         let dy = Tensor::new([2], vec![10.0, -1.0]);
-        let (y, _, grads) = Tape::new().vjp(&dy, |t| (t.param(&x) * 3.0, ()));
+        let (y, grads) = Tape::new().vjp(&dy, |t| t.param(&x) * 3.0);
         assert_eq!(y.data(), [3.0, 6.0]);
         assert_eq!(grads.of(&x).data(), [30.0, -3.0]);
     }
@@ -382,14 +407,14 @@ mod tests {
     #[should_panic(expected = "grad needs a loss with one element, but it has shape [2]")]
     fn a_loss_is_a_scalar() {
         let x = Param::new("x", Tensor::<f32>::zeros([2]));
-        Tape::new().grad(|t| (t.param(&x), ()));
+        Tape::new().grad(|t| t.param(&x));
     }
 
     #[test]
     #[should_panic(expected = "the result has shape [2], but the upstream gradient has shape [3]")]
     fn an_upstream_gradient_has_the_shape_of_the_result() {
         let x = Param::new("x", Tensor::<f32>::zeros([2]));
-        Tape::new().vjp(&Tensor::zeros([3]), |t| (t.param(&x), ()));
+        Tape::new().vjp(&Tensor::zeros([3]), |t| t.param(&x));
     }
 
     struct WrongShape;
@@ -414,7 +439,7 @@ mod tests {
         let x = param(1.0);
         Tape::new().grad(|t| {
             let x = t.param(&x);
-            (t.record(&[&x], x.value().clone(), || WrongShape), ())
+            t.record(&[&x], x.value().clone(), || WrongShape)
         });
     }
 
@@ -439,7 +464,7 @@ mod tests {
         let x = param(1.0);
         Tape::new().grad(|t| {
             let (x, c) = (t.param(&x), t.constant(Tensor::scalar(2.0)));
-            (t.record(&[&x, &c], x.value().clone(), || OnlyTheFirst), ())
+            t.record(&[&x, &c], x.value().clone(), || OnlyTheFirst)
         });
     }
 
@@ -473,7 +498,7 @@ mod tests {
     /// The gradients of five inputs, the last of them a constant, each also used elsewhere.
     fn partly(inputs: usize, given: &'static [usize], none: &'static [usize]) -> Vec<f64> {
         let params: Vec<_> = (0..4).map(|i| param(f64::from(i))).collect();
-        let (_, _, grads) = Tape::new().grad(|t| {
+        let (_, _, grads) = Tape::new().grad_with(|t| {
             let mut x: Vec<_> = params.iter().map(|p| t.param(p)).collect();
             x.push(t.constant(Tensor::scalar(0.0)));
             let (named, all) = (x.iter().rev().take(inputs), x.iter().skip(1));
@@ -518,7 +543,7 @@ mod tests {
         // the parameter's own buffer can be written in place.
         let mut x = param(1.0);
         let before = x.value().address();
-        Tape::new().grad(|t| (t.param(&x).exp(), ()));
+        Tape::new().grad(|t| t.param(&x).exp());
         x.value_mut().data_mut()[0] = 2.0;
         assert_eq!(x.value().address(), before);
     }

@@ -21,7 +21,7 @@ use crate::{ParamId, Real, Shape, Tensor};
 /// Tape::new().grad(|t| {
 ///     let y = t.param(&x).exp();
 ///     stale = Some(y.clone()); // the handle would survive its tape
-///     (y, ())
+///     y
 /// });
 /// ```
 ///

@@ -272,13 +272,13 @@ impl<T: Real> Tensor<T> {
     /// # Panics
     /// If the shapes differ.
     #[track_caller]
-    pub fn zip_with(mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
+    pub fn zip_in_place(mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
         self.zip_assign(other, f);
         self
     }
 
     /// Replaces every element by `f` of it; in place when nobody shares the buffer.
-    pub fn apply(mut self, f: impl Fn(T) -> T) -> Self {
+    pub fn map_in_place(mut self, f: impl Fn(T) -> T) -> Self {
         for a in self.data_mut() {
             *a = f(*a);
         }
@@ -376,8 +376,8 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "an elementwise step needs equal shapes, got [2] and [3]")]
-    fn zip_with_never_broadcasts() {
-        let _ = Tensor::<f32>::zeros([2]).zip_with(&Tensor::zeros([3]), |a, _| a);
+    fn zip_in_place_never_broadcasts() {
+        let _ = Tensor::<f32>::zeros([2]).zip_in_place(&Tensor::zeros([3]), |a, _| a);
     }
 
     #[test]
@@ -425,7 +425,7 @@ mod tests {
             );
             let c = t.constant(x.clone());
             assert_eq!(format!("{c:?}"), format!("Var(constant) {printed}"));
-            (t.param(&p).sum(&[0, 1]), ())
+            t.param(&p).sum(&[0, 1])
         });
     }
 

@@ -152,7 +152,7 @@ mod tests {
         let x = Param::new("x", Tensor::new([rows, d], x));
         let gamma = Param::new("gamma", Tensor::new([d], gamma));
         let dy = Tensor::new([rows, d], dy);
-        let (_, watches, grads) = Tape::new().vjp(&dy, |t| {
+        let (_, watches, grads) = Tape::new().vjp_with(&dy, |t| {
             let mean_square = (t.param(&x) * t.param(&x)).mean_keep(&[1]);
             let rstd = (&mean_square + eps).powi(-1).sqrt();
             let x_hat = t.param(&x) * &rstd;

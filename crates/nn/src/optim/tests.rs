@@ -22,13 +22,13 @@ fn pair() -> Pair {
 
 /// Gradients that equal `g(p)`: those of `Σ p · g`, with `g` a constant.
 fn grads_of(pair: &Pair, g: impl Fn(f64) -> f64) -> Grads<f64> {
-    let (_, _, grads) = Tape::new().grad(|t| {
+    let (_, grads) = Tape::new().grad(|t| {
         let mut terms = pair.0.iter().map(|p| {
             let g = t.constant(p.value().map(&g));
             (t.param(p) * g).sum(&[0])
         });
         let first = terms.next().expect("there are two parameters");
-        (terms.fold(first, |sum, term| sum + term), ())
+        terms.fold(first, |sum, term| sum + term)
     });
     grads
 }
@@ -98,7 +98,7 @@ fn a_parameter_without_gradient_neither_moves_nor_ages() {
     let mut pair = pair();
     let mut adam = Adam::new();
     let only_first = |pair: &Pair| {
-        let (_, _, grads) = Tape::new().grad(|t| (t.param(&pair.0[0]).sum(&[0]), ()));
+        let (_, grads) = Tape::new().grad(|t| t.param(&pair.0[0]).sum(&[0]));
         grads
     };
     let second = pair.0[1].value().clone();

@@ -59,8 +59,8 @@ mod tests {
     #[test]
     fn an_untracked_operand_costs_no_gradient() {
         let x = Param::new("x", Tensor::new([2], vec![1.0_f64, 2.0]));
-        let (_, _, grads) =
-            Tape::new().grad(|t| ((t.param(&x) + t.constant(Tensor::ones([2]))).sum(&[0]), ()));
+        let (_, grads) =
+            Tape::new().grad(|t| (t.param(&x) + t.constant(Tensor::ones([2]))).sum(&[0]));
         assert_eq!(grads.of(&x).data(), [1.0, 1.0]);
     }
 }

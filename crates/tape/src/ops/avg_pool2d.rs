@@ -5,13 +5,13 @@
 //! dX is, at each element, the sum of `dY / (kh·kw)` over those windows.
 
 use super::pool::Pool;
-use super::window::Pair;
+use super::window::{Pair, Slide};
 use crate::{Backward, InputGrads, Real, Tensor, Var, elements};
 
 impl<'t, T: Real> Var<'t, T> {
     // ANCHOR: avg_pool2d
     /// The mean of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
-    /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. Each argument is
+    /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. The kernel is
     /// one number or a pair for height and width. The stride is always given: PyTorch's
     /// default is the kernel.
     ///
@@ -21,14 +21,8 @@ impl<'t, T: Real> Var<'t, T> {
     /// If this has not four axes, the kernel does not fit the padded image, the padding
     /// is more than half the kernel, or the stride is 0.
     #[track_caller]
-    pub fn avg_pool2d(
-        &self,
-        kernel: impl Into<Pair>,
-        stride: impl Into<Pair>,
-        padding: impl Into<Pair>,
-    ) -> Self {
-        let (kernel, stride, padding) = (kernel.into(), stride.into(), padding.into());
-        let pool = Pool::new("avg_pool2d", self.shape(), kernel, stride, padding);
+    pub fn avg_pool2d(&self, kernel: impl Into<Pair>, slide: Slide) -> Self {
+        let pool = Pool::new("avg_pool2d", self.shape(), kernel.into(), slide);
         let taps = T::from_usize(elements(&pool.window.kernel));
         let x = self.value();
         let y = pool.each_plane(&pool.output, |n, y| {
@@ -59,7 +53,7 @@ impl<T: Real> Backward<T> for AvgPool2d {
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let pool = self.pool;
         let taps = T::from_usize(elements(&pool.window.kernel));
-        let dy = dy.apply(|dy| dy / taps);
+        let dy = dy.map_in_place(|dy| dy / taps);
         let grad = pool.each_plane(&pool.input, |n, dx| {
             dx.fill(T::ZERO);
             for tap in pool.window.taps() {
@@ -77,19 +71,19 @@ impl<T: Real> Backward<T> for AvgPool2d {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Tape, Tensor};
+    use crate::{Slide, Tape, Tensor};
 
     #[test]
     fn averages_each_window() {
         Tape::eval(|t| {
             let x = t.constant(Tensor::from_fn([1, 1, 3, 4], |i| i as f64));
             assert_eq!(
-                x.avg_pool2d(2, 2, 0).value(),
+                x.avg_pool2d(2, Slide::by(2)).value(),
                 &Tensor::new([1, 1, 1, 2], vec![2.5, 4.5])
             );
             // The padding counts: the corner window holds one element and three zeros.
             assert_eq!(
-                x.avg_pool2d(2, [1, 3], 1).value(),
+                x.avg_pool2d(2, Slide::by([1, 3]).padded(1)).value(),
                 &Tensor::new([1, 1, 4, 2], vec![0.0, 1.25, 1.0, 4.5, 3.0, 8.5, 2.0, 5.25])
             );
         });
@@ -99,7 +93,8 @@ mod tests {
     #[should_panic(expected = "avg_pool2d: the input must be [N, C, H, W], but its shape is [2]")]
     fn images_have_four_axes() {
         Tape::eval(|t| {
-            t.constant(Tensor::<f32>::zeros([2])).avg_pool2d(2, 2, 0);
+            t.constant(Tensor::<f32>::zeros([2]))
+                .avg_pool2d(2, Slide::by(2));
         });
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::{Shape, Tensor, Var};
+use crate::{Shape, Slide, Tensor, Var};
 
 /// A function of some inputs, made of ops.
 pub type Apply = dyn for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync;
@@ -233,7 +233,7 @@ pub fn cases() -> Vec<Case> {
     for (x, w, stride, padding) in convolutions {
         let name = format!("conv2d of {x:?} by {w:?}, {stride:?}, {padding:?}");
         case!(c, "conv2d", name, [x, w, [w[0]]], move |x| {
-            x[0].conv2d(&x[1], Some(&x[2]), stride, padding)
+            x[0].conv2d(&x[1], Some(&x[2]), Slide::by(stride).padded(padding))
         });
     }
     case!(
@@ -241,21 +241,21 @@ pub fn cases() -> Vec<Case> {
         "conv2d",
         "conv2d without a bias",
         [[2, 2, 5, 4], [3, 2, 3, 2]],
-        |x| { x[0].conv2d(&x[1], None, 1, 0) }
+        |x| { x[0].conv2d(&x[1], None, Slide::by(1)) }
     );
     case!(
         c,
         "max_pool2d",
         "max_pool2d, an edge of padding",
         [[2, 2, 5, 4]],
-        |x| { x[0].max_pool2d([1, 3], 1, [0, 1]) }
+        |x| { x[0].max_pool2d([1, 3], Slide::by(1).padded([0, 1])) }
     );
     case!(
         c,
         "avg_pool2d",
         "avg_pool2d, an edge of padding",
         [[2, 2, 5, 4]],
-        |x| { x[0].avg_pool2d([1, 3], 1, [0, 1]) }
+        |x| { x[0].avg_pool2d([1, 3], Slide::by(1).padded([0, 1])) }
     );
     case!(c, "reshape", "reshape to a scalar", [[1, 1]], |x| x[0]
         .reshape([]));
@@ -311,29 +311,29 @@ pub fn cases() -> Vec<Case> {
         .matmul(&x[0]));
 
     case!(c, "max_pool2d", "max_pool2d", [[2, 2, 4, 4]], |x| x[0]
-        .max_pool2d(2, 2, 0));
+        .max_pool2d(2, Slide::by(2)));
     case!(
         c,
         "max_pool2d",
         "max_pool2d, windows that overlap",
         [[2, 2, 5, 4]],
-        |x| { x[0].max_pool2d(3, [1, 2], 1) }
+        |x| { x[0].max_pool2d(3, Slide::by([1, 2]).padded(1)) }
     );
     case!(
         c,
         "max_pool2d",
         "max_pool2d, of equals",
         [[2, 2, 3, 4]],
-        |x| { Var::concat(&[&x[0], &x[0]], 2).max_pool2d([4, 2], 1, 0) }
+        |x| { Var::concat(&[&x[0], &x[0]], 2).max_pool2d([4, 2], Slide::by(1)) }
     );
     case!(c, "avg_pool2d", "avg_pool2d", [[2, 2, 4, 4]], |x| x[0]
-        .avg_pool2d(2, 2, 0));
+        .avg_pool2d(2, Slide::by(2)));
     case!(
         c,
         "avg_pool2d",
         "avg_pool2d, windows that overlap",
         [[2, 2, 5, 4]],
-        |x| { x[0].avg_pool2d(3, [1, 2], 1) }
+        |x| { x[0].avg_pool2d(3, Slide::by([1, 2]).padded(1)) }
     );
 
     case!(c, "cross_entropy", "cross_entropy", [[4, 5]], |x| {
@@ -368,8 +368,9 @@ pub fn cases() -> Vec<Case> {
         "conv2d, one kernel twice",
         [[1, 2, 4, 4], [2, 2, 3, 3], [2]],
         |x| {
-            let once = x[0].conv2d(&x[1], Some(&x[2]), 1, 1);
-            once.conv2d(&x[1], Some(&x[2]), 1, 1) * x[0].conv2d(&x[1], None, 1, 1)
+            let once = x[0].conv2d(&x[1], Some(&x[2]), Slide::by(1).padded(1));
+            once.conv2d(&x[1], Some(&x[2]), Slide::by(1).padded(1))
+                * x[0].conv2d(&x[1], None, Slide::by(1).padded(1))
         }
     );
     c

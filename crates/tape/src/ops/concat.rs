@@ -186,9 +186,9 @@ mod tests {
     fn constants_and_many_inputs_go_together() {
         let x = Param::new("x", iota(&[1], 2.0));
         let dy = iota(&[5], 1.0);
-        let (_, _, grads) = Tape::new().vjp(&dy, |t| {
+        let (_, grads) = Tape::new().vjp(&dy, |t| {
             let (x, c) = (t.param(&x), t.constant(Tensor::zeros([1])));
-            (Var::concat(&[&c, &x, &c, &x, &c], 0), ())
+            Var::concat(&[&c, &x, &c, &x, &c], 0)
         });
         assert_eq!(grads.of(&x).item(), 2.0 + 4.0);
     }

@@ -19,7 +19,7 @@
 use std::ops::Range;
 
 use super::along::add_to;
-use super::window::{Pair, Window};
+use super::window::{Slide, Window};
 use crate::gemm::{Matrix, gemm};
 use crate::parallel::{self, Split, rows, starting};
 use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, elements, lanes};
@@ -28,21 +28,14 @@ impl<'t, T: Real> Var<'t, T> {
     // ANCHOR: conv2d
     /// Convolves this, `[N, C, H, W]`, with `weight`, `[O, C, kh, kw]`, and adds `bias`,
     /// `[O]`: the result is `[N, O, H', W']` with
-    /// `H' = ⌊(H + 2 · padding − kh) / stride⌋ + 1`, and W' likewise. `stride` and
-    /// `padding` are one number or a pair for height and width.
+    /// `H' = ⌊(H + 2 · padding − kh) / stride⌋ + 1`, and W' likewise.
     ///
     /// # Panics
     /// If the shapes do not go together, the kernel does not fit the padded image, the
     /// stride is 0, or the padding asks for an image larger than memory.
     #[track_caller]
-    pub fn conv2d(
-        &self,
-        weight: &Var<'t, T>,
-        bias: Option<&Var<'t, T>>,
-        stride: impl Into<Pair>,
-        padding: impl Into<Pair>,
-    ) -> Self {
-        let plan = Plan::new(self.shape(), weight.shape(), stride.into(), padding.into());
+    pub fn conv2d(&self, weight: &Var<'t, T>, bias: Option<&Var<'t, T>>, slide: Slide) -> Self {
+        let plan = Plan::new(self.shape(), weight.shape(), slide);
         if let Some(bias) = bias {
             assert!(
                 bias.shape()[..] == [plan.outputs],
@@ -87,7 +80,7 @@ struct Plan {
 
 impl Plan {
     #[track_caller]
-    fn new(x: &Shape, weight: &Shape, stride: Pair, padding: Pair) -> Self {
+    fn new(x: &Shape, weight: &Shape, slide: Slide) -> Self {
         let (&[images, channels, h, w], &[outputs, expected, kh, kw]) = (&x[..], &weight[..])
         else {
             panic!(
@@ -100,7 +93,7 @@ impl Plan {
             "conv2d: the input {x} has {channels} channels, but the weight {weight} is made \
              for {expected}"
         );
-        let window = Window::new("conv2d", [h, w], [kh, kw], stride, padding);
+        let window = Window::new("conv2d", [h, w], [kh, kw], slide);
         let [oh, ow] = window.output;
         Plan {
             images,
@@ -403,7 +396,9 @@ mod tests {
             let (x, w, b) = (normal(x, 1), normal(w, 2), normal([w[0]], 3));
             let y = Tape::eval(|t| {
                 let [x, w, b] = [&x, &w, &b].map(|v| t.constant(v.clone()));
-                x.conv2d(&w, Some(&b), stride, padding).value().clone()
+                x.conv2d(&w, Some(&b), Slide::by(stride).padded(padding))
+                    .value()
+                    .clone()
             });
             let expected = by_definition(&x, &w, &b, stride, padding);
             assert_eq!(y.shape(), expected.shape());
@@ -416,7 +411,7 @@ mod tests {
     #[test]
     fn the_work_is_the_size_of_all_im2col_matrices() {
         let [x, w] = [[5, 3, 9, 8], [4, 3, 2, 3]].map(|shape| Shape::new(&shape));
-        let plan = Plan::new(&x, &w, 1.into(), 0.into());
+        let plan = Plan::new(&x, &w, Slide::by(1));
         assert_eq!(plan.work(), 5 * (3 * 2 * 3) * (8 * 6));
     }
 
@@ -430,12 +425,15 @@ mod tests {
         let params = [("x", &x), ("w", &w), ("b", &b)].map(|(n, v)| Param::new(n, v.clone()));
         let dy = normal([2, 3, 4, 4], 4);
         let gradients = |tracked: [bool; 3]| {
-            let (_, bytes, grads) = Tape::new().vjp(&dy, |t| {
+            let (_, bytes, grads) = Tape::new().vjp_with(&dy, |t| {
                 let [x, w, b] = [0, 1, 2].map(|i| {
                     let x = t.param(&params[i]);
                     if tracked[i] { x } else { x.stop_gradient() }
                 });
-                (x.conv2d(&w, Some(&b), 1, 1), t.saved_bytes())
+                (
+                    x.conv2d(&w, Some(&b), Slide::by(1).padded(1)),
+                    t.saved_bytes(),
+                )
             });
             (bytes, params.each_ref().map(|p| grads.get(p).cloned()))
         };
@@ -454,9 +452,9 @@ mod tests {
     #[test]
     fn an_empty_batch_has_gradients_of_zero() {
         let w = Param::new("w", normal([3, 2, 3, 3], 1));
-        let (_, _, grads) = Tape::new().vjp(&Tensor::zeros([0, 3, 4, 4]), |t| {
+        let (_, grads) = Tape::new().vjp(&Tensor::zeros([0, 3, 4, 4]), |t| {
             let x = t.constant(Tensor::zeros([0, 2, 4, 4]));
-            (x.conv2d(&t.param(&w), None, 1, 1), ())
+            x.conv2d(&t.param(&w), None, Slide::by(1).padded(1))
         });
         assert_eq!(grads.of(&w), Tensor::zeros([3, 2, 3, 3]));
     }
@@ -465,7 +463,7 @@ mod tests {
     fn convolve(x: &[usize], w: &[usize], b: &[usize]) {
         Tape::eval(|t| {
             let [x, w, b] = [x, w, b].map(|shape| t.constant(Tensor::<f32>::zeros(shape)));
-            x.conv2d(&w, Some(&b), 1, 0);
+            x.conv2d(&w, Some(&b), Slide::by(1));
         });
     }
 

@@ -73,8 +73,8 @@ pub(super) fn unary_from<'t, T: Real>(
         saved: [saved()],
         backward: move |saved: &[_; 1], dy: Tensor<T>, dx: &mut InputGrads<'_, T>| {
             let grad = match &saved[0] {
-                Some(saved) => dy.zip_with(saved, rule),
-                None => dy.apply(|dy| rule(dy, T::ZERO)),
+                Some(saved) => dy.zip_in_place(saved, rule),
+                None => dy.map_in_place(|dy| rule(dy, T::ZERO)),
             };
             dx.add(0, grad);
         },

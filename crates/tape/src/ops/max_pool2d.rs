@@ -7,13 +7,13 @@
 //! indices need be kept.
 
 use super::pool::Pool;
-use super::window::Pair;
+use super::window::{Pair, Slide};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
     // ANCHOR: max_pool2d
     /// The largest value of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
-    /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. Each argument is
+    /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. The kernel is
     /// one number or a pair for height and width. The stride is always given: PyTorch's
     /// default is the kernel. NaN wins over every number.
     ///
@@ -21,14 +21,8 @@ impl<'t, T: Real> Var<'t, T> {
     /// If this has not four axes, the kernel does not fit the padded image, the padding
     /// is more than half the kernel, or the stride is 0.
     #[track_caller]
-    pub fn max_pool2d(
-        &self,
-        kernel: impl Into<Pair>,
-        stride: impl Into<Pair>,
-        padding: impl Into<Pair>,
-    ) -> Self {
-        let (kernel, stride, padding) = (kernel.into(), stride.into(), padding.into());
-        let pool = Pool::new("max_pool2d", self.shape(), kernel, stride, padding);
+    pub fn max_pool2d(&self, kernel: impl Into<Pair>, slide: Slide) -> Self {
+        let pool = Pool::new("max_pool2d", self.shape(), kernel.into(), slide);
         let x = self.value();
         let y = pool.each_plane(&pool.output, |n, y| {
             let x = pool.input_plane(x, n);
@@ -113,7 +107,7 @@ impl<T: Real> Backward<T> for MaxPool2d<T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Param, Tape, Tensor};
+    use crate::{Param, Slide, Tape, Tensor};
 
     #[test]
     fn finds_the_largest_of_each_window() {
@@ -124,11 +118,11 @@ mod tests {
             );
             let x = t.constant(x);
             assert_eq!(
-                x.max_pool2d(2, 2, 0).value(),
+                x.max_pool2d(2, Slide::by(2)).value(),
                 &Tensor::new([1, 1, 1, 2], vec![5.0, 9.0])
             );
             assert_eq!(
-                x.max_pool2d([3, 1], [1, 2], 0).value(),
+                x.max_pool2d([3, 1], Slide::by([1, 2])).value(),
                 &Tensor::new([1, 1, 1, 2], vec![7.0, 9.0])
             );
         });
@@ -138,7 +132,7 @@ mod tests {
     fn the_padding_never_wins() {
         Tape::eval(|t| {
             let x = t.constant(Tensor::full([1, 1, 2, 2], -5.0_f32));
-            let y = x.max_pool2d(2, 1, 1);
+            let y = x.max_pool2d(2, Slide::by(1).padded(1));
             assert_eq!(y.value(), &Tensor::full([1, 1, 3, 3], -5.0));
         });
     }
@@ -147,7 +141,7 @@ mod tests {
         // Two windows that share the middle column; dY is 1 and 10.
         let x = Param::new("x", Tensor::new([1, 1, 2, 3], x.to_vec()));
         let dy = Tensor::new([1, 1, 1, 2], vec![1.0, 10.0]);
-        let (_, _, grads) = Tape::new().vjp(&dy, |t| (t.param(&x).max_pool2d(2, 1, 0), ()));
+        let (_, grads) = Tape::new().vjp(&dy, |t| t.param(&x).max_pool2d(2, Slide::by(1)));
         grads.of(&x).to_vec()
     }
 
@@ -164,7 +158,7 @@ mod tests {
         let x = [0.0, 1.0, f64::NAN, 2.0, 0.0, 3.0];
         Tape::eval(|t| {
             let x = t.constant(Tensor::new([1, 1, 2, 3], x.to_vec()));
-            let y = x.max_pool2d(2, 1, 0);
+            let y = x.max_pool2d(2, Slide::by(1));
             assert_eq!(y.value().data()[0], 2.0);
             assert!(y.value().data()[1].is_nan());
         });
@@ -176,8 +170,8 @@ mod tests {
     fn the_padding_takes_no_gradient() {
         for x in [f64::NEG_INFINITY, f64::NAN, -f64::MAX, 0.0] {
             let x = Param::new("x", Tensor::new([1, 1, 2, 2], vec![1.0, x, x, x]));
-            let (_, _, grads) =
-                Tape::new().grad(|t| (t.param(&x).max_pool2d(2, 1, 1).sum_all(), ()));
+            let (_, grads) =
+                Tape::new().grad(|t| t.param(&x).max_pool2d(2, Slide::by(1).padded(1)).sum_all());
             assert_eq!(grads.of(&x).to_vec().iter().sum::<f64>(), 9.0);
         }
     }
@@ -186,7 +180,8 @@ mod tests {
     #[should_panic(expected = "max_pool2d: the input must be [N, C, H, W], but its shape is [2]")]
     fn images_have_four_axes() {
         Tape::eval(|t| {
-            t.constant(Tensor::<f32>::zeros([2])).max_pool2d(2, 2, 0);
+            t.constant(Tensor::<f32>::zeros([2]))
+                .max_pool2d(2, Slide::by(2));
         });
     }
 }

@@ -53,7 +53,7 @@ fn mean<'t, T: Real>(x: &Var<'t, T>, axes: Axes, shape: Shape) -> Var<'t, T> {
         count,
     };
     let m = T::from_usize(count);
-    let y = sum.apply(|sum| sum / m).reshape(shape);
+    let y = sum.map_in_place(|sum| sum / m).reshape(shape);
     x.tape().record(&[x], y, || mean)
 }
 // ANCHOR_END: mean_forward
@@ -74,7 +74,7 @@ impl<T: Real> Backward<T> for Mean {
 
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let m = T::from_usize(self.count);
-        let dy = dy.apply(|dy| dy / m).reshape(self.kept);
+        let dy = dy.map_in_place(|dy| dy / m).reshape(self.kept);
         dx.add(0, zip(&self.shape, &dy, &dy, |dy, _| dy));
     }
 

@@ -92,7 +92,7 @@ fn without(shape: &Shape, set: Axes) -> Shape {
 
 // ANCHOR: operator
 /// Makes a binary op out of a function on two handles, for every way to write it:
-/// handles by value or reference, and a plain number on the right.
+/// handles by value or reference, and a plain number on either side.
 macro_rules! operator {
     ($Trait:ident, $method:ident) => {
         impl<'t, T: crate::Real> std::ops::$Trait<&crate::Var<'t, T>> for &crate::Var<'t, T> {
@@ -135,6 +135,24 @@ macro_rules! operator {
                 $method(&self, &self.tape().constant(crate::Tensor::scalar(number)))
             }
         }
+        super::operator!($Trait, $method, f32);
+        super::operator!($Trait, $method, f64);
+    };
+    // A number on the left. Rust has an operator of `f64` and a type of ours, but none of
+    // every `T`.
+    ($Trait:ident, $method:ident, $number:ty) => {
+        impl<'t> std::ops::$Trait<&crate::Var<'t, $number>> for $number {
+            type Output = crate::Var<'t, $number>;
+            fn $method(self, other: &crate::Var<'t, $number>) -> crate::Var<'t, $number> {
+                $method(&other.tape().constant(crate::Tensor::scalar(self)), other)
+            }
+        }
+        impl<'t> std::ops::$Trait<crate::Var<'t, $number>> for $number {
+            type Output = crate::Var<'t, $number>;
+            fn $method(self, other: crate::Var<'t, $number>) -> crate::Var<'t, $number> {
+                $method(&other.tape().constant(crate::Tensor::scalar(self)), &other)
+            }
+        }
     };
 }
 pub(crate) use operator;
@@ -150,7 +168,7 @@ mod tests {
     use rand::rngs::StdRng;
 
     use crate::backward::Kind;
-    use crate::{Param, Tape, Tensor, Var};
+    use crate::{Param, Slide, Tape, Tensor, Var};
 
     type Mistake<'a> = &'a dyn Fn(&Tape<f64>);
     type Op<'a> = &'a dyn for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>;
@@ -159,7 +177,7 @@ mod tests {
     /// each one saves.
     fn recorded(op: Op<'_>) -> Vec<(&'static str, usize)> {
         let params = [1.0, 2.0].map(|v| Param::new("x", Tensor::full([2, 3], v)));
-        let (_, names, _) = Tape::new().vjp(&Tensor::ones([2, 3]), |t| {
+        let (_, names, _) = Tape::new().vjp_with(&Tensor::ones([2, 3]), |t| {
             let x = params.each_ref().map(|p| t.param(p));
             op(&x);
             let records = t.records.borrow();
@@ -173,6 +191,20 @@ mod tests {
             (x[0].clone(), names.collect())
         });
         names
+    }
+
+    #[test]
+    fn a_number_may_stand_on_either_side() {
+        let x = Param::new("x", Tensor::new([2], vec![2.0_f64, 5.0]));
+        let (y, grads) = Tape::new().vjp(&Tensor::ones([2]), |t| {
+            let x = t.param(&x);
+            1.0 - &x + 10.0 / &x + 3.0 * x.clone() + (2.0 + x)
+        });
+        assert_eq!(
+            y.data(),
+            [1.0 - 2.0 + 5.0 + 6.0 + 4.0, 1.0 - 5.0 + 2.0 + 15.0 + 7.0]
+        );
+        assert_eq!(grads.of(&x).data(), [3.0 - 2.5, 3.0 - 0.4]);
     }
 
     #[test]
@@ -222,13 +254,13 @@ mod tests {
             (&[], &|x| x[0].stop_gradient().exp()),
             (&[("reshape", 0), ("conv2d", 4)], &|x| {
                 let w = x[0].tape().constant(Tensor::ones([1, 1, 2, 2]));
-                x[0].reshape([1, 1, 2, 3]).conv2d(&w, None, 1, 0)
+                x[0].reshape([1, 1, 2, 3]).conv2d(&w, None, Slide::by(1))
             }),
             (&[("reshape", 0), ("max_pool2d", 8)], &|x| {
-                x[0].reshape([1, 1, 2, 3]).max_pool2d(2, 1, 0)
+                x[0].reshape([1, 1, 2, 3]).max_pool2d(2, Slide::by(1))
             }),
             (&[("reshape", 0), ("avg_pool2d", 0)], &|x| {
-                x[0].reshape([1, 1, 2, 3]).avg_pool2d(2, 1, 0)
+                x[0].reshape([1, 1, 2, 3]).avg_pool2d(2, Slide::by(1))
             }),
         ];
         for (expected, op) in all {
@@ -306,9 +338,9 @@ mod tests {
             &|t| drop(x(t, [2]).log_softmax(1)),
             &|t| drop(x(t, [2, 2]).cross_entropy(&[0, 2])),
             &|t| drop(x(t, [2]).mse(&x(t, [3]))),
-            &|t| drop(x(t, [1, 1, 2, 2]).conv2d(&x(t, [1, 1, 3, 3]), None, 1, 0)),
-            &|t| drop(x(t, [1, 1, 2, 2]).max_pool2d(3, 1, 0)),
-            &|t| drop(x(t, [1, 1, 2, 2]).avg_pool2d(3, 1, 0)),
+            &|t| drop(x(t, [1, 1, 2, 2]).conv2d(&x(t, [1, 1, 3, 3]), None, Slide::by(1))),
+            &|t| drop(x(t, [1, 1, 2, 2]).max_pool2d(3, Slide::by(1))),
+            &|t| drop(x(t, [1, 1, 2, 2]).avg_pool2d(3, Slide::by(1))),
         ];
         for (i, (file, line)) in places(&mistakes).into_iter().enumerate() {
             assert!(file.ends_with("ops/mod.rs"), "{file}:{line}");

@@ -41,7 +41,7 @@ impl<T: Real> Backward<T> for Mse<T> {
 
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         let scale = (dy.item() + dy.item()) / T::from_usize(self.d.len());
-        let da = self.d.apply(|d| d * scale);
+        let da = self.d.map_in_place(|d| d * scale);
         if dx.needs(1) {
             dx.add(1, da.map(|da| -da));
         }

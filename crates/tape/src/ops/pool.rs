@@ -1,6 +1,6 @@
 //! What the two pools share: sizes, and one plane of an image after the other.
 
-use super::window::{Pair, Window};
+use super::window::{Pair, Slide, Window};
 use crate::{Real, Shape, Tensor, parallel};
 
 // ANCHOR: pool
@@ -18,11 +18,11 @@ impl Pool {
     /// # Panics
     /// If `input` has not four axes, or the window does not fit.
     #[track_caller]
-    pub(crate) fn new(op: &str, input: &Shape, kernel: Pair, stride: Pair, padding: Pair) -> Self {
+    pub(crate) fn new(op: &str, input: &Shape, kernel: Pair, slide: Slide) -> Self {
         let &[n, c, h, w] = &input[..] else {
             panic!("{op}: the input must be [N, C, H, W], but its shape is {input}");
         };
-        let window = Window::pool(op, [h, w], kernel, stride, padding);
+        let window = Window::pool(op, [h, w], kernel, slide);
         let [oh, ow] = window.output;
         Pool {
             window,

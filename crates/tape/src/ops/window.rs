@@ -23,6 +23,33 @@ impl From<[usize; 2]> for Pair {
         Pair(pair)
     }
 }
+
+/// How a window moves over an image: by which stride, and over how much padding around it.
+/// A value with names, for two bare numbers are soon exchanged: `Slide::by(2).padded(1)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slide {
+    stride: Pair,
+    padding: Pair,
+}
+
+impl Slide {
+    /// By `stride` from one place to the next, with no padding. One number, or a pair for
+    /// height and width.
+    pub fn by(stride: impl Into<Pair>) -> Self {
+        Slide {
+            stride: stride.into(),
+            padding: 0.into(),
+        }
+    }
+
+    /// The same over an image with `padding` on every side. One number, or a pair for height
+    /// and width.
+    #[must_use]
+    pub fn padded(self, padding: impl Into<Pair>) -> Self {
+        let padding = padding.into();
+        Slide { padding, ..self }
+    }
+}
 // ANCHOR_END: pair
 
 // ANCHOR: window
@@ -49,14 +76,8 @@ impl Window {
     /// If the kernel is empty or larger than the padded image, the stride is 0, or the
     /// padding is more than a length can be.
     #[track_caller]
-    pub(crate) fn new(
-        op: &str,
-        input: [usize; 2],
-        kernel: [usize; 2],
-        stride: Pair,
-        padding: Pair,
-    ) -> Self {
-        let (Pair(stride), Pair(padding)) = (stride, padding);
+    pub(crate) fn new(op: &str, input: [usize; 2], kernel: [usize; 2], slide: Slide) -> Self {
+        let (Pair(stride), Pair(padding)) = (slide.stride, slide.padding);
         assert!(
             stride[0] > 0 && stride[1] > 0,
             "{op}: the stride must be at least 1, got {stride:?}"
@@ -95,19 +116,13 @@ impl Window {
     /// # Panics
     /// As [`Window::new`], and if the padding is more than half the kernel.
     #[track_caller]
-    pub(crate) fn pool(
-        op: &str,
-        input: [usize; 2],
-        kernel: Pair,
-        stride: Pair,
-        padding: Pair,
-    ) -> Self {
-        let (Pair(kernel), Pair(pad)) = (kernel, padding);
+    pub(crate) fn pool(op: &str, input: [usize; 2], kernel: Pair, slide: Slide) -> Self {
+        let (Pair(kernel), Pair(pad)) = (kernel, slide.padding);
         assert!(
             pad[0] <= kernel[0] / 2 && pad[1] <= kernel[1] / 2,
             "{op}: the padding must be at most half the kernel, got {pad:?} for {kernel:?}"
         );
-        Window::new(op, input, kernel, stride, padding)
+        Window::new(op, input, kernel, slide)
     }
     // ANCHOR_END: pool_window
 
@@ -269,7 +284,12 @@ mod tests {
 
     fn window(input: usize, kernel: usize, stride: usize, padding: usize) -> Window {
         let square = [input; 2];
-        Window::new("test", square, [kernel; 2], stride.into(), padding.into())
+        Window::new(
+            "test",
+            square,
+            [kernel; 2],
+            Slide::by(stride).padded(padding),
+        )
     }
 
     #[test]
@@ -279,7 +299,7 @@ mod tests {
         assert_eq!(window(28, 5, 1, 0).output, [24, 24]);
         assert_eq!(window(7, 2, 2, 0).output, [3, 3]);
         assert_eq!(window(3, 3, 5, 0).output, [1, 1]);
-        let w = Window::new("test", [5, 9], [2, 4], [1, 3].into(), [0, 1].into());
+        let w = Window::new("test", [5, 9], [2, 4], Slide::by([1, 3]).padded([0, 1]));
         assert_eq!((w.output, w.output_len(), w.input_len()), ([4, 3], 12, 45));
     }
 
@@ -291,8 +311,8 @@ mod tests {
                 for stride in [[1, 1], [1, 2], [2, 1], [3, 3]] {
                     for padding in [[0, 0], [1, 1], [0, 1], [2, 0], [3, 4]] {
                         if (0..2).all(|d| kernel[d] <= input[d] + 2 * padding[d]) {
-                            let (stride, padding) = (stride.into(), padding.into());
-                            all.push(Window::new("test", input, kernel, stride, padding));
+                            let slide = Slide::by(stride).padded(padding);
+                            all.push(Window::new("test", input, kernel, slide));
                         }
                     }
                 }
@@ -326,7 +346,7 @@ mod tests {
 
     #[test]
     fn taps_are_listed_row_major() {
-        let w = Window::new("test", [2, 3], [2, 3], 1.into(), 0.into());
+        let w = Window::new("test", [2, 3], [2, 3], Slide::by(1));
         let taps: Vec<[usize; 2]> = w.taps().collect();
         assert_eq!(taps, [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]);
     }
@@ -369,7 +389,7 @@ mod tests {
     #[test]
     fn an_image_of_equal_width_is_copied_in_one_piece() {
         let shifted = |stride: [usize; 2], padding: [usize; 2]| {
-            let w = Window::new("test", [4, 4], [3, 3], stride.into(), padding.into());
+            let w = Window::new("test", [4, 4], [3, 3], Slide::by(stride).padded(padding));
             w.taps()
                 .map(|tap| w.shifted(tap).is_some())
                 .collect::<Vec<_>>()
@@ -397,18 +417,18 @@ mod tests {
     #[test]
     #[should_panic(expected = "test: the stride must be at least 1, got [1, 0]")]
     fn a_window_moves_along_the_width() {
-        Window::new("test", [2, 2], [1, 1], [1, 0].into(), 0.into());
+        Window::new("test", [2, 2], [1, 1], Slide::by([1, 0]));
     }
 
     #[test]
     #[should_panic(expected = "test: the stride must be at least 1, got [0, 1]")]
     fn a_window_moves_along_the_height() {
-        Window::new("test", [2, 2], [1, 1], [0, 1].into(), 0.into());
+        Window::new("test", [2, 2], [1, 1], Slide::by([0, 1]));
     }
 
     #[test]
     fn a_pool_may_be_padded_by_half_its_kernel() {
-        let w = Window::pool("test", [4, 4], [2, 5].into(), 1.into(), [1, 2].into());
+        let w = Window::pool("test", [4, 4], [2, 5].into(), Slide::by(1).padded([1, 2]));
         assert_eq!(w.output, [5, 4]);
     }
 
@@ -417,12 +437,12 @@ mod tests {
         expected = "test: the padding must be at most half the kernel, got [2, 1] for [3, 3]"
     )]
     fn a_pool_is_not_padded_more_along_the_height() {
-        Window::pool("test", [4, 4], 3.into(), 1.into(), [2, 1].into());
+        Window::pool("test", [4, 4], 3.into(), Slide::by(1).padded([2, 1]));
     }
 
     #[test]
     #[should_panic(expected = "got [1, 2] for [3, 3]")]
     fn a_pool_is_not_padded_more_along_the_width() {
-        Window::pool("test", [4, 4], 3.into(), 1.into(), [1, 2].into());
+        Window::pool("test", [4, 4], 3.into(), Slide::by(1).padded([1, 2]));
     }
 }
