@@ -31,7 +31,6 @@ pub struct Forward<T> {
 }
 // ANCHOR_END: stages
 
-// ANCHOR: stage_gradients
 /// Every intermediate of the backward pass over one channel, in the order computed.
 /// Each field is the gradient of the loss with respect to the forward field of that name.
 #[derive(Clone, PartialEq, Debug)]
@@ -55,7 +54,6 @@ pub struct Backward<T> {
     /// `x` was used twice: in `centered = x − μ` and in `μ = Σ x / M`.
     pub dx: Vec<T>,
 }
-// ANCHOR_END: stage_gradients
 
 /// The forward pass over the M values of one channel.
 // ANCHOR: forward
@@ -132,7 +130,6 @@ pub fn backward_channel<T: Real>(forward: &Forward<T>, gamma: T, dy: &[T]) -> Ba
 }
 // ANCHOR_END: backward
 
-// ANCHOR: sums
 fn sum<T: Real>(a: &[T]) -> T {
     a.iter().copied().sum()
 }
@@ -140,7 +137,6 @@ fn sum<T: Real>(a: &[T]) -> T {
 fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     a.iter().zip(b).map(|(&a, &b)| a * b).sum()
 }
-// ANCHOR_END: sums
 
 /// The forward pass over a whole batch: `y`, laid out like `x`, and each channel's
 /// intermediates. `gamma` and `beta` have one value per channel.

@@ -37,7 +37,6 @@ pub struct Check {
 // ANCHOR_END: check
 
 impl Check {
-    // ANCHOR: new
     /// A check of every element, with a random upstream gradient from seed 0.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -53,9 +52,7 @@ impl Check {
             gamma: None,
         }
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: build
     /// Adds an input; `f` receives them in this order.
     ///
     /// # Panics
@@ -144,9 +141,7 @@ impl Check {
         self.may_be_zero.push(input.to_string());
         self
     }
-    // ANCHOR_END: build
 
-    // ANCHOR: normalizes
     /// Says that `f` normalizes this input over these groups, and returns an output of
     /// the same shape. The check then refuses a probe that could not show a mistake:
     /// groups of two values or fewer, or over which the input or the upstream gradient is
@@ -203,9 +198,7 @@ impl Check {
         );
         refused
     }
-    // ANCHOR_END: normalizes
 
-    // ANCHOR: run
     /// Checks `backward` against numerical derivatives of `f`.
     ///
     /// `f` maps the inputs to the flat output. `backward` maps the inputs and the
@@ -239,7 +232,6 @@ impl Check {
         );
         Run::new(self, &f).against_values(gradients)
     }
-    // ANCHOR_END: run
 }
 
 /// Checks every element of every gradient, with a random upstream gradient.

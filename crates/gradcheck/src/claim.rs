@@ -8,7 +8,6 @@ use crate::scale::{FIRST_STEP, OUT_OF_STEP};
 use crate::secant::EPS;
 use crate::vacuous::Vacuous;
 
-// ANCHOR: claim
 /// A disagreement passes up to this multiple of the estimated error of the numerical
 /// side. The estimate is no proof: the factor keeps right gradients from being refused
 /// (see the tests that count).
@@ -36,10 +35,8 @@ pub(crate) enum Rounding {
     /// Taken to be this share of what the terms of an element add up to.
     Share(f64),
 }
-// ANCHOR_END: claim
 
 impl Claim {
-    // ANCHOR: rounding
     /// The derivative that is claimed along a direction.
     fn along(&self, direction: &[(usize, f64)]) -> f64 {
         direction.iter().map(|&(j, v)| v * self.gradient[j]).sum()
@@ -81,11 +78,9 @@ impl Claim {
         shares.sort_by(f64::total_cmp);
         shares.get(shares.len() / 2).copied().unwrap_or(0.0)
     }
-    // ANCHOR_END: rounding
 }
 
 impl Run<'_> {
-    // ANCHOR: compare
     /// Compares the gradient by input `i`, and adds what is found to the report.
     pub fn compare(&mut self, i: usize, shape: &[usize], claim: Claim) {
         let input = &self.check.inputs[i];
@@ -116,9 +111,7 @@ impl Run<'_> {
         }
         self.judge(i, found);
     }
-    // ANCHOR_END: compare
 
-    // ANCHOR: every_element
     /// In `f32`, what the rounding of the outputs may do to a derivative.
     ///
     /// A saturated unit computes `1 - y²` from a `y` whose last place is coarser than the
@@ -150,9 +143,7 @@ impl Run<'_> {
             );
         }
     }
-    // ANCHOR_END: every_element
 
-    // ANCHOR: project
     /// Compares along one direction; where it disagrees, halves it down to one element.
     fn project(
         &self,
@@ -199,9 +190,7 @@ impl Run<'_> {
             found.culprit = Some(one.entry(0, Place::Element { index }));
         }
     }
-    // ANCHOR_END: project
 
-    // ANCHOR: visible
     /// The slope by one entry of input `i` that would show: over its reach, it changes the
     /// outputs by a thousandth of themselves, or of what they change by there.
     fn visible(&self, i: usize, k: usize) -> f64 {
@@ -215,9 +204,7 @@ impl Run<'_> {
         let change = target.size(there.iter().zip(target.y).map(|(there, y)| there - y));
         COARSEST * target.size(target.y.iter().copied()).max(change) / scale
     }
-    // ANCHOR_END: visible
 
-    // ANCHOR: judge
     /// Draws the conclusions about one input.
     fn judge(&mut self, i: usize, mut found: InputReport) {
         let input = &self.check.inputs[i];
@@ -284,10 +271,8 @@ impl Run<'_> {
         }
         self.report.inputs.push(found);
     }
-    // ANCHOR_END: judge
 }
 
-// ANCHOR: push
 impl InputReport {
     /// Adds the comparison of one element, or of one direction. What is within a rounding
     /// `inside` is not wrong, and not right either.
@@ -336,7 +321,6 @@ impl InputReport {
         }
     }
 }
-// ANCHOR_END: push
 
 #[cfg(test)]
 mod tests {

@@ -94,7 +94,6 @@ impl Status {
 // ANCHOR_END: types
 
 impl Comparison {
-    // ANCHOR: lines
     /// An empty table, for values computed in `f64`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -172,9 +171,7 @@ impl Comparison {
         });
         self
     }
-    // ANCHOR_END: lines
 
-    // ANCHOR: finish
     /// Compares.
     pub fn finish(self) -> Table {
         // An expected value that is not finite says nothing of how large the others are.
@@ -191,10 +188,8 @@ impl Comparison {
             rows: self.lines.iter().map(row).collect(),
         }
     }
-    // ANCHOR_END: finish
 }
 
-// ANCHOR: compare
 impl Line {
     fn compare(&self, bound: f64) -> Row {
         let (expected_shape, expected) = &self.expected;
@@ -239,9 +234,7 @@ impl Line {
         row
     }
 }
-// ANCHOR_END: compare
 
-// ANCHOR: table
 impl Table {
     /// True when every line is right.
     pub fn passed(&self) -> bool {
@@ -262,9 +255,7 @@ impl Table {
         assert!(self.passed(), "{self}");
     }
 }
-// ANCHOR_END: table
 
-// ANCHOR: print
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{}", self.name)?;
@@ -306,7 +297,6 @@ impl fmt::Display for Row {
         }
     }
 }
-// ANCHOR_END: print
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-// ANCHOR: groups
 /// A partition of the elements of an array into groups of equal size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Groups {
@@ -11,10 +10,8 @@ pub struct Groups {
     /// How many groups there are.
     pub count: usize,
 }
-// ANCHOR_END: groups
 
 impl Groups {
-    // ANCHOR: over
     /// Elements that differ only in their index along `axes` share a group; groups are
     /// numbered row-major along the axes that remain.
     ///
@@ -49,9 +46,7 @@ impl Groups {
             count,
         }
     }
-    // ANCHOR_END: over
 
-    // ANCHOR: sums
     /// Values in each group.
     pub fn size(&self) -> usize {
         self.of.len() / self.count.max(1)
@@ -81,7 +76,6 @@ impl Groups {
         }
         varies.iter().position(|v| !v)
     }
-    // ANCHOR_END: sums
 }
 
 #[cfg(test)]

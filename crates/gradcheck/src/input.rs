@@ -1,6 +1,5 @@
 //! Named, shaped arrays: what a check takes in.
 
-// ANCHOR: input
 /// One input of the function under check, or one gradient handed in for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
@@ -11,10 +10,8 @@ pub struct Input {
     /// The elements, row-major.
     pub data: Vec<f64>,
 }
-// ANCHOR_END: input
 
 impl Input {
-    // ANCHOR: new
     /// A named array.
     ///
     /// # Panics
@@ -35,9 +32,7 @@ impl Input {
             data,
         }
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: scale
     /// The distance over which a function of this input may be expected to change: its
     /// standard deviation; if all elements are equal their size; if all are 0, 1.
     pub(crate) fn scale(&self) -> f64 {
@@ -51,10 +46,8 @@ impl Input {
             .find(usable)
             .unwrap_or(1.0)
     }
-    // ANCHOR_END: scale
 }
 
-// ANCHOR: index_of
 /// The index tuple of element `flat` of a row-major array.
 pub(crate) fn index_of(flat: usize, shape: &[usize]) -> Vec<usize> {
     let mut rest = flat;
@@ -71,7 +64,6 @@ pub(crate) fn index_of(flat: usize, shape: &[usize]) -> Vec<usize> {
     index.reverse();
     index
 }
-// ANCHOR_END: index_of
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,6 @@
 use crate::secant::{Secant, Target};
 use serde::Serialize;
 
-// ANCHOR: type
 /// So many outputs may each choose a side of their own. More have to agree on a rule: all to the
 /// right, all to the left, all the slope that is nearer to 0, or all the other one.
 const FEW: usize = 8;
@@ -30,9 +29,7 @@ pub struct Kink {
     /// By how much the kink looks different from further away: it is not quite at this point.
     pub beside: f64,
 }
-// ANCHOR_END: type
 
-// ANCHOR: kink
 /// The outputs that have a kink here, each with half the gap between its left and its right
 /// slope, weighted by its upstream gradient.
 ///
@@ -50,9 +47,7 @@ pub(crate) fn gaps(wide: &Secant, close: &Secant, target: Target<'_>) -> Vec<(us
     }
     gaps
 }
-// ANCHOR_END: kink
 
-// ANCHOR: choices
 impl Kink {
     /// The kink that two differences show, of which one is much shorter.
     pub(crate) fn between(wide: &Secant, close: &Secant, target: Target<'_>) -> Option<Self> {
@@ -98,7 +93,6 @@ impl Kink {
             || (!few.is_empty() && (0..1 << few.len()).any(|choice| is(signed(choice))))
     }
 }
-// ANCHOR_END: choices
 
 #[cfg(test)]
 mod tests {

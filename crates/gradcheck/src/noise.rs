@@ -24,7 +24,6 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::array;
 
-// ANCHOR: constants
 /// The widest distance of two points, as a share of the input's scale.
 const SPACING: f64 = 1.0 / (1u64 << 16) as f64;
 /// How much closer the points move at each of the attempts that follow.
@@ -37,9 +36,7 @@ const WALKS: usize = 4;
 /// Rows of Pascal's triangle, with alternating signs.
 const THIRD: [f64; 4] = [-1.0, 3.0, -3.0, 1.0];
 const FIFTH: [f64; 6] = [-1.0, 5.0, -10.0, 10.0, -5.0, 1.0];
-// ANCHOR_END: constants
 
-// ANCHOR: measure
 /// How exactly the points lie where they should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Positions {
@@ -113,9 +110,7 @@ fn one_walk(
     }
     noise.into_iter().flatten().collect()
 }
-// ANCHOR_END: measure
 
-// ANCHOR: walk
 /// A random step for each element.
 fn strides(
     inputs: &[Vec<f64>],
@@ -161,9 +156,7 @@ fn walk(
     // From 1, not 0: a kink at the point itself is left behind and never crossed.
     (1..=points).map(at).collect()
 }
-// ANCHOR_END: walk
 
-// ANCHOR: deviation
 /// The deviation of output `i` that its differences show.
 fn deviation(samples: &[Vec<f64>], i: usize, weights: &[f64]) -> f64 {
     let difference = |window: &[Vec<f64>]| {
@@ -177,7 +170,6 @@ fn deviation(samples: &[Vec<f64>], i: usize, weights: &[f64]) -> f64 {
     let amplified = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
     sizes[sizes.len() / 2] / (0.6745 * amplified)
 }
-// ANCHOR_END: deviation
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,6 @@ use serde::Serialize;
 pub use crate::scale::Reach;
 pub use crate::secant::{Sample, Target};
 
-// ANCHOR: constants
 /// No ladder has more rungs than this; it starts at the scale of the input and halves.
 const RUNGS: usize = 64;
 /// Columns beyond the seventh cancel truncation that is already below rounding.
@@ -41,9 +40,7 @@ const STRAIGHT: f64 = 1e-2;
 const CLOSER: f64 = 1024.0;
 /// How often the ladder may start again, that much lower each time.
 const RESTARTS: usize = 3;
-// ANCHOR_END: constants
 
-// ANCHOR: estimate
 /// A derivative, and how far from the truth it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
@@ -82,7 +79,6 @@ pub struct EdgeOfDomain {
     /// The smallest step that was tried.
     pub step: f64,
 }
-// ANCHOR_END: estimate
 
 /// The central difference of a function of one number.
 ///
@@ -95,7 +91,6 @@ pub fn central_difference(f: impl Fn(f64) -> f64, x: f64, h: f64) -> f64 {
 }
 // ANCHOR_END: central_difference
 
-// ANCHOR: derivative
 /// The derivative of a function of one number, with its estimated error.
 ///
 /// # Errors
@@ -126,9 +121,7 @@ pub fn derivative(f: impl Fn(f64) -> f64, x: f64) -> Result<Estimate, EdgeOfDoma
     target.noise = &noise;
     derivative_along(&mut line, target, reach)
 }
-// ANCHOR_END: derivative
 
-// ANCHOR: along
 /// The derivative of `sum(dy * f)` along a line, with its estimated error.
 ///
 /// `line(t)` gives the outputs a distance `t` from the start. A wrong guess of its reach
@@ -173,9 +166,7 @@ pub fn derivative_along(
         .map(|(found, doubt)| found.doubtful(doubt))
         .ok_or(EdgeOfDomain { step: first })
 }
-// ANCHOR_END: along
 
-// ANCHOR: looks
 /// Central differences at steps far below those of a ladder, which have to agree with it.
 struct Looks {
     /// The widest of them, if the outputs are finite there.
@@ -232,9 +223,7 @@ impl Looks {
         }
     }
 }
-// ANCHOR_END: looks
 
-// ANCHOR: widen
 /// A first step that is long enough for more than rounding to show.
 ///
 /// While the function looks straight over a step, and the slope is not yet known to
@@ -269,9 +258,7 @@ fn widen(line: &mut dyn FnMut(f64) -> Sample, target: Target<'_>, first: f64, lo
     let seen = short.is_some_and(|secant| secant.noise < secant.magnitude);
     if seen { h } else { first }
 }
-// ANCHOR_END: widen
 
-// ANCHOR: found
 /// The best entry of a Richardson table.
 struct Found {
     value: f64,
@@ -301,7 +288,6 @@ impl Found {
         }
     }
 }
-// ANCHOR_END: found
 
 /// Halves the step until rounding outweighs what another halving could gain, or until the next
 /// would not move the line by its own length.

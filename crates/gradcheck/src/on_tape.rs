@@ -5,7 +5,6 @@ use crate::report::Report;
 use crate::run::normal;
 use tape::{Param, Real, Shape, Tape, Tensor, Var};
 
-// ANCHOR: function
 /// A function of the tape that can be recorded in either precision.
 ///
 /// A closure cannot be generic over its arithmetic, a method can.
@@ -13,7 +12,6 @@ pub trait TapeFunction {
     /// Records the function of `inputs`, in the order of [`Check::input`].
     fn record<'t, T: Real>(&self, inputs: &[Var<'t, T>]) -> Var<'t, T>;
 }
-// ANCHOR_END: function
 
 impl Check {
     /// Checks the gradients that the tape computes for `f`, in `f64`.
@@ -88,7 +86,6 @@ impl Check {
     // ANCHOR_END: check
 }
 
-// ANCHOR: record
 type OnTape<'a, T> = &'a dyn for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T>;
 
 /// Tells the compiler that a closure serves recordings of any lifetime.
@@ -125,4 +122,3 @@ fn gradients<T: Real>(
         .map(|p| grads.of(p).cast::<f64>().to_vec())
         .collect()
 }
-// ANCHOR_END: record

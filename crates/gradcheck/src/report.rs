@@ -6,7 +6,6 @@ use crate::vacuous::Vacuous;
 use serde::Serialize;
 use std::fmt;
 
-// ANCHOR: report
 /// The result of a check.
 ///
 /// [`fmt::Display`] renders it for a terminal, without colour; `serde` for a page.
@@ -38,9 +37,7 @@ pub enum Mode {
         count: usize,
     },
 }
-// ANCHOR_END: report
 
-// ANCHOR: fault
 /// Something wrong with what was checked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -118,9 +115,7 @@ pub enum Fault {
         elements: usize,
     },
 }
-// ANCHOR_END: fault
 
-// ANCHOR: input
 /// The comparison for one input.
 ///
 /// The vectors have one entry per element, row-major, or one per direction.
@@ -193,9 +188,7 @@ pub struct Worst {
     /// `disagreement / bound`: up to 1 passes.
     pub margin: f64,
 }
-// ANCHOR_END: input
 
-// ANCHOR: access
 impl InputReport {
     pub(crate) fn new(name: &str, shape: &[usize]) -> Self {
         Self {
@@ -267,9 +260,7 @@ impl Report {
         assert!(self.passed(), "{self}");
     }
 }
-// ANCHOR_END: access
 
-// ANCHOR: print
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match (self.faults.is_empty(), self.refused.is_empty()) {
@@ -363,9 +354,7 @@ impl Worst {
         }
     }
 }
-// ANCHOR_END: print
 
-// ANCHOR: faults
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -441,4 +430,3 @@ impl fmt::Display for Fault {
         }
     }
 }
-// ANCHOR_END: faults

@@ -14,7 +14,6 @@ use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 use std::cell::Cell;
 
-// ANCHOR: run
 /// How often `f` is asked again at the same point where a check does not pass.
 const AGAIN: usize = 16;
 
@@ -37,10 +36,8 @@ pub(crate) struct Run<'a> {
     /// What returned another number of elements than at first, and how many of how many.
     odd_length: Cell<Option<(&'static str, usize, usize)>>,
 }
-// ANCHOR_END: run
 
 impl<'a> Run<'a> {
-    // ANCHOR: new
     /// Evaluates the forward side: output, upstream gradient, scales, noise.
     #[track_caller]
     pub fn new(check: &'a Check, f: Forward<'a>) -> Self {
@@ -126,9 +123,7 @@ impl<'a> Run<'a> {
             self.check.seed,
         )
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: evaluate
     /// What `f` returns, made as long as it was at first: what is missing is NaN.
     fn evaluate(&self, inputs: &[Vec<f64>]) -> Vec<f64> {
         self.calls.set(self.calls.get() + 1);
@@ -142,9 +137,7 @@ impl<'a> Run<'a> {
         }
         values
     }
-    // ANCHOR_END: evaluate
 
-    // ANCHOR: inspect
     /// Looks for reasons not to compare anything.
     fn inspect(&mut self) {
         let (check, y, dy) = (self.check, &self.y, &self.dy);
@@ -187,9 +180,7 @@ impl<'a> Run<'a> {
         let sound = self.report.faults.is_empty() && self.report.refused.is_empty();
         sound && self.odd_length.get().is_none()
     }
-    // ANCHOR_END: inspect
 
-    // ANCHOR: backward
     /// Compares with what `backward` returns.
     pub fn against_backward(mut self, backward: Backward<'_>) -> Report {
         if !self.may_go_on() {
@@ -251,9 +242,7 @@ impl<'a> Run<'a> {
         };
         self.measure(&flat, 32, self.check.eps)
     }
-    // ANCHOR_END: backward
 
-    // ANCHOR: values
     /// Compares with gradients computed beforehand.
     pub fn against_values(mut self, gradients: &[Input]) -> Report {
         if !self.may_go_on() {
@@ -282,9 +271,7 @@ impl<'a> Run<'a> {
         }
         self.finish()
     }
-    // ANCHOR_END: values
 
-    // ANCHOR: finish
     /// Looks at what no single element shows: ties, and an `f` that has changed meanwhile.
     fn finish(mut self) -> Report {
         let compared = !self.report.inputs.is_empty();
@@ -320,9 +307,7 @@ impl<'a> Run<'a> {
         }
         self.report
     }
-    // ANCHOR_END: finish
 
-    // ANCHOR: lines
     /// The outputs along a line through the inputs, given by the components that are not zero:
     /// input, element, and how far it moves.
     pub fn line<'r>(&'r self, v: &'r [(usize, usize, f64)]) -> impl FnMut(f64) -> Sample + 'r {
@@ -370,10 +355,8 @@ impl<'a> Run<'a> {
             noise: &self.noise,
         }
     }
-    // ANCHOR_END: lines
 }
 
-// ANCHOR: helpers
 /// Independent draws from the standard normal distribution.
 pub(crate) fn normal(count: usize, seed: u64) -> Vec<f64> {
     let rng = StdRng::seed_from_u64(seed);
@@ -400,7 +383,6 @@ pub(crate) fn not_finite(what: &str, name: &str, data: &[f64], shape: &[usize]) 
         count: data.iter().filter(|v| !v.is_finite()).count(),
     })
 }
-// ANCHOR_END: helpers
 
 #[cfg(test)]
 mod tests {

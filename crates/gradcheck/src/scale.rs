@@ -18,7 +18,6 @@
 
 use crate::secant::{EPS, Sample, Target};
 
-// ANCHOR: constants
 /// The first step of a ladder, as a share of the scale.
 pub(crate) const FIRST_STEP: f64 = 0.125;
 /// How much longer each step is than the one before.
@@ -46,18 +45,14 @@ const DROWNED: f64 = (1u64 << 16) as f64;
 const SHORTEST: f64 = 4.0;
 /// The shortest step from an element that is 0, as a share of the scale of its input.
 const FROM_ZERO: f64 = 1.0 / (1u64 << 60) as f64;
-// ANCHOR_END: constants
 
-// ANCHOR: power_of_two
 /// The power of two at or below `x`, so that adding it to a number rarely rounds.
 pub(crate) fn power_of_two(x: f64) -> f64 {
     // Sign and digits cleared, what remains is the exponent: exact on every machine.
     const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
     f64::from_bits(x.to_bits() & EXPONENT).max(f64::MIN_POSITIVE)
 }
-// ANCHOR_END: power_of_two
 
-// ANCHOR: finest
 /// The shortest step along a line that moves an element by its own length.
 pub(crate) fn finest(x: f64, widest: f64) -> f64 {
     if x == 0.0 {
@@ -66,9 +61,7 @@ pub(crate) fn finest(x: f64, widest: f64) -> f64 {
         (SHORTEST * EPS * x.abs()).max(f64::MIN_POSITIVE)
     }
 }
-// ANCHOR_END: finest
 
-// ANCHOR: of_line
 /// The steps between which the derivative along a line is to be found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reach {
@@ -199,4 +192,3 @@ fn is_smooth(
     }
     (ends[1].1 - ends[0].1).abs() <= STEEP * left * all.abs()
 }
-// ANCHOR_END: of_line

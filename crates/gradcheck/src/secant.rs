@@ -1,6 +1,5 @@
 //! One central difference along a line, and how far rounding may have moved it.
 
-// ANCHOR: line
 /// The relative spacing of `f64` numbers, 2⁻⁵².
 pub(crate) const EPS: f64 = f64::EPSILON;
 /// The smallest number there is: nothing but zero is rounded by less.
@@ -38,9 +37,7 @@ impl Target<'_> {
         terms.sum()
     }
 }
-// ANCHOR_END: line
 
-// ANCHOR: secant
 /// One central difference, with what is needed to judge it.
 pub(crate) struct Secant {
     /// `sum(dy * slope_i)`.
@@ -122,4 +119,3 @@ impl Secant {
         norm(&all.map(share).collect::<Vec<_>>())
     }
 }
-// ANCHOR_END: secant

@@ -19,7 +19,6 @@ use crate::scale::OUT_OF_STEP;
 use crate::secant::Secant;
 use std::collections::BTreeMap;
 
-// ANCHOR: ties
 /// No more outputs than this are looked at: each costs some derivatives.
 const OUTPUTS: usize = 64;
 /// A step at which a kink stays what it is.
@@ -120,4 +119,3 @@ impl Run<'_> {
         })
     }
 }
-// ANCHOR_END: ties

@@ -6,7 +6,6 @@ use crate::report::Place;
 use serde::Serialize;
 use std::fmt;
 
-// ANCHOR: vacuous
 /// Why a probe is refused: under it a wrong gradient would pass as well as a right one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -75,9 +74,7 @@ pub enum Vacuous {
         group: usize,
     },
 }
-// ANCHOR_END: vacuous
 
-// ANCHOR: reasons
 /// Reasons why a normalization of these values could not show a mistake. `x` and `dy`
 /// have one value for each element of the groups.
 pub(crate) fn of_normalization(groups: &Groups, x: &[f64], dy: &[f64]) -> Vec<Vacuous> {
@@ -104,9 +101,7 @@ pub(crate) fn of_gamma(gamma: &[f64]) -> Option<Vacuous> {
     let blind = equal && (gamma.len() > 1 || value == 1.0);
     blind.then_some(Vacuous::GammaAllEqual { value })
 }
-// ANCHOR_END: reasons
 
-// ANCHOR: sentences
 impl fmt::Display for Vacuous {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -186,4 +181,3 @@ impl fmt::Display for Vacuous {
         }
     }
 }
-// ANCHOR_END: sentences

@@ -9,7 +9,6 @@ use tape::{Real, Var};
 
 use crate::rows;
 
-// ANCHOR: composed
 /// `gamma · (x − mean) / √(var + eps) + beta`, with mean and variance over the trailing
 /// axes of `x` that have the shape of `gamma`.
 ///
@@ -31,4 +30,3 @@ pub fn layer_norm<'t, T: Real>(
     let x_hat = centered / (var + eps).sqrt();
     gamma * x_hat + beta
 }
-// ANCHOR_END: composed

@@ -12,7 +12,6 @@ use tape::{Real, Tensor};
 
 use crate::rows::{check_lengths, whole};
 
-// ANCHOR: stats
 /// What the forward pass keeps of a row.
 pub(crate) trait Stats<T>: Copy + Send + Sync {
     /// One over the deviation that the row was divided by.
@@ -51,7 +50,6 @@ impl<T: Real> Stats<T> for T {
 fn times<T: Real>(x: &[T], factor: T) -> Vec<T> {
     x.iter().map(|&x| x * factor).collect()
 }
-// ANCHOR_END: stats
 
 // ANCHOR: forward
 /// The rows of an input: `x` holds rows of `d` features, as many as there are statistics.
@@ -90,7 +88,6 @@ impl<T: Real> Rows<'_, T> {
 }
 // ANCHOR_END: forward
 
-// ANCHOR: backward
 /// Rows whose parameter gradients are summed together before they are added to the
 /// total. The number is fixed, so that the order of every addition is, too.
 pub const ROWS_PER_BLOCK: usize = 64;
@@ -168,7 +165,6 @@ fn add_blocks<'a, T: Real>(blocks: impl Iterator<Item = &'a [T]>, first: usize, 
         }
     }
 }
-// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

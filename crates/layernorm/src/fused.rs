@@ -47,7 +47,6 @@ use crate::sums::{lane_sums, sums};
 
 pub use crate::driver::ROWS_PER_BLOCK;
 
-// ANCHOR: forward
 /// Elements of a row that are summed in `T`; sums of more are added up in `f64`.
 const BLOCK: usize = 4096;
 
@@ -138,9 +137,7 @@ fn normalize_row<T: Real>(x: &[T], stats: [T; 3], gamma: &[T], beta: &[T], y: &m
         *y = gamma * ((x - shift) * rstd + offset) + beta;
     }
 }
-// ANCHOR_END: forward
 
-// ANCHOR: backward
 /// What [`backward`] needs of the forward pass: its input, its scale, and what it found
 /// out about every row.
 #[derive(Clone, Copy, Debug)]
@@ -208,7 +205,6 @@ fn project_row<T: Real>(
         *dy = rstd * (g - mean_g - x_hat * mean_g_x_hat);
     }
 }
-// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

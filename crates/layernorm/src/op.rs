@@ -9,7 +9,6 @@ use tape::{Backward, InputGrads, Real, Tensor, Var};
 
 use crate::{fused, rows};
 
-// ANCHOR: op
 /// `gamma · (x − mean) / √(var + eps) + beta`, with mean and variance over the trailing
 /// axes of `x` that have the shape of `gamma`.
 ///
@@ -90,7 +89,6 @@ impl<T: Real> Backward<T> for LayerNormBackward<T> {
         vec![&self.x, &self.gamma, &self.stats]
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,6 @@
 
 use tape::{Shape, elements};
 
-// ANCHOR: check
 /// The number of rows when the trailing axes of `x` are one row of shape `normalized`.
 ///
 /// # Panics
@@ -65,7 +64,6 @@ pub(crate) fn check_lengths(kernel: &str, slices: &[(&str, usize, usize)]) {
         );
     }
 }
-// ANCHOR_END: check
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,6 @@ use tape::lanes::sum;
 
 use crate::rows::{check_lengths, whole};
 
-// ANCHOR: staged_forward
 /// Every value of the forward pass, in the order in which it is computed.
 ///
 /// With R rows of D features, `mean`, `var` and `rstd` have R elements, the others R·D,
@@ -61,9 +60,7 @@ pub fn forward<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T) -> Forward<T> 
         y,
     }
 }
-// ANCHOR_END: staged_forward
 
-// ANCHOR: staged_backward
 /// The gradient of every value of the forward pass, in the order in which they are found.
 ///
 /// `dgamma` and `dbeta` have D elements; the others have the size of the value they belong
@@ -141,9 +138,7 @@ pub fn backward<T: Real>(forward: &Forward<T>, gamma: &[T], dy: &[T]) -> Backwar
         dx,
     }
 }
-// ANCHOR_END: staged_backward
 
-// ANCHOR: stages
 /// `f` of each number.
 pub(crate) fn each<T: Real>(a: &[T], f: impl Fn(T) -> T) -> Vec<T> {
     a.iter().map(|&a| f(a)).collect()
@@ -196,7 +191,6 @@ pub(crate) fn check_rows<T>(form: &str, x: &[T], d: usize) {
         x.len()
     );
 }
-// ANCHOR_END: stages
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,6 @@
 use tape::Real;
 use tape::lanes::{LANES, fold};
 
-// ANCHOR: sums
 /// K sums in one pass over S slices of equal length: `Σ f([aᵢ, bᵢ, …])`, for an `f` that
 /// returns K numbers, and kept in the type of these. In lanes, like
 /// [`tape::lanes::sum_map`].
@@ -40,7 +39,6 @@ pub(crate) fn lane_sums<T: Real, A: Real, const S: usize, const K: usize>(
     }
     acc
 }
-// ANCHOR_END: sums
 
 #[cfg(test)]
 mod tests {

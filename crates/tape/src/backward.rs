@@ -6,7 +6,6 @@ use smallvec::SmallVec;
 use crate::broadcast::sum_to;
 use crate::{Real, Shape, Tensor};
 
-// ANCHOR: node
 /// The place of a record in its tape.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct NodeId(u32);
@@ -22,16 +21,12 @@ impl NodeId {
         self.0 as usize
     }
 }
-// ANCHOR_END: node
 
-// ANCHOR: inputs
 /// The inputs of an op: where the gradient of each goes, or `None` if it depends on no
 /// parameter and wants none; and whether the op's backward pass has given its share. Most ops
 /// have at most three, which fit without an allocation.
 pub(crate) type Inputs = SmallVec<[(Option<NodeId>, bool); 3]>;
-// ANCHOR_END: inputs
 
-// ANCHOR: tape_record
 /// One line of the tape.
 pub(crate) struct Record<T: Real> {
     pub(crate) inputs: Inputs,
@@ -48,9 +43,7 @@ pub(crate) enum Kind<T: Real> {
     /// The result of an op: gradients arrive and are passed on.
     Op(Box<dyn Backward<T>>),
 }
-// ANCHOR_END: tape_record
 
-// ANCHOR: backward
 /// The backward half of one recorded op: a vector-Jacobian product (VJP).
 ///
 /// For an op `y = f(x₀, x₁, …)` inside a computation that ends in a scalar `L`, it
@@ -71,9 +64,7 @@ pub trait Backward<T: Real> {
     /// [`Tape`](crate::Tape)'s printout. A buffer that several ops save counts once.
     fn saved(&self) -> Vec<&Tensor<T>>;
 }
-// ANCHOR_END: backward
 
-// ANCHOR: input_grads
 /// Where a backward pass puts the gradients of its inputs.
 pub struct InputGrads<'a, T: Real> {
     pub(crate) op: &'static str,
@@ -81,10 +72,8 @@ pub struct InputGrads<'a, T: Real> {
     pub(crate) records: &'a [Record<T>],
     pub(crate) grads: &'a mut [Option<Tensor<T>>],
 }
-// ANCHOR_END: input_grads
 
 impl<T: Real> InputGrads<'_, T> {
-    // ANCHOR: add
     /// Whether input `i` depends on a parameter. When it does not, its gradient need
     /// not be computed.
     ///
@@ -154,9 +143,7 @@ impl<T: Real> InputGrads<'_, T> {
             slot => *slot = Some(grad),
         }
     }
-    // ANCHOR_END: add
 
-    // ANCHOR: more
     /// Like [`InputGrads::add`] for an input that the op broadcast: sums `grad` over the
     /// axes along which the input was repeated.
     #[inline]
@@ -192,5 +179,4 @@ impl<T: Real> InputGrads<'_, T> {
     pub fn none(&mut self, i: usize) {
         self.serve(i);
     }
-    // ANCHOR_END: more
 }

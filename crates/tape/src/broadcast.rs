@@ -9,7 +9,6 @@ use crate::shape::Axes;
 use crate::strided::Loops;
 use crate::{Real, Shape, Tensor, lanes};
 
-// ANCHOR: entry
 /// The shape two operands of `op` broadcast to.
 ///
 /// # Panics
@@ -66,9 +65,7 @@ pub fn zip<T: Real>(
     }
     zip_along(shape, a, b, f)
 }
-// ANCHOR_END: entry
 
-// ANCHOR: zip_along
 /// The loop nest behind [`zip`].
 #[track_caller]
 fn zip_along<T: Real>(
@@ -117,9 +114,7 @@ fn check_repeats(from: &Shape, to: &Shape) {
          be equal or 1"
     );
 }
-// ANCHOR_END: zip_along
 
-// ANCHOR: sum_axes
 /// The sum over `axes`, which stay as axes of length 1.
 pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
     let mut out = Tensor::zeros(x.shape().with_ones(axes));
@@ -138,9 +133,7 @@ pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
     });
     out
 }
-// ANCHOR_END: sum_axes
 
-// ANCHOR: sum_to
 /// The adjoint of broadcasting `shape` to the shape of `dy`: sums `dy` over the axes
 /// along which it was repeated.
 ///
@@ -151,7 +144,6 @@ pub fn sum_to<T: Real>(dy: &Tensor<T>, shape: &Shape) -> Tensor<T> {
     check_repeats(shape, dy.shape());
     sum_axes(dy, Axes::broadcast(shape, dy.shape())).reshape(shape)
 }
-// ANCHOR_END: sum_to
 
 #[cfg(test)]
 mod tests {

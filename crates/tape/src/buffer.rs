@@ -8,7 +8,6 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-// ANCHOR: buffer
 /// A shared buffer. Its length may exceed what its tensor shows: the pool hands
 /// out lengths rounded up to a power of two, and starts them on a cache line.
 pub(crate) struct Buffer<T: Pooled> {
@@ -73,7 +72,6 @@ impl<T> Pool<T> {
 fn class_that_fits(n: usize) -> usize {
     n.max(1).next_power_of_two().ilog2() as usize
 }
-// ANCHOR_END: buffer
 
 // ANCHOR: pooled
 /// Element types that have a thread-local pool. Sealed by [`crate::Real`].
@@ -110,7 +108,6 @@ pooled!(f64, POOL_F64);
 // ANCHOR_END: pooled
 
 impl<T: Pooled> Buffer<T> {
-    // ANCHOR: scratch
     /// At least `n` elements with arbitrary contents: every one must be written
     /// before it is read. In debug builds they are NaN, so that a kernel which
     /// forgets one is found by any test that looks at its output.
@@ -149,9 +146,7 @@ impl<T: Pooled> Buffer<T> {
         buffer.make_mut(data.len())[..data.len()].copy_from_slice(&data);
         buffer
     }
-    // ANCHOR_END: scratch
 
-    // ANCHOR: access
     #[inline]
     fn arc(&self) -> &Arc<Vec<T>> {
         self.vec
@@ -187,10 +182,8 @@ impl<T: Pooled> Buffer<T> {
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(self.arc()) as usize
     }
-    // ANCHOR_END: access
 }
 
-// ANCHOR: handles
 impl<T: Pooled> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         Buffer {
@@ -221,7 +214,6 @@ pub fn pooled_bytes<T: Pooled>() -> usize {
 pub fn clear_pool<T: Pooled>() {
     T::with_pool(|pool| *pool = Pool::new());
 }
-// ANCHOR_END: handles
 
 #[cfg(test)]
 mod tests {

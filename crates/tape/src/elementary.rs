@@ -11,7 +11,6 @@
 //! comment says; its own error is below 5e-9, so that roundings decide: the result is
 //! within 1.25 units in the last place, which a test measures.
 
-// ANCHOR: parts
 /// Σ cₖ xᵏ, by Horner's rule.
 #[inline(always)]
 fn polynomial<const N: usize>(c: [f32; N], x: f32) -> f32 {
@@ -27,9 +26,7 @@ fn polynomial<const N: usize>(c: [f32; N], x: f32) -> f32 {
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
-// ANCHOR_END: parts
 
-// ANCHOR: exp
 /// eˣ = 2ⁿ eʳ with n the integer nearest to x / ln 2, so that |r| ≤ ½ ln 2.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
@@ -56,9 +53,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let half = n >> 1;
     power * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
-// ANCHOR_END: exp
 
-// ANCHOR: tanh
 /// tanh x, from the exponential where |x| is large and from a polynomial where the
 /// exponential would cancel.
 #[inline(always)]
@@ -78,9 +73,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
     let result = if size < 0.625 { small } else { large };
     result.copysign(x)
 }
-// ANCHOR_END: tanh
 
-// ANCHOR: erf
 /// erf x = 2/√π ∫₀ˣ e^(−t²) dt.
 #[inline(always)]
 pub(crate) fn erf(x: f32) -> f32 {
@@ -110,7 +103,6 @@ pub(crate) fn erf(x: f32) -> f32 {
     let result = if size < 1.0 { small } else { large };
     result.copysign(x)
 }
-// ANCHOR_END: erf
 
 #[cfg(test)]
 mod tests {

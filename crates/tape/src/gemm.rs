@@ -10,13 +10,10 @@ use std::ops::Range;
 use crate::elements;
 use crate::parallel::{self, Split};
 
-// ANCHOR: serial_below
 /// Multiplications below which a product stays on the calling thread: fewer are done
 /// in well under a millisecond.
 const SERIAL_BELOW: usize = 1 << 23;
-// ANCHOR_END: serial_below
 
-// ANCHOR: matrix
 /// A read-only matrix over a slice: element `(i, j)` is at `i * row_stride + j * col_stride`.
 ///
 /// A transpose is the same slice with its strides exchanged: no element moves.
@@ -28,10 +25,8 @@ pub struct Matrix<'a, T> {
     row_stride: usize,
     col_stride: usize,
 }
-// ANCHOR_END: matrix
 
 impl<'a, T> Matrix<'a, T> {
-    // ANCHOR: new
     /// A row-major `rows × cols` matrix.
     ///
     /// # Panics
@@ -95,9 +90,7 @@ impl<'a, T> Matrix<'a, T> {
         [self.row_stride, self.col_stride]
             .map(|stride| isize::try_from(stride).expect("no more than the largest slice"))
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: transpose
     /// The transpose, `cols × rows`, over the same elements.
     pub fn t(self) -> Self {
         Matrix {
@@ -108,7 +101,6 @@ impl<'a, T> Matrix<'a, T> {
             col_stride: self.row_stride,
         }
     }
-    // ANCHOR_END: transpose
 }
 
 // ANCHOR: gemm
@@ -146,13 +138,11 @@ pub fn gemm<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T])
 }
 // ANCHOR_END: gemm
 
-// ANCHOR: is_small
 /// Whether `a · b` is too little work to wake a thread for.
 fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
     let work = a.rows.saturating_mul(a.cols).saturating_mul(b.cols);
     work < SERIAL_BELOW
 }
-// ANCHOR_END: is_small
 
 // ANCHOR: kernel
 /// Types that `matrixmultiply` has a kernel for. Sealed by [`Real`](crate::Real).

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use crate::backward::NodeId;
 use crate::{Param, ParamId, Real, Shape, Tensor};
 
-// ANCHOR: grads
 /// The gradients of one recording, filed under the parameters it used.
 #[derive(Debug)]
 pub struct Grads<T: Real> {
@@ -23,10 +22,8 @@ pub struct Watch {
     pub(crate) node: NodeId,
     pub(crate) shape: Shape,
 }
-// ANCHOR_END: grads
 
 impl<T: Real> Grads<T> {
-    // ANCHOR: get
     /// The gradient with respect to `param`, of its shape; `None` when the result did
     /// not depend on it.
     pub fn get(&self, param: &Param<T>) -> Option<&Tensor<T>> {
@@ -54,5 +51,4 @@ impl<T: Real> Grads<T> {
         let (_, grad) = watched.expect("whatever is watched is kept");
         grad.clone().unwrap_or_else(|| Tensor::zeros(watch.shape))
     }
-    // ANCHOR_END: get
 }

@@ -9,7 +9,6 @@
 
 use crate::Real;
 
-// ANCHOR: sum_map
 /// How many partial sums run side by side.
 pub const LANES: usize = 32;
 
@@ -28,9 +27,7 @@ pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
     }
     fold(acc)
 }
-// ANCHOR_END: sum_map
 
-// ANCHOR: others
 /// `Σ f(aᵢ, bᵢ)` over two slices of equal length.
 ///
 /// # Panics
@@ -73,9 +70,7 @@ pub fn sum<T: Real>(x: &[T]) -> T {
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     sum_map2(a, b, |x, y| x * y)
 }
-// ANCHOR_END: others
 
-// ANCHOR: fold
 /// Adds the lanes pairwise: log₂(LANES) rounds, so rounding errors stay small.
 #[inline(always)]
 pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
@@ -88,9 +83,7 @@ pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
     }
     acc[0]
 }
-// ANCHOR_END: fold
 
-// ANCHOR: lopsided
 /// Whether one of the lanes over which squares were added up holds more than a quarter of
 /// them: a few values are far larger than all others. Every sum in such a lane is rounded
 /// to the digits of these values, which is coarse for the others.
@@ -100,7 +93,6 @@ pub fn lopsided<T: Real>(squares: &[T; LANES]) -> bool {
     // All are looked at, for a loop without a way out can be made into vectors.
     squares.iter().filter(|&&lane| lane > quarter).count() > 0
 }
-// ANCHOR_END: lopsided
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,6 @@
 
 use crate::Real;
 
-// ANCHOR: magnitude
 /// Whether numbers that were normalized by `rstd`, which is `1/√(mean square + eps)`,
 /// have squares that `T` holds. Not so if `rstd` is 0 or NaN, as after an overflow.
 #[inline]
@@ -49,7 +48,6 @@ pub fn checked_eps<T: Real>(op: &str, eps: f64) -> T {
     );
     rounded
 }
-// ANCHOR_END: magnitude
 
 #[cfg(test)]
 mod tests {

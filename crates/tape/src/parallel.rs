@@ -12,13 +12,10 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-// ANCHOR: serial_below
 /// Elements below which a kernel stays on the calling thread: waking another one costs
 /// tens of microseconds, in which one core streams about this many.
 pub const SERIAL_BELOW: usize = 1 << 18;
-// ANCHOR_END: serial_below
 
-// ANCHOR: inside
 thread_local! {
     /// Set on threads that run a part: what a part calls does not fork again.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -39,9 +36,7 @@ impl Drop for Inside {
         INSIDE.set(false);
     }
 }
-// ANCHOR_END: inside
 
-// ANCHOR: threads
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// How many threads kernels may use: what [`set_threads`] said, else one per core.
@@ -72,9 +67,7 @@ pub fn set_threads(n: usize) {
     );
     THREADS.store(n, Ordering::Relaxed);
 }
-// ANCHOR_END: threads
 
-// ANCHOR: ranges
 /// Cuts `0..items` into one contiguous range per thread, or into a single range when
 /// `elements`, the size of the whole work, is too small to be worth a thread, or when
 /// this is already one part of larger work.
@@ -94,9 +87,7 @@ pub fn ranges(items: usize, elements: usize) -> Vec<Range<usize>> {
 pub(crate) fn cut(items: usize, parts: usize, p: usize) -> usize {
     items / parts * p + items % parts * p / parts
 }
-// ANCHOR_END: ranges
 
-// ANCHOR: for_each
 /// Cuts `items` into a part for each thread ([`ranges`]), and calls `f` on every part: a
 /// range of items, and what `buffers` hold for them.
 ///
@@ -168,9 +159,7 @@ fn pool() -> &'static rayon::ThreadPool {
         pool.build().expect("the system starts threads")
     })
 }
-// ANCHOR_END: for_each
 
-// ANCHOR: split
 /// Buffers that can be cut between items: [`rows`], [`starting`] and [`interleaved`] make
 /// them of a slice; two of them are one, and so is one that need not be there.
 pub trait Split: Sized + Send {
@@ -233,9 +222,7 @@ impl<B: Split> Split for Option<B> {
         }
     }
 }
-// ANCHOR_END: split
 
-// ANCHOR: rows
 /// A slice in which the items follow each other, `width` elements each.
 pub fn rows<T: Send>(
     data: &mut [T],
@@ -297,9 +284,7 @@ fn check_length(length: usize, items: Range<usize>, start: impl Fn(usize) -> usi
          pass the width of an item in this buffer"
     );
 }
-// ANCHOR_END: rows
 
-// ANCHOR: interleaved
 /// A slice in which all `items` lie side by side, and then once more, `turns` times over: in
 /// turn `t`, item `i` from `start(t, i)` to `start(t, i + 1)`. An item has a slice for each
 /// turn.
@@ -355,7 +340,6 @@ impl<'a, T: Send, S: Fn(usize, usize) -> usize + Copy + Send> Split for Interlea
         }
     }
 }
-// ANCHOR_END: interleaved
 
 #[cfg(test)]
 mod tests {

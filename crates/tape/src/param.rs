@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Real, Tensor};
 
-// ANCHOR: id
 /// Names one [`Param`] for the life of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct ParamId(u64);
@@ -14,9 +13,7 @@ pub(crate) fn unique() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
-// ANCHOR_END: id
 
-// ANCHOR: param
 /// A tensor that lives outside the tape and can be differentiated with respect to.
 ///
 /// The same parameter used twice in one recording is one node, so its gradients add.
@@ -28,10 +25,8 @@ pub struct Param<T: Real> {
     name: String,
     value: Tensor<T>,
 }
-// ANCHOR_END: param
 
 impl<T: Real> Param<T> {
-    // ANCHOR: access
     /// A parameter holding `value`. The name appears in printed tapes and messages.
     pub fn new(name: impl Into<String>, value: Tensor<T>) -> Self {
         let (id, name) = (ParamId(unique()), name.into());
@@ -77,7 +72,6 @@ impl<T: Real> Param<T> {
         );
         self.value = value;
     }
-    // ANCHOR_END: access
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::backward::{Kind, Record};
 use crate::{Real, Tape, Var};
 
 impl<T: Real> Record<T> {
-    // ANCHOR: labels
     fn op(&self) -> &str {
         match &self.kind {
             Kind::Leaf { .. } => "param",
@@ -22,9 +21,7 @@ impl<T: Real> Record<T> {
             Kind::Op(backward) => backward.name(),
         }
     }
-    // ANCHOR_END: labels
 
-    // ANCHOR: saved_bytes
     /// Bytes this record keeps alive that no earlier one did; `seen` holds buffers.
     fn saved_bytes(&self, seen: &mut HashSet<usize>) -> usize {
         match &self.kind {
@@ -38,11 +35,9 @@ impl<T: Real> Record<T> {
             }
         }
     }
-    // ANCHOR_END: saved_bytes
 }
 
 impl<T: Real> Tape<T> {
-    // ANCHOR: sizes
     /// Bytes of tensors that the recorded ops hold for the backward pass, each buffer
     /// counted once.
     pub fn saved_bytes(&self) -> usize {
@@ -63,9 +58,7 @@ impl<T: Real> Tape<T> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    // ANCHOR_END: sizes
 
-    // ANCHOR: graphs
     /// The recording as a Graphviz graph (`dot -Tsvg`).
     pub fn to_dot(&self) -> String {
         let mut out = String::from("digraph tape {\n  rankdir=LR;\n");
@@ -104,10 +97,8 @@ impl<T: Real> Tape<T> {
         }
         out
     }
-    // ANCHOR_END: graphs
 }
 
-// ANCHOR: table
 /// The table of records: number, op, the records it took its inputs from (`·` for a
 /// constant), shape, and bytes saved for the backward pass.
 impl<T: Real> fmt::Display for Tape<T> {
@@ -149,9 +140,7 @@ impl<T: Real> fmt::Debug for Tape<T> {
         write!(f, "Tape with {} records", self.len())
     }
 }
-// ANCHOR_END: table
 
-// ANCHOR: debug
 impl<T: Real> fmt::Debug for Var<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tracked = if self.is_tracked() {
@@ -162,7 +151,6 @@ impl<T: Real> fmt::Debug for Var<'_, T> {
         write!(f, "Var({tracked}) {:?}", self.value)
     }
 }
-// ANCHOR_END: debug
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,6 @@ use crate::buffer::Pooled;
 use crate::elementary;
 use crate::gemm::Gemm;
 
-// ANCHOR: real
 /// A floating-point type that tensors are made of. Sealed: `f32` and `f64`.
 pub trait Real:
     Copy
@@ -80,7 +79,6 @@ pub trait Real:
     /// Whether it is no number at all.
     fn is_nan(self) -> bool;
 }
-// ANCHOR_END: real
 
 // ANCHOR: impls
 macro_rules! real {

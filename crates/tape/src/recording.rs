@@ -6,7 +6,6 @@ use crate::backward::{Backward, Inputs, Kind, NodeId};
 use crate::{Grads, Param, Real, Tape, Tensor, Var};
 
 impl<T: Real> Tape<T> {
-    // ANCHOR: grad
     /// Runs `f` and returns the loss that it computed, and the gradient of the loss with
     /// respect to every parameter it used.
     ///
@@ -41,9 +40,7 @@ impl<T: Real> Tape<T> {
         let grads = self.sweep(node, Tensor::ones(shape));
         (value, rest, grads)
     }
-    // ANCHOR_END: grad
 
-    // ANCHOR: vjp
     /// Like [`Tape::grad`] for a result of any shape: returns the result, and the
     /// gradient of `Σ dy·y` with respect to every parameter. `dy` is the upstream
     /// gradient, of the shape of the result.
@@ -107,9 +104,7 @@ impl<T: Real> Tape<T> {
         );
         (result.node, result.value, rest)
     }
-    // ANCHOR_END: vjp
 
-    // ANCHOR: param
     /// The handle of a parameter. Asked for twice, it is the same node.
     pub fn param(&self, param: &Param<T>) -> Var<'_, T> {
         let value = param.value().clone();
@@ -128,16 +123,12 @@ impl<T: Real> Tape<T> {
         let tape = self;
         Var { tape, node, value }
     }
-    // ANCHOR_END: param
 
-    // ANCHOR: constant
     /// A value that no gradient is wanted for.
     pub fn constant(&self, value: Tensor<T>) -> Var<'_, T> {
         self.var(None, value)
     }
-    // ANCHOR_END: constant
 
-    // ANCHOR: record
     /// Records an op: its inputs, its value, and how to make its backward half.
     ///
     /// This is the only way to make a value that depends on others, and it demands a
@@ -173,7 +164,6 @@ impl<T: Real> Tape<T> {
         let node = self.push(nodes, *value.shape(), kind);
         self.var(Some(node), value)
     }
-    // ANCHOR_END: record
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::ops::Deref;
 
-// ANCHOR: elements
 /// The most elements an array may have: of eight bytes each, they fill the largest
 /// allocation there is.
 pub const MAX_ELEMENTS: usize = isize::MAX as usize / size_of::<f64>();
@@ -38,9 +37,7 @@ pub fn elements(lengths: &[usize]) -> usize {
         )
     })
 }
-// ANCHOR_END: elements
 
-// ANCHOR: shape
 /// The most axes a tensor may have. Six is one more than a batch of volumes needs.
 pub const MAX_RANK: usize = 6;
 
@@ -54,10 +51,8 @@ pub struct Shape {
     /// The product of the lengths, asked for at every step of every op.
     count: usize,
 }
-// ANCHOR_END: shape
 
 impl Shape {
-    // ANCHOR: new
     /// A shape of the given lengths. The empty slice is a scalar's.
     ///
     /// # Panics
@@ -85,9 +80,7 @@ impl Shape {
     pub fn count(&self) -> usize {
         self.count
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: strides
     /// Distance in memory between neighbours along each axis, row-major.
     pub fn strides(&self) -> [usize; MAX_RANK] {
         let mut strides = [1; MAX_RANK];
@@ -96,9 +89,7 @@ impl Shape {
         }
         strides
     }
-    // ANCHOR_END: strides
 
-    // ANCHOR: with_ones
     /// The shape with the axes in `axes` set to length 1.
     pub fn with_ones(&self, axes: Axes) -> Self {
         let mut dims = self.dims;
@@ -109,9 +100,7 @@ impl Shape {
         }
         Shape::padded(dims, self.rank)
     }
-    // ANCHOR_END: with_ones
 
-    // ANCHOR: broadcast
     /// The shape that NumPy's broadcasting gives to `self` and `other` together.
     ///
     /// Shapes are aligned at their last axis; two lengths go together when they are
@@ -136,9 +125,7 @@ impl Shape {
         }
         Some(Shape::padded(dims, rank))
     }
-    // ANCHOR_END: broadcast
 
-    // ANCHOR: aligned
     /// The length along `axis` once the shape is padded with leading ones to `rank` axes.
     pub(crate) fn aligned(&self, axis: usize, rank: usize) -> usize {
         let padding = rank - self.rank;
@@ -148,10 +135,8 @@ impl Shape {
             self.dims[axis - padding]
         }
     }
-    // ANCHOR_END: aligned
 }
 
-// ANCHOR: conversions
 impl Deref for Shape {
     type Target = [usize];
     #[inline]
@@ -198,9 +183,7 @@ impl fmt::Display for Shape {
         fmt::Debug::fmt(&**self, f)
     }
 }
-// ANCHOR_END: conversions
 
-// ANCHOR: axes
 /// A set of axes of one shape, as a bit mask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Axes(u8);
@@ -240,9 +223,7 @@ impl Axes {
         self.0 & (1 << axis) != 0
     }
 }
-// ANCHOR_END: axes
 
-// ANCHOR: check_axis
 /// Panics unless `axis` is one of `shape`'s.
 #[track_caller]
 pub(crate) fn check_axis(op: &str, axis: usize, shape: &Shape) {
@@ -256,7 +237,6 @@ pub(crate) fn check_axis(op: &str, axis: usize, shape: &Shape) {
         }
     );
 }
-// ANCHOR_END: check_axis
 
 #[cfg(test)]
 mod tests {

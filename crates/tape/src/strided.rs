@@ -7,16 +7,13 @@
 use crate::Shape;
 use crate::shape::MAX_RANK;
 
-// ANCHOR: struct
 /// A loop nest over two operands: lengths, and the stride of each operand per loop.
 pub(crate) struct Loops {
     dims: [(usize, [usize; 2]); MAX_RANK],
     rank: usize,
 }
-// ANCHOR_END: struct
 
 impl Loops {
-    // ANCHOR: loops
     /// The loops over `shape` for two operands that broadcast to it.
     pub(crate) fn new(shape: &Shape, operands: [&Shape; 2]) -> Self {
         let strides = operands.map(Shape::strides);
@@ -45,9 +42,7 @@ impl Loops {
         }
         loops
     }
-    // ANCHOR_END: loops
 
-    // ANCHOR: walk
     /// Adds an inner loop, merged with the one around it when one stride serves both.
     fn push(&mut self, length: usize, stride: [usize; 2]) {
         if let Some((outer, outer_stride)) = self.dims[..self.rank].last_mut()
@@ -102,7 +97,6 @@ impl Loops {
             }
         }
     }
-    // ANCHOR_END: walk
 }
 
 #[cfg(test)]

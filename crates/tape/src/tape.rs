@@ -41,7 +41,6 @@ pub struct Tape<T: Real> {
 // ANCHOR_END: tape
 
 impl<T: Real> Tape<T> {
-    // ANCHOR: new
     /// An empty tape.
     pub fn new() -> Self {
         Tape::default()
@@ -54,9 +53,7 @@ impl<T: Real> Tape<T> {
         self.slots.clear();
         self.id = unique();
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: push
     #[inline]
     pub(crate) fn push(&self, inputs: Inputs, shape: Shape, kind: Kind<T>) -> NodeId {
         let mut records = self.records.borrow_mut();
@@ -69,9 +66,7 @@ impl<T: Real> Tape<T> {
         });
         node
     }
-    // ANCHOR_END: push
 
-    // ANCHOR: sweep
     /// The backward pass: one loop, last record first. Every record finds its upstream
     /// gradient complete, since all that used its value came later on the tape.
     pub(crate) fn sweep(&mut self, from: Option<NodeId>, dy: Tensor<T>) -> Grads<T> {
@@ -108,5 +103,4 @@ impl<T: Real> Tape<T> {
             watched,
         }
     }
-    // ANCHOR_END: sweep
 }

@@ -7,7 +7,6 @@ use rand::{Rng, RngExt};
 use crate::buffer::Buffer;
 use crate::{Real, Shape};
 
-// ANCHOR: tensor
 /// A dense array of numbers, contiguous and row-major.
 ///
 /// Cloning is cheap: both handles share one buffer, which is copied only when one of
@@ -17,10 +16,8 @@ pub struct Tensor<T: Real> {
     shape: Shape,
     buffer: Buffer<T>,
 }
-// ANCHOR_END: tensor
 
 impl<T: Real> Tensor<T> {
-    // ANCHOR: new
     /// A tensor of the given shape over `data`, row-major.
     ///
     /// # Panics
@@ -51,9 +48,7 @@ impl<T: Real> Tensor<T> {
             buffer: Buffer::scratch(shape.count()),
         }
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: fill
     /// Every element `value`.
     #[track_caller]
     pub fn full(shape: impl Into<Shape>, value: T) -> Self {
@@ -107,9 +102,7 @@ impl<T: Real> Tensor<T> {
             T::from_f64(low + (high - low) * rng.random::<f64>())
         })
     }
-    // ANCHOR_END: fill
 
-    // ANCHOR: read
     /// The lengths of the axes.
     pub fn shape(&self) -> &Shape {
         &self.shape
@@ -180,9 +173,7 @@ impl<T: Real> Tensor<T> {
             .map(|(i, stride)| i * stride)
             .sum::<usize>()]
     }
-    // ANCHOR_END: read
 
-    // ANCHOR: in_place
     /// Where a backward pass writes `dx`, called on `dy`: over it, unless somebody else still
     /// holds it. Returns `dy`, if it is to be read, and the tensor to write to.
     pub fn in_place_or_beside(self) -> (Option<Self>, Self) {
@@ -193,9 +184,7 @@ impl<T: Real> Tensor<T> {
             (None, self)
         }
     }
-    // ANCHOR_END: in_place
 
-    // ANCHOR: reshape
     /// The same elements under another shape; nothing is copied.
     ///
     /// # Panics
@@ -216,9 +205,7 @@ impl<T: Real> Tensor<T> {
             buffer: self.buffer.clone(),
         }
     }
-    // ANCHOR_END: reshape
 
-    // ANCHOR: elementwise
     /// A new tensor with `f` applied to every element.
     #[inline]
     pub fn map(&self, f: impl Fn(T) -> T) -> Self {
@@ -284,9 +271,7 @@ impl<T: Real> Tensor<T> {
         }
         self
     }
-    // ANCHOR_END: elementwise
 
-    // ANCHOR: rest
     /// The elements rounded to another type.
     pub fn cast<U: Real>(&self) -> Tensor<U> {
         Tensor::from_fn(self.shape, |i| U::from_f64(self.data()[i].to_f64()))
@@ -301,10 +286,8 @@ impl<T: Real> Tensor<T> {
     pub(crate) fn address(&self) -> usize {
         self.buffer.address()
     }
-    // ANCHOR_END: rest
 }
 
-// ANCHOR: compare
 impl<T: Real> PartialEq for Tensor<T> {
     fn eq(&self, other: &Self) -> bool {
         self.shape == other.shape && self.data() == other.data()
@@ -316,7 +299,6 @@ impl<T: Real> fmt::Debug for Tensor<T> {
         write!(f, "Tensor<{}>{} {:?}", T::NAME, self.shape, self.data())
     }
 }
-// ANCHOR_END: compare
 
 #[cfg(test)]
 mod tests {

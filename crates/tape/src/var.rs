@@ -5,7 +5,6 @@ use crate::grads::Watch;
 use crate::tape::Tape;
 use crate::{Real, Shape, Tensor};
 
-// ANCHOR: var
 /// A value and, when it depends on a parameter, its place on the tape.
 ///
 /// Ops are methods and operators: `(&x * &w + &b).tanh()`. They live in
@@ -17,10 +16,8 @@ pub struct Var<'t, T: Real> {
     pub(crate) node: Option<NodeId>,
     pub(crate) value: Tensor<T>,
 }
-// ANCHOR_END: var
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: access
     /// The value computed when this handle was made.
     pub fn value(&self) -> &Tensor<T> {
         &self.value
@@ -57,5 +54,4 @@ impl<'t, T: Real> Var<'t, T> {
             shape: *self.shape(),
         }
     }
-    // ANCHOR_END: access
 }

@@ -11,7 +11,6 @@ use super::passes::{self, Batch, ParameterGradients};
 use crate::staged::{gather, scatter};
 use crate::{Layout, Moments};
 
-// ANCHOR: extremes
 /// The channels that need it.
 pub(super) fn channels<T: Real>(moments: &Moments) -> Vec<usize> {
     let rstd = moments.rstd.iter().enumerate();
@@ -94,7 +93,6 @@ pub(super) fn backward<T: Real>(
     }
     dgamma[0]
 }
-// ANCHOR_END: extremes
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,6 @@ use crate::{Layout, staged};
 
 pub use passes::{Batch, ParameterGradients};
 
-// ANCHOR: entry_forward
 /// Normalizes a batch by its own statistics: writes `y` and returns the statistics.
 ///
 /// A channel of finite values has a finite `y`, however large or small they are, unless
@@ -57,9 +56,7 @@ pub fn forward<T: Real>(
     }
     moments
 }
-// ANCHOR_END: entry_forward
 
-// ANCHOR: entry_backward
 /// The gradients of [`forward`] for an upstream gradient `dy`: writes `dx`, and returns the
 /// others. Without a `dy`, `dx` holds the upstream gradient on entry and is overwritten: the
 /// pass then touches less memory.
@@ -95,9 +92,7 @@ pub fn backward<T: Real>(
     }
     parameters
 }
-// ANCHOR_END: entry_backward
 
-// ANCHOR: entry_frozen
 /// Normalizes a batch by given statistics, such as running ones: a straight line for
 /// each channel.
 ///
@@ -161,7 +156,6 @@ pub fn parameter_gradients<T: Real>(
     }
     parameters
 }
-// ANCHOR_END: entry_frozen
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,6 @@ use super::walk::Walk;
 use crate::Layout;
 use crate::moments::{Moments, Seen};
 
-// ANCHOR: batch
 /// A batch whose forward pass is done: what the backward pass needs of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a, T> {
@@ -35,9 +34,7 @@ pub struct ParameterGradients<T> {
     /// `dβ = Σ dy`, over the M values of each channel.
     pub dbeta: Vec<T>,
 }
-// ANCHOR_END: batch
 
-// ANCHOR: from_sums
 impl<T: Real> ParameterGradients<T> {
     pub(super) fn from_sums(sums: &[[f64; 2]]) -> Self {
         ParameterGradients {
@@ -46,9 +43,7 @@ impl<T: Real> ParameterGradients<T> {
         }
     }
 }
-// ANCHOR_END: from_sums
 
-// ANCHOR: dispatch
 /// Planes shorter than this are walked as rows of several channels.
 const SHORT: usize = 128;
 
@@ -63,9 +58,7 @@ macro_rules! walk {
         }
     };
 }
-// ANCHOR_END: dispatch
 
-// ANCHOR: passes
 /// Writes `y`, and returns the statistics.
 pub(super) fn forward<T: Real>(
     layout: &Layout,
@@ -95,7 +88,6 @@ pub(super) fn backward<T: Real>(
     walk!(batch.layout, project(batch, dy, dx, &mut sums));
     ParameterGradients::from_sums(&sums)
 }
-// ANCHOR_END: passes
 
 /// Calls `work` for every group of channels, on as many threads as the work is worth:
 /// with the channels, the slab of `batch` to write them in, and their entries in
@@ -230,7 +222,6 @@ fn sum_group<'a, W: Walk, T: Real>(
 }
 // ANCHOR_END: sum_group
 
-// ANCHOR: frozen
 /// `y` on the lines that given statistics make.
 pub(super) fn forward_frozen<T: Real>(
     layout: &Layout,
@@ -321,4 +312,3 @@ fn sum_all<W: Walk, T: Real>(
         }
     });
 }
-// ANCHOR_END: frozen

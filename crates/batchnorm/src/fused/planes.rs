@@ -14,7 +14,6 @@ use super::walk::Walk;
 use crate::Layout;
 use crate::moments::{Seen, Weights};
 
-// ANCHOR: blocks
 /// Most values in a block. Within a block sums are kept in `T`, where rounding errors
 /// grow with every addition; from block to block they are kept in `f64`.
 const BLOCK: usize = 4096;
@@ -34,7 +33,6 @@ fn blocks(layout: &Layout) -> impl Iterator<Item = (Range<usize>, Range<usize>)>
         pieces(0..positions, BLOCK).map(move |positions| (examples.clone(), positions))
     })
 }
-// ANCHOR_END: blocks
 
 /// `K` sums at once over the values of a block, each in [`LANES`] parts, kept in `S`.
 // ANCHOR: sums
@@ -99,7 +97,6 @@ fn wide_sums<'a, T: Real>(pieces: impl Iterator<Item = &'a [T]>, shift: T) -> [f
 // ANCHOR_END: sums
 
 impl Walk for Planes {
-    // ANCHOR: unit
     fn unit(_: &Layout) -> usize {
         1
     }
@@ -111,7 +108,6 @@ impl Walk for Planes {
     fn columns(_: &Layout) -> usize {
         1
     }
-    // ANCHOR_END: unit
 
     /// Only the first block is read twice: for its mean, which later blocks have from
     /// those before them, and for the distances from it. And a block with an outlier: its
@@ -153,7 +149,6 @@ impl Walk for Planes {
     }
     // ANCHOR_END: moments
 
-    // ANCHOR: gradient_sums
     fn gradient_sums<'a, T: Real>(
         layout: &Layout,
         x: &[T],
@@ -180,9 +175,7 @@ impl Walk for Planes {
             }
         }
     }
-    // ANCHOR_END: gradient_sums
 
-    // ANCHOR: update
     fn update<T: Real, const K: usize>(
         layout: &Layout,
         columns: &Columns<T, K>,
@@ -207,7 +200,6 @@ impl Walk for Planes {
             }
         }
     }
-    // ANCHOR_END: update
 }
 
 #[cfg(test)]

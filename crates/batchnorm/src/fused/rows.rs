@@ -17,7 +17,6 @@ use super::walk::Walk;
 use crate::Layout;
 use crate::moments::{Seen, Weights};
 
-// ANCHOR: sizes
 /// Rows in a block. Within a block sums are kept in `T`, but for the one that decides over the
 /// mean; from block to block they are kept in `f64`.
 const BLOCK: usize = 32;
@@ -25,9 +24,7 @@ const BLOCK: usize = 32;
 const TOGETHER: usize = 4;
 /// Columns walked together, so that their sums stay in the innermost cache.
 const COLUMNS: usize = 2048;
-// ANCHOR_END: sizes
 
-// ANCHOR: sums
 pub(super) struct Rows;
 
 /// `K` sums for each column over the rows of a block: `Σ f(a, b, shift)`.
@@ -138,9 +135,7 @@ fn add_moments<T: Real, const R: usize>(
         squares[i] += square;
     }
 }
-// ANCHOR_END: sums
 
-// ANCHOR: rows
 /// The group's part of some examples.
 fn rows<'a, T: Real>(
     layout: &Layout,
@@ -152,10 +147,8 @@ fn rows<'a, T: Real>(
         .map(|n| &x[layout.range(n, channels.clone())])
         .collect()
 }
-// ANCHOR_END: rows
 
 impl Walk for Rows {
-    // ANCHOR: unit
     /// Threads that shared a row would each read half of what the memory delivers.
     fn unit(layout: &Layout) -> usize {
         Self::group(layout)
@@ -168,7 +161,6 @@ impl Walk for Rows {
     fn columns(layout: &Layout) -> usize {
         layout.positions
     }
-    // ANCHOR_END: unit
 
     /// Only the first block is read twice: for its means, which later blocks have from
     /// those before them, and for the distances from them.
@@ -200,7 +192,6 @@ impl Walk for Rows {
     }
     // ANCHOR_END: moments
 
-    // ANCHOR: gradient_sums
     fn gradient_sums<'a, T: Real>(
         layout: &Layout,
         x: &[T],
@@ -222,9 +213,7 @@ impl Walk for Rows {
             }
         }
     }
-    // ANCHOR_END: gradient_sums
 
-    // ANCHOR: update
     fn update<T: Real, const K: usize>(
         layout: &Layout,
         columns: &Columns<T, K>,
@@ -254,7 +243,6 @@ impl Walk for Rows {
             update_two(columns, [&x[row(n)], &x[row(n + 1)]], first, second, &f);
         }
     }
-    // ANCHOR_END: update
 }
 
 /// Replaces every value of a row by `f` of its column's numbers, of x, and of itself.

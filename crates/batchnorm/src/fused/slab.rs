@@ -52,7 +52,6 @@ impl<'a, T> Slab<'a, T> {
 }
 // ANCHOR_END: slab
 
-// ANCHOR: pieces
 /// Cuts a range into pieces of at most `size`.
 pub(super) fn pieces(
     range: Range<usize>,
@@ -63,7 +62,6 @@ pub(super) fn pieces(
         .step_by(size)
         .map(move |start| start..end.min(start.saturating_add(size)))
 }
-// ANCHOR_END: pieces
 
 #[cfg(test)]
 mod tests {

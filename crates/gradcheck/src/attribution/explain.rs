@@ -3,7 +3,6 @@
 use super::least_squares::{least_squares, norm};
 use super::verdict::{Explanation, Finding, Verdict};
 
-// ANCHOR: types
 /// One part of a right answer, such as a route through the graph of a derivative.
 #[derive(Clone, Debug)]
 pub struct Path {
@@ -30,9 +29,7 @@ pub struct Mistake {
     /// The paths it changes: a candidate without these says nothing about it.
     pub paths: Vec<usize>,
 }
-// ANCHOR_END: types
 
-// ANCHOR: factor
 /// A weight that means something when a path has it in place of 1.
 #[derive(Clone, Debug)]
 pub struct Factor {
@@ -69,9 +66,7 @@ impl Factor {
         }
     }
 }
-// ANCHOR_END: factor
 
-// ANCHOR: question
 /// What a candidate is compared with.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -90,10 +85,8 @@ pub const F64_PRECISION: f64 = 1e-10;
 
 /// A mistake counts one; a weight without a meaning is worse than any three mistakes.
 const NO_MEANING: usize = 4;
-// ANCHOR_END: question
 
 impl Question {
-    // ANCHOR: explain
     /// Explains `candidate` by the simplest of `bases`, of which the first is right.
     ///
     /// Every basis is tried with all weights 1, then with the weights that least squares
@@ -199,9 +192,7 @@ impl Question {
         }
         verdict.explained(simplest)
     }
-    // ANCHOR_END: explain
 
-    // ANCHOR: read
     /// Every mistake that is a weight on one path, or on all, with the weights it makes.
     pub(crate) fn single_weights(&self) -> Vec<(Finding, Vec<f64>)> {
         let count = self.paths.len();
@@ -269,9 +260,7 @@ impl Question {
             .filter(|f| self.is(coefficient, f.value))
             .collect()
     }
-    // ANCHOR_END: read
 
-    // ANCHOR: findings
     fn one(&self, path: usize, factor: &Factor) -> Finding {
         let Path { id, name } = &self.paths[path];
         let clause = factor.clause(&[path]);
@@ -300,10 +289,8 @@ impl Question {
             meaningless: true,
         }
     }
-    // ANCHOR_END: findings
 }
 
-// ANCHOR: reading
 /// What one weight says.
 #[derive(Clone, Debug)]
 struct Reading {
@@ -320,9 +307,7 @@ impl Reading {
         }
     }
 }
-// ANCHOR_END: reading
 
-// ANCHOR: misfit
 fn sum_of(columns: &[&[f64]]) -> Vec<f64> {
     let sum = |k: usize| columns.iter().map(|c| c[k]).sum();
     (0..columns[0].len()).map(sum).collect()
@@ -342,7 +327,6 @@ fn misfit(columns: &[&[f64]], weights: &[f64], candidate: &[f64]) -> f64 {
         .collect();
     norm(&rest) / norm(candidate)
 }
-// ANCHOR_END: misfit
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,6 @@
 //! Householder's (Björck, "Solving linear least squares problems by Gram-Schmidt
 //! orthogonalization", 1967).
 
-// ANCHOR: least_squares
 /// A column that keeps less than this share of itself depends on those before it.
 const DEPENDENT: f64 = 1e-9;
 
@@ -67,7 +66,6 @@ fn project_out(unit: &[f64], v: &mut [f64]) -> f64 {
 pub(crate) fn norm(v: &[f64]) -> f64 {
     v.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
-// ANCHOR_END: least_squares
 
 #[cfg(test)]
 mod tests {

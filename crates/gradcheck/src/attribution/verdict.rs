@@ -3,7 +3,6 @@
 use serde::Serialize;
 use std::fmt;
 
-// ANCHOR: findings
 /// What is off by less than this is nearly right.
 const NEARLY: f64 = 1e-6;
 
@@ -68,9 +67,7 @@ impl Explanation {
         }
     }
 }
-// ANCHOR_END: findings
 
-// ANCHOR: verdict
 /// The conclusion about one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
@@ -171,4 +168,3 @@ impl fmt::Display for Verdict {
         write!(out, "{}", self.sentence)
     }
 }
-// ANCHOR_END: verdict

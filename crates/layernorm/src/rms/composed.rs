@@ -5,7 +5,6 @@ use tape::{Real, Var};
 
 use crate::rows;
 
-// ANCHOR: rms_composed
 /// `gamma · x / √(mean(x²) + eps)`, with the mean over the trailing axes of `x` that have
 /// the shape of `gamma`.
 ///
@@ -19,4 +18,3 @@ pub fn rms_norm<'t, T: Real>(x: &Var<'t, T>, gamma: &Var<'t, T>, eps: f64) -> Va
     let mean_square = (x * x).mean_keep(&axes);
     gamma * (x / (mean_square + eps).sqrt())
 }
-// ANCHOR_END: rms_composed

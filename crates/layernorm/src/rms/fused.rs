@@ -17,7 +17,6 @@ use tape::lanes::sum_map;
 use crate::driver::Rows;
 use crate::sums::sums;
 
-// ANCHOR: rms_forward
 /// Normalizes every row of `x`: `y = gamma · x · rstd`, with `rstd = 1/√(mean(x²) + eps)`.
 ///
 /// With D = `gamma.len()` features and R = `rstd.len()` rows, `x` and `y` have R·D
@@ -49,9 +48,7 @@ fn normalize_row<T: Real>(x: &[T], rstd: T, gamma: &[T], y: &mut [T]) {
         *y = gamma * (x * rstd);
     }
 }
-// ANCHOR_END: rms_forward
 
-// ANCHOR: rms_backward
 /// What [`backward`] needs of the forward pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Saved<'a, T> {
@@ -91,7 +88,6 @@ fn project_row<T: Real>(x: &[T], rstd: T, gamma: &[T], dy: &mut [T], dgamma: &mu
         *dy = rstd * (g - x_hat * mean_g_x_hat);
     }
 }
-// ANCHOR_END: rms_backward
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,6 @@ use tape::{Backward, InputGrads, Real, Tensor, Var};
 use super::fused;
 use crate::rows;
 
-// ANCHOR: rms_op
 /// `gamma · x / √(mean(x²) + eps)`, with the mean over the trailing axes of `x` that have
 /// the shape of `gamma`. PyTorch's `rms_norm`.
 ///
@@ -67,7 +66,6 @@ impl<T: Real> Backward<T> for RmsNormBackward<T> {
         vec![&self.x, &self.gamma, &self.rstd]
     }
 }
-// ANCHOR_END: rms_op
 
 #[cfg(test)]
 mod tests {

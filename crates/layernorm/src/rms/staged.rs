@@ -7,7 +7,6 @@ use tape::lanes::sum;
 use crate::rows::{check_lengths, whole};
 use crate::staged::{check_rows, each, each_row, sum_rows, with_feature, with_row, zip};
 
-// ANCHOR: rms_staged_forward
 /// Every value of the forward pass, in the order in which it is computed.
 ///
 /// With R rows of D features, `mean_square` and `rstd` have R elements, the others R·D,
@@ -47,9 +46,7 @@ pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T) -> Forward<T> {
         y,
     }
 }
-// ANCHOR_END: rms_staged_forward
 
-// ANCHOR: rms_staged_backward
 /// The gradient of every value of the forward pass, in the order in which they are found.
 #[derive(Clone, Debug)]
 pub struct Backward<T> {
@@ -108,7 +105,6 @@ pub fn backward<T: Real>(forward: &Forward<T>, x: &[T], gamma: &[T], dy: &[T]) -
         dx,
     }
 }
-// ANCHOR_END: rms_staged_backward
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,6 @@ use super::elementwise::binary;
 use crate::broadcast::zip_operands;
 use crate::{Real, Var};
 
-// ANCHOR: add
 /// `a + b`; also written `&a + &b`.
 ///
 /// # Panics
@@ -28,7 +27,6 @@ pub fn add<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
 }
 
 super::operator!(Add, add);
-// ANCHOR_END: add
 
 #[cfg(test)]
 mod tests {

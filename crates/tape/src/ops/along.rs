@@ -3,7 +3,6 @@
 use crate::shape::check_axis;
 use crate::{Real, Shape};
 
-// ANCHOR: along
 /// A shape as `[outer, length, inner]`: what lies outside an axis, the axis, and what
 /// lies inside it.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -35,9 +34,7 @@ pub(crate) fn with_length(shape: &Shape, axis: usize, length: usize) -> Shape {
     dims[axis] = length;
     Shape::new(&dims)
 }
-// ANCHOR_END: along
 
-// ANCHOR: store
 /// `out = values + beta · out` for a `beta` of 0, when `out` holds anything, or 1.
 pub(crate) fn store<T: Real>(beta: T, values: &[T], out: &mut [T]) {
     if beta == T::ZERO {
@@ -53,7 +50,6 @@ pub(crate) fn add_to<T: Real>(out: &mut [T], values: &[T]) {
         *o += v;
     }
 }
-// ANCHOR_END: store
 
 #[cfg(test)]
 mod tests {

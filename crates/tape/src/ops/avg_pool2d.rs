@@ -9,7 +9,6 @@ use super::window::{Pair, Slide};
 use crate::{Backward, InputGrads, Real, Tensor, Var, elements};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: avg_pool2d
     /// The mean of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
     /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. The kernel is
     /// one number or a pair for height and width. The stride is always given: PyTorch's
@@ -37,10 +36,8 @@ impl<'t, T: Real> Var<'t, T> {
         });
         self.tape().record(&[self], y, || AvgPool2d { pool })
     }
-    // ANCHOR_END: avg_pool2d
 }
 
-// ANCHOR: avg_backward
 struct AvgPool2d {
     pool: Pool,
 }
@@ -67,7 +64,6 @@ impl<T: Real> Backward<T> for AvgPool2d {
         vec![]
     }
 }
-// ANCHOR_END: avg_backward
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,6 @@
 use crate::broadcast::zip;
 use crate::{Backward, InputGrads, Real, Shape, Tensor, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// The value repeated to `shape`, by NumPy's rules: shapes are aligned at the last
     /// axis, and only axes of length 1, or missing ones, are repeated.
@@ -44,7 +43,6 @@ impl<T: Real> Backward<T> for BroadcastTo {
         vec![]
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,6 @@ use std::borrow::Borrow;
 use super::along::{Along, store, with_length};
 use crate::{Backward, InputGrads, Real, Shape, Tensor, Var};
 
-// ANCHOR: concat
 impl<'t, T: Real> Var<'t, T> {
     /// The tensors joined along `axis`: `[2, 3]` and `[2, 4]` joined along 1 are
     /// `[2, 7]`. PyTorch's `cat`.
@@ -66,9 +65,7 @@ impl<'t, T: Real> Var<'t, T> {
         join("stack", &parts, Shape::new(&dims), outer, |_| inner)
     }
 }
-// ANCHOR_END: concat
 
-// ANCHOR: join
 #[track_caller]
 fn first<'a, 't, T: Real>(op: &str, parts: &[&'a Var<'t, T>]) -> &'a Var<'t, T> {
     let first = parts.first();
@@ -100,9 +97,7 @@ fn join<'t, T: Real>(
         widths,
     })
 }
-// ANCHOR_END: join
 
-// ANCHOR: backward
 struct Join {
     name: &'static str,
     outer: usize,
@@ -133,7 +128,6 @@ impl<T: Real> Backward<T> for Join {
         vec![]
     }
 }
-// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

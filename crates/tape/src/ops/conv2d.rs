@@ -25,7 +25,6 @@ use crate::parallel::{self, Split, rows, starting};
 use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, elements, lanes};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: conv2d
     /// Convolves this, `[N, C, H, W]`, with `weight`, `[O, C, kh, kw]`, and adds `bias`,
     /// `[O]`: the result is `[N, O, H', W']` with
     /// `H' = ⌊(H + 2 · padding − kh) / stride⌋ + 1`, and W' likewise.
@@ -56,7 +55,6 @@ impl<'t, T: Real> Var<'t, T> {
             plan,
         })
     }
-    // ANCHOR_END: conv2d
 }
 
 // ANCHOR: plan
@@ -132,7 +130,6 @@ impl Plan {
 // ANCHOR_END: plan
 
 impl Plan {
-    // ANCHOR: forward
     fn forward<T: Real>(&self, x: &Tensor<T>, w: &Tensor<T>, bias: Option<&[T]>) -> Tensor<T> {
         let [oh, ow] = self.window.output;
         let mut y = Tensor::scratch([self.images, self.outputs, oh, ow]);
@@ -152,9 +149,7 @@ impl Plan {
         });
         y
     }
-    // ANCHOR_END: forward
 
-    // ANCHOR: conv_backward
     /// The gradients of x, w and b: of x if `w` is given, of w if `x` is given, of b if
     /// `bias` is true.
     fn backward<T: Real>(
@@ -192,9 +187,7 @@ impl Plan {
         });
         [dx, dw.map(sum_blocks), db.map(sum_blocks)]
     }
-    // ANCHOR_END: conv_backward
 
-    // ANCHOR: backward_block
     fn backward_block<T: Real>(
         &self,
         block: Block<'_, T>,
@@ -229,9 +222,7 @@ impl Plan {
             }
         }
     }
-    // ANCHOR_END: backward_block
 
-    // ANCHOR: views
     fn weight<'a, T: Real>(&self, w: &'a Tensor<T>) -> Matrix<'a, T> {
         Matrix::new(w.data(), self.outputs, self.taps())
     }
@@ -244,9 +235,7 @@ impl Plan {
     fn rows(&self) -> impl Iterator<Item = (usize, [usize; 2])> {
         (0..self.channels).flat_map(|c| self.window.taps().map(move |tap| (c, tap)))
     }
-    // ANCHOR_END: views
 
-    // ANCHOR: im2col
     /// Copies to each row of `cols` what one tap reads from the image.
     fn im2col<T: Real>(&self, image: &[T], cols: &mut [T]) {
         let plane = self.window.input_len();
@@ -255,9 +244,7 @@ impl Plan {
             self.window.copy(tap, &image[c * plane..][..plane], row);
         }
     }
-    // ANCHOR_END: im2col
 
-    // ANCHOR: col2im
     /// The adjoint: adds each row of `cols` to the image, where its tap read it. What is
     /// in `cols` may be overwritten.
     fn col2im<T: Real>(&self, cols: &mut [T], image: &mut [T]) {
@@ -268,10 +255,8 @@ impl Plan {
                 .add_back(tap, row, &mut image[c * plane..][..plane]);
         }
     }
-    // ANCHOR_END: col2im
 }
 
-// ANCHOR: block
 /// Consecutive images, and where their share of the gradients goes, as far as these are
 /// asked for.
 struct Block<'a, T> {
@@ -298,9 +283,7 @@ fn sum_blocks<T: Real>(blocks: Tensor<T>) -> Tensor<T> {
     }
     sum
 }
-// ANCHOR_END: block
 
-// ANCHOR: record
 struct Conv2d<T: Real> {
     /// Needed for `dW` only.
     x: Option<Tensor<T>>,
@@ -330,7 +313,6 @@ impl<T: Real> Backward<T> for Conv2d<T> {
         self.x.iter().chain(&self.w).collect()
     }
 }
-// ANCHOR_END: record
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,6 @@
 use super::log_softmax::exponentials;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
 
-// ANCHOR: entry
 impl<'t, T: Real> Var<'t, T> {
     /// The mean cross-entropy of these logits `[N, C]` against one class for each row, a
     /// scalar, in nats. PyTorch's `cross_entropy` with class indices.
@@ -113,9 +112,7 @@ fn cross_entropy<'t, T: Real>(
             total,
         })
 }
-// ANCHOR_END: entry
 
-// ANCHOR: softmax_and_loss
 /// Fills `p` with the softmax of `x` and returns `ln Σ eˣ − x[class]`.
 fn softmax_and_loss<T: Real>(p: &mut [T], x: &[T], class: usize) -> T {
     let (max, others) = exponentials(p, x);
@@ -125,9 +122,7 @@ fn softmax_and_loss<T: Real>(p: &mut [T], x: &[T], class: usize) -> T {
     }
     others.ln_1p() - (x[class] - max)
 }
-// ANCHOR_END: softmax_and_loss
 
-// ANCHOR: cross_entropy_backward
 struct CrossEntropy<T: Real> {
     /// softmax(logits).
     p: Tensor<T>,
@@ -163,7 +158,6 @@ impl<T: Real> Backward<T> for CrossEntropy<T> {
         vec![&self.p]
     }
 }
-// ANCHOR_END: cross_entropy_backward
 
 #[cfg(test)]
 mod tests {

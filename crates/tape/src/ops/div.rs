@@ -7,7 +7,6 @@ use super::elementwise::binary;
 use crate::broadcast::{zip, zip_operands};
 use crate::{Real, Var};
 
-// ANCHOR: op
 /// `a / b` element by element; also written `&a / &b`.
 ///
 /// # Panics
@@ -35,7 +34,6 @@ pub fn div<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
 }
 
 super::operator!(Div, div);
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

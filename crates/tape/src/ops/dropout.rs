@@ -10,7 +10,6 @@ use super::elementwise::unary_from;
 use crate::broadcast::zip;
 use crate::{Real, Tensor, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// Sets each element to 0 with probability `p` and multiplies the others by
     /// 1/(1 − p), drawing from `rng` in row-major order. For training; at inference,
@@ -40,7 +39,6 @@ impl<'t, T: Real> Var<'t, T> {
         unary_from(|| "dropout", self, y, || Some(mask), |dy, m| dy * m)
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,6 @@
 
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
-// ANCHOR: record
 /// The record of an op whose backward pass reads at most `N` tensors of the forward pass. Its
 /// name is a function, which takes no room: a record that saves nothing needs no memory at all.
 struct Record<T: Real, L, F, const N: usize> {
@@ -29,9 +28,7 @@ where
         self.saved.iter().flatten().collect()
     }
 }
-// ANCHOR_END: record
 
-// ANCHOR: unary
 /// What the rule of an op of one input reads beside `dy`.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Reads {
@@ -80,9 +77,7 @@ pub(super) fn unary_from<'t, T: Real>(
         },
     })
 }
-// ANCHOR_END: unary
 
-// ANCHOR: binary
 /// Records an op of two operands whose value is `y`. `saved` returns what the rule reads,
 /// as far as it needs it, and `rule` adds the gradients of both.
 #[inline]
@@ -100,4 +95,3 @@ pub(super) fn binary<'t, T: Real, const N: usize>(
         backward: rule,
     })
 }
-// ANCHOR_END: binary

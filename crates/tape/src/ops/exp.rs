@@ -5,14 +5,12 @@
 use super::elementwise::{Reads, unary};
 use crate::{Real, Var};
 
-// ANCHOR: exp
 impl<'t, T: Real> Var<'t, T> {
     /// eˣ, element by element.
     pub fn exp(&self) -> Self {
         unary(|| "exp", self, T::exp, Reads::Output, |dy, y| dy * y)
     }
 }
-// ANCHOR_END: exp
 
 #[cfg(test)]
 mod tests {

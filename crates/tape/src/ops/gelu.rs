@@ -9,7 +9,6 @@ use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 use super::elementwise::{Reads, unary};
 use crate::{Real, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// x Φ(x), element by element, with the exact Φ: PyTorch's `gelu` with its default
     /// `approximate='none'`.
@@ -28,7 +27,6 @@ fn normal_cdf<T: Real>(x: T) -> T {
 fn normal_pdf<T: Real>(x: T) -> T {
     (T::from_f64(-0.5) * x * x).exp() * T::from_f64(1.0 / TAU.sqrt())
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

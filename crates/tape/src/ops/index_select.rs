@@ -7,7 +7,6 @@
 use super::along::{Along, add_to, with_length};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
-// ANCHOR: select
 impl<'t, T: Real> Var<'t, T> {
     /// Element k along `axis` is element `indices[k]` of this: `[5, 2]` picked by
     /// `(0, &[4, 0, 4])` is `[3, 2]`. Indices may repeat, and may be in any order.
@@ -67,9 +66,7 @@ fn picks(along: Along, indices: &[usize]) -> impl Iterator<Item = usize> {
         indices.iter().map(start)
     })
 }
-// ANCHOR_END: select
 
-// ANCHOR: backward
 struct IndexSelect {
     along: Along,
     indices: Vec<usize>,
@@ -99,7 +96,6 @@ impl<T: Real> Backward<T> for IndexSelect {
         vec![]
     }
 }
-// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

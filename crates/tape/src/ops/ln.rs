@@ -6,14 +6,12 @@
 use super::elementwise::{Reads, unary};
 use crate::{Real, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// ln x, element by element.
     pub fn ln(&self) -> Self {
         unary(|| "ln", self, T::ln, Reads::Input, |dy, x| dy / x)
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,6 @@ use crate::shape::check_axis;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: log_softmax
     /// The logarithms of [`Var::softmax`] along `axis`, exact also where a weight is too
     /// small to be represented.
     ///
@@ -34,10 +33,8 @@ impl<'t, T: Real> Var<'t, T> {
             x.tape().record(&[x], y.clone(), || LogSoftmax { y })
         })
     }
-    // ANCHOR_END: log_softmax
 }
 
-// ANCHOR: log_sum_exp
 /// Fills `p` with `e^(xⱼ − m)`, where m is the largest element, and returns m and s, with
 /// `Σⱼ e^(xⱼ − m) = 1 + s`.
 ///
@@ -54,9 +51,7 @@ pub(crate) fn exponentials<T: Real>(p: &mut [T], x: &[T]) -> (T, T) {
     let others = lanes::sum_map(p, |p| if p == T::ONE { T::ZERO } else { p });
     (max, others + (ones - T::ONE))
 }
-// ANCHOR_END: log_sum_exp
 
-// ANCHOR: log_softmax_backward
 struct LogSoftmax<T: Real> {
     y: Tensor<T>,
 }
@@ -80,7 +75,6 @@ impl<T: Real> Backward<T> for LogSoftmax<T> {
         vec![&self.y]
     }
 }
-// ANCHOR_END: log_softmax_backward
 
 #[cfg(test)]
 mod tests {

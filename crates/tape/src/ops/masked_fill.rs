@@ -9,7 +9,6 @@ use crate::broadcast::zip;
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: masked_fill
     /// `value` wherever the mask is not 0, and this elsewhere. The mask broadcasts: one
     /// of `[T, T]` serves scores of `[B, H, T, T]`, one of `[B, 1, 1, T]` hides the
     /// padding of each example.
@@ -29,10 +28,8 @@ impl<'t, T: Real> Var<'t, T> {
         self.tape()
             .record(&[self], y, || MaskedFill { mask: mask.clone() })
     }
-    // ANCHOR_END: masked_fill
 }
 
-// ANCHOR: masked_fill_backward
 fn fill<T: Real>(x: &Tensor<T>, mask: &Tensor<T>, value: T) -> Tensor<T> {
     let select = |x, m| if m != T::ZERO { value } else { x };
     zip(x.shape(), x, mask, select)
@@ -55,7 +52,6 @@ impl<T: Real> Backward<T> for MaskedFill<T> {
         vec![&self.mask]
     }
 }
-// ANCHOR_END: masked_fill_backward
 
 #[cfg(test)]
 mod tests {

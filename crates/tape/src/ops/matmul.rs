@@ -13,7 +13,6 @@ use crate::gemm::{Matrix, gemm};
 use crate::{Backward, InputGrads, Real, Shape, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: matmul
     /// The matrix product: `[.., m, k]` times `[.., k, n]` is `[.., m, n]`; the leading
     /// axes broadcast.
     ///
@@ -35,10 +34,8 @@ impl<'t, T: Real> Var<'t, T> {
             plan,
         })
     }
-    // ANCHOR_END: matmul
 }
 
-// ANCHOR: plan
 /// Which matrices are multiplied: sizes, and how the leading axes go together.
 struct Plan {
     /// The result's shape.
@@ -113,9 +110,7 @@ impl Plan {
         Matrix::new(&y.data()[k * size..][..size], self.m, self.n)
     }
 }
-// ANCHOR_END: plan
 
-// ANCHOR: matmul_backward
 struct MatMul<T: Real> {
     a: Option<Tensor<T>>,
     b: Option<Tensor<T>>,
@@ -173,7 +168,6 @@ impl<T: Real> Backward<T> for MatMul<T> {
         self.a.iter().chain(&self.b).collect()
     }
 }
-// ANCHOR_END: matmul_backward
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,6 @@ use crate::lanes::LANES;
 use crate::strided::Loops;
 use crate::{Axes, Backward, InputGrads, Real, Shape, Tensor, Var};
 
-// ANCHOR: max
 impl<'t, T: Real> Var<'t, T> {
     /// The largest element over `axes`, which vanish: `[2, 3, 4]` over `[0, 2]` is
     /// `[3]`. NaN wins over every number. PyTorch's `amax`.
@@ -62,9 +61,7 @@ fn max<'t, T: Real>(x: &Var<'t, T>, axes: Axes, shape: Shape) -> Var<'t, T> {
         axes,
     })
 }
-// ANCHOR_END: max
 
-// ANCHOR: kernel
 /// The largest elements over `axes`, which stay as axes of length 1.
 fn max_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
     let shape = x.shape().with_ones(axes);
@@ -106,9 +103,7 @@ pub(crate) fn row_max<T: Real>(row: &[T]) -> T {
     }
     acc[0]
 }
-// ANCHOR_END: kernel
 
-// ANCHOR: backward
 struct Max<T: Real> {
     x: Tensor<T>,
     /// The axes stay, with length 1.
@@ -136,7 +131,6 @@ impl<T: Real> Backward<T> for Max<T> {
         vec![&self.x, &self.y]
     }
 }
-// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

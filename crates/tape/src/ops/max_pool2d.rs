@@ -11,7 +11,6 @@ use super::window::{Pair, Slide};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: max_pool2d
     /// The largest value of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
     /// `H' = ⌊(H + 2 · padding − kernel) / stride⌋ + 1`, and W' likewise. The kernel is
     /// one number or a pair for height and width. The stride is always given: PyTorch's
@@ -37,10 +36,8 @@ impl<'t, T: Real> Var<'t, T> {
             pool,
         })
     }
-    // ANCHOR_END: max_pool2d
 }
 
-// ANCHOR: max_backward
 impl Pool {
     /// Adds to one plane of `dx` what is `left` of `dy`, where an element `wins` its window:
     /// the first of each takes it all. `padding` is what the taps beyond the image see.
@@ -103,7 +100,6 @@ impl<T: Real> Backward<T> for MaxPool2d<T> {
         vec![&self.x, &self.y]
     }
 }
-// ANCHOR_END: max_backward
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,6 @@ use crate::broadcast::{sum_axes, zip};
 use crate::{Axes, Backward, InputGrads, Real, Shape, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: mean
     /// The mean over `axes`, which vanish: `[2, 3, 4]` averaged over `[0, 2]` is `[3]`.
     /// The mean of no element is NaN.
     ///
@@ -36,10 +35,8 @@ impl<'t, T: Real> Var<'t, T> {
         let axes: Vec<usize> = (0..self.shape().len()).collect();
         self.mean(&axes)
     }
-    // ANCHOR_END: mean
 }
 
-// ANCHOR: mean_forward
 /// The mean over `axes`, under `shape`: with or without the averaged axes.
 fn mean<'t, T: Real>(x: &Var<'t, T>, axes: Axes, shape: Shape) -> Var<'t, T> {
     let sum = sum_axes(x.value(), axes);
@@ -56,9 +53,7 @@ fn mean<'t, T: Real>(x: &Var<'t, T>, axes: Axes, shape: Shape) -> Var<'t, T> {
     let y = sum.map_in_place(|sum| sum / m).reshape(shape);
     x.tape().record(&[x], y, || mean)
 }
-// ANCHOR_END: mean_forward
 
-// ANCHOR: mean_backward
 struct Mean {
     shape: Shape,
     /// The input's shape with the averaged axes at length 1.
@@ -82,7 +77,6 @@ impl<T: Real> Backward<T> for Mean {
         vec![]
     }
 }
-// ANCHOR_END: mean_backward
 
 #[cfg(test)]
 mod tests {

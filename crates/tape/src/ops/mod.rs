@@ -79,7 +79,6 @@ pub use cases::{Apply, Case, cases};
 
 use crate::{Axes, Shape};
 
-// ANCHOR: without
 /// `shape` without the axes in `set`.
 fn without(shape: &Shape, set: Axes) -> Shape {
     let kept: Vec<usize> = (0..shape.len())
@@ -88,9 +87,7 @@ fn without(shape: &Shape, set: Axes) -> Shape {
         .collect();
     Shape::new(&kept)
 }
-// ANCHOR_END: without
 
-// ANCHOR: operator
 /// Makes a binary op out of a function on two handles, for every way to write it:
 /// handles by value or reference, and a plain number on either side.
 macro_rules! operator {
@@ -156,7 +153,6 @@ macro_rules! operator {
     };
 }
 pub(crate) use operator;
-// ANCHOR_END: operator
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,6 @@
 use crate::broadcast::zip;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// The mean squared difference to `target`, a scalar. PyTorch's `mse_loss`, but
     /// shapes must be equal: a prediction `[N, 1]` against a target `[N]` would
@@ -52,7 +51,6 @@ impl<T: Real> Backward<T> for Mse<T> {
         vec![&self.d]
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

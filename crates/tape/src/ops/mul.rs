@@ -8,7 +8,6 @@ use super::elementwise::binary;
 use crate::broadcast::{zip, zip_operands};
 use crate::{Real, Var};
 
-// ANCHOR: mul
 /// `a · b` element by element; also written `&a * &b`.
 ///
 /// # Panics
@@ -39,7 +38,6 @@ pub fn mul<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
 }
 
 super::operator!(Mul, mul);
-// ANCHOR_END: mul
 
 #[cfg(test)]
 mod tests {

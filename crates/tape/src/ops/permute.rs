@@ -6,7 +6,6 @@
 use crate::shape::{MAX_RANK, check_axis};
 use crate::{Axes, Backward, InputGrads, Real, Shape, Tensor, Var};
 
-// ANCHOR: permute
 impl<'t, T: Real> Var<'t, T> {
     /// Axis k of the result is axis `order[k]` of this: `[2, 3, 4]` permuted by
     /// `[2, 0, 1]` is `[4, 2, 3]`.
@@ -45,9 +44,7 @@ impl<'t, T: Real> Var<'t, T> {
         self.permute(&order)
     }
 }
-// ANCHOR_END: permute
 
-// ANCHOR: copy
 /// One loop of the copy: how often, and the step in the source and in the result.
 #[derive(Clone, Copy)]
 struct Loop {
@@ -95,9 +92,7 @@ fn permuted<T: Real>(x: &Tensor<T>, order: &[usize]) -> Tensor<T> {
     });
     y
 }
-// ANCHOR_END: copy
 
-// ANCHOR: loops
 /// The loops over the result's axes, outermost first, without those of length 1, and
 /// with neighbours merged that are neighbours in the source as well.
 fn loops(shape: &Shape, order: &[usize]) -> Vec<Loop> {
@@ -137,9 +132,7 @@ fn walk(loops: &[Loop], from: usize, to: usize, copy: &mut impl FnMut(usize, usi
         }
     }
 }
-// ANCHOR_END: loops
 
-// ANCHOR: backward
 struct Permute {
     inverse: [usize; MAX_RANK],
 }
@@ -158,7 +151,6 @@ impl<T: Real> Backward<T> for Permute {
         vec![]
     }
 }
-// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

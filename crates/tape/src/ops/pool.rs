@@ -3,7 +3,6 @@
 use super::window::{Pair, Slide, Window};
 use crate::{Real, Shape, Tensor, parallel};
 
-// ANCHOR: pool
 /// A window that slides over every plane of a batch of images.
 #[derive(Clone, Copy)]
 pub(crate) struct Pool {
@@ -58,4 +57,3 @@ impl Pool {
         &y.data()[n * length..][..length]
     }
 }
-// ANCHOR_END: pool

@@ -4,7 +4,6 @@
 
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
-// ANCHOR: powi
 impl<'t, T: Real> Var<'t, T> {
     /// xⁿ, element by element. x⁰ is 1 for every x.
     pub fn powi(&self, n: i32) -> Self {
@@ -41,9 +40,7 @@ fn power<T: Real>(x: &Tensor<T>, n: i64) -> Tensor<T> {
         Some(y) => y,
     }
 }
-// ANCHOR_END: powi
 
-// ANCHOR: backward
 struct Powi<T: Real> {
     /// Not needed for n = 0.
     x: Option<Tensor<T>>,
@@ -69,7 +66,6 @@ impl<T: Real> Backward<T> for Powi<T> {
         self.x.iter().collect()
     }
 }
-// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,6 @@
 use super::elementwise::{Reads, unary};
 use crate::{Real, Var};
 
-// ANCHOR: relu
 impl<'t, T: Real> Var<'t, T> {
     /// max(x, 0), element by element; NaN stays NaN.
     pub fn relu(&self) -> Self {
@@ -16,7 +15,6 @@ impl<'t, T: Real> Var<'t, T> {
         unary(|| "relu", self, value, Reads::Output, rule)
     }
 }
-// ANCHOR_END: relu
 
 #[cfg(test)]
 mod tests {

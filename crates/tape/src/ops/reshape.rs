@@ -4,7 +4,6 @@
 
 use crate::{Backward, InputGrads, Real, Shape, Tensor, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// The same elements, in the same row-major order, under another shape.
     ///
@@ -36,7 +35,6 @@ impl<T: Real> Backward<T> for Reshape {
         vec![]
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,6 @@
 use super::elementwise::{Reads, unary};
 use crate::{Real, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// σ(x) = 1 / (1 + e⁻ˣ), element by element.
     pub fn sigmoid(&self) -> Self {
@@ -18,7 +17,6 @@ impl<'t, T: Real> Var<'t, T> {
         unary(|| "sigmoid", self, value, Reads::Output, rule)
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,6 @@ use std::ops::Range;
 use super::along::{Along, add_to, with_length};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
-// ANCHOR: slice
 impl<'t, T: Real> Var<'t, T> {
     /// The elements whose index along `axis` lies in `range`: `[2, 5]` sliced by
     /// `(1, 1..4)` is `[2, 3]`. The axis stays; an empty range is allowed.
@@ -55,9 +54,7 @@ impl<'t, T: Real> Var<'t, T> {
         slice.reshape(&dims[..])
     }
 }
-// ANCHOR_END: slice
 
-// ANCHOR: backward
 struct Slice {
     along: Along,
     range: Range<usize>,
@@ -99,7 +96,6 @@ impl<T: Real> Backward<T> for Slice {
         vec![]
     }
 }
-// ANCHOR_END: backward
 
 #[cfg(test)]
 mod tests {

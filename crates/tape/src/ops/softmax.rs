@@ -11,7 +11,6 @@ use crate::shape::check_axis;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes, parallel};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: softmax
     /// Positive weights that add up to 1 along `axis`.
     ///
     /// An element of −∞ gets the weight 0; where all are −∞ the result is NaN, as in
@@ -28,10 +27,8 @@ impl<'t, T: Real> Var<'t, T> {
             x.tape().record(&[x], y.clone(), || Softmax { y })
         })
     }
-    // ANCHOR_END: softmax
 }
 
-// ANCHOR: softmax_rows
 /// Applies an op that works on the last axis to any axis.
 pub(crate) fn along_last<'t, T: Real>(
     x: &Var<'t, T>,
@@ -63,9 +60,7 @@ pub(crate) fn each_row<T: Real>(
         f(out, &x[row * length..][..length]);
     });
 }
-// ANCHOR_END: softmax_rows
 
-// ANCHOR: softmax_row
 fn softmax_row<T: Real>(y: &mut [T], x: &[T]) {
     let max = row_max(x);
     for (y, &x) in y.iter_mut().zip(x) {
@@ -76,9 +71,7 @@ fn softmax_row<T: Real>(y: &mut [T], x: &[T]) {
         *y /= sum;
     }
 }
-// ANCHOR_END: softmax_row
 
-// ANCHOR: softmax_op
 struct Softmax<T: Real> {
     y: Tensor<T>,
 }
@@ -88,7 +81,6 @@ impl<T: Real> Backward<T> for Softmax<T> {
         "softmax"
     }
 
-    // ANCHOR: softmax_backward
     fn backward(self: Box<Self>, mut dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
         each_row(&mut dy, &self.y, |dy, y| {
             let dot = lanes::dot(dy, y);
@@ -98,13 +90,11 @@ impl<T: Real> Backward<T> for Softmax<T> {
         });
         dx.add(0, dy);
     }
-    // ANCHOR_END: softmax_backward
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.y]
     }
 }
-// ANCHOR_END: softmax_op
 
 #[cfg(test)]
 mod tests {

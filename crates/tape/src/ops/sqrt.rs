@@ -7,7 +7,6 @@
 use super::elementwise::{Reads, unary};
 use crate::{Real, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// √x, element by element; NaN for a negative x.
     pub fn sqrt(&self) -> Self {
@@ -20,7 +19,6 @@ impl<'t, T: Real> Var<'t, T> {
         )
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,6 @@
 
 use crate::{Real, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// The same value as a constant: no gradient flows back through it. PyTorch calls
     /// it `detach`.
@@ -14,7 +13,6 @@ impl<'t, T: Real> Var<'t, T> {
         self.tape().constant(self.value().clone())
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,6 @@ use super::elementwise::binary;
 use crate::broadcast::zip_operands;
 use crate::{Real, Var};
 
-// ANCHOR: op
 /// `a − b`; also written `&a - &b`.
 ///
 /// # Panics
@@ -30,7 +29,6 @@ pub fn sub<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
 }
 
 super::operator!(Sub, sub);
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

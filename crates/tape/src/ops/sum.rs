@@ -7,7 +7,6 @@ use crate::broadcast::{sum_axes, zip};
 use crate::{Axes, Backward, InputGrads, Real, Shape, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
-    // ANCHOR: sum
     /// The sum over `axes`, which vanish: `[2, 3, 4]` summed over `[0, 2]` is `[3]`.
     ///
     /// # Panics
@@ -48,10 +47,8 @@ impl<'t, T: Real> Var<'t, T> {
         let axes: Vec<usize> = (0..self.shape().len()).collect();
         self.sum(&axes)
     }
-    // ANCHOR_END: sum
 }
 
-// ANCHOR: sum_backward
 struct Sum {
     shape: Shape,
     /// The input's shape with the summed axes at length 1.
@@ -72,7 +69,6 @@ impl<T: Real> Backward<T> for Sum {
         vec![]
     }
 }
-// ANCHOR_END: sum_backward
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,6 @@
 use super::elementwise::{Reads, unary};
 use crate::{Real, Var};
 
-// ANCHOR: op
 impl<'t, T: Real> Var<'t, T> {
     /// tanh x, element by element.
     pub fn tanh(&self) -> Self {
@@ -13,7 +12,6 @@ impl<'t, T: Real> Var<'t, T> {
         unary(|| "tanh", self, T::tanh, Reads::Output, rule)
     }
 }
-// ANCHOR_END: op
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,6 @@ use std::ops::Range;
 use super::along::add_to;
 use crate::Real;
 
-// ANCHOR: pair
 /// Two lengths, along the height and along the width. One number stands for both:
 /// `3.into()` is `[3, 3]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,9 +49,7 @@ impl Slide {
         Slide { padding, ..self }
     }
 }
-// ANCHOR_END: pair
 
-// ANCHOR: window
 /// A window of `kernel` taps that moves by `stride` over an image which is surrounded by
 /// `padding` on every side. Index 0 of each array is the height, 1 the width.
 ///
@@ -65,10 +62,8 @@ pub(crate) struct Window {
     pub(crate) input: [usize; 2],
     pub(crate) output: [usize; 2],
 }
-// ANCHOR_END: window
 
 impl Window {
-    // ANCHOR: new
     /// The window of `op` over an image of size `input`. The output has, along each
     /// axis, `⌊(input + 2 · padding − kernel) / stride⌋ + 1` positions, as in PyTorch.
     ///
@@ -108,9 +103,7 @@ impl Window {
             output,
         }
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: pool_window
     /// The same, for a pool: no window may lie in the padding altogether.
     ///
     /// # Panics
@@ -124,9 +117,7 @@ impl Window {
         );
         Window::new(op, input, kernel, slide)
     }
-    // ANCHOR_END: pool_window
 
-    // ANCHOR: positions
     /// Elements of an input plane.
     pub(crate) fn input_len(&self) -> usize {
         self.input[0] * self.input[1]
@@ -172,9 +163,7 @@ impl Window {
             (from, to + columns.start..to + columns.end)
         })
     }
-    // ANCHOR_END: positions
 
-    // ANCHOR: gather
     /// Calls `f(x, y)` for every element y of an output plane and the element x of an
     /// input plane that the tap `[i, j]` reads for it, where that is inside the image.
     #[inline(always)]
@@ -200,9 +189,7 @@ impl Window {
             }
         }
     }
-    // ANCHOR_END: gather
 
-    // ANCHOR: scatter
     /// The adjoint of gathering: adds every element of an output plane to the element of
     /// an input plane that the tap `[i, j]` reads for it.
     pub(crate) fn scatter<T: Real>(&self, tap: [usize; 2], output: &[T], input: &mut [T]) {
@@ -219,9 +206,7 @@ impl Window {
             }
         }
     }
-    // ANCHOR_END: scatter
 
-    // ANCHOR: copy
     /// Fills an output plane with what the tap `[i, j]` reads: 0 where it reads the
     /// padding.
     pub(crate) fn copy<T: Real>(&self, tap: [usize; 2], input: &[T], output: &mut [T]) {
@@ -245,9 +230,7 @@ impl Window {
             self.scatter(tap, output, input);
         }
     }
-    // ANCHOR_END: copy
 
-    // ANCHOR: shifted
     /// When the output is as wide as the input and the stride is 1, what a tap reads is
     /// the whole input plane, shifted: one long copy, twice as fast as row by row. This
     /// is where it starts in the input, and its range in the output. At the ends of the
@@ -275,7 +258,6 @@ impl Window {
             }
         }
     }
-    // ANCHOR_END: shifted
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use super::probe::{Kind, Probe};
 use super::recipe::{DIRECT, Recipe, XHat};
 use crate::attribution::{Finding, Path, Question};
 
-// ANCHOR: mistakes
 /// The mistakes in dgamma.
 pub(super) fn dgamma(probe: &Probe, precision: f64) -> Catalogue<'_> {
     let mut changes = shared(probe);
@@ -96,9 +95,7 @@ pub(super) fn dbeta(probe: &Probe, precision: f64) -> Catalogue<'_> {
     );
     catalogue(probe, "dbeta", XHat::One, changes, precision)
 }
-// ANCHOR_END: mistakes
 
-// ANCHOR: shared
 /// Mistakes that dgamma and dbeta share.
 fn shared(probe: &Probe) -> Changes {
     let mut changes = Changes::default();
@@ -182,4 +179,3 @@ fn catalogue<'a>(
         length: (probe.gamma.len(), why),
     }
 }
-// ANCHOR_END: shared

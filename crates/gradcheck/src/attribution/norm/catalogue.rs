@@ -4,7 +4,6 @@ use super::change::{Change, Changes};
 use super::recipe::Recipe;
 use crate::attribution::{Basis, Finding, Mistake, Question, Verdict};
 
-// ANCHOR: catalogue
 /// From a recipe to the terms of a target, one for each path.
 type Terms<'a> = Box<dyn Fn(&Recipe) -> Vec<Vec<f64>> + 'a>;
 
@@ -80,4 +79,3 @@ impl Catalogue<'_> {
         (0..self.length.0).map(one).collect()
     }
 }
-// ANCHOR_END: catalogue

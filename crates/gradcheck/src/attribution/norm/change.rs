@@ -4,7 +4,6 @@ use super::probe::{Kind, Probe};
 use super::recipe::{Eps, Recipe};
 use crate::attribution::{Finding, Mistake};
 
-// ANCHOR: change
 /// A known mistake, as a change to a recipe.
 pub(super) struct Change {
     pub mistake: Mistake,
@@ -18,10 +17,8 @@ pub(super) struct Change {
 /// A list of changes in preparation.
 #[derive(Default)]
 pub(super) struct Changes(pub Vec<Change>);
-// ANCHOR_END: change
 
 impl Changes {
-    // ANCHOR: add
     /// Adds a mistake that changes the paths of these numbers.
     pub fn add(
         &mut self,
@@ -47,9 +44,7 @@ impl Changes {
             last.pairs = false;
         }
     }
-    // ANCHOR_END: add
 
-    // ANCHOR: shared
     /// Adds the mistakes in the statistics, which change the paths of these numbers.
     pub fn add_statistics(&mut self, probe: &Probe, paths: &[usize]) {
         let mut add = |id: &str, sentence: &str, apply: fn(&mut Recipe)| {
@@ -131,5 +126,4 @@ impl Changes {
             },
         );
     }
-    // ANCHOR_END: shared
 }

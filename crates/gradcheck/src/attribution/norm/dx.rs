@@ -7,7 +7,6 @@ use super::probe::{Kind, Probe};
 use super::recipe::{DIRECT, MEAN, Recipe, VARIANCE, XHat};
 use crate::attribution::{Finding, Path, Question, Verdict};
 
-// ANCHOR: catalogue
 /// The mistakes in dx.
 pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
     let paths = Paths::of(probe.kind);
@@ -26,9 +25,7 @@ pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
         length: (probe.x.len(), "one for each element of x".into()),
     }
 }
-// ANCHOR_END: catalogue
 
-// ANCHOR: paths
 /// The paths that a normalization has, by their numbers in a recipe.
 struct Paths {
     present: Vec<usize>,
@@ -119,9 +116,7 @@ fn in_paths(probe: &Probe, chosen: &[usize], paths: &Paths, id: &str, what: &str
     let sentence = format!("{what}, in {}", names.join(" and in "));
     Finding::new(format!("{}-{id}", ids.join("-and-")), sentence)
 }
-// ANCHOR_END: paths
 
-// ANCHOR: axes
 /// Means of the backward over the wrong elements, with the statistics right.
 fn add_axes(changes: &mut Changes, probe: &Probe, paths: &Paths) {
     for (k, other) in probe.others.iter().enumerate() {
@@ -167,9 +162,7 @@ fn add_axes(changes: &mut Changes, probe: &Probe, paths: &Paths) {
         changes.rare();
     }
 }
-// ANCHOR_END: axes
 
-// ANCHOR: gamma
 fn add_gamma(changes: &mut Changes, probe: &Probe, paths: &Paths) {
     for chosen in paths.subsets() {
         for (id, what, power) in [
@@ -242,9 +235,7 @@ fn add_parameter_sums(changes: &mut Changes, probe: &Probe, paths: &Paths) {
     });
     changes.rare();
 }
-// ANCHOR_END: gamma
 
-// ANCHOR: rstd
 fn add_rstd(changes: &mut Changes, probe: &Probe, paths: &Paths) {
     let mistakes = [
         ("rstd-missing", "a factor rstd is missing", -1),
@@ -271,9 +262,7 @@ fn add_rstd(changes: &mut Changes, probe: &Probe, paths: &Paths) {
         }
     }
 }
-// ANCHOR_END: rstd
 
-// ANCHOR: x_hat
 fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
     let places = paths.places(&[VARIANCE]);
     let name = path(probe.kind, VARIANCE).name;
@@ -337,9 +326,7 @@ fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
         });
     }
 }
-// ANCHOR_END: x_hat
 
-// ANCHOR: locate
 /// Adds to an unexplained verdict where the candidate is right, if only in places.
 pub(super) fn locate(probe: &Probe, candidate: &[f64], mut verdict: Verdict) -> Verdict {
     let right = probe.dx();
@@ -364,4 +351,3 @@ pub(super) fn locate(probe: &Probe, candidate: &[f64], mut verdict: Verdict) -> 
     }
     verdict
 }
-// ANCHOR_END: locate

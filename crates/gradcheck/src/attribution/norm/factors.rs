@@ -3,7 +3,6 @@
 use super::probe::Probe;
 use crate::attribution::Factor;
 
-// ANCHOR: means
 /// Weights any term can have: missing, wrong sign, counted twice or by half.
 pub fn common() -> Vec<Factor> {
     vec![
@@ -63,9 +62,7 @@ pub fn of_a_mean(probe: &Probe, m: usize, paths: &[usize]) -> Vec<Factor> {
     }
     distinct(factors)
 }
-// ANCHOR_END: means
 
-// ANCHOR: sums
 /// Weights of a sum over `m` values: averaged, or divided by another number.
 pub fn of_a_sum(probe: &Probe, m: usize) -> Vec<Factor> {
     let averaged = format!("is averaged where it must be summed over {m} values");
@@ -101,4 +98,3 @@ fn distinct(factors: Vec<Factor>) -> Vec<Factor> {
     }
     kept
 }
-// ANCHOR_END: sums

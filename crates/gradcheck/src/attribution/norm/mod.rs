@@ -20,7 +20,6 @@ pub use running::{explain_running_mean, explain_running_var};
 use super::{F64_PRECISION, Finding, Verdict};
 use catalogue::Catalogue;
 
-// ANCHOR: target
 /// What a candidate claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -33,7 +32,6 @@ pub enum Target {
     /// The gradient with respect to beta.
     Dbeta,
 }
-// ANCHOR_END: target
 
 /// Names the mistake in a candidate computed from `probe`.
 ///

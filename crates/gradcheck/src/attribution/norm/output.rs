@@ -7,7 +7,6 @@ use super::probe::{Kind, Probe};
 use super::recipe::{DIRECT, Recipe, XHat};
 use crate::attribution::{Finding, Path, Question};
 
-// ANCHOR: catalogue
 const SCALED: usize = 0;
 const SHIFT: usize = 1;
 
@@ -37,9 +36,7 @@ pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
         length: (probe.x.len(), "one for each element of x".into()),
     }
 }
-// ANCHOR_END: catalogue
 
-// ANCHOR: changes
 fn changes(probe: &Probe) -> Changes {
     let mut changes = Changes::default();
     changes.add_statistics(probe, &[SCALED]);
@@ -105,4 +102,3 @@ fn changes(probe: &Probe) -> Changes {
     }
     changes
 }
-// ANCHOR_END: changes

@@ -60,7 +60,6 @@ pub struct Probe {
 // ANCHOR_END: probe
 
 impl Probe {
-    // ANCHOR: groupings
     /// For Batch Norm on `[N, C, ...]`.
     ///
     /// # Panics
@@ -155,9 +154,7 @@ impl Probe {
         let others = others.found;
         Self::fill(kind, shape, eps, seed, groups, params, others)
     }
-    // ANCHOR_END: groupings
 
-    // ANCHOR: fill
     #[track_caller]
     fn fill(
         kind: Kind,
@@ -226,9 +223,7 @@ impl Probe {
         );
         probe
     }
-    // ANCHOR_END: fill
 
-    // ANCHOR: right
     /// Reasons why this probe could not show a mistake; empty for a generated one.
     pub fn vacuous(&self) -> Vec<Vacuous> {
         let mut refused = of_normalization(&self.groups, &self.x, &self.dy);
@@ -289,10 +284,8 @@ impl Probe {
             k => &self.others[k - 1].groups,
         }
     }
-    // ANCHOR_END: right
 }
 
-// ANCHOR: others
 /// Collects groupings that differ from the right one and from each other.
 struct Others<'a> {
     shape: &'a [usize],
@@ -329,4 +322,3 @@ impl<'a> Others<'a> {
         }
     }
 }
-// ANCHOR_END: others

@@ -12,7 +12,6 @@
 use super::probe::Probe;
 use crate::groups::Groups;
 
-// ANCHOR: choices
 /// The direct path `x -> x_hat`.
 pub const DIRECT: usize = 0;
 /// The path through the mean, `x -> mu -> x_hat`.
@@ -49,9 +48,7 @@ pub enum XHat {
     /// 1: the factor is left out.
     One,
 }
-// ANCHOR_END: choices
 
-// ANCHOR: recipe
 /// The choices.
 #[derive(Clone, Debug)]
 pub struct Recipe {
@@ -121,9 +118,7 @@ impl Default for Recipe {
         }
     }
 }
-// ANCHOR_END: recipe
 
-// ANCHOR: statistics
 /// The statistics of a recipe, each spread over the elements, row-major.
 pub struct Statistics {
     /// The mean that is subtracted: 0 for RMS Norm.
@@ -152,10 +147,8 @@ impl Statistics {
 pub fn times(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a * b).collect()
 }
-// ANCHOR_END: statistics
 
 impl Recipe {
-    // ANCHOR: make_statistics
     /// Mean, rstd and `x_hat`.
     pub fn statistics(&self, probe: &Probe) -> Statistics {
         let groups = probe.grouping(self.statistics);
@@ -186,9 +179,7 @@ impl Recipe {
         let x_hat = times(&off, &rstd);
         Statistics { mean, rstd, x_hat }
     }
-    // ANCHOR_END: make_statistics
 
-    // ANCHOR: outputs
     /// The two terms of y: the scaled `x_hat`, and the shift.
     pub fn y(&self, probe: &Probe) -> [Vec<f64>; 2] {
         let s = self.statistics(probe);
@@ -233,9 +224,7 @@ impl Recipe {
             other => probe.grouping(other),
         }
     }
-    // ANCHOR_END: outputs
 
-    // ANCHOR: dx
     /// The three terms of dx.
     pub fn dx(&self, probe: &Probe) -> [Vec<f64>; 3] {
         let s = self.statistics(probe);
@@ -271,5 +260,4 @@ impl Recipe {
             all(&|k| -rstd(VARIANCE, k) * after(VARIANCE, k) * x_hat(outer, k) * through_var[k]),
         ]
     }
-    // ANCHOR_END: dx
 }

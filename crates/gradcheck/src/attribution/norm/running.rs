@@ -8,7 +8,6 @@ use super::recipe::times;
 use super::sections;
 use crate::attribution::{Basis, F64_PRECISION, Factor, Finding, Mistake, Path, Question, Verdict};
 
-// ANCHOR: running
 /// Names the mistake in a running mean after one step from `old`, one per channel.
 ///
 /// # Panics
@@ -88,9 +87,7 @@ fn per_group(probe: &Probe, spread: &[f64]) -> Vec<f64> {
     }
     each
 }
-// ANCHOR_END: running
 
-// ANCHOR: explain
 #[track_caller]
 fn explain(
     target: &str,
@@ -175,4 +172,3 @@ fn explain(
     }
     verdict
 }
-// ANCHOR_END: explain

@@ -2,7 +2,6 @@
 
 use super::{Kind, Target};
 
-// ANCHOR: sections
 /// A slug in its parts, such as `mean-path-and-variance-path`, `axes`, `per-feature`.
 struct Slug<'a> {
     /// The paths it is about; none when it is not about some paths only.
@@ -112,7 +111,6 @@ pub(super) fn of_running(id: &str) -> &'static str {
         "sec:momentum"
     }
 }
-// ANCHOR_END: sections
 
 #[cfg(test)]
 mod tests {
