@@ -1,77 +1,75 @@
-//! The ops: one file each, with formula, derivative, kernel and tests.
-//!
-//! | op | y | what its backward adds to the inputs |
-//! |---|---|---|
-//! | [`add`] | a + b | da = dy, db = dy |
-//! | [`sub`] | a − b | da = dy, db = −dy |
-//! | [`mul`] | a · b | da = dy · b, db = dy · a |
-//! | [`div`] | a / b | da = dy / b, db = −dy · y / b |
-//! | [`neg`] | −x | dx = −dy |
-//! | [`exp`] | eˣ | dx = dy · y |
-//! | [`ln`] | ln x | dx = dy / x |
-//! | [`sqrt`] | √x | dx = dy / 2y |
-//! | [`powi`] | xⁿ | dx = dy · n xⁿ⁻¹ |
-//! | [`tanh`] | tanh x | dx = dy · (1 − y²) |
-//! | [`sigmoid`] | 1 / (1 + e⁻ˣ) | dx = dy · y (1 − y) |
-//! | [`relu`] | max(x, 0) | dx = dy where y > 0, else 0 |
-//! | [`gelu`] | x Φ(x) | dx = dy · (Φ(x) + x φ(x)) |
-//! | [`sum`] | Σ x | dx = dy, repeated |
-//! | [`mean`] | (1/M) Σ x | dx = dy / M, repeated |
-//! | [`max`] | max x | dx = dy / k at the k largest, else 0 |
-//! | [`reshape`] | x, another shape | dx = dy, the old shape |
-//! | [`permute`] | x, axes in another order | dx = dy, axes put back |
-//! | [`mod@slice`] | `x[a..b]` | `dx[a..b]` = dy, else 0 |
-//! | [`mod@concat`] | `[x₀, x₁, …]`; also stack | dxᵢ = the part of dy that xᵢ filled |
-//! | [`index_select`] | `x[i₀], x[i₁], …`; also embedding | `dx[i]` = Σ dyₖ over the k with iₖ = i |
-//! | [`broadcast_to`] | x, repeated | dx = Σ dy over the repeats |
-//! | [`masked_fill`] | v where masked, else x | dx = 0 where masked, else dy |
-//! | [`stop_gradient`] | x | nothing |
-//! | [`matmul`] | A B | dA = dY Bᵀ, dB = Aᵀ dY |
-//! | [`softmax`] | eˣ / Σ eˣ | dx = y (dy − Σ dy y) |
-//! | [`log_softmax`] | x − ln Σ eˣ | dx = dy − eʸ Σ dy |
-//! | [`cross_entropy`] | mean of `−ln softmax(x)[c]` | dx = (softmax(x) − onehot(c)) · dy / N |
-//! | [`mse`] | (1/M) Σ (a − b)² | da = 2 (a − b) · dy / M, db = −da |
-//! | [`dropout`] | x · m, m random | dx = dy · m |
-//! | [`conv2d`] | W · im2col(X) + b | dW = Σ dY · im2col(X)ᵀ, db = Σ dY, dX = col2im(Wᵀ dY) |
-//! | [`max_pool2d`] | max of each window | dx = dy at the largest, else 0 |
-//! | [`avg_pool2d`] | mean of each window | dx = Σ dy / (kh·kw) over the windows |
+//! The ops: one file each, with formula, derivative, kernel and tests. The list gives y, and
+//! after it what the backward pass adds to the gradients of the inputs.
 
+/// a + b; da = dy, db = dy.
 pub mod add;
 mod along;
+/// mean of each window; dx = Σ dy / (kh·kw) over the windows.
 pub mod avg_pool2d;
+/// x, repeated; dx = Σ dy over the repeats.
 pub mod broadcast_to;
 mod cases;
+/// `[x₀, x₁, …]`; also stack; dxᵢ = the part of dy that xᵢ filled.
 pub mod concat;
+/// W · im2col(X) + b; dW = Σ dY · im2col(X)ᵀ, db = Σ dY, dX = col2im(Wᵀ dY).
 pub mod conv2d;
+/// mean of `−ln softmax(x)[c]`; dx = (softmax(x) − onehot(c)) · dy / N.
 pub mod cross_entropy;
+/// a / b; da = dy / b, db = −dy · y / b.
 pub mod div;
+/// x · m, m random; dx = dy · m.
 pub mod dropout;
 mod elementwise;
+/// eˣ; dx = dy · y.
 pub mod exp;
+/// x Φ(x); dx = dy · (Φ(x) + x φ(x)).
 pub mod gelu;
+/// `x[i₀], x[i₁], …`; also embedding; `dx[i]` = Σ dyₖ over the k with iₖ = i.
 pub mod index_select;
+/// ln x; dx = dy / x.
 pub mod ln;
+/// x − ln Σ eˣ; dx = dy − eʸ Σ dy.
 pub mod log_softmax;
+/// v where masked, else x; dx = 0 where masked, else dy.
 pub mod masked_fill;
+/// A B; dA = dY Bᵀ, dB = Aᵀ dY.
 pub mod matmul;
+/// max x; dx = dy / k at the k largest, else 0.
 pub mod max;
+/// max of each window; dx = dy at the largest, else 0.
 pub mod max_pool2d;
+/// (1/M) Σ x; dx = dy / M, repeated.
 pub mod mean;
+/// (1/M) Σ (a − b)²; da = 2 (a − b) · dy / M, db = −da.
 pub mod mse;
+/// a · b; da = dy · b, db = dy · a.
 pub mod mul;
+/// −x; dx = −dy.
 pub mod neg;
+/// x, axes in another order; dx = dy, axes put back.
 pub mod permute;
 mod pool;
+/// xⁿ; dx = dy · n xⁿ⁻¹.
 pub mod powi;
+/// max(x, 0); dx = dy where y > 0, else 0.
 pub mod relu;
+/// x, another shape; dx = dy, the old shape.
 pub mod reshape;
+/// 1 / (1 + e⁻ˣ); dx = dy · y (1 − y).
 pub mod sigmoid;
+/// `x[a..b]`; `dx[a..b]` = dy, else 0.
 pub mod slice;
+/// eˣ / Σ eˣ; dx = y (dy − Σ dy y).
 pub mod softmax;
+/// √x; dx = dy / 2y.
 pub mod sqrt;
+/// x; dx = nothing.
 pub mod stop_gradient;
+/// a − b; da = dy, db = −dy.
 pub mod sub;
+/// Σ x; dx = dy, repeated.
 pub mod sum;
+/// tanh x; dx = dy · (1 − y²).
 pub mod tanh;
 pub mod window;
 
