@@ -5,7 +5,7 @@
 //! words alone. The conditions are evaluated by the tests of this package, in
 //! `tests/claims`, so that a reader does not compile an interpreter.
 
-use super::scan::Fence;
+use super::fence::Fence;
 use crate::workspace::Workspace;
 use std::path::PathBuf;
 

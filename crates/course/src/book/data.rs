@@ -247,6 +247,29 @@ fn superscript(exponent: &str) -> String {
     exponent.chars().map(high).collect()
 }
 
+/// The elements of the array at `key` of a file, or what several files have there. `json`
+/// reads a file.
+///
+/// # Errors
+/// One line, when a file cannot be read or has nothing of the kind at `key`.
+pub fn rows(
+    pattern: &str,
+    key: &str,
+    json: impl Fn(&str) -> Result<Value, String>,
+) -> Result<Vec<Value>, String> {
+    let files = files(pattern)?;
+    let mut rows = Vec::new();
+    for file in &files {
+        let json = json(file)?;
+        match get(&json, key).map_err(|e| format!("{file}: {e}"))? {
+            Value::Array(list) => rows.extend(list.iter().cloned()),
+            one if files.len() > 1 => rows.push(one.clone()),
+            _ => return Err(format!("{file}, `{key}` is not an array")),
+        }
+    }
+    Ok(rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,8 +44,11 @@
 //! says that its file is not presented in full yet.
 
 pub mod claim;
+mod code;
 pub mod data;
 pub mod directive;
+mod edits;
+pub mod fence;
 pub mod figure;
 pub mod items;
 pub mod labels;

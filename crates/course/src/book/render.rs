@@ -1,18 +1,18 @@
 //! The second pass over a chapter: formulas in the text, references, numbers from
 //! result files, and the HTML of every block taken out by the first pass.
 
+use super::code::{self, Shown};
 use super::data::{self, Place};
+use super::edits::{Edit, apply, close, escape, hold, unclear, unwrapped};
 use super::figure;
-use super::items;
 use super::labels::{Kind, Labels, link};
-use super::listing::{Piece, pieces};
 use super::maths::{self, Maths, shield};
 use super::scan::{Block, Placed, Scanned, placeholder};
 use super::{Problem, directive::Arguments, types};
 use crate::catalogue::{Catalogue, Exercise};
 use crate::stub;
 use crate::workspace::Workspace;
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,9 +51,6 @@ pub struct Page<'a> {
     /// The page, relative to the root of the book.
     pub html: &'a str,
 }
-
-/// Replaces `range` of a text.
-type Edit = (Range<usize>, String);
 
 impl Renderer<'_> {
     /// The Markdown that mdBook gets.
@@ -373,45 +370,22 @@ impl Renderer<'_> {
         let [place] = arguments.exactly::<1>("listing file:item")?;
         let (file, name) = place.split_once(':').unwrap_or((place, ""));
         let path = self.workspace.root().join(file);
-        let source = self.read(&path)?;
-        let marked = pieces(&source).map_err(|(line, why)| format!("{file}:{line}: {why}"))?;
-        let piece = match marked.get(name) {
-            _ if name.is_empty() => Piece::whole(&source),
-            Some(piece) => {
-                let used = (path.clone(), name.to_owned());
-                self.used.borrow_mut().insert(used);
-                piece.clone()
-            }
-            None => items::find(&source, name).map_err(|why| format!("{file} {why}"))?,
-        };
-        let (first, last) = piece.span().ok_or_else(|| format!("{place} is empty"))?;
-        let language = language(&path);
-        if language == "rust" && piece.is_cut() {
-            return Err(format!(
-                "{place} is cut inside of braces: what it opens must be closed in it"
-            ));
+        let Shown {
+            code,
+            location,
+            lines,
+            anchor,
+        } = code::listing(file, &self.read(&path)?, name)?;
+        if anchor {
+            self.used
+                .borrow_mut()
+                .insert((path.clone(), name.to_owned()));
         }
-        let numbers = piece.lines.iter().map(|(number, _)| *number);
         self.listed
             .borrow_mut()
-            .entry(path.clone())
+            .entry(path)
             .or_default()
-            .extend(numbers);
-        let mut location = format!("<code>{}</code>", shield(&escape(file)));
-        let what = piece.place(&source);
-        if !what.is_empty() {
-            let _ = write!(location, ", <code>{}</code>", shield(&escape(&what)));
-        }
-        let range = if first == last {
-            format!("line {first}")
-        } else {
-            format!("lines {first}–{last}")
-        };
-        let _ = write!(location, ", {range}");
-        let code = format!(
-            "<pre><code class=\"language-{language}\">{}</code></pre>",
-            shield(&escape(&piece.text()))
-        );
+            .extend(lines);
         let caption = self.caption(page, line, "Listing", arguments, label);
         Ok(format!(
             "<figure class=\"listing\"{}><figcaption>{caption}<span class=\"where\">{location}</span></figcaption>{code}</figure>",
@@ -427,29 +401,13 @@ impl Renderer<'_> {
         label: Option<&(String, String)>,
     ) -> Result<String, String> {
         let [place] = arguments.exactly::<1>("output file:anchor")?;
-        let (file, anchor) = place.rsplit_once(':').unwrap_or((place, ""));
+        let (file, anchor) = place.split_once(':').unwrap_or((place, ""));
         let path = self.workspace.root().join(file);
-        let source = self.read(&path)?;
-        let text = if anchor.is_empty() {
-            source.trim_end().to_owned()
-        } else {
+        let text = code::output(file, &self.read(&path)?, anchor)?;
+        if !anchor.is_empty() {
             self.used.borrow_mut().insert((path, anchor.to_owned()));
-            let all =
-                pieces(&source).map_err(|(line, message)| format!("{file}:{line}: {message}"))?;
-            let piece = all
-                .get(anchor)
-                .ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?;
-            piece.text()
-        };
-        if text.trim().is_empty() {
-            return Err(format!("{place} is empty"));
         }
-        let caption = self.caption(page, line, "Listing", arguments, label);
-        let caption = if caption.is_empty() {
-            caption
-        } else {
-            format!("<figcaption>{caption}</figcaption>")
-        };
+        let caption = self.figcaption(page, line, "Listing", arguments, label);
         Ok(format!(
             "<figure class=\"output\"{}>{caption}<pre><code class=\"language-text nohighlight\">{}</code></pre></figure>",
             id(label),
@@ -472,12 +430,7 @@ impl Renderer<'_> {
         let svg = self.read(&path)?;
         let unique = format!("l{line}-");
         let svg = figure::inline(&svg, &unique).map_err(|e| format!("{file}: {e}"))?;
-        let caption = self.caption(page, line, "Figure", arguments, label);
-        let caption = if caption.is_empty() {
-            caption
-        } else {
-            format!("<figcaption>{caption}</figcaption>")
-        };
+        let caption = self.figcaption(page, line, "Figure", arguments, label);
         Ok(format!(
             "<figure class=\"drawing\"{}><div class=\"drawing-body\">{}</div>{caption}</figure>",
             id(label),
@@ -494,7 +447,7 @@ impl Renderer<'_> {
         label: Option<&(String, String)>,
     ) -> Result<String, String> {
         let [file, key] = arguments.exactly::<2>("table file.json key")?;
-        let rows = self.rows(file, key)?;
+        let rows = data::rows(file, key, |file| self.json(file))?;
         if columns.is_empty() || rows.is_empty() {
             return Err("the table has no columns or no rows".to_owned());
         }
@@ -542,31 +495,26 @@ impl Renderer<'_> {
             .iter()
             .map(|cells| format!("<tr>{cells}</tr>"))
             .collect();
-        let caption = self.caption(page, line, "Table", arguments, label);
-        let caption = if caption.is_empty() {
-            caption
-        } else {
-            format!("<figcaption>{caption}</figcaption>")
-        };
+        let caption = self.figcaption(page, line, "Table", arguments, label);
         Ok(format!(
             "<figure class=\"data\"{}>{caption}<div class=\"table-wrapper\"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></figure>",
             id(label)
         ))
     }
 
-    /// The elements of the array at `key`, or what several files have there.
-    fn rows(&self, pattern: &str, key: &str) -> Result<Vec<Value>, String> {
-        let files = data::files(pattern)?;
-        let mut rows = Vec::new();
-        for file in &files {
-            let json = self.json(file)?;
-            match data::get(&json, key).map_err(|e| format!("{file}: {e}"))? {
-                Value::Array(list) => rows.extend(list.iter().cloned()),
-                one if files.len() > 1 => rows.push(one.clone()),
-                _ => return Err(format!("{file}, `{key}` is not an array")),
-            }
+    /// The caption in its element, if there is one.
+    fn figcaption(
+        &self,
+        page: Page<'_>,
+        line: usize,
+        word: &str,
+        arguments: &Arguments,
+        label: Option<&(String, String)>,
+    ) -> String {
+        match self.caption(page, line, word, arguments, label) {
+            none if none.is_empty() => none,
+            caption => format!("<figcaption>{caption}</figcaption>"),
         }
-        Ok(rows)
     }
 
     fn caption(
@@ -593,25 +541,9 @@ impl Renderer<'_> {
         let solution = self.read(&self.workspace.solution(name))?;
         let stub = stub::from_solution(&solution).map_err(|error| error.to_string())?;
         let folder = self.workspace.book().join("exercises/src");
-        let files = sources(&folder)
+        let files = types::sources(&folder)
             .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(&folder)))?;
-        let named = |file: &PathBuf, name: &str| file.file_stem().is_some_and(|stem| stem == name);
-        // Its checker first; then the files from which that takes types.
-        let Some(own) = files.iter().find(|file| named(file, name)) else {
-            return Ok(String::new());
-        };
-        let source = self.read(own)?;
-        let taken: Vec<&str> = source
-            .lines()
-            .filter(|line| line.starts_with("pub use "))
-            .flat_map(|line| line.split([':', ' ', ';']))
-            .collect();
-        let mut sources = vec![source.clone()];
-        for file in files.iter().filter(|file| *file != own) {
-            if taken.iter().any(|module| named(file, module)) {
-                sources.push(self.read(file)?);
-            }
-        }
+        let sources = types::sources_of(name, &files, |file| self.read(file))?;
         let (names, text) = types::of(&stub, &sources);
         let Some((last, others)) = names.split_last() else {
             return Ok(String::new());
@@ -669,97 +601,6 @@ impl Renderer<'_> {
     }
 }
 
-/// The Rust sources in a folder and in those below it, in order.
-fn sources(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        // A link to a folder may lead back to where it stands.
-        if entry.file_type()?.is_dir() {
-            files.extend(sources(&path)?);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Where the directive that `rest` begins with is closed: before the next one begins.
-fn close(rest: &str) -> Option<usize> {
-    let inner = &rest[2..];
-    let inner = &inner[..inner.find("{{").unwrap_or(inner.len())];
-    inner.find("}}").map(|end| end + 2)
-}
-
-/// The inside of a single paragraph.
-fn unwrapped(html: String) -> String {
-    let inner = html
-        .strip_prefix("<p>")
-        .and_then(|h| h.strip_suffix("</p>"));
-    inner.map_or(html.clone(), str::to_owned)
-}
-
 fn id(label: Option<&(String, String)>) -> String {
     label.map_or(String::new(), |(id, _)| format!(" id=\"{id}\""))
-}
-
-fn language(path: &Path) -> &'static str {
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("rs") => "rust",
-        Some("py") => "python",
-        Some("toml") => "toml",
-        _ => "text nohighlight",
-    }
-}
-
-/// A formula in the text with what must stay on its line: the punctuation after it.
-fn hold(text: &str, range: Range<usize>, latex: &str, html: String) -> Edit {
-    let after: String = text[range.end..]
-        .chars()
-        .take_while(|c| ".,;:!?".contains(*c))
-        .collect();
-    // A long formula may scroll in its own box on a narrow page.
-    let class = if latex.len() > 28 { " long" } else { "" };
-    let tail = shield(&after);
-    let html = format!("<span class=\"formula{class}\">{html}{tail}</span>");
-    (range.start..range.end + after.len(), html)
-}
-
-fn apply(text: &str, mut edits: Vec<Edit>) -> String {
-    edits.sort_by_key(|(range, _)| range.start);
-    let mut out = String::with_capacity(text.len() * 2);
-    let mut at = 0;
-    for (range, new) in edits {
-        if range.start < at {
-            continue;
-        }
-        out.push_str(&text[at..range.start]);
-        out.push_str(&new);
-        at = range.end;
-    }
-    out.push_str(&text[at..]);
-    out
-}
-
-/// Why it is not clear of a block of code whether the tests run it, if it is not.
-fn unclear(kind: &CodeBlockKind<'_>) -> Option<&'static str> {
-    let CodeBlockKind::Fenced(info) = kind else {
-        return Some("code stands between fences, with its language");
-    };
-    match info.split([',', ' ']).next().unwrap_or_default() {
-        "" => Some("a block of code needs a language: rust, console, text, …"),
-        "rust" if !matches!(&**info, "rust" | "rust,ignore" | "rust,should_panic") => Some(
-            "a block of Rust is marked `rust`, or `rust,ignore` for a sketch, or `rust,should_panic`",
-        ),
-        _ => None,
-    }
-}
-
-/// `text` as HTML text.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

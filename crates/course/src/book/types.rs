@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 /// The types that the exercise file imports and does not write out itself, and those that
 /// these are made of: names, and the text of their definitions. A type is looked for in the
@@ -143,6 +144,48 @@ fn said(lines: &[&str], indent: &str) -> String {
     let first = above.split(|line| line.trim() == "///").next();
     let lines = first.unwrap_or_default().iter();
     lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// The Rust sources in a folder and in those below it, in order.
+pub fn sources(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        // A link to a folder may lead back to where it stands.
+        if entry.file_type()?.is_dir() {
+            files.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The sources from which the exercise `name` takes types: its checker, and the files that
+/// this passes on; none if it has no checker in `files`.
+///
+/// # Errors
+/// Those of `read`.
+pub fn sources_of(
+    name: &str,
+    files: &[PathBuf],
+    read: impl Fn(&Path) -> Result<String, String>,
+) -> Result<Vec<String>, String> {
+    let named = |file: &Path, name: &str| file.file_stem().is_some_and(|stem| stem == name);
+    let Some(own) = files.iter().find(|file| named(file, name)) else {
+        return Ok(Vec::new());
+    };
+    let source = read(own)?;
+    let passed_on = source.lines().filter(|line| line.starts_with("pub use "));
+    let words: Vec<&str> = passed_on
+        .flat_map(|line| line.split([':', ' ', ';']))
+        .collect();
+    let others = files.iter().filter(|file| *file != own);
+    let taken = others.filter(|file| words.iter().any(|module| named(file, module)));
+    let taken: Result<Vec<String>, String> = taken.map(|file| read(file)).collect();
+    Ok([vec![source.clone()], taken?].concat())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! An input on which every mistake of the catalogue shows.
 
-use super::recipe::{Recipe, times};
 use crate::groups::Groups;
 use crate::vacuous::{Vacuous, of_gamma, of_normalization};
 use rand::rngs::StdRng;
@@ -229,44 +228,6 @@ impl Probe {
         let mut refused = of_normalization(&self.groups, &self.x, &self.dy);
         refused.extend(of_gamma(&self.gamma));
         refused
-    }
-
-    /// The right output, `gamma * x_hat + beta`, in the shape of `x`.
-    pub fn y(&self) -> Vec<f64> {
-        let x_hat = self.x_hat();
-        (0..x_hat.len())
-            .map(|k| self.gamma_at(k) * x_hat[k] + self.beta_at(k))
-            .collect()
-    }
-
-    /// The normalized input, in the shape of `x`.
-    pub fn x_hat(&self) -> Vec<f64> {
-        Recipe::default().statistics(self).x_hat
-    }
-
-    /// `1 / sqrt(var + eps)` of the group of each element, in the shape of `x`.
-    pub fn rstd(&self) -> Vec<f64> {
-        Recipe::default().statistics(self).rstd
-    }
-
-    /// The right gradient with respect to `x`.
-    pub fn dx(&self) -> Vec<f64> {
-        let [direct, mean, variance] = Recipe::default().dx(self);
-        // RMS Norm subtracts no mean, so nothing comes back through one.
-        let through_mean = if self.kind.is_centred() { 1.0 } else { 0.0 };
-        (0..direct.len())
-            .map(|k| direct[k] + through_mean * mean[k] + variance[k])
-            .collect()
-    }
-
-    /// The right gradient with respect to gamma.
-    pub fn dgamma(&self) -> Vec<f64> {
-        self.params.sums(&times(&self.dy, &self.x_hat()))
-    }
-
-    /// The right gradient with respect to beta.
-    pub fn dbeta(&self) -> Vec<f64> {
-        self.params.sums(&self.dy)
     }
 
     pub(crate) fn gamma_at(&self, k: usize) -> f64 {

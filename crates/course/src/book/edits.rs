@@ -1,0 +1,75 @@
+//! What is done to pieces of text on their way into a page.
+
+use std::ops::Range;
+
+use pulldown_cmark::CodeBlockKind;
+
+use super::maths::shield;
+
+/// Replaces `range` of a text.
+pub type Edit = (Range<usize>, String);
+
+/// Where the directive that `rest` begins with is closed: before the next one begins.
+pub fn close(rest: &str) -> Option<usize> {
+    let inner = &rest[2..];
+    let inner = &inner[..inner.find("{{").unwrap_or(inner.len())];
+    inner.find("}}").map(|end| end + 2)
+}
+
+/// The inside of a single paragraph.
+pub fn unwrapped(html: String) -> String {
+    let inner = html
+        .strip_prefix("<p>")
+        .and_then(|h| h.strip_suffix("</p>"));
+    inner.map_or(html.clone(), str::to_owned)
+}
+
+/// A formula in the text with what must stay on its line: the punctuation after it.
+pub fn hold(text: &str, range: Range<usize>, latex: &str, html: String) -> Edit {
+    let after: String = text[range.end..]
+        .chars()
+        .take_while(|c| ".,;:!?".contains(*c))
+        .collect();
+    // A long formula may scroll in its own box on a narrow page.
+    let class = if latex.len() > 28 { " long" } else { "" };
+    let tail = shield(&after);
+    let html = format!("<span class=\"formula{class}\">{html}{tail}</span>");
+    (range.start..range.end + after.len(), html)
+}
+
+pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut at = 0;
+    for (range, new) in edits {
+        if range.start < at {
+            continue;
+        }
+        out.push_str(&text[at..range.start]);
+        out.push_str(&new);
+        at = range.end;
+    }
+    out.push_str(&text[at..]);
+    out
+}
+
+/// Why it is not clear of a block of code whether the tests run it, if it is not.
+pub fn unclear(kind: &CodeBlockKind<'_>) -> Option<&'static str> {
+    let CodeBlockKind::Fenced(info) = kind else {
+        return Some("code stands between fences, with its language");
+    };
+    match info.split([',', ' ']).next().unwrap_or_default() {
+        "" => Some("a block of code needs a language: rust, console, text, …"),
+        "rust" if !matches!(&**info, "rust" | "rust,ignore" | "rust,should_panic") => Some(
+            "a block of Rust is marked `rust`, or `rust,ignore` for a sketch, or `rust,should_panic`",
+        ),
+        _ => None,
+    }
+}
+
+/// `text` as HTML text.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
