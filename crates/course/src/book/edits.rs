@@ -73,3 +73,8 @@ pub fn escape(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
+
+/// The attribute by which a reference finds what has this label.
+pub fn id(label: Option<&(String, String)>) -> String {
+    label.map_or(String::new(), |(id, _)| format!(" id=\"{id}\""))
+}

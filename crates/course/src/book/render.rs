@@ -3,7 +3,7 @@
 
 use super::code::{self, Shown};
 use super::data::{self, Place};
-use super::edits::{Edit, apply, close, escape, hold, unclear, unwrapped};
+use super::edits::{Edit, apply, close, escape, hold, id, unclear, unwrapped};
 use super::figure;
 use super::labels::{Kind, Labels, link};
 use super::maths::{self, Maths, shield};
@@ -65,9 +65,8 @@ impl Renderer<'_> {
         }
         let line_of = |offset: usize| {
             let at = starts.partition_point(|(start, _)| *start <= offset);
-            starts
-                .get(at.saturating_sub(1))
-                .map_or(1, |(_, number)| *number)
+            let start = starts.get(at.saturating_sub(1));
+            start.map_or(1, |(_, number)| *number)
         };
         let text = self.inline(page, &text, &line_of, maths::Place::Inline);
         // The placeholders stand in the order of the blocks: one walk puts in all of them.
@@ -599,8 +598,4 @@ impl Renderer<'_> {
             next = html(&exercise.read_next),
         ))
     }
-}
-
-fn id(label: Option<&(String, String)>) -> String {
-    label.map_or(String::new(), |(id, _)| format!(" id=\"{id}\""))
 }
