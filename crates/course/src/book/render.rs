@@ -65,8 +65,7 @@ impl Renderer<'_> {
         }
         let line_of = |offset: usize| {
             let at = starts.partition_point(|(start, _)| *start <= offset);
-            let start = starts.get(at.saturating_sub(1));
-            start.map_or(1, |(_, number)| *number)
+            starts.get(at.saturating_sub(1)).map_or(1, |(_, n)| *n)
         };
         let text = self.inline(page, &text, &line_of, maths::Place::Inline);
         // The placeholders stand in the order of the blocks: one walk puts in all of them.
