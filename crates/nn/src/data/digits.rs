@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tape::{Real, Tensor};
 
-use super::DataError;
+use super::error::DataError;
 use super::idx;
 
 /// A set of handwritten digits.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::DataError;
+use super::error::DataError;
 
 /// An array of bytes.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use rand::{Rng, RngExt};
 
-use super::{DataError, folder};
+use super::digits::folder;
+use super::error::DataError;
 use crate::lengths::Lengths;
 
 /// Sequences of tokens, packed, and the token that comes after each.

@@ -14,7 +14,8 @@
 
 use tape::{Grads, Real};
 
-use super::{Memory, Optimizer};
+use super::memory::Memory;
+use super::optimizer::Optimizer;
 use crate::module::Module;
 
 /// Adam and AdamW.

@@ -1,6 +1,6 @@
 use super::*;
-use crate::module::Visitor;
-use tape::{Param, Tape};
+use crate::module::{Module, Visitor};
+use tape::{Grads, Param, Tape, Tensor};
 
 struct Pair(Vec<Param<f64>>);
 
