@@ -2,7 +2,7 @@
 //!
 //! One wrong gradient, statistic or update would send the two apart within these steps.
 
-use nn::{Layer, MlpSpec, Mode, NormKind, Optimizer, Sgd, State, each_param, each_state, loss};
+use nn::{Layer, MlpSpec, NormKind, Optimizer, Sgd, State, each_param, each_state, loss};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Tape, Tensor};
@@ -46,7 +46,7 @@ fn five_steps_with_each_norm() {
             let (target, _) = case.indices(&format!("target{i}"));
             let x = case.tensor(&format!("x{i}"));
             let (loss, grads) = tape.grad(|t| {
-                let logits = net.forward(&t.constant(x), Mode::Train);
+                let logits = net.train(&t.constant(x));
                 loss::cross_entropy(&logits, &target)
             });
             sgd.step(&mut net, &grads, case.number("lr"));

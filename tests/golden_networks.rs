@@ -3,7 +3,7 @@
 //! Parameters are matched by the names of PyTorch's `state_dict`.
 
 use nn::{
-    BlockSpec, CellKind, CellNorm, CnnSpec, Layer, Lengths, Mode, NormPlace, RecurrentSpec, State,
+    BlockSpec, CellKind, CellNorm, CnnSpec, Layer, Lengths, NormPlace, Pass, RecurrentSpec, State,
     each_state, torch_name,
 };
 use rand::SeedableRng;
@@ -25,7 +25,7 @@ fn rng() -> StdRng {
 fn check<M: nn::Module<f64>>(
     case: &Case,
     net: &mut M,
-    forward: impl for<'t> FnOnce(&mut M, &Var<'t, f64>) -> Var<'t, f64>,
+    forward: impl for<'t> FnOnce(&M, &Var<'t, f64>, &mut Pass<'_, f64>) -> Var<'t, f64>,
 ) {
     let mut names = 0;
     each_state(net, |path, state| {
@@ -41,7 +41,11 @@ fn check<M: nn::Module<f64>>(
         case.name
     );
     let x: Param<f64> = case.param("x");
-    let (y, grads) = Tape::new().vjp(&case.tensor("dy"), |t| forward(net, &t.param(&x)));
+    let mut pass = Pass::train();
+    let (y, grads) = Tape::new().vjp(&case.tensor("dy"), |t| {
+        forward(net, &t.param(&x), &mut pass)
+    });
+    pass.finish(net);
     case.assert_within("y", &y, TOLERANCE);
     case.assert_within("dx", &grads.of(&x), TOLERANCE);
     each_state(net, |path, state| match state {
@@ -67,7 +71,7 @@ fn cnn() {
             case.count("outputs"),
         );
         let mut net = spec.norm(norm).build(&mut rng());
-        check(&case, &mut net, |net, x| net.forward(x, Mode::Train));
+        check(&case, &mut net, |net, x, pass| net.forward(x, pass));
     }
 }
 
@@ -85,11 +89,11 @@ fn transformer_blocks() {
             .norm(case.text("norm").parse().expect("a norm"), place)
             .causal(causal)
             .build(&mut rng());
-        check(&case, &mut block, |block, x| {
+        check(&case, &mut block, |block, x, pass| {
             if causal {
-                return block.forward(x, Mode::Train);
+                return block.forward(x, pass);
             }
-            block.forward_packed(&lengths.pack(x), &lengths, Mode::Train, &mut |_, _| {})
+            block.forward_packed(&lengths.pack(x), &lengths, pass)
         });
     }
 }
@@ -113,8 +117,8 @@ fn recurrent_networks() {
             .layers(case.count("layers"))
             .norm(norm)
             .build(&mut rng());
-        check(&case, &mut net, |net, x| {
-            net.forward_packed(&lengths.pack(x), &lengths, Mode::Train, &mut |_, _| {})
+        check(&case, &mut net, |net, x, pass| {
+            net.forward_packed(&lengths.pack(x), &lengths, pass)
         });
     }
 }

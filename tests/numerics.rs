@@ -3,7 +3,7 @@
 
 use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};
-use nn::{CellKind, Lengths, Mode, RecurrentSpec, each_param};
+use nn::{CellKind, Lengths, Pass, RecurrentSpec, each_param};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Param, Real, Slide, Tape, Tensor, parallel};
@@ -129,7 +129,7 @@ fn lstm() -> Vec<Tensor<f32>> {
     assert!(lengths.rows() * 4 * 64 > parallel::SERIAL_BELOW);
     let x = Param::new("x", x);
     let (y, grads) = Tape::new().vjp(&dy, |t| {
-        net.forward_packed(&t.param(&x), &lengths, Mode::Train, &mut |_, _| {})
+        net.forward_packed(&t.param(&x), &lengths, &mut Pass::train())
     });
     let mut results = vec![y, grads.of(&x)];
     each_param(&mut net, |param| results.push(grads.of(param)));

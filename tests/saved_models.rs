@@ -8,9 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nn::{
-    BlockSpec, CellKind, CnnSpec, Layer, Mode, NormKind, RecurrentSpec, each_param, load, save,
-};
+use nn::{BlockSpec, CellKind, CnnSpec, Layer, NormKind, RecurrentSpec, each_param, load, save};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -35,11 +33,7 @@ fn a_model_that_pytorch_saved_gives_the_same_here() {
     .norm(NormKind::Batch)
     .build::<f64>(&mut rng());
     load(&mut net, &path).expect("PyTorch's file can be read");
-    let y = Tape::eval(|t| {
-        net.forward(&t.constant(case.tensor("x")), Mode::Eval)
-            .value()
-            .clone()
-    });
+    let y = Tape::eval(|t| net.eval(&t.constant(case.tensor("x"))).value().clone());
     case.assert_within("y", &y, 10.0 * golden::EPSILONS * f64::EPSILON);
     // Saved again it is the same file, up to the order of the numbers in it.
     let folder = tempfile::tempdir().expect("a folder");
@@ -72,11 +66,7 @@ fn saved(
     });
     let x = Tensor::randn(shape, &mut rng);
     save(net, &folder.join(format!("{kind}.safetensors"))).expect("saved");
-    let y = Tape::eval(|t| {
-        net.forward(&t.constant(x.clone()), Mode::Eval)
-            .value()
-            .clone()
-    });
+    let y = Tape::eval(|t| net.eval(&t.constant(x.clone())).value().clone());
     (kind.to_owned(), x, y)
 }
 
@@ -116,7 +106,7 @@ fn pytorch_opens_what_is_saved_here() {
     // Running statistics that are not 0 and 1.
     Tape::eval(|t| {
         let x = t.constant(Tensor::randn([8, 25], &mut rng()));
-        cnn.forward(&x, Mode::Train).value().len()
+        cnn.train(&x).value().len()
     });
     let mut lstm = RecurrentSpec::new(CellKind::Lstm, 2, 3)
         .layers(2)

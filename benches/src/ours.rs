@@ -7,8 +7,8 @@ use std::rc::Rc;
 use batchnorm::BatchNorm;
 use layernorm::LayerNorm;
 use nn::{
-    BlockSpec, CellKind, CnnSpec, Init, Layer, Linear, Mlp, MlpSpec, Mode, Module, NormKind,
-    Optimizer, Recurrent, RecurrentSpec, Sgd, Visitor, each_param, loss,
+    BlockSpec, CellKind, CnnSpec, Init, Layer, Linear, Mlp, MlpSpec, Module, NormKind, Optimizer,
+    Recurrent, RecurrentSpec, Sgd, Visitor, each_param, loss,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -77,7 +77,7 @@ impl AnyNorm {
     fn train<'t>(&mut self, x: &Var<'t, f32>) -> Var<'t, f32> {
         match self {
             AnyNorm::Batch(bn) => bn.train(x),
-            AnyNorm::Layer(ln) => ln.forward(x, Mode::Train),
+            AnyNorm::Layer(ln) => ln.forward(x),
         }
     }
 
@@ -210,7 +210,7 @@ fn mlp(norm: Norm) -> Job {
     let x = Tensor::new([BATCH, MLP[0]], inputs::x(BATCH * MLP[0]));
     let target = inputs::targets(BATCH, MLP[MLP.len() - 1]);
     steps(with_weights(net), move |net, t| {
-        let logits = net.forward(&t.constant(x.clone()), Mode::Train);
+        let logits = net.train(&t.constant(x.clone()));
         loss::cross_entropy(&logits, &target)
     })
 }
@@ -221,7 +221,7 @@ fn cnn() -> Job {
     let x = Tensor::new(shape, inputs::x(shape.iter().product()));
     let target = inputs::targets(CNN_BATCH, CLASSES);
     steps(with_weights(spec.build(&mut rng())), move |net, t| {
-        let logits = net.forward(&t.constant(x.clone()), Mode::Train);
+        let logits = net.train(&t.constant(x.clone()));
         loss::cross_entropy(&logits, &target)
     })
 }
@@ -247,8 +247,8 @@ fn lstm() -> Job {
     let x = Tensor::new([batch, time, features], inputs::x(batch * time * features));
     let target = inputs::targets(batch, CLASSES);
     steps(with_weights(net), move |net, t| {
-        let states = net.rnn.forward(&t.constant(x.clone()), Mode::Train);
-        let logits = net.head.forward(&states.select(1, time - 1), Mode::Train);
+        let states = net.rnn.train(&t.constant(x.clone()));
+        let logits = net.head.train(&states.select(1, time - 1));
         loss::cross_entropy(&logits, &target)
     })
 }
@@ -260,7 +260,7 @@ fn transformer() -> Job {
     let x = Tensor::new(shape, inputs::x(shape.iter().product()));
     let zeros = Tensor::zeros(shape);
     steps(with_weights(block), move |block, t| {
-        let y = block.forward(&t.constant(x.clone()), Mode::Train);
+        let y = block.train(&t.constant(x.clone()));
         loss::mse(&y, &zeros)
     })
 }

@@ -1,11 +1,11 @@
 //! The layer: parameters, running statistics, and the two ways to use them.
 
 use tape::magnitude::checked_eps;
-use tape::{Param, Real, Tensor, Var};
+use tape::{Param, ParamId, Real, Tensor, Var};
 
 use crate::op::{batch_norm, frozen_batch_norm};
 use crate::running::check_momentum;
-use crate::{Layout, RunningStats};
+use crate::{Layout, Moments, RunningStats};
 
 /// Batch Normalization over axis 1, with learnable scale and shift (Ioffe & Szegedy,
 /// 2015; book, chapter 7).
@@ -33,6 +33,8 @@ use crate::{Layout, RunningStats};
 // ANCHOR: layer
 #[derive(Debug)]
 pub struct BatchNorm<T: Real> {
+    /// What a network knows the layer by: the identity of its first gamma.
+    id: ParamId,
     channels: usize,
     /// Scale and shift, `[C]` each; `None` when the layer has none to learn.
     affine: Option<[Param<T>; 2]>,
@@ -45,12 +47,12 @@ impl<T: Real> BatchNorm<T> {
     /// A layer for `channels` channels: gamma 1, beta 0, running mean 0, running
     /// variance 1, momentum 0.1, eps 1e-5.
     pub fn new(channels: usize) -> Self {
+        let gamma = Param::new("gamma", Tensor::ones([channels]));
+        let beta = Param::new("beta", Tensor::zeros([channels]));
         BatchNorm {
+            id: gamma.id(),
             channels,
-            affine: Some([
-                Param::new("gamma", Tensor::ones([channels])),
-                Param::new("beta", Tensor::zeros([channels])),
-            ]),
+            affine: Some([gamma, beta]),
             running: RunningStats::new(channels),
             momentum: Some(0.1),
             eps: 1e-5,
@@ -96,11 +98,23 @@ impl<T: Real> BatchNorm<T> {
     /// of type `T` holds.
     #[track_caller]
     pub fn train<'t>(&mut self, x: &Var<'t, T>) -> Var<'t, T> {
-        let [gamma, beta] = self.parameters_for(x);
-        let (y, moments) = batch_norm(x, &gamma, &beta, self.eps);
+        let (y, moments) = self.normalize(x);
         let values = Layout::of(x.shape()).values_per_channel();
         self.running.update(&moments, values, self.momentum);
         y
+    }
+
+    /// The first half of [`BatchNorm::train`]: normalizes a batch by its own statistics and
+    /// returns them. The second half, [`RunningStats::update`], can so be done to a copy,
+    /// which becomes the layer's when the whole network has been passed.
+    ///
+    /// # Panics
+    /// If the input has another number of channels or axes than the layer can take, or a
+    /// channel has fewer than two values.
+    #[track_caller]
+    pub fn normalize<'t>(&self, x: &Var<'t, T>) -> (Var<'t, T>, Moments) {
+        let [gamma, beta] = self.parameters_for(x);
+        batch_norm(x, &gamma, &beta, self.eps)
     }
 
     /// Normalizes by the running statistics, which stay as they are.
@@ -136,6 +150,12 @@ impl<T: Real> BatchNorm<T> {
     /// What the layer learns, for an optimizer to change.
     pub fn params_mut(&mut self) -> Vec<&mut Param<T>> {
         self.affine.iter_mut().flatten().collect()
+    }
+
+    /// What the layer is known by: the identity of the gamma that it was made with, which
+    /// stays its own [without](BatchNorm::without_affine) one.
+    pub fn id(&self) -> ParamId {
+        self.id
     }
 
     /// The scale, `[C]`.
@@ -299,6 +319,31 @@ mod tests {
             grads.of(&x)
         };
         assert_eq!(dx(&mut bn), dx(&mut BatchNorm::new(2)));
+    }
+
+    #[test]
+    fn training_is_normalizing_and_then_an_update() {
+        let (mut whole, mut halves) = (BatchNorm::new(2), BatchNorm::new(2));
+        let y = train(&mut whole, batch());
+        let (normalized, moments) = Tape::eval(|t| {
+            let (y, moments) = halves.normalize(&t.constant(batch()));
+            (y.value().clone(), moments)
+        });
+        assert_eq!(normalized, y);
+        assert_eq!(halves.running(), &RunningStats::new(2));
+        let mut running = halves.running().clone();
+        running.update(&moments, 4, halves.momentum());
+        halves.set_running(running);
+        assert_eq!(halves.running(), whole.running());
+    }
+
+    #[test]
+    fn a_layer_is_known_with_and_without_its_gamma() {
+        let (bn, other) = (BatchNorm::<f32>::new(2), BatchNorm::<f32>::new(2));
+        let id = bn.id();
+        assert_eq!(id, bn.gamma().unwrap().id());
+        assert_ne!(id, other.id());
+        assert_eq!(id, bn.without_affine().id());
     }
 
     #[test]

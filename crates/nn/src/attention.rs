@@ -32,9 +32,11 @@ use tape::parallel::{self, Split, starting};
 use tape::{Backward, InputGrads, Param, Real, Tensor, Var, elements, lanes};
 
 use crate::init::Init;
+use crate::layer::Layer;
 use crate::lengths::Lengths;
 use crate::linear::{Linear, linear};
-use crate::module::{Layer, Mode, Module, Visitor};
+use crate::module::{Module, Visitor};
+use crate::pass::Pass;
 
 /// Attention of packed positions: `qkv` of shape `[M, 3 E]` holds queries, keys and values
 /// of width E side by side, each divided among `heads` heads; the result is `[M, E]`.
@@ -356,12 +358,17 @@ impl<T: Real> MultiHeadAttention<T> {
     /// # Panics
     /// If the shape does not go with the lengths and the width.
     #[track_caller]
-    pub fn forward_packed<'t>(&mut self, x: &Var<'t, T>, lengths: &Lengths) -> Var<'t, T> {
+    pub fn forward_packed<'t>(
+        &self,
+        x: &Var<'t, T>,
+        lengths: &Lengths,
+        pass: &mut Pass<'_, T>,
+    ) -> Var<'t, T> {
         let weight = x.tape().param(&self.in_proj_weight);
         let bias = x.tape().param(&self.in_proj_bias);
         let qkv = linear(x, &weight, Some(&bias));
         let mixed = attention(&qkv, lengths, self.heads, self.causal);
-        self.out_proj.forward(&mixed, Mode::Train)
+        self.out_proj.forward(&mixed, pass)
     }
 }
 
@@ -376,7 +383,7 @@ impl<T: Real> Module<T> for MultiHeadAttention<T> {
 impl<T: Real> Layer<T> for MultiHeadAttention<T> {
     /// The result, `[B, T, E]`, for sequences of equal length `[B, T, E]`.
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, pass: &mut Pass<'_, T>) -> Var<'t, T> {
         let shape = *x.shape();
         let width = self.out_proj.inputs();
         assert!(
@@ -386,8 +393,8 @@ impl<T: Real> Layer<T> for MultiHeadAttention<T> {
             self.in_proj_weight.value().shape()
         );
         let lengths = Lengths::full(shape[0], shape[1]);
-        self.forward_packed(&lengths.pack(x), &lengths)
-            .reshape(shape)
+        let y = self.forward_packed(&lengths.pack(x), &lengths, pass);
+        y.reshape(shape)
     }
 }
 
@@ -483,7 +490,7 @@ mod tests {
             let mut x = normal([1, 3, 4], 2);
             x.data_mut()[8..].fill(last);
             layer.causal = causal;
-            Tape::eval(|t| layer.forward(&t.constant(x), Mode::Eval).value().to_vec())
+            Tape::eval(|t| layer.eval(&t.constant(x)).value().to_vec())
         };
         assert_eq!(run(true, 0.0)[..8], run(true, 9.0)[..8]);
         assert_ne!(run(false, 0.0)[..8], run(false, 9.0)[..8]);
@@ -514,8 +521,8 @@ mod tests {
                                [12, 4]"
     )]
     fn the_width_must_agree() {
-        let mut layer = MultiHeadAttention::<f64>::new(4, 2, &mut StdRng::seed_from_u64(1));
-        Tape::eval(|t| drop(layer.forward(&t.constant(normal([2, 3, 5], 1)), Mode::Eval)));
+        let layer = MultiHeadAttention::<f64>::new(4, 2, &mut StdRng::seed_from_u64(1));
+        Tape::eval(|t| drop(layer.eval(&t.constant(normal([2, 3, 5], 1)))));
     }
 
     #[test]

@@ -8,8 +8,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Param, Shape, Tape, Tensor, Var};
 
+use crate::layer::Layer;
 use crate::lengths::Lengths;
-use crate::module::{Layer, Mode, Module, each_param};
+use crate::module::{Module, each_param};
+use crate::pass::Pass;
 use crate::tokens::TokenModel;
 
 /// Checks the gradient of `op` at `inputs` with respect to all of them, which the report
@@ -34,24 +36,24 @@ pub fn check_op(
 pub struct CheckLayer {
     name: String,
     x: Tensor<f64>,
-    mode: Mode,
+    trains: bool,
     zero: Vec<&'static str>,
 }
 
 impl CheckLayer {
-    /// A check in training mode at the input `x`.
+    /// A check at the input `x`, in training.
     pub fn new(name: &str, x: Tensor<f64>) -> Self {
         CheckLayer {
             name: name.to_owned(),
             x,
-            mode: Mode::Train,
+            trains: true,
             zero: Vec::new(),
         }
     }
 
-    /// The mode of the forward pass.
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
+    /// Whether the forward pass trains or evaluates.
+    pub fn training(mut self, trains: bool) -> Self {
+        self.trains = trains;
         self
     }
 
@@ -63,9 +65,9 @@ impl CheckLayer {
     }
 
     /// Runs the check. `make` makes the layer, the same every time; a fresh one serves
-    /// each evaluation, so that running statistics and random states do not move on.
+    /// each evaluation, so that random states do not move on.
     pub fn run<L: Layer<f64>>(&self, make: impl Fn() -> L) -> Report {
-        self.run_with(make, |layer, x| layer.forward(x, self.mode))
+        self.run_with(make, |layer, x, pass| layer.forward(x, pass))
     }
 
     /// Runs the check of a module that is no layer: `forward` maps the input to the
@@ -73,8 +75,9 @@ impl CheckLayer {
     pub fn run_with<L: Module<f64>>(
         &self,
         make: impl Fn() -> L,
-        forward: impl for<'t> Fn(&mut L, &Var<'t, f64>) -> Var<'t, f64>,
+        forward: impl for<'t> Fn(&L, &Var<'t, f64>, &mut Pass<'_, f64>) -> Var<'t, f64>,
     ) -> Report {
+        let pass = || Pass::new(self.trains);
         let x = Param::new("x", self.x.clone());
         let mut check = Check::new(&self.name).input("x", x.value().shape(), x.value().to_vec());
         let mut start = vec![self.x.to_vec()];
@@ -104,8 +107,8 @@ impl CheckLayer {
             )
         };
         let value = |data: &[Vec<f64>]| {
-            let (x, mut layer) = at(data);
-            Tape::eval(|t| forward(&mut layer, &t.param(&x)).value().clone())
+            let (x, layer) = at(data);
+            Tape::eval(|t| forward(&layer, &t.param(&x), &mut pass()).value().clone())
         };
         let shape = *value(&start).shape();
         check.output_shape(&shape).run(
@@ -113,7 +116,8 @@ impl CheckLayer {
             |data, dy| {
                 let (x, mut layer) = at(data);
                 let dy = Tensor::new(shape, dy.to_vec());
-                let (_, grads) = Tape::new().vjp(&dy, |t| forward(&mut layer, &t.param(&x)));
+                let (_, grads) =
+                    Tape::new().vjp(&dy, |t| forward(&layer, &t.param(&x), &mut pass()));
                 let mut all = vec![grads.of(&x).to_vec()];
                 each_param(&mut layer, |p| all.push(grads.of(p).to_vec()));
                 all
@@ -132,7 +136,7 @@ pub struct CheckTokens {
 }
 
 impl CheckTokens {
-    /// A check in training mode on sequences of the given lengths, in which the tokens from
+    /// A check in training on sequences of the given lengths, in which the tokens from
     /// 0 up to `tokens` follow each other in a fixed disorder.
     pub fn new(name: &str, tokens: usize, lengths: &[usize]) -> Self {
         let lengths = Lengths::new(lengths);
@@ -154,13 +158,13 @@ impl CheckTokens {
     /// elementwise, so that the report has an `x` too.
     pub fn run<M: TokenModel<f64>>(&self, make: impl Fn() -> M) -> Report {
         let shape = Tape::eval(|t| {
-            let y = make().forward(t, &self.tokens, &self.lengths, Mode::Train);
+            let y = make().eval(t, &self.tokens, &self.lengths);
             *y.shape()
         });
         let mut check = CheckLayer::new(&self.name, normal(shape, 7));
         check.zero.clone_from(&self.zero);
-        check.run_with(make, |model, x| {
-            model.forward(x.tape(), &self.tokens, &self.lengths, Mode::Train) * x
+        check.run_with(make, |model, x, pass| {
+            model.forward(x.tape(), &self.tokens, &self.lengths, pass) * x
         })
     }
 }

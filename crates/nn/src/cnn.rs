@@ -6,9 +6,11 @@ use tape::{Real, Shape, Slide, Var, elements};
 
 use crate::conv::Conv2d;
 use crate::init::Init;
+use crate::layer::Layer;
 use crate::linear::Linear;
-use crate::module::{Layer, Mode, Module, Probe, Visitor, name_params};
+use crate::module::{Module, Visitor, name_params};
 use crate::norm::{Norm, NormKind};
+use crate::pass::Pass;
 
 /// What a CNN is made of.
 #[derive(Clone, PartialEq, Debug)]
@@ -131,19 +133,10 @@ impl<T: Real> Module<T> for Cnn<T> {
 impl<T: Real> Layer<T> for Cnn<T> {
     /// The outputs, `[N, outputs]`, for images `[N, C, H, W]`; `[N, C · H · W]`, pixels in
     /// the same order, is taken too.
-    #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, mode: Mode) -> Var<'t, T> {
-        self.forward_probed(x, mode, &mut |_, _| {})
-    }
-
+    ///
     /// Shows `conv1`, `norm1` if there is one, `relu1`, `pool1`, and so on; last `fc`.
     #[track_caller]
-    fn forward_probed<'t>(
-        &mut self,
-        x: &Var<'t, T>,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
-    ) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, pass: &mut Pass<'_, T>) -> Var<'t, T> {
         let (shape, [c, h, w]) = (x.shape(), [0, 1, 2].map(|axis| self.input[axis]));
         let pixels = self.input.count();
         assert!(
@@ -155,23 +148,17 @@ impl<T: Real> Layer<T> for Cnn<T> {
         let count = shape[0];
         // ANCHOR: blocks
         let mut x = x.reshape([count, c, h, w]);
-        for (i, Stage { conv, norm }) in (1..).zip(&mut self.stages) {
-            x = conv.forward(&x, mode);
-            probe(&format_args!("conv{i}"), &x);
-            if !matches!(norm, Norm::None) {
-                x = norm.forward(&x, mode);
-                probe(&format_args!("norm{i}"), &x);
-            }
+        for (i, Stage { conv, norm }) in (1..).zip(&self.stages) {
+            x = conv.forward_as(&format_args!("conv{i}"), &x, pass);
+            x = norm.forward_as(&format_args!("norm{i}"), &x, pass);
             x = x.relu();
-            probe(&format_args!("relu{i}"), &x);
+            pass.show(format_args!("relu{i}"), &x);
             x = x.max_pool2d(2, Slide::by(2));
-            probe(&format_args!("pool{i}"), &x);
+            pass.show(format_args!("pool{i}"), &x);
         }
         // ANCHOR_END: blocks
-        let features = self.head.inputs();
-        let y = self.head.forward(&x.reshape([count, features]), mode);
-        probe(&"fc", &y);
-        y
+        let features = x.reshape([count, self.head.inputs()]);
+        self.head.forward_as(&"fc", &features, pass)
     }
 }
 
@@ -228,10 +215,10 @@ mod tests {
     fn gradient() {
         use NormKind::{Batch, Group, Layer, None, Rms};
         for norm in [None, Batch, Layer, Rms, Group(1)] {
-            for mode in [Mode::Train, Mode::Eval] {
-                let mut check =
-                    CheckLayer::new(&format!("cnn {norm}"), normal([3, 1, 4, 4], 1)).mode(mode);
-                if norm == Batch && mode == Mode::Train {
+            for trains in [true, false] {
+                let name = format!("cnn {norm}");
+                let mut check = CheckLayer::new(&name, normal([3, 1, 4, 4], 1)).training(trains);
+                if norm == Batch && trains {
                     // Batch Norm subtracts the mean, and any bias with it.
                     check = check.may_be_zero("conv1.bias").may_be_zero("conv2.bias");
                 }
@@ -242,26 +229,27 @@ mod tests {
 
     #[test]
     fn pixels_in_a_row_are_an_image() {
-        let mut cnn: Cnn<f64> = CnnSpec::new(&[2, 3], 4, 3).build(&mut rng());
+        let cnn: Cnn<f64> = CnnSpec::new(&[2, 3], 4, 3).build(&mut rng());
         let x = normal([5, 2, 4, 4], 1);
         Tape::eval(|t| {
             let image = t.constant(x.clone());
-            let y = cnn.forward(&image, Mode::Train);
+            let y = cnn.eval(&image);
             assert_eq!(**y.shape(), [5, 3]);
-            let flat = cnn.forward(&image.reshape([5, 32]), Mode::Train);
+            let flat = cnn.eval(&image.reshape([5, 32]));
             assert_eq!(y.value(), flat.value());
         });
     }
 
     #[test]
     fn a_probe_sees_every_value_in_order() {
-        let mut cnn: Cnn<f64> = small(NormKind::Group(1)).build(&mut rng());
+        let cnn: Cnn<f64> = small(NormKind::Group(1)).build(&mut rng());
         let mut seen = Vec::new();
         Tape::eval(|t| {
             let x = t.constant(normal([2, 1, 4, 4], 1));
-            cnn.forward_probed(&x, Mode::Eval, &mut |name, value| {
+            let mut probe = |name: &str, value: &Var<'_, f64>| {
                 seen.push(format!("{name} {}", value.shape()));
-            });
+            };
+            cnn.forward(&x, &mut Pass::eval().probed(&mut probe));
         });
         let expected = [
             "conv1 [2, 2, 4, 4]",
@@ -298,8 +286,8 @@ mod tests {
     #[test]
     #[should_panic(expected = "x of shape [2, 17] does not go with images of shape [1, 4, 4]")]
     fn another_image_is_refused() {
-        let mut cnn: Cnn<f64> = small(NormKind::None).build(&mut rng());
-        Tape::eval(|t| drop(cnn.forward(&t.constant(normal([2, 17], 1)), Mode::Eval)));
+        let cnn: Cnn<f64> = small(NormKind::None).build(&mut rng());
+        Tape::eval(|t| drop(cnn.eval(&t.constant(normal([2, 17], 1)))));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use rand::Rng;
 use tape::{Param, Real, Slide, Tensor, Var};
 
 use crate::init::{Draw, Init};
-use crate::module::{Layer, Mode, Module, Visitor};
+use crate::layer::Layer;
+use crate::module::{Module, Visitor};
+use crate::pass::Pass;
 
 /// A convolution with parameters `weight` of shape `[O, C, kh, kw]` and `bias` of shape
 /// `[O]`: `[N, C, H, W]` becomes `[N, O, H', W']` (book, chapter 10). Formula and sizes
@@ -85,7 +87,7 @@ impl<T: Real> Module<T> for Conv2d<T> {
 
 impl<T: Real> Layer<T> for Conv2d<T> {
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, _: &mut Pass<'_, T>) -> Var<'t, T> {
         let weight = x.tape().param(&self.weight);
         let bias = self.bias.as_ref().map(|bias| x.tape().param(bias));
         x.conv2d(&weight, bias.as_ref(), self.slide)
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn stride_padding_and_bias_arrive_at_the_op() {
         let x = normal([1, 2, 5, 7], 3);
-        let mut layer = conv().slide(Slide::by([2, 3]).padded([0, 1]));
+        let layer = conv().slide(Slide::by([2, 3]).padded([0, 1]));
         let w = layer.weight.value().clone();
         let b = layer
             .bias
@@ -126,7 +128,7 @@ mod tests {
             .clone();
         Tape::eval(|t| {
             let (x, w, b) = (t.constant(x), t.constant(w), t.constant(b));
-            let y = layer.forward(&x, Mode::Train);
+            let y = layer.eval(&x);
             assert_eq!(**y.shape(), [1, 3, 2, 3]);
             assert_eq!(
                 y.value(),
@@ -152,6 +154,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "the input [1, 3, 5, 5] has 3 channels, but the weight [3, 2, 3, 3]")]
     fn channels_must_agree() {
-        Tape::eval(|t| drop(conv().forward(&t.constant(normal([1, 3, 5, 5], 1)), Mode::Train)));
+        Tape::eval(|t| drop(conv().eval(&t.constant(normal([1, 3, 5, 5], 1)))));
     }
 }

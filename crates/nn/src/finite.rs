@@ -4,9 +4,10 @@
 //! more of the network NaN. So a training loop stops at the first such loss and asks
 //! [`first_not_finite`] for the place.
 
-use tape::Real;
+use tape::{Real, Var};
 
-use crate::module::{Module, Probe, each_param};
+use crate::module::{Module, each_param};
+use crate::pass::Pass;
 
 /// Training stopped because a number was no longer finite.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -21,17 +22,18 @@ pub struct Diverged {
 
 impl Diverged {
     /// An error if `loss`, that of step `step`, is not finite. `forward` does the forward
-    /// pass of that step again, and shows the values on the way to the probe it is given:
+    /// pass of that step again; the [`Pass`] it is given trains, and looks at the values on
+    /// the way:
     ///
     /// ```
-    /// use nn::{CnnSpec, Diverged, Layer, Mode, each_param};
+    /// use nn::{CnnSpec, Diverged, Layer};
     /// use rand::SeedableRng;
     /// use tape::{Tape, Tensor};
     ///
     /// let mut cnn = CnnSpec::new(&[1, 2], 4, 3).build::<f32>(&mut rand::rngs::StdRng::seed_from_u64(0));
     /// let x = Tensor::full([1, 16], f32::INFINITY);
-    /// let error = Diverged::check(7, f32::NAN, &mut cnn, |cnn, probe| {
-    ///     Tape::eval(|t| drop(cnn.forward_probed(&t.constant(x), Mode::Train, probe)));
+    /// let error = Diverged::check(7, f32::NAN, &mut cnn, |cnn, pass| {
+    ///     Tape::eval(|t| drop(cnn.forward(&t.constant(x), pass)));
     /// });
     /// let message = "training diverged at step 7: the output of conv1 is not finite";
     /// assert_eq!(error.unwrap_err().to_string(), message);
@@ -43,7 +45,7 @@ impl Diverged {
         step: usize,
         loss: T,
         model: &mut M,
-        forward: impl FnOnce(&mut M, &mut Probe<'_, T>),
+        forward: impl FnOnce(&M, &mut Pass<'_, T>),
     ) -> Result<(), Diverged> {
         if loss.is_finite() {
             return Ok(());
@@ -53,11 +55,12 @@ impl Diverged {
     }
 }
 
-/// Names the first parameter that is not finite or, if they all are, the first value that
-/// `forward` shows to the probe.
+/// Names the first parameter that is not finite or, if they all are, the first value inside
+/// the network that is not. `forward` does the forward pass, in training; the network stays
+/// as it is.
 pub fn first_not_finite<T: Real, M: Module<T>>(
     model: &mut M,
-    forward: impl FnOnce(&mut M, &mut Probe<'_, T>),
+    forward: impl FnOnce(&M, &mut Pass<'_, T>),
 ) -> Option<String> {
     let finite = |data: &[T]| data.iter().all(|x| x.is_finite());
     let mut place = None;
@@ -67,11 +70,12 @@ pub fn first_not_finite<T: Real, M: Module<T>>(
         }
     });
     if place.is_none() {
-        forward(model, &mut |name, value| {
+        let mut look = |name: &str, value: &Var<'_, T>| {
             if place.is_none() && !finite(value.value().data()) {
                 place = Some(format!("the output of {name}"));
             }
-        });
+        };
+        forward(model, &mut Pass::train().probed(&mut look));
     }
     place
 }
@@ -80,7 +84,7 @@ pub fn first_not_finite<T: Real, M: Module<T>>(
 mod tests {
     use super::*;
     use crate::{
-        CellKind, Lengths, Mode, Optimizer, RecurrentLmSpec, RecurrentSpec, Sgd, TokenModel, loss,
+        CellKind, Lengths, Optimizer, RecurrentLmSpec, RecurrentSpec, Sgd, TokenModel, loss,
     };
     use rand::SeedableRng;
     use rand::rngs::StdRng;
@@ -95,13 +99,11 @@ mod tests {
         let mut tape = Tape::new();
         for step in 0..20 {
             let (loss, grads) = tape.grad(|t| {
-                let y = model.forward(t, &tokens, &lengths, Mode::Train);
+                let y = model.train(t, &tokens, &lengths);
                 loss::cross_entropy(&y, &tokens)
             });
-            Diverged::check(step, loss, &mut model, |model, probe| {
-                Tape::eval(|t| {
-                    drop(model.forward_probed(t, &tokens, &lengths, Mode::Train, probe));
-                });
+            Diverged::check(step, loss, &mut model, |model, pass| {
+                Tape::eval(|t| drop(model.forward(t, &tokens, &lengths, pass)));
             })?;
             Sgd::new().step(&mut model, &grads, rate);
         }
@@ -137,11 +139,9 @@ mod tests {
                     p.value_mut().data_mut()[1] = value;
                 }
             });
-            first_not_finite(&mut model, |model, probe| {
-                Tape::eval(|t| {
-                    let lengths = Lengths::new(&[2]);
-                    drop(model.forward_probed(t, &[0, 1], &lengths, Mode::Eval, probe));
-                });
+            first_not_finite(&mut model, |model, pass| {
+                let lengths = Lengths::new(&[2]);
+                Tape::eval(|t| drop(model.forward(t, &[0, 1], &lengths, pass)));
             })
         };
         assert_eq!(first("", 0.0), None);

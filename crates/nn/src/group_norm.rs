@@ -11,7 +11,9 @@
 use tape::magnitude::checked_eps;
 use tape::{Param, Real, Tensor, Var};
 
-use crate::module::{Layer, Mode, Module, Visitor};
+use crate::layer::Layer;
+use crate::module::{Module, Visitor};
+use crate::pass::Pass;
 
 /// Group Norm of `[N, C]`, `[N, C, L]`, `[N, C, H, W]` or `[N, C, D, H, W]`.
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl<T: Real> Layer<T> for GroupNorm<T> {
     /// # Panics
     /// If `x` has other channels, or a group holds one value.
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, _: &mut Pass<'_, T>) -> Var<'t, T> {
         let shape = *x.shape();
         let channels = self.gamma.value().len();
         assert!(
@@ -110,8 +112,8 @@ mod tests {
     use layernorm::LayerNorm;
     use tape::Tape;
 
-    fn forward(layer: &mut impl Layer<f64>, x: Tensor<f64>) -> Tensor<f64> {
-        Tape::eval(|t| layer.forward(&t.constant(x), Mode::Train).value().clone())
+    fn eval(layer: &impl Layer<f64>, x: Tensor<f64>) -> Tensor<f64> {
+        Tape::eval(|t| layer.eval(&t.constant(x)).value().clone())
     }
 
     #[test]
@@ -128,15 +130,15 @@ mod tests {
     #[test]
     fn one_group_is_layer_norm_over_the_image() {
         let x = normal([3, 4, 2, 5], 1);
-        let one = forward(&mut GroupNorm::new(1, 4), x.clone());
-        assert_eq!(one, forward(&mut LayerNorm::new([4, 2, 5]), x));
+        let one = eval(&GroupNorm::new(1, 4), x.clone());
+        assert_eq!(one, eval(&LayerNorm::new([4, 2, 5]), x));
     }
 
     #[test]
     fn every_group_has_mean_0_and_variance_1_and_channels_their_own_scale() {
         let x = normal([2, 4, 30], 1).map(|x| 7.0 + 3.0 * x);
         let mut layer = GroupNorm::new(2, 4).with_eps(1e-12);
-        let y = forward(&mut layer, x.clone());
+        let y = eval(&layer, x.clone());
         for group in y.data().chunks(60) {
             let mean = group.iter().sum::<f64>() / 60.0;
             let var = group.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / 60.0;
@@ -150,7 +152,7 @@ mod tests {
                 c as f64 + if p.name() == "beta" { 10.0 } else { 1.0 }
             }));
         });
-        let scaled = forward(&mut layer, x);
+        let scaled = eval(&layer, x);
         for (i, (y, scaled)) in y.data().iter().zip(scaled.data()).enumerate() {
             let c = (i / 30 % 4) as f64;
             assert!((y * (c + 1.0) + c + 10.0 - scaled).abs() < 1e-12);
@@ -160,7 +162,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "x of shape [2, 3, 5] does not go with gamma of shape [4]")]
     fn channels_must_agree() {
-        forward(&mut GroupNorm::new(2, 4), normal([2, 3, 5], 1));
+        eval(&GroupNorm::new(2, 4), normal([2, 3, 5], 1));
     }
 
     #[test]
@@ -169,7 +171,7 @@ mod tests {
                     own mean"
     )]
     fn a_group_has_more_than_one_value() {
-        forward(&mut GroupNorm::new(4, 4), normal([3, 4], 1));
+        eval(&GroupNorm::new(4, 4), normal([3, 4], 1));
     }
 
     #[test]
@@ -183,8 +185,8 @@ mod tests {
     fn huge_groups_are_normalized_like_others() {
         let x = normal([2, 4, 3], 1).cast::<f32>();
         let run = |x: Tensor<f32>| {
-            let mut layer = GroupNorm::new(2, 4);
-            Tape::eval(|t| layer.forward(&t.constant(x), Mode::Train).value().to_vec())
+            let layer = GroupNorm::new(2, 4);
+            Tape::eval(|t| layer.eval(&t.constant(x)).value().to_vec())
         };
         let (plain, huge) = (run(x.clone()), run(x.map(|x| x * 1e20)));
         assert!(

@@ -154,7 +154,6 @@ impl Lengths {
 mod tests {
     use super::*;
     use crate::check::{check_op, normal};
-    use crate::module::{Layer, Mode};
     use batchnorm::BatchNorm;
     use tape::Tape;
 
@@ -216,10 +215,7 @@ mod tests {
             let mut norm = BatchNorm::new(2);
             let y = Tape::eval(|t| {
                 let rows = lengths.pack(&t.constant(x.clone()));
-                lengths
-                    .unpack(&norm.forward(&rows, Mode::Train))
-                    .value()
-                    .clone()
+                lengths.unpack(&norm.train(&rows)).value().clone()
             });
             (x, y, norm.running().mean.clone())
         };

@@ -1,8 +1,10 @@
 //! Layers, losses, optimizers and data, on the tape.
 //!
-//! A network is a [`Layer`]: it maps one value to another, in training or evaluation
-//! [`Mode`], and shows its parameters and other state by name. From that follow the
-//! optimizers ([`Sgd`], [`Adam`]), [`save`] and [`load`], and the gradient check of a
+//! A network is a [`Layer`]: it maps one value to another, in training by
+//! [`train(&mut self, x)`](Layer::train) and in evaluation by
+//! [`eval(&self, x)`](Layer::eval), and shows its parameters and other state by name. Both are
+//! one forward pass ([`Pass`]), through which one can look at the values inside. From that follow
+//! the optimizers ([`Sgd`], [`Adam`]), [`save`] and [`load`], and the gradient check of a
 //! whole network ([`check`]). A model of sequences of tokens is a [`TokenModel`] instead.
 //!
 //! | network | made by | its parts |
@@ -19,7 +21,7 @@
 //! called gamma and beta; in files they have PyTorch's names too ([`torch_name`]).
 //!
 //! ```
-//! use nn::{Layer, MlpSpec, Mode, NormKind, Optimizer, Sgd, loss};
+//! use nn::{Layer, MlpSpec, NormKind, Optimizer, Sgd, loss};
 //! use rand::SeedableRng;
 //! use tape::{Tape, Tensor};
 //!
@@ -35,7 +37,7 @@
 //! let mut losses = Vec::new();
 //! for _ in 0..50 {
 //!     let (loss, grads) = tape.grad(|t| {
-//!         let logits = mlp.forward(&t.constant(points.clone()), Mode::Train);
+//!         let logits = mlp.train(&t.constant(points.clone()));
 //!         loss::cross_entropy(&logits, &classes)
 //!     });
 //!     sgd.step(&mut mlp, &grads, 0.1);
@@ -56,6 +58,7 @@ mod file;
 mod finite;
 mod group_norm;
 pub mod init;
+mod layer;
 mod lengths;
 mod linear;
 pub mod loss;
@@ -63,6 +66,7 @@ mod mlp;
 mod module;
 mod norm;
 pub mod optim;
+mod pass;
 mod pool;
 mod recurrent;
 mod save;
@@ -79,14 +83,16 @@ pub use file::write_atomically;
 pub use finite::{Diverged, first_not_finite};
 pub use group_norm::GroupNorm;
 pub use init::Init;
+pub use layer::Layer;
 pub use lengths::Lengths;
 pub use linear::{Linear, linear};
 pub use mlp::{Mlp, MlpSpec};
 pub use module::{
-    Layer, Mode, Module, Probe, State, Visitor, count_params, each_param, each_state, name_params,
+    Module, State, StatsId, Visitor, count_params, each_param, each_state, name_params,
 };
 pub use norm::{Norm, NormKind};
 pub use optim::{Adam, Decay, Optimizer, Sgd};
+pub use pass::{Pass, Probe, Within};
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use recurrent::{CellKind, CellNorm, Recurrent, RecurrentLm, RecurrentLmSpec, RecurrentSpec};
 pub use save::{LoadError, load, save, torch_name};

@@ -12,7 +12,9 @@ use tape::gemm::{Matrix, gemm};
 use tape::{Backward, InputGrads, Param, Real, Tensor, Var};
 
 use crate::init::{Draw, Init};
-use crate::module::{Layer, Mode, Module, Visitor};
+use crate::layer::Layer;
+use crate::module::{Module, Visitor};
+use crate::pass::Pass;
 
 /// `x Wᵀ + b` for `x` of shape `[.., in]`, `weight` of shape `[out, in]` and `bias` of
 /// shape `[out]`; the result has shape `[.., out]`.
@@ -194,7 +196,7 @@ impl<T: Real> Module<T> for Linear<T> {
 
 impl<T: Real> Layer<T> for Linear<T> {
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, _: &mut Pass<'_, T>) -> Var<'t, T> {
         let weight = x.tape().param(&self.weight);
         let bias = self.bias.as_ref().map(|bias| x.tape().param(bias));
         linear(x, &weight, bias.as_ref())

@@ -6,9 +6,11 @@ use tape::{Real, Var};
 
 use crate::activation::Activation;
 use crate::init::Init;
+use crate::layer::Layer;
 use crate::linear::Linear;
-use crate::module::{Layer, Mode, Module, Probe, Visitor, name_params};
+use crate::module::{Module, Visitor, name_params};
 use crate::norm::{Norm, NormKind};
+use crate::pass::Pass;
 
 /// What an MLP is made of.
 #[derive(Clone, PartialEq, Debug)]
@@ -118,32 +120,19 @@ impl<T: Real> Module<T> for Mlp<T> {
 }
 
 impl<T: Real> Layer<T> for Mlp<T> {
-    #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, mode: Mode) -> Var<'t, T> {
-        self.forward_probed(x, mode, &mut |_, _| {})
-    }
-
     /// Shows `layers.0.linear`, `layers.0.norm` if there is one, `layers.0.relu` (or the
     /// name of the other nonlinearity), and so on; last the linear layer of the output.
     #[track_caller]
-    fn forward_probed<'t>(
-        &mut self,
-        x: &Var<'t, T>,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
-    ) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, pass: &mut Pass<'_, T>) -> Var<'t, T> {
         let last = self.layers.len() - 1;
         let mut x = x.clone();
-        for (i, Block { linear, norm }) in self.layers.iter_mut().enumerate() {
-            x = linear.forward(&x, mode);
-            probe(&format_args!("layers.{i}.linear"), &x);
-            if !matches!(norm, Norm::None) {
-                x = norm.forward(&x, mode);
-                probe(&format_args!("layers.{i}.norm"), &x);
-            }
+        for (i, Block { linear, norm }) in self.layers.iter().enumerate() {
+            let pass = &mut pass.within(format_args!("layers.{i}"));
+            x = linear.forward_as(&"linear", &x, pass);
+            x = norm.forward_as(&"norm", &x, pass);
             if i < last {
                 x = self.activation.apply(&x);
-                probe(&format_args!("layers.{i}.{}", self.activation), &x);
+                pass.show(self.activation, &x);
             }
         }
         x
@@ -192,10 +181,10 @@ mod tests {
             let spec = MlpSpec::new(&[3, 4, 4, 2])
                 .norm(norm)
                 .activation(activation);
-            for mode in [Mode::Train, Mode::Eval] {
-                let mut check =
-                    CheckLayer::new(&format!("{norm} {activation}"), normal([5, 3], 1)).mode(mode);
-                if norm == Batch && mode == Mode::Train {
+            for trains in [true, false] {
+                let name = format!("{norm} {activation}");
+                let mut check = CheckLayer::new(&name, normal([5, 3], 1)).training(trains);
+                if norm == Batch && trains {
                     // Batch Norm subtracts the mean, and any bias with it.
                     check = check
                         .may_be_zero("layers.0.bias")
@@ -208,16 +197,17 @@ mod tests {
 
     #[test]
     fn a_probe_sees_every_value_in_order() {
-        let mut mlp: Mlp<f64> = MlpSpec::new(&[3, 4, 2])
+        let mlp: Mlp<f64> = MlpSpec::new(&[3, 4, 2])
             .norm(NormKind::Batch)
             .activation(Activation::Tanh)
             .build(&mut rng());
         let mut seen = Vec::new();
         Tape::eval(|t| {
             let x = t.constant(normal([5, 3], 1));
-            let y = mlp.forward_probed(&x, Mode::Eval, &mut |name, value| {
-                seen.push((name.to_string(), value.value().clone()));
-            });
+            let mut probe = |name: &str, value: &Var<'_, f64>| {
+                seen.push((name.to_owned(), value.value().clone()));
+            };
+            let y = mlp.forward(&x, &mut Pass::eval().probed(&mut probe));
             assert_eq!(seen.last().map(|(_, value)| value), Some(y.value()));
         });
         let names: Vec<&str> = seen.iter().map(|(name, _)| &name[..]).collect();

@@ -1,22 +1,9 @@
-//! What a layer is: a map from one value to another, and the state it keeps.
+//! What a module is: something that shows its state.
 
 use std::fmt::{self, Display, Write};
 
-use tape::{Param, Real, Tensor, Var};
-
-/// Whether a forward pass trains.
-///
-/// Batch Norm uses the statistics of the batch and updates its running statistics in
-/// [`Mode::Train`], and uses its running statistics in [`Mode::Eval`]; dropout acts in
-/// [`Mode::Train`] only. Gradients flow in both, so a frozen layer can sit in a network
-/// that is fine-tuned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// Statistics of the batch, dropout, updated running statistics.
-    Train,
-    /// Running statistics; nothing is updated.
-    Eval,
-}
+use batchnorm::RunningStats;
+use tape::{Param, ParamId, Real, Tensor};
 
 /// Something that has parameters, and perhaps other state that is saved with them.
 pub trait Module<T: Real> {
@@ -24,29 +11,6 @@ pub trait Module<T: Real> {
     /// order, under names that differ.
     fn visit(&mut self, v: &mut Visitor<'_, T>);
 }
-
-/// A module that maps one value to another.
-pub trait Layer<T: Real>: Module<T> {
-    /// The output for the input `x`, recorded on its tape.
-    fn forward<'t>(&mut self, x: &Var<'t, T>, mode: Mode) -> Var<'t, T>;
-
-    /// Like [`Layer::forward`], and shows the values on the way to `probe`, in order and
-    /// by name. A layer with nothing inside shows its output, as `output`.
-    fn forward_probed<'t>(
-        &mut self,
-        x: &Var<'t, T>,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
-    ) -> Var<'t, T> {
-        let y = self.forward(x, mode);
-        probe(&"output", &y);
-        y
-    }
-}
-
-/// Looks at the values inside a network: receives their names, such as `layers.0.norm`,
-/// and their handles.
-pub type Probe<'p, T> = dyn FnMut(&dyn Display, &Var<'_, T>) + 'p;
 
 /// One piece of a module's state.
 pub enum State<'a, T: Real> {
@@ -58,32 +22,36 @@ pub enum State<'a, T: Real> {
     Count(&'a mut u64),
 }
 
+/// Names running statistics: by the identity of their Batch Norm and, if that keeps several,
+/// by their number.
+pub type StatsId = (ParamId, usize);
+
 /// Walks over the state of a module and knows where it is.
 pub struct Visitor<'f, T: Real> {
-    path: String,
-    /// Without names no text is built, so that an optimizer's walk allocates nothing.
-    named: bool,
-    f: &'f mut dyn FnMut(&str, State<'_, T>),
+    path: Path,
+    looks_at: LooksAt<'f, T>,
+    hidden: Vec<fn(&Param<T>) -> bool>,
+}
+
+/// What a walk is for. Only one that looks at everything needs names: in the others no text
+/// is built, so that an optimizer's walk allocates nothing.
+enum LooksAt<'f, T: Real> {
+    Everything(&'f mut dyn FnMut(&str, State<'_, T>)),
+    Params(&'f mut dyn FnMut(&mut Param<T>)),
+    Running(&'f mut dyn FnMut(StatsId, &mut RunningStats<T>)),
 }
 
 impl<'f, T: Real> Visitor<'f, T> {
     /// Calls `f` with the name of each piece of state, such as `layers.0.norm.gamma`.
     pub fn new(f: &'f mut dyn FnMut(&str, State<'_, T>)) -> Self {
-        let path = String::new();
-        Visitor {
-            path,
-            named: true,
-            f,
-        }
+        Self::at(LooksAt::Everything(f))
     }
 
-    /// Calls `f` with empty names.
-    fn unnamed(f: &'f mut dyn FnMut(&str, State<'_, T>)) -> Self {
-        let path = String::new();
+    fn at(looks_at: LooksAt<'f, T>) -> Self {
         Visitor {
-            path,
-            named: false,
-            f,
+            path: Path::default(),
+            looks_at,
+            hidden: Vec::new(),
         }
     }
 
@@ -92,36 +60,91 @@ impl<'f, T: Real> Visitor<'f, T> {
         self.within(name, |v| module.visit(v));
     }
 
+    /// Visits a part of the module, but for the parameters that `hide` picks: nobody sees
+    /// them, so they stay as they are.
+    pub fn hiding(&mut self, hide: fn(&Param<T>) -> bool, module: &mut (impl Module<T> + ?Sized)) {
+        self.hidden.push(hide);
+        module.visit(self);
+        self.hidden.pop();
+    }
+
     /// Visits a parameter.
     pub fn param(&mut self, name: impl Display, param: &mut Param<T>) {
-        self.within(name, |v| (v.f)(&v.path, State::Param(param)));
+        if self.hidden.iter().any(|hide| hide(param)) {
+            return;
+        }
+        match &mut self.looks_at {
+            LooksAt::Everything(_) => self.show(name, State::Param(param)),
+            LooksAt::Params(f) => f(param),
+            LooksAt::Running(_) => {}
+        }
     }
 
     /// Visits a tensor that is saved but not learned.
     pub fn buffer(&mut self, name: impl Display, tensor: &mut Tensor<T>) {
-        self.within(name, |v| (v.f)(&v.path, State::Buffer(tensor)));
+        self.show(name, State::Buffer(tensor));
     }
 
     /// Visits a counter.
     pub fn count(&mut self, name: impl Display, count: &mut u64) {
-        self.within(name, |v| (v.f)(&v.path, State::Count(count)));
+        self.show(name, State::Count(count));
     }
 
-    fn within(&mut self, name: impl Display, inside: impl FnOnce(&mut Self)) {
-        if !self.named {
+    /// Visits running statistics: the buffers `running_mean` and `running_var` and the
+    /// counter `num_batches_tracked`.
+    pub fn running(&mut self, id: StatsId, running: &mut RunningStats<T>) {
+        if let LooksAt::Running(f) = &mut self.looks_at {
+            return f(id, running);
+        }
+        self.buffer("running_mean", &mut running.mean);
+        self.buffer("running_var", &mut running.var);
+        self.count("num_batches_tracked", &mut running.num_batches_tracked);
+    }
+
+    fn show(&mut self, name: impl Display, state: State<'_, T>) {
+        if let LooksAt::Everything(f) = &mut self.looks_at {
+            let outside = self.path.enter(&name);
+            f(self.path.as_str(), state);
+            self.path.leave(outside);
+        }
+    }
+
+    /// Does what is `inside` of the part `name`.
+    pub(crate) fn within(&mut self, name: impl Display, inside: impl FnOnce(&mut Self)) {
+        if !matches!(self.looks_at, LooksAt::Everything(_)) {
             return inside(self);
         }
-        let length = self.path.len();
-        let dot = if length == 0 { "" } else { "." };
-        write!(self.path, "{dot}{name}").expect("writing to a string cannot fail");
+        let outside = self.path.enter(&name);
         inside(self);
-        self.path.truncate(length);
+        self.path.leave(outside);
     }
 }
 
 impl<T: Real> fmt::Debug for Visitor<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Visitor at {:?}", self.path)
+        write!(f, "Visitor at {:?}", self.path.as_str())
+    }
+}
+
+/// A place in a module: names from the outside inwards, with dots between them.
+#[derive(Default)]
+pub(crate) struct Path(String);
+
+impl Path {
+    /// Goes into the part `name`, and returns what [`Path::leave`] needs.
+    pub(crate) fn enter(&mut self, name: &dyn Display) -> usize {
+        let outside = self.0.len();
+        let dot = if outside == 0 { "" } else { "." };
+        write!(self.0, "{dot}{name}").expect("writing to a string cannot fail");
+        outside
+    }
+
+    pub(crate) fn leave(&mut self, outside: usize) {
+        self.0.truncate(outside);
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -130,11 +153,15 @@ pub fn each_param<T: Real>(
     module: &mut (impl Module<T> + ?Sized),
     mut f: impl FnMut(&mut Param<T>),
 ) {
-    module.visit(&mut Visitor::unnamed(&mut |_, state| {
-        if let State::Param(param) = state {
-            f(param);
-        }
-    }));
+    module.visit(&mut Visitor::at(LooksAt::Params(&mut f)));
+}
+
+/// Calls `f` with every set of running statistics.
+pub(crate) fn each_running<T: Real>(
+    module: &mut (impl Module<T> + ?Sized),
+    mut f: impl FnMut(StatsId, &mut RunningStats<T>),
+) {
+    module.visit(&mut Visitor::at(LooksAt::Running(&mut f)));
 }
 
 /// Calls `f` with name and content of every piece of state.
@@ -222,5 +249,32 @@ mod tests {
     #[test]
     fn only_parameters_are_counted() {
         assert_eq!(count_params(&mut pair()), 12);
+    }
+
+    /// The pair without the weight of its head.
+    struct Headless(Pair);
+
+    impl Module<f32> for Headless {
+        fn visit(&mut self, v: &mut Visitor<'_, f32>) {
+            v.hiding(|param| param.name() == "head.weight", &mut self.0);
+        }
+    }
+
+    #[test]
+    fn hidden_parameters_are_seen_by_nobody_and_all_else_is() {
+        let mut pair = pair();
+        name_params(&mut pair);
+        let mut headless = Headless(pair);
+        assert_eq!(count_params(&mut headless), 6);
+        let mut names = Vec::new();
+        each_state(&mut headless, |name, _| names.push(name.to_owned()));
+        let expected = [
+            "layers.0.weight",
+            "layers.0.mean",
+            "layers.0.steps",
+            "head.mean",
+            "head.steps",
+        ];
+        assert_eq!(names, expected);
     }
 }

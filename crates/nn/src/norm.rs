@@ -1,14 +1,16 @@
 //! The normalization in a network, chosen by a value, so that networks differ in it alone.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use batchnorm::BatchNorm;
+use batchnorm::{BatchNorm, Layout};
 use layernorm::{LayerNorm, RmsNorm};
 use tape::{Real, Shape, Var};
 
 use crate::group_norm::GroupNorm;
-use crate::module::{Layer, Mode, Module, Visitor};
+use crate::layer::Layer;
+use crate::module::{Module, Visitor};
+use crate::pass::Pass;
 
 /// Which normalization.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -26,7 +28,7 @@ pub enum NormKind {
     Group(usize),
 }
 
-impl fmt::Display for NormKind {
+impl Display for NormKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             NormKind::None => "none",
@@ -109,20 +111,21 @@ impl<T: Real> Module<T> for BatchNorm<T> {
         }
         // Handles are cheap to copy; whatever the visitor does to them is put back.
         let mut running = self.running().clone();
-        v.buffer("running_mean", &mut running.mean);
-        v.buffer("running_var", &mut running.var);
-        v.count("num_batches_tracked", &mut running.num_batches_tracked);
+        v.running((self.id(), 0), &mut running);
         self.set_running(running);
     }
 }
 
 impl<T: Real> Layer<T> for BatchNorm<T> {
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, mode: Mode) -> Var<'t, T> {
-        match mode {
-            Mode::Train => self.train(x),
-            Mode::Eval => self.eval(x),
-        }
+    fn forward<'t>(&self, x: &Var<'t, T>, pass: &mut Pass<'_, T>) -> Var<'t, T> {
+        let Some(running) = pass.running((self.id(), 0), self.running()) else {
+            return self.eval(x);
+        };
+        let (y, moments) = self.normalize(x);
+        let values = Layout::of(x.shape()).values_per_channel();
+        running.update(&moments, values, self.momentum());
+        y
     }
 }
 
@@ -136,7 +139,7 @@ impl<T: Real> Module<T> for LayerNorm<T> {
 
 impl<T: Real> Layer<T> for LayerNorm<T> {
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, _: &mut Pass<'_, T>) -> Var<'t, T> {
         LayerNorm::forward(self, x)
     }
 }
@@ -151,7 +154,7 @@ impl<T: Real> Module<T> for RmsNorm<T> {
 
 impl<T: Real> Layer<T> for RmsNorm<T> {
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, _: &mut Pass<'_, T>) -> Var<'t, T> {
         RmsNorm::forward(self, x)
     }
 }
@@ -170,14 +173,29 @@ impl<T: Real> Module<T> for Norm<T> {
 
 impl<T: Real> Layer<T> for Norm<T> {
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, mode: Mode) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, pass: &mut Pass<'_, T>) -> Var<'t, T> {
         match self {
             Norm::None => x.clone(),
-            Norm::Batch(norm) => Layer::forward(norm, x, mode),
-            Norm::Layer(norm) => Layer::forward(norm, x, mode),
-            Norm::Rms(norm) => Layer::forward(norm, x, mode),
-            Norm::Group(norm) => norm.forward(x, mode),
+            Norm::Batch(norm) => norm.forward(x, pass),
+            Norm::Layer(norm) => norm.forward(x),
+            Norm::Rms(norm) => norm.forward(x),
+            Norm::Group(norm) => norm.forward(x, pass),
         }
+    }
+
+    /// Where there is no norm, nothing is shown either.
+    #[track_caller]
+    fn forward_as<'t>(
+        &self,
+        name: &dyn Display,
+        x: &Var<'t, T>,
+        pass: &mut Pass<'_, T>,
+    ) -> Var<'t, T> {
+        let y = self.forward(x, pass);
+        if !matches!(self, Norm::None) {
+            pass.show(name, &y);
+        }
+        y
     }
 }
 
@@ -236,7 +254,7 @@ mod tests {
 
     #[test]
     fn gradient() {
-        for mode in [Mode::Train, Mode::Eval] {
+        for trains in [true, false] {
             for kind in KINDS {
                 // Evaluation needs statistics that are not 0 and 1.
                 let make = || {
@@ -250,29 +268,30 @@ mod tests {
                     }
                     norm
                 };
-                let check = CheckLayer::new(&kind.to_string(), normal([5, 3], 1)).mode(mode);
-                check.run(make).assert_passes();
+                let check = CheckLayer::new(&kind.to_string(), normal([5, 3], 1));
+                check.training(trains).run(make).assert_passes();
             }
         }
     }
 
     #[test]
     fn training_moves_running_statistics_and_evaluation_does_not() {
-        let mut norm = BatchNorm::<f64>::new(3);
+        let [mut norm, mut alone] = [(); 2].map(|()| BatchNorm::<f64>::new(3));
         let x = normal([5, 3], 1);
-        Tape::eval(|t| {
-            Layer::forward(&mut norm, &t.constant(x.clone()), Mode::Train)
-                .value()
-                .len()
+        let [trained, evaluated] = Tape::eval(|t| {
+            let x = t.constant(x.clone());
+            let trained = Layer::train(&mut norm, &x).value().clone();
+            assert_eq!(norm.running().num_batches_tracked, 1);
+            [trained, Layer::eval(&norm, &x).value().clone()]
         });
-        assert_eq!(norm.running().num_batches_tracked, 1);
-        let after = norm.running().clone();
+        // As a layer of a network it is what it is alone.
         Tape::eval(|t| {
-            Layer::forward(&mut norm, &t.constant(x.clone()), Mode::Eval)
-                .value()
-                .len()
+            let x = t.constant(x.clone());
+            assert_eq!(alone.train(&x).value(), &trained);
+            assert_eq!(alone.running(), norm.running());
+            assert_eq!(alone.eval(&x).value(), &evaluated);
+            assert_eq!(alone.running(), norm.running());
         });
-        assert_eq!(*norm.running(), after);
     }
 
     #[test]
@@ -281,7 +300,7 @@ mod tests {
         let path = folder.path().join("norm.safetensors");
         let mut norm = Norm::Batch(BatchNorm::<f32>::new(3));
         let x = normal([5, 3], 1).cast();
-        Tape::eval(|t| norm.forward(&t.constant(x), Mode::Train).value().len());
+        Tape::eval(|t| norm.train(&t.constant(x)).value().len());
         save(&mut norm, &path).expect("saved");
         let mut other = BatchNorm::<f32>::new(3);
         load(&mut other, &path).expect("loaded");

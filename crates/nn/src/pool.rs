@@ -2,7 +2,9 @@
 
 use tape::{Pair, Real, Slide, Var};
 
-use crate::module::{Layer, Mode, Module, Visitor};
+use crate::layer::Layer;
+use crate::module::{Module, Visitor};
+use crate::pass::Pass;
 
 /// The largest value of each window: `[N, C, H, W]` becomes `[N, C, H', W']`, with the
 /// sizes of [`Var::max_pool2d`].
@@ -43,7 +45,7 @@ macro_rules! pool {
 
         impl<T: Real> Layer<T> for $Pool {
             #[track_caller]
-            fn forward<'t>(&mut self, x: &Var<'t, T>, _: Mode) -> Var<'t, T> {
+            fn forward<'t>(&self, x: &Var<'t, T>, _: &mut Pass<'_, T>) -> Var<'t, T> {
                 x.$op(self.kernel, self.slide)
             }
         }
@@ -59,20 +61,20 @@ mod tests {
     use crate::check::{CheckLayer, normal};
     use tape::{Tape, Tensor};
 
-    fn pooled(layer: &mut impl Layer<f64>, x: Tensor<f64>) -> Tensor<f64> {
-        Tape::eval(|t| layer.forward(&t.constant(x), Mode::Train).value().clone())
+    fn pooled(layer: impl Layer<f64>, x: Tensor<f64>) -> Tensor<f64> {
+        Tape::eval(|t| layer.eval(&t.constant(x)).value().clone())
     }
 
     #[test]
     fn windows_touch_unless_told_otherwise() {
         let x = Tensor::from_fn([1, 1, 2, 4], |i| i as f64);
         let shape = |y: Tensor<f64>| y.shape().to_vec();
-        assert_eq!(pooled(&mut MaxPool2d::new(2), x.clone()).data(), [5.0, 7.0]);
-        assert_eq!(pooled(&mut AvgPool2d::new(2), x.clone()).data(), [2.5, 4.5]);
-        let mut dense = MaxPool2d::new(2).slide(Slide::by(1).padded(1));
-        assert_eq!(shape(pooled(&mut dense, x.clone())), [1, 1, 3, 5]);
-        let mut wide = AvgPool2d::new([1, 2]).slide(Slide::by([1, 2]).padded([0, 1]));
-        assert_eq!(shape(pooled(&mut wide, x)), [1, 1, 2, 3]);
+        assert_eq!(pooled(MaxPool2d::new(2), x.clone()).data(), [5.0, 7.0]);
+        assert_eq!(pooled(AvgPool2d::new(2), x.clone()).data(), [2.5, 4.5]);
+        let dense = MaxPool2d::new(2).slide(Slide::by(1).padded(1));
+        assert_eq!(shape(pooled(dense, x.clone())), [1, 1, 3, 5]);
+        let wide = AvgPool2d::new([1, 2]).slide(Slide::by([1, 2]).padded([0, 1]));
+        assert_eq!(shape(pooled(wide, x)), [1, 1, 2, 3]);
     }
 
     #[test]
@@ -89,6 +91,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "max_pool2d")]
     fn an_image_is_needed() {
-        pooled(&mut MaxPool2d::new(2), normal([2, 3], 1));
+        pooled(MaxPool2d::new(2), normal([2, 3], 1));
     }
 }

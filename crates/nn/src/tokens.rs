@@ -3,7 +3,8 @@
 use tape::{Real, Tape, Var};
 
 use crate::lengths::Lengths;
-use crate::module::{Mode, Module, Probe};
+use crate::module::Module;
+use crate::pass::Pass;
 
 /// A module that maps every position of sequences of tokens to a row of outputs.
 ///
@@ -11,32 +12,37 @@ use crate::module::{Mode, Module, Probe};
 /// beside them the lengths. Row m of the outputs belongs to token m, so a language model
 /// is trained by the cross-entropy of its outputs with the M tokens that come next.
 pub trait TokenModel<T: Real>: Module<T> {
-    /// The outputs `[M, V]`, and the values on the way to them shown to `probe`, in order
-    /// and by name.
-    ///
-    /// # Panics
-    /// If there is not one token for each step, or the model does not know a token.
-    fn forward_probed<'t>(
-        &mut self,
-        tape: &'t Tape<T>,
-        tokens: &[usize],
-        lengths: &Lengths,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
-    ) -> Var<'t, T>;
-
     /// The outputs `[M, V]`.
     ///
     /// # Panics
-    /// As [`TokenModel::forward_probed`].
-    #[track_caller]
+    /// If there is not one token for each step, or the model does not know a token.
     fn forward<'t>(
-        &mut self,
+        &self,
         tape: &'t Tape<T>,
         tokens: &[usize],
         lengths: &Lengths,
-        mode: Mode,
-    ) -> Var<'t, T> {
-        self.forward_probed(tape, tokens, lengths, mode, &mut |_, _| {})
+        pass: &mut Pass<'_, T>,
+    ) -> Var<'t, T>;
+
+    /// The outputs in training. Running statistics take in the batch at the end, as in
+    /// [`Layer::train`](crate::Layer::train).
+    ///
+    /// # Panics
+    /// As [`TokenModel::forward`].
+    #[track_caller]
+    fn train<'t>(&mut self, tape: &'t Tape<T>, tokens: &[usize], lengths: &Lengths) -> Var<'t, T> {
+        let mut pass = Pass::train();
+        let y = self.forward(tape, tokens, lengths, &mut pass);
+        pass.finish(self);
+        y
+    }
+
+    /// The outputs in evaluation, which changes nothing.
+    ///
+    /// # Panics
+    /// As [`TokenModel::forward`].
+    #[track_caller]
+    fn eval<'t>(&self, tape: &'t Tape<T>, tokens: &[usize], lengths: &Lengths) -> Var<'t, T> {
+        self.forward(tape, tokens, lengths, &mut Pass::eval())
     }
 }

@@ -9,10 +9,12 @@ use tape::{Real, Tape, Var};
 use crate::activation::Activation;
 use crate::attention::MultiHeadAttention;
 use crate::embedding::Embedding;
+use crate::layer::Layer;
 use crate::lengths::Lengths;
 use crate::linear::Linear;
-use crate::module::{Layer, Mode, Module, Probe, Visitor, name_params};
+use crate::module::{Module, Visitor, name_params};
 use crate::norm::{Norm, NormKind};
+use crate::pass::Pass;
 use crate::tokens::TokenModel;
 
 /// Where a block normalizes.
@@ -149,52 +151,36 @@ impl<T: Real> TransformerBlock<T> {
     /// If the shape does not go with the lengths and the width.
     #[track_caller]
     pub fn forward_packed<'t>(
-        &mut self,
+        &self,
         x: &Var<'t, T>,
         lengths: &Lengths,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
-        let normalize = |norm: &mut Norm<T>, name: &str, x: Var<'t, T>, p: &mut Probe<'_, T>| {
-            if matches!(norm, Norm::None) {
-                return x;
-            }
-            let y = norm.forward(&x, mode);
-            p(&name, &y);
-            y
-        };
         // ANCHOR: block
         let pre = self.place == NormPlace::Pre;
         let mut x = x.clone();
-        for part in 0..2 {
-            let (norm, name) = match part {
-                0 => (&mut self.norm1, "norm1"),
-                _ => (&mut self.norm2, "norm2"),
-            };
+        for (name, norm) in [("norm1", &self.norm1), ("norm2", &self.norm2)] {
             let into = match pre {
-                true => normalize(norm, name, x.clone(), probe),
+                true => norm.forward_as(&name, &x, pass),
                 false => x.clone(),
             };
-            let y = if part == 0 {
-                let y = self.self_attn.forward_packed(&into, lengths);
-                probe(&"self_attn", &y);
+            let y = if name == "norm1" {
+                let y = self.self_attn.forward_packed(&into, lengths, pass);
+                pass.show("self_attn", &y);
                 y
             } else {
-                let inside = self.linear1.forward(&into, mode);
-                probe(&"linear1", &inside);
+                let inside = self.linear1.forward_as(&"linear1", &into, pass);
                 let inside = self.activation.apply(&inside);
-                probe(&self.activation, &inside);
-                let y = self.linear2.forward(&inside, mode);
-                probe(&"linear2", &y);
-                y
+                pass.show(self.activation, &inside);
+                self.linear2.forward_as(&"linear2", &inside, pass)
             };
             x = x + y;
             if !pre {
-                x = normalize(norm, name, x, probe);
+                x = norm.forward_as(&name, &x, pass);
             }
         }
         // ANCHOR_END: block
-        probe(&"output", &x);
+        pass.show("output", &x);
         x
     }
 }
@@ -202,17 +188,7 @@ impl<T: Real> TransformerBlock<T> {
 impl<T: Real> Layer<T> for TransformerBlock<T> {
     /// The result, `[B, T, E]`, for sequences of equal length `[B, T, E]`.
     #[track_caller]
-    fn forward<'t>(&mut self, x: &Var<'t, T>, mode: Mode) -> Var<'t, T> {
-        self.forward_probed(x, mode, &mut |_, _| {})
-    }
-
-    #[track_caller]
-    fn forward_probed<'t>(
-        &mut self,
-        x: &Var<'t, T>,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
-    ) -> Var<'t, T> {
+    fn forward<'t>(&self, x: &Var<'t, T>, pass: &mut Pass<'_, T>) -> Var<'t, T> {
         let shape = *x.shape();
         let width = self.linear1.inputs();
         assert!(
@@ -222,7 +198,7 @@ impl<T: Real> Layer<T> for TransformerBlock<T> {
             self.linear1.weight.value().shape()
         );
         let lengths = Lengths::full(shape[0], shape[1]);
-        let y = self.forward_packed(&lengths.pack(x), &lengths, mode, probe);
+        let y = self.forward_packed(&lengths.pack(x), &lengths, pass);
         y.reshape(shape)
     }
 }
@@ -310,13 +286,12 @@ impl<T: Real> TokenModel<T> for Transformer<T> {
     /// Shows `embedding`, the values inside of each block such as `layers.0.norm1`, then
     /// `norm` if there is one, and `head`.
     #[track_caller]
-    fn forward_probed<'t>(
-        &mut self,
+    fn forward<'t>(
+        &self,
         tape: &'t Tape<T>,
         tokens: &[usize],
         lengths: &Lengths,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
         let longest = self.positions.weight.value().shape()[0];
         assert!(
@@ -330,19 +305,13 @@ impl<T: Real> TokenModel<T> for Transformer<T> {
         );
         let positions: Vec<usize> = lengths.each().iter().flat_map(|&n| 0..n).collect();
         let mut x = self.embedding.forward(tape, tokens) + self.positions.forward(tape, &positions);
-        probe(&"embedding", &x);
-        for (i, layer) in self.layers.iter_mut().enumerate() {
-            x = layer.forward_packed(&x, lengths, mode, &mut |name, value| {
-                probe(&format_args!("layers.{i}.{name}"), value);
-            });
+        pass.show("embedding", &x);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let pass = &mut pass.within(format_args!("layers.{i}"));
+            x = layer.forward_packed(&x, lengths, pass);
         }
-        if !matches!(self.norm, Norm::None) {
-            x = self.norm.forward(&x, mode);
-            probe(&"norm", &x);
-        }
-        let y = self.head.forward(&x, mode);
-        probe(&"head", &y);
-        y
+        let x = self.norm.forward_as(&"norm", &x, pass);
+        self.head.forward_as(&"head", &x, pass)
     }
 }
 
@@ -379,10 +348,10 @@ mod tests {
     #[test]
     fn block_gradient() {
         for (norm, place) in FORMS {
-            for mode in [Mode::Train, Mode::Eval] {
-                let mut check =
-                    CheckLayer::new(&format!("{place}-{norm}"), normal([2, 3, 4], 1)).mode(mode);
-                if norm == NormKind::Batch && place == NormPlace::Post && mode == Mode::Train {
+            for trains in [true, false] {
+                let name = format!("{place}-{norm}");
+                let mut check = CheckLayer::new(&name, normal([2, 3, 4], 1)).training(trains);
+                if norm == NormKind::Batch && place == NormPlace::Post && trains {
                     // Batch Norm subtracts the mean, and any bias with it: of the biases
                     // on the way in, those of the values. Those of the keys never count,
                     // for they add the same to all scores of a row.
@@ -441,10 +410,10 @@ mod tests {
 
     #[test]
     fn a_sequence_is_the_same_whatever_stands_beside_it() {
-        let mut model = model(NormKind::Layer, NormPlace::Pre);
-        let mut run = |tokens: &[usize], lengths: &[usize]| {
+        let model = model(NormKind::Layer, NormPlace::Pre);
+        let run = |tokens: &[usize], lengths: &[usize]| {
             Tape::eval(|t| {
-                let y = model.forward(t, tokens, &Lengths::new(lengths), Mode::Train);
+                let y = model.eval(t, tokens, &Lengths::new(lengths));
                 y.value().to_vec()
             })
         };
@@ -460,13 +429,9 @@ mod tests {
         let mut seen = Vec::new();
         Tape::eval(|t| {
             let lengths = Lengths::new(&[2]);
-            model(NormKind::Rms, NormPlace::Post).forward_probed(
-                t,
-                &[0, 1],
-                &lengths,
-                Mode::Eval,
-                &mut |name, _| seen.push(name.to_string()),
-            );
+            let mut probe = |name: &str, _: &Var<'_, f64>| seen.push(name.to_owned());
+            let mut pass = Pass::eval().probed(&mut probe);
+            model(NormKind::Rms, NormPlace::Post).forward(t, &[0, 1], &lengths, &mut pass);
         });
         let expected = [
             "embedding",
@@ -487,8 +452,8 @@ mod tests {
     #[should_panic(expected = "5 tokens in sequences of lengths [5] do not go with \
                                positions.weight of shape [4, 4]")]
     fn a_sequence_may_not_be_longer_than_the_positions() {
-        let mut model = model(NormKind::None, NormPlace::Pre);
-        Tape::eval(|t| drop(model.forward(t, &[0; 5], &Lengths::new(&[5]), Mode::Eval)));
+        let model = model(NormKind::None, NormPlace::Pre);
+        Tape::eval(|t| drop(model.eval(t, &[0; 5], &Lengths::new(&[5]))));
     }
 
     #[test]
@@ -497,7 +462,7 @@ mod tests {
                                [5, 4]"
     )]
     fn the_width_must_agree() {
-        let mut block = block(NormKind::Layer, NormPlace::Pre).build(&mut rng());
-        Tape::eval(|t| drop(block.forward(&t.constant(normal([2, 3, 5], 1)), Mode::Eval)));
+        let block = block(NormKind::Layer, NormPlace::Pre).build(&mut rng());
+        Tape::eval(|t| drop(block.eval(&t.constant(normal([2, 3, 5], 1)))));
     }
 }

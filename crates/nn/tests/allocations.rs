@@ -4,8 +4,8 @@
 use std::alloc::System;
 
 use nn::{
-    Adam, BlockSpec, CellKind, CellNorm, CnnSpec, Layer, MlpSpec, Mode, NormKind, NormPlace,
-    Optimizer, RecurrentSpec, Sgd, loss,
+    Adam, BlockSpec, CellKind, CellNorm, CnnSpec, Layer, MlpSpec, NormKind, NormPlace, Optimizer,
+    RecurrentSpec, Sgd, loss,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -68,7 +68,7 @@ fn steady(name: &str, net: &mut impl Layer<f32>, shape: &[usize]) {
     for step in 0..WARM_UP + 20 {
         let before = page_faults();
         let (_, grads) = tape.grad(|t| {
-            let y = net.forward(&t.constant(x.clone()), Mode::Train);
+            let y = net.train(&t.constant(x.clone()));
             y.powi(2).mean_all()
         });
         sgd.step(net, &grads, 0.001);
@@ -121,7 +121,7 @@ fn mlps_reuse_their_memory() {
             let mut pooled = Vec::new();
             for step in 0..WARM_UP + 5 {
                 let (_, grads) = tape.grad(|t| {
-                    let logits = mlp.forward(&t.constant(x.clone()), Mode::Train);
+                    let logits = mlp.train(&t.constant(x.clone()));
                     loss::cross_entropy(&logits, &classes)
                 });
                 let update = Region::new(ALLOCATOR);

@@ -9,19 +9,14 @@ use super::gru::gru_cell;
 use super::lstm::{lstm_output, lstm_state};
 use super::lstm_sequence::lstm_sequence;
 use super::schedule::Schedule;
+use super::spec::{CellKind, CellNorm, RecurrentSpec};
 use super::step_norm::StepBatchNorm;
-use super::{CellKind, CellNorm, RecurrentSpec};
 use crate::init::Draw;
 use crate::linear::linear;
-use crate::module::{Mode, Probe, Visitor};
+use crate::module::Visitor;
+use crate::pass::Pass;
 
 const EPS: f64 = 1e-5;
-
-/// 1 / (1 + e⁻ˣ).
-#[inline(always)]
-pub(super) fn sigmoid<T: Real>(x: T) -> T {
-    T::ONE / (T::ONE + (-x).exp())
-}
 
 /// A norm at one place of a cell; its shift is a bias of the cell.
 #[derive(Debug)]
@@ -105,41 +100,40 @@ impl<T: Real> Cell<T> {
 
     /// The states at all steps, for inputs at all steps, both in order of time.
     pub(super) fn forward<'t>(
-        &mut self,
+        &self,
         x: &Var<'t, T>,
         schedule: &Schedule,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
-        let gates_x = self.gates_from_inputs(x, schedule, mode);
+        let gates_x = self.gates_from_inputs(x, schedule, pass);
         if self.kind == CellKind::Lstm && matches!(self.norm_hh, StepNorm::None) {
             let [w, b] = [&self.weight_hh, &self.bias_hh].map(|p| x.tape().param(p));
             let states = lstm_sequence(&gates_x, &w, &b, &schedule.steps);
-            probe(&"h", &states);
+            pass.show("h", &states);
             return states;
         }
-        self.step_by_step(&gates_x, schedule, mode, probe)
+        self.step_by_step(&gates_x, schedule, pass)
     }
 
     /// What comes from the inputs, which can be made for all steps at once.
     pub(super) fn gates_from_inputs<'t>(
-        &mut self,
+        &self,
         x: &Var<'t, T>,
         schedule: &Schedule,
-        mode: Mode,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
         let tape = x.tape();
         let [w, b] = [&self.weight_ih, &self.bias_ih].map(|p| tape.param(p));
-        match &mut self.norm_ih {
+        match &self.norm_ih {
             StepNorm::None => linear(x, &w, Some(&b)),
             StepNorm::Layer(gamma) => {
                 layer_norm_gates(self.kind, &linear(x, &w, None), &tape.param(gamma), &b)
             }
             StepNorm::Batch(norm) => {
                 let raw = linear(x, &w, None);
-                let steps = schedule.moments(mode).map(|(rows, at)| {
+                let steps = schedule.steps.iter().enumerate().map(|(step, rows)| {
                     let raw = raw.slice(0, rows.range());
-                    norm.forward(&raw, &b, at.step, at.mode, at.alone)
+                    norm.forward(&raw, &b, step, schedule.alone, pass)
                 });
                 Var::concat(&steps.collect::<Vec<_>>(), 0)
             }
@@ -148,11 +142,10 @@ impl<T: Real> Cell<T> {
 
     /// The states at all steps, one after the other.
     pub(super) fn step_by_step<'t>(
-        &mut self,
+        &self,
         gates_x: &Var<'t, T>,
         schedule: &Schedule,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
         let tape = gates_x.tape();
         let (kind, h) = (self.kind, self.hidden());
@@ -166,7 +159,7 @@ impl<T: Real> Cell<T> {
         let zeros = || tape.constant(Tensor::zeros([schedule.steps[0].count, h]));
         let (mut state, mut memory) = (zeros(), zeros());
         let mut states = Vec::with_capacity(schedule.steps.len());
-        for (rows, at) in schedule.moments(mode) {
+        for (step, &rows) in schedule.steps.iter().enumerate() {
             if state.shape()[0] > rows.count {
                 // The shortest sequences are over; they stand last.
                 state = state.slice(0, 0..rows.count);
@@ -175,14 +168,13 @@ impl<T: Real> Cell<T> {
                 }
             }
             let raw = from_state.at_step(&state);
-            let gates_h = match &mut self.norm_hh {
+            let gates_h = match &self.norm_hh {
                 StepNorm::None => raw,
                 StepNorm::Layer(_) if normed_sum => raw,
                 StepNorm::Layer(gamma) => layer_norm_gates(kind, &raw, &tape.param(gamma), &b_hh),
-                StepNorm::Batch(norm) => norm.forward(&raw, &b_hh, at.step, at.mode, at.alone),
+                StepNorm::Batch(norm) => norm.forward(&raw, &b_hh, step, schedule.alone, pass),
             };
-            let step = at.step;
-            probe(&format_args!("step{step}.hh"), &gates_h);
+            pass.show(format_args!("step{step}.hh"), &gates_h);
             state = match kind {
                 CellKind::Rnn => {
                     let sum = gates_x.slice(0, rows.range()) + gates_h;
@@ -195,19 +187,19 @@ impl<T: Real> Cell<T> {
                 CellKind::Gru => gru_cell(gates_x, rows, &gates_h, &state),
                 CellKind::Lstm => {
                     memory = lstm_state(gates_x, rows, &gates_h, &memory);
-                    let shown = match (&mut self.norm_c, &b_c) {
+                    let shown = match (&self.norm_c, &b_c) {
                         (StepNorm::Layer(gamma), Some(b)) => {
                             layer_norm(&memory, &tape.param(gamma), b, EPS)
                         }
                         (StepNorm::Batch(norm), Some(b)) => {
-                            norm.forward(&memory, b, at.step, at.mode, at.alone)
+                            norm.forward(&memory, b, step, schedule.alone, pass)
                         }
                         _ => memory.clone(),
                     };
                     lstm_output(gates_x, rows, &gates_h, &shown)
                 }
             };
-            probe(&format_args!("step{step}.h"), &state);
+            pass.show(format_args!("step{step}.h"), &state);
             states.push(state.clone());
         }
         Var::concat(&states, 0)

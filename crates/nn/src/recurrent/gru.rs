@@ -18,8 +18,8 @@
 
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
-use super::cell::sigmoid;
 use super::schedule::Rows;
+use crate::activation::sigmoid;
 
 /// `h'`, `[n, H]`, from the rows `rows` of `gates_x` `[M, 3 H]`, `gates_h` `[n, 3 H]` and
 /// `h` `[n, H]`.

@@ -25,8 +25,8 @@
 
 use tape::{Backward, InputGrads, Real, Tensor, Var};
 
-use super::cell::sigmoid;
 use super::schedule::Rows;
+use crate::activation::sigmoid;
 
 // Never inlined: slices that are arguments of a function cannot overlap, so the compiler
 // vectorizes. Of parts of one row it does not know that.

@@ -3,11 +3,14 @@
 use rand::Rng;
 use tape::{Real, Tape, Var};
 
-use super::{Recurrent, RecurrentSpec};
+use super::network::Recurrent;
+use super::spec::RecurrentSpec;
 use crate::embedding::Embedding;
+use crate::layer::Layer;
 use crate::lengths::Lengths;
 use crate::linear::Linear;
-use crate::module::{Layer, Mode, Module, Probe, Visitor, name_params};
+use crate::module::{Module, Visitor, name_params};
+use crate::pass::Pass;
 use crate::tokens::TokenModel;
 
 /// What a recurrent model of tokens is made of.
@@ -72,34 +75,29 @@ impl<T: Real> RecurrentLm<T> {
     /// If there is not one token for each step, or a token is V or more.
     #[track_caller]
     pub fn classify<'t>(
-        &mut self,
+        &self,
         tape: &'t Tape<T>,
         tokens: &[usize],
         lengths: &Lengths,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
-        let states = self.states(tape, tokens, lengths, mode, probe);
-        let y = self.head.forward(&Recurrent::last(&states, lengths), mode);
-        probe(&"head", &y);
-        y
+        let states = self.states(tape, tokens, lengths, pass);
+        let last = Recurrent::last(&states, lengths);
+        self.head.forward_as(&"head", &last, pass)
     }
 
     #[track_caller]
     fn states<'t>(
-        &mut self,
+        &self,
         tape: &'t Tape<T>,
         tokens: &[usize],
         lengths: &Lengths,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
         let x = self.embedding.forward(tape, tokens);
-        probe(&"embedding", &x);
+        pass.show("embedding", &x);
         self.rnn
-            .forward_packed(&x, lengths, mode, &mut |name, value| {
-                probe(&format_args!("rnn.{name}"), value);
-            })
+            .forward_packed(&x, lengths, &mut pass.within("rnn"))
     }
 }
 
@@ -114,17 +112,14 @@ impl<T: Real> Module<T> for RecurrentLm<T> {
 impl<T: Real> TokenModel<T> for RecurrentLm<T> {
     /// Shows `embedding`, the steps inside such as `rnn.l0.step3.h`, and `head`.
     #[track_caller]
-    fn forward_probed<'t>(
-        &mut self,
+    fn forward<'t>(
+        &self,
         tape: &'t Tape<T>,
         tokens: &[usize],
         lengths: &Lengths,
-        mode: Mode,
-        probe: &mut Probe<'_, T>,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
-        let states = self.states(tape, tokens, lengths, mode, probe);
-        let y = self.head.forward(&states, mode);
-        probe(&"head", &y);
-        y
+        let states = self.states(tape, tokens, lengths, pass);
+        self.head.forward_as(&"head", &states, pass)
     }
 }

@@ -6,7 +6,6 @@ use tape::{InputGrads, Real, Var};
 
 use crate::lengths::Lengths;
 use crate::linear::add_to;
-use crate::module::Mode;
 
 // ANCHOR: schedule
 /// Where the steps of the sequences lie: sorted by length, step after step.
@@ -52,23 +51,6 @@ impl Schedule {
     }
 }
 // ANCHOR_END: schedule
-
-impl Schedule {
-    /// The steps in order: their rows, and when each is computed.
-    pub(super) fn moments(&self, mode: Mode) -> impl Iterator<Item = (Rows, Moment)> {
-        let alone = self.alone;
-        let steps = self.steps.iter().enumerate();
-        steps.map(move |(step, &rows)| (rows, Moment { step, mode, alone }))
-    }
-}
-
-/// When a step is computed.
-#[derive(Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) step: usize,
-    pub(super) mode: Mode,
-    pub(super) alone: bool,
-}
 
 /// Consecutive rows of what came from the inputs: those of one step.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,8 @@ use batchnorm::RunningStats;
 use batchnorm::op::{batch_norm, frozen_batch_norm};
 use tape::{Param, Real, Tensor, Var};
 
-use crate::module::{Mode, Module, Visitor};
+use crate::module::{Module, StatsId, Visitor};
+use crate::pass::Pass;
 
 const EPS: f64 = 1e-5;
 const MOMENTUM: Option<f64> = Some(0.1);
@@ -21,19 +22,14 @@ const MOMENTUM: Option<f64> = Some(0.1);
 pub(super) struct StepBatchNorm<T: Real> {
     /// `[C]`.
     gamma: Param<T>,
-    steps: Vec<StepStats<T>>,
+    steps: Vec<RunningStats<T>>,
 }
-
-#[derive(Debug)]
-struct StepStats<T: Real>(RunningStats<T>);
 
 impl<T: Real> StepBatchNorm<T> {
     pub(super) fn new(channels: usize, steps: usize) -> Self {
         StepBatchNorm {
             gamma: Param::new("gamma", Tensor::full([channels], T::from_f64(0.1))),
-            steps: (0..steps)
-                .map(|_| StepStats(RunningStats::new(channels)))
-                .collect(),
+            steps: vec![RunningStats::new(channels); steps],
         }
     }
 
@@ -45,45 +41,45 @@ impl<T: Real> StepBatchNorm<T> {
     /// sequence, `alone`, is refused, as Batch Norm refuses it.
     #[track_caller]
     pub(super) fn forward<'t>(
-        &mut self,
+        &self,
         x: &Var<'t, T>,
         beta: &Var<'t, T>,
         step: usize,
-        mode: Mode,
         alone: bool,
+        pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
         let gamma = x.tape().param(&self.gamma);
         let rows = x.shape()[0];
-        let last = self.steps.len() - 1;
-        if mode == Mode::Train && (rows > 1 || alone) {
+        let step = step.min(self.steps.len() - 1);
+        if (rows > 1 || alone)
+            && let Some(running) = pass.running(self.id(step), &self.steps[step])
+        {
             let (y, moments) = batch_norm(x, &gamma, beta, EPS);
-            self.steps[step.min(last)]
-                .0
-                .update(&moments, rows, MOMENTUM);
+            running.update(&moments, rows, MOMENTUM);
             return y;
         }
-        // Training may not have reached this step yet: the nearest before it must do.
-        let known = self.steps[..=step.min(last)].iter();
-        let known = known.rev().find(|stats| stats.0.num_batches_tracked > 0);
+        // Training may not have reached this step yet: the nearest before it must do. The
+        // steps before it in this very pass count.
+        let latest = |t| pass.latest(self.id(t), &self.steps[t]);
+        let mut known = (0..=step).rev().map(latest);
+        let known = known.find(|stats| stats.num_batches_tracked > 0);
         let stats = known.unwrap_or(&self.steps[0]);
-        frozen_batch_norm(x, &gamma, beta, stats.0.moments(EPS))
+        frozen_batch_norm(x, &gamma, beta, stats.moments(EPS))
     }
     // ANCHOR_END: step_norm
+
+    /// What the running statistics of a step are known by.
+    fn id(&self, step: usize) -> StatsId {
+        (self.gamma.id(), step)
+    }
 }
 
 impl<T: Real> Module<T> for StepBatchNorm<T> {
     fn visit(&mut self, v: &mut Visitor<'_, T>) {
         v.param("gamma", &mut self.gamma);
+        let id = self.gamma.id();
         for (t, stats) in self.steps.iter_mut().enumerate() {
-            v.child(format_args!("steps.{t}"), stats);
+            v.within(format_args!("steps.{t}"), |v| v.running((id, t), stats));
         }
-    }
-}
-
-impl<T: Real> Module<T> for StepStats<T> {
-    fn visit(&mut self, v: &mut Visitor<'_, T>) {
-        v.buffer("running_mean", &mut self.0.mean);
-        v.buffer("running_var", &mut self.0.var);
-        v.count("num_batches_tracked", &mut self.0.num_batches_tracked);
     }
 }

@@ -2,14 +2,16 @@ use std::ops::Range;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::{Param, Tape};
+use tape::{Param, Tape, Tensor, Var};
 
+use super::cell::Cell;
 use super::lstm::lstm_state;
-use super::schedule::Rows;
+use super::schedule::{Rows, Schedule};
+use super::step_norm::StepBatchNorm;
 use super::*;
 use crate::check::{CheckLayer, CheckTokens, normal};
 use crate::module::{each_param, each_state};
-use crate::{State, TokenModel};
+use crate::{Layer, Lengths, Pass, State, TokenModel};
 
 const KINDS: [CellKind; 3] = [CellKind::Rnn, CellKind::Gru, CellKind::Lstm];
 const NORMS: [CellNorm; 3] = [
@@ -32,12 +34,13 @@ fn gradient() {
     let lengths = Lengths::new(&[3, 1, 3, 2, 3]);
     for kind in KINDS {
         for norm in NORMS {
-            for (layers, mode) in [(1, Mode::Train), (2, Mode::Train), (1, Mode::Eval)] {
-                let name = format!("{kind}, {norm} norm, {layers} layers, {mode:?}");
+            for (layers, trains) in [(1, true), (2, true), (1, false)] {
+                let name = format!("{kind}, {norm} norm, {layers} layers, training: {trains}");
                 CheckLayer::new(&name, normal([12, 2], 1))
+                    .training(trains)
                     .run_with(
                         || spec(kind, norm).layers(layers).build(&mut rng()),
-                        |net, x| net.forward_packed(x, &lengths, mode, &mut |_, _| {}),
+                        |net, x, pass| net.forward_packed(x, &lengths, pass),
                     )
                     .assert_passes();
             }
@@ -96,12 +99,12 @@ fn a_sequence_is_the_same_whatever_stands_beside_it() {
     let x = normal([9, 2], 1);
     for kind in KINDS {
         for norm in [CellNorm::None, CellNorm::Layer] {
-            let mut net = spec(kind, norm).layers(2).build::<f64>(&mut rng());
-            let mut run = |rows: Range<usize>, lengths: &[usize]| {
+            let net = spec(kind, norm).layers(2).build::<f64>(&mut rng());
+            let run = |rows: Range<usize>, lengths: &[usize]| {
                 Tape::eval(|t| {
                     let x = t.constant(x.clone()).slice(0, rows);
                     let lengths = Lengths::new(lengths);
-                    let y = net.forward_packed(&x, &lengths, Mode::Train, &mut |_, _| {});
+                    let y = net.forward_packed(&x, &lengths, &mut Pass::train());
                     (
                         y.value().clone(),
                         Recurrent::last(&y, &lengths).value().clone(),
@@ -129,13 +132,13 @@ fn a_sequence_is_the_same_whatever_stands_beside_it() {
 
 #[test]
 fn a_batch_of_equal_lengths_is_a_rectangle() {
-    let mut net = spec(CellKind::Lstm, CellNorm::None).build::<f64>(&mut rng());
+    let net = spec(CellKind::Lstm, CellNorm::None).build::<f64>(&mut rng());
     Tape::eval(|t| {
         let x = t.constant(normal([2, 3, 2], 1));
-        let y = net.forward(&x, Mode::Train);
+        let y = net.eval(&x);
         assert_eq!(**y.shape(), [2, 3, 3]);
         let rows = x.reshape([6, 2]);
-        let packed = net.forward_packed(&rows, &Lengths::full(2, 3), Mode::Train, &mut |_, _| {});
+        let packed = net.forward_packed(&rows, &Lengths::full(2, 3), &mut Pass::eval());
         assert_eq!(y.value().data(), packed.value().data());
     });
 }
@@ -151,11 +154,14 @@ fn batch_norm_sees_the_sequences_that_reach_a_step() {
     let mut seen = Vec::new();
     Tape::eval(|t| {
         let x = t.constant(normal([9, 2], 1).map(|x| 1.0 + 2.0 * x));
-        net.forward_packed(&x, &lengths, Mode::Train, &mut |name, value| {
-            if name.to_string().ends_with("hh") {
+        let mut probe = |name: &str, value: &Var<'_, f64>| {
+            if name.ends_with("hh") {
                 seen.push(value.value().clone());
             }
-        });
+        };
+        let mut pass = Pass::train().probed(&mut probe);
+        net.forward_packed(&x, &lengths, &mut pass);
+        pass.finish(&mut net);
     });
     assert_eq!(
         seen.iter().map(|v| v.shape()[0]).collect::<Vec<_>>(),
@@ -197,9 +203,9 @@ fn later_steps_are_evaluated_by_the_last_statistics_there_are() {
         let mut net = spec(CellKind::Lstm, norm).build::<f64>(&mut rng());
         Tape::eval(|t| {
             let x = t.constant(normal([4, trained, 2], 1));
-            drop(net.forward(&x, Mode::Train));
+            drop(net.train(&x));
             let long = t.constant(normal([2, 6, 2], 2));
-            net.forward(&long, Mode::Eval).value().clone()
+            net.eval(&long).value().clone()
         })
     };
     // Statistics for three steps, and for more of which three were seen: the same.
@@ -212,18 +218,38 @@ fn later_steps_are_evaluated_by_the_last_statistics_there_are() {
 fn a_step_that_one_sequence_reaches_takes_the_running_statistics() {
     let norm = CellNorm::Batch { steps: 3 };
     let mut net = spec(CellKind::Lstm, norm).build::<f64>(&mut rng());
-    let mut run = |lengths: &[usize], mode| {
+    let mut run = |lengths: &[usize], mut pass: Pass<'_, f64>| {
         let rows = lengths.iter().sum::<usize>();
         Tape::eval(|t| {
             let x = t.constant(normal([rows, 2], 1));
-            let y = net.forward_packed(&x, &Lengths::new(lengths), mode, &mut |_, _| {});
+            let y = net.forward_packed(&x, &Lengths::new(lengths), &mut pass);
+            pass.finish(&mut net);
             y.value().clone()
         })
     };
-    let y = run(&[2, 3], Mode::Train);
+    let y = run(&[2, 3], Pass::train());
     assert!(y.data().iter().all(|y| y.is_finite()));
     // In evaluation a single sequence is welcome.
-    run(&[3], Mode::Eval);
+    run(&[3], Pass::eval());
+}
+
+/// In the first batch there is nothing else to go by than what its own steps have shown.
+#[test]
+fn a_step_that_one_sequence_reaches_knows_the_steps_before_it() {
+    let mut norm = StepBatchNorm::<f64>::new(2, 3);
+    let (x, lone) = (normal([4, 2], 1), normal([1, 2], 2));
+    Tape::eval(|t| {
+        let beta = t.constant(Tensor::zeros([2]));
+        let [x, lone] = [x, lone].map(|x| t.constant(x));
+        let mut pass = Pass::train();
+        norm.forward(&x, &beta, 0, false, &mut pass);
+        let within = norm.forward(&lone, &beta, 1, false, &mut pass);
+        let nothing_known = norm.forward(&lone, &beta, 1, false, &mut Pass::train());
+        assert_ne!(within.value(), nothing_known.value());
+        pass.finish(&mut norm);
+        let after = norm.forward(&lone, &beta, 1, false, &mut Pass::eval());
+        assert_eq!(within.value(), after.value());
+    });
 }
 
 #[test]
@@ -231,19 +257,19 @@ fn a_step_that_one_sequence_reaches_takes_the_running_statistics() {
 fn batch_norm_refuses_to_train_on_one_sequence() {
     let norm = CellNorm::Batch { steps: 3 };
     let mut net = spec(CellKind::Lstm, norm).build::<f64>(&mut rng());
-    Tape::eval(|t| drop(net.forward(&t.constant(normal([1, 3, 2], 1)), Mode::Train)));
+    Tape::eval(|t| drop(net.train(&t.constant(normal([1, 3, 2], 1)))));
 }
 
 #[test]
 fn a_classifier_reads_the_state_at_the_end() {
     let network = spec(CellKind::Lstm, CellNorm::Layer);
-    let mut model = RecurrentLmSpec::new(5, network)
+    let model = RecurrentLmSpec::new(5, network)
         .outputs(4)
         .build::<f64>(&mut rng());
     Tape::eval(|t| {
         let (tokens, lengths) = ([0, 1, 4, 2, 2], Lengths::new(&[2, 3]));
-        let all = model.forward(t, &tokens, &lengths, Mode::Eval);
-        let y = model.classify(t, &tokens, &lengths, Mode::Eval, &mut |_, _| {});
+        let all = model.eval(t, &tokens, &lengths);
+        let y = model.classify(t, &tokens, &lengths, &mut Pass::eval());
         assert_eq!(**y.shape(), [2, 4]);
         for (a, b) in y.value().data()[4..].iter().zip(&all.value().data()[16..]) {
             assert!((a - b).abs() < 1e-15);
@@ -257,12 +283,13 @@ fn a_classifier_reads_the_state_at_the_end() {
 #[test]
 fn a_probe_sees_every_step_in_order() {
     let mut seen = Vec::new();
-    let mut net = spec(CellKind::Rnn, CellNorm::None)
+    let net = spec(CellKind::Rnn, CellNorm::None)
         .layers(2)
         .build::<f64>(&mut rng());
     Tape::eval(|t| {
         let x = t.constant(normal([2, 2, 2], 1));
-        net.forward_probed(&x, Mode::Eval, &mut |name, _| seen.push(name.to_string()));
+        let mut probe = |name: &str, _: &Var<'_, f64>| seen.push(name.to_owned());
+        net.forward(&x, &mut Pass::eval().probed(&mut probe));
     });
     let expected = [
         "l0.step0.hh",
@@ -283,18 +310,18 @@ fn a_probe_sees_every_step_in_order() {
                            sequences of lengths [2, 4]"
 )]
 fn rows_must_agree_with_the_lengths() {
-    let mut net = spec(CellKind::Rnn, CellNorm::None).build::<f64>(&mut rng());
+    let net = spec(CellKind::Rnn, CellNorm::None).build::<f64>(&mut rng());
     Tape::eval(|t| {
         let x = t.constant(normal([5, 2], 1));
-        net.forward_packed(&x, &Lengths::new(&[2, 4]), Mode::Eval, &mut |_, _| {});
+        net.forward_packed(&x, &Lengths::new(&[2, 4]), &mut Pass::eval());
     });
 }
 
 #[test]
 #[should_panic(expected = "x of shape [2, 3, 4] does not go with weight_ih_l0 of shape [12, 2]")]
 fn the_width_must_agree() {
-    let mut net = spec(CellKind::Lstm, CellNorm::None).build::<f64>(&mut rng());
-    Tape::eval(|t| drop(net.forward(&t.constant(normal([2, 3, 4], 1)), Mode::Eval)));
+    let net = spec(CellKind::Lstm, CellNorm::None).build::<f64>(&mut rng());
+    Tape::eval(|t| drop(net.eval(&t.constant(normal([2, 3, 4], 1)))));
 }
 
 #[test]
@@ -311,17 +338,17 @@ fn gates_must_agree() {
 fn all_steps_at_once_are_the_steps_one_by_one() {
     let lengths = Lengths::new(&[2, 5, 1, 5, 3]);
     let schedule = Schedule::new(&lengths);
-    let mut cell = Cell::<f64>::new(&spec(CellKind::Lstm, CellNorm::None), 2, &mut rng());
+    let cell = Cell::<f64>::new(&spec(CellKind::Lstm, CellNorm::None), 2, &mut rng());
     let x = Param::new("x", normal([16, 2], 1));
     let dy = normal([16, 3], 2);
     let [at_once, one_by_one] = [true, false].map(|at_once| {
         let (y, grads) = Tape::new().vjp(&dy, |t| {
-            let (x, silent): (_, &mut Probe<'_, f64>) = (t.param(&x), &mut |_, _| {});
+            let (x, pass) = (t.param(&x), &mut Pass::train());
             if at_once {
-                cell.forward(&x, &schedule, Mode::Train, silent)
+                cell.forward(&x, &schedule, pass)
             } else {
-                let gates_x = cell.gates_from_inputs(&x, &schedule, Mode::Train);
-                cell.step_by_step(&gates_x, &schedule, Mode::Train, silent)
+                let gates_x = cell.gates_from_inputs(&x, &schedule, pass);
+                cell.step_by_step(&gates_x, &schedule, pass)
             }
         });
         let weights = [
