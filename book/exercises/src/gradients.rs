@@ -37,7 +37,7 @@ pub(crate) fn run(candidate: ClosedForm<'_>) -> impl Fn(&Batch, &mut Gradients) 
 }
 
 /// The gradients of a norm. RMS Norm has no beta.
-pub(crate) fn part(name: &'static str, kind: Kind) -> Part<Batch, Gradients> {
+pub(crate) fn part(kind: Kind) -> Part<Batch, Gradients> {
     type Of = (
         fn(u64) -> Vec<Batch>,
         fn(Run<'_, Batch, Gradients>, u64) -> Report,
@@ -88,7 +88,7 @@ pub(crate) fn part(name: &'static str, kind: Kind) -> Part<Batch, Gradients> {
         Kind::Batch => "all examples use it",
         Kind::Layer | Kind::Rms => "all rows use it",
     };
-    let mut part = Part::new(name, Order::Together, cases, blank);
+    let mut part = Part::new("backward", Order::Together, cases, blank);
     let transposed = format!("all arrays are read with their index transposed: {at}");
     if kind != Kind::Rms {
         part = part

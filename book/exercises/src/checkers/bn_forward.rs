@@ -1,17 +1,12 @@
 //! Checks the exercise `bn_forward`.
 
-use crate::Report;
 use crate::batch::Batch;
 use crate::compare::largest;
-use crate::engine::{Axis, Case, Checker, Order, Part, conclude, field};
-use crate::harness;
-use crate::norm_forward::{Candidate, far_from_zero, part, run};
+use crate::engine::{Axis, Case, Mistake, Order, Part, exercise, field};
+use crate::norm_forward::{far_from_zero, part, run};
 use gradcheck::attribution::norm::{Kind, explain_running_mean, explain_running_var};
-use std::process::ExitCode;
 
 pub use crate::norm_forward::Forward;
-
-const NAME: &str = "bn_forward";
 
 /// What Batch Norm keeps for inference, one value per channel.
 #[derive(Clone, Debug)]
@@ -22,39 +17,17 @@ pub struct Running {
     pub var: Vec<f64>,
 }
 
-/// `(running, batch, n, momentum)`, with `running` moved towards `batch`.
-pub type Update<'a> = &'a dyn Fn(&mut Running, &Forward, usize, f64);
-
-/// Checks both functions and prints the report.
-pub fn check(
-    forward: impl Fn(&[f64], usize, usize, &[f64], &[f64], f64) -> Forward,
-    update: impl Fn(&mut Running, &Forward, usize, f64),
-) -> ExitCode {
-    harness::run(NAME, || report(&forward, &update, 0))
-}
-
-/// The report on both functions, from random batches of this seed.
-#[must_use]
-pub fn report(forward: Candidate<'_>, update: Update<'_>, seed: u64) -> Report {
-    let run = run(forward);
-    let step = |s: &Step, running: &mut Running| {
-        update(running, &s.forward, s.batch.rows(), s.momentum);
-    };
-    let parts = vec![
-        part(Kind::Batch).judge(&run, seed),
-        far_from_zero(Kind::Batch).judge(&run, seed),
-        running().judge(&step, seed),
-    ];
-    conclude(NAME, "forward and running statistics are right", parts)
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Parts(vec![
-        Box::new(part(Kind::Batch)),
-        Box::new(far_from_zero(Kind::Batch)),
-        Box::new(running()),
-    ])
+exercise! {
+    check(
+        forward: Fn(&[f64], usize, usize, &[f64], &[f64], f64) -> Forward,
+        update: Fn(&mut Running, &Forward, usize, f64),
+    ),
+    right: "forward and running statistics are right",
+    parts: [
+        part(Kind::Batch) => run(forward),
+        far_from_zero(Kind::Batch) => run(forward),
+        running() => |s, running| update(running, &s.forward, s.batch.rows(), s.momentum),
+    ],
 }
 
 /// One step of the running statistics.
@@ -119,17 +92,18 @@ impl Case for Step {
 
 fn running() -> Part<Step, Running> {
     const CHANNELS: &[Axis] = &[Axis("C", "channel")];
-    const MEAN_FOR_VAR: &str = "the mean of the batch stands where its variance belongs";
+    let [mean, var]: [fn(&Step) -> Vec<f64>; 2] = [
+        |s| s.after("running_mean", |_| 1.0),
+        |s| s.after("running_var", UNBIASED),
+    ];
     let blank = |s: &Step| s.before.clone();
     Part::new("update_running", Order::Together, steps, blank)
-        .target("running_mean", "sec:momentum", CHANNELS, |s| s.after("running_mean", |_| 1.0), field!(mean))
-        .target("running_var", "sec:momentum", CHANNELS, |s| s.after("running_var", |n| n / (n - 1.0)), field!(var))
-        .mistake(&["running_mean"], "unchanged", "it is as before: update_running assigns to running.mean and running.var", |s, _| s.before.mean.clone())
-        .mistake(&["running_var"], "unchanged", "it is as before: update_running assigns to running.mean and running.var", |s, _| s.before.var.clone())
-        .mistake(&["running_mean"], "from-the-variance", "the variance of the batch stands where its mean belongs", |s, _| s.towards(&s.before.mean, &s.forward.var, |_| 1.0))
-        .mistake(&["running_var"], "from-the-mean", MEAN_FOR_VAR, |s, _| s.towards(&s.before.var, &s.forward.mean, |_| 1.0))
-        .mistake(&["running_var"], "from-the-mean", MEAN_FOR_VAR, |s, _| s.towards(&s.before.var, &s.forward.mean, |n| n / (n - 1.0)))
-        .mistake_in("sec:unbiased", &["running_var"], "bessel-inverted", "the variance of the batch is multiplied by (n - 1)/n, and must be multiplied by n/(n - 1): it is divided by n, and the running one by n - 1", |s, target| s.after(target, |n| (n - 1.0) / n))
+        .target("running_mean", "sec:momentum", CHANNELS, mean, field!(mean))
+        .target("running_var", "sec:momentum", CHANNELS, var, field!(var))
+        .mistakes(&["running_mean", "running_var"], BOTH)
+        .mistakes(&["running_mean"], MEAN)
+        .mistakes(&["running_var"], VAR)
+        .mistakes_in("sec:unbiased", &["running_var"], INVERTED)
         .attributed_by(|s, found, target| {
             let probe = &s.batch.probe;
             Some(match target {
@@ -138,13 +112,46 @@ fn running() -> Part<Step, Running> {
             })
         })
         .noted_by(|s, _, _| {
+            let convention =
+                "PyTorch's convention: running = (1 - momentum) * running + momentum * batch";
+            let (momentum, n) = (s.momentum, s.batch.rows());
             Some(format!(
-                "PyTorch's convention: running = (1 - momentum) * running + momentum * batch; here momentum is {}, n is {}.",
-                s.momentum,
-                s.batch.rows()
+                "{convention}; here momentum is {momentum}, n is {n}."
             ))
         })
 }
+
+/// What the running variance multiplies that of the batch by, from N.
+const UNBIASED: fn(f64) -> f64 = |n| n / (n - 1.0);
+
+const BOTH: &[Mistake<Step>] = &[(
+    "unchanged: it is as before: update_running assigns to running.mean and running.var",
+    |s, target| match target {
+        "running_mean" => s.before.mean.clone(),
+        _ => s.before.var.clone(),
+    },
+)];
+
+const MEAN: &[Mistake<Step>] = &[(
+    "from-the-variance: the variance of the batch stands where its mean belongs",
+    |s, _| s.towards(&s.before.mean, &s.forward.var, |_| 1.0),
+)];
+
+const VAR: &[Mistake<Step>] = &[
+    (
+        "from-the-mean: the mean of the batch stands where its variance belongs",
+        |s, _| s.towards(&s.before.var, &s.forward.mean, |_| 1.0),
+    ),
+    (
+        "from-the-mean: the mean of the batch stands where its variance belongs",
+        |s, _| s.towards(&s.before.var, &s.forward.mean, UNBIASED),
+    ),
+];
+
+const INVERTED: &[Mistake<Step>] = &[(
+    "bessel-inverted: the variance of the batch is multiplied by (n - 1)/n, and must be multiplied by n/(n - 1): it is divided by n, and the running one by n - 1",
+    |s, target| s.after(target, |n| (n - 1.0) / n),
+)];
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,111 +1,13 @@
 //! Checks the exercise `by_chance`, by the sum of the chapter.
 
-use crate::Report;
-use crate::engine::{Case, Checker, Order, Part, field};
-use crate::harness;
-use std::process::ExitCode;
+use crate::engine::{Case, Order, Part, Slip, exercise, field};
 
-const NAME: &str = "by_chance";
-const SECTION: &str = "sec:claims-rule";
-
-/// What the reader writes: from the number of seeds to a share.
-pub type Candidate<'a> = &'a dyn Fn(u64) -> f64;
-
-/// Checks `candidate` and prints the report.
-pub fn check(candidate: impl Fn(u64) -> f64) -> ExitCode {
-    harness::run(NAME, || report(&candidate))
+exercise! {
+    /// From the number of seeds to a share.
+    check(share: Fn(u64) -> f64),
+    right: "your share is that of all words, for 5 seeds and for 41",
+    parts: [part() => |seeds, answer| *answer = share(seeds.0)],
 }
-
-/// How far shares may be apart, relative to the right one, in units of what is rounding
-/// elsewhere: the logarithms of factorials leave fewer digits.
-const NEAR: f64 = 100.0;
-
-/// Of `n` things, the ways to choose `k`.
-fn choose(n: u64, k: u64) -> f64 {
-    let factors = (0..k.min(n)).map(|i| (n - i) as f64 / (k - i) as f64);
-    if k > n { 0.0 } else { factors.product() }
-}
-
-/// The place of the third quartile, from 1.
-fn third(seeds: u64) -> u64 {
-    3 * (seeds - 1) / 4 + 1
-}
-
-/// Words with at least `least` A among their first letters, of which there are `seeds`.
-fn words(seeds: u64, least: u64) -> f64 {
-    (least..=seeds)
-        .map(|k| choose(seeds, k) * choose(seeds, seeds - k))
-        .sum()
-}
-
-fn right(seeds: u64) -> f64 {
-    words(seeds, third(seeds)) / choose(2 * seeds, seeds)
-}
-
-/// A wrong share.
-type Share = fn(u64) -> f64;
-
-const MISTAKES: &[(&str, &str, Share)] = &[
-    (
-        "both-directions",
-        "this is twice the share: it counts A below B and B below A; one direction is asked for",
-        |n| 2.0 * right(n),
-    ),
-    (
-        "not-divided",
-        "this is a number of words; divide it by the number of all words",
-        |n| words(n, third(n)),
-    ),
-    (
-        "one-more",
-        "the sum begins one too late: with as many A as the rank of the third quartile among the \
-         first letters, the quartile is among them",
-        |n| words(n, third(n) + 1) / choose(2 * n, n),
-    ),
-    (
-        "one-less",
-        "the sum begins one too early: with one A less among the first letters the quartile of A \
-         stands behind them",
-        |n| words(n, third(n) - 1) / choose(2 * n, n),
-    ),
-    (
-        "first-half-alone",
-        "only the first letters are counted; for each of their ways there are as many for the \
-         letters behind them",
-        |n| (third(n)..=n).map(|k| choose(n, k)).sum::<f64>() / choose(2 * n, n),
-    ),
-    (
-        "coins",
-        "this is the share for coins, each A or B by itself; a word has as many A as B, so an A in \
-         front leaves one less for behind",
-        |n| (third(n)..=n).map(|k| choose(n, k)).sum::<f64>() / 2.0_f64.powi(n as i32),
-    ),
-    (
-        "all-strings",
-        "it is divided by the number of all strings of A and B; only those with as many A as B are \
-         words",
-        |n| words(n, third(n)) / 2.0_f64.powi(2 * n as i32),
-    ),
-    (
-        "whole-ranges",
-        "this is the share of the one word in which all A stand before all B: whole ranges, and not \
-         those between the quartiles",
-        |n| 1.0 / choose(2 * n, n),
-    ),
-    (
-        "medians",
-        "this is the share for the medians: A has the lower one in half of all words",
-        |n| words(n, n.div_ceil(2)) / choose(2 * n, n),
-    ),
-    (
-        "one-term",
-        "only the first term of the sum is there: more A may stand among the first letters",
-        |n| {
-            let k = third(n);
-            choose(n, k) * choose(n, n - k) / choose(2 * n, n)
-        },
-    ),
-];
 
 /// A number of seeds.
 struct Seeds(u64);
@@ -120,45 +22,99 @@ impl Case for Seeds {
     }
 }
 
-/// What the reader returns.
-struct Answer {
-    share: f64,
-}
+/// How far shares may be apart, relative to the right one, in units of what is rounding
+/// elsewhere: the logarithms of factorials leave fewer digits.
+const NEAR: f64 = 100.0;
 
-fn part() -> Part<Seeds, Answer> {
+fn part() -> Part<Seeds, f64> {
     let cases = |_| [5, 9, 13, 17, 41].map(Seeds).into();
-    let part = Part::new("by_chance", Order::Together, cases, |_| Answer {
-        share: 0.0,
-    })
-    .target(
-        "the share",
-        SECTION,
-        &[],
-        |n| vec![right(n.0)],
-        field!(number share),
-    )
-    .cancels(|n| NEAR * right(n.0));
-    MISTAKES.iter().fold(part, |part, (id, sentence, wrong)| {
-        part.knows("the share", id, sentence, SECTION, |n| vec![wrong(n.0)])
-    })
+    let right = |n: &Seeds| vec![right(n.0)];
+    Part::new("by_chance", Order::Together, cases, |_| 0.0)
+        .target("the share", "sec:claims-rule", &[], right, field!(number))
+        .cancels(|n| NEAR * self::right(n.0))
+        .variants(&["the share"], MISTAKES, |n, _, wrong| vec![wrong(n.0)])
 }
 
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::of(part())
+/// Of `n` things, the ways to choose `k`.
+fn choose(n: u64, k: u64) -> f64 {
+    let factors = (0..k.min(n)).map(|i| (n - i) as f64 / (k - i) as f64);
+    if k > n { 0.0 } else { factors.product() }
 }
 
-/// The report on `candidate`.
-#[must_use]
-pub fn report(candidate: Candidate<'_>) -> Report {
-    let all = "your share is that of all words, for 5 seeds and for 41";
-    let run = |n: &Seeds, answer: &mut Answer| answer.share = candidate(n.0);
-    part().report(NAME, all, &run, 0)
+/// The place of the third quartile, from 1.
+fn third(seeds: u64) -> u64 {
+    3 * (seeds - 1) / 4 + 1
 }
+
+/// Words with at least `least` A among their first letters, of which there are `seeds`.
+fn words(seeds: u64, least: u64) -> f64 {
+    let ways = |k| choose(seeds, k) * choose(seeds, seeds - k);
+    (least..=seeds).map(ways).sum()
+}
+
+fn all_words(seeds: u64) -> f64 {
+    choose(2 * seeds, seeds)
+}
+
+fn right(seeds: u64) -> f64 {
+    words(seeds, third(seeds)) / all_words(seeds)
+}
+
+/// The ways of the first letters alone.
+fn first_half(seeds: u64) -> f64 {
+    (third(seeds)..=seeds).map(|k| choose(seeds, k)).sum()
+}
+
+/// A share of this many seeds.
+type Share = fn(u64) -> f64;
+
+const MISTAKES: &[Slip<Share>] = &[
+    (
+        "both-directions: this is twice the share: it counts A below B and B below A; one direction is asked for",
+        |n| 2.0 * right(n),
+    ),
+    (
+        "not-divided: this is a number of words; divide it by the number of all words",
+        |n| words(n, third(n)),
+    ),
+    (
+        "one-more: the sum begins one too late: with as many A as the rank of the third quartile among the first letters, the quartile is among them",
+        |n| words(n, third(n) + 1) / all_words(n),
+    ),
+    (
+        "one-less: the sum begins one too early: with one A less among the first letters the quartile of A stands behind them",
+        |n| words(n, third(n) - 1) / all_words(n),
+    ),
+    (
+        "first-half-alone: only the first letters are counted; for each of their ways there are as many for the letters behind them",
+        |n| first_half(n) / all_words(n),
+    ),
+    (
+        "coins: this is the share for coins, each A or B by itself; a word has as many A as B, so an A in front leaves one less for behind",
+        |n| first_half(n) / 2.0_f64.powi(n as i32),
+    ),
+    (
+        "all-strings: it is divided by the number of all strings of A and B; only those with as many A as B are words",
+        |n| words(n, third(n)) / 2.0_f64.powi(2 * n as i32),
+    ),
+    (
+        "whole-ranges: this is the share of the one word in which all A stand before all B: whole ranges, and not those between the quartiles",
+        |n| 1.0 / all_words(n),
+    ),
+    (
+        "medians: this is the share for the medians: A has the lower one in half of all words",
+        |n| words(n, n.div_ceil(2)) / all_words(n),
+    ),
+    (
+        "one-term: only the first term of the sum is there: more A may stand among the first letters",
+        |n| choose(n, third(n)) * choose(n, n - third(n)) / all_words(n),
+    ),
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::{named, passes};
 
     /// The same by going through all words.
     fn counted(seeds: u64) -> f64 {
@@ -179,18 +135,13 @@ mod tests {
         f64::from(clearly as u32) / f64::from(all)
     }
 
-    #[test]
-    fn what_is_right_passes() {
-        let report = report(&right);
-        assert!(report.passed(), "{report}");
-    }
-
     /// The numbers of the chapter.
     #[test]
     fn the_sum_is_that_of_the_chapter() {
-        assert_eq!((words(5, 4), choose(10, 5)), (26.0, 252.0));
+        passes(1, |seed| report(&right, seed));
+        assert_eq!((words(5, 4), all_words(5)), (26.0, 252.0));
         let near = |right: f64, found: f64| (right - found).abs() <= 1e-12 * right;
-        assert!(near(words(13, 10), 88_050.0) && near(choose(26, 13), 10_400_600.0));
+        assert!(near(words(13, 10), 88_050.0) && near(all_words(13), 10_400_600.0));
         for seeds in [5, 9] {
             assert!(near(right(seeds), counted(seeds)));
         }
@@ -200,15 +151,15 @@ mod tests {
     /// are too small for the words of 41 seeds.
     #[test]
     fn the_number_of_seeds_that_is_wrong_is_told() {
-        let told = report(&|n| if n <= 9 { right(n) } else { 0.1 });
-        assert_eq!(told.mistake.as_deref(), Some("unknown"));
-        let headline = "the share: for 13 seeds, the share is 0.100000, and must be 0.008466";
-        assert_eq!(told.headline, headline);
-        let overflows = |n: u64| (1..=n).product::<u64>() as f64;
-        let told = report(&overflows);
-        assert!(
-            told.headline.contains("for 41 seeds, it panicked"),
-            "{told}"
-        );
+        let by_hand = |n| if n <= 9 { right(n) } else { 0.1 };
+        named(&[("the share: unknown", by_hand)], |by_hand, seed| {
+            let told = report(&by_hand, seed);
+            let place = "the share: for 13 seeds, the share is 0.100000, and must be 0.008466";
+            assert_eq!(told.headline, place);
+            told
+        });
+        let told = report(&|n| (1..=n).product::<u64>() as f64, 0);
+        let stopped = told.headline.contains("for 41 seeds, it panicked");
+        assert!(stopped, "{told}");
     }
 }

@@ -1,24 +1,15 @@
 //! Checks the exercise `matmul_backward`.
 
-use crate::Report;
-use crate::engine::shared::Terms;
-use crate::engine::{Axis, Case, Checker, Order, Part, field};
-use crate::harness;
+use crate::engine::{Axis, Case, Mistake, Order, Part, Terms, exercise, field, numbers};
 use gradcheck::Check;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::process::ExitCode;
 
-const NAME: &str = "matmul_backward";
-
-/// `(dy, a, b, [m, k, n])` to `(da, db)`.
-pub type Candidate<'a> = &'a dyn Fn(&[f64], &[f64], &[f64], [usize; 3]) -> (Vec<f64>, Vec<f64>);
-
-/// Checks `candidate` and prints the report.
-pub fn check(
-    candidate: impl Fn(&[f64], &[f64], &[f64], [usize; 3]) -> (Vec<f64>, Vec<f64>),
-) -> ExitCode {
-    harness::run(NAME, || report(&candidate, 0))
+exercise! {
+    /// `(dy, a, b, [m, k, n])` to `(da, db)`.
+    check(backward: Fn(&[f64], &[f64], &[f64], [usize; 3]) -> (Vec<f64>, Vec<f64>)),
+    right: "both gradients are right, and finite differences confirm them",
+    parts: [part() => |p, answer| (answer.da, answer.db) = backward(&p.dy, &p.a, &p.b, p.sizes)],
 }
 
 /// What the reader returns.
@@ -52,7 +43,7 @@ fn probes(seed: u64) -> Vec<Probe> {
     let rng = &mut StdRng::seed_from_u64(seed);
     [[2, 3, 4], [4, 2, 3], [1, 5, 2], [3, 3, 3]]
         .map(|[m, k, n]| {
-            let mut draw = |count| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+            let mut draw = |count| numbers(rng, count, -1.0..1.0);
             Probe {
                 sizes: [m, k, n],
                 a: draw(m * k),
@@ -114,75 +105,58 @@ const OF_A: &[Axis] = &[Axis("m", "row"), Axis("k", "column")];
 const OF_B: &[Axis] = &[Axis("k", "row"), Axis("n", "column")];
 
 fn part() -> Part<Probe, Gradients> {
-    let part = Part::new("backward", Order::Together, probes, |_| {
-        Gradients::default()
-    })
-    .target("da", SECTION, OF_A, right_da, field!(da))
-    .sums("A[i, p] enters every element of row i of Y", |c| {
-        let [_, k, n] = c.sizes;
-        let term = |i: usize, p: usize, j: usize| c.dy[i * n + j] * c.b[p * n + j];
-        terms(c.sizes, |i, p, _| i * k + p, term)
-    })
-    .mistake(
-        &["da"],
-        "b-not-transposed",
-        "B is read as if its rows were its columns: at [j, p] where [p, j] is meant",
-        |p, _| {
-            let [m, k, n] = p.sizes;
-            product(&p.dy, &p.b, [m, n, k])
-        },
-    )
-    .target("db", SECTION, OF_B, right_db, field!(db))
-    .sums("B[p, j] enters every element of column j of Y", |c| {
-        let [_, k, n] = c.sizes;
-        let term = |i: usize, p: usize, j: usize| c.a[i * k + p] * c.dy[i * n + j];
-        terms(c.sizes, |_, p, j| p * n + j, term)
-    })
-    .mistake(
-        &["db"],
-        "a-not-transposed",
-        "A is read as if its rows were its columns: at [p, i] where [i, p] is meant",
-        |p, _| {
-            let [m, k, n] = p.sizes;
-            product(&p.a, &p.dy, [k, m, n])
-        },
-    );
-    part.mistake(
-        &["da", "db"],
-        "dy-ignored",
-        "dY is not used: this is the gradient for a dY of ones",
+    let blank = |_: &Probe| Gradients::default();
+    Part::new("backward", Order::Together, probes, blank)
+        .target("da", SECTION, OF_A, right_da, field!(da))
+        .sums("A[i, p] enters every element of row i of Y", |c| {
+            let [_, k, n] = c.sizes;
+            let term = |i: usize, p: usize, j: usize| c.dy[i * n + j] * c.b[p * n + j];
+            terms(c.sizes, |i, p, _| i * k + p, term)
+        })
+        .mistakes(&["da"], DA)
+        .target("db", SECTION, OF_B, right_db, field!(db))
+        .sums("B[p, j] enters every element of column j of Y", |c| {
+            let [_, k, n] = c.sizes;
+            let term = |i: usize, p: usize, j: usize| c.a[i * k + p] * c.dy[i * n + j];
+            terms(c.sizes, |_, p, j| p * n + j, term)
+        })
+        .mistakes(&["db"], DB)
+        .mistakes(&["da", "db"], BOTH)
+        .numeric(against_differences)
+}
+
+const DA: &[Mistake<Probe>] = &[(
+    "b-not-transposed: B is read as if its rows were its columns: at [j, p] where [p, j] is meant",
+    |p, _| {
+        let [m, k, n] = p.sizes;
+        product(&p.dy, &p.b, [m, n, k])
+    },
+)];
+
+const DB: &[Mistake<Probe>] = &[(
+    "a-not-transposed: A is read as if its rows were its columns: at [p, i] where [i, p] is meant",
+    |p, _| {
+        let [m, k, n] = p.sizes;
+        product(&p.a, &p.dy, [k, m, n])
+    },
+)];
+
+const BOTH: &[Mistake<Probe>] = &[
+    (
+        "dy-ignored: dY is not used: this is the gradient for a dY of ones",
         |p, target| match target {
             "da" => right_da(&ones(p)),
             _ => right_db(&ones(p)),
         },
-    )
-    .mistake(
-        &["da", "db"],
-        "swapped",
-        "this is the gradient of the other matrix: the pair is (dA, dB), in this order",
+    ),
+    (
+        "swapped: this is the gradient of the other matrix: the pair is (dA, dB), in this order",
         |p, target| match target {
             "da" => right_db(p),
             _ => right_da(p),
         },
-    )
-    .numeric(against_differences)
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::of(part())
-}
-
-/// The report on `candidate`, from random matrices of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let all = "both gradients are right, and finite differences confirm them";
-    let run = |p: &Probe, answer: &mut Gradients| {
-        let (da, db) = candidate(&p.dy, &p.a, &p.b, p.sizes);
-        *answer = Gradients { da, db };
-    };
-    part().report(NAME, all, &run, seed)
-}
+    ),
+];
 
 fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
     let Probe { sizes, a, b, .. } = probes(seed + 1).swap_remove(0);

@@ -21,11 +21,12 @@
 //!    [`sums`](Part::sums), [`contains`](Part::contains), [`excludes`](Part::excludes) and
 //!    [`deviation`](Part::deviation) make the mistakes that every sum, product and deviation
 //!    can hold. Do not write them by hand.
-//! 4. **Mistakes** are formulas: [`Part::mistake`] for the values that a wrong line makes of
-//!    a target. Give every one a sentence that says what is wrong *and* why. The first that
-//!    fits all cases is named, so the particular stands before the general. A mistake is
-//!    written as a reader would write it, with the arrays and loops of the chapter, also
-//!    where it ends in an array of the wrong length, or in NaN.
+//! 4. **Mistakes** are a table of texts and formulas: [`Part::mistakes`] for the values that a
+//!    wrong line makes of a target, [`Part::variants`] where one formula makes them all. A text
+//!    is the mistake's name, a colon, and a sentence that says what is wrong *and* why. The
+//!    first that fits all cases is named, so the particular stands before the general. A
+//!    mistake is written as a reader would write it, with the arrays and loops of the chapter,
+//!    also where it ends in an array of the wrong length, or in NaN.
 //!    What may be wrong in some cases alone, as for an empty list, is an [`edge`](Part::edge);
 //!    these cases stand last.
 //! 5. **The order**: [`Order::Together`] when the targets do not depend on each other: a
@@ -34,40 +35,60 @@
 //! 6. **Finite differences**, if the answer is a gradient: [`Part::numeric`].
 //! 7. **A normalization as a whole** is asked about with [`Part::attributed_by`]: gradcheck knows
 //!    its mistakes, the weights of its paths, and the section on each.
+//! 8. **The exercise** is one [`exercise!`](crate::engine::exercise): the functions that are asked
+//!    for, what is said when all is right, and how each part runs its function.
 //!
 //! Without a line of the checker's own, the engine knows zeros, a turned sign, the values of
 //! another target, rows and columns exchanged, places never written, a factor that is one of
 //! the sizes or its root, and any other factor; see [`shared`]. What remains is told with
 //! section, case, place, the value found and the value wanted.
 //!
-//! A checker's module ends in three functions: `check`, which the reader's file calls;
-//! `report`, which tests call, with a seed; and `checker`, by which the tests of all exercises
-//! find it. These need no test of their own that mistakes are named or that nonsense fails:
+//! No checker needs a test of its own that mistakes are named or that nonsense fails:
 //! `engine::testing` makes each known mistake in each exercise, and many nameless ones. What a
 //! module tests itself is what cannot be known here: that the right values are right, held to
 //! the crates or to loops of another shape, and that what a reader types leads to the mistake
-//! that it should.
+//! that it should (`testing::named`).
 
 mod attribution;
 mod judge;
 mod part;
 pub mod shared;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use judge::conclude;
-pub use part::{Axis, Case, Field, Named, Order, Part, Run};
+pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip};
+pub use shared::Terms;
 
 use crate::known::Known;
 use part::Checked;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::ops::Range;
 
 /// How a target is read from an answer, and put into one: `field!(dx)` for a vector,
-/// `field!(number dvar)` for a number.
+/// `field!(number dvar)` for a number, `field!(number 0)` for one of an array of numbers; and
+/// `field!()` or `field!(number)` where the answer is nothing else.
 macro_rules! field {
+    () => {
+        (|answer| answer.clone(), |answer, values| *answer = values)
+    };
+    (number) => {
+        (
+            |answer| vec![*answer],
+            |answer, values| *answer = $crate::engine::only(&values),
+        )
+    };
+    (number $at:literal) => {
+        (
+            |answer| vec![answer[$at]],
+            |answer, values| answer[$at] = $crate::engine::only(&values),
+        )
+    };
     (number $name:ident) => {
         (
             |answer| vec![answer.$name],
-            |answer, values| answer.$name = values.first().copied().unwrap_or(f64::NAN),
+            |answer, values| answer.$name = $crate::engine::only(&values),
         )
     };
     ($name:ident) => {
@@ -78,6 +99,97 @@ macro_rules! field {
     };
 }
 pub(crate) use field;
+
+/// Makes an exercise of its parts, in the module that has its name:
+///
+/// ```ignore
+/// exercise! {
+///     /// `(dy, a, b, [m, k, n])` to `(da, db)`.
+///     check(backward: Fn(&[f64], &[f64], &[f64], [usize; 3]) -> (Vec<f64>, Vec<f64>)),
+///     right: "both gradients are right, and finite differences confirm them",
+///     parts: [part() => |p, answer| (answer.da, answer.db) = backward(&p.dy, &p.a, &p.b, p.sizes)],
+/// }
+/// ```
+///
+/// The reader's file calls `check`, with the functions that are asked for. `right` is said when
+/// every part is right, and each part writes into its answer what the functions make of a case.
+/// With `then`, the finished report is looked at again. Besides `check` this makes `report`, which
+/// tests call with a seed, `checker`, by which the list of all exercises finds it, and of a
+/// single function its type, `Candidate`.
+macro_rules! exercise {
+    (
+        $(#[doc = $doc:literal])*
+        check($function:ident: Fn($($input:ty),* $(,)?) $(-> $output:ty)?),
+        $($rest:tt)*
+    ) => {
+        $(#[doc = $doc])*
+        pub type Candidate<'a> = &'a dyn Fn($($input),*) $(-> $output)?;
+
+        $crate::engine::exercise! {
+            @check($function: Fn($($input),*) $(-> $output)?),
+            $($rest)*
+        }
+    };
+    (
+        $(#[doc = $doc:literal])*
+        check($($functions:tt)*),
+        $($rest:tt)*
+    ) => {
+        $crate::engine::exercise! { @check($($functions)*), $($rest)* }
+    };
+    (
+        @check($($function:ident: Fn($($input:ty),* $(,)?) $(-> $output:ty)?),+ $(,)?),
+        right: $right:expr,
+        parts: [$($part:expr => $run:expr),+ $(,)?]
+        $(, then: $then:expr)? $(,)?
+    ) => {
+        /// Checks what the reader wrote, and prints the report.
+        pub fn check(
+            $($function: impl Fn($($input),*) $(-> $output)?),+
+        ) -> std::process::ExitCode {
+            let name = $crate::engine::name_of(module_path!());
+            $crate::harness::run(name, || report($(&$function),+, 0))
+        }
+
+        /// The report on what the reader wrote, on what is drawn from this seed.
+        #[must_use]
+        pub fn report(
+            $($function: &dyn Fn($($input),*) $(-> $output)?),+,
+            seed: u64,
+        ) -> $crate::Report {
+            let name = $crate::engine::name_of(module_path!());
+            let parts = vec![$($part.judge(&$run, seed)),+];
+            let report = $crate::engine::conclude(name, $right, parts);
+            $(
+                let then: &dyn Fn($crate::Report, u64) -> $crate::Report = &$then;
+                let report = then(report, seed);
+            )?
+            report
+        }
+
+        /// What is known of this exercise without running it.
+        pub(crate) fn checker() -> $crate::engine::Checker {
+            $crate::engine::Checker::Parts(vec![$(Box::new($part)),+])
+        }
+    };
+}
+pub(crate) use exercise;
+
+/// The exercise whose module this is.
+pub fn name_of(module: &'static str) -> &'static str {
+    module.rsplit("::").next().unwrap_or(module)
+}
+
+/// The number that is there, or none.
+pub fn only(values: &[f64]) -> f64 {
+    values.first().copied().unwrap_or(f64::NAN)
+}
+
+/// So many numbers of this range.
+pub fn numbers(rng: &mut StdRng, count: usize, range: Range<f64>) -> Vec<f64> {
+    let number = || rng.random_range(range.clone());
+    std::iter::repeat_with(number).take(count).collect()
+}
 
 /// An exercise in the list of all: its name, and its checker.
 pub type Entry = (&'static str, fn() -> Checker);

@@ -136,8 +136,17 @@ impl<C: Case, A> Target<C, A> {
     }
 }
 
+/// From a case and the name of a target to wrong values of it.
+pub type Formula<C> = fn(&C, &str) -> Vec<f64>;
+
+/// A line of a table of mistakes: the name, a colon and what is said; and what makes it.
+pub type Slip<I> = (&'static str, I);
+
+/// A line that has a formula of its own.
+pub type Mistake<C> = Slip<Formula<C>>;
+
 /// Wrong values of a target that have a name.
-pub struct Mistake<C> {
+pub(super) struct Wrong<C> {
     pub(super) target: &'static str,
     pub(super) id: String,
     pub(super) sentence: String,
@@ -161,7 +170,7 @@ pub struct Part<C: 'static, A: 'static> {
     pub(super) blank: fn(&C) -> A,
     pub(super) order: Order,
     pub(super) targets: Vec<Target<C, A>>,
-    pub(super) mistakes: Vec<Mistake<C>>,
+    pub(super) mistakes: Vec<Wrong<C>>,
     pub(super) edges: Vec<Edge<C>>,
     pub(super) explain: Option<Explain<C, A>>,
     pub(super) attribute: Option<Attribute<C>>,
@@ -239,6 +248,61 @@ impl<C: Case, A: 'static> Part<C, A> {
     /// What a wrong line makes of each of `targets`, and what is said of it. The book
     /// explains it where it derives the target.
     #[must_use]
+    #[track_caller]
+    pub fn mistakes(self, targets: &[&'static str], table: &[Mistake<C>]) -> Self {
+        self.variants(targets, table, |case, target, wrong| wrong(case, target))
+    }
+
+    /// The same, where the book explains it in another `section`.
+    #[must_use]
+    #[track_caller]
+    pub fn mistakes_in(
+        self,
+        section: &'static str,
+        targets: &[&'static str],
+        table: &[Mistake<C>],
+    ) -> Self {
+        let make = |case: &C, target: &str, wrong: &Formula<C>| wrong(case, target);
+        self.tabulated(|_, _| section, targets, table, make)
+    }
+
+    /// Mistakes that differ by an ingredient: one formula `makes` them all.
+    #[must_use]
+    #[track_caller]
+    pub fn variants<I: Copy + 'static>(
+        self,
+        targets: &[&'static str],
+        table: &[Slip<I>],
+        makes: fn(&C, &str, &I) -> Vec<f64>,
+    ) -> Self {
+        let section = |part: &Self, target: &str| part.by_name(target).section;
+        self.tabulated(section, targets, table, makes)
+    }
+
+    #[track_caller]
+    fn tabulated<I: Copy + 'static>(
+        mut self,
+        section: impl Fn(&Self, &str) -> &'static str,
+        targets: &[&'static str],
+        table: &[Slip<I>],
+        makes: fn(&C, &str, &I) -> Vec<f64>,
+    ) -> Self {
+        for &(text, ingredient) in table {
+            let (id, sentence) = text
+                .split_once(": ")
+                .unwrap_or_else(|| panic!("a mistake is `its-name: what is said`, not {text:?}"));
+            for &target in targets {
+                let section = section(&self, target);
+                self = self.knows(target, id, sentence, section, move |case| {
+                    makes(case, target, &ingredient)
+                });
+            }
+        }
+        self
+    }
+
+    /// One mistake, as [`mistakes`](Self::mistakes) takes many.
+    #[must_use]
     pub fn mistake(
         self,
         targets: &[&'static str],
@@ -281,7 +345,7 @@ impl<C: Case, A: 'static> Part<C, A> {
         section: &'static str,
         wrong: impl Fn(&C) -> Vec<f64> + 'static,
     ) -> Self {
-        self.mistakes.push(Mistake {
+        self.mistakes.push(Wrong {
             target,
             id: id.to_owned(),
             sentence: sentence.to_owned(),
