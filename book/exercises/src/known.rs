@@ -60,7 +60,7 @@ pub fn all() -> Vec<Known> {
 #[must_use]
 pub fn nameless() -> Vec<(&'static str, &'static str)> {
     let nameless = |(name, checker): &Entry| match checker() {
-        Checker::Nameless(why) => Some((*name, why)),
+        Checker::Quiz(_) => Some((*name, "it asks for predictions")),
         Checker::Parts(_) | Checker::And(..) | Checker::Listed(_) => None,
     };
     ALL.iter().filter_map(nameless).collect()

@@ -1,141 +1,180 @@
 //! Predictions held to what happened when it was run.
+//!
+//! A quiz is one [`quiz!`](crate::quiz::quiz): the answers that a prediction may have, and the
+//! questions, each with the section on it, what was done, and why it comes out as it does. Its
+//! module then has a function `found`, which does what was predicted with what a seed draws, and
+//! returns what happened as predictions that are right.
 
-use crate::{Line, Outcome, Report};
-use std::fmt::Debug;
+use crate::compare::largest;
+use tape::{Param, Tape, Tensor, Var};
+use verdict::{Line, Outcome, Report};
 
-/// One prediction, and what came of it.
-pub struct Asked<A> {
+/// A question of a quiz.
+pub struct Question {
     /// The name of the field in the reader's file.
     pub name: &'static str,
     /// What was done, in words.
     pub what: &'static str,
-    /// What the reader expects.
-    pub predicted: A,
-    /// What happened.
-    pub found: A,
     /// Why it comes out as it does.
     pub why: &'static str,
     /// The label of the section on it.
     pub section: &'static str,
 }
 
-/// The report on all of them. As long as one is `undecided`, nothing is told.
-pub fn report<A: Copy + PartialEq + Debug>(
-    exercise: &str,
-    undecided: A,
-    asked: &[Asked<A>],
-) -> Report {
-    let open = asked.iter().filter(|a| a.predicted == undecided).count();
-    if open > 0 {
-        let headline = format!("{open} of {} predictions are still open", asked.len());
-        return Report::new(exercise, Outcome::Unwritten, headline);
-    }
-    let mut wrong = asked.iter().filter(|a| a.predicted != a.found);
-    let mut report = match wrong.next() {
-        None => {
-            let headline = format!("all {} predictions came true", asked.len());
-            Report::new(exercise, Outcome::Passed, headline)
+/// Questions, and what their answers may be. An answer is its place in the list.
+pub struct Quiz {
+    /// The questions, in the order of the reader's file.
+    pub questions: &'static [Question],
+    /// The names of all answers; the first is that of who has not predicted yet.
+    pub answers: &'static [&'static str],
+    /// What happens, with what this seed draws.
+    pub found: fn(u64) -> Vec<usize>,
+}
+
+/// The answer of who has not predicted yet.
+const UNDECIDED: usize = 0;
+
+impl Quiz {
+    /// The report on predictions, of which `found` came true. As long as one is open, nothing is
+    /// told.
+    pub fn report(&self, exercise: &str, predicted: &[usize], found: &[usize]) -> Report {
+        let asked = self.questions.iter().zip(predicted.iter().zip(found));
+        let open = predicted.iter().filter(|p| **p == UNDECIDED).count();
+        if open > 0 {
+            let headline = format!("{open} of {} predictions are still open", predicted.len());
+            return Report::new(exercise, Outcome::Unwritten, headline);
         }
-        Some(first) => {
-            let others = match wrong.count() {
-                0 => String::new(),
-                1 => "; one more was wrong".to_owned(),
-                more => format!("; {more} more were wrong"),
-            };
-            let headline = format!(
-                "{}: you said {:?}, and it is {:?}: {}{others}",
-                first.what, first.predicted, first.found, first.why
-            );
-            let mut report = Report::new(exercise, Outcome::Wrong, headline);
-            report.mistake = Some(first.name.to_owned());
-            report.section = Some(first.section.to_owned());
-            report
-        }
-    };
-    let line = |a: &Asked<A>| {
-        let right = a.predicted == a.found;
-        let detail = if right {
-            format!("{:?}, as predicted", a.found)
-        } else {
-            format!("predicted {:?}, happened otherwise", a.predicted)
+        let mut wrong = asked.clone().filter(|(_, (p, f))| p != f);
+        let mut report = match wrong.next() {
+            None => {
+                let headline = format!("all {} predictions came true", predicted.len());
+                Report::new(exercise, Outcome::Passed, headline)
+            }
+            Some((first, (predicted, found))) => {
+                let others = match wrong.count() {
+                    0 => String::new(),
+                    1 => "; one more was wrong".to_owned(),
+                    more => format!("; {more} more were wrong"),
+                };
+                let [predicted, found] = [predicted, found].map(|at| self.answers[*at]);
+                let headline = format!(
+                    "{}: you said {predicted}, and it is {found}: {}{others}",
+                    first.what, first.why
+                );
+                let mut report = Report::new(exercise, Outcome::Wrong, headline);
+                report.mistake = Some(first.name.to_owned());
+                report.section = Some(first.section.to_owned());
+                report
+            }
         };
-        Line {
-            name: a.what.to_owned(),
-            right,
-            detail,
+        let line = |(question, (predicted, found)): (&Question, (&usize, &usize))| Line {
+            name: question.what.to_owned(),
+            right: predicted == found,
+            detail: if predicted == found {
+                format!("{}, as predicted", self.answers[*found])
+            } else {
+                format!("predicted {}, happened otherwise", self.answers[*predicted])
+            },
+        };
+        report.lines = asked.map(line).collect();
+        report
+    }
+}
+
+/// Makes a quiz of answers and questions, in the module that has its name.
+macro_rules! quiz {
+    (
+        $(#[$about:meta])*
+        enum $answers:ident { $($(#[$said:meta])* $answer:ident,)+ }
+        $($question:ident in $section:literal: $what:literal, $why:literal;)+
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum $answers {
+            /// Not predicted yet.
+            Undecided,
+            $($(#[$said])* $answer,)+
+        }
+
+        /// The predictions.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Predictions {
+            $(
+                #[doc = $what]
+                pub $question: $answers,
+            )+
+        }
+
+        impl Predictions {
+            fn answers(&self) -> Vec<usize> {
+                vec![$(self.$question as usize),+]
+            }
+        }
+
+        static QUIZ: $crate::quiz::Quiz = $crate::quiz::Quiz {
+            questions: &[$($crate::quiz::Question {
+                name: stringify!($question),
+                what: $what,
+                why: $why,
+                section: $section,
+            }),+],
+            answers: &["Undecided", $(stringify!($answer)),+],
+            found: |seed| found(seed).answers(),
+        };
+
+        /// Runs what was predicted and prints the report.
+        pub fn check(predictions: impl Fn() -> Predictions) -> std::process::ExitCode {
+            let name = $crate::engine::name_of(module_path!());
+            $crate::harness::run(name, || {
+                QUIZ.report(name, &predictions().answers(), &(QUIZ.found)(0))
+            })
+        }
+
+        /// What is known of this exercise without running it.
+        pub(crate) fn checker() -> $crate::engine::Checker {
+            $crate::engine::Checker::Quiz(&QUIZ)
         }
     };
-    report.lines = asked.iter().map(line).collect();
-    report
+}
+pub(crate) use quiz;
+
+/// Whether `after` is this factor times `before`, to a thousandth of the largest of them.
+pub fn is_times(factor: f64, before: &[f64], after: &[f64]) -> bool {
+    let bound = 1e-3 * factor.abs() * largest(before);
+    let mut pairs = before.iter().zip(after);
+    pairs.all(|(b, a)| (factor * b - a).abs() <= bound)
 }
 
-/// What the tests of every quiz ask of it.
+/// Whether nothing of `before` is left in `after` but this share of the largest.
+pub fn is_gone(share: f64, before: &[f64], after: &[f64]) -> bool {
+    largest(after) <= share * largest(before)
+}
+
+/// What `net` makes of `x`, and the gradient of each `x` for this `dy` of the output.
+pub fn passed<const N: usize>(
+    x: [&Tensor<f64>; N],
+    dy: &Tensor<f64>,
+    net: impl for<'t> FnOnce(&[Var<'t, f64>; N]) -> Var<'t, f64>,
+) -> (Vec<f64>, [Vec<f64>; N]) {
+    let x = x.map(|x| Param::new("x", x.clone()));
+    let inputs = x.each_ref();
+    let (y, (), grads) = Tape::new().vjp(dy, |t| (net(&inputs.map(|x| t.param(x))), ()));
+    (y.to_vec(), inputs.map(|x| grads.of(x).to_vec()))
+}
+
+/// What `net` makes of `x`.
+pub fn made<const N: usize>(
+    x: [&Tensor<f64>; N],
+    net: impl for<'t> FnOnce(&[Var<'t, f64>; N]) -> Var<'t, f64>,
+) -> Vec<f64> {
+    Tape::eval(|t| net(&x.map(|x| t.constant(x.clone()))).value().to_vec())
+}
+
+/// The sum of each column of so many.
+pub fn column_sums(columns: usize, x: &[f64]) -> Vec<f64> {
+    let column = |c: usize| x.iter().skip(c).step_by(columns).sum();
+    (0..columns).map(column).collect()
+}
+
 #[cfg(test)]
-pub(crate) mod testing {
-    use super::Debug;
-    use crate::sections::labels;
-    use crate::{Outcome, Report};
-
-    const SEEDS: std::ops::Range<u64> = 0..6;
-
-    /// A place of a set of predictions, and its name.
-    pub(crate) type Place<P, A> = (&'static str, fn(&mut P) -> &mut A);
-
-    /// A quiz with predictions of type `P`, answers of type `A`.
-    pub(crate) struct Quiz<'a, P, A> {
-        /// The predictions that come true.
-        pub(crate) right: P,
-        /// All answers that a prediction may have.
-        pub(crate) answers: &'a [A],
-        /// The answer of who has not answered yet.
-        pub(crate) undecided: A,
-        /// All places of a set of predictions.
-        pub(crate) places: &'a [Place<P, A>],
-        /// The report on predictions, from a seed.
-        pub(crate) report: fn(&P, u64) -> Report,
-    }
-
-    impl<P: Copy, A: Copy + PartialEq + Debug> Quiz<'_, P, A> {
-        pub(crate) fn what_is_right_passes(&self) {
-            for seed in SEEDS {
-                let report = (self.report)(&self.right, seed);
-                assert!(report.passed(), "seed {seed}: {report}");
-                assert_eq!(report.lines.len(), self.places.len());
-            }
-        }
-
-        /// Every other prediction is rejected by its name, and explained somewhere.
-        pub(crate) fn what_is_wrong_is_named(&self) {
-            for &(name, place) in self.places {
-                for &said in self.answers {
-                    let mut predictions = self.right;
-                    if *place(&mut predictions) == said {
-                        continue;
-                    }
-                    *place(&mut predictions) = said;
-                    for seed in SEEDS {
-                        let report = (self.report)(&predictions, seed);
-                        assert_eq!(report.outcome, Outcome::Wrong);
-                        assert_eq!(report.mistake.as_deref(), Some(name), "{report}");
-                        assert_eq!(report.lines.iter().filter(|line| !line.right).count(), 1);
-                        let section = report.section.expect("a section");
-                        assert!(labels().contains(section.as_str()), "{section}");
-                    }
-                }
-            }
-        }
-
-        /// While a prediction is open, the others are not judged: there is nothing to copy
-        /// from.
-        pub(crate) fn what_is_open_is_asked_for(&self) {
-            let begins = format!("1 of {}", self.places.len());
-            for &(_, place) in self.places {
-                let mut predictions = self.right;
-                *place(&mut predictions) = self.undecided;
-                let report = (self.report)(&predictions, 0);
-                assert_eq!(report.outcome, Outcome::Unwritten);
-                assert!(report.lines.is_empty() && report.headline.starts_with(&begins));
-            }
-        }
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 
 use crate::batch::Batch;
 use crate::checkers::ALL;
+use crate::engine::shared;
+use crate::known::ANY;
 use gradcheck::attribution::norm::{Kind, Target, mistakes};
 use std::collections::BTreeSet;
 
@@ -11,7 +13,8 @@ pub fn labels() -> BTreeSet<&'static str> {
     let of_checkers = ALL
         .iter()
         .flat_map(|(name, checker)| checker().sections(name));
-    of_checkers.chain(of_norms()).chain(SAID).collect()
+    let of_any = shared::known(ANY).into_iter().map(|known| known.section);
+    of_checkers.chain(of_norms()).chain(of_any).collect()
 }
 
 /// Where gradcheck's attribution sends the reader of a norm.
@@ -27,24 +30,3 @@ fn of_norms() -> impl Iterator<Item = &'static str> {
     };
     kinds.into_iter().flat_map(of)
 }
-
-/// The labels of what is said on predictions, and of mistakes in any exercise.
-const SAID: [&str; 17] = [
-    "sec:attention-scale",
-    "sec:conv-bias",
-    "sec:conv-block",
-    "sec:conv-scale",
-    "sec:conv-statistics",
-    "sec:family-axes",
-    "sec:group-norm",
-    "sec:im2col",
-    "sec:lengths",
-    "sec:ln-bit",
-    "sec:ln-invariance",
-    "sec:ln-place",
-    "sec:ln-without-mean",
-    "sec:projection",
-    "sec:running-stats",
-    "sec:signatures",
-    "sec:step-norm",
-];

@@ -61,6 +61,7 @@ pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip};
 pub use shared::Terms;
 
 use crate::known::Known;
+use crate::quiz::Quiz;
 use part::Checked;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -202,8 +203,8 @@ pub enum Checker {
     And(Vec<Box<dyn Checked>>, Vec<Known>),
     /// It keeps a list of what it knows.
     Listed(Vec<Known>),
-    /// It knows no mistake by name, for this reason.
-    Nameless(&'static str),
+    /// It asks for predictions, and knows no mistake by name.
+    Quiz(&'static Quiz),
 }
 
 impl Checker {
@@ -218,17 +219,18 @@ impl Checker {
             Self::Parts(parts) => of_parts(exercise, parts),
             Self::And(parts, besides) => [of_parts(exercise, parts), besides.clone()].concat(),
             Self::Listed(known) => known.clone(),
-            Self::Nameless(_) => Vec::new(),
+            Self::Quiz(_) => Vec::new(),
         }
     }
 
     /// The labels of the sections that its verdicts refer to.
     pub fn sections(&self, exercise: &'static str) -> Vec<&'static str> {
-        let of_parts = match self {
+        let of_parts: Vec<&str> = match self {
             Self::Parts(parts) | Self::And(parts, _) => {
                 parts.iter().flat_map(|part| part.sections()).collect()
             }
-            Self::Listed(_) | Self::Nameless(_) => Vec::new(),
+            Self::Listed(_) => Vec::new(),
+            Self::Quiz(quiz) => quiz.questions.iter().map(|q| q.section).collect(),
         };
         let of_known = self.known(exercise).into_iter().map(|known| known.section);
         of_known.chain(of_parts).collect()

@@ -121,7 +121,7 @@ fn parts() -> impl Iterator<Item = (&'static str, Box<dyn super::part::Checked>)
         Checker::Parts(parts) | Checker::And(parts, _) => {
             parts.into_iter().map(|part| (*name, part)).collect()
         }
-        Checker::Listed(_) | Checker::Nameless(_) => Vec::new(),
+        Checker::Listed(_) | Checker::Quiz(_) => Vec::new(),
     })
 }
 
