@@ -1,46 +1,166 @@
-//! A random batch, on which the exercises on a norm as a whole are tried.
+//! What the exercises on a norm as a whole share: how to speak of each, and the random batches
+//! on which they are tried.
 
-use crate::engine::{Axis, Case};
+use crate::engine::{Axis, Case, Terms};
 use gradcheck::attribution::norm::{Kind, Probe};
 
-/// A table of rows. Batch Norm normalizes its columns, the others normalize its rows.
-pub(crate) struct Batch {
-    pub(crate) probe: Probe,
-    pub(crate) x_hat: Vec<f64>,
-    /// One for each group: a channel, or a row.
-    pub(crate) rstd: Vec<f64>,
+/// A norm of a table, and how to speak of it. Batch Norm normalizes the columns of its table, the
+/// others normalize the rows: a *group* is what is normalized together.
+pub(crate) struct Norm {
+    pub(crate) kind: Kind,
+    /// The axes of the table.
+    pub(crate) axes: &'static [Axis; 2],
+    /// Sizes of tables, which are never square, and `eps`.
+    tables: [([usize; 2], f64); 4],
+    /// What the statistics of a group describe.
+    pub(crate) whose: &'static str,
+    /// What statistics along the other axis are called, and the norm that has them.
+    pub(crate) across: [&'static str; 2],
+    /// Where a value stands in `x`, and in any table.
+    pub(crate) in_x: &'static str,
+    pub(crate) in_all: &'static str,
+    pub(crate) sections: Sections,
 }
 
-/// Shapes, never square, and `eps`: `[N, C]` of Batch Norm, `[N, D]` of the others.
-const CHANNELS: [(usize, usize, f64); 4] = [(6, 4, 1e-3), (5, 3, 1e-5), (7, 5, 1e-3), (4, 6, 1e-5)];
-const ROWS: [(usize, usize, f64); 4] = [(4, 6, 1e-3), (6, 5, 1e-5), (5, 8, 1e-3), (7, 4, 1e-5)];
+/// Where the book explains what may be wrong with a norm.
+pub(crate) struct Sections {
+    /// The stages of the forward pass, how tables are laid out, which gamma belongs to a value,
+    /// and dividing by one less.
+    pub(crate) stages: &'static str,
+    pub(crate) layouts: &'static str,
+    pub(crate) gamma: &'static str,
+    pub(crate) bessel: &'static str,
+    /// The gradients of the parameters, the backward pass in stages, and that in closed form.
+    pub(crate) parameters: &'static str,
+    pub(crate) staged: &'static str,
+    pub(crate) closed: &'static str,
+}
 
-impl Batch {
-    pub(crate) fn of(probe: Probe) -> Self {
-        let (x_hat, all) = (probe.x_hat(), probe.rstd());
-        let columns = probe.gamma.len();
-        let rstd = match probe.kind {
-            Kind::Batch => all[..columns].to_vec(),
-            Kind::Layer | Kind::Rms => all.iter().step_by(columns).copied().collect(),
-        };
-        Self { probe, x_hat, rstd }
+pub(crate) const BATCH: &Norm = &Norm {
+    kind: Kind::Batch,
+    axes: &[Axis("N", "example"), Axis("C", "channel")],
+    tables: [
+        ([6, 4], 1e-3),
+        ([5, 3], 1e-5),
+        ([7, 5], 1e-3),
+        ([4, 6], 1e-5),
+    ],
+    whose: "this batch",
+    across: ["axes-per-example", "Layer Norm"],
+    in_x: "example i of channel ch is x[i * c + ch]",
+    in_all: "channel ch of example i is at i * c + ch",
+    sections: Sections {
+        stages: "sec:bn-stages",
+        layouts: "sec:bn-layouts",
+        gamma: "sec:identity",
+        bessel: "sec:unbiased",
+        parameters: "sec:staged",
+        staged: "sec:staged",
+        closed: "sec:closed-form",
+    },
+};
+
+pub(crate) const LAYER: &Norm = &Norm {
+    kind: Kind::Layer,
+    axes: &[Axis("N", "row"), Axis("D", "feature")],
+    tables: [
+        ([4, 6], 1e-3),
+        ([6, 5], 1e-5),
+        ([5, 8], 1e-3),
+        ([7, 4], 1e-5),
+    ],
+    whose: "this row",
+    across: ["axes-per-feature", "Batch Norm"],
+    in_x: "feature i of row r is x[r * d + i]",
+    in_all: "feature i of row r is at r * d + i",
+    sections: Sections {
+        stages: "sec:ln-stages",
+        layouts: "sec:ln-layouts",
+        gamma: "sec:ln-layouts",
+        bessel: "sec:ln-stages",
+        parameters: "sec:ln-parameters",
+        staged: "sec:ln-staged",
+        closed: "sec:ln-closed-form",
+    },
+};
+
+/// Layer Norm without a mean.
+pub(crate) const RMS: &Norm = &Norm {
+    kind: Kind::Rms,
+    sections: Sections {
+        closed: "sec:rms-norm",
+        ..LAYER.sections
+    },
+    ..*LAYER
+};
+
+impl Norm {
+    fn of(kind: Kind) -> &'static Self {
+        match kind {
+            Kind::Batch => BATCH,
+            Kind::Layer => LAYER,
+            Kind::Rms => RMS,
+        }
     }
 
-    pub(crate) fn random(kind: Kind, (n, columns): (usize, usize), eps: f64, seed: u64) -> Self {
-        let shape = [n, columns];
-        Self::of(match kind {
+    pub(crate) fn of_rows(&self) -> bool {
+        self.kind != Kind::Batch
+    }
+
+    /// The axes that count the groups, and the values in each.
+    pub(crate) fn groups(&self) -> [&'static [Axis]; 2] {
+        let (first, last) = self.axes.split_at(1);
+        if self.of_rows() {
+            [first, last]
+        } else {
+            [last, first]
+        }
+    }
+
+    /// The axis of the parameters.
+    pub(crate) fn parameters(&self) -> &'static [Axis] {
+        &self.axes[1..]
+    }
+
+    /// One table.
+    pub(crate) fn batch(&self, shape: [usize; 2], eps: f64, seed: u64) -> Batch {
+        Batch::of(match self.kind {
             Kind::Batch => Probe::batch_norm(&shape, eps, seed),
             Kind::Layer => Probe::layer_norm(&shape, 1, eps, seed),
             Kind::Rms => Probe::rms_norm(&shape, 1, eps, seed),
         })
     }
 
-    pub(crate) fn all(kind: Kind, seed: u64) -> Vec<Self> {
-        let shapes = if kind == Kind::Batch { CHANNELS } else { ROWS };
-        let numbered = shapes.into_iter().zip(seed * 100..);
-        numbered
-            .map(|((n, columns, eps), seed)| Self::random(kind, (n, columns), eps, seed))
-            .collect()
+    /// The tables of a seed.
+    pub(crate) fn batches(&self, seed: u64) -> Vec<Batch> {
+        let numbered = self.tables.into_iter().zip(seed * 100..);
+        let batch = |((shape, eps), seed)| self.batch(shape, eps, seed);
+        numbered.map(batch).collect()
+    }
+}
+
+/// A table, what is made of it, and what comes back.
+pub(crate) struct Batch {
+    pub(crate) probe: Probe,
+    pub(crate) x_hat: Vec<f64>,
+    /// One for each group.
+    pub(crate) rstd: Vec<f64>,
+}
+
+impl Batch {
+    pub(crate) fn of(probe: Probe) -> Self {
+        let (x_hat, all) = (probe.x_hat(), probe.rstd());
+        let columns = probe.gamma.len();
+        let rstd = if probe.kind == Kind::Batch {
+            all[..columns].to_vec()
+        } else {
+            all.iter().step_by(columns).copied().collect()
+        };
+        Self { probe, x_hat, rstd }
+    }
+
+    pub(crate) fn norm(&self) -> &'static Norm {
+        Norm::of(self.probe.kind)
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -50,35 +170,38 @@ impl Batch {
     pub(crate) fn columns(&self) -> usize {
         self.probe.shape[1]
     }
+
+    /// The number of values in a group.
+    pub(crate) fn size(&self) -> usize {
+        self.probe.x.len() / self.rstd.len()
+    }
+
+    /// The group of a value.
+    pub(crate) fn group(&self, k: usize) -> usize {
+        let (row, column) = (k / self.columns(), k % self.columns());
+        if self.norm().of_rows() { row } else { column }
+    }
+
+    /// The column of each value, and `f` of it.
+    pub(crate) fn to_columns(&self, f: impl Fn(usize) -> f64) -> Terms {
+        let all = 0..self.probe.x.len();
+        all.map(|k| (k % self.columns(), f(k))).collect()
+    }
 }
 
 impl Case for Batch {
     fn title(&self) -> String {
-        let [of, each] = if self.probe.kind == Kind::Batch {
-            ["examples", "channels"]
-        } else {
+        let [of, each] = if self.norm().of_rows() {
             ["rows", "features"]
+        } else {
+            ["examples", "channels"]
         };
         format!("{} {of} of {} {each}", self.rows(), self.columns())
     }
 
     fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let [rows, columns] = elements(self.probe.kind) else {
-            unreachable!("a batch has two axes")
-        };
-        vec![(rows.0, self.rows()), (columns.0, self.columns())]
+        let axes = self.norm().axes.iter();
+        let sizes = axes.zip(&self.probe.shape);
+        sizes.map(|(axis, size)| (axis.0, *size)).collect()
     }
-}
-
-/// The axes of a batch.
-pub(crate) fn elements(kind: Kind) -> &'static [Axis] {
-    match kind {
-        Kind::Batch => &[Axis("N", "example"), Axis("C", "channel")],
-        Kind::Layer | Kind::Rms => &[Axis("N", "row"), Axis("D", "feature")],
-    }
-}
-
-/// The axis of its parameters.
-pub(crate) fn parameters(kind: Kind) -> &'static [Axis] {
-    &elements(kind)[1..]
 }

@@ -1,9 +1,9 @@
 //! What the exercises on the gradients of a norm in closed form share.
 
-use crate::batch::{Batch, elements, parameters};
-use crate::engine::shared::Terms;
-use crate::engine::{Order, Part, Run, field};
-use gradcheck::attribution::norm::{Kind, Target, explain};
+use crate::batch::{Batch, Norm};
+use crate::engine::shared::added;
+use crate::engine::{Field, Order, Part, Run, field};
+use gradcheck::attribution::norm::{Kind, Probe, Target, explain};
 use gradcheck::{Check, Groups, Report};
 
 /// What the backward pass of a norm returns, over columns (Batch Norm) or rows (Layer
@@ -37,108 +37,56 @@ pub(crate) fn run(candidate: ClosedForm<'_>) -> impl Fn(&Batch, &mut Gradients) 
 }
 
 /// The gradients of a norm. RMS Norm has no beta.
-pub(crate) fn part(kind: Kind) -> Part<Batch, Gradients> {
-    type Of = (
-        fn(u64) -> Vec<Batch>,
-        fn(Run<'_, Batch, Gradients>, u64) -> Report,
+pub(crate) fn part(norm: &'static Norm) -> Part<Batch, Gradients> {
+    let (s, rms) = (&norm.sections, norm.kind == Kind::Rms);
+    let transposed = format!(
+        "index-transposed: all arrays are read with their index transposed: {}",
+        norm.in_all
     );
-    let (cases, numeric): Of = match kind {
-        Kind::Batch => (
-            |s| Batch::all(Kind::Batch, s),
-            |r, s| numeric(Kind::Batch, r, s),
-        ),
-        Kind::Layer => (
-            |s| Batch::all(Kind::Layer, s),
-            |r, s| numeric(Kind::Layer, r, s),
-        ),
-        Kind::Rms => (
-            |s| Batch::all(Kind::Rms, s),
-            |r, s| numeric(Kind::Rms, r, s),
-        ),
-    };
-    let [sums, closed, layout, at] = match kind {
-        Kind::Batch => [
-            "sec:staged",
-            "sec:closed-form",
-            "sec:bn-layouts",
-            "channel ch of example i is at i * c + ch",
-        ],
-        Kind::Layer => [
-            "sec:ln-parameters",
-            "sec:ln-closed-form",
-            "sec:ln-layouts",
-            "feature i of row r is at r * d + i",
-        ],
-        Kind::Rms => [
-            "sec:ln-parameters",
-            "sec:rms-norm",
-            "sec:ln-layouts",
-            "feature i of row r is at r * d + i",
-        ],
-    };
-    let blank = |b: &Batch| {
-        let zeros = || vec![0.0; b.columns()];
-        Gradients {
-            dx: vec![0.0; b.probe.x.len()],
-            dgamma: zeros(),
-            dbeta: zeros(),
-        }
-    };
-    let all = match kind {
-        Kind::Batch => "all examples use it",
-        Kind::Layer | Kind::Rms => "all rows use it",
-    };
-    let mut part = Part::new("backward", Order::Together, cases, blank);
-    let transposed = format!("all arrays are read with their index transposed: {at}");
-    if kind != Kind::Rms {
-        part = part
-            .target(
-                "dbeta",
-                sums,
-                parameters(kind),
-                |b| b.probe.dbeta(),
-                field!(dbeta),
-            )
-            .mistake_in(
-                layout,
-                &["dbeta"],
-                "index-transposed",
-                &transposed,
-                |b, _| transposed_sums(b, |_| 1.0),
-            )
-            .sums(all, |b| terms(b, |_| 1.0));
-    }
-    part = part
-        .target(
-            "dgamma",
-            sums,
-            parameters(kind),
-            |b| b.probe.dgamma(),
-            field!(dgamma),
+    let all = format!("all {}s use it", norm.axes[0].1);
+    let all_of = |b: &Batch| b.probe.dx();
+    let part = Part::new(
+        "backward",
+        Order::Together,
+        |seed| norm.batches(seed),
+        blank,
+    );
+    let part = SUMS.iter().skip(usize::from(rms)).fold(part, |part, sum| {
+        let &(name, factor, right, field) = sum;
+        part.target(
+            name,
+            s.parameters,
+            norm.parameters(),
+            move |b| right(&b.probe),
+            field,
         )
-        .mistake_in(
-            layout,
-            &["dgamma"],
-            "index-transposed",
-            &transposed,
-            |b, _| transposed_sums(b, |k| b.x_hat[k]),
-        )
-        .sums(all, |b| terms(b, |k| b.x_hat[k]));
-    if kind == Kind::Rms {
-        let [((id, what), wrong), ..] = slips(kind);
-        part = part.knows("dgamma", id, what, sums, move |b| {
-            added(b, terms(b, |k| wrong.normalized(b, k)))
-        });
-    }
-    part = part
-        .target("dx", closed, elements(kind), |b| b.probe.dx(), field!(dx))
-        .mistake_in(layout, &["dx"], "index-transposed", &transposed, |b, _| {
-            TRANSPOSED.dx(b)
-        });
-    let slips = slips(kind).into_iter();
+        .wrong(name, s.layouts, &transposed, move |b| {
+            let terms = (0..b.probe.dy.len()).map(|k| (k / b.rows(), b.probe.dy[k] * factor(b, k)));
+            added(b.columns(), terms)
+        })
+        .sums(&all, move |b| {
+            b.to_columns(|k| b.probe.dy[k] * factor(b, k))
+        })
+    });
+    let slips = slips(norm);
+    let part = if rms {
+        let (text, wrong) = slips[0].clone();
+        part.wrong("dgamma", s.parameters, &text, move |b| {
+            added(
+                b.columns(),
+                b.to_columns(|k| b.probe.dy[k] * wrong.normalized(b, k)),
+            )
+        })
+    } else {
+        part
+    };
+    let part = part
+        .target("dx", s.closed, norm.axes, all_of, field!(dx))
+        .wrong("dx", s.layouts, &transposed, |b| TRANSPOSED.dx(b));
     slips
-        .fold(part, |part, ((id, what), wrong)| {
-            part.knows("dx", id, what, closed, move |b| wrong.dx(b))
+        .into_iter()
+        .fold(part, |part, (text, wrong)| {
+            part.wrong("dx", s.closed, &text, move |b| wrong.dx(b))
         })
         .attributed_by(|b, found, target| {
             let target = match target {
@@ -148,25 +96,30 @@ pub(crate) fn part(kind: Kind) -> Part<Batch, Gradients> {
             };
             Some(explain(&b.probe, target, found))
         })
-        .numeric(numeric)
+        .numeric(|run, seed| numeric(norm, run, seed))
 }
 
-/// For each column the sum of `dy` times `f`, both read with a transposed index.
-fn transposed_sums(b: &Batch, f: impl Fn(usize) -> f64) -> Vec<f64> {
-    let each = b.probe.dy.iter().enumerate();
-    added(b, each.map(|(k, dy)| (k / b.rows(), dy * f(k))).collect())
-}
+/// The gradient of a parameter is the sum of `dy` times a factor over a column: its name, the
+/// factor, what is right, and its place in the answer.
+type Sum = (
+    &'static str,
+    fn(&Batch, usize) -> f64,
+    fn(&Probe) -> Vec<f64>,
+    Field<Gradients>,
+);
 
-/// What each element adds to the sum of its column: `dy` times `f`.
-fn terms(b: &Batch, f: impl Fn(usize) -> f64) -> Terms {
-    let each = b.probe.dy.iter().enumerate();
-    each.map(|(k, dy)| (k % b.columns(), dy * f(k))).collect()
-}
+const SUMS: [Sum; 2] = [
+    ("dbeta", |_, _| 1.0, Probe::dbeta, field!(dbeta)),
+    ("dgamma", |b, k| b.x_hat[k], Probe::dgamma, field!(dgamma)),
+];
 
-fn added(b: &Batch, terms: Terms) -> Vec<f64> {
-    let mut sums = vec![0.0; b.columns()];
-    terms.into_iter().for_each(|(at, term)| sums[at] += term);
-    sums
+fn blank(b: &Batch) -> Gradients {
+    let zeros = |count| vec![0.0; count];
+    Gradients {
+        dx: zeros(b.probe.x.len()),
+        dgamma: zeros(b.columns()),
+        dbeta: zeros(b.columns()),
+    }
 }
 
 /// What may be typed otherwise in the closed form.
@@ -194,28 +147,48 @@ const TRANSPOSED: Typed = Typed {
     ..RIGHT
 };
 
-/// A name and what to say, and what is typed.
-type Slip = ((&'static str, &'static str), Typed);
-
-#[rustfmt::skip]
-fn slips(kind: Kind) -> [Slip; 4] {
-    let [rstd, gamma, sums] = match kind {
-        Kind::Batch => [
-            ("rstd-by-example", "rstd is read at the example; there is one for each channel"),
-            ("gamma-by-example", "gamma is read at the example; there is one for each channel"),
-            ("sums-not-reset", "the sums over one channel go on in the next; they begin with 0 in each"),
-        ],
-        Kind::Layer | Kind::Rms => [
-            ("rstd-by-feature", "rstd is read at the feature; there is one for each row"),
-            ("gamma-by-row", "gamma is read at the row; there is one for each feature"),
-            ("sums-not-reset", "the sums over one row go on in the next; they begin with 0 in each"),
-        ],
+/// What to say, and what is typed.
+fn slips(norm: &Norm) -> [(String, Typed); 4] {
+    let [(group, other), (row, column)] = [
+        norm.groups().map(|axes| axes[0].1),
+        norm.axes.each_ref().map(|axis| axis.1),
+    ]
+    .map(|[a, b]| (a, b));
+    let read = |what, at, each| {
+        format!("{what}-by-{at}: {what} is read at the {at}; there is one for each {each}")
     };
+    let sums = format!(
+        "sums-not-reset: the sums over one {group} go on in the next; they begin with 0 in each"
+    );
     [
-        (rstd, Typed { rstd_across: true, ..RIGHT }),
-        (gamma, Typed { gamma_across: true, ..RIGHT }),
-        (sums, Typed { carry: |_| 1.0, ..RIGHT }),
-        (sums, Typed { carry: |size| 1.0 / size, ..RIGHT }),
+        (
+            read("rstd", other, group),
+            Typed {
+                rstd_across: true,
+                ..RIGHT
+            },
+        ),
+        (
+            read("gamma", row, column),
+            Typed {
+                gamma_across: true,
+                ..RIGHT
+            },
+        ),
+        (
+            sums.clone(),
+            Typed {
+                carry: |_| 1.0,
+                ..RIGHT
+            },
+        ),
+        (
+            sums,
+            Typed {
+                carry: |size| 1.0 / size,
+                ..RIGHT
+            },
+        ),
     ]
 }
 
@@ -231,8 +204,8 @@ impl Typed {
 
     fn rstd(&self, b: &Batch, k: usize) -> f64 {
         let (row, column) = self.place(b, k);
-        let by_column = (b.probe.kind == Kind::Batch) != self.rstd_across;
-        b.rstd[if by_column { column } else { row } % b.rstd.len()]
+        let by_row = b.norm().of_rows() != self.rstd_across;
+        b.rstd[if by_row { row } else { column } % b.rstd.len()]
     }
 
     fn gamma(&self, b: &Batch, k: usize) -> f64 {
@@ -251,16 +224,13 @@ impl Typed {
     /// Group by group: the two means, then the gradients. Batch Norm has one gamma for a group,
     /// and it stands in front.
     fn dx(&self, b: &Batch) -> Vec<f64> {
-        let kind = b.probe.kind;
-        let of_batch = kind == Kind::Batch;
-        let size = if of_batch { b.rows() } else { b.columns() } as f64;
+        let (kind, size, of_rows) = (b.probe.kind, b.size() as f64, b.norm().of_rows());
         let group = |k: usize| {
             let (row, column) = self.place(b, k);
-            if of_batch { column } else { row }
+            if of_rows { row } else { column }
         };
-        let [inside, in_front] = [!of_batch, of_batch];
         let factor = |here: bool, k: usize| if here { self.gamma(b, k) } else { 1.0 };
-        let g = |k: usize| factor(inside, k) * b.probe.dy[k];
+        let g = |k: usize| factor(of_rows, k) * b.probe.dy[k];
         let mut dx = vec![0.0; b.probe.dy.len()];
         let (mut sum, mut product) = (0.0, 0.0);
         for of in 0..b.rstd.len() {
@@ -273,7 +243,7 @@ impl Typed {
             }
             for k in elements.collect::<Vec<_>>() {
                 let left = g(k) - sum - self.normalized(b, k) * product;
-                dx[k] = factor(in_front, k) * self.rstd(b, k) * left;
+                dx[k] = factor(!of_rows, k) * self.rstd(b, k) * left;
             }
         }
         dx
@@ -282,13 +252,13 @@ impl Typed {
 
 /// The gradients against finite differences of the forward pass, which know their own error:
 /// nothing here was derived by hand.
-fn numeric(kind: Kind, run: Run<'_, Batch, Gradients>, seed: u64) -> Report {
-    let (shape, axis) = if kind == Kind::Batch {
-        ((6, 3), 0)
+fn numeric(norm: &Norm, run: Run<'_, Batch, Gradients>, seed: u64) -> Report {
+    let (shape, axis) = if norm.of_rows() {
+        ([3, 6], 1)
     } else {
-        ((3, 6), 1)
+        ([6, 3], 0)
     };
-    let probe = Batch::random(kind, shape, 1e-3, seed * 100 + 77).probe;
+    let probe = norm.batch(shape, 1e-3, seed * 100 + 77).probe;
     let with = |inputs: &[Vec<f64>]| {
         let mut probe = probe.clone();
         probe.x.clone_from(&inputs[0]);
@@ -301,21 +271,17 @@ fn numeric(kind: Kind, run: Run<'_, Batch, Gradients>, seed: u64) -> Report {
     let backward = |inputs: &[Vec<f64>], dy: &[f64]| {
         let mut probe = with(inputs);
         probe.dy = dy.to_vec();
-        let mut out = Gradients {
-            dx: Vec::new(),
-            dgamma: Vec::new(),
-            dbeta: Vec::new(),
-        };
-        run(&Batch::of(probe), &mut out);
+        let batch = Batch::of(probe);
+        let mut out = blank(&batch);
+        run(&batch, &mut out);
         let mut all = vec![out.dx, out.dgamma, out.dbeta];
         all.truncate(inputs.len());
         all
     };
-    let shape = [shape.0, shape.1];
     let mut check = Check::new("backward")
         .input("x", &shape, probe.x.clone())
         .input("gamma", &shape[1..], probe.gamma.clone());
-    if kind != Kind::Rms {
+    if norm.kind != Kind::Rms {
         check = check.input("beta", &shape[1..], probe.beta.clone());
     }
     check

@@ -3,10 +3,10 @@
 //! Both norms compute the same four stages over groups of values: Batch Norm groups the
 //! columns of `x`, Layer Norm its rows. The first wrong stage is where the reader went wrong.
 
-use crate::batch::{Batch, elements};
-use crate::compare::largest;
-use crate::engine::{Axis, Named, Order, Part, field};
-use gradcheck::attribution::norm::{Kind, Target, explain};
+use crate::batch::{Batch, Norm};
+use crate::compare::{ROUNDING, largest};
+use crate::engine::{Mistake, Named, Order, Part, field};
+use gradcheck::attribution::norm::{Target, explain};
 
 /// What a norm computes for `x` of `N` rows; a group is a channel in Batch Norm, a row in
 /// Layer Norm.
@@ -43,102 +43,8 @@ fn blank(b: &Batch) -> Forward {
     }
 }
 
-/// The values of a batch, in groups.
-type Groups = Vec<Vec<f64>>;
-
-impl Batch {
-    fn of_rows(&self) -> bool {
-        self.probe.kind != Kind::Batch
-    }
-
-    fn along(&self, rows: bool) -> Groups {
-        let (x, columns) = (&self.probe.x, self.columns());
-        if rows {
-            return x.chunks_exact(columns).map(<[f64]>::to_vec).collect();
-        }
-        let column = |c: usize| x.iter().skip(c).step_by(columns).copied().collect();
-        (0..columns).map(column).collect()
-    }
-
-    fn groups(&self) -> Groups {
-        self.along(self.of_rows())
-    }
-
-    /// The groups along the other axis.
-    fn others(&self) -> Groups {
-        self.along(!self.of_rows())
-    }
-
-    /// The groups with the index transposed.
-    fn transposed(&self) -> Groups {
-        let (groups, size) = (self.rstd.len(), self.size_of_group());
-        let at = |g: usize, k: usize| {
-            if self.of_rows() {
-                k * groups + g
-            } else {
-                g * size + k
-            }
-        };
-        let group = |g: usize| (0..size).map(|k| self.probe.x[at(g, k)]).collect();
-        (0..groups).map(group).collect()
-    }
-
-    fn size_of_group(&self) -> usize {
-        self.probe.x.len() / self.rstd.len()
-    }
-
-    /// `f` of all values, in the place of each group.
-    fn whole(&self, f: Statistic) -> Vec<f64> {
-        vec![f(&self.probe.x); self.rstd.len()]
-    }
-
-    /// What each value adds to the statistic of its group.
-    fn terms(&self, power: i32) -> Vec<(usize, f64)> {
-        let (columns, size) = (self.columns(), self.size_of_group() as f64);
-        let of = |k: usize| {
-            if self.of_rows() {
-                k / columns
-            } else {
-                k % columns
-            }
-        };
-        let means = if power == 1 {
-            vec![0.0; self.rstd.len()]
-        } else {
-            self.means()
-        };
-        let x = self.probe.x.iter().enumerate();
-        x.map(|(k, x)| (of(k), (x - means[of(k)]).powi(power) / size))
-            .collect()
-    }
-
-    pub(crate) fn means(&self) -> Vec<f64> {
-        each(&self.groups(), mean)
-    }
-
-    pub(crate) fn variances(&self) -> Vec<f64> {
-        each(&self.groups(), variance)
-    }
-
-    /// gamma times `what`, plus beta, each with its own index, from row and column.
-    fn output(&self, what: &[f64], gamma: At, beta: At) -> Vec<f64> {
-        let (p, columns) = (&self.probe, self.columns());
-        let at = |index: At, k: usize| index(k / columns, k % columns) % columns;
-        let y = |k: usize| p.gamma[at(gamma, k)] * what[k] + p.beta[at(beta, k)];
-        (0..what.len()).map(y).collect()
-    }
-}
-
+/// A number that describes some values.
 type Statistic = fn(&[f64]) -> f64;
-
-type At = fn(usize, usize) -> usize;
-
-const ROW: At = |row, _| row;
-const COLUMN: At = |_, column| column;
-
-fn each(groups: &Groups, f: Statistic) -> Vec<f64> {
-    groups.iter().map(|group| f(group)).collect()
-}
 
 fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
@@ -153,253 +59,248 @@ fn variance(x: &[f64]) -> f64 {
     x.iter().map(|x| (x - mu).powi(2)).sum::<f64>() / x.len() as f64
 }
 
-/// How to speak of a norm.
-struct Words {
-    kind: Kind,
-    groups: &'static [Axis],
-    /// A group, and what the statistics describe.
-    group: &'static str,
-    whose: &'static str,
-    /// What counts the values of a group, and the groups.
-    letters: [&'static str; 2],
-    /// What the groups along the other axis are, the norm that has them, and their mistake.
-    other: [&'static str; 3],
-    at: &'static str,
-    /// The sections on the stages, on layouts, on gamma and beta, and on dividing by N - 1.
-    stages: &'static str,
-    layouts: &'static str,
-    identity: &'static str,
-    bessel: &'static str,
+fn scaled(values: &[f64], by: f64) -> Vec<f64> {
+    values.iter().map(|v| v * by).collect()
 }
 
-const BATCH: Words = Words {
-    kind: Kind::Batch,
-    groups: &[Axis("C", "channel")],
-    group: "channel",
-    whose: "this batch",
-    letters: ["n", "c"],
-    other: ["example", "Layer Norm", "axes-per-example"],
-    at: "example i of channel ch is x[i * c + ch]",
-    stages: "sec:bn-stages",
-    layouts: "sec:bn-layouts",
-    identity: "sec:identity",
-    bessel: "sec:unbiased",
-};
+/// An index, from row and column.
+type At = fn(usize, usize) -> usize;
 
-const LAYER: Words = Words {
-    kind: Kind::Layer,
-    groups: &[Axis("N", "row")],
-    group: "row",
-    whose: "this row",
-    letters: ["d", "n"],
-    other: ["feature", "Batch Norm", "axes-per-feature"],
-    at: "feature i of row r is x[r * d + i]",
-    stages: "sec:ln-stages",
-    layouts: "sec:ln-layouts",
-    identity: "sec:ln-identity",
-    bessel: "sec:ln-stages",
-};
+const ROW: At = |row, _| row;
+const COLUMN: At = |_, column| column;
+
+impl Batch {
+    /// `f` of what `x` has in each of so many groups, of which `of` tells that of an element.
+    fn over(&self, groups: usize, of: impl Fn(usize) -> usize, f: Statistic) -> Vec<f64> {
+        let mut values = vec![Vec::new(); groups];
+        for (k, x) in self.probe.x.iter().enumerate() {
+            values[of(k)].push(*x);
+        }
+        values.iter().map(|values| f(values)).collect()
+    }
+
+    fn each(&self, f: Statistic) -> Vec<f64> {
+        self.over(self.rstd.len(), |k| self.group(k), f)
+    }
+
+    /// The same along the other axis.
+    fn across(&self, f: Statistic) -> Vec<f64> {
+        let columns = self.columns();
+        if self.norm().of_rows() {
+            self.over(columns, |k| k % columns, f)
+        } else {
+            self.over(self.rows(), |k| k / columns, f)
+        }
+    }
+
+    /// The same with the index transposed.
+    fn transposed(&self, f: Statistic) -> Vec<f64> {
+        let (groups, size) = (self.rstd.len(), self.size());
+        if self.norm().of_rows() {
+            self.over(groups, |k| k % groups, f)
+        } else {
+            self.over(groups, |k| k / size, f)
+        }
+    }
+
+    /// The same divided by another number than that of the values.
+    fn divided(&self, f: Statistic, divisor: f64) -> Vec<f64> {
+        scaled(&self.each(f), self.size() as f64 / divisor)
+    }
+
+    pub(crate) fn means(&self) -> Vec<f64> {
+        self.each(mean)
+    }
+
+    pub(crate) fn variances(&self) -> Vec<f64> {
+        self.each(variance)
+    }
+
+    /// What each value adds to the mean of its group, and to its variance.
+    fn terms(&self, power: i32) -> Vec<(usize, f64)> {
+        let means = if power == 1 {
+            vec![0.0; self.rstd.len()]
+        } else {
+            self.means()
+        };
+        let term = |(k, x): (usize, &f64)| {
+            let group = self.group(k);
+            (group, (x - means[group]).powi(power) / self.size() as f64)
+        };
+        self.probe.x.iter().enumerate().map(term).collect()
+    }
+
+    /// gamma times `what`, plus beta, each with its own index.
+    fn output(&self, what: &[f64], gamma: At, beta: At) -> Vec<f64> {
+        let (p, columns) = (&self.probe, self.columns());
+        let at = |index: At, k: usize| index(k / columns, k % columns) % columns;
+        let y = |k: usize| p.gamma[at(gamma, k)] * what[k] + p.beta[at(beta, k)];
+        (0..what.len()).map(y).collect()
+    }
+}
 
 /// The four stages.
-pub(crate) fn part(kind: Kind) -> Part<Batch, Forward> {
-    let (w, cases): (Words, fn(u64) -> Vec<Batch>) = match kind {
-        Kind::Batch => (BATCH, |seed| Batch::all(Kind::Batch, seed)),
-        Kind::Layer | Kind::Rms => (LAYER, |seed| Batch::all(Kind::Layer, seed)),
-    };
-    let part = Part::new("forward", Order::FirstWrong, cases, blank).target(
-        "mean",
-        w.stages,
-        w.groups,
-        Batch::means,
-        field!(mean),
-    );
-    let part = statistic(part, &w, "mean", mean)
-        .mistake(&["mean"], "sign", "it has the wrong sign", |b, _| {
+pub(crate) fn part(norm: &'static Norm) -> Part<Batch, Forward> {
+    let (s, [groups, _], all) = (&norm.sections, norm.groups(), norm.axes);
+    let takes = |what: &str| format!("the {what} of a {} takes all its values", groups[0].1);
+    let x_hat = |b: &Batch| b.x_hat.clone();
+    let part = Part::new(
+        "forward",
+        Order::FirstWrong,
+        |seed| norm.batches(seed),
+        blank,
+    )
+    .target("mean", s.stages, groups, Batch::means, field!(mean));
+    let part = statistic(part, norm, "mean", mean)
+        .wrong("mean", s.stages, "sign: it has the wrong sign", |b| {
             scaled(&b.means(), -1.0)
         })
-        .sums(
-            &format!("the mean of a {} takes all its values", w.group),
-            |b| b.terms(1),
-        )
-        .target("var", w.stages, w.groups, Batch::variances, field!(var));
-    let part = statistic(part, &w, "var", variance)
-        .mistake(
-            &["var"],
-            "root",
-            "this is the standard deviation; var is its square",
-            |b, _| b.variances().iter().map(|v| v.sqrt()).collect(),
-        )
-        .mistake_in(
-            "sec:eps",
-            &["var"],
-            "eps-in-var",
-            "eps is already in var; it belongs under the root only",
-            |b, _| b.variances().iter().map(|v| v + b.probe.eps).collect(),
-        )
-        .mistake(
-            &["var"],
-            "mean-not-subtracted",
-            "this is the mean of x²; the mean of x is not subtracted first",
-            |b, _| each(&b.groups(), mean_square),
-        )
-        .sums(
-            &format!("the variance of a {} takes all its values", w.group),
-            |b| b.terms(2),
-        )
-        .target(
-            "x_hat",
-            w.stages,
-            elements(w.kind),
-            |b| b.x_hat.clone(),
-            field!(x_hat),
-        )
-        .target("y", w.stages, elements(w.kind), |b| b.probe.y(), field!(y));
-    let section = if kind == Kind::Batch {
-        w.identity
-    } else {
-        w.layouts
-    };
-    let by_row =
-        |which: &str| format!("{which} indexed by the row; there is one number for each column");
-    part.mistake_in(
-        section,
-        &["y"],
-        "gamma-by-row",
-        &by_row("gamma and beta are"),
-        |b, _| b.output(&b.x_hat, ROW, ROW),
-    )
-    .mistake_in(
-        section,
-        &["y"],
-        "gamma-by-row",
-        &by_row("gamma is"),
-        |b, _| b.output(&b.x_hat, ROW, COLUMN),
-    )
-    .mistake_in(
-        section,
-        &["y"],
-        "beta-by-row",
-        &by_row("beta is"),
-        |b, _| b.output(&b.x_hat, COLUMN, ROW),
-    )
-    .mistake(
-        &["y"],
-        "x-for-x-hat",
-        "x stands where x_hat belongs: y = gamma * x_hat + beta",
-        |b, _| b.output(&b.probe.x, COLUMN, COLUMN),
-    )
-    .attributed_by(|b, found, target| match target {
-        "y" => Some(explain(&b.probe, Target::Y, found)),
-        // It is judged through the output it would lead to, whose paths are not its own.
-        "x_hat" => {
-            let mut verdict = explain(&b.probe, Target::Y, &b.output(found, COLUMN, COLUMN));
-            verdict.paths.clear();
-            Some(verdict)
-        }
-        _ => None,
-    })
+        .sums(&takes("mean"), |b| b.terms(1))
+        .target("var", s.stages, groups, Batch::variances, field!(var));
+    statistic(part, norm, "var", variance)
+        .wrong("var", s.stages, ROOT, |b| {
+            b.variances().iter().map(|v| v.sqrt()).collect()
+        })
+        .wrong("var", "sec:eps", EPS_IN_VAR, |b| {
+            b.variances().iter().map(|v| v + b.probe.eps).collect()
+        })
+        .wrong("var", s.stages, NOT_CENTERED, |b| b.each(mean_square))
+        .sums(&takes("variance"), |b| b.terms(2))
+        .target("x_hat", s.stages, all, x_hat, field!(x_hat))
+        .target("y", s.stages, all, |b| b.probe.y(), field!(y))
+        .mistakes_in(s.gamma, &["y"], BY_ROW)
+        .wrong("y", s.stages, X_FOR_X_HAT, |b| {
+            b.output(&b.probe.x, COLUMN, COLUMN)
+        })
+        .attributed_by(|b, found, target| match target {
+            "y" => Some(explain(&b.probe, Target::Y, found)),
+            // It is judged through the output it would lead to, whose paths are not its own.
+            "x_hat" => {
+                let mut verdict = explain(&b.probe, Target::Y, &b.output(found, COLUMN, COLUMN));
+                verdict.paths.clear();
+                Some(verdict)
+            }
+            _ => None,
+        })
 }
+
+const ROOT: &str = "root: this is the standard deviation; var is its square";
+const EPS_IN_VAR: &str = "eps-in-var: eps is already in var; it belongs under the root only";
+const NOT_CENTERED: &str =
+    "mean-not-subtracted: this is the mean of x²; the mean of x is not subtracted first";
+const X_FOR_X_HAT: &str = "x-for-x-hat: x stands where x_hat belongs: y = gamma * x_hat + beta";
+
+const BY_ROW: &[Mistake<Batch>] = &[
+    (
+        "gamma-by-row: gamma and beta are indexed by the row; there is one number for each column",
+        |b, _| b.output(&b.x_hat, ROW, ROW),
+    ),
+    (
+        "gamma-by-row: gamma is indexed by the row; there is one number for each column",
+        |b, _| b.output(&b.x_hat, ROW, COLUMN),
+    ),
+    (
+        "beta-by-row: beta is indexed by the row; there is one number for each column",
+        |b, _| b.output(&b.x_hat, COLUMN, ROW),
+    ),
+];
 
 /// What may be wrong with the last target, which is `of` the values of each group.
 fn statistic(
     part: Part<Batch, Forward>,
-    w: &Words,
+    norm: &'static Norm,
     target: &'static str,
     of: Statistic,
 ) -> Part<Batch, Forward> {
-    let [letter, other] = w.letters;
-    let what = if target == "mean" {
-        "the values are"
-    } else {
-        "the squares are"
+    type Wrong = fn(&Batch, Statistic) -> Vec<f64>;
+    let (s, whose, [id, other_norm]) = (&norm.sections, norm.whose, norm.across);
+    let [(m, group), (n, other)] = norm
+        .groups()
+        .map(|axes| (axes[0].0.to_lowercase(), axes[0].1));
+    let [what, bessel] = match target {
+        "mean" => ["the values are", "bessel-mean"],
+        _ => ["the squares are", "bessel-statistics"],
     };
-    let bessel = if target == "mean" {
-        "bessel-mean"
-    } else {
-        "bessel-statistics"
-    };
-    let whose = w.whose;
-    let [across, norm, id] = w.other;
-    let over = format!(
-        "it is taken over the values of each {across}, as in {norm}; there is one for each {}",
-        w.group
+    let across = format!(
+        "{id}: it is taken over the values of each {other}, as in {other_norm}; there is one for each {group}"
     );
-    part.knows(target, id, &over, w.layouts, move |b| each(&b.others(), of))
-        .knows(target, id, &over, w.layouts, move |b| {
-            // As far as there is a place for each.
-            let mut values = each(&b.others(), of);
+    let everything =
+        format!("axes-everything: it is taken over the whole batch; there is one for each {group}");
+    let transposed = format!(
+        "layout-transposed: it is taken over the wrong elements: {}",
+        norm.in_x
+    );
+    let not_reset = format!(
+        "sums-not-reset: the sum over one {group} goes on in the next; it begins with 0 in each"
+    );
+    let summed = format!("summed: {what} summed and not divided by {n}");
+    let bessel = format!(
+        "{bessel}: {what} summed and divided by {n} - 1; it describes {whose}, so it is divided by {n}"
+    );
+    let count = format!("wrong-count: {what} summed and divided by {m}; {whose} has {n} values");
+    let wrong: [(&str, &str, Wrong); 8] = [
+        (s.layouts, &across, Batch::across),
+        // As far as there is a place for each.
+        (s.layouts, &across, |b, of| {
+            let mut values = b.across(of);
             values.resize(b.rstd.len(), 0.0);
             values
+        }),
+        (s.layouts, &everything, |b, of| {
+            vec![of(&b.probe.x); b.rstd.len()]
+        }),
+        (s.layouts, &transposed, Batch::transposed),
+        (s.stages, &not_reset, |b, of| {
+            let mut sum = 0.0;
+            let goes_on = |own: &f64| {
+                sum += own;
+                sum
+            };
+            b.each(of).iter().map(goes_on).collect()
+        }),
+        (s.stages, &summed, |b, of| b.divided(of, 1.0)),
+        (s.bessel, &bessel, |b, of| {
+            b.divided(of, b.size() as f64 - 1.0)
+        }),
+        (s.stages, &count, |b, of| b.divided(of, b.rstd.len() as f64)),
+    ];
+    wrong
+        .into_iter()
+        .fold(part, |part, (section, text, wrong)| {
+            part.wrong(target, section, text, move |b| wrong(b, of))
         })
-        .knows(target, "axes-everything", &format!("it is taken over the whole batch; there is one for each {}", w.group), w.layouts, move |b| b.whole(of))
-        .knows(target, "layout-transposed", &format!("it is taken over the wrong elements: {}", w.at), w.layouts, move |b| each(&b.transposed(), of))
-        .knows(target, "sums-not-reset", &format!("the sum over one {group} goes on in the next; it begins with 0 in each", group = w.group), w.stages, move |b| {
-            each(&b.groups(), of).iter().scan(0.0, |sum, own| Some({ *sum += own; *sum })).collect()
-        })
-        .knows(target, "summed", &format!("{what} summed and not divided by {letter}"), w.stages, move |b| divided(b, of, 1.0))
-        .knows(target, bessel, &format!("{what} summed and divided by {letter} - 1; it describes {whose}, so it is divided by {letter}"), w.bessel, move |b| {
-            divided(b, of, b.size_of_group() as f64 - 1.0)
-        })
-        .knows(target, "wrong-count", &format!("{what} summed and divided by {other}; {whose} has {letter} values"), w.stages, move |b| {
-            divided(b, of, b.rstd.len() as f64)
-        })
-}
-
-/// A statistic divided by another number than that of its values.
-fn divided(b: &Batch, of: Statistic, divisor: f64) -> Vec<f64> {
-    scaled(&each(&b.groups(), of), b.size_of_group() as f64 / divisor)
-}
-
-fn scaled(values: &[f64], by: f64) -> Vec<f64> {
-    values.iter().map(|v| v * by).collect()
 }
 
 /// A mean this many deviations away from zero: `E[x²] - E[x]²` then loses 13 digits.
 const OFFSET: f64 = 3e6;
 /// The variance may be off by this share there, when it is computed from `x - mean`.
 const OFFSET_BOUND: f64 = 1e-6;
-const CANCELLATION: (&str, &str) = (
-    "cancellation",
-    "with a mean of 3e6 deviations, E[x²] - E[x]² subtracts two numbers that agree in 13 digits, and the variance is lost. Subtract the mean first, then square",
+const CANCELLATION: Mistake<Batch> = (
+    "cancellation: with a mean of 3e6 deviations, E[x²] - E[x]² subtracts two numbers that agree in 13 digits, and the variance is lost. Subtract the mean first, then square",
+    |b, _| b.each(|x| mean_square(x) - mean(x).powi(2)),
 );
 
 /// Where a one-pass variance loses its digits.
-pub(crate) fn far_from_zero(kind: Kind) -> Part<Batch, Forward> {
-    let (cases, groups): (fn(u64) -> Vec<Batch>, _) = match kind {
-        Kind::Batch => (|seed| vec![far(Kind::Batch, (8, 3), seed)], BATCH.groups),
-        Kind::Layer | Kind::Rms => (|seed| vec![far(Kind::Layer, (3, 8), seed)], LAYER.groups),
+pub(crate) fn far_from_zero(norm: &'static Norm) -> Part<Batch, Forward> {
+    let cases = |seed| {
+        let shape = if norm.of_rows() { [3, 8] } else { [8, 3] };
+        let mut probe = norm.batch(shape, 1e-5, seed * 100 + 99).probe;
+        let deviation = largest(&probe.x);
+        probe.x.iter_mut().for_each(|x| *x += OFFSET * deviation);
+        vec![Batch::of(probe)]
     };
-    let ((id, what), section) = (CANCELLATION, "sec:two-pass");
+    let [groups, _] = norm.groups();
     Part::new("forward far from zero", Order::Together, cases, blank)
-        .target("var", section, groups, Batch::variances, field!(var))
-        .cancels(|b| OFFSET_BOUND / crate::compare::ROUNDING * largest(&b.variances()))
-        .mistake(&["var"], id, what, |b, _| {
-            let groups = b.groups();
-            groups
-                .iter()
-                .map(|x| mean_square(x) - mean(x).powi(2))
-                .collect()
-        })
+        .target("var", "sec:two-pass", groups, Batch::variances, field!(var))
+        .cancels(|b| OFFSET_BOUND / ROUNDING * largest(&b.variances()))
+        .mistakes(&["var"], &[CANCELLATION])
         // Which digits are lost depends on the order of the additions.
         .explained_by(|b, found, _| {
             let right = b.variances();
             let lost = |(r, f): (&f64, &f64)| (r - f).abs() <= 0.05 * largest(&right);
-            let (id, what) = CANCELLATION;
-            right.iter().zip(&found.var).all(lost).then(|| Named {
-                id: id.to_owned(),
-                sentence: what.to_owned(),
-                section: None,
-            })
+            let all_lost = right.iter().zip(&found.var).all(lost);
+            all_lost.then(|| Named::of(CANCELLATION.0))
         })
-}
-
-fn far(kind: Kind, shape: (usize, usize), seed: u64) -> Batch {
-    let mut probe = Batch::random(kind, shape, 1e-5, seed * 100 + 99).probe;
-    let deviation = largest(&probe.x);
-    for x in &mut probe.x {
-        *x += OFFSET * deviation;
-    }
-    Batch::of(probe)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The sections of the book that a verdict may refer to.
 
-use crate::batch::Batch;
+use crate::batch::{BATCH, LAYER, Norm, RMS};
 use crate::checkers::ALL;
 use crate::engine::shared;
 use crate::known::ANY;
-use gradcheck::attribution::norm::{Kind, Target, mistakes};
+use gradcheck::attribution::norm::{Target, mistakes};
 use std::collections::BTreeSet;
 
 /// Every label that a verdict may refer to; the book must have them all.
@@ -19,14 +19,13 @@ pub fn labels() -> BTreeSet<&'static str> {
 
 /// Where gradcheck's attribution sends the reader of a norm.
 fn of_norms() -> impl Iterator<Item = &'static str> {
-    let kinds = [Kind::Batch, Kind::Layer, Kind::Rms];
     let targets = [Target::Y, Target::Dx, Target::Dgamma, Target::Dbeta];
-    let of = move |kind| {
-        let probe = Batch::random(kind, (5, 4), 1e-3, 0).probe;
+    let of = move |norm: &Norm| {
+        let probe = norm.batch([5, 4], 1e-3, 0).probe;
         targets.into_iter().flat_map(move |target| {
             let mistakes = mistakes(&probe, target).into_iter();
             mistakes.filter_map(|(finding, _)| finding.section)
         })
     };
-    kinds.into_iter().flat_map(of)
+    [BATCH, LAYER, RMS].into_iter().flat_map(of)
 }

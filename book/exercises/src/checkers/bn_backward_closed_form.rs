@@ -1,8 +1,8 @@
 //! Checks the exercise `bn_backward_closed_form`.
 
+use crate::batch::BATCH;
 use crate::engine::exercise;
 use crate::gradients::{part, run};
-use gradcheck::attribution::norm::Kind;
 
 pub use crate::gradients::Gradients;
 
@@ -10,5 +10,5 @@ exercise! {
     /// `(dy, x_hat, rstd, gamma, n, c)` to the gradients.
     check(backward: Fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients),
     right: "all three gradients are right",
-    parts: [part(Kind::Batch) => run(backward)],
+    parts: [part(BATCH) => run(backward)],
 }

@@ -1,10 +1,10 @@
 //! Checks the exercise `bn_forward`.
 
-use crate::batch::Batch;
+use crate::batch::{BATCH, Batch};
 use crate::compare::largest;
 use crate::engine::{Axis, Case, Mistake, Order, Part, exercise, field};
 use crate::norm_forward::{far_from_zero, part, run};
-use gradcheck::attribution::norm::{Kind, explain_running_mean, explain_running_var};
+use gradcheck::attribution::norm::{explain_running_mean, explain_running_var};
 
 pub use crate::norm_forward::Forward;
 
@@ -24,8 +24,8 @@ exercise! {
     ),
     right: "forward and running statistics are right",
     parts: [
-        part(Kind::Batch) => run(forward),
-        far_from_zero(Kind::Batch) => run(forward),
+        part(BATCH) => run(forward),
+        far_from_zero(BATCH) => run(forward),
         running() => |s, running| update(running, &s.forward, s.batch.rows(), s.momentum),
     ],
 }
@@ -39,7 +39,7 @@ struct Step {
 }
 
 fn steps(seed: u64) -> Vec<Step> {
-    let numbered = Batch::all(Kind::Batch, seed).into_iter().enumerate();
+    let numbered = BATCH.batches(seed).into_iter().enumerate();
     let step = |(number, batch): (usize, Batch)| {
         let forward = Forward {
             mean: batch.means(),

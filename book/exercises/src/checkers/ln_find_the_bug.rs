@@ -1,11 +1,11 @@
 //! Checks the exercise `ln_find_the_bug`: a derivation with one wrong step.
 
-use crate::batch::{Batch, elements};
+use crate::batch::{Batch, LAYER};
 use crate::engine::{Checker, Order, Part, conclude};
 use crate::harness;
 use crate::known::{Known, fill};
 use crate::{Line, Outcome, Report};
-use gradcheck::attribution::norm::{Kind, Target, explain};
+use gradcheck::attribution::norm::{Target, explain};
 use std::process::ExitCode;
 
 const NAME: &str = "ln_find_the_bug";
@@ -92,14 +92,14 @@ fn rows(derivation: Candidate<'_>, b: &Batch) -> Vec<f64> {
 }
 
 fn varied() -> Part<Batch, Vec<f64>> {
-    part("gammas that differ", |seed| Batch::all(Kind::Layer, seed))
+    part("gammas that differ", |seed| LAYER.batches(seed))
         .mistake_in(SECTION, &["dx"], SHIPPED.0, SHIPPED.1, |b, _| shipped(b))
         .noted_by(|b, dx, id| (id == SHIPPED.0).then(|| sums(b, dx)))
 }
 
 fn plain() -> Part<Batch, Vec<f64>> {
     part("every gamma 1", |seed| {
-        let plain = Batch::all(Kind::Layer, seed).into_iter().map(|b| {
+        let plain = LAYER.batches(seed).into_iter().map(|b| {
             let mut probe = b.probe;
             probe.gamma.fill(1.0);
             Batch::of(probe)
@@ -114,7 +114,7 @@ fn part(name: &'static str, cases: fn(u64) -> Vec<Batch>) -> Part<Batch, Vec<f64
         .target(
             "dx",
             "sec:ln-closed-form",
-            elements(Kind::Layer),
+            LAYER.axes,
             |b| b.probe.dx(),
             (Vec::clone, |dx, values| *dx = values),
         )

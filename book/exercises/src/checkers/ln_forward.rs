@@ -1,8 +1,8 @@
 //! Checks the exercise `ln_forward`.
 
+use crate::batch::LAYER;
 use crate::engine::exercise;
 use crate::norm_forward::{far_from_zero, part, run};
-use gradcheck::attribution::norm::Kind;
 
 pub use crate::norm_forward::Forward;
 
@@ -11,7 +11,7 @@ exercise! {
     check(forward: Fn(&[f64], usize, usize, &[f64], &[f64], f64) -> Forward),
     right: "all four stages are right",
     parts: [
-        part(Kind::Layer) => run(forward),
-        far_from_zero(Kind::Layer) => run(forward),
+        part(LAYER) => run(forward),
+        far_from_zero(LAYER) => run(forward),
     ],
 }

@@ -1,8 +1,8 @@
 //! Checks the exercise `rms_backward`.
 
+use crate::batch::RMS;
 use crate::engine::exercise;
 use crate::gradients::part;
-use gradcheck::attribution::norm::Kind;
 
 /// What RMS Norm's backward pass returns.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ exercise! {
     /// `(dy, x, rstd, gamma, n, d)` to the gradients.
     check(backward: Fn(&[f64], &[f64], &[f64], &[f64], usize, usize) -> Gradients),
     right: "both gradients are right",
-    parts: [part(Kind::Rms) => |b, out| {
+    parts: [part(RMS) => |b, out| {
         let p = &b.probe;
         let found = backward(&p.dy, &p.x, &b.rstd, &p.gamma, b.rows(), b.columns());
         (out.dx, out.dgamma) = (found.dx, found.dgamma);

@@ -237,7 +237,7 @@ impl<C: Case, A: 'static> Part<C, A> {
             return None;
         }
         let (target, compared, named) = told.swap_remove(first.unwrap_or(0));
-        let mut report = self.wrong(target, compared, named);
+        let mut report = self.tell(target, compared, named);
         let broken = compared.iter().position(|c| !c.fits).unwrap_or(0);
         self.show_fit(&mut report, target.name, &compared[broken]);
         let (tried, id) = (returned[broken], report.mistake.clone().unwrap_or_default());
@@ -302,7 +302,7 @@ impl<C: Case, A: 'static> Part<C, A> {
 
     /// What is said of a wrong target: its mistake, if that has a name, and in any case the
     /// section, one place, the value found and the value wanted.
-    fn wrong(
+    fn tell(
         &self,
         target: &Target<C, A>,
         compared: &[Compared<'_, C>],
@@ -389,7 +389,7 @@ impl<C: Case, A: 'static> Part<C, A> {
     }
 
     fn against_differences(&self, run: Run<'_, C, A>, seed: u64) -> Option<(Line, Option<Report>)> {
-        let numeric = self.numeric?;
+        let numeric = self.numeric.as_ref()?;
         let line = |right, detail: String| Line {
             name: DIFFERENCES.to_owned(),
             right,

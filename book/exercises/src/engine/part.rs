@@ -6,6 +6,7 @@ use crate::known::Known;
 use super::attribution::Attribute;
 #[cfg(test)]
 use super::judge::Judged;
+use std::rc::Rc;
 
 /// What the reader's function is tried on.
 pub trait Case: 'static {
@@ -58,10 +59,10 @@ pub type Field<A> = (fn(&A) -> Vec<f64>, fn(&mut A, Vec<f64>));
 pub type Run<'a, C, A> = &'a dyn Fn(&C, &mut A);
 
 /// The values of a target in one case.
-pub type Values<C> = Box<dyn Fn(&C) -> Vec<f64>>;
+pub type Values<C> = Rc<dyn Fn(&C) -> Vec<f64>>;
 
 /// The check of a function against finite differences, on what a seed draws.
-pub type Numeric<C, A> = fn(Run<'_, C, A>, u64) -> gradcheck::Report;
+pub type Numeric<C, A> = Box<dyn Fn(Run<'_, C, A>, u64) -> gradcheck::Report>;
 
 /// What a part has to say of a wrong target by itself: from the case, the answer and the
 /// target's name to a mistake.
@@ -81,12 +82,30 @@ pub struct Named {
     pub section: Option<&'static str>,
 }
 
+impl Named {
+    /// Of `its-name: what is said`.
+    ///
+    /// # Panics
+    /// If there is no name.
+    #[track_caller]
+    pub fn of(text: &str) -> Self {
+        let Some((id, sentence)) = text.split_once(": ") else {
+            panic!("a mistake is `its-name: what is said`, not {text:?}");
+        };
+        Self {
+            id: id.to_owned(),
+            sentence: sentence.to_owned(),
+            section: None,
+        }
+    }
+}
+
 /// An array, or a number, that the reader's function must make.
 pub struct Target<C, A> {
     pub(super) name: &'static str,
     pub(super) section: &'static str,
     pub(super) axes: &'static [Axis],
-    pub(super) right: fn(&C) -> Vec<f64>,
+    pub(super) right: Values<C>,
     pub(super) get: fn(&A) -> Vec<f64>,
     #[cfg_attr(
         not(test),
@@ -166,7 +185,7 @@ pub struct Edge<C> {
 /// One function of the reader.
 pub struct Part<C: 'static, A: 'static> {
     pub(super) name: &'static str,
-    pub(super) cases: fn(u64) -> Vec<C>,
+    pub(super) cases: Box<dyn Fn(u64) -> Vec<C>>,
     pub(super) blank: fn(&C) -> A,
     pub(super) order: Order,
     pub(super) targets: Vec<Target<C, A>>,
@@ -184,12 +203,12 @@ impl<C: Case, A: 'static> Part<C, A> {
     pub fn new(
         name: &'static str,
         order: Order,
-        cases: fn(u64) -> Vec<C>,
+        cases: impl Fn(u64) -> Vec<C> + 'static,
         blank: fn(&C) -> A,
     ) -> Self {
         Self {
             name,
-            cases,
+            cases: Box::new(cases),
             blank,
             order,
             targets: Vec::new(),
@@ -210,14 +229,14 @@ impl<C: Case, A: 'static> Part<C, A> {
         name: &'static str,
         section: &'static str,
         axes: &'static [Axis],
-        right: fn(&C) -> Vec<f64>,
+        right: impl Fn(&C) -> Vec<f64> + 'static,
         (get, set): Field<A>,
     ) -> Self {
         self.targets.push(Target {
             name,
             section,
             axes,
-            right,
+            right: Rc::new(right),
             get,
             set,
             cancels: None,
@@ -281,24 +300,36 @@ impl<C: Case, A: 'static> Part<C, A> {
 
     #[track_caller]
     fn tabulated<I: Copy + 'static>(
-        mut self,
+        self,
         section: impl Fn(&Self, &str) -> &'static str,
         targets: &[&'static str],
         table: &[Slip<I>],
         makes: fn(&C, &str, &I) -> Vec<f64>,
     ) -> Self {
-        for &(text, ingredient) in table {
-            let (id, sentence) = text
-                .split_once(": ")
-                .unwrap_or_else(|| panic!("a mistake is `its-name: what is said`, not {text:?}"));
-            for &target in targets {
-                let section = section(&self, target);
-                self = self.knows(target, id, sentence, section, move |case| {
-                    makes(case, target, &ingredient)
-                });
-            }
-        }
-        self
+        let all = table
+            .iter()
+            .flat_map(|slip| targets.iter().map(move |target| (*target, *slip)));
+        all.fold(self, |part, (target, (text, ingredient))| {
+            let section = section(&part, target);
+            part.wrong(target, section, text, move |case| {
+                makes(case, target, &ingredient)
+            })
+        })
+    }
+
+    /// One mistake of one target, whose text may be put together, and whose formula may hold
+    /// something.
+    #[must_use]
+    #[track_caller]
+    pub fn wrong(
+        self,
+        target: &'static str,
+        section: &'static str,
+        text: &str,
+        wrong: impl Fn(&C) -> Vec<f64> + 'static,
+    ) -> Self {
+        let Named { id, sentence, .. } = Named::of(text);
+        self.knows(target, &id, &sentence, section, wrong)
     }
 
     /// One mistake, as [`mistakes`](Self::mistakes) takes many.
@@ -350,7 +381,7 @@ impl<C: Case, A: 'static> Part<C, A> {
             id: id.to_owned(),
             sentence: sentence.to_owned(),
             section,
-            wrong: Box::new(wrong),
+            wrong: Rc::new(wrong),
         });
         self
     }
@@ -393,8 +424,11 @@ impl<C: Case, A: 'static> Part<C, A> {
 
     /// Asks finite differences, once everything is right.
     #[must_use]
-    pub fn numeric(mut self, numeric: Numeric<C, A>) -> Self {
-        self.numeric = Some(numeric);
+    pub fn numeric(
+        mut self,
+        numeric: impl Fn(Run<'_, C, A>, u64) -> gradcheck::Report + 'static,
+    ) -> Self {
+        self.numeric = Some(Box::new(numeric));
         self
     }
 

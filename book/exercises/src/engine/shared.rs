@@ -3,12 +3,22 @@
 //! Those of a sum, a product or a deviation are made from what a checker tells of a target.
 //! Those of any array are looked for in every target, after all others.
 
-use super::part::{Case, Named, Part, Target};
+use super::part::{Case, Named, Part, Target, Values};
 use crate::compare::{largest, same};
 use crate::known::{Known, fill};
+use std::rc::Rc;
 
 /// The places of a sum's terms and the terms, in the order of the loops that add them.
 pub type Terms = Vec<(usize, f64)>;
+
+/// The sums of terms at so many places.
+pub fn added(count: usize, terms: impl IntoIterator<Item = (usize, f64)>) -> Vec<f64> {
+    let mut sums = vec![0.0; count];
+    for (place, term) in terms {
+        sums[place] += term;
+    }
+    sums
+}
 
 /// A deviation's reciprocal, from variance and eps.
 pub type Deviation = fn(f64, f64) -> f64;
@@ -47,7 +57,7 @@ impl<C: Case, A: 'static> Part<C, A> {
     /// order of the loops may be told of twice.
     #[must_use]
     #[track_caller]
-    pub fn sums(self, why: &str, terms: fn(&C) -> Terms) -> Self {
+    pub fn sums(self, why: &str, terms: impl Fn(&C) -> Terms + 'static) -> Self {
         /// Which terms of a place stay, from the number of the term and of all.
         type Stays = fn(usize, usize) -> bool;
         const KINDS: [(&str, &str, Stays); 4] = [
@@ -72,22 +82,20 @@ impl<C: Case, A: 'static> Part<C, A> {
                 |at, _| at > 0,
             ),
         ];
-        let (name, section) = (self.last().name, self.last().section);
-        let right = self.last().right;
+        let ((name, section, right), terms) = (self.told_of(), Rc::new(terms));
         KINDS.into_iter().fold(self, |part, (id, what, stays)| {
             let sentence = format!("{what}: {why}");
+            let (right, terms) = (right.clone(), terms.clone());
             part.knows(name, id, &sentence, section, move |case| {
                 let (terms, length) = (terms(case), right(case).len());
                 let mut count = vec![0; length];
                 terms.iter().for_each(|(place, _)| count[*place] += 1);
-                let (mut sums, mut at) = (vec![0.0; length], vec![0; length]);
-                for (place, term) in terms {
-                    if stays(at[place], count[place]) {
-                        sums[place] += term;
-                    }
-                    at[place] += 1;
-                }
-                sums
+                let mut at = vec![0; length];
+                let kept = terms.into_iter().filter(|(place, _)| {
+                    at[*place] += 1;
+                    stays(at[*place] - 1, count[*place])
+                });
+                added(length, kept)
             })
         })
     }
@@ -97,7 +105,7 @@ impl<C: Case, A: 'static> Part<C, A> {
     #[must_use]
     #[track_caller]
     pub fn no_mean(self, why: &str, count: fn(&C) -> f64) -> Self {
-        let (name, section, right) = (self.last().name, self.last().section, self.last().right);
+        let (name, section, right) = self.told_of();
         let what = format!("its terms are averaged, and must be added up: {why}");
         self.knows(name, "averaged", &what, section, move |case| {
             let count = count(case);
@@ -136,9 +144,16 @@ impl<C: Case, A: 'static> Part<C, A> {
         self.with_factor(&format!("{factor}-too-many"), &what, values, 1.0)
     }
 
+    /// Name, section and right values of the last target.
+    #[track_caller]
+    fn told_of(&self) -> (&'static str, &'static str, Values<C>) {
+        let last = self.last();
+        (last.name, last.section, last.right.clone())
+    }
+
     #[track_caller]
     fn with_factor(self, id: &str, what: &str, values: fn(&C) -> Vec<f64>, power: f64) -> Self {
-        let (name, section, right) = (self.last().name, self.last().section, self.last().right);
+        let (name, section, right) = self.told_of();
         self.knows(name, id, what, section, move |case| {
             let pairs = right(case).into_iter().zip(values(case));
             pairs

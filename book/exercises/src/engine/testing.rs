@@ -56,7 +56,7 @@ impl<C: Case, A: 'static> Part<C, A> {
         };
         let mistakes = self.mistakes.iter();
         let mut made: Vec<_> = mistakes
-            .map(|m| make(m.target, &m.id, &m.sentence, &m.wrong))
+            .map(|m| make(m.target, &m.id, &m.sentence, &*m.wrong))
             .collect();
         for edge in &self.edges {
             for target in edge.targets {

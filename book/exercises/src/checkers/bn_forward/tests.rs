@@ -1,11 +1,12 @@
 use super::*;
-use crate::Outcome;
+use crate::batch::BATCH;
+use crate::engine::testing::named;
 use crate::norm_forward::tests::right;
+use verdict::Outcome;
 
-const SEEDS: std::ops::Range<u64> = 0..6;
-
+/// The step of the solution.
 pub(crate) fn update(running: &mut Running, batch: &Forward, n: usize, momentum: f64) {
-    step(running, batch, momentum, n as f64 / (n as f64 - 1.0));
+    step(running, batch, momentum, UNBIASED(n as f64));
 }
 
 fn step(running: &mut Running, batch: &Forward, momentum: f64, factor: f64) {
@@ -17,71 +18,48 @@ fn step(running: &mut Running, batch: &Forward, momentum: f64, factor: f64) {
 
 #[test]
 fn every_wrong_running_statistic_is_named() {
-    type Slip = fn(&mut Running, &Forward, usize, f64);
-    let cases: [(Slip, &str); 7] = [
-        (
-            |r, b, n, m| {
-                let mean_twice = Forward {
-                    var: b.mean.clone(),
-                    ..b.clone()
-                };
-                update(r, &mean_twice, n, m);
-            },
-            "from-the-mean",
-        ),
-        (|r, b, _, m| step(r, b, m, 1.0), "biased"),
-        (
-            |r, b, n, m| step(r, b, 1.0 - m, n as f64 / (n as f64 - 1.0)),
-            "momentum-swapped",
-        ),
-        (|_, _, _, _| {}, "unchanged"),
-        (
-            |r, b, n, m| step(r, b, m, (n as f64 - 1.0) / n as f64),
-            "bessel-inverted",
-        ),
-        (
-            |r, b, n, m| {
-                let old = r.mean.clone();
-                update(r, b, n, m);
-                r.mean
-                    .iter_mut()
-                    .zip(old)
-                    .for_each(|(new, old)| *new -= (1.0 - m) * old);
-            },
-            "old-missing",
-        ),
-        (
-            |r, b, n, m| {
-                update(r, b, n, m);
-                r.var
-                    .iter_mut()
-                    .zip(&b.var)
-                    .for_each(|(new, var)| *new += (1.0 - m) * var * n as f64 / (n as f64 - 1.0));
-            },
-            "batch-unweighted",
-        ),
+    type Typed = fn(&mut Running, &Forward, usize, f64);
+    let typed: [(&str, Typed); 7] = [
+        ("running_var: from-the-mean", |r, b, n, m| {
+            let (mean, var) = (b.mean.clone(), b.mean.clone());
+            let mean_twice = Forward {
+                mean,
+                var,
+                ..b.clone()
+            };
+            update(r, &mean_twice, n, m);
+        }),
+        ("running_var: biased", |r, b, _, m| step(r, b, m, 1.0)),
+        ("running_mean: momentum-swapped", |r, b, n, m| {
+            update(r, b, n, 1.0 - m)
+        }),
+        ("running_mean: unchanged", |_, _, _, _| {}),
+        ("running_var: bessel-inverted", |r, b, n, m| {
+            step(r, b, m, (n as f64 - 1.0) / n as f64);
+        }),
+        ("running_mean: old-missing", |r, b, n, m| {
+            update(r, b, n, m);
+            r.mean = b.mean.iter().map(|mean| m * mean).collect();
+        }),
+        ("running_var: batch-unweighted", |r, b, n, m| {
+            let old = r.var.clone();
+            update(r, b, n, m);
+            let pairs = old.iter().zip(&b.var);
+            r.var = pairs
+                .map(|(old, var)| (1.0 - m) * old + var * UNBIASED(n as f64))
+                .collect();
+        }),
     ];
-    for (step, id) in cases {
-        for seed in SEEDS {
-            let report = report(&right(Kind::Batch), &step, seed);
-            assert_eq!(report.mistake.as_deref(), Some(id), "seed {seed}: {report}");
-        }
-    }
+    named(&typed, |typed, seed| report(&right(BATCH), &typed, seed));
 }
 
 #[test]
 fn a_second_function_that_is_not_written_is_said_to_be() {
-    let report = report(&right(Kind::Batch), &|_, _, _, _| todo!(), 0);
+    let report = report(&right(BATCH), &|_, _, _, _| todo!(), 0);
     assert_eq!(report.outcome, Outcome::Unwritten);
-    assert!(
-        report
-            .headline
-            .starts_with("update_running: not written yet"),
-        "{report}"
-    );
-    assert_eq!(
-        report.notes,
-        ["Right already: forward and forward far from zero."]
-    );
+    let begins = "update_running: not written yet";
+    assert!(report.headline.starts_with(begins), "{report}");
+    let already = "Right already: forward and forward far from zero.";
+    assert_eq!(report.notes, [already]);
     assert!(report.lines.iter().all(|line| line.right));
 }
