@@ -1,6 +1,6 @@
 //! Comparing arrays, and putting what differs into a report.
 
-use crate::{Heatmap, Line};
+use verdict::{Heatmap, Line};
 
 /// Differences up to this share of the largest value are rounding.
 pub const ROUNDING: f64 = 1e-11;

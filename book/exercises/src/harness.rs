@@ -1,11 +1,10 @@
 //! Runs a check, catches what the reader's code throws, prints the report.
 
-use crate::{Outcome, Report};
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 use std::sync::Once;
-use verdict::channel;
+use verdict::{Outcome, Report, channel};
 
 /// Runs `check`, leaves its report where it was asked for or prints it for people, and
 /// returns success when the exercise passes.

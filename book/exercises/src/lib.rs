@@ -16,7 +16,6 @@ pub mod harness;
 pub mod known;
 mod norm_forward;
 mod quiz;
-pub mod sections;
 mod staged;
 
 pub use checkers::*;

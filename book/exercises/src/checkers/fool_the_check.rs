@@ -3,8 +3,8 @@
 
 use crate::compare::quoted;
 use crate::engine::Checker;
+use crate::engine::known::{Known, fill};
 use crate::harness::{self, attempt};
-use crate::known::{Known, fill};
 use crate::{Line, Outcome, Report};
 use gradcheck::Check;
 use rand::rngs::StdRng;

@@ -1,9 +1,9 @@
 //! Checks the exercise `ln_find_the_bug`: a derivation with one wrong step.
 
 use crate::batch::{Batch, LAYER};
+use crate::engine::known::{Known, fill};
 use crate::engine::{Checker, Order, Part, conclude};
 use crate::harness;
-use crate::known::{Known, fill};
 use crate::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Target, explain};
 use std::process::ExitCode;

@@ -1,22 +1,10 @@
 //! Mistakes that gradcheck's attribution finds in a normalization as a whole.
 
-use super::judge::Compared;
-use super::part::{Case, Named, Part};
+use super::part::{Case, Compared, Named, Part};
 use gradcheck::attribution::Verdict;
 use verdict::{Report, Weight};
 
-/// From a case, the values found and the target's name to what the attribution concludes; none
-/// where there is nothing to ask.
-pub type Attribute<C> = fn(&C, &[f64], &str) -> Option<Verdict>;
-
 impl<C: Case, A: 'static> Part<C, A> {
-    /// Asks the attribution about a wrong target that is none of the mistakes.
-    #[must_use]
-    pub fn attributed_by(mut self, attribute: Attribute<C>) -> Self {
-        self.attribute = Some(attribute);
-        self
-    }
-
     /// What the attribution says in the cases that are broken. A mistake that one case leaves
     /// open another may settle.
     pub(super) fn attributed(&self, target: &str, compared: &[Compared<'_, C>]) -> Option<Named> {

@@ -1,7 +1,7 @@
 //! Runs the cases of a part, and says what came of them.
 
-use super::part::{Case, Named, Order, Part, Run, Target};
-use super::shared::{self, Pair};
+use super::part::{Case, Compared, Named, Order, Part, Run, Target};
+use super::shared;
 use crate::compare::{blocks, distance, heatmap, quoted};
 use crate::harness::{Thrown, attempt};
 use verdict::{Line, Outcome, Report};
@@ -75,24 +75,6 @@ struct Tried<'a, C, A> {
     case: &'a C,
     answer: A,
     thrown: Option<Thrown>,
-}
-
-/// A target in one case.
-pub(super) struct Compared<'a, C> {
-    pub(super) case: &'a C,
-    wanted: Vec<f64>,
-    pub(super) found: Vec<f64>,
-    pub(super) fits: bool,
-}
-
-impl<C> Compared<'_, C> {
-    fn pair(&self) -> Pair<'_, C> {
-        Pair {
-            case: self.case,
-            wanted: &self.wanted,
-            found: &self.found,
-        }
-    }
 }
 
 /// The lines of a part in which all is right, where other parts have theirs: more than three
@@ -296,7 +278,7 @@ impl<C: Case, A: 'static> Part<C, A> {
             named.next()
         });
         let explained = explained.or_else(|| self.attributed(target.name, compared));
-        let pairs: Vec<Pair<'_, C>> = counted().map(Compared::pair).collect();
+        let pairs: Vec<&Compared<'_, C>> = counted().collect();
         explained.or_else(|| shared::find(target, &self.targets, &pairs))
     }
 
@@ -564,7 +546,7 @@ pub(super) fn apart(found: f64, wanted: f64) -> [String; 2] {
 }
 
 /// The line for a check against finite differences.
-pub(super) fn numeric_line(report: &gradcheck::Report) -> Line {
+pub fn numeric_line(report: &gradcheck::Report) -> Line {
     let detail = match report.worst() {
         Some((name, worst)) => format!(
             "worst in d{name}: apart {:.0e}, may be {:.0e}, margin {}",

@@ -50,202 +50,23 @@
 //! that it should (`testing::named`).
 
 mod attribution;
+mod exercise;
 mod judge;
+pub mod known;
+#[cfg(test)]
+mod making;
 mod part;
 pub mod shared;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use exercise::exercise;
+#[cfg(test)]
+pub use exercise::{Checked, Spoil};
+pub use exercise::{Checker, Entry, name_of};
 pub use judge::conclude;
-pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip};
+#[cfg(test)]
+pub use judge::{Judged, numeric_line};
+pub(crate) use part::field;
+pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip, numbers, only};
 pub use shared::Terms;
-
-use crate::known::Known;
-use crate::quiz::Quiz;
-use part::Checked;
-use rand::RngExt;
-use rand::rngs::StdRng;
-use std::ops::Range;
-
-/// How a target is read from an answer, and put into one: `field!(dx)` for a vector,
-/// `field!(number dvar)` for a number, `field!(number 0)` for one of an array of numbers; and
-/// `field!()` or `field!(number)` where the answer is nothing else.
-macro_rules! field {
-    () => {
-        (|answer| answer.clone(), |answer, values| *answer = values)
-    };
-    (number) => {
-        (
-            |answer| vec![*answer],
-            |answer, values| *answer = $crate::engine::only(&values),
-        )
-    };
-    (number $at:literal) => {
-        (
-            |answer| vec![answer[$at]],
-            |answer, values| answer[$at] = $crate::engine::only(&values),
-        )
-    };
-    (number $name:ident) => {
-        (
-            |answer| vec![answer.$name],
-            |answer, values| answer.$name = $crate::engine::only(&values),
-        )
-    };
-    ($name:ident) => {
-        (
-            |answer| answer.$name.clone(),
-            |answer, values| answer.$name = values,
-        )
-    };
-}
-pub(crate) use field;
-
-/// Makes an exercise of its parts, in the module that has its name:
-///
-/// ```ignore
-/// exercise! {
-///     /// `(dy, a, b, [m, k, n])` to `(da, db)`.
-///     check(backward: Fn(&[f64], &[f64], &[f64], [usize; 3]) -> (Vec<f64>, Vec<f64>)),
-///     right: "both gradients are right, and finite differences confirm them",
-///     parts: [part() => |p, answer| (answer.da, answer.db) = backward(&p.dy, &p.a, &p.b, p.sizes)],
-/// }
-/// ```
-///
-/// The reader's file calls `check`, with the functions that are asked for. `right` is said when
-/// every part is right, and each part writes into its answer what the functions make of a case.
-/// With `then`, the finished report is looked at again. Besides `check` this makes `report`, which
-/// tests call with a seed, `checker`, by which the list of all exercises finds it, and of a
-/// single function its type, `Candidate`.
-macro_rules! exercise {
-    (
-        $(#[doc = $doc:literal])*
-        check($function:ident: Fn($($input:ty),* $(,)?) $(-> $output:ty)?),
-        $($rest:tt)*
-    ) => {
-        $(#[doc = $doc])*
-        pub type Candidate<'a> = &'a dyn Fn($($input),*) $(-> $output)?;
-
-        $crate::engine::exercise! {
-            @check($function: Fn($($input),*) $(-> $output)?),
-            $($rest)*
-        }
-    };
-    (
-        $(#[doc = $doc:literal])*
-        check($($functions:tt)*),
-        $($rest:tt)*
-    ) => {
-        $crate::engine::exercise! { @check($($functions)*), $($rest)* }
-    };
-    (
-        @check($($function:ident: Fn($($input:ty),* $(,)?) $(-> $output:ty)?),+ $(,)?),
-        right: $right:expr,
-        parts: [$($part:expr => $run:expr),+ $(,)?]
-        $(, then: $then:expr)? $(,)?
-    ) => {
-        /// Checks what the reader wrote, and prints the report.
-        pub fn check(
-            $($function: impl Fn($($input),*) $(-> $output)?),+
-        ) -> std::process::ExitCode {
-            let name = $crate::engine::name_of(module_path!());
-            $crate::harness::run(name, || report($(&$function),+, 0))
-        }
-
-        /// The report on what the reader wrote, on what is drawn from this seed.
-        #[must_use]
-        pub fn report(
-            $($function: &dyn Fn($($input),*) $(-> $output)?),+,
-            seed: u64,
-        ) -> $crate::Report {
-            let name = $crate::engine::name_of(module_path!());
-            let parts = vec![$($part.judge(&$run, seed)),+];
-            let report = $crate::engine::conclude(name, $right, parts);
-            $(
-                let then: &dyn Fn($crate::Report, u64) -> $crate::Report = &$then;
-                let report = then(report, seed);
-            )?
-            report
-        }
-
-        /// What is known of this exercise without running it.
-        pub(crate) fn checker() -> $crate::engine::Checker {
-            $crate::engine::Checker::Parts(vec![$(Box::new($part)),+])
-        }
-    };
-}
-pub(crate) use exercise;
-
-/// The exercise whose module this is.
-pub fn name_of(module: &'static str) -> &'static str {
-    module.rsplit("::").next().unwrap_or(module)
-}
-
-/// The number that is there, or none.
-pub fn only(values: &[f64]) -> f64 {
-    values.first().copied().unwrap_or(f64::NAN)
-}
-
-/// So many numbers of this range.
-pub fn numbers(rng: &mut StdRng, count: usize, range: Range<f64>) -> Vec<f64> {
-    let number = || rng.random_range(range.clone());
-    std::iter::repeat_with(number).take(count).collect()
-}
-
-/// An exercise in the list of all: its name, and its checker.
-pub type Entry = (&'static str, fn() -> Checker);
-
-/// What is known of an exercise without running it.
-pub enum Checker {
-    /// It is judged by this engine.
-    Parts(Vec<Box<dyn Checked>>),
-    /// It is judged by this engine, and knows these besides.
-    And(Vec<Box<dyn Checked>>, Vec<Known>),
-    /// It keeps a list of what it knows.
-    Listed(Vec<Known>),
-    /// It asks for predictions, and knows no mistake by name.
-    Quiz(&'static Quiz),
-}
-
-impl Checker {
-    /// That of an exercise of one function.
-    pub fn of<C: Case, A: 'static>(part: Part<C, A>) -> Self {
-        Self::Parts(vec![Box::new(part)])
-    }
-
-    /// The mistakes that it knows by name.
-    pub fn known(&self, exercise: &'static str) -> Vec<Known> {
-        match self {
-            Self::Parts(parts) => of_parts(exercise, parts),
-            Self::And(parts, besides) => [of_parts(exercise, parts), besides.clone()].concat(),
-            Self::Listed(known) => known.clone(),
-            Self::Quiz(_) => Vec::new(),
-        }
-    }
-
-    /// The labels of the sections that its verdicts refer to.
-    pub fn sections(&self, exercise: &'static str) -> Vec<&'static str> {
-        let of_parts: Vec<&str> = match self {
-            Self::Parts(parts) | Self::And(parts, _) => {
-                parts.iter().flat_map(|part| part.sections()).collect()
-            }
-            Self::Listed(_) => Vec::new(),
-            Self::Quiz(quiz) => quiz.questions.iter().map(|q| q.section).collect(),
-        };
-        let of_known = self.known(exercise).into_iter().map(|known| known.section);
-        of_known.chain(of_parts).collect()
-    }
-}
-
-fn of_parts(exercise: &'static str, parts: &[Box<dyn Checked>]) -> Vec<Known> {
-    let of_part = parts.iter().flat_map(|part| {
-        let mut known = part.known(exercise);
-        if parts.len() > 1 {
-            for known in &mut known {
-                known.sentence = format!("{}: {}", part.name(), known.sentence);
-            }
-        }
-        known
-    });
-    of_part.collect()
-}

@@ -1,11 +1,11 @@
 //! One function of the reader: what it is tried on, what it must make, what may be wrong.
 
 use crate::compare::{ROUNDING, same};
-use crate::known::Known;
 
-use super::attribution::Attribute;
-#[cfg(test)]
-use super::judge::Judged;
+use gradcheck::attribution::Verdict;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// What the reader's function is tried on.
@@ -71,6 +71,10 @@ pub type Explain<C, A> = fn(&C, &A, &str) -> Option<Named>;
 /// What a part has to say of a wrong answer as a whole: from the case, the answer and the name
 /// of the mistake to a sentence.
 pub type Note<C, A> = fn(&C, &A, &str) -> Option<String>;
+
+/// From a case, the values found and the target's name to what the attribution concludes; none
+/// where there is nothing to ask.
+pub type Attribute<C> = fn(&C, &[f64], &str) -> Option<Verdict>;
 
 /// A mistake that has a name.
 pub struct Named {
@@ -415,6 +419,13 @@ impl<C: Case, A: 'static> Part<C, A> {
         self
     }
 
+    /// Asks the attribution about a wrong target that is none of the mistakes.
+    #[must_use]
+    pub fn attributed_by(mut self, attribute: Attribute<C>) -> Self {
+        self.attribute = Some(attribute);
+        self
+    }
+
     /// Adds a note on a wrong answer as a whole.
     #[must_use]
     pub fn noted_by(mut self, note: Note<C, A>) -> Self {
@@ -458,88 +469,55 @@ impl<C: Case, A: 'static> Part<C, A> {
     }
 }
 
-/// From the right values of a target and its extents to others.
-#[cfg(test)]
-pub type Spoil = dyn Fn(Vec<f64>, &[usize]) -> Vec<f64>;
-
-/// A part whose types do not matter: for the catalogue of mistakes, and for the tests.
-pub trait Checked {
-    /// Its name, which stands first in the verdicts of an exercise of several parts.
-    fn name(&self) -> &'static str;
-
-    /// The mistakes that are known by name.
-    fn known(&self, exercise: &'static str) -> Vec<Known>;
-
-    /// The labels of the sections that a verdict may refer to.
-    fn sections(&self) -> Vec<&'static str>;
-
-    /// Makes each mistake, with the right values elsewhere: its target and name, and the
-    /// verdict.
-    #[cfg(test)]
-    fn mistaken(&self, seed: u64) -> Vec<(String, Judged)>;
-
-    /// The names of the targets.
-    #[cfg(test)]
-    fn targets(&self) -> Vec<&'static str>;
-
-    /// The verdict on right values, but for what `spoil` does to those of a target, from its
-    /// extents and the number of the case; and what must be said of it.
-    #[cfg(test)]
-    fn spoiled(&self, seed: u64, target: &str, spoil: &Spoil) -> (Judged, Vec<String>);
-
-    /// The verdict on a function that throws, after it has written the first `written`
-    /// targets; and the title of the first case.
-    #[cfg(test)]
-    fn thrown(&self, seed: u64, written: usize, throw: &dyn Fn()) -> (Judged, String);
+/// A target in one case: the right values, and those found.
+pub struct Compared<'a, C> {
+    pub(super) case: &'a C,
+    pub(super) wanted: Vec<f64>,
+    pub(super) found: Vec<f64>,
+    pub(super) fits: bool,
 }
 
-impl<C: Case, A: 'static> Checked for Part<C, A> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn known(&self, exercise: &'static str) -> Vec<Known> {
-        let mut known: Vec<Known> = Vec::new();
-        // Target by target, as they are judged.
-        for target in &self.targets {
-            let of_target = self.mistakes.iter().filter(|m| m.target == target.name);
-            known.extend(of_target.map(|mistake| {
-                let headline = self.headline(target.name, &mistake.sentence);
-                Known::new(exercise, &mistake.id, headline, mistake.section)
-            }));
-            let of_target = self
-                .edges
-                .iter()
-                .filter(|e| e.targets.contains(&target.name));
-            known.extend(of_target.map(|edge| {
-                let headline = self.headline(target.name, edge.sentence);
-                Known::new(exercise, edge.id, headline, edge.section)
-            }));
-        }
-        known
-    }
-
-    fn sections(&self) -> Vec<&'static str> {
-        self.targets.iter().map(|target| target.section).collect()
-    }
-
-    #[cfg(test)]
-    fn mistaken(&self, seed: u64) -> Vec<(String, Judged)> {
-        self.make_mistakes(seed)
-    }
-
-    #[cfg(test)]
-    fn targets(&self) -> Vec<&'static str> {
-        self.targets.iter().map(|target| target.name).collect()
-    }
-
-    #[cfg(test)]
-    fn spoiled(&self, seed: u64, target: &str, spoil: &Spoil) -> (Judged, Vec<String>) {
-        self.spoil(seed, target, spoil)
-    }
-
-    #[cfg(test)]
-    fn thrown(&self, seed: u64, written: usize, throw: &dyn Fn()) -> (Judged, String) {
-        self.throw(seed, written, throw)
-    }
+/// The number that is there, or none.
+pub fn only(values: &[f64]) -> f64 {
+    values.first().copied().unwrap_or(f64::NAN)
 }
+
+/// So many numbers of this range.
+pub fn numbers(rng: &mut StdRng, count: usize, range: Range<f64>) -> Vec<f64> {
+    let number = || rng.random_range(range.clone());
+    std::iter::repeat_with(number).take(count).collect()
+}
+
+/// How a target is read from an answer, and put into one: `field!(dx)` for a vector,
+/// `field!(number dvar)` for a number, `field!(number 0)` for one of an array of numbers; and
+/// `field!()` or `field!(number)` where the answer is nothing else.
+macro_rules! field {
+    () => {
+        (|answer| answer.clone(), |answer, values| *answer = values)
+    };
+    (number) => {
+        (
+            |answer| vec![*answer],
+            |answer, values| *answer = $crate::engine::only(&values),
+        )
+    };
+    (number $at:literal) => {
+        (
+            |answer| vec![answer[$at]],
+            |answer, values| answer[$at] = $crate::engine::only(&values),
+        )
+    };
+    (number $name:ident) => {
+        (
+            |answer| vec![answer.$name],
+            |answer, values| answer.$name = $crate::engine::only(&values),
+        )
+    };
+    ($name:ident) => {
+        (
+            |answer| answer.$name.clone(),
+            |answer, values| answer.$name = values,
+        )
+    };
+}
+pub(crate) use field;

@@ -3,9 +3,9 @@
 //! Those of a sum, a product or a deviation are made from what a checker tells of a target.
 //! Those of any array are looked for in every target, after all others.
 
-use super::part::{Case, Named, Part, Target, Values};
+use super::known::{Known, fill};
+use super::part::{Case, Compared, Named, Part, Target, Values};
 use crate::compare::{largest, same};
-use crate::known::{Known, fill};
 use std::rc::Rc;
 
 /// The places of a sum's terms and the terms, in the order of the loops that add them.
@@ -239,104 +239,91 @@ fn named((id, what): (&str, &str), values: &[&dyn std::fmt::Display]) -> Named {
     }
 }
 
-/// A target in one case: the right values, and those found, as many.
-pub(super) struct Pair<'a, C> {
-    pub case: &'a C,
-    pub wanted: &'a [f64],
-    pub found: &'a [f64],
-}
-
 /// Which mistake that any array may hold explains every case.
 pub(super) fn find<C: Case, A>(
     target: &Target<C, A>,
     others: &[Target<C, A>],
-    pairs: &[Pair<'_, C>],
+    pairs: &[&Compared<'_, C>],
 ) -> Option<Named> {
-    let scaled = |factor: &dyn Fn(&C) -> f64| {
-        pairs.iter().all(|pair| {
-            let factor = factor(pair.case);
-            let scaled: Vec<f64> = pair.wanted.iter().map(|w| w * factor).collect();
-            same(&scaled, pair.found)
-        })
+    let all = |makes: &dyn Fn(&Compared<'_, C>) -> Vec<f64>| {
+        let mut pairs = pairs.iter();
+        pairs.all(|pair| same(&makes(pair), &pair.found))
     };
-    if pairs
-        .iter()
-        .all(|pair| pair.found.iter().all(|f| *f == 0.0))
-    {
+    let each = |f: &dyn Fn(&C, f64) -> f64| {
+        all(&|pair| pair.wanted.iter().map(|w| f(pair.case, *w)).collect())
+    };
+    let zero = |pair: &&Compared<'_, C>| pair.found.iter().all(|f| *f == 0.0);
+    if pairs.iter().all(zero) {
         return Some(named(ZERO, &[]));
     }
-    if scaled(&|_| -1.0) {
+    if each(&|_, w| -w) {
         return Some(named(SIGN, &[]));
     }
-    let is = |other: &&Target<C, A>| {
-        let mut pairs = pairs.iter();
-        pairs.all(|pair| same(&(other.right)(pair.case), pair.found))
-    };
-    if let Some(other) = others.iter().find(is) {
+    let mut others = others.iter();
+    if let Some(other) = others.find(|other| all(&|pair| (other.right)(pair.case))) {
         return Some(named(OTHER, &[&other.name]));
     }
     if let [rows, columns] = target.axes {
-        let transposed = |pair: &Pair<'_, C>| {
+        let transposed = |pair: &Compared<'_, C>| {
             let (r, c) = (pair.case.size(rows.0), pair.case.size(columns.0));
             let turned = (0..r * c).map(|at| pair.wanted[at % r * c + at / r]);
-            same(&turned.collect::<Vec<_>>(), pair.found)
+            turned.collect()
         };
-        if pairs.iter().all(transposed) {
+        if all(&transposed) {
             return Some(named(TRANSPOSED, &[&rows.1, &columns.1, &columns.0]));
         }
     }
-    let first = pairs.first()?.case;
-    let sizes = first.sizes().into_iter().filter(|_| first.factors());
+    let first = pairs.first()?;
+    let sizes = first
+        .case
+        .sizes()
+        .into_iter()
+        .filter(|_| first.case.factors());
     for (letter, _) in sizes {
-        let size = |case: &C| case.size(letter) as f64;
-        if scaled(&size) {
-            return Some(named(SUMMED, &[&letter, &letter]));
-        }
-        if scaled(&|case| 1.0 / size(case)) {
-            return Some(named(AVERAGED, &[&letter]));
-        }
-        if scaled(&|case| size(case).sqrt()) {
-            return Some(named(ROOT_MISSING, &[&letter, &letter]));
-        }
-        if scaled(&|case| 1.0 / size(case).sqrt()) {
-            return Some(named(ROOT_TWICE, &[&letter, &letter]));
+        for (what, factor) in OF_SIZE {
+            if each(&|case, w| w * factor(case.size(letter) as f64)) {
+                return Some(named(what, &[&letter, &letter]));
+            }
         }
     }
-    if scaled(&|_| 2.0) {
+    if each(&|_, w| w * 2.0) {
         return Some(named(DOUBLED, &[]));
     }
-    if scaled(&|_| 0.5) {
+    if each(&|_, w| w * 0.5) {
         return Some(named(HALVED, &[]));
     }
     // One factor, or one shift, that is the same everywhere. A single number would always
     // have one.
     if pairs.iter().map(|pair| pair.wanted.len()).sum::<usize>() > 1 {
-        let first = pairs.first()?;
-        let at = first
-            .wanted
-            .iter()
-            .position(|w| w.abs() == largest(first.wanted))?;
-        let factor = first.found[at] / first.wanted[at];
-        if scaled(&|_| factor) {
+        let size = largest(&first.wanted);
+        let at = first.wanted.iter().position(|w| w.abs() == size)?;
+        let [wanted, found] = [&first.wanted, &first.found].map(|values| values[at]);
+        let (factor, shift) = (found / wanted, found - wanted);
+        if each(&|_, w| w * factor) {
             return Some(named(SCALED, &[&short(factor)]));
         }
-        let shift = first.found[at] - first.wanted[at];
-        let shifted = |pair: &Pair<'_, C>| {
-            let shifted: Vec<f64> = pair.wanted.iter().map(|w| w + shift).collect();
-            same(&shifted, pair.found)
-        };
-        if pairs.iter().all(shifted) {
+        if each(&|_, w| w + shift) {
             return Some(named(SHIFTED, &[&short(shift)]));
         }
     }
-    let unwritten = |pair: &Pair<'_, C>| {
-        let size = largest(pair.wanted);
+    let unwritten = |pair: &&Compared<'_, C>| {
+        let size = largest(&pair.wanted);
         let right = |w: f64, f: f64| same(&[w, size], &[f, size]);
-        let mut both = pair.wanted.iter().zip(pair.found);
+        let mut both = pair.wanted.iter().zip(&pair.found);
         both.all(|(w, f)| *f == 0.0 || right(*w, *f))
     };
     pairs.iter().all(unwritten).then(|| named(UNWRITTEN, &[]))
 }
+
+/// What a size does as a factor.
+type OfSize = fn(f64) -> f64;
+
+const OF_SIZE: [((&str, &str), OfSize); 4] = [
+    (SUMMED, |size| size),
+    (AVERAGED, |size| 1.0 / size),
+    (ROOT_MISSING, f64::sqrt),
+    (ROOT_TWICE, |size| 1.0 / size.sqrt()),
+];
 
 /// A number of a few digits.
 pub fn short(value: f64) -> String {
@@ -351,7 +338,7 @@ pub fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Axis, Order, field};
+    use crate::engine::part::{Axis, Order, field};
     use std::collections::BTreeSet;
 
     /// A matrix of R rows and C columns, and another.
