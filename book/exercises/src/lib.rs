@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrays;
 mod batch;
 mod checkers;
 mod compare;

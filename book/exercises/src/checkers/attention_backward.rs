@@ -1,15 +1,8 @@
 //! Checks the exercise `attention_backward`.
 
-use crate::Report;
-use crate::engine::shared::Terms;
-use crate::engine::{Axis, Case, Checker, Order, Part, field};
-use crate::harness;
+use crate::arrays::{Array, Draws};
+use crate::engine::{Axis, Formulas, Order, Part, Slip, Terms, case, exercise, of, slips};
 use gradcheck::Check;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::process::ExitCode;
-
-const NAME: &str = "attention_backward";
 
 /// What one causal head was given: T positions, d features each, row by row.
 #[derive(Clone, Debug)]
@@ -50,25 +43,11 @@ impl Gradients {
     }
 }
 
-/// `(head, dO)` to the gradients.
-pub type Candidate<'a> = &'a dyn Fn(&Head, &[f64]) -> Gradients;
-
-/// Checks `candidate` and prints the report.
-pub fn check(candidate: impl Fn(&Head, &[f64]) -> Gradients) -> ExitCode {
-    harness::run(NAME, || report(&candidate, 0))
-}
-
-/// The report on `candidate`, from random heads of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let all = "dq, dk and dv are right, and finite differences confirm them";
-    let run = |p: &Probe, answer: &mut Gradients| *answer = candidate(&p.head, &p.dout);
-    part().report(NAME, all, &run, seed)
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::of(part())
+exercise! {
+    /// `(head, dO)` to the gradients.
+    check(backward: Fn(&Head, &[f64]) -> Gradients),
+    right: "dq, dk and dv are right, and finite differences confirm them",
+    parts: [part() => |p, answer| *answer = backward(&p.head, &p.dout)],
 }
 
 /// A head, and what is given backward.
@@ -77,94 +56,40 @@ struct Probe {
     dout: Vec<f64>,
 }
 
-impl Case for Probe {
-    fn title(&self) -> String {
-        let Head { steps, width, .. } = self.head;
-        format!("{steps} positions of {width} features")
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("T", self.head.steps), ("d", self.head.width)]
-    }
-}
+case!(
+    Probe,
+    |p| format!("{} positions of {} features", p.head.steps, p.head.width),
+    sizes: ["T": p.head.steps, "d": p.head.width],
+);
 
 const AXES: &[Axis] = &[Axis("T", "position"), Axis("d", "feature")];
 
 /// More positions than features, fewer, and neither a square.
 fn probes(seed: u64) -> Vec<Probe> {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    [(4, 3), (3, 5), (6, 2)]
-        .map(|(steps, width)| {
-            let mut draw = || -> Vec<f64> {
-                (0..steps * width)
-                    .map(|_| rng.random_range(-1.5..1.5))
-                    .collect()
-            };
-            let (q, k, v, dout) = (draw(), draw(), draw(), draw());
-            let head = Head {
-                steps,
-                width,
-                q,
-                k,
-                v,
-            };
-            Probe { head, dout }
-        })
-        .into()
+    let draws = &mut Draws::new(seed);
+    let probe = |[steps, width]: [usize; 2]| {
+        let mut draw = || draws.numbers(steps * width, -1.5..1.5);
+        let (q, k, v, dout) = (draw(), draw(), draw(), draw());
+        let head = Head {
+            steps,
+            width,
+            q,
+            k,
+            v,
+        };
+        Probe { head, dout }
+    };
+    [[4, 3], [3, 5], [6, 2]].map(probe).into()
 }
 
-/// A matrix of any shape, row by row.
-#[derive(Clone)]
-struct Rows {
-    columns: usize,
-    data: Vec<f64>,
-}
-
-impl Rows {
-    fn new(columns: usize, data: &[f64]) -> Self {
-        Rows {
-            columns,
-            data: data.to_vec(),
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.data.len() / self.columns
-    }
-
-    fn at(&self, i: usize, j: usize) -> f64 {
-        self.data[i * self.columns + j]
-    }
-
-    fn made(rows: usize, columns: usize, f: impl Fn(usize, usize) -> f64) -> Self {
-        let data = (0..rows * columns).map(|at| f(at / columns, at % columns));
-        Rows {
-            columns,
-            data: data.collect(),
-        }
-    }
-
-    fn t(&self) -> Self {
-        Rows::made(self.columns, self.rows(), |i, j| self.at(j, i))
-    }
-
-    fn times(&self, other: &Rows) -> Self {
-        Rows::made(self.rows(), other.columns, |i, j| {
-            (0..self.columns)
-                .map(|k| self.at(i, k) * other.at(k, j))
-                .sum()
-        })
-    }
-
-    fn scaled(mut self, factor: f64) -> Vec<f64> {
-        self.data.iter_mut().for_each(|v| *v *= factor);
-        self.data
-    }
-}
+/// Whether position i sees position j.
+type Sees = fn(usize, usize) -> bool;
+const CAUSAL: Sees = |i, j| j <= i;
 
 impl Head {
-    fn rows(&self, values: &[f64]) -> Rows {
-        Rows::new(self.width, values)
+    /// Rows of d features.
+    fn rows(&self, values: &[f64]) -> Array {
+        Array::new([self.steps, self.width], values)
     }
 
     /// `1/sqrt(d)`.
@@ -172,113 +97,104 @@ impl Head {
         1.0 / (self.width as f64).sqrt()
     }
 
-    fn scores(&self) -> Rows {
-        self.rows(&self.q).times(&self.rows(&self.k).t())
+    fn scores(&self) -> Array {
+        self.rows(&self.q).dot(&self.rows(&self.k).t())
+    }
+
+    fn mask(&self, sees: Sees) -> Array {
+        Array::mask([self.steps; 2], sees)
     }
 
     /// `exp(scale * s)` where position i sees position j, and 0 elsewhere.
-    fn exponentials(&self, scale: f64, sees: fn(usize, usize) -> bool) -> Rows {
-        let s = self.scores();
-        Rows::made(self.steps, self.steps, |i, j| {
-            if sees(i, j) {
-                (scale * s.at(i, j)).exp()
-            } else {
-                0.0
-            }
-        })
+    fn exponentials(&self, scale: f64, sees: Sees) -> Array {
+        (self.scores() * scale).exp() * self.mask(sees)
     }
 
     /// P, made with this scale and this mask. A row that sees nothing has no weights.
-    fn weights(&self, scale: f64, sees: fn(usize, usize) -> bool) -> Rows {
+    fn weights(&self, scale: f64, sees: Sees) -> Array {
         let e = self.exponentials(scale, sees);
-        Rows::made(self.steps, self.steps, |i, j| {
-            let total: f64 = (0..self.steps).map(|k| e.at(i, k)).sum();
-            if total > 0.0 { e.at(i, j) / total } else { 0.0 }
-        })
+        let totals = e.sum(1);
+        e / totals.map(|total| if total > 0.0 { total } else { 1.0 })
     }
 
-    fn p(&self) -> Rows {
-        self.weights(self.scale(), causal)
+    fn p(&self) -> Array {
+        self.weights(self.scale(), CAUSAL)
     }
 
     fn output(&self) -> Vec<f64> {
-        self.p().times(&self.rows(&self.v)).data
+        self.p().dot(&self.rows(&self.v)).into()
     }
-}
-
-/// The mask.
-fn causal(i: usize, j: usize) -> bool {
-    j <= i
 }
 
 impl Probe {
-    fn dout(&self) -> Rows {
+    fn dout(&self) -> Array {
         self.head.rows(&self.dout)
     }
 
-    fn q(&self) -> Rows {
+    fn q(&self) -> Array {
         self.head.rows(&self.head.q)
     }
 
-    fn k(&self) -> Rows {
+    fn k(&self) -> Array {
         self.head.rows(&self.head.k)
     }
 
-    fn dp(&self) -> Rows {
-        self.dout().times(&self.head.rows(&self.head.v).t())
+    fn w(&self) -> Array {
+        self.head.p()
     }
 
-    fn dv_of(&self, p: &Rows) -> Vec<f64> {
-        p.t().times(&self.dout()).data
+    fn dp(&self) -> Array {
+        self.dout().dot(&self.head.rows(&self.head.v).t())
+    }
+
+    /// dP as far as position i sees.
+    fn seen_dp(&self) -> Array {
+        self.dp() * self.head.mask(CAUSAL)
+    }
+
+    fn dv_of(&self, w: &Array) -> Array {
+        w.t().dot(&self.dout())
     }
 
     /// The gradient of the scores, from these weights.
-    fn ds_of(&self, p: &Rows) -> Rows {
-        let dp = self.dp();
-        let along = |i: usize| -> f64 { (0..p.columns).map(|k| dp.at(i, k) * p.at(i, k)).sum() };
-        self.each(|i, j| p.at(i, j) * (dp.at(i, j) - along(i)))
+    fn ds_of(&self, w: &Array) -> Array {
+        w * (self.dp() - (w * self.dp()).sum(1))
     }
 
-    fn ds(&self) -> Rows {
-        self.ds_of(&self.head.p())
-    }
-
-    /// A matrix of the shape of the scores.
-    fn each(&self, f: impl Fn(usize, usize) -> f64) -> Rows {
-        Rows::made(self.head.steps, self.head.steps, f)
-    }
-
-    /// The same, 0 where the mask is.
-    fn masked(&self, f: impl Fn(usize, usize) -> f64) -> Rows {
-        self.each(|i, j| if causal(i, j) { f(i, j) } else { 0.0 })
+    fn ds(&self) -> Array {
+        self.ds_of(&self.w())
     }
 
     /// `dq` or `dk` from a gradient of the scores, with this factor.
-    fn side(&self, name: &str, ds: &Rows, scale: f64) -> Vec<f64> {
+    fn side(&self, name: &str, ds: &Array, scale: f64) -> Array {
         match name {
-            "dq" => ds.times(&self.k()).scaled(scale),
-            _ => ds.t().times(&self.q()).scaled(scale),
+            "dq" => ds.dot(&self.k()) * scale,
+            _ => ds.t().dot(&self.q()) * scale,
         }
     }
 
     /// The same with the right factor.
-    fn of_ds(&self, name: &str, ds: &Rows) -> Vec<f64> {
+    fn of_ds(&self, name: &str, ds: &Array) -> Array {
         self.side(name, ds, self.head.scale())
     }
 
-    /// What the loops over i, and j up to i, add: `term(i, j, c)` in row `row(i, j)`.
-    fn terms(
-        &self,
-        row: fn(usize, usize) -> usize,
-        term: impl Fn(usize, usize, usize) -> f64,
-    ) -> Terms {
-        let Head { steps, width, .. } = self.head;
-        let pairs = (0..steps).flat_map(|i| (0..=i).map(move |j| (i, j)));
-        let all = pairs.flat_map(|(i, j)| (0..width).map(move |c| (i, j, c)));
-        all.map(|(i, j, c)| (row(i, j) * width + c, term(i, j, c)))
-            .collect()
+    /// What the loops over i, and j up to i, add to row `row(i, j)`: `factors` at i and j times
+    /// row `of(i, j)` of `rows`.
+    fn terms(&self, row: Pick, factors: &Array, of: Pick, rows: &Array) -> Terms {
+        let pairs = (0..self.head.steps).flat_map(|i| (0..=i).map(move |j| (i, j)));
+        let features = |(i, j)| {
+            let place = move |c| row(i, j) * self.head.width + c;
+            let term = move |c| factors.at(i, j) * rows.at(of(i, j), c);
+            (0..self.head.width).map(move |c| (place(c), term(c)))
+        };
+        pairs.flat_map(features).collect()
     }
 }
+
+/// One of two positions.
+type Pick = fn(usize, usize) -> usize;
+const QUERY: Pick = |i, _| i;
+const KEY: Pick = |_, j| j;
 
 const FORWARD: &str = "sec:attention";
 const BACKWARD: &str = "sec:attention-backward";
@@ -289,266 +205,113 @@ const ALL: &[&str] = &["dv", "dq", "dk"];
 
 fn part() -> Part<Probe, Gradients> {
     let blank = |p: &Probe| Gradients::zeros(&p.head);
-    let part = Part::new("backward", Order::Together, probes, blank)
-        .target("dv", BACKWARD, AXES, |p| p.dv_of(&p.head.p()), field!(dv))
+    Part::new("backward", Order::Together, probes, blank)
+        .asks(of!(dv), BACKWARD, AXES, |p| p.dv_of(&p.w()))
         .sums(
             "value j is used by every position i that looks at it",
-            |p| {
-                let w = p.head.p();
-                p.terms(|_, j| j, |i, j, c| w.at(i, j) * p.dout().at(i, c))
-            },
+            |p| p.terms(KEY, &p.w(), QUERY, &p.dout()),
         )
-        .target("dq", BACKWARD, AXES, |p| p.of_ds("dq", &p.ds()), field!(dq))
+        .asks(of!(dq), BACKWARD, AXES, |p| p.of_ds("dq", &p.ds()))
         .sums("query i meets every key j that it sees", |p| {
-            let (ds, k, scale) = (p.ds(), p.k(), p.head.scale());
-            p.terms(|i, _| i, |i, j, c| scale * ds.at(i, j) * k.at(j, c))
+            p.terms(QUERY, &(p.ds() * p.head.scale()), KEY, &p.k())
         })
-        .target("dk", BACKWARD, AXES, |p| p.of_ds("dk", &p.ds()), field!(dk))
+        .asks(of!(dk), BACKWARD, AXES, |p| p.of_ds("dk", &p.ds()))
         .sums("key j meets every query i that sees it", |p| {
-            let (ds, q, scale) = (p.ds(), p.q(), p.head.scale());
-            p.terms(|_, j| j, |i, j, c| scale * ds.at(i, j) * q.at(i, c))
-        });
-    through_the_softmax(of_dv(of_weights(part))).numeric(against_differences)
-}
-
-/// Wrong weights: the name, what is said, the weights, and the factor of the scores.
-type Weights = (
-    &'static str,
-    &'static str,
-    fn(&Head) -> Rows,
-    fn(&Head) -> f64,
-);
-
-const WEIGHTS: [Weights; 9] = [
-    (
-        "mask-ignored",
-        "the mask is ignored: row i of the softmax runs over the positions j ≤ i only",
-        |h| h.weights(h.scale(), |_, _| true),
-        Head::scale,
-    ),
-    (
-        "mask-after-softmax",
-        "the mask is applied after the softmax, so that the weights that are left do not add up to 1: \
-         mask the scores, and the softmax shares all among the positions j ≤ i",
-        |h| {
-            let all = h.weights(h.scale(), |_, _| true);
-            Rows::made(
-                h.steps,
-                h.steps,
-                |i, j| if j <= i { all.at(i, j) } else { 0.0 },
-            )
-        },
-        Head::scale,
-    ),
-    (
-        "mask-strict",
-        "a position does not see itself: the mask lets j ≤ i through, and not j < i alone",
-        |h| h.weights(h.scale(), |i, j| j < i),
-        Head::scale,
-    ),
-    (
-        "mask-reversed",
-        "the mask is reversed: position i sees what comes after it, and must see what came before, j ≤ i",
-        |h| h.weights(h.scale(), |i, j| j >= i),
-        Head::scale,
-    ),
-    (
-        "scale-by-d",
-        "the scores are divided by d before the softmax, and must be by its root",
-        |h| h.weights(1.0 / h.width as f64, causal),
-        |h| 1.0 / h.width as f64,
-    ),
-    (
-        "scale-by-steps",
-        "the scores are divided by the root of T, the number of positions, and must be by that of d: \
-         a score is a sum of d products",
-        |h| h.weights(1.0 / (h.steps as f64).sqrt(), causal),
-        |h| 1.0 / (h.steps as f64).sqrt(),
-    ),
-    (
-        "scale-missing",
-        "the scores are not divided by the root of d before the softmax",
-        |h| h.weights(1.0, causal),
-        |_| 1.0,
-    ),
-    (
-        "not-normalized",
-        "the weights are exponentials that are not divided by their sum over the row",
-        |h| h.exponentials(h.scale(), causal),
-        Head::scale,
-    ),
-    (
-        "scores-for-weights",
-        "it is made of the scores, and must be of the weights P",
-        |h| {
-            let s = h.scores();
-            Rows::made(h.steps, h.steps, |i, j| {
-                if j <= i { s.at(i, j) * h.scale() } else { 0.0 }
-            })
-        },
-        Head::scale,
-    ),
-];
-
-fn of_weights(part: Part<Probe, Gradients>) -> Part<Probe, Gradients> {
-    let each = |part, (target, (id, sentence, weights, scale)): (&'static str, Weights)| {
-        let part: Part<Probe, Gradients> = part;
-        part.knows(target, id, sentence, FORWARD, move |p| {
-            let w = weights(&p.head);
+            p.terms(KEY, &(p.ds() * p.head.scale()), QUERY, &p.q())
+        })
+        .variants_in(FORWARD, ALL, WEIGHTS, |p, target, (scale, weights)| {
+            let (scale, head) = (scale(&p.head), &p.head);
+            let w = weights(head, scale);
             match target {
-                "dv" => p.dv_of(&w),
-                side => p.side(side, &p.ds_of(&w), scale(&p.head)),
+                "dv" => p.dv_of(&w).into(),
+                side => p.side(side, &p.ds_of(&w), scale).into(),
             }
         })
-    };
-    let all = ALL
-        .iter()
-        .flat_map(|&target| WEIGHTS.map(|weights| (target, weights)));
-    all.fold(part, each)
+        .formulas(&["dv"], OF_DV)
+        .variants(SIDES, THROUGH_THE_SOFTMAX, |p, target, wrong| {
+            wrong(p, target).into()
+        })
+        .numeric(against_differences)
 }
 
-fn of_dv(part: Part<Probe, Gradients>) -> Part<Probe, Gradients> {
-    part.mistake(
-        &["dv"],
-        "wrong-side",
-        "it is P dO, and must be Pᵀ dO: value j is used by the positions i that look at it, so the sum runs down a column of P",
-        |p, _| p.head.p().times(&p.dout()).data,
-    )
-    .mistake(
-        &["dv"],
-        "weights-forgotten",
-        "the weights are missing: it is dO as it came",
-        |p, _| p.dout.clone(),
-    )
-    .mistake(
-        &["dv"],
-        "weights-forgotten",
-        "the weights are missing: it is the sum of dO over the positions that see the value",
-        |p, _| p.dv_of(&p.masked(|_, _| 1.0)),
-    )
-}
+/// Wrong weights: the factor of the scores, and what is made with it.
+type Weights = (fn(&Head) -> f64, fn(&Head, f64) -> Array);
+
+const WEIGHTS: &[Slip<Weights>] = slips![
+    "mask-ignored: the mask is ignored: row i of the softmax runs over the positions j ≤ i only" =>
+        (Head::scale, |h, scale| h.weights(scale, |_, _| true)),
+    "mask-after-softmax: the mask is applied after the softmax, so that the weights that are left do not add up to 1: mask the scores, and the softmax shares all among the positions j ≤ i" =>
+        (Head::scale, |h, scale| {
+            h.weights(scale, |_, _| true) * h.mask(CAUSAL)
+        }),
+    "mask-strict: a position does not see itself: the mask lets j ≤ i through, and not j < i alone" =>
+        (Head::scale, |h, scale| h.weights(scale, |i, j| j < i)),
+    "mask-reversed: the mask is reversed: position i sees what comes after it, and must see what came before, j ≤ i" =>
+        (Head::scale, |h, scale| h.weights(scale, |i, j| j >= i)),
+    "scale-by-d: the scores are divided by d before the softmax, and must be by its root" =>
+        (|h| 1.0 / h.width as f64, CAUSAL_WEIGHTS),
+    "scale-by-steps: the scores are divided by the root of T, the number of positions, and must be by that of d: a score is a sum of d products" =>
+        (|h| 1.0 / (h.steps as f64).sqrt(), CAUSAL_WEIGHTS),
+    "scale-missing: the scores are not divided by the root of d before the softmax" =>
+        (|_| 1.0, CAUSAL_WEIGHTS),
+    "not-normalized: the weights are exponentials that are not divided by their sum over the row" =>
+        (Head::scale, |h, scale| h.exponentials(scale, CAUSAL)),
+    "scores-for-weights: it is made of the scores, and must be of the weights P" =>
+        (Head::scale, |h, scale| h.scores() * scale * h.mask(CAUSAL)),
+];
+const CAUSAL_WEIGHTS: fn(&Head, f64) -> Array = |h, scale| h.weights(scale, CAUSAL);
+
+const OF_DV: Formulas<Probe, Array> = slips![
+    "wrong-side: it is P dO, and must be Pᵀ dO: value j is used by the positions i that look at it, so the sum runs down a column of P" =>
+        |p| p.w().dot(&p.dout()),
+    "weights-forgotten: the weights are missing: it is dO as it came" => Probe::dout,
+    "weights-forgotten: the weights are missing: it is the sum of dO over the positions that see the value" =>
+        |p| p.dv_of(&p.head.mask(CAUSAL)),
+];
+
+/// `dq` or `dk`, by its name.
+type Side = fn(&Probe, &str) -> Array;
 
 /// Wrong ways from dP to dS, and from there to both sides.
-fn through_the_softmax(part: Part<Probe, Gradients>) -> Part<Probe, Gradients> {
-    part.mistake(
-        SIDES,
-        "scale-forgotten",
-        "the factor 1/√d is missing: the scores are QKᵀ/√d, so it stands on the way back too",
-        |p, target| p.side(target, &p.ds(), 1.0),
-    )
-    .mistake(
-        SIDES,
-        "scale-twice",
-        "the factor 1/√d is there twice: once in dS and once more",
-        |p, target| p.side(target, &p.ds(), p.head.scale() * p.head.scale()),
-    )
-    .mistake(
-        SIDES,
-        "row-sum-missing",
-        "the sum over the row is missing in the softmax: all weights of a row share one denominator",
-        |p, target| {
-            let (w, dp) = (p.head.p(), p.dp());
-            p.of_ds(target, &p.each(|i, j| w.at(i, j) * dp.at(i, j)))
+const THROUGH_THE_SOFTMAX: &[Slip<Side>] = slips![
+    "scale-forgotten: the factor 1/√d is missing: the scores are QKᵀ/√d, so it stands on the way back too" =>
+        |p, t| p.side(t, &p.ds(), 1.0),
+    "scale-twice: the factor 1/√d is there twice: once in dS and once more" =>
+        |p, t| p.side(t, &p.ds(), p.head.scale().powi(2)),
+    "row-sum-missing: the sum over the row is missing in the softmax: all weights of a row share one denominator" =>
+        |p, t| p.of_ds(t, &(p.w() * p.dp())),
+    "diagonal-only: dS is dP P (1 - P), element by element: that is what a weight gains from its own score, and what it loses to the other scores of its row is missing" =>
+        |p, t| p.of_ds(t, &(p.dp() * p.w() * p.w().map(|w| 1.0 - w))),
+    "column-sum: the sum in the softmax runs down a column, and must run along the row" =>
+        |p, t| p.of_ds(t, &(p.w() * (p.dp() - (p.dp() * p.w()).sum(0)))),
+    "plain-mean: the softmax subtracts the plain mean of dP over the row, and must weigh it with P" =>
+        |p, t| {
+            let mean = p.seen_dp().sum(1) / p.head.mask(CAUSAL).sum(1);
+            p.of_ds(t, &(p.w() * (p.dp() - mean)))
         },
-    )
-    .mistake(
-        SIDES,
-        "diagonal-only",
-        "dS is dP P (1 - P), element by element: that is what a weight gains from its own score, and \
-         what it loses to the other scores of its row is missing",
-        |p, target| {
-            let (w, dp) = (p.head.p(), p.dp());
-            p.of_ds(target, &p.each(|i, j| dp.at(i, j) * w.at(i, j) * (1.0 - w.at(i, j))))
+    "row-sum-unweighted: the softmax subtracts the sum of dP over the row, and must weigh its terms with P" =>
+        |p, t| p.of_ds(t, &(p.w() * (p.dp() - p.seen_dp().sum(1)))),
+    "row-sum-unweighted: the softmax subtracts the sum of dP over the whole row, and must weigh its terms with P, which is 0 behind the mask" =>
+        |p, t| p.of_ds(t, &(p.w() * (p.dp() - p.dp().sum(1)))),
+    "weight-forgotten: the factor P is missing in front of the softmax's bracket" =>
+        |p, t| {
+            let bracket = p.dp() - (p.dp() * p.w()).sum(1);
+            p.of_ds(t, &(bracket * p.head.mask(CAUSAL)))
         },
-    )
-    .mistake(
-        SIDES,
-        "column-sum",
-        "the sum in the softmax runs down a column, and must run along the row",
-        |p, target| {
-            let (w, dp) = (p.head.p(), p.dp());
-            let down = |j: usize| -> f64 { (0..w.rows()).map(|i| dp.at(i, j) * w.at(i, j)).sum() };
-            p.of_ds(target, &p.each(|i, j| w.at(i, j) * (dp.at(i, j) - down(j))))
+    "softmax-skipped: it is made of dP: the softmax stands between the weights and the scores" =>
+        |p, t| p.of_ds(t, &p.dp()),
+    "softmax-skipped: it is made of dP as far as the mask lets through: the softmax stands between the weights and the scores" =>
+        |p, t| p.of_ds(t, &p.seen_dp()),
+    "sides-swapped: dQ and dK are swapped: dQ is made of the keys, dK of the queries" =>
+        |p, t| p.of_ds(if t == "dq" { "dk" } else { "dq" }, &p.ds()),
+    "ds-transposed: dS is transposed: a query owns a row of the scores, a key owns a column" =>
+        |p, t| p.of_ds(t, &p.ds().t()),
+    "own-side: it is made of its own side: the partner in the product is the other one" =>
+        |p, t| match t {
+            "dq" => p.ds().dot(&p.q()) * p.head.scale(),
+            _ => p.ds().t().dot(&p.k()) * p.head.scale(),
         },
-    )
-    .mistake(
-        SIDES,
-        "plain-mean",
-        "the softmax subtracts the plain mean of dP over the row, and must weigh it with P",
-        |p, target| {
-            let mean = |i: usize| p.along(i, i + 1) / (i + 1) as f64;
-            p.of_ds(target, &p.less(mean))
-        },
-    )
-    .mistake(
-        SIDES,
-        "row-sum-unweighted",
-        "the softmax subtracts the sum of dP over the row, and must weigh its terms with P",
-        |p, target| p.of_ds(target, &p.less(|i| p.along(i, i + 1))),
-    )
-    .mistake(
-        SIDES,
-        "row-sum-unweighted",
-        "the softmax subtracts the sum of dP over the whole row, and must weigh its terms with P, which is 0 behind the mask",
-        |p, target| p.of_ds(target, &p.less(|i| p.along(i, p.head.steps))),
-    )
-    .mistake(
-        SIDES,
-        "weight-forgotten",
-        "the factor P is missing in front of the softmax's bracket",
-        |p, target| {
-            let (w, dp) = (p.head.p(), p.dp());
-            let along = |i: usize| (0..=i).map(|k| dp.at(i, k) * w.at(i, k)).sum::<f64>();
-            p.of_ds(target, &p.masked(|i, j| dp.at(i, j) - along(i)))
-        },
-    )
-    .mistake(
-        SIDES,
-        "softmax-skipped",
-        "it is made of dP: the softmax stands between the weights and the scores",
-        |p, target| p.of_ds(target, &p.dp()),
-    )
-    .mistake(
-        SIDES,
-        "softmax-skipped",
-        "it is made of dP as far as the mask lets through: the softmax stands between the weights and the scores",
-        |p, target| p.of_ds(target, &p.masked(|i, j| p.dp().at(i, j))),
-    )
-    .mistake(
-        SIDES,
-        "sides-swapped",
-        "dQ and dK are swapped: dQ is made of the keys, dK of the queries",
-        |p, target| p.of_ds(if target == "dq" { "dk" } else { "dq" }, &p.ds()),
-    )
-    .mistake(
-        SIDES,
-        "ds-transposed",
-        "dS is transposed: a query owns a row of the scores, a key owns a column",
-        |p, target| p.of_ds(target, &p.ds().t()),
-    )
-    .mistake(
-        SIDES,
-        "own-side",
-        "it is made of its own side: the partner in the product is the other one",
-        |p, target| match target {
-            "dq" => p.ds().times(&p.q()).scaled(p.head.scale()),
-            _ => p.ds().t().times(&p.k()).scaled(p.head.scale()),
-        },
-    )
-}
-
-impl Probe {
-    /// The sum of the first `count` of row i of dP.
-    fn along(&self, i: usize, count: usize) -> f64 {
-        (0..count).map(|k| self.dp().at(i, k)).sum()
-    }
-
-    /// `P (dP - what is subtracted in row i)`.
-    fn less(&self, subtracted: impl Fn(usize) -> f64) -> Rows {
-        let (w, dp) = (self.head.p(), self.dp());
-        self.each(|i, j| w.at(i, j) * (dp.at(i, j) - subtracted(i)))
-    }
-}
+];
 
 fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
     let head = &probes(seed + 1)[0].head;

@@ -1,26 +1,31 @@
 //! Checks the exercise `central_difference`.
 
-use crate::Report;
+use crate::arrays::Draws;
 use crate::compare::ROUNDING;
 use crate::engine::shared::short;
-use crate::engine::{Case, Checker, Named, Order, Part, field};
-use crate::harness;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use crate::engine::{Named, Order, Part, Slip, case, exercise, field, slips};
+use rand::RngExt;
 use std::cell::RefCell;
-use std::process::ExitCode;
-
-const NAME: &str = "central_difference";
 
 /// A function of one number.
 pub type Scalar<'a> = &'a dyn Fn(f64) -> f64;
 
-/// What the reader writes: `(f, x, h)` to a slope.
-pub type Candidate<'a> = &'a dyn Fn(Scalar<'_>, f64, f64) -> f64;
-
-/// Checks `candidate` and prints the report.
-pub fn check(candidate: impl Fn(Scalar<'_>, f64, f64) -> f64) -> ExitCode {
-    harness::run(NAME, || report(&candidate, 0))
+exercise! {
+    /// `(f, x, h)` to a slope.
+    check(central_difference: Fn(&dyn Fn(f64) -> f64, f64, f64) -> f64),
+    right: "it is the central difference, to the rounding of f",
+    parts: [part() => |p, answer| {
+        let with_step = |h: f64| {
+            let seen = RefCell::new(Vec::new());
+            let watched = |at: f64| {
+                seen.borrow_mut().push(at);
+                (p.f)(at)
+            };
+            (central_difference(&watched, p.x, h), seen.into_inner())
+        };
+        (answer.slope, answer.points) = with_step(p.h);
+        answer.points_at_twice = with_step(2.0 * p.h).1;
+    }],
 }
 
 /// A function and how it is written.
@@ -42,19 +47,14 @@ struct Probe {
     h: f64,
 }
 
-impl Case for Probe {
-    fn title(&self) -> String {
-        let Probe { name, x, h, .. } = self;
-        format!("{name} at x = {x:.4} with h = {h:.4}")
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        Vec::new()
-    }
-}
+case!(
+    Probe,
+    |p| format!("{} at x = {:.4} with h = {:.4}", p.name, p.x, p.h),
+    sizes: [],
+);
 
 fn probes(seed: u64) -> Vec<Probe> {
-    let mut rng = StdRng::seed_from_u64(seed);
+    let rng = &mut Draws::new(seed).0;
     let mut probes = Vec::new();
     for (name, f) in FUNCTIONS {
         for h in [0.1, 0.01, 1e-3] {
@@ -75,98 +75,51 @@ fn rounding(f: Scalar<'_>, x: f64, h: f64) -> f64 {
     16.0 * f64::EPSILON * (f(x).abs() + x.abs() * right(f, x, h).abs()) / h
 }
 
-/// A formula that a reader may write by mistake: its name, what to say, and itself.
-type Mistake = (&'static str, &'static str, fn(Scalar<'_>, f64, f64) -> f64);
+/// Formulas that a reader may write by mistake.
+type Table = &'static [Slip<fn(Scalar<'_>, f64, f64) -> f64>];
 
 const SECANT: &str = "sec:secant";
 const TRUNCATION: &str = "sec:truncation";
 
-const SECANTS: &[Mistake] = &[
-    (
-        "forward-difference",
-        "this is the forward difference: the second point is x, and must be x - h",
+const SECANTS: Table = slips![
+    "forward-difference: this is the forward difference: the second point is x, and must be x - h" =>
         |f, x, h| (f(x + h) - f(x)) / h,
-    ),
-    (
-        "backward-difference",
-        "this is the backward difference: the first point is x, and must be x + h",
+    "backward-difference: this is the backward difference: the first point is x, and must be x + h" =>
         |f, x, h| (f(x) - f(x - h)) / h,
-    ),
-    (
-        "step-not-doubled",
-        "it is twice too large: the two points are 2h apart, and it divides by h",
+    "step-not-doubled: it is twice too large: the two points are 2h apart, and it divides by h" =>
         |f, x, h| (f(x + h) - f(x - h)) / h,
-    ),
-    (
-        "step-quadrupled",
-        "it is half of the slope: the two points are 2h apart, and it divides by 4h",
+    "step-quadrupled: it is half of the slope: the two points are 2h apart, and it divides by 4h" =>
         |f, x, h| (f(x + h) - f(x - h)) / (4.0 * h),
-    ),
-    (
-        "precedence",
-        "`… / 2.0 * h` divides by 2 and then multiplies by h; write `/ (2.0 * h)`",
+    "precedence: `… / 2.0 * h` divides by 2 and then multiplies by h; write `/ (2.0 * h)`" =>
         |f, x, h| (f(x + h) - f(x - h)) / 2.0 * h,
-    ),
-    (
-        "parentheses-missing",
-        "only f(x - h) is divided: write `(f(x + h) - f(x - h)) / (2.0 * h)`",
+    "parentheses-missing: only f(x - h) is divided: write `(f(x + h) - f(x - h)) / (2.0 * h)`" =>
         |f, x, h| f(x + h) - f(x - h) / (2.0 * h),
-    ),
-    (
-        "parentheses-missing",
-        "only f(x - h) is divided, and multiplied by h: write `(f(x + h) - f(x - h)) / (2.0 * h)`",
+    "parentheses-missing: only f(x - h) is divided, and multiplied by h: write `(f(x + h) - f(x - h)) / (2.0 * h)`" =>
         |f, x, h| f(x + h) - f(x - h) / 2.0 * h,
-    ),
-    (
-        "undivided",
-        "the difference is not divided by the distance 2h of the two points",
+    "undivided: the difference is not divided by the distance 2h of the two points" =>
         |f, x, h| f(x + h) - f(x - h),
-    ),
-    (
-        "step-forgotten",
-        "the difference is divided by 2, and must be divided by 2h",
+    "step-forgotten: the difference is divided by 2, and must be divided by 2h" =>
         |f, x, h| (f(x + h) - f(x - h)) / 2.0,
-    ),
-    (
-        "sign",
-        "it has the wrong sign: f(x + h) comes first, f(x - h) is subtracted",
+    "sign: it has the wrong sign: f(x + h) comes first, f(x - h) is subtracted" =>
         |f, x, h| -right(f, x, h),
-    ),
-    (
-        "sum",
-        "the two values are added; their difference is the rise of the secant",
+    "sum: the two values are added; their difference is the rise of the secant" =>
         |f, x, h| (f(x + h) + f(x - h)) / (2.0 * h),
-    ),
 ];
 
 /// Those that converge, or that a Taylor series tells apart.
-const OTHER_QUOTIENTS: &[Mistake] = &[
-    (
-        "second-difference",
-        "this is the second difference: it approximates f'', not f'",
+const OTHER_QUOTIENTS: Table = slips![
+    "second-difference: this is the second difference: it approximates f'', not f'" =>
         |f, x, h| (f(x + h) - 2.0 * f(x) + f(x - h)) / (h * h),
-    ),
-    (
-        "step-halved",
-        "this is a central difference with half the step: the points are x + h and x - h",
+    "step-halved: this is a central difference with half the step: the points are x + h and x - h" =>
         |f, x, h| right(f, x, h / 2.0),
-    ),
-    (
-        "step-twice",
-        "this is a central difference with twice the step: the points are x + h and x - h",
+    "step-twice: this is a central difference with twice the step: the points are x + h and x - h" =>
         |f, x, h| right(f, x, 2.0 * h),
-    ),
-    (
-        "extrapolated",
-        "this is better than asked: an extrapolated difference, over four points. The exercise wants two",
+    "extrapolated: this is better than asked: an extrapolated difference, over four points. The exercise wants two" =>
         |f, x, h| (4.0 * right(f, x, h) - right(f, x, 2.0 * h)) / 3.0,
-    ),
 ];
 
-const STEP_IGNORED: (&str, &str) = (
-    "step-ignored",
-    "h is ignored: f is evaluated at the same points whatever the step",
-);
+const STEP_IGNORED: &str =
+    "step-ignored: h is ignored: f is evaluated at the same points whatever the step";
 
 /// What the reader's function returned, and did.
 #[derive(Default)]
@@ -179,64 +132,30 @@ struct Answer {
 }
 
 fn part() -> Part<Probe, Answer> {
-    let part = Part::new("slope", Order::Together, probes, |_| Answer::default())
+    const SLOPE: &str = "the slope";
+    Part::new("slope", Order::Together, probes, |_| Answer::default())
         .target(
-            "the slope",
+            SLOPE,
             SECANT,
             &[],
             |p| vec![right(&p.f, p.x, p.h)],
             field!(number slope),
         )
-        .cancels(|p| rounding(&p.f, p.x, p.h) / ROUNDING);
-    let tables = [(SECANT, SECANTS), (TRUNCATION, OTHER_QUOTIENTS)];
-    let known = |part, (section, table): (&'static str, &'static [Mistake])| {
-        let known = |part: Part<Probe, Answer>, (id, sentence, formula): &'static Mistake| {
-            part.knows("the slope", id, sentence, section, |p| {
-                vec![formula(&p.f, p.x, p.h)]
-            })
-        };
-        table.iter().fold(part, known)
-    };
-    let (id, sentence) = STEP_IGNORED;
-    tables
-        .into_iter()
-        .fold(part, known)
-        .mistake(&["the slope"], id, sentence, |p, _| {
+        .cancels(|p| rounding(&p.f, p.x, p.h) / ROUNDING)
+        .variants(&[SLOPE], SECANTS, |p, _, formula| {
+            vec![formula(&p.f, p.x, p.h)]
+        })
+        .variants_in(TRUNCATION, &[SLOPE], OTHER_QUOTIENTS, |p, _, formula| {
+            vec![formula(&p.f, p.x, p.h)]
+        })
+        .wrong(SLOPE, SECANT, STEP_IGNORED, |p| {
             vec![right(&p.f, p.x, 1e-4)]
         })
         .explained_by(|_, answer, _| {
             let ignored = answer.points == answer.points_at_twice && !answer.points.is_empty();
-            ignored.then(|| Named {
-                id: STEP_IGNORED.0.to_owned(),
-                sentence: STEP_IGNORED.1.to_owned(),
-                section: None,
-            })
+            ignored.then(|| Named::of(STEP_IGNORED))
         })
         .noted_by(|p, answer, _| Some(evaluated(p, &answer.points)))
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::of(part())
-}
-
-/// The report on `candidate`, from random points of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let run = |p: &Probe, answer: &mut Answer| {
-        let with_step = |h: f64| {
-            let seen = RefCell::new(Vec::new());
-            let watched = |at: f64| {
-                seen.borrow_mut().push(at);
-                (p.f)(at)
-            };
-            (candidate(&watched, p.x, h), seen.into_inner())
-        };
-        (answer.slope, answer.points) = with_step(p.h);
-        answer.points_at_twice = with_step(2.0 * p.h).1;
-    };
-    let all = "it is the central difference, to the rounding of f";
-    part().report(NAME, all, &run, seed)
 }
 
 /// Where f was evaluated, in steps from x.
@@ -262,44 +181,42 @@ fn evaluated(p: &Probe, points: &[f64]) -> String {
 mod tests {
     use super::*;
     use crate::Outcome;
+    use crate::engine::testing::{named, passes};
     use crate::known::assert_listed;
 
     #[test]
     fn the_right_formula_passes_however_it_is_rounded() {
-        for seed in 0..20 {
-            assert!(report(&right, seed).passed());
-            let travelled = |f: Scalar<'_>, x: f64, h: f64| {
+        let typed: [Candidate<'_>; 3] = [
+            &right,
+            &|f, x, h| {
                 let (high, low) = (x + h, x - h);
                 (f(high) - f(low)) / (high - low)
-            };
-            assert!(report(&travelled, seed).passed());
-            let halves = |f: Scalar<'_>, x: f64, h: f64| 0.5 * f(x + h) / h - 0.5 * f(x - h) / h;
-            assert!(report(&halves, seed).passed());
+            },
+            &|f, x, h| 0.5 * f(x + h) / h - 0.5 * f(x - h) / h,
+        ];
+        for candidate in typed {
+            passes(1, |seed| report(candidate, seed));
         }
     }
 
-    /// Whatever the step of its own is.
+    /// A step of its own is named whatever it is.
     #[test]
-    fn a_step_of_its_own_is_named() {
-        for seed in 0..20 {
-            for own in [1e-4, 0.05] {
-                let fixed = |f: Scalar<'_>, x: f64, _: f64| right(f, x, own);
-                let report = report(&fixed, seed);
-                assert_eq!(report.mistake.as_deref(), Some("step-ignored"), "{report}");
-                assert_listed(&report);
-            }
-        }
-    }
-
-    #[test]
-    fn missing_parentheses_are_named() {
-        let inner = |f: Scalar<'_>, x: f64, h: f64| f(x + h) - f(x - h) / (2.0 * h);
-        let none = |f: Scalar<'_>, x: f64, h: f64| f(x + h) - f(x - h) / 2.0 * h;
-        for typed in [&inner as Candidate<'_>, &none] {
-            let report = report(typed, 0);
-            let id = report.mistake.as_deref();
-            assert_eq!(id, Some("parentheses-missing"), "{report}");
-        }
+    fn what_is_typed_wrong_is_named() {
+        let typed: [(&str, Candidate<'_>); 4] = [
+            ("the slope: step-ignored", &|f, x, _| right(f, x, 1e-4)),
+            ("the slope: step-ignored", &|f, x, _| right(f, x, 0.05)),
+            ("the slope: parentheses-missing", &|f, x, h| {
+                f(x + h) - f(x - h) / (2.0 * h)
+            }),
+            ("the slope: parentheses-missing", &|f, x, h| {
+                f(x + h) - f(x - h) / 2.0 * h
+            }),
+        ];
+        named(&typed, |candidate, seed| {
+            let report = report(candidate, seed);
+            assert_listed(&report);
+            report
+        });
     }
 
     #[test]
@@ -323,15 +240,10 @@ mod tests {
             let report = report(candidate, 0);
             assert_eq!(report.outcome, Outcome::Wrong);
             assert_eq!(report.mistake.as_deref(), Some("not-finite"));
-            assert!(
-                report.headline.contains("the slope is NaN, and must be "),
-                "{report}"
-            );
-            assert!(
-                report.lines[0]
-                    .detail
-                    .starts_with("not finite, for exp(x) at")
-            );
+            let told = "the slope is NaN, and must be ";
+            assert!(report.headline.contains(told), "{report}");
+            let detail = &report.lines[0].detail;
+            assert!(detail.starts_with("not finite, for exp(x) at"), "{report}");
             assert_eq!(report.notes, [note]);
         }
         let report = report(&|_, _, _| 0.5, 0);

@@ -1,14 +1,9 @@
 //! Checks the exercise `fold_batch_norm`.
 
-use crate::Report;
-use crate::engine::shared::{Deviation, rstd};
-use crate::engine::{Axis, Case, Checker, Order, Part, field};
-use crate::harness;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::process::ExitCode;
+use crate::arrays::{Array, Draws};
+use crate::engine::shared::rstd;
+use crate::engine::{Axis, Deviation, Formulas, Order, Part, Slip, case, exercise, of, slips};
 
-const NAME: &str = "fold_batch_norm";
 const SECTION: &str = "sec:freezing";
 
 /// A linear layer and the Batch Norm after it, as they are at inference.
@@ -31,7 +26,7 @@ pub struct Layers {
 }
 
 /// One linear layer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Folded {
     /// `[outputs, inputs]`, row by row.
     pub weight: Vec<f64>,
@@ -39,62 +34,41 @@ pub struct Folded {
     pub bias: Vec<f64>,
 }
 
-/// What the reader writes.
-pub type Candidate<'a> = &'a dyn Fn(&Layers) -> Folded;
-
-/// Checks `candidate` and prints the report.
-pub fn check(candidate: impl Fn(&Layers) -> Folded) -> ExitCode {
-    harness::run(NAME, || report(&candidate, 0))
+exercise! {
+    /// What the two layers are to the one.
+    check(fold: Fn(&Layers) -> Folded),
+    right: "one layer does what the two did",
+    parts: [part() => |l, answer| *answer = fold(l)],
 }
 
-/// The report on `candidate`, from random layers of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let run = |l: &Layers, answer: &mut Folded| *answer = candidate(l);
-    part().report(NAME, "one layer does what the two did", &run, seed)
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::of(part())
-}
-
-fn layers(outputs: usize, inputs: usize, rng: &mut StdRng) -> Layers {
-    let mut numbers = |count: usize, low: f64, high: f64| -> Vec<f64> {
-        (0..count).map(|_| rng.random_range(low..high)).collect()
-    };
+fn layers([outputs, inputs]: [usize; 2], draws: &mut Draws) -> Layers {
     Layers {
-        weight: numbers(outputs * inputs, -1.0, 1.0),
-        bias: numbers(outputs, 0.5, 1.5),
-        gamma: numbers(outputs, 1.2, 2.0),
-        beta: numbers(outputs, 0.3, 0.9),
-        running_mean: numbers(outputs, -2.0, -0.5),
-        running_var: numbers(outputs, 0.2, 0.8),
+        weight: draws.numbers(outputs * inputs, -1.0..1.0),
+        bias: draws.numbers(outputs, 0.5..1.5),
+        gamma: draws.numbers(outputs, 1.2..2.0),
+        beta: draws.numbers(outputs, 0.3..0.9),
+        running_mean: draws.numbers(outputs, -2.0..-0.5),
+        running_var: draws.numbers(outputs, 0.2..0.8),
         // Large, so that forgetting it shows.
         eps: 0.1,
     }
 }
 
 fn cases(seed: u64) -> Vec<Layers> {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    [(3, 2), (4, 7), (1, 5)]
-        .map(|(outputs, inputs)| layers(outputs, inputs, rng))
+    let draws = &mut Draws::new(seed);
+    [[3, 2], [4, 7], [1, 5]]
+        .map(|shape| layers(shape, draws))
         .into()
 }
 
-impl Case for Layers {
-    fn title(&self) -> String {
-        let inputs = self.inputs();
-        match self.bias.len() {
-            1 => format!("one output of {inputs} inputs"),
-            outputs => format!("{outputs} outputs of {inputs} inputs"),
-        }
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("outputs", self.bias.len()), ("inputs", self.inputs())]
-    }
-}
+case!(
+    Layers,
+    |l| match l.shape() {
+        [1, inputs] => format!("one output of {inputs} inputs"),
+        [outputs, inputs] => format!("{outputs} outputs of {inputs} inputs"),
+    },
+    sizes: ["outputs": l.bias.len(), "inputs": l.inputs()],
+);
 
 const WEIGHTS: &[Axis] = &[Axis("outputs", "output"), Axis("inputs", "input")];
 const BIASES: &[Axis] = &[Axis("outputs", "output")];
@@ -104,143 +78,107 @@ impl Layers {
         self.weight.len() / self.bias.len()
     }
 
-    /// The factor of a channel, with what stands for the reciprocal of its deviation.
-    fn factor(&self, c: usize, rstd: Deviation) -> f64 {
-        self.gamma[c] * rstd(self.running_var[c], self.eps)
+    fn shape(&self) -> [usize; 2] {
+        [self.bias.len(), self.inputs()]
     }
 
-    /// Each weight, the number `at`, times the factor of a channel.
-    fn weights(&self, rstd: Deviation, channel: impl Fn(usize) -> usize) -> Vec<f64> {
-        let scaled = |(at, w): (usize, &f64)| w * self.factor(channel(at), rstd);
-        self.weight.iter().enumerate().map(scaled).collect()
+    fn weight(&self) -> Array {
+        Array::new(self.shape(), &*self.weight)
     }
 
-    /// A bias for each channel, made of its factor.
-    fn biases(&self, rstd: Deviation, bias: fn(&Self, usize, f64) -> f64) -> Vec<f64> {
-        let of = |c| bias(self, c, self.factor(c, rstd));
-        (0..self.bias.len()).map(of).collect()
+    fn bias(&self) -> Array {
+        Array::from(&self.bias)
     }
 
-    fn right_weight(&self) -> Vec<f64> {
-        self.weights(rstd, |at| at / self.inputs())
+    fn mean(&self) -> Array {
+        Array::from(&self.running_mean)
     }
 
-    fn right_bias(&self) -> Vec<f64> {
-        self.biases(rstd, bias)
+    /// The factor of each channel, with what stands for the reciprocal of its deviation.
+    fn factor(&self, rstd: Deviation) -> Array {
+        Array::from(&self.running_var).map(|var| rstd(var, self.eps)) * &self.gamma
+    }
+
+    /// Each weight times a factor, that of its row if it is right.
+    fn weights(&self, rstd: Deviation, channel: impl Fn(usize, usize) -> usize) -> Vec<f64> {
+        let factor = self.factor(rstd).values();
+        (self.weight() * Array::by(self.shape(), |row, input| factor[channel(row, input)])).into()
     }
 }
 
-fn bias(l: &Layers, c: usize, a: f64) -> f64 {
-    a * (l.bias[c] - l.running_mean[c]) + l.beta[c]
-}
+/// A bias, from the factor.
+type Bias = fn(&Layers, Array) -> Array;
+const BIAS: Bias = |l, a| (l.bias() - l.mean()) * a + &l.beta;
 
-/// A wrong bias: its name, what is said, and its values from the right factor.
-type Bias = (&'static str, &'static str, fn(&Layers, usize, f64) -> f64);
+/// A wrong bias, from the right factor.
+const WRONG_BIASES: &[Slip<Bias>] = slips![
+    "bias-not-scaled: the old bias is not multiplied by the factor; Batch Norm sees it as part of its input" =>
+        |l, a| l.bias() - a * l.mean() + &l.beta,
+    "bias-dropped: the old bias is left out. In training the mean of the batch takes it away; the running mean does so only where it has followed" =>
+        |l, a| -(a * l.mean()) + &l.beta,
+    "mean-not-scaled: the running mean is subtracted after the factor; it must be multiplied by it too" =>
+        |l, a| a * l.bias() - l.mean() + &l.beta,
+    "mean-missing: the running mean is not subtracted" => |l, a| a * l.bias() + &l.beta,
+    "mean-added: the running mean is added; it must be subtracted" =>
+        |l, a| (l.bias() + l.mean()) * a + &l.beta,
+    "beta-missing: beta is left out" => |l, a| {
+        (l.bias() - l.mean()) * a
+    },
+    "beta-scaled: beta is multiplied by the factor; it comes after the scaling" =>
+        |l, a| (l.bias() - l.mean() + &l.beta) * a,
+    "gamma-forgotten: gamma is forgotten: the factor is gamma / sqrt(running_var + eps), as for the weight" =>
+        |l, a| BIAS(l, a / &l.gamma),
+    "bias-unchanged: the bias is as it was" => |l, _| l.bias(),
+];
 
-const WRONG_BIASES: [Bias; 9] = [
-    (
-        "bias-not-scaled",
-        "the old bias is not multiplied by the factor; Batch Norm sees it as part of its input",
-        |l, c, a| l.bias[c] - a * l.running_mean[c] + l.beta[c],
-    ),
-    (
-        "bias-dropped",
-        "the old bias is left out. In training the mean of the batch takes it away; the running mean does so only where it has followed",
-        |l, c, a| l.beta[c] - a * l.running_mean[c],
-    ),
-    (
-        "mean-not-scaled",
-        "the running mean is subtracted after the factor; it must be multiplied by it too",
-        |l, c, a| a * l.bias[c] - l.running_mean[c] + l.beta[c],
-    ),
-    (
-        "mean-missing",
-        "the running mean is not subtracted",
-        |l, c, a| a * l.bias[c] + l.beta[c],
-    ),
-    (
-        "mean-added",
-        "the running mean is added; it must be subtracted",
-        |l, c, a| a * (l.bias[c] + l.running_mean[c]) + l.beta[c],
-    ),
-    ("beta-missing", "beta is left out", |l, c, a| {
-        a * (l.bias[c] - l.running_mean[c])
-    }),
-    (
-        "beta-scaled",
-        "beta is multiplied by the factor; it comes after the scaling",
-        |l, c, a| a * (l.bias[c] - l.running_mean[c] + l.beta[c]),
-    ),
-    (
-        "gamma-forgotten",
-        "gamma is forgotten: the factor is gamma / sqrt(running_var + eps), as for the weight",
-        |l, c, a| bias(l, c, a / l.gamma[c]),
-    ),
-    ("bias-unchanged", "the bias is as it was", |l, c, _| {
-        l.bias[c]
-    }),
+const BY_INPUT: &str = "factor-by-input: the factor is chosen by the input, and belongs to the output: a row of the weight has one factor";
+
+const WRONG_WEIGHTS: Formulas<Layers, Vec<f64>> = slips![
+    "weight-unchanged: the weight is as it was" => |l| {
+        l.weight.clone()
+    },
+    BY_INPUT => |l| {
+        l.weights(rstd, |_, input| input % l.bias.len())
+    },
+    BY_INPUT => |l| {
+        l.weights(rstd, |row, input| (row * l.inputs() + input) % l.bias.len())
+    },
 ];
 
 fn part() -> Part<Layers, Folded> {
-    let by_input = "the factor is chosen by the input, and belongs to the output: a row of the weight has one factor";
-    let blank = |_: &Layers| Folded {
-        weight: vec![],
-        bias: vec![],
-    };
-    let part = Part::new("fold", Order::Together, cases, blank)
-        .target(
-            "weight",
-            SECTION,
-            WEIGHTS,
-            Layers::right_weight,
-            field!(weight),
-        )
-        .mistake(
-            &["weight"],
-            "weight-unchanged",
-            "the weight is as it was",
-            |l, _| l.weight.clone(),
-        )
-        .mistake(&["weight"], "factor-by-input", by_input, |l, _| {
-            l.weights(rstd, |at| at % l.inputs() % l.bias.len())
+    Part::new("fold", Order::Together, cases, |_| Folded::default())
+        .asks(of!(weight), SECTION, WEIGHTS, |l| {
+            l.weights(rstd, |row, _| row)
         })
-        .mistake(&["weight"], "factor-by-input", by_input, |l, _| {
-            l.weights(rstd, |at| at % l.bias.len())
-        })
+        .variants(&["weight"], WRONG_WEIGHTS, |l, _, wrong| wrong(l))
         .contains(
             "gamma",
             "the factor is gamma / sqrt(running_var + eps)",
-            |l| {
-                (0..l.weight.len())
-                    .map(|at| l.gamma[at / l.inputs()])
-                    .collect()
-            },
+            |l| Array::by(l.shape(), |row, _| l.gamma[row]).into(),
         )
-        .deviation(|l, wrong| l.weights(wrong, |at| at / l.inputs()))
-        .target("bias", SECTION, BIASES, Layers::right_bias, field!(bias))
-        .deviation(|l, wrong| l.biases(wrong, bias));
-    WRONG_BIASES
-        .into_iter()
-        .fold(part, |part, (id, what, wrong)| {
-            part.knows("bias", id, what, SECTION, move |l| l.biases(rstd, wrong))
+        .deviation(|l, wrong| l.weights(wrong, |row, _| row))
+        .asks(of!(bias), SECTION, BIASES, |l| BIAS(l, l.factor(rstd)))
+        .deviation(|l, wrong| BIAS(l, l.factor(wrong)).into())
+        .variants(&["bias"], WRONG_BIASES, |l, _, wrong| {
+            wrong(l, l.factor(rstd)).into()
         })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Outcome;
+    use crate::engine::testing::{named, passes};
 
     fn fold(l: &Layers) -> Folded {
         Folded {
-            weight: l.right_weight(),
-            bias: l.right_bias(),
+            weight: l.weights(rstd, |row, _| row),
+            bias: BIAS(l, l.factor(rstd)).into(),
         }
     }
 
     #[test]
     fn the_folded_layer_is_both_layers() {
-        let l = layers(3, 2, &mut StdRng::seed_from_u64(1));
+        let l = layers([3, 2], &mut Draws::new(1));
         let folded = fold(&l);
         let x = [0.7, -1.3];
         for c in 0..3 {
@@ -250,7 +188,7 @@ mod tests {
             let y = l.gamma[c] * (z - l.running_mean[c]) / deviation + l.beta[c];
             assert!((linear(&folded.weight, &folded.bias) - y).abs() < 1e-14);
         }
-        assert!(report(&fold, 3).passed());
+        passes(2, |seed| report(&fold, seed));
     }
 
     #[test]
@@ -265,20 +203,16 @@ mod tests {
             folded
         };
         let transposed = |l: &Layers| {
-            let (right, outputs, inputs) = (fold(l), l.bias.len(), l.inputs());
-            let at = |at: usize| right.weight[at % outputs * inputs + at / outputs];
+            let right = fold(l);
             Folded {
-                weight: (0..right.weight.len()).map(at).collect(),
-                bias: right.bias.clone(),
+                weight: Array::new(l.shape(), right.weight).t().into(),
+                bias: right.bias,
             }
         };
-        let candidates: [(Candidate<'_>, &str); 2] =
-            [(&by_input, "factor-by-input"), (&transposed, "transposed")];
-        for (candidate, id) in candidates {
-            let report = report(candidate, 1);
-            assert_eq!(report.outcome, Outcome::Wrong);
-            assert_eq!(report.mistake.as_deref(), Some(id), "{report}");
-            assert!(report.headline.starts_with("weight: "), "{report}");
-        }
+        let typed: [(&str, Candidate<'_>); 2] = [
+            ("weight: factor-by-input", &by_input),
+            ("weight: transposed", &transposed),
+        ];
+        named(&typed, report);
     }
 }

@@ -1,14 +1,13 @@
 //! Checks the exercise `fool_the_check`: a backward pass that must be wrong, and must pass
 //! a weak check nevertheless.
 
+use crate::arrays::{Array, Draws};
 use crate::compare::quoted;
 use crate::engine::Checker;
 use crate::engine::known::{Known, fill};
 use crate::harness::{self, attempt};
 use crate::{Line, Outcome, Report};
 use gradcheck::Check;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use std::process::ExitCode;
 
 const NAME: &str = "fool_the_check";
@@ -27,33 +26,17 @@ pub fn check(candidate: impl Fn(&[f64], &[f64], &[f64]) -> (Vec<f64>, Vec<f64>))
 }
 
 struct Probe {
-    n: usize,
-    d: usize,
-    x: Vec<f64>,
+    x: Array,
     w: Vec<f64>,
 }
 
 fn probes(seed: u64) -> Vec<Probe> {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    [(3, 4), (5, 2), (4, 3)]
-        .map(|(n, d)| {
-            let mut draw = |count| (0..count).map(|_| rng.random_range(0.3..1.7)).collect();
-            Probe {
-                n,
-                d,
-                x: draw(n * d),
-                w: draw(d),
-            }
-        })
-        .into()
-}
-
-/// `x * w`, with `w` repeated for each row.
-fn product(x: &[f64], w: &[f64]) -> Vec<f64> {
-    x.iter()
-        .enumerate()
-        .map(|(at, x)| x * w[at % w.len()])
-        .collect()
+    let draws = &mut Draws::new(seed);
+    let probe = |shape: [usize; 2]| Probe {
+        x: draws.array(shape, 0.3..1.7),
+        w: draws.numbers(shape[1], 0.3..1.7),
+    };
+    [[3, 4], [5, 2], [4, 3]].map(probe).into()
 }
 
 /// The check to be fooled: the loss is `sum(y)`, and every element of `dx` and `dw` is
@@ -62,35 +45,26 @@ fn product(x: &[f64], w: &[f64]) -> Vec<f64> {
 /// # Errors
 /// Which gradient disagrees, where, and by how much.
 fn weak(candidate: Candidate<'_>, probe: &Probe) -> Result<(), (&'static str, String)> {
-    let (x, w) = (&probe.x, &probe.w);
-    let (dx, dw) = candidate(&vec![1.0; x.len()], x, w);
-    let loss = |x: &[f64], w: &[f64]| product(x, w).iter().sum::<f64>();
-    let moved = |values: &[f64], at: usize, by: f64| {
-        let mut values = values.to_vec();
-        values[at] += by;
-        values
+    let (x, w) = (probe.x.values(), &probe.w);
+    let (dx, dw) = candidate(&vec![1.0; x.len()], &x, w);
+    let loss = |name: &str, at: usize, by: f64| {
+        let (mut x, mut w) = (x.clone(), w.clone());
+        if name == "dx" {
+            x[at] += by;
+        } else {
+            w[at] += by;
+        }
+        (Array::new(probe.x.shape(), x) * &w).total()
     };
-    for (name, values, found) in [("dx", x, &dx), ("dw", w, &dw)] {
-        if found.len() != values.len() {
-            let what = format!(
-                "{name} has {} values and must have {}",
-                found.len(),
-                values.len()
-            );
+    for (name, count, found) in [("dx", x.len(), &dx), ("dw", w.len(), &dw)] {
+        if found.len() != count {
+            let what = format!("{name} has {} values and must have {count}", found.len());
             return Err((name, what));
         }
         for (at, &found) in found.iter().enumerate() {
-            let side = |by: f64| {
-                let values = moved(values, at, by);
-                if name == "dx" {
-                    loss(&values, w)
-                } else {
-                    loss(x, &values)
-                }
-            };
-            let numeric = (side(STEP) - side(-STEP)) / (2.0 * STEP);
-            let apart = (found - numeric).abs();
-            let passes = apart <= TOLERANCE * numeric.abs().max(1.0);
+            let rise = loss(name, at, STEP) - loss(name, at, -STEP);
+            let numeric = rise / (2.0 * STEP);
+            let passes = (found - numeric).abs() <= TOLERANCE * numeric.abs().max(1.0);
             if !passes {
                 let what = format!(
                     "{name}[{at}] is {found:.4}, and the central difference is {numeric:.4}"
@@ -104,12 +78,13 @@ fn weak(candidate: Candidate<'_>, probe: &Probe) -> Result<(), (&'static str, St
 
 /// The check of this book: a random upstream gradient, and an estimated error.
 fn strong(candidate: Candidate<'_>, probe: &Probe, seed: u64) -> gradcheck::Report {
+    let shape = probe.x.shape();
     Check::new("x * w")
-        .input("x", &[probe.n, probe.d], probe.x.clone())
-        .input("w", &[probe.d], probe.w.clone())
+        .input("x", shape, probe.x.values())
+        .input("w", &shape[1..], probe.w.clone())
         .seed(seed)
         .run(
-            |v| product(&v[0], &v[1]),
+            |v| (Array::new(shape, &*v[0]) * &v[1]).into(),
             |v, dy| {
                 let (dx, dw) = candidate(dy, &v[0], &v[1]);
                 vec![dx, dw]
@@ -133,10 +108,9 @@ const SECTION: &str = "sec:weak-checks";
 
 /// The mistakes that this checker knows.
 fn known() -> Vec<Known> {
-    let known = |(id, what)| Known::new(NAME, id, what, SECTION);
-    let caught = CAUGHT.map(known);
-    let right = [SOMETIMES_RIGHT, RIGHT].map(known);
-    caught.into_iter().chain(right).collect()
+    let all = [CAUGHT[0], CAUGHT[1], SOMETIMES_RIGHT, RIGHT];
+    all.map(|(id, what)| Known::new(NAME, id, what, SECTION))
+        .into()
 }
 
 fn failure(id: &str, headline: String, lines: Vec<Line>) -> Report {
@@ -159,7 +133,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let mut seen = true;
     let mut evidence = None;
     for (number, probe) in probes(seed).iter().enumerate() {
-        let shape = format!("[{}, {}]", probe.n, probe.d);
+        let shape = format!("{:?}", probe.x.shape());
         let judged = attempt(|| {
             let fooled = weak(candidate, probe);
             fooled.map(|()| strong(candidate, probe, seed * 10 + number as u64))
@@ -205,7 +179,7 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             } else {
                 format!(
                     "fails in {wrong} of {} places",
-                    probe.x.len() + probe.w.len()
+                    probe.x.values().len() + probe.w.len()
                 )
             },
         });

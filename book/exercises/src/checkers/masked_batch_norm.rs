@@ -1,15 +1,10 @@
 //! Checks the exercise `masked_batch_norm`.
 
-use crate::Report;
-use crate::engine::shared::{Terms, rstd};
-use crate::engine::{Axis, Case, Checker, Order, Part, field};
-use crate::harness;
+use crate::arrays::{Array, Draws};
+use crate::engine::shared::rstd;
+use crate::engine::{Axis, Deviation, Formulas, Order, Part, Slip, case, exercise, of, slips};
 use gradcheck::Check;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::process::ExitCode;
 
-const NAME: &str = "masked_batch_norm";
 const EPS: f64 = 1e-5;
 
 /// A padded batch `[R, C]`: R positions, row by row, of which the mask counts some.
@@ -62,26 +57,11 @@ impl Stages {
     }
 }
 
-/// `(batch, dy)` to all stages.
-pub type Candidate<'a> = &'a dyn Fn(&Batch, &[f64]) -> Stages;
-
-/// Checks `candidate` and prints the report.
-pub fn check(candidate: impl Fn(&Batch, &[f64]) -> Stages) -> ExitCode {
-    harness::run(NAME, || report(&candidate, 0))
-}
-
-/// The report on `candidate`, from random sequences of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let all =
-        "every stage is right whatever stands in the padding, and finite differences confirm it";
-    let run = |p: &Probe, answer: &mut Stages| *answer = candidate(&p.batch, &p.dy);
-    part().report(NAME, all, &run, seed)
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::of(part())
+exercise! {
+    /// `(batch, dy)` to all stages.
+    check(forward_and_backward: Fn(&Batch, &[f64]) -> Stages),
+    right: "every stage is right whatever stands in the padding, and finite differences confirm it",
+    parts: [part() => |p, answer| *answer = forward_and_backward(&p.batch, &p.dy)],
 }
 
 /// A batch, and what is given backward.
@@ -92,25 +72,14 @@ struct Probe {
     padding: f64,
 }
 
-impl Case for Probe {
-    fn title(&self) -> String {
-        format!(
-            "{} positions, of which {} count, and {} in the padding",
-            self.size("R"),
-            self.size("M"),
-            self.padding
-        )
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let mask = &self.batch.mask;
-        vec![
-            ("R", mask.len()),
-            ("M", mask.iter().filter(|m| **m).count()),
-            ("C", self.batch.channels),
-        ]
-    }
-}
+case!(
+    Probe,
+    |p| {
+        let (all, count) = (p.all(), p.count());
+        format!("{all} positions, of which {count} count, and {} in the padding", p.padding)
+    },
+    sizes: ["R": p.batch.mask.len(), "M": p.count() as usize, "C": p.batch.channels],
+);
 
 const POSITIONS: &[Axis] = &[Axis("R", "position"), Axis("C", "channel")];
 const CHANNELS: &[Axis] = &[Axis("C", "channel")];
@@ -118,25 +87,22 @@ const CHANNELS: &[Axis] = &[Axis("C", "channel")];
 /// Values far from zero, so that padding of zeros would be seen; the padding itself is
 /// something else in each. Last it is NaN, in dy too, which only what leaves it out survives.
 fn probes(seed: u64) -> Vec<Probe> {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let draws = &mut Draws::new(seed);
     // The mask of three sequences of 4, 2 and 3 steps, and of four others.
     let masks: [&[usize]; 2] = [&[4, 2, 3], &[1, 5, 3, 2]];
-    [
+    let cases = [
         (masks[0], 0.0),
         (masks[1], 7.0),
         (masks[0], -3.0),
         (masks[1], f64::NAN),
-    ]
-    .map(|(lengths, padding)| {
+    ];
+    let case = |(lengths, padding): (&[usize], f64)| {
         let steps = lengths.iter().max().copied().unwrap_or(0);
         let mask = lengths.iter().flat_map(|&n| (0..steps).map(move |t| t < n));
         let mask: Vec<bool> = mask.collect();
         let channels = 3;
-        let mut draw = |count: usize, low: f64, high: f64| -> Vec<f64> {
-            (0..count).map(|_| rng.random_range(low..high)).collect()
-        };
-        let mut x = draw(mask.len() * channels, 1.0, 4.0);
-        let mut dy = draw(mask.len() * channels, -1.0, 1.0);
+        let mut x = draws.numbers(mask.len() * channels, 1.0..4.0);
+        let mut dy = draws.numbers(mask.len() * channels, -1.0..1.0);
         let padded = (0..x.len()).filter(|at| !mask[at / channels]);
         for at in padded {
             x[at] = padding;
@@ -144,428 +110,255 @@ fn probes(seed: u64) -> Vec<Probe> {
                 dy[at] = padding;
             }
         }
-        let (gamma, beta) = (draw(channels, 0.5, 2.0), draw(channels, 0.5, 1.0));
         let batch = Batch {
             channels,
             x,
             mask,
-            gamma,
-            beta,
+            gamma: draws.numbers(channels, 0.5..2.0),
+            beta: draws.numbers(channels, 0.5..1.0),
             eps: EPS,
         };
         Probe { batch, dy, padding }
-    })
-    .into()
+    };
+    cases.map(case).into()
 }
 
-/// One channel of a probe, and its right statistics.
-struct Channel {
-    x: Vec<f64>,
-    dy: Vec<f64>,
-    mask: Vec<bool>,
-    gamma: f64,
-    beta: f64,
-    eps: f64,
-    mean: f64,
-    var: f64,
-}
+impl Probe {
+    /// Values of all positions, `[R, C]`.
+    fn rows(&self, values: &[f64]) -> Array {
+        Array::new([self.batch.mask.len(), self.batch.channels], values)
+    }
 
-impl Channel {
-    fn new(p: &Probe, c: usize) -> Self {
-        let Batch {
-            channels,
-            mask,
-            gamma,
-            beta,
-            eps,
-            x,
-        } = &p.batch;
-        let column = |v: &[f64]| v.iter().skip(c).step_by(*channels).copied().collect();
-        let mut channel = Channel {
-            x: column(x),
-            dy: column(&p.dy),
-            mask: mask.clone(),
-            gamma: gamma[c],
-            beta: beta[c],
-            eps: *eps,
-            mean: 0.0,
-            var: 0.0,
-        };
-        channel.mean = channel.sum(|r| channel.x[r]) / channel.count();
-        channel.var = channel.sum(|r| channel.square(r)) / channel.count();
-        channel
+    fn x(&self) -> Array {
+        self.rows(&self.batch.x)
+    }
+
+    /// 1 at the positions that count, `[R, 1]`.
+    fn mask(&self) -> Array {
+        Array::mask([self.batch.mask.len(), 1], |r, _| self.batch.mask[r])
     }
 
     /// M.
     fn count(&self) -> f64 {
-        self.mask.iter().filter(|m| **m).count() as f64
+        self.mask().total()
     }
 
     /// R.
     fn all(&self) -> f64 {
-        self.mask.len() as f64
+        self.batch.mask.len() as f64
     }
 
-    /// Over the positions that count.
-    fn sum(&self, f: impl Fn(usize) -> f64) -> f64 {
-        let counting = (0..self.mask.len()).filter(|&r| self.mask[r]);
-        counting.map(f).sum()
+    /// The positions that count.
+    fn counting(&self, v: &Array) -> Array {
+        let rows = (0..self.batch.mask.len()).filter(|r| self.batch.mask[*r]);
+        v.rows(&rows.collect::<Vec<_>>())
     }
 
-    /// Over all positions.
-    fn sum_all(&self, f: impl Fn(usize) -> f64) -> f64 {
-        (0..self.mask.len()).map(f).sum()
+    fn sum(&self, v: &Array) -> Array {
+        self.counting(v).sum(0)
     }
 
-    /// Over all positions, those of the padding times 0.
-    fn sum_masked(&self, f: impl Fn(usize) -> f64) -> f64 {
-        self.sum_all(|r| f64::from(u8::from(self.mask[r])) * f(r))
+    /// The sum over all positions, those of the padding times 0.
+    fn sum_multiplied(&self, v: &Array) -> Array {
+        (v * self.mask()).sum(0)
     }
 
-    fn square(&self, r: usize) -> f64 {
-        (self.x[r] - self.mean).powi(2)
+    fn mean(&self) -> Array {
+        self.sum(&self.x()) / self.count()
     }
 
-    fn rstd(&self) -> f64 {
-        rstd(self.var, self.eps)
+    fn squares(&self) -> Array {
+        (self.x() - self.mean()).squared()
     }
 
-    fn x_hat(&self, r: usize) -> f64 {
-        (self.x[r] - self.mean) * self.rstd()
+    fn var(&self) -> Array {
+        self.sum(&self.squares()) / self.count()
     }
 
-    fn y(&self, r: usize) -> f64 {
-        self.gamma * self.x_hat(r) + self.beta
+    /// `1/deviation`, or what stands in its place.
+    fn rstd(&self, rstd: Deviation) -> Array {
+        self.var().map(|var| rstd(var, self.batch.eps))
     }
 
-    /// `gamma rstd (dy - a - x_hat b)`.
-    fn dx(&self, r: usize, a: f64, b: f64) -> f64 {
-        self.gamma * self.rstd() * (self.dy[r] - a - self.x_hat(r) * b)
+    fn x_hat(&self, deviation: Deviation) -> Array {
+        (self.x() - self.mean()) * self.rstd(deviation)
     }
 
-    fn right_dx(&self, r: usize) -> f64 {
-        self.dx(r, self.dbeta() / self.count(), self.dgamma() / self.count())
+    /// At the padding too.
+    fn y(&self, deviation: Deviation) -> Array {
+        self.x_hat(deviation) * &self.batch.gamma + &self.batch.beta
     }
 
-    fn dbeta(&self) -> f64 {
-        self.sum(|r| self.dy[r])
+    fn right_y(&self) -> Array {
+        self.y(rstd).only(&self.mask())
     }
 
-    fn dgamma(&self) -> f64 {
-        self.sum(|r| self.dy[r] * self.x_hat(r))
+    /// What each position adds to the gradient of a parameter.
+    fn adds(&self, target: &str) -> Array {
+        let dy = self.rows(&self.dy);
+        match target {
+            "dgamma" => dy * self.x_hat(rstd),
+            _ => dy,
+        }
+    }
+
+    /// `gamma rstd (dy - a - x_hat b)`, from what is taken for the means of dy and of dy x_hat,
+    /// each with its weight; at the padding too.
+    fn dx(&self, mean: Mean, weights: [f64; 2], deviation: Deviation) -> Array {
+        let [a, b] = [("dbeta", weights[0]), ("dgamma", weights[1])]
+            .map(|(target, weight)| mean(self, &self.adds(target)) * weight);
+        let inner = self.rows(&self.dy) - a - self.x_hat(rstd) * b;
+        inner * self.rstd(deviation) * &self.batch.gamma
+    }
+
+    fn right_dx(&self) -> Array {
+        self.dx(MEAN, [1.0; 2], rstd).only(&self.mask())
     }
 }
 
-/// One number for each channel.
-fn per_channel(p: &Probe, f: impl Fn(&Channel) -> f64) -> Vec<f64> {
-    (0..p.batch.channels)
-        .map(|c| f(&Channel::new(p, c)))
-        .collect()
-}
-
-/// One number for each position that counts, 0 elsewhere; or for each position.
-fn per_value(p: &Probe, padding_too: bool, f: impl Fn(&Channel, usize) -> f64) -> Vec<f64> {
-    let channels: Vec<Channel> = (0..p.batch.channels).map(|c| Channel::new(p, c)).collect();
-    let mut values = Vec::with_capacity(p.batch.x.len());
-    for (r, counts) in p.batch.mask.iter().enumerate() {
-        let value = |channel: &Channel| {
-            if *counts || padding_too {
-                f(channel, r)
-            } else {
-                0.0
-            }
-        };
-        values.extend(channels.iter().map(value));
-    }
-    values
-}
-
-/// The terms of a sum over the positions that count, for each channel.
-fn terms(p: &Probe, f: fn(&Channel, usize) -> f64) -> Terms {
-    let channels = (0..p.batch.channels).map(|c| (c, Channel::new(p, c)));
-    let counting = |r: &usize| p.batch.mask[*r];
-    let of = |(c, channel): (usize, Channel)| -> Terms {
-        let rows = (0..p.batch.mask.len()).filter(counting);
-        rows.map(|r| (c, f(&channel, r))).collect()
-    };
-    channels.flat_map(of).collect()
-}
+/// What is taken for the mean of what each position adds.
+type Mean = fn(&Probe, &Array) -> Array;
+const MEAN: Mean = |p, v| p.sum(v) / p.count();
 
 const MASKED: &str = "sec:masked";
 const THREE_TERMS: &str = "sec:three-terms";
 
+const MULTIPLIED: &str = "padding-multiplied: NaN in the padding gets in; NaN times 0 is NaN, so leave the padding out and do not multiply it by 0";
+const STAYS: &str = "padding-multiplied: NaN in the padding stays: NaN times 0 is NaN, so write 0 there and do not multiply by 0";
+const DIVIDED_BY_ALL: &str =
+    "padding-counted: it is divided by the number of all positions: only those that count are M";
+
+const OF_MEAN: Formulas<Probe, Array> = slips![
+    DIVIDED_BY_ALL => |p| p.sum(&p.x()) / p.all(),
+    "padding-included: the padding is added up too: what stands there means nothing" =>
+        |p| p.x().mean(0),
+    "padding-added: it is divided by M, but the padding is added up too: add up what counts only" =>
+        |p| p.x().sum(0) / p.count(),
+    MULTIPLIED => |p| p.sum_multiplied(&p.x()) / p.count(),
+];
+
+const OF_VAR: Formulas<Probe, Array> = slips![
+    DIVIDED_BY_ALL => |p| p.sum(&p.squares()) / p.all(),
+    "padding-included: the squares of the padding are added up too: what stands there means nothing" =>
+        |p| p.squares().sum(0) / p.count(),
+    "padding-is-zero: padding counts as a value of 0, which is far from the mean: it is no value at all" =>
+        |p| (p.x().only(&p.mask()) - p.mean()).squared().sum(0) / p.count(),
+];
+
+const BESSEL: Formulas<Probe, Array> = slips![
+    "bessel: it is divided by M - 1: the variance of a batch is divided by M" =>
+        |p| p.var() * p.count() / (p.count() - 1.0),
+];
+
+const OF_Y: Formulas<Probe, Array> = slips![
+    "padding-written: the padding is normalized too: the output there must be 0" => |p| p.y(rstd),
+    "padding-is-beta: at the padding stands beta: the mask comes last, and the output there must be 0" =>
+        |p| p.x_hat(rstd).only(&p.mask()) * &p.batch.gamma + &p.batch.beta,
+    STAYS => |p| p.y(rstd) * p.mask(),
+    "gamma-forgotten: gamma is missing" =>
+        |p| (p.x_hat(rstd) + &p.batch.beta).only(&p.mask()),
+    "beta-forgotten: beta is missing" =>
+        |p| (p.x_hat(rstd) * &p.batch.gamma).only(&p.mask()),
+];
+
+/// What is taken for the sum of what each position adds to the gradient of a parameter.
+const SUMS: &[Slip<Mean>] = slips![
+    "padding-included: the padding is added up too: y is 0 there, whatever the parameter is" =>
+        |_, v| v.sum(0),
+    "averaged: it is divided by M: every position that counts uses it, so its gradient is a sum" =>
+        MEAN,
+    "padding-multiplied: NaN in the padding of dy gets in: NaN times 0 is NaN, so leave the padding out and do not multiply it by 0" =>
+        Probe::sum_multiplied,
+];
+
+const OF_DX: Formulas<Probe, Array> = slips![
+    "padding-gets-a-gradient: the padding receives a gradient: nothing depends on it, so it must be 0 there" =>
+        |p| p.dx(MEAN, [1.0; 2], rstd),
+    STAYS => |p| p.dx(MEAN, [1.0; 2], rstd) * p.mask(),
+];
+
+/// What is taken for the means in dx.
+const MEANS: &[Slip<Mean>] = slips![
+    "padding-counted: the two sums are divided by the number of all positions: only those that count are M" =>
+        |p, v| p.sum(v) / p.all(),
+    "padding-in-the-means: dy of the padding is in the two sums: y is 0 there, so nothing comes back from it" =>
+        |p, v| v.sum(0) / p.count(),
+    "padding-multiplied: NaN in the padding of dy gets into the two sums: NaN times 0 is NaN, so leave the padding out and do not multiply it by 0" =>
+        |p, v| p.sum_multiplied(v) / p.count(),
+];
+
+/// Wrong weights of the two means.
+const WEIGHTS: Formulas<Probe, [f64; 2]> = slips![
+    "sums-for-means: the two sums are not divided by M" =>
+        |p| [p.count(); 2],
+    "mean-path-missing: the path through the mean is missing" => |_| [0.0, 1.0],
+    "variance-path-missing: the path through the variance is missing" => |_| [1.0, 0.0],
+    "both-paths-missing: the paths through mean and variance are missing: this is the gradient of a frozen layer" =>
+        |_| [0.0; 2],
+];
+
 fn part() -> Part<Probe, Stages> {
-    let blank = |p: &Probe| Stages::zeros(&p.batch);
-    let part = Part::new("forward_and_backward", Order::FirstWrong, probes, blank);
-    with_dx(with_parameters(with_y(with_statistics(part)))).numeric(against_differences)
-}
-
-fn with_statistics(part: Part<Probe, Stages>) -> Part<Probe, Stages> {
-    const MULTIPLIED: &str = "NaN in the padding gets in; NaN times 0 is NaN, so leave the padding out and do not multiply it by 0";
-    part.target(
-        "mean",
-        MASKED,
-        CHANNELS,
-        |p| per_channel(p, |c| c.mean),
-        field!(mean),
-    )
-    .sums("every position that counts adds its value", |p| {
-        terms(p, |c, r| c.x[r] / c.count())
-    })
-    .mistake(
-        &["mean"],
-        "padding-counted",
-        "it is divided by the number of all positions: only those that count are M",
-        |p, _| per_channel(p, |c| c.sum(|r| c.x[r]) / c.all()),
-    )
-    .mistake(
-        &["mean"],
-        "padding-included",
-        "the padding is added up too: what stands there means nothing",
-        |p, _| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.all()),
-    )
-    .mistake(
-        &["mean"],
-        "padding-added",
-        "it is divided by M, but the padding is added up too: add up what counts only",
-        |p, _| per_channel(p, |c| c.sum_all(|r| c.x[r]) / c.count()),
-    )
-    .mistake(&["mean"], "padding-multiplied", MULTIPLIED, |p, _| {
-        per_channel(p, |c| c.sum_masked(|r| c.x[r]) / c.count())
-    })
-    .target(
-        "var",
-        MASKED,
-        CHANNELS,
-        |p| per_channel(p, |c| c.var),
-        field!(var),
-    )
-    .sums(
-        "every position that counts adds its squared distance from the mean",
-        |p| terms(p, |c, r| c.square(r) / c.count()),
-    )
-    .mistake(
-        &["var"],
-        "padding-counted",
-        "it is divided by the number of all positions: only those that count are M",
-        |p, _| per_channel(p, |c| c.sum(|r| c.square(r)) / c.all()),
-    )
-    .mistake(
-        &["var"],
-        "padding-included",
-        "the squares of the padding are added up too: what stands there means nothing",
-        |p, _| per_channel(p, |c| c.sum_all(|r| c.square(r)) / c.count()),
-    )
-    .mistake(
-        &["var"],
-        "padding-is-zero",
-        "padding counts as a value of 0, which is far from the mean: it is no value at all",
-        |p, _| {
-            per_channel(p, |c| {
-                let masked = |r: usize| if c.mask[r] { c.x[r] } else { 0.0 };
-                c.sum_all(|r| (masked(r) - c.mean).powi(2)) / c.count()
-            })
-        },
-    )
-    .mistake_in(
-        "sec:unbiased",
-        &["var"],
-        "bessel",
-        "it is divided by M - 1: the variance of a batch is divided by M",
-        |p, _| per_channel(p, |c| c.var * c.count() / (c.count() - 1.0)),
-    )
-    .mistake(&["var"], "padding-multiplied", MULTIPLIED, |p, _| {
-        per_channel(p, |c| c.sum_masked(|r| c.square(r)) / c.count())
-    })
-}
-
-fn with_y(part: Part<Probe, Stages>) -> Part<Probe, Stages> {
-    part.target(
-        "y",
-        MASKED,
-        POSITIONS,
-        |p| per_value(p, false, Channel::y),
-        field!(y),
-    )
-    .deviation(|p, wrong| {
-        per_value(p, false, |c, r| {
-            c.gamma * (c.x[r] - c.mean) * wrong(c.var, c.eps) + c.beta
-        })
-    })
-    .mistake(
-        &["y"],
-        "padding-written",
-        "the padding is normalized too: the output there must be 0",
-        |p, _| per_value(p, true, Channel::y),
-    )
-    .mistake(
-        &["y"],
-        "padding-is-beta",
-        "at the padding stands beta: the mask comes last, and the output there must be 0",
-        |p, _| per_value(p, true, |c, r| if c.mask[r] { c.y(r) } else { c.beta }),
-    )
-    .mistake(
-        &["y"],
-        "padding-multiplied",
-        "NaN in the padding stays: NaN times 0 is NaN, so write 0 there and do not multiply by 0",
-        |p, _| {
-            per_value(
-                p,
-                true,
-                |c, r| if c.mask[r] { c.y(r) } else { 0.0 * c.y(r) },
-            )
-        },
-    )
-    .mistake(&["y"], "gamma-forgotten", "gamma is missing", |p, _| {
-        per_value(p, false, |c, r| c.x_hat(r) + c.beta)
-    })
-    .mistake(&["y"], "beta-forgotten", "beta is missing", |p, _| {
-        per_value(p, false, |c, r| c.gamma * c.x_hat(r))
-    })
-}
-
-fn with_parameters(part: Part<Probe, Stages>) -> Part<Probe, Stages> {
     const ALL_USE_IT: &str = "every position that counts uses it";
-    const PADDING: &str = "the padding is added up too: y is 0 there, whatever the parameter is";
-    const AVERAGED: &str =
-        "it is divided by M: every position that counts uses it, so its gradient is a sum";
-    const MULTIPLIED: &str = "NaN in the padding of dy gets in: NaN times 0 is NaN, so leave the padding out and do not multiply it by 0";
-    /// What each position adds to the gradient of a parameter.
-    fn term(c: &Channel, target: &str, r: usize) -> f64 {
-        c.dy[r] * if target == "dgamma" { c.x_hat(r) } else { 1.0 }
-    }
-    part.target(
-        "dgamma",
-        MASKED,
-        CHANNELS,
-        |p| per_channel(p, Channel::dgamma),
-        field!(dgamma),
-    )
-    .sums(ALL_USE_IT, |p| terms(p, |c, r| term(c, "dgamma", r)))
-    .excludes(
-        "gamma",
-        "the derivative of gamma * x_hat with respect to gamma is x_hat",
-        |p| p.batch.gamma.clone(),
-    )
-    .mistake(
-        &["dgamma"],
-        "centered-for-x-hat",
-        "dy is multiplied by x - mean, and must be multiplied by x_hat",
-        |p, _| per_channel(p, |c| c.dgamma() / c.rstd()),
-    )
-    .target(
-        "dbeta",
-        MASKED,
-        CHANNELS,
-        |p| per_channel(p, Channel::dbeta),
-        field!(dbeta),
-    )
-    .sums(ALL_USE_IT, |p| terms(p, |c, r| term(c, "dbeta", r)))
-    .excludes("gamma", "beta is added behind gamma", |p| {
-        p.batch.gamma.clone()
-    })
-    .mistake(
-        &["dgamma", "dbeta"],
-        "padding-included",
-        PADDING,
-        |p, target| per_channel(p, |c| c.sum_all(|r| term(c, target, r))),
-    )
-    .mistake(&["dgamma", "dbeta"], "averaged", AVERAGED, |p, target| {
-        per_channel(p, |c| c.sum(|r| term(c, target, r)) / c.count())
-    })
-    .mistake(
-        &["dgamma", "dbeta"],
-        "padding-multiplied",
-        MULTIPLIED,
-        |p, target| per_channel(p, |c| c.sum_masked(|r| term(c, target, r))),
-    )
-}
-
-fn with_dx(part: Part<Probe, Stages>) -> Part<Probe, Stages> {
-    /// A wrong gradient of the positions that count: its name, what is said, and what is
-    /// subtracted, as in [`Channel::dx`].
-    type Means = (&'static str, &'static str, fn(&Channel) -> [f64; 2]);
-    const PATHS: [Means; 4] = [
-        ("sums-for-means", "the two sums are not divided by M", |c| {
-            [c.dbeta(), c.dgamma()]
-        }),
-        (
-            "mean-path-missing",
-            "the path through the mean is missing",
-            |c| [0.0, c.dgamma() / c.count()],
-        ),
-        (
-            "variance-path-missing",
-            "the path through the variance is missing",
-            |c| [c.dbeta() / c.count(), 0.0],
-        ),
-        (
-            "both-paths-missing",
-            "the paths through mean and variance are missing: this is the gradient of a frozen layer",
-            |_| [0.0, 0.0],
-        ),
-    ];
-    const PADDED: [Means; 3] = [
-        (
-            "padding-counted",
-            "the two sums are divided by the number of all positions: only those that count are M",
-            |c| [c.dbeta(), c.dgamma()].map(|sum| sum / c.all()),
-        ),
-        (
-            "padding-in-the-means",
-            "dy of the padding is in the two sums: y is 0 there, so nothing comes back from it",
-            |c| {
-                let sums = [c.sum_all(|r| c.dy[r]), c.sum_all(|r| c.dy[r] * c.x_hat(r))];
-                sums.map(|sum| sum / c.count())
-            },
-        ),
-        (
-            "padding-multiplied",
-            "NaN in the padding of dy gets into the two sums: NaN times 0 is NaN, so leave the padding out and do not multiply it by 0",
-            |c| {
-                let sums = [
-                    c.sum_masked(|r| c.dy[r]),
-                    c.sum_masked(|r| c.dy[r] * c.x_hat(r)),
-                ];
-                sums.map(|sum| sum / c.count())
-            },
-        ),
-    ];
-    let part = part
-        .target("dx", MASKED, POSITIONS, |p| per_value(p, false, Channel::right_dx), field!(dx))
-        .mistake(
-            &["dx"],
-            "padding-gets-a-gradient",
-            "the padding receives a gradient: nothing depends on it, so it must be 0 there",
-            |p, _| per_value(p, true, Channel::right_dx),
+    let blank = |p: &Probe| Stages::zeros(&p.batch);
+    Part::new("forward_and_backward", Order::FirstWrong, probes, blank)
+        .asks(of!(mean), MASKED, CHANNELS, Probe::mean)
+        .sums("every position that counts adds its value", |p| {
+            (p.counting(&p.x()) / p.count()).terms(0)
+        })
+        .formulas(&["mean"], OF_MEAN)
+        .asks(of!(var), MASKED, CHANNELS, Probe::var)
+        .sums(
+            "every position that counts adds its squared distance from the mean",
+            |p| (p.counting(&p.squares()) / p.count()).terms(0),
+        )
+        .formulas(&["var"], OF_VAR)
+        .formulas_in("sec:unbiased", &["var"], BESSEL)
+        .wrong("var", MASKED, MULTIPLIED, |p| {
+            (p.sum_multiplied(&p.squares()) / p.count()).into()
+        })
+        .asks(of!(y), MASKED, POSITIONS, Probe::right_y)
+        .deviation(|p, wrong| p.y(wrong).only(&p.mask()).into())
+        .formulas(&["y"], OF_Y)
+        .asks(of!(dgamma), MASKED, CHANNELS, |p| p.sum(&p.adds("dgamma")))
+        .sums(ALL_USE_IT, |p| p.counting(&p.adds("dgamma")).terms(0))
+        .excludes(
+            "gamma",
+            "the derivative of gamma * x_hat with respect to gamma is x_hat",
+            |p| p.batch.gamma.clone(),
         )
         .mistake(
-            &["dx"],
-            "padding-multiplied",
-            "NaN in the padding stays: NaN times 0 is NaN, so write 0 there and do not multiply by 0",
-            |p, _| per_value(p, true, |c, r| if c.mask[r] { 1.0 } else { 0.0 } * c.right_dx(r)),
+            &["dgamma"],
+            "centered-for-x-hat",
+            "dy is multiplied by x - mean, and must be multiplied by x_hat",
+            |p, _| (p.sum(&p.adds("dgamma")) / p.rstd(rstd)).into(),
         )
+        .asks(of!(dbeta), MASKED, CHANNELS, |p| p.sum(&p.adds("dbeta")))
+        .sums(ALL_USE_IT, |p| p.counting(&p.adds("dbeta")).terms(0))
+        .excludes("gamma", "beta is added behind gamma", |p| {
+            p.batch.gamma.clone()
+        })
+        .variants(&["dgamma", "dbeta"], SUMS, |p, target, sum| {
+            sum(p, &p.adds(target)).into()
+        })
+        .asks(of!(dx), MASKED, POSITIONS, Probe::right_dx)
+        .formulas(&["dx"], OF_DX)
         .contains("gamma", "y = gamma * x_hat + beta", |p| {
-            per_value(p, true, |c, _| c.gamma)
+            (p.x().filled(1.0) * &p.batch.gamma).into()
         })
-        .mistake(&["dx"], "rstd-forgotten", "rstd is missing: x_hat = (x - mean) * rstd", |p, _| {
-            per_value(p, false, |c, r| c.right_dx(r) / c.rstd())
+        .mistake(
+            &["dx"],
+            "rstd-forgotten",
+            "rstd is missing: x_hat = (x - mean) * rstd",
+            |p, _| p.dx(MEAN, [1.0; 2], |_, _| 1.0).only(&p.mask()).into(),
+        )
+        .deviation(|p, wrong| p.dx(MEAN, [1.0; 2], wrong).only(&p.mask()).into())
+        .variants(&["dx"], MEANS, |p, _, mean| {
+            p.dx(*mean, [1.0; 2], rstd).only(&p.mask()).into()
         })
-        .deviation(|p, wrong| {
-            per_value(p, false, |c, r| c.right_dx(r) / c.rstd() * wrong(c.var, c.eps))
-        });
-    let sections = [(MASKED, &PADDED[..]), (THREE_TERMS, &PATHS[..])];
-    let each = sections
-        .into_iter()
-        .flat_map(|(section, all)| all.iter().map(move |m| (section, m)));
-    each.fold(part, |part, (section, (id, what, means))| {
-        part.knows("dx", id, what, section, |p| {
-            per_value(p, false, |c, r| {
-                let [a, b] = means(c);
-                c.dx(r, a, b)
-            })
+        .variants_in(THREE_TERMS, &["dx"], WEIGHTS, |p, _, weights| {
+            p.dx(MEAN, weights(p), rstd).only(&p.mask()).into()
         })
-    })
+        .numeric(against_differences)
 }
 
 fn against_differences(run: &dyn Fn(&Probe, &mut Stages), seed: u64) -> gradcheck::Report {
@@ -587,7 +380,7 @@ fn against_differences(run: &dyn Fn(&Probe, &mut Stages), seed: u64) -> gradchec
         .input("beta", &shape[1..], p.batch.beta.clone())
         .seed(seed)
         .run(
-            |v| per_value(&with(v, &p.dy), false, Channel::y),
+            |v| with(v, &p.dy).right_y().into(),
             |v, dy| {
                 let probe = with(v, dy);
                 let mut s = Stages::zeros(&probe.batch);

@@ -1,182 +1,124 @@
 //! Checks the exercise `matmul_backward`.
 
-use crate::engine::{Axis, Case, Mistake, Order, Part, Terms, exercise, field, numbers};
+use crate::arrays::{Array, Draws};
+use crate::engine::{Axis, Found, Mistake, Order, Part, case, exercise, found, slips};
 use gradcheck::Check;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 exercise! {
     /// `(dy, a, b, [m, k, n])` to `(da, db)`.
     check(backward: Fn(&[f64], &[f64], &[f64], [usize; 3]) -> (Vec<f64>, Vec<f64>)),
     right: "both gradients are right, and finite differences confirm them",
-    parts: [part() => |p, answer| (answer.da, answer.db) = backward(&p.dy, &p.a, &p.b, p.sizes)],
-}
-
-/// What the reader returns.
-#[derive(Default)]
-struct Gradients {
-    da: Vec<f64>,
-    db: Vec<f64>,
+    parts: [part() => |p, answer| {
+        let [dy, a, b] = [&p.dy, &p.a, &p.b].map(Array::values);
+        let (da, db) = backward(&dy, &a, &b, p.sizes);
+        answer.set("da", da);
+        answer.set("db", db);
+    }],
 }
 
 struct Probe {
     sizes: [usize; 3],
-    a: Vec<f64>,
-    b: Vec<f64>,
-    dy: Vec<f64>,
+    a: Array,
+    b: Array,
+    dy: Array,
 }
 
-impl Case for Probe {
-    fn title(&self) -> String {
-        let [m, k, n] = self.sizes;
-        format!("A [{m}, {k}] and B [{k}, {n}]")
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let [m, k, n] = self.sizes;
-        vec![("m", m), ("k", k), ("n", n)]
-    }
-}
+case!(
+    Probe,
+    |p| format!("A {:?} and B {:?}", p.a.shape(), p.b.shape()),
+    sizes: ["m": p.sizes[0], "k": p.sizes[1], "n": p.sizes[2]],
+);
 
 /// The last one is square: there every wrong transpose has the right length.
 fn probes(seed: u64) -> Vec<Probe> {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let draws = &mut Draws::new(seed);
+    let probe = |[m, k, n]: [usize; 3]| Probe {
+        sizes: [m, k, n],
+        a: draws.array([m, k], -1.0..1.0),
+        b: draws.array([k, n], -1.0..1.0),
+        dy: draws.array([m, n], -1.0..1.0),
+    };
     [[2, 3, 4], [4, 2, 3], [1, 5, 2], [3, 3, 3]]
-        .map(|[m, k, n]| {
-            let mut draw = |count| numbers(rng, count, -1.0..1.0);
-            Probe {
-                sizes: [m, k, n],
-                a: draw(m * k),
-                b: draw(k * n),
-                dy: draw(m * n),
-            }
-        })
+        .map(probe)
         .into()
 }
 
-fn product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
-    let mut y = vec![0.0; m * n];
-    for i in 0..m {
-        for j in 0..n {
-            y[i * n + j] = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
+impl Probe {
+    fn of(&self, target: &str, dy: &Array) -> Vec<f64> {
+        match target {
+            "da" => dy.dot(&self.b.t()).into(),
+            _ => self.a.t().dot(dy).into(),
         }
     }
-    y
-}
 
-/// `[m, n]` to `[n, m]`.
-fn transposed(a: &[f64], m: usize, n: usize) -> Vec<f64> {
-    (0..m * n).map(|at| a[at % m * n + at / m]).collect()
-}
-
-fn right_da(p: &Probe) -> Vec<f64> {
-    let [m, k, n] = p.sizes;
-    product(&p.dy, &transposed(&p.b, k, n), [m, n, k])
-}
-
-fn right_db(p: &Probe) -> Vec<f64> {
-    let [m, k, n] = p.sizes;
-    product(&transposed(&p.a, m, k), &p.dy, [k, m, n])
-}
-
-fn ones(p: &Probe) -> Probe {
-    Probe {
-        sizes: p.sizes,
-        a: p.a.clone(),
-        b: p.b.clone(),
-        dy: vec![1.0; p.dy.len()],
+    /// dY at `[i, 0, j]`, as the three loops meet it.
+    fn dy_at_each_p(&self) -> Array {
+        let [m, _, n] = self.sizes;
+        self.dy.reshaped([m, 1, n])
     }
-}
-
-/// What the three loops add to `place(i, p, j)`.
-fn terms(
-    [m, k, n]: [usize; 3],
-    place: impl Fn(usize, usize, usize) -> usize,
-    term: impl Fn(usize, usize, usize) -> f64,
-) -> Terms {
-    let loops = (0..m * k * n).map(|at| (at / (k * n), at / n % k, at % n));
-    loops
-        .map(|(i, p, j)| (place(i, p, j), term(i, p, j)))
-        .collect()
 }
 
 const SECTION: &str = "sec:product-backward";
 const OF_A: &[Axis] = &[Axis("m", "row"), Axis("k", "column")];
 const OF_B: &[Axis] = &[Axis("k", "row"), Axis("n", "column")];
 
-fn part() -> Part<Probe, Gradients> {
-    let blank = |_: &Probe| Gradients::default();
-    Part::new("backward", Order::Together, probes, blank)
-        .target("da", SECTION, OF_A, right_da, field!(da))
-        .sums("A[i, p] enters every element of row i of Y", |c| {
-            let [_, k, n] = c.sizes;
-            let term = |i: usize, p: usize, j: usize| c.dy[i * n + j] * c.b[p * n + j];
-            terms(c.sizes, |i, p, _| i * k + p, term)
+fn part() -> Part<Probe, Found> {
+    Part::new("backward", Order::Together, probes, |_| Found::default())
+        .asks(found!("da"), SECTION, OF_A, |p| p.of("da", &p.dy))
+        .sums("A[i, p] enters every element of row i of Y", |p| {
+            (p.dy_at_each_p() * &p.b).terms(2)
         })
         .mistakes(&["da"], DA)
-        .target("db", SECTION, OF_B, right_db, field!(db))
-        .sums("B[p, j] enters every element of column j of Y", |c| {
-            let [_, k, n] = c.sizes;
-            let term = |i: usize, p: usize, j: usize| c.a[i * k + p] * c.dy[i * n + j];
-            terms(c.sizes, |_, p, j| p * n + j, term)
+        .asks(found!("db"), SECTION, OF_B, |p| p.of("db", &p.dy))
+        .sums("B[p, j] enters every element of column j of Y", |p| {
+            let [m, k, _] = p.sizes;
+            (p.a.reshaped([m, k, 1]) * p.dy_at_each_p()).terms(0)
         })
         .mistakes(&["db"], DB)
         .mistakes(&["da", "db"], BOTH)
         .numeric(against_differences)
 }
 
-const DA: &[Mistake<Probe>] = &[(
-    "b-not-transposed: B is read as if its rows were its columns: at [j, p] where [p, j] is meant",
-    |p, _| {
-        let [m, k, n] = p.sizes;
-        product(&p.dy, &p.b, [m, n, k])
-    },
-)];
-
-const DB: &[Mistake<Probe>] = &[(
-    "a-not-transposed: A is read as if its rows were its columns: at [p, i] where [i, p] is meant",
-    |p, _| {
-        let [m, k, n] = p.sizes;
-        product(&p.a, &p.dy, [k, m, n])
-    },
-)];
-
-const BOTH: &[Mistake<Probe>] = &[
-    (
-        "dy-ignored: dY is not used: this is the gradient for a dY of ones",
-        |p, target| match target {
-            "da" => right_da(&ones(p)),
-            _ => right_db(&ones(p)),
+const DA: &[Mistake<Probe>] = slips![
+    "b-not-transposed: B is read as if its rows were its columns: at [j, p] where [p, j] is meant" =>
+        |p, _| {
+            let [_, k, n] = p.sizes;
+            p.dy.dot(&p.b.reshaped([n, k])).into()
         },
-    ),
-    (
-        "swapped: this is the gradient of the other matrix: the pair is (dA, dB), in this order",
-        |p, target| match target {
-            "da" => right_db(p),
-            _ => right_da(p),
-        },
-    ),
 ];
 
-fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
-    let Probe { sizes, a, b, .. } = probes(seed + 1).swap_remove(0);
-    let [m, k, n] = sizes;
+const DB: &[Mistake<Probe>] = slips![
+    "a-not-transposed: A is read as if its rows were its columns: at [p, i] where [i, p] is meant" =>
+        |p, _| {
+            let [m, k, _] = p.sizes;
+            p.a.reshaped([k, m]).dot(&p.dy).into()
+        },
+];
+
+const BOTH: &[Mistake<Probe>] = slips![
+    "dy-ignored: dY is not used: this is the gradient for a dY of ones" =>
+        |p, target| p.of(target, &p.dy.filled(1.0)),
+    "swapped: this is the gradient of the other matrix: the pair is (dA, dB), in this order" =>
+        |p, target| p.of(if target == "da" { "db" } else { "da" }, &p.dy),
+];
+
+fn against_differences(run: &dyn Fn(&Probe, &mut Found), seed: u64) -> gradcheck::Report {
+    let p = probes(seed + 1).swap_remove(0);
+    let [a, b, dy] = [p.a.shape(), p.b.shape(), p.dy.shape()];
     Check::new("A B")
-        .input("A", &[m, k], a)
-        .input("B", &[k, n], b)
+        .input("A", a, p.a.values())
+        .input("B", b, p.b.values())
         .seed(seed)
         .run(
-            |v| product(&v[0], &v[1], sizes),
-            |v, dy| {
-                let mut answer = Gradients::default();
+            |v| Array::new(a, &*v[0]).dot(&Array::new(b, &*v[1])).into(),
+            |v, upstream| {
                 let probe = Probe {
-                    sizes,
-                    a: v[0].clone(),
-                    b: v[1].clone(),
-                    dy: dy.to_vec(),
+                    sizes: p.sizes,
+                    a: Array::new(a, &*v[0]),
+                    b: Array::new(b, &*v[1]),
+                    dy: Array::new(dy, upstream),
                 };
-                run(&probe, &mut answer);
-                vec![answer.da, answer.db]
+                Found::by(|answer| run(&probe, answer), ["da", "db"])
             },
         )
 }

@@ -1,14 +1,8 @@
 //! Checks the exercise `one_reading`.
 
-use crate::Report;
+use crate::arrays::Draws;
 use crate::compare::ROUNDING;
-use crate::engine::{Case, Checker, Order, Part, conclude, field};
-use crate::harness;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::process::ExitCode;
-
-const NAME: &str = "one_reading";
+use crate::engine::{Order, Part, Slip, case, exercise, field, slips};
 
 /// What is known of the values read so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -21,14 +15,16 @@ pub struct Seen {
     pub squares: f64,
 }
 
-/// Adds a value.
-pub type Add<'a> = &'a dyn Fn(&mut Seen, f64);
-/// Joins what is known of two lists.
-pub type Merge<'a> = &'a dyn Fn(&Seen, &Seen) -> Seen;
-
-/// Checks both functions and prints the report.
-pub fn check(add: impl Fn(&mut Seen, f64), merge: impl Fn(&Seen, &Seen) -> Seen) -> ExitCode {
-    harness::run(NAME, || report(&add, &merge, 0))
+exercise! {
+    check(
+        add: Fn(&mut Seen, f64),
+        merge: Fn(&Seen, &Seen) -> Seen,
+    ),
+    right: "both functions are right",
+    parts: [
+        add_part() => |s, seen| add(seen, s.x),
+        merge_part() => |j, seen| *seen = merge(&j.a, &j.b),
+    ],
 }
 
 /// A mean this many deviations away from zero.
@@ -62,15 +58,14 @@ impl Seen {
     }
 }
 
-fn values(rng: &mut StdRng, count: usize) -> Vec<f64> {
-    let mean = rng.random_range(1.5..3.0);
-    (0..count)
-        .map(|_| mean + rng.random_range(-2.0..2.0))
-        .collect()
+fn values(draws: &mut Draws, count: usize) -> Vec<f64> {
+    let mean = draws.numbers(1, 1.5..3.0)[0];
+    let off = draws.numbers(count, -2.0..2.0);
+    off.iter().map(|off| mean + off).collect()
 }
 
-fn far_values(rng: &mut StdRng) -> Vec<f64> {
-    values(rng, 400).iter().map(|x| x + OFFSET).collect()
+fn far_values(draws: &mut Draws) -> Vec<f64> {
+    values(draws, 400).iter().map(|x| x + OFFSET).collect()
 }
 
 /// What is said of values far from zero.
@@ -91,22 +86,17 @@ struct Step {
     far: bool,
 }
 
-impl Case for Step {
-    fn title(&self) -> String {
-        let (x, count) = (self.x, self.before.count);
-        let away = away(self.far);
-        if self.first() {
-            format!("x = {x:.4}, the very first value")
-        } else {
+case!(
+    Step,
+    |s| match s.before.count {
+        0.0 => format!("x = {:.4}, the very first value", s.x),
+        count => {
             let values = if count == 1.0 { "value" } else { "values" };
-            format!("x = {x:.4} after {count} {values}{away}")
+            format!("x = {:.4} after {count} {values}{}", s.x, away(s.far))
         }
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("count", self.after.count as usize)]
-    }
-}
+    },
+    sizes: ["count": s.after.count as usize],
+);
 
 impl Step {
     fn first(&self) -> bool {
@@ -120,17 +110,19 @@ impl Step {
 }
 
 fn steps(seed: u64) -> Vec<Step> {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let draws = &mut Draws::new(seed);
     let step = |values: &[f64], k: usize, far| Step {
         before: truth(&values[..k]),
         x: values[k],
         after: truth(&values[..=k]),
         far,
     };
-    let lists = [7, 12, 5].map(|count| values(rng, count));
-    let far = far_values(rng);
-    let later = |list: &Vec<f64>| (1..list.len()).map(|k| step(list, k, false)).collect();
-    let mut steps: Vec<Step> = lists.iter().flat_map::<Vec<Step>, _>(later).collect();
+    let lists = [7, 12, 5].map(|count| values(draws, count));
+    let far = far_values(draws);
+    let mut steps = Vec::new();
+    for list in &lists {
+        steps.extend((1..list.len()).map(|k| step(list, k, false)));
+    }
     steps.extend(lists.iter().map(|list| step(list, 0, false)));
     steps.extend([30, 60, 120, 399].map(|k| step(&far, k, true)));
     steps
@@ -144,22 +136,16 @@ struct Join {
     far: bool,
 }
 
-impl Case for Join {
-    fn title(&self) -> String {
-        let (a, b) = (self.a.count, self.b.count);
-        let away = away(self.far);
-        match (a == 0.0, b == 0.0) {
-            (true, true) => "two empty lists".to_owned(),
-            (true, false) => format!("an empty list and one of {b}"),
-            (false, true) => format!("a list of {a} and an empty one"),
-            (false, false) => format!("lists of {a} and {b}{away}"),
-        }
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("count", self.whole.count as usize)]
-    }
-}
+case!(
+    Join,
+    |j| match (j.a.count, j.b.count) {
+        (0.0, 0.0) => "two empty lists".to_owned(),
+        (0.0, b) => format!("an empty list and one of {b}"),
+        (a, 0.0) => format!("a list of {a} and an empty one"),
+        (a, b) => format!("lists of {a} and {b}{}", away(j.far)),
+    },
+    sizes: ["count": j.whole.count as usize],
+);
 
 impl Join {
     fn delta(&self) -> f64 {
@@ -178,7 +164,7 @@ impl Join {
 }
 
 fn joins(seed: u64) -> Vec<Join> {
-    let rng = &mut StdRng::seed_from_u64(seed + 100);
+    let draws = &mut Draws::new(seed + 100);
     let join = |x: &[f64], y: &[f64], far| Join {
         a: truth(x),
         b: truth(y),
@@ -186,12 +172,12 @@ fn joins(seed: u64) -> Vec<Join> {
         far,
     };
     let lengths = [(5, 3), (4, 9), (6, 6), (1, 7)];
-    let lists = lengths.map(|(m, n)| (values(rng, m), values(rng, n)));
+    let lists = lengths.map(|(m, n)| (values(draws, m), values(draws, n)));
     let mut joins: Vec<Join> = lists.iter().map(|(x, y)| join(x, y, false)).collect();
     let (x, y) = &lists[0];
     joins.extend([join(x, &[], false), join(&[], y, false)]);
     joins.push(join(&[], &[], false));
-    let far = far_values(rng);
+    let far = far_values(draws);
     let halves = [30, 150, 210].map(|at| far.split_at(at));
     joins.extend(halves.map(|(x, y)| join(x, y, true)));
     joins
@@ -202,237 +188,105 @@ const MEAN: &str = "mean";
 const SQUARES: &str = "squares";
 const FIELDS: &[&str] = &[COUNT, MEAN, SQUARES];
 const SECTION: &str = "sec:one-reading";
-const LOST_SECTION: &str = "sec:two-pass";
 
-/// A mistake in one field: its name, what to say, and the value it leads to.
-type Mistake<C> = (&'static str, &'static str, fn(&C) -> f64);
+/// Mistakes in one field, and the value that each leads to.
+type Table<C> = &'static [Slip<fn(&C) -> f64>];
 
-const OF_ONE: &str = "it is that of one list alone";
-const LOST: (&str, &str) = (
-    "cancellation",
-    "with a mean of ten million deviations they are lost. Somewhere the difference of two large sums is taken; use distances from the mean",
-);
+const COUNTS_ADDED: Table<Step> = slips![
+    "count-unchanged: it must rise by one" => |s| s.before.count,
+];
 
-const COUNTS_ADDED: &[Mistake<Step>] =
-    &[("count-unchanged", "it must rise by one", |s| s.before.count)];
-
-const MEANS_ADDED: &[Mistake<Step>] = &[
-    ("mean-unchanged", "it does not move", |s| s.before.mean),
-    (
-        "mean-not-divided",
-        "it moves by the whole of x - mean; it must move by the share 1/count of that",
+const MEANS_ADDED: Table<Step> = slips![
+    "mean-unchanged: it does not move" => |s| s.before.mean,
+    "mean-not-divided: it moves by the whole of x - mean; it must move by the share 1/count of that" =>
         |s| s.x,
-    ),
-    (
-        "old-count",
-        "x - mean is divided by the count before x came; x counts too",
+    "old-count: x - mean is divided by the count before x came; x counts too" =>
         |s| s.before.mean + s.off() / s.before.count,
-    ),
-    (
-        "mean-of-two",
-        "it is the average of the old mean and x: as if x weighed as much as all values before",
+    "mean-of-two: it is the average of the old mean and x: as if x weighed as much as all values before" =>
         |s| f64::midpoint(s.before.mean, s.x),
-    ),
-    ("sign", "it moves away from x: the sign is wrong", |s| {
+    "sign: it moves away from x: the sign is wrong" => |s| {
         s.before.mean - s.off() / s.after.count
-    }),
+    },
 ];
 
-const SQUARES_ADDED: &[Mistake<Step>] = &[
-    ("squares-unchanged", "they do not grow", |s| {
-        s.before.squares
-    }),
-    (
-        "old-deviation-squared",
-        "the distance from the old mean is squared; one of the two factors is the distance from the new mean",
+const SQUARES_ADDED: Table<Step> = slips![
+    "squares-unchanged: they do not grow" => |s| s.before.squares,
+    "old-deviation-squared: the distance from the old mean is squared; one of the two factors is the distance from the new mean" =>
         |s| s.before.squares + s.off().powi(2),
-    ),
-    (
-        "new-deviation-squared",
-        "the distance from the new mean is squared; one of the two factors is the distance from the old mean",
+    "new-deviation-squared: the distance from the new mean is squared; one of the two factors is the distance from the old mean" =>
         |s| s.before.squares + (s.x - s.after.mean).powi(2),
-    ),
-    (
-        "raw-squares",
-        "x itself is squared; it is distances from the mean that are summed",
+    "raw-squares: x itself is squared; it is distances from the mean that are summed" =>
         |s| s.before.squares + s.x * s.x,
-    ),
-    (
-        "variance-stored",
-        "this is the variance; squares is the sum, not yet divided by the count",
+    "variance-stored: this is the variance; squares is the sum, not yet divided by the count" =>
         |s| s.after.squares / s.after.count,
-    ),
 ];
 
-const COUNTS_MERGED: &[Mistake<Join>] = &[
-    ("count-of-one", OF_ONE, |j| j.a.count),
-    ("count-of-one", OF_ONE, |j| j.b.count),
+const COUNTS_MERGED: Table<Join> = slips![
+    "count-of-one: it is that of one list alone" => |j| j.a.count,
+    "count-of-one: it is that of one list alone" => |j| j.b.count,
 ];
 
-const MEANS_MERGED: &[Mistake<Join>] = &[
-    (
-        "means-averaged",
-        "the two means are averaged; the longer list must weigh more",
+const MEANS_MERGED: Table<Join> = slips![
+    "means-averaged: the two means are averaged; the longer list must weigh more" =>
         |j| f64::midpoint(j.a.mean, j.b.mean),
-    ),
-    (
-        "weights-swapped",
-        "each mean has the weight of the other list",
+    "weights-swapped: each mean has the weight of the other list" =>
         |j| (j.b.count * j.a.mean + j.a.count * j.b.mean) / j.whole.count,
-    ),
-    (
-        "sign",
-        "it moves away from the mean of b: the sign is wrong",
+    "sign: it moves away from the mean of b: the sign is wrong" =>
         |j| j.a.mean - j.delta() * j.b.count / j.whole.count,
-    ),
-    ("mean-of-one", OF_ONE, |j| j.a.mean),
-    ("mean-of-one", OF_ONE, |j| j.b.mean),
+    "mean-of-one: it is that of one list alone" => |j| j.a.mean,
+    "mean-of-one: it is that of one list alone" => |j| j.b.mean,
 ];
 
-const SQUARES_MERGED: &[Mistake<Join>] = &[
-    (
-        "between-missing",
-        "the two sums are added, and the distance between the means is left out",
+const SQUARES_MERGED: Table<Join> = slips![
+    "between-missing: the two sums are added, and the distance between the means is left out" =>
         |j| j.with_between(0.0),
-    ),
-    (
-        "between-unweighted",
-        "the squared distance of the means needs the weight a.count * b.count / count",
+    "between-unweighted: the squared distance of the means needs the weight a.count * b.count / count" =>
         |j| j.with_between(j.delta().powi(2)),
-    ),
-    (
-        "between-not-divided",
-        "the weight of the squared distance is a.count * b.count / count; the division is missing",
+    "between-not-divided: the weight of the squared distance is a.count * b.count / count; the division is missing" =>
         |j| j.with_between(j.delta().powi(2) * j.a.count * j.b.count),
-    ),
-    (
-        "between-divided-twice",
-        "the weight of the squared distance is a.count * b.count / count, with count once",
+    "between-divided-twice: the weight of the squared distance is a.count * b.count / count, with count once" =>
         |j| j.with_between(j.delta().powi(2) * j.weight() / j.whole.count),
-    ),
-    (
-        "delta-not-squared",
-        "the distance of the means must be squared",
+    "delta-not-squared: the distance of the means must be squared" =>
         |j| j.with_between(j.delta() * j.weight()),
-    ),
-    (
-        "between-sign",
-        "what the distance of the means adds has the wrong sign",
+    "between-sign: what the distance of the means adds has the wrong sign" =>
         |j| j.with_between(-j.delta().powi(2) * j.weight()),
-    ),
 ];
 
-/// What either function is tried on.
-trait Tried: Case {
-    fn right(&self) -> Seen;
-    fn far(&self) -> bool;
+/// The three fields of what is right in a case, each with its mistakes.
+macro_rules! fields {
+    ($part:expr, $right:ident, [$counts:expr, $means:expr, $squares:expr]) => {
+        $part
+            .target(COUNT, SECTION, &[], |c| vec![c.$right.count], field!(number count))
+            .variants(&[COUNT], $counts, |c, _, wrong| vec![wrong(c)])
+            .target(MEAN, SECTION, &[], |c| vec![c.$right.mean], field!(number mean))
+            .variants(&[MEAN], $means, |c, _, wrong| vec![wrong(c)])
+            .target(SQUARES, SECTION, &[], |c| vec![c.$right.squares], field!(number squares))
+            .cancels(|c| c.$right.near(c.far))
+            .variants(&[SQUARES], $squares, |c, _, wrong| vec![wrong(c)])
+    };
 }
 
-impl Tried for Step {
-    fn right(&self) -> Seen {
-        self.after
-    }
-
-    fn far(&self) -> bool {
-        self.far
-    }
-}
-
-impl Tried for Join {
-    fn right(&self) -> Seen {
-        self.whole
-    }
-
-    fn far(&self) -> bool {
-        self.far
-    }
-}
-
-/// The three fields, each with its mistakes; those of far lists come last.
-fn fields<C: Tried>(
-    part: Part<C, Seen>,
-    mistakes: [&'static [Mistake<C>]; 3],
-    edges: fn(Part<C, Seen>) -> Part<C, Seen>,
-) -> Part<C, Seen> {
-    let part = part
-        .target(
-            COUNT,
-            SECTION,
-            &[],
-            |c| vec![c.right().count],
-            field!(number count),
-        )
-        .target(
-            MEAN,
-            SECTION,
-            &[],
-            |c| vec![c.right().mean],
-            field!(number mean),
-        )
-        .target(
-            SQUARES,
-            SECTION,
-            &[],
-            |c| vec![c.right().squares],
-            field!(number squares),
-        )
-        .cancels(|c| c.right().near(c.far()));
-    let part = edges(part).edge(C::far, &[SQUARES], LOST.0, LOST.1, LOST_SECTION);
-    let of_fields = FIELDS.iter().zip(mistakes);
-    let each = of_fields.flat_map(|(field, of_field)| of_field.iter().map(move |m| (*field, m)));
-    each.fold(part, |part, (field, (id, what, wrong))| {
-        part.knows(field, id, what, SECTION, |case| vec![wrong(case)])
-    })
-}
+const LOST: &str = "with a mean of ten million deviations they are lost. Somewhere the difference of two large sums is taken; use distances from the mean";
+const FIRST: &str = "it is wrong for the very first value alone: before it all three are 0, and the same lines hold";
+const TWO_EMPTY: &str = "it is wrong for two empty lists alone: nothing may be divided by their count, and the mean of no values is 0 here";
+const ONE_EMPTY: &str =
+    "it is wrong where one of the lists is empty: what is known of the other is the result";
 
 fn add_part() -> Part<Step, Seen> {
     let part = Part::new("add", Order::FirstWrong, steps, |s: &Step| s.before);
-    fields(part, [COUNTS_ADDED, MEANS_ADDED, SQUARES_ADDED], |part| {
-        part.edge(
-            Step::first,
-            FIELDS,
-            "first-value",
-            "it is wrong for the very first value alone: before it all three are 0, and the same lines hold",
-            SECTION,
-        )
-    })
+    fields!(part, after, [COUNTS_ADDED, MEANS_ADDED, SQUARES_ADDED])
+        .edge(Step::first, FIELDS, "first-value", FIRST, SECTION)
+        .edge(|s| s.far, &[SQUARES], "cancellation", LOST, "sec:two-pass")
 }
 
 fn merge_part() -> Part<Join, Seen> {
     let part = Part::new("merge", Order::FirstWrong, joins, |_| Seen::default());
-    fields(
-        part,
-        [COUNTS_MERGED, MEANS_MERGED, SQUARES_MERGED],
-        |part| {
-            part.edge(
-            |j| j.whole.count == 0.0,
-            FIELDS,
-            "empty-lists",
-            "it is wrong for two empty lists alone: nothing may be divided by their count, and the mean of no values is 0 here",
-            SECTION,
-        )
-        .edge(
-            |j| j.a.count * j.b.count == 0.0,
-            FIELDS,
-            "empty-list",
-            "it is wrong where one of the lists is empty: what is known of the other is the result",
-            SECTION,
-        )
-        },
-    )
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Parts(vec![Box::new(add_part()), Box::new(merge_part())])
-}
-
-/// The report on both functions, on random lists of this seed.
-#[must_use]
-pub fn report(add: Add<'_>, merge: Merge<'_>, seed: u64) -> Report {
-    let added = add_part().judge(&|s: &Step, seen: &mut Seen| add(seen, s.x), seed);
-    let merged = merge_part().judge(&|j: &Join, seen: &mut Seen| *seen = merge(&j.a, &j.b), seed);
-    conclude(NAME, "both functions are right", vec![added, merged])
+    let two_empty = |j: &Join| j.whole.count == 0.0;
+    let one_empty = |j: &Join| j.a.count * j.b.count == 0.0;
+    fields!(part, whole, [COUNTS_MERGED, MEANS_MERGED, SQUARES_MERGED])
+        .edge(two_empty, FIELDS, "empty-lists", TWO_EMPTY, SECTION)
+        .edge(one_empty, FIELDS, "empty-list", ONE_EMPTY, SECTION)
+        .edge(|j| j.far, &[SQUARES], "cancellation", LOST, "sec:two-pass")
 }
 
 #[cfg(test)]

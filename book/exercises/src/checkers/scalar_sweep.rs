@@ -1,15 +1,12 @@
 //! Checks the exercise `scalar_sweep`.
 
-use crate::Report;
+use crate::arrays::Draws;
 use crate::compare::{largest, same};
-use crate::engine::{Axis, Case, Checker, Order, Part};
-use crate::harness;
+use crate::engine::{Axis, Order, Part, case, exercise, field};
+use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
-use std::process::ExitCode;
 
-const NAME: &str = "scalar_sweep";
 /// Where the book has the sweep.
 pub(crate) const SECTION: &str = "sec:sweep";
 
@@ -21,25 +18,11 @@ pub struct Record {
     pub inputs: Vec<(usize, f64)>,
 }
 
-/// `(tape, y)` to the gradient of record `y` with respect to every record.
-pub type Candidate<'a> = &'a dyn Fn(&[Record], usize) -> Vec<f64>;
-
-/// Checks `candidate` and prints the report.
-pub fn check(candidate: impl Fn(&[Record], usize) -> Vec<f64>) -> ExitCode {
-    harness::run(NAME, || report(&candidate, 0))
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::of(part())
-}
-
-/// The report on `candidate`, from random tapes of this seed.
-#[must_use]
-pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
-    let all = "the sweep is right: one visit for each record, whatever is shared";
-    let run = |p: &Probe, answer: &mut Vec<f64>| *answer = candidate(&p.tape, p.y);
-    part().report(NAME, all, &run, seed)
+exercise! {
+    /// `(tape, y)` to the gradient of record `y` with respect to every record.
+    check(backward: Fn(&[Record], usize) -> Vec<f64>),
+    right: "the sweep is right: one visit for each record, whatever is shared",
+    parts: [part() => |p, grads| *grads = backward(&p.tape, p.y)],
 }
 
 /// A tape to be swept: what is special about it, its records, and the last one that counts.
@@ -49,20 +32,11 @@ pub(crate) struct Probe {
     pub(crate) y: usize,
 }
 
-impl Case for Probe {
-    fn title(&self) -> String {
-        let Probe { name, tape, y } = self;
-        format!("{name} ({} records, y being record {y})", tape.len())
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("records", self.tape.len())]
-    }
-
-    fn factors(&self) -> bool {
-        false
-    }
-}
+case!(
+    Probe,
+    |p| format!("{} ({} records, y being record {})", p.name, p.tape.len(), p.y),
+    counts: ["records": p.tape.len()],
+);
 
 fn slope(rng: &mut StdRng) -> f64 {
     let size = rng.random_range(0.5..1.5);
@@ -75,54 +49,45 @@ fn record(inputs: &[usize], rng: &mut StdRng) -> Record {
     Record { inputs }
 }
 
+/// Records of these inputs each.
+fn tape(inputs: &[&[usize]], rng: &mut StdRng) -> Vec<Record> {
+    inputs.iter().map(|inputs| record(inputs, rng)).collect()
+}
+
 fn probes(seed: u64) -> Vec<Probe> {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    let chain = |length: usize, rng: &mut StdRng| -> Vec<Record> {
-        let inputs = |at: usize| at.checked_sub(1).into_iter().collect::<Vec<_>>();
-        (0..length).map(|at| record(&inputs(at), rng)).collect()
-    };
+    let rng = &mut Draws::new(seed).0;
     let length = rng.random_range(4..9);
-    let mut probes = vec![Probe {
-        name: "a chain",
-        tape: chain(length, rng),
-        y: length - 1,
-    }];
+    let chain: [&[usize]; 8] = [&[], &[0], &[1], &[2], &[3], &[4], &[5], &[6]];
     let square: [&[usize]; 4] = [&[], &[0, 0], &[1], &[2, 2]];
     let diamond: [&[usize]; 6] = [&[], &[], &[0, 1], &[2], &[2, 0], &[3, 4]];
-    for (name, inputs) in [
-        ("an operand used twice by one op", &square[..]),
-        ("an operand used by two ops", &diamond[..]),
-    ] {
-        let tape: Vec<Record> = inputs.iter().map(|inputs| record(inputs, rng)).collect();
-        let y = tape.len() - 1;
-        probes.push(Probe { name, tape, y });
-    }
-    let mut tape = chain(3, rng);
-    tape.extend([record(&[2], rng), record(&[1, 3], rng), record(&[4], rng)]);
-    probes.push(Probe {
-        name: "records made after y",
-        tape,
-        y: 2,
-    });
+    let after: [&[usize]; 6] = [&[], &[0], &[1], &[2], &[1, 3], &[4]];
+    let mut probes: Vec<Probe> = [
+        ("a chain", &chain[..length], length - 1),
+        ("an operand used twice by one op", &square, 3),
+        ("an operand used by two ops", &diamond, 5),
+        ("records made after y", &after, 2),
+    ]
+    .into_iter()
+    .map(|(name, inputs, y)| Probe {
+        name,
+        tape: tape(inputs, rng),
+        y,
+    })
+    .collect();
     for _ in 0..3 {
         let (leaves, length) = (rng.random_range(2..5), rng.random_range(12..30));
         let mut tape = vec![Record::default(); leaves];
         for at in leaves..length {
             let mut before: Vec<usize> = (0..at).collect();
             before.shuffle(rng);
-            let recent = at - 1;
-            let count = rng.random_range(0..2);
-            let inputs: Vec<usize> = [recent]
-                .into_iter()
-                .chain(before.into_iter().take(count))
-                .collect();
-            tape.push(record(&inputs, rng));
+            before.truncate(rng.random_range(0..2));
+            before.insert(0, at - 1);
+            tape.push(record(&before, rng));
         }
-        let y = length - 2;
         probes.push(Probe {
             name: "a random tape",
             tape,
-            y,
+            y: length - 2,
         });
     }
     probes
@@ -165,11 +130,8 @@ fn forward(tape: &[Record]) -> Vec<f64> {
     let mut slopes = vec![0.0; tape.len()];
     slopes[0] = 1.0;
     for at in 1..tape.len() {
-        slopes[at] = tape[at]
-            .inputs
-            .iter()
-            .map(|&(input, s)| s * slopes[input])
-            .sum();
+        let inputs = tape[at].inputs.iter();
+        slopes[at] = inputs.map(|&(input, s)| s * slopes[input]).sum();
     }
     slopes
 }
@@ -180,7 +142,7 @@ pub(crate) fn part() -> Part<Probe, Vec<f64>> {
     const OF: &[&str] = &["grads"];
     const AXES: &[Axis] = &[Axis("records", "record")];
     Part::new("backward", Order::Together, probes, |_| Vec::new())
-        .target("grads", SECTION, AXES, |p| sweep(&p.tape, p.y), (Clone::clone, |answer, values| *answer = values))
+        .target("grads", SECTION, AXES, |p| sweep(&p.tape, p.y), field!())
         .mistake(OF, "assigned", "an input used twice keeps one gradient of two: `=` stands where `+=` belongs", |p, _| p.loops((0..=p.y).rev(), |g, dy, slope| *g = dy * slope))
         .mistake(OF, "oldest-first", "the records are visited oldest first, so each passes its gradient on before it has it; go from `y` down to 0", |p, _| p.loops(0..=p.y, |g, dy, slope| *g += dy * slope))
         .mistake(OF, "start-missing", "everything is zero: the gradient of `y` with respect to itself is 1, and the sweep starts with it", |p, _| vec![0.0; p.tape.len()])

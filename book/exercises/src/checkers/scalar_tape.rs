@@ -1,15 +1,10 @@
 //! Checks the exercise `scalar_tape`.
 
-use crate::Report;
-use crate::engine::{Axis, Case, Checker, Field, Order, Part, conclude, field};
-use crate::harness;
+use crate::arrays::Draws;
+use crate::engine::{Axis, Case, Found, Order, Part, case, exercise, found};
 use crate::scalar_sweep;
 use gradcheck::Check;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use std::process::ExitCode;
-
-const NAME: &str = "scalar_tape";
+use rand::RngExt;
 
 /// One line of the tape.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +30,28 @@ impl Tape {
     }
 }
 
+exercise! {
+    check(
+        leaf: Fn(&mut Tape, f64) -> usize,
+        add: Fn(&mut Tape, usize, usize) -> usize,
+        mul: Fn(&mut Tape, usize, usize) -> usize,
+        exp: Fn(&mut Tape, usize) -> usize,
+        backward: Fn(&Tape, usize) -> Vec<f64>,
+    ),
+    right: "your tape differentiates: every op, the sweep, and whole programs agree with finite differences",
+    parts: [
+        op::<0>() => |p, answer| *answer = p.record(|tape, _| leaf(tape, p.values[0])),
+        op::<1>() => |p, answer| *answer = p.record(|tape, at| add(tape, at[0], at[1])),
+        op::<2>() => |p, answer| *answer = p.record(|tape, at| mul(tape, at[0], at[1])),
+        op::<3>() => |p, answer| *answer = p.record(|tape, at| exp(tape, at[0])),
+        scalar_sweep::part() => |p, grads| {
+            let record = |r: &scalar_sweep::Record| Record { value: 0.0, inputs: r.inputs.clone() };
+            *grads = backward(&Tape { records: p.tape.iter().map(record).collect() }, p.y);
+        },
+        programs() => |p, answer| *answer = p.run(&Own { leaf, add, mul, exp, backward }),
+    ],
+}
+
 /// The reader's functions.
 struct Own<'a> {
     leaf: &'a dyn Fn(&mut Tape, f64) -> usize,
@@ -45,67 +62,6 @@ struct Own<'a> {
 }
 
 type Binary<'a> = &'a dyn Fn(&mut Tape, usize, usize) -> usize;
-
-/// Checks the five functions and prints the report.
-pub fn check(
-    leaf: impl Fn(&mut Tape, f64) -> usize,
-    add: impl Fn(&mut Tape, usize, usize) -> usize,
-    mul: impl Fn(&mut Tape, usize, usize) -> usize,
-    exp: impl Fn(&mut Tape, usize) -> usize,
-    backward: impl Fn(&Tape, usize) -> Vec<f64>,
-) -> ExitCode {
-    let own = Own {
-        leaf: &leaf,
-        add: &add,
-        mul: &mul,
-        exp: &exp,
-        backward: &backward,
-    };
-    harness::run(NAME, || report(&own, 0))
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Parts(vec![
-        Box::new(op::<0>()),
-        Box::new(op::<1>()),
-        Box::new(op::<2>()),
-        Box::new(op::<3>()),
-        Box::new(scalar_sweep::part()),
-        Box::new(programs()),
-    ])
-}
-
-fn report(own: &Own<'_>, seed: u64) -> Report {
-    let all = "your tape differentiates: every op, the sweep, and whole programs agree with finite differences";
-    let leaf = |p: &Applied, answer: &mut Recorded| {
-        *answer = p.record(|tape, _| (own.leaf)(tape, p.values[0]));
-    };
-    let binary = |op: Binary<'_>, p: &Applied, answer: &mut Recorded| {
-        *answer = p.record(|tape, places| op(tape, places[0], places[1]));
-    };
-    let exp = |p: &Applied, answer: &mut Recorded| {
-        *answer = p.record(|tape, places| (own.exp)(tape, places[0]));
-    };
-    let backward = |p: &scalar_sweep::Probe, grads: &mut Vec<f64>| {
-        let record = |record: &scalar_sweep::Record| Record {
-            value: 0.0,
-            inputs: record.inputs.clone(),
-        };
-        let records = p.tape.iter().map(record).collect();
-        *grads = (own.backward)(&Tape { records }, p.y);
-    };
-    let program = |p: &Program, answer: &mut Outcome| *answer = p.run(own);
-    let parts = vec![
-        op::<0>().judge(&leaf, seed),
-        op::<1>().judge(&|p, answer| binary(own.add, p, answer), seed),
-        op::<2>().judge(&|p, answer| binary(own.mul, p, answer), seed),
-        op::<3>().judge(&exp, seed),
-        scalar_sweep::part().judge(&backward, seed),
-        programs().judge(&program, seed),
-    ];
-    conclude(NAME, all, parts)
-}
 
 /// Where the book has the ops.
 const SECTION: &str = "sec:scalar-ops";
@@ -175,41 +131,29 @@ struct Applied {
     shared: bool,
 }
 
-impl Case for Applied {
-    fn title(&self) -> String {
-        let Applied { op, values, .. } = self;
-        let places = self.places();
-        match op.operands {
-            0 => format!("the value {:.4}", values[0]),
-            1 => format!("x = {:.4} at place {}", values[0], places[0]),
-            _ if self.shared => format!("a and b both {:.4} at place {}", values[0], places[0]),
-            _ => format!(
-                "a = {:.4} at place {} and b = {:.4} at place {}",
-                values[0], places[0], values[1], places[1]
-            ),
+case!(
+    Applied,
+    |p| {
+        let ([a, b], places) = (p.values, p.places());
+        match p.op.operands {
+            0 => format!("the value {a:.4}"),
+            1 => format!("x = {a:.4} at place {}", places[0]),
+            _ if p.shared => format!("a and b both {a:.4} at place {}", places[0]),
+            _ => format!("a = {a:.4} at place {} and b = {b:.4} at place {}", places[0], places[1]),
         }
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let operands = self.places().len();
-        vec![("operands", operands), ("records", self.at() + 1)]
-    }
-
-    fn factors(&self) -> bool {
-        false
-    }
-}
+    },
+    counts: ["operands": p.places().len(), "records": p.at() + 1],
+);
 
 fn applied(op: &'static Op, seed: u64) -> Vec<Applied> {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    (0..4)
-        .map(|round| Applied {
-            op,
-            before: rng.random_range(1..4),
-            values: std::array::from_fn(|_| rng.random_range(0.3..2.0)),
-            shared: op.operands == 2 && round == 3,
-        })
-        .collect()
+    let rng = &mut Draws::new(seed).0;
+    let applied = |round| Applied {
+        op,
+        before: rng.random_range(1..4),
+        values: std::array::from_fn(|_| rng.random_range(0.3..2.0)),
+        shared: op.operands == 2 && round == 3,
+    };
+    (0..4).map(applied).collect()
 }
 
 impl Applied {
@@ -242,7 +186,7 @@ impl Applied {
     }
 
     /// Runs `op` on the operands, given twice if they are one, and reads what it recorded.
-    fn record(&self, op: impl FnOnce(&mut Tape, &[usize]) -> usize) -> Recorded {
+    fn record(&self, op: impl FnOnce(&mut Tape, &[usize]) -> usize) -> Found {
         let mut tape = Tape {
             records: vec![Record::default(); self.before],
         };
@@ -253,12 +197,10 @@ impl Applied {
         let before = tape.records.clone();
         let place = op(&mut tape, &places.repeat(2));
         let kept = before.iter().zip(&tape.records).filter(|(b, a)| b == a);
-        let mut recorded = Recorded {
-            kept: kept.count() as f64,
-            count: tape.records.len() as f64 - before.len() as f64,
-            place: place as f64,
-            ..Recorded::default()
-        };
+        let mut recorded = Found::default();
+        recorded.set(KEPT, [kept.count() as f64]);
+        recorded.set(COUNT, [tape.records.len() as f64 - before.len() as f64]);
+        recorded.set(PLACE, [place as f64]);
         let own = place.max(before.len());
         if let Some(record) = tape.records.get(own).or(tape.records.get(before.len())) {
             let slope = |of: usize| {
@@ -270,71 +212,45 @@ impl Applied {
             let counts = |(input, slope): &&(usize, f64)| *slope != 0.0 || places.contains(input);
             let inputs = record.inputs.iter().filter(counts);
             let inputs: Vec<usize> = inputs.map(|(input, _)| *input.min(&self.at())).collect();
-            recorded.inputs = self.named(&inputs);
-            recorded.value = record.value;
-            recorded.slopes = places.iter().map(|place| slope(*place)).collect();
+            recorded.set("inputs", self.named(&inputs));
+            recorded.set("value", [record.value]);
+            recorded.set("slopes", places.iter().map(|at| slope(*at)));
         }
         recorded
     }
 }
 
-/// What an op did to the tape.
-struct Recorded {
-    /// How many of the records that were there are as they were.
-    kept: f64,
-    /// How many records are new.
-    count: f64,
-    /// The place that was returned.
-    place: f64,
-    /// For each record, and for the new one, whether it is an input.
-    inputs: Vec<f64>,
-    value: f64,
-    /// With respect to each operand, over all places where it stands.
-    slopes: Vec<f64>,
-}
-
-impl Default for Recorded {
-    fn default() -> Self {
-        let none = f64::NAN;
-        Recorded {
-            kept: none,
-            count: none,
-            place: none,
-            inputs: Vec::new(),
-            value: none,
-            slopes: Vec::new(),
-        }
-    }
-}
-
+/// What is asked of a record: how many of those that were there are as they were, how many are
+/// new, and the place that was returned. Its inputs are 1 for each record that is one, its slopes
+/// those with respect to each operand, over all places where it stands.
 const KEPT: &str = "the count of earlier records that are as they were";
+pub(crate) const COUNT: &str = "the count of new records";
 pub(crate) const PLACE: &str = "the place returned";
 
 /// Asks of an op that it appends one record, where it belongs, and returns its place.
 #[rustfmt::skip]
-pub(crate) fn appends<C: Case, A: 'static>(part: Part<C, A>, section: &'static str, at: fn(&C) -> Vec<f64>, count: Field<A>, place: Field<A>) -> Part<C, A> {
-    const COUNT: &str = "the count of new records";
-    part.target(COUNT, section, &[], |_| vec![1.0], count)
+pub(crate) fn appends<C: Case>(part: Part<C, Found>, section: &'static str, at: fn(&C) -> Vec<f64>) -> Part<C, Found> {
+    part.asks(found!(COUNT), section, &[], |_| vec![1.0])
         .mistake(&[COUNT], "record-count", "no record is appended: `tape.push` appends one, and returns its place", |_, _| vec![0.0])
         .mistake(&[COUNT], "record-count", "two records are appended: one op makes one record", |_, _| vec![2.0])
-        .target(PLACE, section, &[], at, place)
+        .asks(found!(PLACE), section, &[], at)
         .mistake(&[PLACE], "wrong-place", "it is 0 whatever is on the tape, and must be that of the new record", |_, _| vec![0.0])
         .knows(PLACE, "wrong-place", "it is one too large: that of the new record is one less than the length of the tape", section, move |p| vec![at(p)[0] + 1.0])
 }
 
 /// The op at this place in the list, as a part.
 #[rustfmt::skip]
-fn op<const AT: usize>() -> Part<Applied, Recorded> {
+fn op<const AT: usize>() -> Part<Applied, Found> {
     const RECORDS: &[Axis] = &[Axis("records", "record")];
     const OPERANDS: &[Axis] = &[Axis("operands", "operand")];
     let op = &OPS[AT];
-    let part = Part::new(op.name, Order::Together, |seed| applied(&OPS[AT], seed), |_| Recorded::default())
-        .target(KEPT, SECTION, &[], |p| vec![p.at() as f64], field!(number kept))
+    let part = Part::new(op.name, Order::Together, |seed| applied(&OPS[AT], seed), |_| Found::default())
+        .asks(found!(KEPT), SECTION, &[], |p| vec![p.at() as f64])
         .mistake(&[KEPT], "records-changed", "none is: an op appends one record, and leaves the others alone", |_, _| vec![0.0]);
-    let mut part = appends(part, SECTION, |p| vec![p.at() as f64], field!(number count), field!(number place))
-        .target("inputs", SECTION, RECORDS, |p| p.named(&p.places()), field!(inputs))
+    let mut part = appends(part, SECTION, |p| vec![p.at() as f64])
+        .asks(found!("inputs"), SECTION, RECORDS, |p| p.named(&p.places()))
         .answers(["is an input of the new record, and must be none", "is no input of the new record, and must be one"])
-        .target("value", SECTION, &[], |p| vec![p.by(p.op.rule).0], field!(number value));
+        .asks(found!("value"), SECTION, &[], |p| vec![p.by(p.op.rule).0]);
     if op.operands == 0 {
         return part;
     }
@@ -342,7 +258,7 @@ fn op<const AT: usize>() -> Part<Applied, Recorded> {
         .mistake(&[PLACE], "wrong-place", "it is that of an operand, and must be that of the new record", |p, _| vec![p.before as f64])
         .mistake(&["inputs"], "inputs-missing", "the record names no input, so no gradient can leave it", |p, _| p.named(&[]))
         .mistake(&["inputs"], "wrong-inputs", "the record names the places 0 and 1, whatever the operands are: their places are what the op is given", |p, _| p.named(&[0, 1][..p.op.operands]))
-        .target("slopes", SECTION, OPERANDS, |p| p.by(p.op.rule).1, field!(slopes));
+        .asks(found!("slopes"), SECTION, OPERANDS, |p| p.by(p.op.rule).1);
     if op.operands == 2 {
         let without = |p: &Applied, kept: usize| {
             let places = p.places();
@@ -371,34 +287,18 @@ struct Program {
     leaves: Vec<f64>,
 }
 
-/// What a program makes on a tape.
-#[derive(Default)]
-struct Outcome {
-    y: f64,
-    grads: Vec<f64>,
-}
-
-impl Case for Program {
-    fn title(&self) -> String {
-        let leaves: Vec<String> = self.leaves.iter().map(|v| format!("{v:.4}")).collect();
-        let steps = self.steps.len();
-        format!(
-            "a program of {steps} steps on the leaves {}",
-            leaves.join(", ")
-        )
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("leaves", self.leaves.len())]
-    }
-
-    fn factors(&self) -> bool {
-        false
-    }
-}
+case!(
+    Program,
+    |p| {
+        let leaves: Vec<String> = p.leaves.iter().map(|v| format!("{v:.4}")).collect();
+        let steps = p.steps.len();
+        format!("a program of {steps} steps on the leaves {}", leaves.join(", "))
+    },
+    counts: ["leaves": p.leaves.len()],
+);
 
 fn drawn(seed: u64) -> Vec<Program> {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let rng = &mut Draws::new(seed).0;
     let mut program = || Program {
         // The newest value is always used, so that nothing hangs loose.
         steps: (3..12)
@@ -412,7 +312,7 @@ fn drawn(seed: u64) -> Vec<Program> {
 impl Program {
     /// Runs it on the tape of these functions. Products and exponentials are kept small: each
     /// is followed by a product with a leaf of 0.6.
-    fn run(&self, own: &Own<'_>) -> Outcome {
+    fn run(&self, own: &Own<'_>) -> Found {
         let mut tape = Tape::default();
         let leaves = self.leaves.iter().map(|&v| (own.leaf)(&mut tape, v));
         let leaves: Vec<usize> = leaves.collect();
@@ -433,13 +333,13 @@ impl Program {
         }
         let y = values[values.len() - 1];
         let grads = (own.backward)(&tape, y);
-        Outcome {
-            y: tape.records[y].value,
-            grads: leaves.iter().map(|&at| grads[at]).collect(),
-        }
+        let mut found = Found::default();
+        found.set("y", [tape.records[y].value]);
+        found.set("grads", leaves.iter().map(|&at| grads[at]));
+        found
     }
 
-    fn right(&self) -> Outcome {
+    fn right(&self) -> Found {
         self.run(&Own {
             leaf: &|tape, value| tape.push(value, vec![]),
             add: &by(OPS[1].rule),
@@ -465,33 +365,25 @@ fn by(rule: Rule) -> impl Fn(&mut Tape, usize, usize) -> usize {
 }
 
 /// Whole programs, as a part.
-fn programs() -> Part<Program, Outcome> {
+fn programs() -> Part<Program, Found> {
     const LEAVES: &[Axis] = &[Axis("leaves", "leaf")];
-    Part::new("programs", Order::Together, drawn, |_| Outcome::default())
-        .target("y", SECTION, &[], |p| vec![p.right().y], field!(number y))
-        .target(
-            "grads",
-            scalar_sweep::SECTION,
-            LEAVES,
-            |p| p.right().grads,
-            field!(grads),
-        )
+    Part::new("programs", Order::Together, drawn, |_| Found::default())
+        .asks(found!("y"), SECTION, &[], |p| p.right().get("y"))
+        .asks(found!("grads"), scalar_sweep::SECTION, LEAVES, |p| {
+            p.right().get("grads")
+        })
         .numeric(|run, seed| {
             let program = drawn(seed + 1).swap_remove(0);
-            let at = |x: &[Vec<f64>]| {
+            let at = |x: &[Vec<f64>], target: &str| {
                 let (steps, leaves) = (program.steps.clone(), x[0].clone());
-                let mut outcome = Outcome::default();
-                run(&Program { steps, leaves }, &mut outcome);
-                outcome
+                Found::by(|found| run(&Program { steps, leaves }, found), [target]).swap_remove(0)
             };
+            let scaled = |grads: Vec<f64>, dy: f64| grads.iter().map(|g| dy * g).collect();
             Check::new("program")
                 .input("leaves", &[3], program.leaves.clone())
                 .seed(seed)
                 .may_be_zero("leaves")
-                .run(
-                    |x| vec![at(x).y],
-                    |x, dy| vec![at(x).grads.iter().map(|g| dy[0] * g).collect()],
-                )
+                .run(|x| at(x, "y"), |x, dy| vec![scaled(at(x, "grads"), dy[0])])
         })
 }
 

@@ -1,20 +1,14 @@
 //! Checks the exercise `tensor_products`.
 
-use crate::Report;
-use crate::engine::{Axis, Case, Checker, Order, Part, conclude, field};
-use crate::harness;
+use crate::arrays::Draws;
+use crate::engine::{Axis, Found, Order, Part, case, exercise, found};
 use crate::tensor_tape::{
-    Applied, Op, Recorded, Shapes, applied, differences, on_the_book, part, sweep, vjp_on_the_book,
+    Applied, Op, Shapes, applied, differences, on_the_book, part, sweep, vjp_on_the_book,
 };
 use gradcheck::{Check, Input};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use std::process::ExitCode;
 use tape::Var;
 
 pub use crate::tensor_tape::{Tape, Tensor};
-
-const NAME: &str = "tensor_products";
 
 impl Tape {
     /// The sum over `axes`, which stay with length 1.
@@ -48,42 +42,21 @@ impl Tape {
     }
 }
 
+exercise! {
+    check(
+        sum: Fn(&mut Tape, usize, &[usize]) -> usize,
+        matmul: Fn(&mut Tape, usize, usize) -> usize,
+    ),
+    right: "your tape differentiates a network: every op passes the book's tests, and so does the whole",
+    parts: [
+        sums() => |p, answer| *answer = p.record(|tape, at| sum(tape, at[0], p.axes)),
+        products() => |p, answer| *answer = p.record(|tape, at| matmul(tape, at[0], at[1])),
+        networks() => |p, answer| *answer = p.run(sum, matmul),
+    ],
+}
+
 type Sum<'a> = &'a dyn Fn(&mut Tape, usize, &[usize]) -> usize;
 type Matmul<'a> = &'a dyn Fn(&mut Tape, usize, usize) -> usize;
-
-/// Checks both functions and prints the report.
-pub fn check(
-    sum: impl Fn(&mut Tape, usize, &[usize]) -> usize,
-    matmul: impl Fn(&mut Tape, usize, usize) -> usize,
-) -> ExitCode {
-    harness::run(NAME, || report(&sum, &matmul, 0))
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Parts(vec![
-        Box::new(sums()),
-        Box::new(products()),
-        Box::new(networks()),
-    ])
-}
-
-fn report(sum: Sum<'_>, matmul: Matmul<'_>, seed: u64) -> Report {
-    let all = "your tape differentiates a network: every op passes the book's tests, and so does the whole";
-    let own_sum = |p: &Applied, answer: &mut Recorded| {
-        *answer = p.record(|tape, places| sum(tape, places[0], p.axes));
-    };
-    let own_matmul = |p: &Applied, answer: &mut Recorded| {
-        *answer = p.record(|tape, places| matmul(tape, places[0], places[1]));
-    };
-    let network = |p: &Network, answer: &mut Passed| *answer = p.run(sum, matmul);
-    let parts = vec![
-        sums().judge(&own_sum, seed),
-        products().judge(&own_matmul, seed),
-        networks().judge(&network, seed),
-    ];
-    conclude(NAME, all, parts)
-}
 
 const BLOCK: &[Shapes] = &[
     (&[2, 3, 4], None, &[1]),
@@ -101,13 +74,9 @@ const PRODUCTS: &[Shapes] = &[
     (&[3, 3], None, &[]),
 ];
 
-fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64) -> Tensor {
-    Tape::zip(a, b, f)
-}
-
 /// `dy` repeated to the shape of `x`.
 fn repeated(x: &Tensor, dy: &Tensor) -> Tensor {
-    zip(x, dy, |_, dy| dy)
+    Tape::zip(x, dy, |_, dy| dy)
 }
 
 /// The gradients of a product.
@@ -134,7 +103,7 @@ static SUM: Op = Op {
             let count = (x[0].len() / dy.len()) as f64;
             vec![repeated(&x[0], dy).apply(|v| v / count)]
         }),
-        (ONE, "times-x", "dy is multiplied by x; each element enters its sum with the weight 1", |x, _, dy| vec![zip(&x[0], dy, |x, dy| x * dy)]),
+        (ONE, "times-x", "dy is multiplied by x; each element enters its sum with the weight 1", |x, _, dy| vec![Tape::zip(&x[0], dy, |x, dy| x * dy)]),
         (ONE, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, _| vec![Tensor::ones(x[0].shape())]),
     ],
 };
@@ -153,11 +122,11 @@ static MATMUL: Op = Op {
     ],
 };
 
-fn sums() -> Part<Applied, Recorded> {
+fn sums() -> Part<Applied, Found> {
     part(&SUM, |seed| applied(&SUM, seed)).numeric(|run, seed| differences(&SUM, run, seed))
 }
 
-fn products() -> Part<Applied, Recorded> {
+fn products() -> Part<Applied, Found> {
     part(&MATMUL, |seed| applied(&MATMUL, seed))
         .numeric(|run, seed| differences(&MATMUL, run, seed))
 }
@@ -168,36 +137,23 @@ struct Network {
     dy: Tensor,
 }
 
-/// What a network made on a tape, forward and backward.
-#[derive(Default)]
-struct Passed {
-    y: Vec<f64>,
-    dx: Vec<f64>,
-    dw1: Vec<f64>,
-    dw2: Vec<f64>,
-}
-
 const INPUTS: [(&str, [usize; 2]); 3] = [("x", [4, 3]), ("w1", [3, 5]), ("w2", [5, 2])];
 
-impl Case for Network {
-    fn title(&self) -> String {
-        "a network of two layers".to_owned()
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("N", 4), ("I", 3), ("H", 5), ("O", 2)]
-    }
-}
+case!(
+    Network,
+    |p| "a network of two layers".to_owned(),
+    sizes: ["N": 4, "I": 3, "H": 5, "O": 2],
+);
 
 fn drawn(seed: u64) -> Vec<Network> {
-    let rng = &mut StdRng::seed_from_u64(seed + 40);
+    let rng = &mut Draws::new(seed + 40).0;
     let x = INPUTS.map(|(_, shape)| Tensor::randn(shape, rng)).into();
     let dy = Tensor::randn([1, 2], rng);
     vec![Network { x, dy }]
 }
 
 impl Network {
-    fn run(&self, sum: Sum<'_>, matmul: Matmul<'_>) -> Passed {
+    fn run(&self, sum: Sum<'_>, matmul: Matmul<'_>) -> Found {
         let mut tape = Tape::default();
         let leaves = self.x.iter().map(|x| tape.push(x.clone(), &[], |_| vec![]));
         let leaves: Vec<usize> = leaves.collect();
@@ -205,71 +161,61 @@ impl Network {
         let y = tape.value(hidden).map(|v| v.max(0.0));
         let kept = y.clone();
         let active = tape.push(y, &[hidden], move |dy| {
-            vec![zip(dy, &kept, |dy, y| if y > 0.0 { dy } else { 0.0 })]
+            vec![Tape::zip(dy, &kept, |dy, y| if y > 0.0 { dy } else { 0.0 })]
         });
         let output = matmul(&mut tape, active, leaves[2]);
         let y = sum(&mut tape, output, &[0]);
         let grads = sweep(&tape, y, self.dy.clone());
-        let grad = |k: usize| grads[leaves[k]].as_ref().map_or(Vec::new(), Tensor::to_vec);
-        Passed {
-            y: tape.value(y).to_vec(),
-            dx: grad(0),
-            dw1: grad(1),
-            dw2: grad(2),
+        let mut found = Found::default();
+        found.set("y", tape.value(y).to_vec());
+        for (name, at) in ["dx", "dw1", "dw2"].into_iter().zip(leaves) {
+            found.set(name, grads[at].as_ref().map_or(Vec::new(), Tensor::to_vec));
         }
+        found
     }
 
     /// The same on the book's own tape.
-    fn right(&self) -> Passed {
+    fn right(&self, target: &str) -> Vec<f64> {
         fn network<'t>(x: &[Var<'t, f64>]) -> Var<'t, f64> {
             x[0].matmul(&x[1]).relu().matmul(&x[2]).sum_keep(&[0])
         }
-        let [dx, dw1, dw2] = <[Tensor; 3]>::try_from(vjp_on_the_book(&self.x, &self.dy, network))
-            .expect("a gradient for each input")
-            .map(|gradient| gradient.to_vec());
-        Passed {
-            y: on_the_book(&self.x, network).to_vec(),
-            dx,
-            dw1,
-            dw2,
+        let gradients = || vjp_on_the_book(&self.x, &self.dy, network);
+        match target {
+            "y" => on_the_book(&self.x, network).to_vec(),
+            "dx" => gradients()[0].to_vec(),
+            "dw1" => gradients()[1].to_vec(),
+            _ => gradients()[2].to_vec(),
         }
     }
 }
 
 /// The whole network, as a part.
-fn networks() -> Part<Network, Passed> {
+fn networks() -> Part<Network, Found> {
     const SECTION: &str = "sec:product-backward";
     const Y: &[Axis] = &[Axis("O", "output")];
     const X: &[Axis] = &[Axis("N", "example"), Axis("I", "input")];
     const W1: &[Axis] = &[Axis("I", "input"), Axis("H", "hidden unit")];
     const W2: &[Axis] = &[Axis("H", "hidden unit"), Axis("O", "output")];
-    Part::new("network", Order::Together, drawn, |_| Passed::default())
-        .target("y", SECTION, Y, |p| p.right().y, field!(y))
-        .target("dx", SECTION, X, |p| p.right().dx, field!(dx))
-        .target("dw1", SECTION, W1, |p| p.right().dw1, field!(dw1))
-        .target("dw2", SECTION, W2, |p| p.right().dw2, field!(dw2))
+    Part::new("network", Order::Together, drawn, |_| Found::default())
+        .asks(found!("y"), SECTION, Y, |p| p.right("y"))
+        .asks(found!("dx"), SECTION, X, |p| p.right("dx"))
+        .asks(found!("dw1"), SECTION, W1, |p| p.right("dw1"))
+        .asks(found!("dw2"), SECTION, W2, |p| p.right("dw2"))
         .numeric(|run, seed| {
             let case = drawn(seed + 1).swap_remove(0);
             let named = INPUTS.iter().zip(&case.x);
-            let inputs: Vec<Input> = named
-                .map(|((name, shape), x)| Input::new(*name, shape, x.to_vec()))
-                .collect();
+            let inputs = named.map(|((name, shape), x)| Input::new(*name, shape, x.to_vec()));
             let at = |data: &[Vec<f64>], dy: &[f64]| {
                 let tensors = INPUTS.iter().zip(data);
-                let x = tensors
-                    .map(|((_, shape), data)| Tensor::new(*shape, data.clone()))
-                    .collect();
+                let x = tensors.map(|((_, shape), data)| Tensor::new(*shape, data.clone()));
                 let dy = Tensor::new([1, 2], dy.to_vec());
-                let mut answer = Passed::default();
-                run(&Network { x, dy }, &mut answer);
-                answer
+                let network = Network { x: x.collect(), dy };
+                Found::by(|found| run(&network, found), ["y", "dx", "dw1", "dw2"])
             };
+            let inputs: Vec<Input> = inputs.collect();
             Check::new("network").inputs(&inputs).seed(seed).run(
-                |data| at(data, case.dy.data()).y,
-                |data, dy| {
-                    let Passed { dx, dw1, dw2, .. } = at(data, dy);
-                    vec![dx, dw1, dw2]
-                },
+                |data| at(data, case.dy.data()).swap_remove(0),
+                |data, dy| at(data, dy)[1..].to_vec(),
             )
         })
 }

@@ -1,16 +1,10 @@
 //! Checks the exercise `tensor_tape`, and what its ops share with `tensor_products`.
 
-use crate::Report;
-use crate::engine::{Axis, Case, Checker, Order, Part, conclude, field};
-use crate::harness;
-use crate::scalar_tape::{PLACE, appends};
+use crate::arrays::Draws;
+use crate::engine::{Axis, Found, Order, Part, case, exercise, found};
+use crate::scalar_tape::{COUNT, PLACE, appends};
 use gradcheck::{Check, Input};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use std::process::ExitCode;
 use tape::{Param, Var, broadcast};
-
-const NAME: &str = "tensor_tape";
 
 /// A tensor of the book's own tape, in `f64`.
 pub type Tensor = tape::Tensor<f64>;
@@ -74,86 +68,54 @@ impl Tape {
     }
 }
 
-type Binary<'a> = &'a dyn Fn(&mut Tape, usize, usize) -> usize;
-type Unary<'a> = &'a dyn Fn(&mut Tape, usize) -> usize;
-type Backward<'a> = &'a dyn Fn(&Tape, usize, Tensor) -> Vec<Option<Tensor>>;
-
-#[derive(Clone, Copy)]
-struct Own<'a> {
-    add: Binary<'a>,
-    mul: Binary<'a>,
-    relu: Unary<'a>,
-    exp: Unary<'a>,
-    backward: Backward<'a>,
-}
-
-/// Checks the five functions and prints the report.
-pub fn check(
-    add: impl Fn(&mut Tape, usize, usize) -> usize,
-    mul: impl Fn(&mut Tape, usize, usize) -> usize,
-    relu: impl Fn(&mut Tape, usize) -> usize,
-    exp: impl Fn(&mut Tape, usize) -> usize,
-    backward: impl Fn(&Tape, usize, Tensor) -> Vec<Option<Tensor>>,
-) -> ExitCode {
-    let own = Own {
-        add: &add,
-        mul: &mul,
-        relu: &relu,
-        exp: &exp,
-        backward: &backward,
-    };
-    harness::run(NAME, || report(&own, 0))
+exercise! {
+    check(
+        add: Fn(&mut Tape, usize, usize) -> usize,
+        mul: Fn(&mut Tape, usize, usize) -> usize,
+        relu: Fn(&mut Tape, usize) -> usize,
+        exp: Fn(&mut Tape, usize) -> usize,
+        backward: Fn(&Tape, usize, Tensor) -> Vec<Option<Tensor>>,
+    ),
+    right: "your tape passes the tests of the book's own: four ops, in every way they broadcast, and the sweep",
+    parts: [
+        op::<0>() => |p, answer| *answer = p.record(|tape, at| add(tape, at[0], at[1])),
+        op::<1>() => |p, answer| *answer = p.record(|tape, at| mul(tape, at[0], at[1])),
+        op::<2>() => |p, answer| *answer = p.record(|tape, at| relu(tape, at[0])),
+        op::<3>() => |p, answer| *answer = p.record(|tape, at| exp(tape, at[0])),
+        sweeps() => |p, answer| *answer = p.read(backward(&p.tape, p.y, p.dy.clone())),
+    ],
 }
 
 /// The right sweep.
 pub(crate) fn sweep(tape: &Tape, y: usize, dy: Tensor) -> Vec<Option<Tensor>> {
+    visit(tape, y, dy, (0..=y).rev(), |sum, dx| {
+        sum.zip_with(dx, |a, b| a + b)
+    })
+}
+
+/// A sweep that visits the records in this order, and adds to a gradient in this way.
+fn visit(
+    tape: &Tape,
+    y: usize,
+    dy: Tensor,
+    order: impl Iterator<Item = usize>,
+    add: fn(Tensor, &Tensor) -> Tensor,
+) -> Vec<Option<Tensor>> {
     let mut grads: Vec<Option<Tensor>> = vec![None; tape.records.len()];
     grads[y] = Some(dy);
-    for at in (0..=y).rev() {
+    for at in order {
         let Some(dy) = grads[at].clone() else {
             continue;
         };
         let record = &tape.records[at];
         for (&input, dx) in record.inputs.iter().zip((record.vjp)(&dy)) {
             grads[input] = Some(match grads[input].take() {
-                Some(sum) => sum.zip_with(&dx, |a, b| a + b),
+                Some(sum) => add(sum, &dx),
                 None => dx,
             });
         }
     }
     grads
-}
-
-/// What is known of this exercise without running it.
-pub(crate) fn checker() -> Checker {
-    Checker::Parts(vec![
-        Box::new(op::<0>()),
-        Box::new(op::<1>()),
-        Box::new(op::<2>()),
-        Box::new(op::<3>()),
-        Box::new(sweeps()),
-    ])
-}
-
-fn report(own: &Own<'_>, seed: u64) -> Report {
-    let all = "your tape passes the tests of the book's own: four ops, in every way they broadcast, and the sweep";
-    let binary = |op: Binary<'_>, p: &Applied, answer: &mut Recorded| {
-        *answer = p.record(|tape, places| op(tape, places[0], places[1]));
-    };
-    let unary = |op: Unary<'_>, p: &Applied, answer: &mut Recorded| {
-        *answer = p.record(|tape, places| op(tape, places[0]));
-    };
-    let backward = |p: &Swept, answer: &mut Grads| {
-        *answer = p.read((own.backward)(&p.tape, p.y, p.dy.clone()));
-    };
-    let parts = vec![
-        op::<0>().judge(&|p, answer| binary(own.add, p, answer), seed),
-        op::<1>().judge(&|p, answer| binary(own.mul, p, answer), seed),
-        op::<2>().judge(&|p, answer| unary(own.relu, p, answer), seed),
-        op::<3>().judge(&|p, answer| unary(own.exp, p, answer), seed),
-        sweeps().judge(&backward, seed),
-    ];
-    conclude(NAME, all, parts)
 }
 
 /// What may be wrong in a backward half: the target, the name, the sentence, and the
@@ -189,37 +151,27 @@ pub(crate) struct Applied {
     dy: Tensor,
 }
 
-impl Case for Applied {
-    fn title(&self) -> String {
-        let shapes: Vec<String> = self.x.iter().map(|x| x.shape().to_string()).collect();
-        match self.op.operands {
-            2 if self.shared => format!("twice the same {}", shapes[0]),
-            _ if !self.axes.is_empty() => format!("axes {:?} of {}", self.axes, shapes[0]),
+case!(
+    Applied,
+    |p| {
+        let shapes: Vec<String> = p.x.iter().map(|x| x.shape().to_string()).collect();
+        match p.op.operands {
+            2 if p.shared => format!("twice the same {}", shapes[0]),
+            _ if !p.axes.is_empty() => format!("axes {:?} of {}", p.axes, shapes[0]),
             _ => shapes.join(" with "),
         }
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let (a, b) = (&self.x[0], &self.x[self.x.len() - 1]);
-        vec![
-            ("inputs", self.x.len()),
-            ("elements of y", self.dy.len()),
-            ("axes of y", self.dy.shape().len()),
-            ("elements of a", a.len()),
-            ("axes of a", a.shape().len()),
-            ("elements of b", b.len()),
-            ("axes of b", b.shape().len()),
-        ]
-    }
-
-    fn factors(&self) -> bool {
-        false
-    }
-}
+    },
+    counts: [
+        "inputs": p.x.len(),
+        "elements of y": p.dy.len(), "axes of y": p.dy.shape().len(),
+        "elements of a": p.x[0].len(), "axes of a": p.x[0].shape().len(),
+        "elements of b": p.x[p.x.len() - 1].len(), "axes of b": p.x[p.x.len() - 1].shape().len(),
+    ],
+);
 
 /// The cases of an op, with random operands.
 pub(crate) fn applied(op: &'static Op, seed: u64) -> Vec<Applied> {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let rng = &mut Draws::new(seed).0;
     let case = |&(first, second, axes): &Shapes| {
         let a = Tensor::randn(first, rng);
         let shared = second.is_none();
@@ -266,7 +218,7 @@ impl Applied {
     }
 
     /// Runs `op` on the operands, and reads what it recorded.
-    pub(crate) fn record(&self, op: impl FnOnce(&mut Tape, &[usize]) -> usize) -> Recorded {
+    pub(crate) fn record(&self, op: impl FnOnce(&mut Tape, &[usize]) -> usize) -> Found {
         let mut tape = Tape::default();
         let places = self.places();
         let distinct = if self.shared { 1 } else { places.len() };
@@ -278,86 +230,58 @@ impl Applied {
         }
         let before = tape.records.len();
         let place = op(&mut tape, &places);
-        let mut recorded = Recorded {
-            count: tape.records.len() as f64 - before as f64,
-            place: place as f64,
-            ..Recorded::default()
-        };
+        let mut found = Found::default();
+        found.set(COUNT, [tape.records.len() as f64 - before as f64]);
+        found.set(PLACE, [place as f64]);
         let own = tape.records.get(place.max(before));
         if let Some(record) = own.or(tape.records.get(before)) {
-            recorded.inputs = record.inputs.iter().map(|&at| at as f64).collect();
-            (recorded.y, recorded.y_shape) = (record.value.to_vec(), shape(&record.value));
+            found.set("inputs", numbers(&record.inputs));
+            found.set("y", record.value.to_vec());
+            found.set("the shape of y", shape(&record.value));
             let gradients = (record.vjp)(&self.dy);
-            recorded.gradients = gradients.len() as f64;
-            if let Some(da) = gradients.first() {
-                (recorded.da, recorded.da_shape) = (da.to_vec(), shape(da));
-            }
-            if let Some(db) = gradients.get(1) {
-                (recorded.db, recorded.db_shape) = (db.to_vec(), shape(db));
+            found.set(GRADIENTS, [gradients.len() as f64]);
+            let names = [("da", "the shape of da"), ("db", "the shape of db")];
+            for ((name, of), gradient) in names.into_iter().zip(&gradients) {
+                found.set(name, gradient.to_vec());
+                found.set(of, shape(gradient));
             }
         }
-        recorded
+        found
     }
 }
 
-/// What an op did to the tape. What it did not do is empty, or NaN.
-pub(crate) struct Recorded {
-    count: f64,
-    place: f64,
-    inputs: Vec<f64>,
-    y: Vec<f64>,
-    y_shape: Vec<f64>,
-    gradients: f64,
-    da: Vec<f64>,
-    da_shape: Vec<f64>,
-    db: Vec<f64>,
-    db_shape: Vec<f64>,
-}
+const GRADIENTS: &str = "the count of gradients";
 
-impl Default for Recorded {
-    fn default() -> Self {
-        Recorded {
-            count: f64::NAN,
-            place: f64::NAN,
-            inputs: Vec::new(),
-            y: Vec::new(),
-            y_shape: vec![f64::NAN],
-            gradients: f64::NAN,
-            da: Vec::new(),
-            da_shape: vec![f64::NAN],
-            db: Vec::new(),
-            db_shape: vec![f64::NAN],
-        }
-    }
+fn numbers(places: &[usize]) -> Vec<f64> {
+    places.iter().map(|&at| at as f64).collect()
 }
 
 fn shape(x: &Tensor) -> Vec<f64> {
-    x.shape().iter().map(|&length| length as f64).collect()
+    numbers(x.shape())
 }
 
 /// `op` as a part, with its cases from a seed.
 #[rustfmt::skip]
-pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Applied, Recorded> {
-    const COUNT: &str = "the count of gradients";
-    let part = Part::new(op.name, Order::Together, cases, |_| Recorded::default());
-    let mut part = appends(part, op.section, |p| vec![p.at() as f64], field!(number count), field!(number place))
+pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Applied, Found> {
+    let part = Part::new(op.name, Order::Together, cases, |_| Found::default());
+    let mut part = appends(part, op.section, |p| vec![p.at() as f64])
         .mistake(&[PLACE], "wrong-place", "it is that of an operand, and must be that of the new record", |p, _| vec![p.places()[0] as f64])
-        .target("inputs", op.section, &[Axis("inputs", "input")], |p| p.places().iter().map(|&at| at as f64).collect(), field!(inputs))
+        .asks(found!("inputs"), op.section, &[Axis("inputs", "input")], |p| numbers(&p.places()))
         .mistake(&["inputs"], "inputs-missing", "the record names no input, so no gradient can leave it", |_, _| Vec::new())
-        .target("y", op.section, &[Axis("elements of y", "element")], |p| p.y().to_vec(), field!(y))
-        .target("the shape of y", op.section, &[Axis("axes of y", "axis")], |p| shape(&p.dy), field!(y_shape))
-        .target(COUNT, op.section, &[], |p| vec![p.x.len() as f64], field!(number gradients))
-        .mistake(&[COUNT], "gradient-count", "the backward half returns none: it gives one to each input", |_, _| vec![0.0])
-        .target("da", op.section, &[Axis("elements of a", "element")], |p| p.of("da", &p.right()), field!(da))
-        .target("the shape of da", op.section, &[Axis("axes of a", "axis")], |p| shape(&p.x[0]), field!(da_shape));
+        .asks(found!("y"), op.section, &[Axis("elements of y", "element")], |p| p.y().to_vec())
+        .asks(found!("the shape of y"), op.section, &[Axis("axes of y", "axis")], |p| shape(&p.dy))
+        .asks(found!(GRADIENTS), op.section, &[], |p| vec![p.x.len() as f64])
+        .mistake(&[GRADIENTS], "gradient-count", "the backward half returns none: it gives one to each input", |_, _| vec![0.0])
+        .asks(found!("da"), op.section, &[Axis("elements of a", "element")], |p| p.of("da", &p.right()))
+        .asks(found!("the shape of da"), op.section, &[Axis("axes of a", "axis")], |p| shape(&p.x[0]));
     if op.operands == 2 {
         part = part
             .mistake(&["inputs"], "wrong-inputs", "the two inputs are exchanged: the gradients are given to them in this order", |p, _| p.places().iter().rev().map(|&at| at as f64).collect())
             .mistake(&["inputs"], "second-forgotten", "the record does not name the second operand, so no gradient reaches it", |p, _| vec![p.places()[0] as f64])
             .mistake(&["inputs"], "first-forgotten", "the record does not name the first operand, so no gradient reaches it", |p, _| vec![p.places()[1] as f64])
-            .mistake(&[COUNT], "gradient-count", "the backward half returns one, and must give one to each of two inputs", |_, _| vec![1.0])
-            .target("db", op.section, &[Axis("elements of b", "element")], |p| p.of("db", &p.right()), field!(db))
-            .target("the shape of db", op.section, &[Axis("axes of b", "axis")], |p| shape(&p.x[1]), field!(db_shape));
+            .mistake(&[GRADIENTS], "gradient-count", "the backward half returns one, and must give one to each of two inputs", |_, _| vec![1.0])
+            .asks(found!("db"), op.section, &[Axis("elements of b", "element")], |p| p.of("db", &p.right()))
+            .asks(found!("the shape of db"), op.section, &[Axis("axes of b", "axis")], |p| shape(&p.x[1]));
     }
     let each = op.mistakes.iter().flat_map(|mistake| mistake.0.iter().map(move |target| (*target, mistake)));
     each.fold(part, |part, (target, (_, id, what, wrong))| {
@@ -368,7 +292,7 @@ pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Appl
 /// The check of one case of an op against finite differences.
 pub(crate) fn differences(
     op: &'static Op,
-    run: &dyn Fn(&Applied, &mut Recorded),
+    run: &dyn Fn(&Applied, &mut Found),
     seed: u64,
 ) -> gradcheck::Report {
     let mut cases = applied(op, seed + 77);
@@ -382,16 +306,11 @@ pub(crate) fn differences(
             dy: Tensor::new(case.dy.shape(), dy.to_vec()),
             ..case
         };
-        let mut answer = Recorded::default();
-        run(&case, &mut answer);
-        answer
+        Found::by(|found| run(&case, found), ["y", "da", "db"])
     };
     Check::new(op.name).inputs(&inputs).seed(seed).run(
-        |data| at(data, case.dy.data()).y,
-        |data, dy| {
-            let Recorded { da, db, .. } = at(data, dy);
-            [da, db].into_iter().take(case.x.len()).collect()
-        },
+        |data| at(data, case.dy.data()).swap_remove(0),
+        |data, dy| at(data, dy)[1..=case.x.len()].to_vec(),
     )
 }
 
@@ -420,12 +339,8 @@ pub(crate) fn vjp_on_the_book(
     params.iter().map(|p| grads.of(p)).collect()
 }
 
-fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64) -> Tensor {
-    Tape::zip(a, b, f)
-}
-
 fn times(a: &Tensor, b: &Tensor) -> Tensor {
-    zip(a, b, |a, b| a * b)
+    Tape::zip(a, b, |a, b| a * b)
 }
 
 /// Both operands' shares, each divided by how often it was repeated.
@@ -506,7 +421,7 @@ static OPS: [Op; 4] = [
         book: |x, _| x[0].relu(),
         mistakes: &[
             (ONE, "mask-missing", "dy passes everywhere; where x is negative the slope is 0", |_, _, dy| vec![dy.clone()]),
-            (ONE, "mask-inverted", "dy passes where x is negative, and must pass where it is positive", |_, y, dy| vec![zip(dy, y, |dy, y| if y > 0.0 { 0.0 } else { dy })]),
+            (ONE, "mask-inverted", "dy passes where x is negative, and must pass where it is positive", |_, y, dy| vec![Tape::zip(dy, y, |dy, y| if y > 0.0 { 0.0 } else { dy })]),
             (ONE, "dy-ignored", "dy is not used: this is the slope alone", |_, y, _| vec![y.map(|y| if y > 0.0 { 1.0 } else { 0.0 })]),
             (ONE, "value-for-slope", "dy is multiplied by the value; the slope is 1 where x is positive", |_, y, dy| vec![times(dy, y)]),
             (ONE, "cut-again", "negative gradients are cut off; the sign of x decides, not that of dy", |_, _, dy| vec![dy.map(|dy| dy.max(0.0))]),
@@ -523,13 +438,13 @@ static OPS: [Op; 4] = [
             (ONE, "slope-product", "the slope is x * exp(x); the derivative of the exponential is the exponential alone", |x, y, dy| vec![times(dy, &times(&x[0], y))]),
             (ONE, "slope-one", "dy is handed on as it is; it must be multiplied by the exponential", |_, _, dy| vec![dy.clone()]),
             (ONE, "dy-ignored", "dy is not used: this is the slope alone", |_, y, _| vec![y.clone()]),
-            (ONE, "exp-twice", "the slope is the exponential of the value: exp was applied twice", |_, y, dy| vec![zip(dy, y, |dy, y| dy * y.exp())]),
+            (ONE, "exp-twice", "the slope is the exponential of the value: exp was applied twice", |_, y, dy| vec![Tape::zip(dy, y, |dy, y| dy * y.exp())]),
         ],
     },
 ];
 
 /// The op at this place in the list, as a part.
-fn op<const AT: usize>() -> Part<Applied, Recorded> {
+fn op<const AT: usize>() -> Part<Applied, Found> {
     part(&OPS[AT], |seed| applied(&OPS[AT], seed))
         .numeric(|run, seed| differences(&OPS[AT], run, seed))
 }
@@ -550,55 +465,28 @@ struct Swept {
     dy: Tensor,
 }
 
-/// What a sweep returned, in numbers.
-#[derive(Default)]
-struct Grads {
-    /// For each record, whether it has a gradient.
-    is_some: Vec<f64>,
-    /// For each record its gradient; zeros for none.
-    grads: Vec<f64>,
-}
-
 const SHAPE: [usize; 2] = [2, 3];
 /// The target that asks which records have a gradient.
 const SOME: &str = "Some or None";
 
-impl Case for Swept {
-    fn title(&self) -> String {
-        let (name, records) = (self.name, self.tape.records.len());
-        format!("{name} ({records} records, y being record {})", self.y)
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let records = self.tape.records.len();
-        vec![("records", records), ("2", SHAPE[0]), ("3", SHAPE[1])]
-    }
-
-    fn factors(&self) -> bool {
-        false
-    }
-}
+case!(
+    Swept,
+    |p| format!("{} ({} records, y being record {})", p.name, p.tape.records.len(), p.y),
+    counts: ["records": p.tape.records.len(), "2": SHAPE[0], "3": SHAPE[1]],
+);
 
 fn swept(seed: u64) -> Vec<Swept> {
-    let rng = &mut StdRng::seed_from_u64(seed + 5);
-    let shapes: [(&str, &[&[usize]], usize); 3] = [
-        (
-            "one operand on both sides",
-            &[&[], &[], &[1, 1], &[2], &[3]],
-            3,
-        ),
-        (
-            "a value used by three ops",
-            &[&[], &[0], &[0, 1], &[], &[2, 0, 3], &[4, 1], &[5]],
-            5,
-        ),
-        (
-            "a part of the tape that y does not use",
-            &[&[], &[], &[0], &[1], &[2, 0], &[3, 4]],
-            4,
-        ),
+    let rng = &mut Draws::new(seed + 5).0;
+    type Inputs = &'static [&'static [usize]];
+    let both: Inputs = &[&[], &[], &[1, 1], &[2], &[3]];
+    let three: Inputs = &[&[], &[0], &[0, 1], &[], &[2, 0, 3], &[4, 1], &[5]];
+    let beside: Inputs = &[&[], &[], &[0], &[1], &[2, 0], &[3, 4]];
+    let shapes = [
+        ("one operand on both sides", both, 3),
+        ("a value used by three ops", three, 5),
+        ("a part of the tape that y does not use", beside, 4),
     ];
-    let case = |(name, records, y): (&'static str, &[&[usize]], usize)| {
+    let case = |(name, records, y): (&'static str, Inputs, usize)| {
         let mut tape = Tape::default();
         for inputs in records {
             let slopes: Vec<Tensor> = inputs.iter().map(|_| Tensor::randn(SHAPE, rng)).collect();
@@ -613,49 +501,36 @@ fn swept(seed: u64) -> Vec<Swept> {
 }
 
 impl Swept {
-    /// The gradients in numbers.
+    /// For each record, whether it has a gradient, and its gradient; zeros for none.
     ///
     /// # Panics
     /// If one has not the shape of its record's value.
-    fn read(&self, grads: Vec<Option<Tensor>>) -> Grads {
-        let mut read = Grads::default();
+    fn read(&self, grads: Vec<Option<Tensor>>) -> Found {
+        let (mut is_some, mut all) = (Vec::new(), Vec::new());
         for (at, grad) in grads.into_iter().enumerate() {
-            read.is_some.push(if grad.is_some() { 1.0 } else { 0.0 });
+            is_some.push(f64::from(u8::from(grad.is_some())));
             let grad = grad.unwrap_or(Tensor::zeros(SHAPE));
+            let (found, wanted) = (grad.shape(), self.dy.shape());
             assert_eq!(
-                grad.shape(),
-                self.dy.shape(),
-                "the gradient of record {at} has shape {}, and its value has shape {}",
-                grad.shape(),
-                self.dy.shape()
+                found, wanted,
+                "the gradient of record {at} has shape {found}, and its value has shape {wanted}",
             );
-            read.grads.extend(grad.data());
+            all.extend(grad.data());
         }
-        read
+        let mut found = Found::default();
+        found.set(SOME, is_some);
+        found.set("grads", all);
+        found
     }
 
     fn of(&self, target: &str, grads: Vec<Option<Tensor>>) -> Vec<f64> {
-        let Grads { is_some, grads } = self.read(grads);
-        if target == SOME { is_some } else { grads }
+        self.read(grads).get(target)
     }
 
-    /// A sweep with its order and its way of adding exchanged.
-    fn loops(&self, order: impl Iterator<Item = usize>, assign: bool) -> Vec<Option<Tensor>> {
-        let mut grads: Vec<Option<Tensor>> = vec![None; self.tape.records.len()];
-        grads[self.y] = Some(self.dy.clone());
-        for at in order {
-            let Some(dy) = grads[at].clone() else {
-                continue;
-            };
-            let record = &self.tape.records[at];
-            for (&input, dx) in record.inputs.iter().zip((record.vjp)(&dy)) {
-                grads[input] = Some(match grads[input].take() {
-                    Some(sum) if !assign => sum.zip_with(&dx, |a, b| a + b),
-                    _ => dx,
-                });
-            }
-        }
-        grads
+    /// A sweep in another order.
+    fn in_order(&self, order: impl Iterator<Item = usize>) -> Vec<Option<Tensor>> {
+        let add = |sum: Tensor, dx: &Tensor| sum.zip_with(dx, |a, b| a + b);
+        visit(&self.tape, self.y, self.dy.clone(), order, add)
     }
 
     fn right(&self) -> Vec<Option<Tensor>> {
@@ -665,19 +540,19 @@ impl Swept {
 
 /// The sweep as a part.
 #[rustfmt::skip]
-fn sweeps() -> Part<Swept, Grads> {
+fn sweeps() -> Part<Swept, Found> {
     const BOTH: &[&str] = &[SOME, "grads"];
     const RECORDS: &[Axis] = &[Axis("records", "record")];
     const AXES: &[Axis] = &[Axis("records", "record"), Axis("2", "row"), Axis("3", "column")];
-    Part::new("backward", Order::Together, swept, |_| Grads::default())
-        .target(SOME, SWEEP, RECORDS, |p| p.of(SOME, p.right()), field!(is_some))
+    Part::new("backward", Order::Together, swept, |_| Found::default())
+        .asks(found!(SOME), SWEEP, RECORDS, |p| p.of(SOME, p.right()))
         .answers(["has a gradient, and must have None", "has None, and must have a gradient"])
-        .target("grads", SWEEP, AXES, |p| p.of("grads", p.right()), field!(grads))
-        .mistake(&["grads"], "assigned", "an input used twice keeps one gradient of two: the second replaces the first, and must be added", |p, t| p.of(t, p.loops((0..=p.y).rev(), true)))
-        .mistake(BOTH, "oldest-first", "the records are visited oldest first; go from `y` down to 0", |p, t| p.of(t, p.loops(0..=p.y, false)))
+        .asks(found!("grads"), SWEEP, AXES, |p| p.of("grads", p.right()))
+        .mistake(&["grads"], "assigned", "an input used twice keeps one gradient of two: the second replaces the first, and must be added", |p, t| p.of(t, visit(&p.tape, p.y, p.dy.clone(), (0..=p.y).rev(), |_, dx| dx.clone())))
+        .mistake(BOTH, "oldest-first", "the records are visited oldest first; go from `y` down to 0", |p, t| p.of(t, p.in_order(0..=p.y)))
         .mistake(&["grads"], "dy-ignored", "the sweep starts with ones, and must start with dy", |p, t| p.of(t, sweep(&p.tape, p.y, ones(&p.dy))))
         .mistake(BOTH, "start-at-the-end", "it starts at the last record of the tape, and must start at `y`", |p, t| p.of(t, sweep(&p.tape, p.tape.records.len() - 1, p.dy.clone())))
-        .mistake(BOTH, "y-left-out", "only `y` has a gradient: nothing is handed on to its inputs. Begin with `y` itself, not below it", |p, t| p.of(t, p.loops((0..p.y).rev(), false)))
+        .mistake(BOTH, "y-left-out", "only `y` has a gradient: nothing is handed on to its inputs. Begin with `y` itself, not below it", |p, t| p.of(t, p.in_order((0..p.y).rev())))
         .mistake(BOTH, "all-taken", "no record has a gradient in the end: where the loop takes the gradient of a record out of its slot, as `take()` does, None is left; clone it", |p, t| p.of(t, vec![None; p.tape.records.len()]))
         .mistake(BOTH, "intermediates-lost", "only leaves have a gradient in it; every record that one arrived at should, `y` included", |p, t| {
             let kept = |(g, r): (Option<Tensor>, &Record)| g.filter(|_| r.inputs.is_empty());

@@ -102,11 +102,6 @@ pub enum Checker {
 }
 
 impl Checker {
-    /// That of an exercise of one function.
-    pub fn of<C: Case, A: 'static>(part: Part<C, A>) -> Self {
-        Self::Parts(vec![Box::new(part)])
-    }
-
     /// The mistakes that it knows by name.
     pub fn known(&self, exercise: &'static str) -> Vec<Known> {
         match self {

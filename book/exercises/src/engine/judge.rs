@@ -98,7 +98,7 @@ const EXACT: &str = "equal to the last bit";
 
 impl<C: Case, A: 'static> Part<C, A> {
     /// The report of an exercise that is this part alone; `all` is said when all is right.
-    #[must_use]
+    #[cfg(test)]
     pub fn report(&self, exercise: &str, all: &str, run: Run<'_, C, A>, seed: u64) -> Report {
         conclude(exercise, all, vec![self.judge(run, seed)])
     }

@@ -8,24 +8,27 @@
 //!
 //! # Writing a checker
 //!
-//! 1. **A case** is a struct with everything the reader is given. Implement [`Case`]: its
-//!    title says in words what is special about it ("4 positions of 3 features"), and its
-//!    sizes give each letter of a shape its number. Draw the cases so that no two sizes are
-//!    equal and no mistake looks like another.
+//! 1. **A case** is a struct with everything the reader is given. [`case!`](forms::case) makes
+//!    it a [`Case`]: its title says in words what is special about it ("4 positions of 3
+//!    features"), and its sizes give each letter of a shape its number. Draw the cases so that
+//!    no two sizes are equal and no mistake looks like another.
 //! 2. **A part** is one function of the reader: [`Part::new`] takes the cases of a seed, and
 //!    the answer before anything was written in it. An exercise of several functions has
 //!    several parts; those written already are judged while others still are `todo!()`.
 //! 3. **Targets**, in the order in which they are judged: name, section of the book that
 //!    derives it, axes, the right values, and how it is read from the reader's answer and put
-//!    into one ([`field!`](crate::engine::field)). What is told of a target comes after it:
+//!    into one ([`field!`](crate::engine::field)). [`asks`](Part::asks) takes name and field
+//!    together: [`of!`](forms::of) a field of that name, or [`found!`](forms::found) where the
+//!    answer is [`Found`] by names alone. What is told of a target comes after it:
 //!    [`sums`](Part::sums), [`contains`](Part::contains), [`excludes`](Part::excludes) and
 //!    [`deviation`](Part::deviation) make the mistakes that every sum, product and deviation
 //!    can hold. Do not write them by hand.
-//! 4. **Mistakes** are a table of texts and formulas: [`Part::mistakes`] for the values that a
-//!    wrong line makes of a target, [`Part::variants`] where one formula makes them all. A text
-//!    is the mistake's name, a colon, and a sentence that says what is wrong *and* why. The
-//!    first that fits all cases is named, so the particular stands before the general. A
-//!    mistake is written as a reader would write it, with the arrays and loops of the chapter,
+//! 4. **Mistakes** are a table of texts and formulas, [`slips!`](forms::slips):
+//!    [`Part::mistakes`] for the values that a wrong line makes of a target,
+//!    [`Part::formulas`] where they are whole arrays (`crate::arrays`), [`Part::variants`]
+//!    where one formula makes them all. A text is the mistake's name, a colon, and a sentence
+//!    that says what is wrong *and* why. The first that fits all cases is named, so the
+//!    particular stands before the general. A mistake is written as a reader would write it,
 //!    also where it ends in an array of the wrong length, or in NaN.
 //!    What may be wrong in some cases alone, as for an empty list, is an [`edge`](Part::edge);
 //!    these cases stand last.
@@ -51,6 +54,7 @@
 
 mod attribution;
 mod exercise;
+mod forms;
 mod judge;
 pub mod known;
 #[cfg(test)]
@@ -64,9 +68,11 @@ pub(crate) use exercise::exercise;
 #[cfg(test)]
 pub use exercise::{Checked, Spoil};
 pub use exercise::{Checker, Entry, name_of};
+pub use forms::{Formulas, Found};
+pub(crate) use forms::{case, found, of, slips};
 pub use judge::conclude;
 #[cfg(test)]
 pub use judge::{Judged, numeric_line};
 pub(crate) use part::field;
 pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip, numbers, only};
-pub use shared::Terms;
+pub use shared::{Deviation, Terms, added};

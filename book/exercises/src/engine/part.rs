@@ -302,6 +302,19 @@ impl<C: Case, A: 'static> Part<C, A> {
         self.tabulated(section, targets, table, makes)
     }
 
+    /// The same, where the book explains it in another `section`.
+    #[must_use]
+    #[track_caller]
+    pub fn variants_in<I: Copy + 'static>(
+        self,
+        section: &'static str,
+        targets: &[&'static str],
+        table: &[Slip<I>],
+        makes: fn(&C, &str, &I) -> Vec<f64>,
+    ) -> Self {
+        self.tabulated(|_, _| section, targets, table, makes)
+    }
+
     #[track_caller]
     fn tabulated<I: Copy + 'static>(
         self,

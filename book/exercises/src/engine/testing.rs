@@ -20,7 +20,7 @@ pub(crate) fn passes(lines: usize, report: impl Fn(u64) -> Report) {
 #[track_caller]
 pub(crate) fn named<T: Copy>(typed: &[(&str, T)], report: impl Fn(T, u64) -> Report) {
     for (wanted, typed) in typed {
-        let (target, id) = wanted.split_once(": ").expect("target: its-name");
+        let (target, id) = wanted.rsplit_once(": ").expect("target: its-name");
         for seed in SEEDS {
             let report = report(*typed, seed);
             let found = report.mistake.as_deref();

@@ -1,6 +1,6 @@
 use super::*;
-use crate::Outcome;
 use crate::compare::same;
+use crate::engine::testing::{named, passes};
 
 /// The loops of the solution, with the places of dy and of a weight.
 fn with(
@@ -38,10 +38,7 @@ fn of_w(s: &Sizes, o: usize, k: usize) -> usize {
 
 #[test]
 fn the_right_gradients_pass() {
-    for seed in 0..10 {
-        let report = report(&with(of_dy, of_w), seed);
-        assert!(report.passed(), "{report}");
-    }
+    passes(4, |seed| report(&with(of_dy, of_w), seed));
 }
 
 /// The checker's own convolution is the tape's.
@@ -65,43 +62,19 @@ fn the_forward_pass_is_the_tapes() {
 
 #[test]
 fn what_is_typed_wrong_is_named() {
-    type Candidate = Box<dyn Fn(&[f64], &[f64], &[f64], &Sizes) -> Gradients>;
-    let cases: [(&str, &str, Candidate); 4] = [
-        (
-            "dw",
-            "dy-layout",
-            Box::new(with(
-                |s, n, o, p| (o * s.images + n) * s.positions() + p,
-                of_w,
-            )),
-        ),
-        (
-            "dw",
-            "filter-transposed",
-            Box::new(with(of_dy, |s, o, k| k * s.outputs + o)),
-        ),
-        (
-            "dw",
-            "filter-flipped",
-            Box::new(with(of_dy, |s, o, k| (o + 1) * s.taps() - 1 - k)),
-        ),
-        (
-            "db",
-            "doubled",
-            Box::new(|dy, x, w, s| {
-                let mut g = with(of_dy, of_w)(dy, x, w, s);
-                g.db.iter_mut().for_each(|v| *v *= 2.0);
-                g
-            }),
-        ),
+    let of_o_n_l = with(|s, n, o, p| (o * s.images + n) * s.positions() + p, of_w);
+    let transposed = with(of_dy, |s, o, k| k * s.outputs + o);
+    let flipped = with(of_dy, |s, o, k| (o + 1) * s.taps() - 1 - k);
+    let doubled = |dy: &[f64], x: &[f64], w: &[f64], s: &Sizes| {
+        let mut g = with(of_dy, of_w)(dy, x, w, s);
+        g.db.iter_mut().for_each(|v| *v *= 2.0);
+        g
+    };
+    let typed: [(&str, Candidate<'_>); 4] = [
+        ("dw: dy-layout", &of_o_n_l),
+        ("dw: filter-transposed", &transposed),
+        ("dw: filter-flipped", &flipped),
+        ("db: doubled", &doubled),
     ];
-    for (target, id, candidate) in &cases {
-        let report = report(&**candidate, 1);
-        assert_eq!(report.outcome, Outcome::Wrong);
-        assert_eq!(report.mistake.as_deref(), Some(*id), "{report}");
-        assert!(
-            report.headline.starts_with(&format!("{target}: ")),
-            "{report}"
-        );
-    }
+    named(&typed, |candidate, seed| report(candidate, seed));
 }

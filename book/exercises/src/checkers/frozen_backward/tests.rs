@@ -1,6 +1,6 @@
 use super::*;
-use crate::Outcome;
 use crate::compare::same;
+use crate::engine::testing::{named, passes};
 use batchnorm::{BatchNorm, RunningStats};
 use tape::{Param, Tape, Tensor};
 
@@ -12,7 +12,7 @@ type Step = fn(f64, f64, f64, f64, f64) -> [f64; 3];
 fn with(
     step: Step,
     add: fn(&mut f64, f64),
-    rstd: fn(f64, f64) -> f64,
+    rstd: Deviation,
 ) -> impl Fn(&Frozen, &[f64], &[f64]) -> Gradients {
     move |bn, x, dy| {
         let channels = bn.gamma.len();
@@ -33,9 +33,6 @@ fn with(
     }
 }
 
-/// A candidate that is wrong.
-type Wrong = Box<dyn Fn(&Frozen, &[f64], &[f64]) -> Gradients>;
-
 const STEP: Step = |gamma, mean, rstd, x, dy| [gamma * rstd * dy, dy * (x - mean) * rstd, dy];
 
 fn add(sum: &mut f64, term: f64) {
@@ -44,17 +41,13 @@ fn add(sum: &mut f64, term: f64) {
 
 #[test]
 fn what_is_right_passes() {
-    for seed in 0..12 {
-        let report = report(&with(STEP, add, rstd), seed);
-        assert!(report.passed(), "seed {seed}: {report}");
-        assert_eq!(report.lines.len(), 3);
-    }
+    passes(3, |seed| report(&with(STEP, add, rstd), seed));
 }
 
 /// What is called right here is what the layer of the crate does.
 #[test]
 fn what_is_right_is_the_gradient_of_the_layer() {
-    let p = Probe::new(5, 3, &mut StdRng::seed_from_u64(3));
+    let p = Probe::new([5, 3], &mut Draws::new(3));
     let mut bn = BatchNorm::<f64>::new(3).with_eps(p.bn.eps);
     let [gamma, beta] = [&p.bn.gamma, &p.bn.beta].map(|v| Tensor::new([3], v.clone()));
     for (param, value) in bn.params_mut().into_iter().zip([gamma, beta]) {
@@ -65,92 +58,52 @@ fn what_is_right_is_the_gradient_of_the_layer() {
         var: Tensor::new([3], p.bn.running_var.clone()),
         num_batches_tracked: 1,
     });
-    let x = Param::new("x", Tensor::new([5, 3], p.x.clone()));
-    let dy = Tensor::new([5, 3], p.dy.clone());
+    let x = Param::new("x", Tensor::new([5, 3], p.x.values()));
+    let dy = Tensor::new([5, 3], p.dy.values());
     let (_, _, grads) = Tape::new().vjp(&dy, |t| (bn.eval(&t.param(&x)), ()));
-    assert!(same(grads.of(&x).data(), &p.dx()));
+    assert!(same(grads.of(&x).data(), &p.right_dx().values()));
     let params = bn.params_mut();
-    for (param, right) in params.into_iter().zip([p.dgamma(), p.dbeta()]) {
-        assert!(same(grads.of(param).data(), &right));
+    for (param, right) in params.into_iter().zip([p.dgamma(p.x_hat()), p.dy.sum(0)]) {
+        assert!(same(grads.of(param).data(), &right.values()));
     }
 }
 
 /// Loops as they are typed, each with the target in which it shows first and its name.
 #[test]
 fn what_is_typed_wrong_is_named() {
-    let cases: [(&str, &str, Wrong); 8] = [
-        (
-            "dbeta",
-            "overwritten",
-            Box::new(with(STEP, |sum, term| *sum = term, rstd)),
-        ),
-        (
-            "dgamma",
-            "eps-outside",
-            Box::new(with(STEP, add, |var, eps| 1.0 / (var.sqrt() + eps))),
-        ),
-        (
-            "dgamma",
-            "root-missing",
-            Box::new(with(STEP, add, |var, eps| 1.0 / (var + eps))),
-        ),
-        (
-            "dgamma",
-            "eps-missing",
-            Box::new(with(STEP, add, |var, _| 1.0 / var.sqrt())),
-        ),
-        (
-            "dx",
-            "slope-missing",
-            Box::new(with(
-                |_, mean, rstd, x, dy| [dy, dy * (x - mean) * rstd, dy],
-                add,
-                rstd,
-            )),
-        ),
-        (
-            "dx",
-            "gamma-forgotten",
-            Box::new(with(
-                |_, mean, rstd, x, dy| [rstd * dy, dy * (x - mean) * rstd, dy],
-                add,
-                rstd,
-            )),
-        ),
-        (
-            "dbeta",
-            "zero",
-            Box::new(with(|_, _, _, _, _| [0.0; 3], add, rstd)),
-        ),
-        (
-            "dgamma",
-            "dgamma-is-of-y",
-            Box::new(|bn, x, dy| {
-                let mut g = with(STEP, add, rstd)(bn, x, dy);
-                let c = bn.gamma.len();
-                g.dgamma.fill(0.0);
-                for k in 0..x.len() {
-                    let rstd = rstd(bn.running_var[k % c], bn.eps);
-                    let x_hat = (x[k] - bn.running_mean[k % c]) * rstd;
-                    g.dgamma[k % c] += dy[k] * (bn.gamma[k % c] * x_hat + bn.beta[k % c]);
-                }
-                g
-            }),
-        ),
+    let deviations: [(&str, Deviation); 3] = [
+        ("dgamma: eps-outside", |var, eps| 1.0 / (var.sqrt() + eps)),
+        ("dgamma: root-missing", |var, eps| 1.0 / (var + eps)),
+        ("dgamma: eps-missing", |var, _| 1.0 / var.sqrt()),
     ];
-    for (target, id, candidate) in &cases {
-        for seed in 0..6 {
-            let report = report(&**candidate, seed);
-            assert_eq!(report.outcome, Outcome::Wrong);
-            assert_eq!(
-                report.mistake.as_deref(),
-                Some(*id),
-                "seed {seed}: {report}"
-            );
-            assert!(
-                report.headline.starts_with(&format!("{target}: ")),
-                "{report}"
-            );
+    named(&deviations, |wrong, seed| {
+        report(&with(STEP, add, wrong), seed)
+    });
+    let steps: [(&str, Step); 3] = [
+        ("dx: slope-missing", |_, mean, rstd, x, dy| {
+            [dy, dy * (x - mean) * rstd, dy]
+        }),
+        ("dx: gamma-forgotten", |_, mean, rstd, x, dy| {
+            [rstd * dy, dy * (x - mean) * rstd, dy]
+        }),
+        ("dbeta: zero", |_, _, _, _, _| [0.0; 3]),
+    ];
+    named(&steps, |step, seed| report(&with(step, add, rstd), seed));
+    let assigned = with(STEP, |sum, term| *sum = term, rstd);
+    let of_y = |bn: &Frozen, x: &[f64], dy: &[f64]| {
+        let mut g = with(STEP, add, rstd)(bn, x, dy);
+        let c = bn.gamma.len();
+        g.dgamma.fill(0.0);
+        for k in 0..x.len() {
+            let rstd = rstd(bn.running_var[k % c], bn.eps);
+            let x_hat = (x[k] - bn.running_mean[k % c]) * rstd;
+            g.dgamma[k % c] += dy[k] * (bn.gamma[k % c] * x_hat + bn.beta[k % c]);
         }
-    }
+        g
+    };
+    let typed: [(&str, Candidate<'_>); 2] = [
+        ("dbeta: overwritten", &assigned),
+        ("dgamma: dgamma-is-of-y", &of_y),
+    ];
+    named(&typed, report);
 }

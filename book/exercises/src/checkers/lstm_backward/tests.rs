@@ -1,5 +1,5 @@
 use super::*;
-use crate::Outcome;
+use crate::engine::testing::{named, passes};
 
 /// The solution, with what comes to the memory, and with a change to what is right.
 fn with(next: Next, change: Change) -> impl Fn(&[f64], &[f64], &Step) -> Gradients {
@@ -25,62 +25,41 @@ type Change = fn(&mut Gradients, &Step);
 const NEXT: Next = |dh, later, s| {
     let slope = |j: usize| dh[j] * s.o[j] * (1.0 - s.tanh[j].powi(2));
     let through = s.norm_backward(&(0..dh.len()).map(slope).collect::<Vec<_>>());
-    plus(later, &through)
+    later.iter().zip(through).map(|(a, b)| a + b).collect()
 };
-const UNCHANGED: Change = |_, _| {};
 
 #[test]
 fn what_is_right_passes() {
-    for seed in 0..10 {
-        let report = report(&with(NEXT, UNCHANGED), seed);
-        assert!(report.passed(), "{report}");
-        assert_eq!(report.lines.len(), 7);
-    }
+    passes(7, |seed| report(&with(NEXT, |_, _| {}), seed));
 }
 
 /// A wrong memory makes all that is computed from it wrong; it is told first.
 #[test]
 fn what_is_typed_wrong_is_named() {
-    let later_too: Next = |dh, later, s| {
-        let slope = |j: usize| later[j] + dh[j] * s.o[j] * (1.0 - s.tanh[j].powi(2));
-        s.norm_backward(&(0..dh.len()).map(slope).collect::<Vec<_>>())
-    };
-    let slope_after: Next = |dh, later, s| {
-        let shown: Vec<f64> = dh.iter().zip(&s.o).map(|(dh, o)| dh * o).collect();
-        let through = s.norm_backward(&shown);
-        let next = |j: usize| later[j] + through[j] * (1.0 - s.tanh[j].powi(2));
-        (0..dh.len()).map(next).collect()
-    };
-    let cases: [(&str, &str, Next, Change); 6] = [
-        ("dc_next", "later-through-the-norm", later_too, UNCHANGED),
-        (
-            "dc_next",
-            "tanh-slope-after-the-norm",
-            slope_after,
-            UNCHANGED,
-        ),
-        ("da_i", "other", NEXT, |g, _| {
-            std::mem::swap(&mut g.da_i, &mut g.da_f)
+    let memories: &[(&str, Next)] = &[
+        ("dc_next: later-through-the-norm", |dh, later, s| {
+            let slope = |j: usize| later[j] + dh[j] * s.o[j] * (1.0 - s.tanh[j].powi(2));
+            s.norm_backward(&(0..dh.len()).map(slope).collect::<Vec<_>>())
         }),
-        ("da_g", "other", NEXT, |g, _| {
-            std::mem::swap(&mut g.da_g, &mut g.da_o)
-        }),
-        ("da_o", "doubled", NEXT, |g, _| {
-            g.da_o.iter_mut().for_each(|v| *v *= 2.0)
-        }),
-        ("dc", "through-the-norm", NEXT, |g, s| {
-            g.dc = s.norm_backward(&g.dc)
+        ("dc_next: tanh-slope-after-the-norm", |dh, later, s| {
+            let shown: Vec<f64> = dh.iter().zip(&s.o).map(|(dh, o)| dh * o).collect();
+            let through = s.norm_backward(&shown);
+            let next = |j: usize| later[j] + through[j] * (1.0 - s.tanh[j].powi(2));
+            (0..dh.len()).map(next).collect()
         }),
     ];
-    for seed in 0..6 {
-        for (target, id, next, change) in cases {
-            let report = report(&with(next, change), seed);
-            assert_eq!(report.outcome, Outcome::Wrong);
-            assert_eq!(report.mistake.as_deref(), Some(id), "{report}");
-            assert!(
-                report.headline.starts_with(&format!("{target}: ")),
-                "{report}"
-            );
-        }
-    }
+    named(memories, |next, seed| report(&with(next, |_, _| {}), seed));
+    let changes: &[(&str, Change)] = &[
+        ("da_i: other", |g, _| {
+            std::mem::swap(&mut g.da_i, &mut g.da_f)
+        }),
+        ("da_g: other", |g, _| {
+            std::mem::swap(&mut g.da_g, &mut g.da_o)
+        }),
+        ("da_o: doubled", |g, _| {
+            g.da_o.iter_mut().for_each(|v| *v *= 2.0)
+        }),
+        ("dc: through-the-norm", |g, s| g.dc = s.norm_backward(&g.dc)),
+    ];
+    named(changes, |change, seed| report(&with(NEXT, change), seed));
 }

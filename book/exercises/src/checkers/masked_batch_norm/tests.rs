@@ -1,5 +1,6 @@
 use super::*;
 use crate::compare::same;
+use crate::engine::testing::passes;
 
 fn right(batch: &Batch, dy: &[f64]) -> Stages {
     let mut s = Stages::zeros(batch);
@@ -31,10 +32,7 @@ fn right(batch: &Batch, dy: &[f64]) -> Stages {
 
 #[test]
 fn what_is_right_passes() {
-    for seed in 0..10 {
-        let report = report(&right, seed);
-        assert!(report.passed(), "{report}");
-    }
+    passes(7, |seed| report(&right, seed));
 }
 
 /// The checker's own output is that of the crate's Batch Norm on the rows that count.
@@ -43,26 +41,17 @@ fn the_forward_pass_is_the_crates_on_packed_rows() {
     use batchnorm::op::batch_norm;
     use tape::{Tape, Tensor};
     for p in probes(1) {
-        let b = &p.batch;
-        let rows = b.x.chunks_exact(b.channels).zip(&b.mask);
-        let packed: Vec<f64> = rows
-            .filter(|(_, m)| **m)
-            .flat_map(|(x, _)| x.to_vec())
-            .collect();
+        let packed = p.counting(&p.x());
         let y = Tape::eval(|t| {
-            let shape = [packed.len() / b.channels, b.channels];
-            let x = t.constant(Tensor::new(shape, packed.clone()));
-            let [gamma, beta] =
-                [&b.gamma, &b.beta].map(|v| t.constant(Tensor::new([b.channels], v.clone())));
-            batch_norm(&x, &gamma, &beta, b.eps).0.value().to_vec()
+            let x = t.constant(Tensor::new(packed.shape(), packed.values()));
+            let [gamma, beta] = [&p.batch.gamma, &p.batch.beta]
+                .map(|v| t.constant(Tensor::new([v.len()], v.clone())));
+            batch_norm(&x, &gamma, &beta, p.batch.eps)
+                .0
+                .value()
+                .to_vec()
         });
-        let own = per_value(&p, false, Channel::y);
-        let own = own.chunks_exact(b.channels).zip(&b.mask);
-        let own: Vec<f64> = own
-            .filter(|(_, m)| **m)
-            .flat_map(|(y, _)| y.to_vec())
-            .collect();
-        assert!(same(&y, &own));
+        assert!(same(&y, &p.counting(&p.right_y()).values()));
     }
 }
 

@@ -43,7 +43,7 @@ fn what_is_typed_wrongly_is_named() {
         }),
         ("da: transposed", &|dy, a, b, s| {
             let (da, db) = right(dy, a, b, s);
-            (transposed(&da, s[0], s[1]), db)
+            (Array::new(&s[..2], da).t().into(), db)
         }),
     ];
     named(&typed, report);

@@ -1,8 +1,7 @@
 use super::*;
-use crate::Outcome;
+use crate::engine::testing::{named, passes};
 use crate::known::assert_listed;
-
-const SEEDS: std::ops::Range<u64> = 0..6;
+use crate::{Outcome, Report};
 
 fn add(seen: &mut Seen, x: f64) {
     seen.count += 1.0;
@@ -24,26 +23,27 @@ fn merge(a: &Seen, b: &Seen) -> Seen {
     }
 }
 
-#[track_caller]
-fn is_named(report: &Report, id: &str, headline: &str) {
-    assert_eq!(report.mistake.as_deref(), Some(id), "{report}");
-    assert!(report.headline.starts_with(headline), "{report}");
-    assert_listed(report);
+/// The report on one function, the other being right.
+fn of_add(add: &dyn Fn(&mut Seen, f64), seed: u64) -> Report {
+    report(add, &merge, seed)
+}
+
+fn of_merge(merge: &dyn Fn(&Seen, &Seen) -> Seen, seed: u64) -> Report {
+    let report = report(&add, merge, seed);
+    let credit = "Right already: add.";
+    assert!(report.notes.iter().any(|note| note == credit), "{report}");
+    report
 }
 
 #[test]
 fn what_is_right_passes() {
-    for seed in SEEDS {
-        let report = report(&add, &merge, seed);
-        assert!(report.passed(), "{report}");
-        assert_eq!(report.lines.len(), 6);
-    }
+    passes(6, |seed| of_add(&add, seed));
 }
 
 /// A wrong line is known whether or not what comes first is treated by itself; with it, the
-/// next line is not wrong.
+/// next line is not wrong. What is right from the second value on is told as that.
 #[test]
-fn a_wrong_line_is_known_with_a_line_for_the_edge_and_without() {
+fn a_wrong_addition_is_named() {
     let old_count = |s: &mut Seen, x: f64| {
         let mean = s.mean + (x - s.mean) / s.count;
         add(s, x);
@@ -56,56 +56,6 @@ fn a_wrong_line_is_known_with_a_line_for_the_edge_and_without() {
             old_count(s, x);
         }
     };
-    let swapped = |a: &Seen, b: &Seen| {
-        let count = a.count + b.count;
-        let mean = (b.count * a.mean + a.count * b.mean) / count;
-        Seen {
-            mean,
-            ..merge(a, b)
-        }
-    };
-    let joined = |a: &Seen, b: &Seen| match (a.count, b.count) {
-        (_, 0.0) => *a,
-        (0.0, _) => *b,
-        _ => swapped(a, b),
-    };
-    for seed in SEEDS {
-        for add in [&old_count as Add<'_>, &careful] {
-            let report = report(add, &merge, seed);
-            is_named(
-                &report,
-                "old-count",
-                "add: the first wrong line is mean: x - mean is",
-            );
-        }
-        for merge in [&swapped as Merge<'_>, &joined] {
-            let report = report(&add, merge, seed);
-            is_named(
-                &report,
-                "weights-swapped",
-                "merge: the first wrong line is mean: ",
-            );
-            assert_eq!(report.notes[1], "Right already: add.");
-        }
-    }
-}
-
-/// The distance of the means taken the other way round, and so added with the wrong sign.
-#[test]
-fn a_merge_that_moves_away_is_known() {
-    let away = |a: &Seen, b: &Seen| Seen {
-        mean: a.mean + (a.mean - b.mean) * b.count / (a.count + b.count),
-        ..merge(a, b)
-    };
-    for seed in SEEDS {
-        let told = "merge: the first wrong line is mean: it moves away from the mean of b";
-        is_named(&report(&add, &away, seed), "sign", told);
-    }
-}
-
-/// Right from the second value on.
-#[test]
-fn a_first_value_that_is_lost_is_told() {
     let skips = |s: &mut Seen, x: f64| {
         if s.count == 0.0 {
             s.count = 1.0;
@@ -120,22 +70,7 @@ fn a_first_value_that_is_lost_is_told() {
             s.mean /= 2.0;
         }
     };
-    for seed in SEEDS {
-        for add in [&skips as Add<'_>, &halves] {
-            let report = report(add, &merge, seed);
-            is_named(
-                &report,
-                "first-value",
-                "add: the first wrong line is mean: ",
-            );
-            assert!(report.notes[0].contains(", the very first value, mean is "));
-        }
-    }
-}
-
-/// Through the sum and the sum of squares: right near zero, and lost far from it.
-#[test]
-fn sums_of_squares_are_found_out_far_from_zero() {
+    // Through the sum and the sum of squares: right near zero, and lost far from it.
     let by_sums = |s: &mut Seen, x: f64| {
         let sum = s.mean * s.count + x;
         let squares = s.squares + s.mean * s.mean * s.count + x * x;
@@ -143,7 +78,51 @@ fn sums_of_squares_are_found_out_far_from_zero() {
         s.mean = sum / s.count;
         s.squares = squares - s.mean * sum;
     };
-    let merged = |a: &Seen, b: &Seen| {
+    type Typed<'a> = (&'a dyn Fn(&mut Seen, f64), &'a str);
+    let typed: [(&str, Typed<'_>); 5] = [
+        ("mean: old-count", (&old_count, ", mean is ")),
+        ("mean: old-count", (&careful, ", mean is ")),
+        (
+            "mean: first-value",
+            (&skips, ", the very first value, mean is "),
+        ),
+        (
+            "mean: first-value",
+            (&halves, ", the very first value, mean is "),
+        ),
+        ("squares: cancellation", (&by_sums, FAR_AWAY)),
+    ];
+    named(&typed, |(add, note), seed| {
+        let report = of_add(add, seed);
+        assert!(report.notes[0].contains(note), "{report}");
+        assert_listed(&report);
+        report
+    });
+}
+
+const FAR_AWAY: &str = "ten million deviations from zero, squares is";
+
+#[test]
+fn a_wrong_merge_is_named() {
+    let swapped = |a: &Seen, b: &Seen| {
+        let count = a.count + b.count;
+        let mean = (b.count * a.mean + a.count * b.mean) / count;
+        Seen {
+            mean,
+            ..merge(a, b)
+        }
+    };
+    let joined = |a: &Seen, b: &Seen| match (a.count, b.count) {
+        (_, 0.0) => *a,
+        (0.0, _) => *b,
+        _ => swapped(a, b),
+    };
+    // The distance of the means taken the other way round, and so added with the wrong sign.
+    let away = |a: &Seen, b: &Seen| Seen {
+        mean: a.mean + (a.mean - b.mean) * b.count / (a.count + b.count),
+        ..merge(a, b)
+    };
+    let by_sums = |a: &Seen, b: &Seen| {
         let raw = |s: &Seen| s.squares + s.mean * s.mean * s.count;
         let count = a.count + b.count;
         if count == 0.0 {
@@ -156,21 +135,8 @@ fn sums_of_squares_are_found_out_far_from_zero() {
             squares: raw(a) + raw(b) - mean * mean * count,
         }
     };
-    for seed in SEEDS {
-        for (function, report) in [
-            ("add", report(&by_sums, &merge, seed)),
-            ("merge", report(&add, &merged, seed)),
-        ] {
-            let headline = format!("{function}: the first wrong line is squares: with a mean of");
-            is_named(&report, "cancellation", &headline);
-            assert!(report.notes[0].contains("ten million deviations from zero, squares is"));
-        }
-    }
-}
-
-/// With the share as the book has it, 0/0: the mean of no values is 0, as it is before any came.
-#[test]
-fn two_empty_lists_make_an_empty_one() {
+    // With the share as the book has it, 0/0: the mean of no values is 0, as it is before any
+    // came.
     let share = |a: &Seen, b: &Seen| {
         let count = a.count + b.count;
         let (delta, share) = (b.mean - a.mean, b.count / count);
@@ -180,21 +146,7 @@ fn two_empty_lists_make_an_empty_one() {
             squares: a.squares + b.squares + delta * delta * a.count * share,
         }
     };
-    for seed in SEEDS {
-        let report = report(&add, &share, seed);
-        is_named(
-            &report,
-            "empty-lists",
-            "merge: the first wrong line is mean: ",
-        );
-        let told = "For two empty lists, mean is NaN, and must be 0.000000.";
-        assert_eq!(report.notes[0], told);
-    }
-}
-
-/// Through the variances, of which an empty list has none; and the empty list for the other.
-#[test]
-fn an_empty_list_is_joined_too() {
+    // Through the variances, of which an empty list has none.
     let through_variances = |a: &Seen, b: &Seen| {
         let squares = |s: &Seen| s.squares / s.count * s.count;
         let joined = merge(a, b);
@@ -210,35 +162,36 @@ fn an_empty_list_is_joined_too() {
             merge(a, b)
         }
     };
-    for seed in SEEDS {
-        let nan = report(&add, &through_variances, seed);
-        is_named(
-            &nan,
-            "empty-list",
-            "merge: the first wrong line is squares: ",
-        );
-        let told = report(&add, &one_for_the_other, seed);
-        is_named(
-            &told,
-            "empty-list",
-            "merge: the first wrong line is count: ",
-        );
-        assert!(
-            told.notes[0].starts_with("For an empty list and one of 3, count is 0, and must be 3")
-        );
-    }
+    type Typed<'a> = (&'a dyn Fn(&Seen, &Seen) -> Seen, &'a str);
+    let none = "For two empty lists, mean is NaN, and must be 0.000000.";
+    let other = "For an empty list and one of 3, count is 0, and must be 3";
+    let typed: [(&str, Typed<'_>); 7] = [
+        ("mean: weights-swapped", (&swapped, ", mean is ")),
+        ("mean: weights-swapped", (&joined, ", mean is ")),
+        ("mean: sign", (&away, ", mean is ")),
+        ("squares: cancellation", (&by_sums, FAR_AWAY)),
+        ("mean: empty-lists", (&share, none)),
+        (
+            "squares: empty-list",
+            (&through_variances, ", squares is NaN"),
+        ),
+        ("count: empty-list", (&one_for_the_other, other)),
+    ];
+    named(&typed, |(merge, note), seed| {
+        let report = of_merge(merge, seed);
+        assert!(report.notes[0].contains(note), "{report}");
+        assert_listed(&report);
+        report
+    });
 }
 
 #[test]
 fn a_function_that_is_not_written_is_said_to_be() {
-    let second = report(&add, &|_, _| todo!(), 0);
+    let second = of_merge(&|_, _| todo!(), 0);
     assert_eq!(second.outcome, Outcome::Unwritten);
     assert!(second.headline.starts_with("merge: not written yet"));
-    assert_eq!(second.notes, ["Right already: add."]);
-    let first = report(&|_, _| todo!(), &merge, 0);
+    let first = of_add(&|_, _| todo!(), 0);
     assert_eq!(first.notes, ["Right already: merge."]);
-    assert!(
-        first.headline.starts_with("add: not written yet"),
-        "{first}"
-    );
+    let told = "add: not written yet";
+    assert!(first.headline.starts_with(told), "{first}");
 }

@@ -1,36 +1,26 @@
 use super::*;
-use crate::Outcome;
+use crate::engine::testing::{named, passes};
 
-fn as_probe(x: &[f64], classes: usize, targets: &[usize]) -> Probe {
-    Probe {
+fn right(x: &[f64], classes: usize, targets: &[usize]) -> (f64, Vec<f64>) {
+    let probe = Probe {
         what: "logits",
-        classes,
-        x: x.to_vec(),
+        x: Array::new([targets.len(), classes], x),
         targets: targets.to_vec(),
-    }
+    };
+    (probe.right_loss(), probe.right_dx().into())
 }
 
+/// What is called right passes, and so does the book's own op.
 #[test]
 fn the_right_loss_passes() {
-    for seed in 0..20 {
-        let report = report(&|x, c, t| right(&as_probe(x, c, t)), seed);
-        assert!(report.passed(), "{report}");
-    }
-}
-
-/// The book's own op passes as well.
-#[test]
-fn the_books_own_op_passes() {
+    passes(4, |seed| report(&right, seed));
     let own = |x: &[f64], classes: usize, targets: &[usize]| {
         let x = tape::Tensor::new([targets.len(), classes], x.to_vec());
         let x = tape::Param::new("x", x);
         let (loss, _, grads) = tape::Tape::new().grad(|t| (t.param(&x).cross_entropy(targets), ()));
         (loss, grads.of(&x).to_vec())
     };
-    for seed in 0..5 {
-        let report = report(&own, seed);
-        assert!(report.passed(), "{report}");
-    }
+    passes(4, |seed| report(&own, seed));
 }
 
 /// A loss by formulas that fail at large logits: the offset, and how the logarithm is taken.
@@ -57,22 +47,16 @@ fn unstable(x: &[f64], classes: usize, targets: &[usize], shift: bool) -> (f64, 
 
 #[test]
 fn what_breaks_at_large_logits_is_named() {
-    for seed in 0..10 {
-        let overflow = report(&|x, c, t| unstable(x, c, t, false), seed);
-        assert_eq!(overflow.mistake.as_deref(), Some("overflow"), "{overflow}");
-        let underflow = report(&|x, c, t| unstable(x, c, t, true), seed);
-        assert_eq!(
-            underflow.mistake.as_deref(),
-            Some("underflow"),
-            "{underflow}"
-        );
-        let clamped = |x: &[f64], c: usize, t: &[usize]| {
-            let x: Vec<f64> = x.iter().map(|x| x.clamp(-500.0, 500.0)).collect();
-            right(&as_probe(&x, c, t))
-        };
-        let inexact = report(&clamped, seed);
-        assert_eq!(inexact.mistake.as_deref(), Some("inexact"), "{inexact}");
-    }
+    let clamped = |x: &[f64], c: usize, t: &[usize]| {
+        let x: Vec<f64> = x.iter().map(|x| x.clamp(-500.0, 500.0)).collect();
+        right(&x, c, t)
+    };
+    let typed: [(&str, Candidate<'_>); 3] = [
+        ("loss: overflow", &|x, c, t| unstable(x, c, t, false)),
+        ("loss: underflow", &|x, c, t| unstable(x, c, t, true)),
+        ("loss: inexact", &clamped),
+    ];
+    named(&typed, report);
 }
 
 /// The largest logit of the batch, or of its first row, in place of that of each row: right
@@ -95,27 +79,22 @@ fn one_maximum_for_all_rows_is_found_out() {
     let largest = |x: &[f64]| x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let of_batch = |x: &[f64], c: usize, t: &[usize]| with(x, c, t, largest(x));
     let of_first = |x: &[f64], c: usize, t: &[usize]| with(x, c, t, largest(&x[..c]));
-    let in_loss =
-        |x: &[f64], c: usize, t: &[usize]| (of_batch(x, c, t).0, right(&as_probe(x, c, t)).1);
-    let in_dx =
-        |x: &[f64], c: usize, t: &[usize]| (right(&as_probe(x, c, t)).0, of_batch(x, c, t).1);
-    for seed in 0..10 {
-        for candidate in [&of_batch as Candidate<'_>, &of_first, &in_loss, &in_dx] {
-            let report = report(candidate, seed);
-            assert_eq!(report.mistake.as_deref(), Some("one-maximum"), "{report}");
-        }
-        let report = report(&in_dx, seed);
-        assert!(
-            report.headline.starts_with("large logits: dx: "),
-            "{report}"
-        );
-        let notes = [
-            "For logits with one row 2000 above the others, of shape [3, 4], dx[",
-            "Right already: small logits.",
-        ];
-        for (note, begins) in report.notes.iter().zip(notes) {
-            assert!(note.starts_with(begins), "{report}");
-        }
+    let in_loss = |x: &[f64], c: usize, t: &[usize]| (of_batch(x, c, t).0, right(x, c, t).1);
+    let in_dx = |x: &[f64], c: usize, t: &[usize]| (right(x, c, t).0, of_batch(x, c, t).1);
+    let typed: [(&str, Candidate<'_>); 4] = [
+        ("loss: one-maximum", &of_batch),
+        ("loss: one-maximum", &of_first),
+        ("loss: one-maximum", &in_loss),
+        ("large logits: dx: one-maximum", &in_dx),
+    ];
+    named(&typed, report);
+    let report = report(&in_dx, 0);
+    let notes = [
+        "For logits with one row 2000 above the others, of shape [3, 4], dx[",
+        "Right already: small logits.",
+    ];
+    for (note, begins) in report.notes.iter().zip(notes) {
+        assert!(note.starts_with(begins), "{report}");
     }
 }
 
@@ -126,11 +105,6 @@ fn small_logits_are_told_of_first() {
         let (loss, dx) = unstable(x, c, t, false);
         (loss * t.len() as f64, dx)
     };
-    let report = report(&summed, 0);
-    assert_eq!(report.mistake.as_deref(), Some("summed"), "{report}");
-    assert_eq!(report.outcome, Outcome::Wrong);
-    assert!(
-        report.headline.starts_with("small logits: loss: "),
-        "{report}"
-    );
+    let typed: [(&str, Candidate<'_>); 1] = [("small logits: loss: summed", &summed)];
+    named(&typed, report);
 }

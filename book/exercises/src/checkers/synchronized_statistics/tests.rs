@@ -1,6 +1,7 @@
 use super::*;
 use crate::Outcome;
 use crate::compare::same;
+use crate::engine::testing::{named, passes};
 
 const SEEDS: std::ops::Range<u64> = 0..10;
 
@@ -52,30 +53,9 @@ fn right_backward(workers: &[Worker], gamma: &[f64], rstd: &[f64]) -> Gradients 
     g
 }
 
-/// That `merge` is right but for `change` and gets this name, in this target.
-#[track_caller]
-fn named_in_merge(change: impl Fn(&[Part], &mut Part), target: &str, id: &str) {
-    let merge = |parts: &[Part]| {
-        let mut all = right_merge(parts);
-        change(parts, &mut all);
-        all
-    };
-    for seed in SEEDS {
-        let report = report(&merge, &right_backward, seed);
-        assert_eq!(report.mistake.as_deref(), Some(id), "{report}");
-        assert!(report.headline.contains(&format!("{target}: ")), "{report}");
-        let right =
-            |note: &String| note.starts_with("Right already") && note.ends_with("backward.");
-        assert!(report.notes.iter().any(right), "{report}");
-    }
-}
-
 #[test]
 fn what_is_right_passes() {
-    for seed in SEEDS {
-        let report = report(&right_merge, &right_backward, seed);
-        assert!(report.passed(), "{report}");
-    }
+    passes(6, |seed| report(&right_merge, &right_backward, seed));
 }
 
 /// The right values are those of the crate's Batch Norm on the rows of all workers.
@@ -84,93 +64,88 @@ fn the_right_values_are_those_of_the_crate() {
     use batchnorm::op::batch_norm;
     use tape::{Param, Tape, Tensor};
     for p in SEEDS.flat_map(probes) {
-        let x = p.x.concat();
-        let rows = x.len() / p.channels;
-        let x = Param::new("x", Tensor::new([rows, p.channels], x));
+        let x = Param::new("x", Tensor::new(p.x.shape(), p.x.values()));
         let [gamma, beta] = [("gamma", &p.gamma), ("beta", &p.beta)]
-            .map(|(name, v)| Param::new(name, Tensor::new([p.channels], v.clone())));
-        let dy = Tensor::new([rows, p.channels], p.dy.concat());
+            .map(|(name, v)| Param::new(name, Tensor::new([v.len()], v.clone())));
+        let dy = Tensor::new(p.dy.shape(), p.dy.values());
         let (y, moments, grads) = Tape::new().vjp(&dy, |t| {
             batch_norm(&t.param(&x), &t.param(&gamma), &t.param(&beta), EPS)
         });
-        assert!(same(&moments.mean, &per_channel(&p, |c| c.mean)));
-        assert!(same(
-            &moments.var,
-            &per_channel(&p, |c| c.squares / c.all())
-        ));
-        assert!(same(&y.to_vec(), &per_value(&p, Channel::y)));
-        let dx = per_value(&p, Channel::right_dx);
-        let [dgamma, dbeta] = [Channel::dgamma, Channel::dbeta].map(|f| per_channel(&p, f));
-        for (param, right) in [(&x, dx), (&gamma, dgamma), (&beta, dbeta)] {
-            assert!(same(&grads.of(param).to_vec(), &right));
+        assert!(same(&moments.mean, &p.mean().values()));
+        assert!(same(&moments.var, &(p.squares() / p.all()).values()));
+        assert!(same(&y.to_vec(), &p.y().values()));
+        let [dgamma, dbeta] = ["dgamma", "dbeta"].map(|target| p.adds(target).sum(0));
+        for (param, right) in [(&x, p.right_dx()), (&gamma, dgamma), (&beta, dbeta)] {
+            assert!(same(&grads.of(param).to_vec(), &right.values()));
         }
     }
 }
 
-/// As a reader would write it: the variances of the workers divided by their counts, with a
-/// worker that has none.
-#[test]
-fn averaged_variances_are_named_even_where_a_worker_is_empty() {
-    let averaged = |parts: &[Part], all: &mut Part| {
+/// The formula for two parts, from the first on: 0 over 0 while nobody had rows.
+fn from_the_first(parts: &[Part]) -> Part {
+    let mut all = parts[0].clone();
+    for part in &parts[1..] {
+        let count = (all.count + part.count) as f64;
         for c in 0..all.mean.len() {
+            let apart = part.mean[c] - all.mean[c];
+            all.mean[c] += apart * part.count as f64 / count;
+            all.squares[c] +=
+                part.squares[c] + apart * apart * (all.count * part.count) as f64 / count;
+        }
+        all.count += part.count;
+    }
+    all
+}
+
+/// What a reader writes in place of a line that is right.
+#[test]
+fn a_wrong_merge_is_named() {
+    /// What is wrong in the right statistics of a channel.
+    type Change = fn(&[Part], &mut Part, usize);
+    let changes: &[(&str, Change)] = &[
+        // The variances of the workers divided by their counts, with a worker that has none.
+        ("squares: variances-averaged", |parts, all, c| {
             let var = |p: &Part| p.squares[c] / p.count as f64;
             let sum: f64 = parts.iter().map(var).sum();
             all.squares[c] = sum / parts.len() as f64 * all.count as f64;
-        }
-    };
-    named_in_merge(averaged, "squares", "variances-averaged");
-}
-
-/// The formula for two parts, from the first on: 0 over 0 while nobody had rows.
-#[test]
-fn nothing_joined_with_nothing_is_named() {
-    let merge = |parts: &[Part]| {
-        let mut all = parts[0].clone();
-        for part in &parts[1..] {
-            let count = (all.count + part.count) as f64;
-            for c in 0..all.mean.len() {
-                let apart = part.mean[c] - all.mean[c];
-                all.mean[c] += apart * part.count as f64 / count;
-                all.squares[c] +=
-                    part.squares[c] + apart * apart * (all.count * part.count) as f64 / count;
-            }
-            all.count += part.count;
-        }
-        all
-    };
-    named_in_merge(|parts, all| *all = merge(parts), "mean", "empty-worker");
-    // The same with a mean that is right.
-    let squares = |parts: &[Part], all: &mut Part| all.squares = merge(parts).squares;
-    named_in_merge(squares, "squares", "empty-worker");
-}
-
-/// Right near zero: the squares of all values less that of the mean, however it is added up.
-#[test]
-fn squares_that_cancel_are_named() {
-    let subtracted = |parts: &[Part], all: &mut Part| {
-        for c in 0..all.mean.len() {
+        }),
+        ("mean: empty-worker", |parts, all, c| {
+            let joined = from_the_first(parts);
+            (all.mean[c], all.squares[c]) = (joined.mean[c], joined.squares[c]);
+        }),
+        // The same with a mean that is right.
+        ("squares: empty-worker", |parts, all, c| {
+            all.squares[c] = from_the_first(parts).squares[c];
+        }),
+        // Right near zero: the squares of all values less that of the mean, however it is added
+        // up.
+        ("squares: cancellation", |parts, all, c| {
             let raw = |p: &Part| p.squares[c] + p.count as f64 * p.mean[c] * p.mean[c];
             let sum: f64 = parts.iter().rev().map(raw).sum();
             all.squares[c] = sum - all.count as f64 * all.mean[c] * all.mean[c];
-        }
-    };
-    named_in_merge(subtracted, "squares", "cancellation");
-}
-
-/// The mean of each worker is weighed while it is still being added up.
-#[test]
-fn a_mean_in_the_making_is_named() {
-    let one_loop = |parts: &[Part], all: &mut Part| {
-        for c in 0..all.mean.len() {
+        }),
+        // The mean of each worker is weighed while it is still being added up.
+        ("squares: around-a-mean-in-the-making", |parts, all, c| {
             let (mut mean, mut squares) = (0.0, 0.0);
             for p in parts {
                 mean += p.count as f64 * p.mean[c] / all.count as f64;
                 squares += p.squares[c] + p.count as f64 * (p.mean[c] - mean).powi(2);
             }
             all.squares[c] = squares;
-        }
-    };
-    named_in_merge(one_loop, "squares", "around-a-mean-in-the-making");
+        }),
+    ];
+    named(changes, |change, seed| {
+        let merge = |parts: &[Part]| {
+            let mut all = right_merge(parts);
+            (0..all.mean.len()).for_each(|c| change(parts, &mut all, c));
+            all
+        };
+        let report = report(&merge, &right_backward, seed);
+        let right =
+            |note: &String| note.starts_with("Right already") && note.ends_with("backward.");
+        assert!(report.notes.iter().any(right), "{report}");
+        report
+    });
 }
 
 #[test]
@@ -185,12 +160,8 @@ fn a_dx_that_is_not_cut_as_the_batch_is_told() {
     };
     let fewer = returned(&|g| g.dx.truncate(1));
     assert_eq!(fewer.mistake.as_deref(), Some("shape"), "{fewer}");
-    assert!(
-        fewer
-            .headline
-            .contains("lengths of dx has 1 value, and must have 3"),
-        "{fewer}"
-    );
+    let told = "lengths of dx has 1 value, and must have 3";
+    assert!(fewer.headline.contains(told), "{fewer}");
     // As many values as there must be, but not where they belong.
     let moved = returned(&|g| {
         if let Some(last) = g.dx[0].pop() {
@@ -198,10 +169,6 @@ fn a_dx_that_is_not_cut_as_the_batch_is_told() {
         }
     });
     assert_eq!(moved.outcome, Outcome::Wrong, "{moved}");
-    assert!(
-        moved
-            .headline
-            .contains("lengths of dx[0] (worker 0) is 14, and must be 15"),
-        "{moved}"
-    );
+    let told = "lengths of dx[0] (worker 0) is 14, and must be 15";
+    assert!(moved.headline.contains(told), "{moved}");
 }

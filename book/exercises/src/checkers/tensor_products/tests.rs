@@ -1,5 +1,6 @@
 use super::*;
-use crate::Outcome;
+use crate::engine::testing::{named, passes};
+use crate::{Outcome, Report};
 
 type Half = fn(&[Tensor], &Tensor) -> Vec<Tensor>;
 
@@ -28,35 +29,23 @@ fn with(sum: Half, matmul: Half, seed: u64) -> Report {
 
 #[test]
 fn right_ops_pass_on_every_seed() {
-    for seed in 0..5 {
-        let report = with(right_sum, right_matmul, seed);
-        assert!(report.passed(), "seed {seed}: {report}");
-        assert!(report.lines.iter().all(|line| line.right));
-    }
+    passes(6, |seed| with(right_sum, right_matmul, seed));
 }
 
 #[test]
 fn what_is_typed_wrong_is_named() {
-    for seed in 0..3 {
-        let turned = with(
-            right_sum,
-            |x, dy| halves(x, dy).map(|d| d.apply(|v| -v)).into(),
-            seed,
-        );
-        assert_eq!(turned.mistake.as_deref(), Some("sign"), "{turned}");
-        let zeros = with(
-            right_sum,
-            |x, dy| vec![halves(x, dy)[0].clone(), Tensor::zeros(x[1].shape())],
-            seed,
-        );
-        assert_eq!(zeros.headline, "matmul: db: it is zero everywhere");
-        let swapped = with(
-            right_sum,
-            |x, dy| halves(x, dy).into_iter().rev().collect(),
-            seed,
-        );
-        assert_eq!(swapped.mistake.as_deref(), Some("swapped"), "{swapped}");
-    }
+    let typed: &[(&str, Half)] = &[
+        ("matmul: da: sign", |x, dy| {
+            halves(x, dy).map(|d| d.apply(|v| -v)).into()
+        }),
+        ("matmul: db: zero", |x, dy| {
+            vec![halves(x, dy)[0].clone(), Tensor::zeros(x[1].shape())]
+        }),
+        ("matmul: da: swapped", |x, dy| {
+            halves(x, dy).into_iter().rev().collect()
+        }),
+    ];
+    named(typed, |matmul, seed| with(right_sum, matmul, seed));
 }
 
 #[test]
