@@ -1,33 +1,27 @@
-//! What is written from the catalogue: the targets that cargo builds, and the list of
-//! checkers. An exercise is one entry there, the file that the reader edits, its solution,
+//! What is written from the catalogue: the targets that cargo builds, the list of checkers, and
+//! the file of an exercise whose reader has none. An exercise is one entry there, its solution,
 //! and its checker.
 //!
 //! After a change of the catalogue, `UPDATE=1 cargo test -p exercises --test catalogue` writes
-//! both anew.
+//! them anew.
 
+mod shared;
+
+use shared::{names, path, read, shipped};
 use std::env;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 
 const MARK: &str = "# The rest is written by tests/catalogue.rs from catalogue.toml.\n";
 
-/// The names of all exercises, in the order of the book.
-fn names() -> Vec<String> {
-    let catalogue: toml::Table = read("catalogue.toml").parse().unwrap();
-    let exercises = catalogue["exercise"].as_array().unwrap();
-    let name = |exercise: &toml::Value| exercise["name"].as_str().unwrap().to_owned();
-    exercises.iter().map(name).collect()
-}
-
-fn read(file: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+fn updates() -> bool {
+    env::var_os("UPDATE").is_some()
 }
 
 #[track_caller]
 fn is_written(file: &str, text: &str) {
-    if env::var_os("UPDATE").is_some() {
-        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(file), text).unwrap();
+    if updates() {
+        fs::write(path(file), text).unwrap();
     }
     assert!(
         read(file) == text,
@@ -75,4 +69,16 @@ pub(crate) const ALL: &[Entry] = &[
         writeln!(text, "    (\"{name}\", {name}::checker),").unwrap();
     }
     is_written("src/checkers/mod.rs", &(text + "];\n"));
+}
+
+/// A new one is its solution with the answer taken out. What is there stays: it is the reader's.
+#[test]
+fn every_exercise_has_a_file() {
+    for name in names() {
+        let file = path(&format!("{name}.rs"));
+        if updates() && !file.exists() {
+            fs::write(&file, shipped(&name)).unwrap();
+        }
+        assert!(file.exists(), "{} is missing", file.display());
+    }
 }
