@@ -158,7 +158,7 @@ pub fn passed<const N: usize>(
 ) -> (Vec<f64>, [Vec<f64>; N]) {
     let x = x.map(|x| Param::new("x", x.clone()));
     let inputs = x.each_ref();
-    let (y, (), grads) = Tape::new().vjp(dy, |t| (net(&inputs.map(|x| t.param(x))), ()));
+    let (y, grads) = Tape::new().vjp(dy, |t| net(&inputs.map(|x| t.param(x))));
     (y.to_vec(), inputs.map(|x| grads.of(x).to_vec()))
 }
 

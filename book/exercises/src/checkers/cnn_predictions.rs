@@ -5,7 +5,7 @@ use batchnorm::BatchNorm;
 use layernorm::LayerNorm;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::Tensor;
+use tape::{Slide, Tensor};
 
 quiz! {
     /// What becomes of a value or a gradient when something is changed.
@@ -94,7 +94,7 @@ impl Block {
     /// The output with this norm behind, and the gradients of the filters and the biases.
     fn run(&self, norm: Norm) -> [Vec<f64>; 3] {
         let (y, [_, dw, db]) = passed([&self.x, &self.w, &self.b], &self.dy, |[x, w, b]| {
-            let z = x.conv2d(w, Some(b), 1, 1);
+            let z = x.conv2d(w, Some(b), Slide::by(1).padded(1));
             match norm {
                 Norm::None => z,
                 Norm::Batch => BatchNorm::new(FILTERS[0]).train(&z),
@@ -119,11 +119,11 @@ impl Block {
     fn pooled(&self, order: Order) -> Vec<f64> {
         made([&self.x, &self.w, &self.b], |[x, w, b]| {
             let mut norm = BatchNorm::new(FILTERS[0]);
-            let z = x.conv2d(w, Some(b), 1, 1);
+            let z = x.conv2d(w, Some(b), Slide::by(1).padded(1));
             match order {
-                Order::NormReluPool => norm.train(&z).relu().max_pool2d(2, 2, 0),
-                Order::NormPoolRelu => norm.train(&z).max_pool2d(2, 2, 0).relu(),
-                Order::PoolNormRelu => norm.train(&z.max_pool2d(2, 2, 0)).relu(),
+                Order::NormReluPool => norm.train(&z).relu().max_pool2d(2, Slide::by(2)),
+                Order::NormPoolRelu => norm.train(&z).max_pool2d(2, Slide::by(2)).relu(),
+                Order::PoolNormRelu => norm.train(&z.max_pool2d(2, Slide::by(2))).relu(),
             }
         })
     }

@@ -147,7 +147,7 @@ fn measured(net: &Network) -> Kept {
                 kept.activations += added();
             }
         }
-        (x.sum_all(), ())
+        x.sum_all()
     });
     kept
 }

@@ -5,7 +5,7 @@ use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::{Tensor, Var};
+use tape::{Slide, Tensor, Var};
 
 quiz! {
     /// Which values differ from before.
@@ -143,7 +143,7 @@ fn found(seed: u64) -> Predictions {
     let instance: Net<'_> = &|x| group_norm(x, CHANNELS);
     let two: Net<'_> = &|x| {
         let first = BatchNorm::new(CHANNELS).train(x);
-        let mixed = first.conv2d(&x.tape().constant(weights.clone()), None, 1, 0);
+        let mixed = first.conv2d(&x.tape().constant(weights.clone()), None, Slide::by(1));
         BatchNorm::new(CHANNELS).train(&mixed)
     };
     let forward = |net: Net<'_>, to| {

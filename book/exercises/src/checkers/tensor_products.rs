@@ -101,7 +101,7 @@ static SUM: Op = Op {
         (ONE, "not-repeated", "dy is handed on as it is; every element receives the gradient of its sum", |_, _, dy| vec![dy.clone()]),
         (ONE, "averaged", "dy is divided by the number of elements: that is the gradient of a mean", |x, _, dy| {
             let count = (x[0].len() / dy.len()) as f64;
-            vec![repeated(&x[0], dy).apply(|v| v / count)]
+            vec![repeated(&x[0], dy).map_in_place(|v| v / count)]
         }),
         (ONE, "times-x", "dy is multiplied by x; each element enters its sum with the weight 1", |x, _, dy| vec![Tape::zip(&x[0], dy, |x, dy| x * dy)]),
         (ONE, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, _| vec![Tensor::ones(x[0].shape())]),

@@ -89,7 +89,7 @@ exercise! {
 /// The right sweep.
 pub(crate) fn sweep(tape: &Tape, y: usize, dy: Tensor) -> Vec<Option<Tensor>> {
     visit(tape, y, dy, (0..=y).rev(), |sum, dx| {
-        sum.zip_with(dx, |a, b| a + b)
+        sum.zip_in_place(dx, |a, b| a + b)
     })
 }
 
@@ -332,9 +332,9 @@ pub(crate) fn vjp_on_the_book(
     f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>,
 ) -> Vec<Tensor> {
     let params: Vec<Param<f64>> = inputs.iter().map(|x| Param::new("x", x.clone())).collect();
-    let (_, (), grads) = tape::Tape::new().vjp(dy, |t| {
+    let (_, grads) = tape::Tape::new().vjp(dy, |t| {
         let vars: Vec<_> = params.iter().map(|p| t.param(p)).collect();
-        (f(&vars), ())
+        f(&vars)
     });
     params.iter().map(|p| grads.of(p)).collect()
 }
@@ -347,7 +347,7 @@ fn times(a: &Tensor, b: &Tensor) -> Tensor {
 fn averaged(x: &[Tensor], parts: [Tensor; 2]) -> Vec<Tensor> {
     let mean = |(part, x): (Tensor, &Tensor)| {
         let uses = part.len() as f64 / x.len() as f64;
-        Tape::sum_to(&part, x).apply(|v| v / uses)
+        Tape::sum_to(&part, x).map_in_place(|v| v / uses)
     };
     parts.into_iter().zip(x).map(mean).collect()
 }
@@ -529,7 +529,7 @@ impl Swept {
 
     /// A sweep in another order.
     fn in_order(&self, order: impl Iterator<Item = usize>) -> Vec<Option<Tensor>> {
-        let add = |sum: Tensor, dx: &Tensor| sum.zip_with(dx, |a, b| a + b);
+        let add = |sum: Tensor, dx: &Tensor| sum.zip_in_place(dx, |a, b| a + b);
         visit(&self.tape, self.y, self.dy.clone(), order, add)
     }
 

@@ -74,10 +74,10 @@ fn the_targets_are_the_tapes() {
         let [q, k, v] = [&h.q, &h.k, &h.v].map(|x| Param::new("x", Tensor::new([t, d], x.clone())));
         let later = Tensor::from_fn([t, t], |at| f64::from(u8::from(at % t > at / t)));
         let dout = Tensor::new([t, d], p.dout.clone());
-        let (out, (), grads) = Tape::new().vjp(&dout, |tape| {
+        let (out, grads) = Tape::new().vjp(&dout, |tape| {
             let s = tape.param(&q).matmul(&tape.param(&k).transpose(0, 1)) * h.scale();
             let w = s.masked_fill(&later, f64::NEG_INFINITY).softmax(1);
-            (w.matmul(&tape.param(&v)), ())
+            w.matmul(&tape.param(&v))
         });
         assert!(same(out.data(), &h.output()));
         let [dq, dk] = ["dq", "dk"].map(|side| p.of_ds(side, &p.ds()));

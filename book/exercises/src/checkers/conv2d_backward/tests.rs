@@ -44,7 +44,7 @@ fn the_right_gradients_pass() {
 /// The checker's own convolution is the tape's.
 #[test]
 fn the_forward_pass_is_the_tapes() {
-    use tape::{Tape, Tensor};
+    use tape::{Slide, Tape, Tensor};
     for p in probes(1) {
         let s = p.s;
         let b: Vec<f64> = (0..s.outputs).map(|o| o as f64).collect();
@@ -54,7 +54,9 @@ fn the_forward_pass_is_the_tapes() {
             let [kh, kw] = s.kernel;
             let w = t.constant(Tensor::new([s.outputs, s.channels, kh, kw], p.w.clone()));
             let b = t.constant(Tensor::new([s.outputs], b.clone()));
-            x.conv2d(&w, Some(&b), s.stride, s.padding).value().to_vec()
+            x.conv2d(&w, Some(&b), Slide::by(s.stride).padded(s.padding))
+                .value()
+                .to_vec()
         });
         assert!(same(&y, &forward(&p.x, &p.w, &b, &s)));
     }

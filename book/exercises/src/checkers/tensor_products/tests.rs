@@ -36,7 +36,7 @@ fn right_ops_pass_on_every_seed() {
 fn what_is_typed_wrong_is_named() {
     let typed: &[(&str, Half)] = &[
         ("matmul: da: sign", |x, dy| {
-            halves(x, dy).map(|d| d.apply(|v| -v)).into()
+            halves(x, dy).map(|d| d.map_in_place(|v| -v)).into()
         }),
         ("matmul: db: zero", |x, dy| {
             vec![halves(x, dy)[0].clone(), Tensor::zeros(x[1].shape())]

@@ -115,7 +115,7 @@ fn a_record_that_is_not_one_is_told() {
         a
     };
     let squared = |t: &mut Tape, a, b| {
-        let y = value(t, a, b).apply(|y| y * y + 1.0);
+        let y = value(t, a, b).map_in_place(|y| y * y + 1.0);
         t.push(y, &[a, b], half(t, a, b))
     };
     let flat = |t: &mut Tape, a, b| {
