@@ -223,9 +223,10 @@ fn large_part() -> Part<Probe, Found> {
         .asks(found!("loss"), STABLE, &[], |p| vec![p.right_loss()])
         .cancels(|p| LOST * p.right_loss().abs().max(1.0))
         .variants(&["loss"], &UNSTABLE, |p, _, (shift, quotient)| {
-            vec![match quotient {
-                true => -p.of_targets(&p.p(*shift).map(f64::ln)),
-                false => p.loss(*shift),
+            vec![if *quotient {
+                -p.of_targets(&p.p(*shift).map(f64::ln))
+            } else {
+                p.loss(*shift)
             }]
         })
         .asks(found!("dx"), STABLE, AXES, Probe::right_dx)

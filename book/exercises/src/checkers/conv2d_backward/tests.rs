@@ -72,7 +72,17 @@ fn what_is_typed_wrong_is_named() {
         g.db.iter_mut().for_each(|v| *v *= 2.0);
         g
     };
-    let typed: [(&str, Candidate<'_>); 4] = [
+    let first_filter = |dy: &[f64], x: &[f64], w: &[f64], s: &Sizes| {
+        let mut first = w.to_vec();
+        first[s.taps()..].fill(0.0);
+        let dx = with(of_dy, of_w)(dy, x, &first, s).dx;
+        Gradients {
+            dx,
+            ..with(of_dy, of_w)(dy, x, w, s)
+        }
+    };
+    let typed: [(&str, Candidate<'_>); 5] = [
+        ("dx: first-filter-only", &first_filter),
         ("dw: dy-layout", &of_o_n_l),
         ("dw: filter-transposed", &transposed),
         ("dw: filter-flipped", &flipped),

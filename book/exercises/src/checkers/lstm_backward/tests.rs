@@ -62,4 +62,24 @@ fn what_is_typed_wrong_is_named() {
         ("dc: through-the-norm", |g, s| g.dc = s.norm_backward(&g.dc)),
     ];
     named(changes, |change, seed| report(&with(NEXT, change), seed));
+    // A gate is given what comes from the state alone, or what comes later alone.
+    let right = with(NEXT, |_, _| {});
+    let without = |dh: &[f64], later: &[f64], s: &Step, missing: &str| {
+        let none = vec![0.0; dh.len()];
+        let da_i = match missing {
+            "later" => right(dh, &none, s).da_i,
+            _ => right(&none, later, s).da_i,
+        };
+        Gradients {
+            da_i,
+            ..right(dh, later, s)
+        }
+    };
+    let incomplete = [
+        ("da_i: memory-incomplete", "later"),
+        ("da_i: memory-incomplete", "state"),
+    ];
+    named(&incomplete, |missing, seed| {
+        report(&|dh, later, s| without(dh, later, s, missing), seed)
+    });
 }
