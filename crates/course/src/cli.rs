@@ -5,6 +5,7 @@ use crate::catalogue::{Catalogue, Exercise};
 use crate::check;
 use crate::compile::Compiler;
 use crate::digest::fingerprint;
+use crate::exit::{FAILED, NOT_PASSED};
 use crate::files::{self, Lock};
 use crate::lab;
 use crate::live;
@@ -22,11 +23,6 @@ use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use verdict::{COMMAND, command};
-
-/// The exit code when an exercise does not pass.
-pub const NOT_PASSED: u8 = 1;
-/// The exit code when something else went wrong: a flag, a file, a port.
-pub const FAILED: u8 = 2;
 
 /// Serves the book and checks the exercises as they are saved.
 #[derive(Debug, Parser)]

@@ -48,5 +48,5 @@ fn become_it(cargo: &mut Command) -> io::Result<ExitCode> {
 fn become_it(cargo: &mut Command) -> io::Result<ExitCode> {
     let code = cargo.status()?.code();
     let code = code.and_then(|code| u8::try_from(code).ok());
-    Ok(ExitCode::from(code.unwrap_or(crate::cli::FAILED)))
+    Ok(ExitCode::from(code.unwrap_or(crate::exit::FAILED)))
 }

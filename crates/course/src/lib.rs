@@ -24,6 +24,7 @@
 //! | [`lab`] | starting the lab, a program of its own |
 //! | [`prose`] | Markdown as a terminal shows it |
 //! | [`terminal`] | verdicts for people |
+//! | [`exit`] | the exit codes |
 //! | [`cli`] | the command line |
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ pub mod check;
 pub mod cli;
 pub mod compile;
 pub mod digest;
+pub mod exit;
 pub mod files;
 pub mod lab;
 pub mod live;

@@ -81,7 +81,7 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
     let total = live.catalogue.exercises.len();
     println!(
         "{} of {total} exercises passed. Open a file in book/exercises and save it to have it checked; Ctrl-C ends.",
-        live.progress.passed(&live.catalogue)
+        live.catalogue.passed(&live.progress)
     );
     loop {
         let changed = watcher.wait();

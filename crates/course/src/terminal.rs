@@ -214,7 +214,7 @@ pub fn after_success(
     let total = catalogue.exercises.len();
     let count = format!(
         "{} of {total} exercises passed.",
-        progress.passed(catalogue)
+        catalogue.passed(progress)
     );
     let count = match catalogue.after(&exercise.name, progress) {
         Some(next) => format!(
@@ -287,7 +287,7 @@ pub fn list(
         let _ = writeln!(out, "{}", layout.wrap(&row, "", &" ".repeat(width + 12)));
     }
     let total = catalogue.exercises.len();
-    let _ = write!(out, "{} of {total} passed", progress.passed(catalogue));
+    let _ = write!(out, "{} of {total} passed", catalogue.passed(progress));
     out
 }
 

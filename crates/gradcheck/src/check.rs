@@ -2,8 +2,7 @@
 
 use crate::groups::Groups;
 use crate::input::Input;
-use crate::report::{Mode, Report};
-use crate::run::Run;
+use crate::report::Mode;
 use crate::secant::EPS;
 use crate::vacuous::{Vacuous, of_gamma, of_normalization};
 
@@ -198,64 +197,4 @@ impl Check {
         );
         refused
     }
-
-    /// Checks `backward` against numerical derivatives of `f`.
-    ///
-    /// `f` maps the inputs to the flat output. `backward` maps the inputs and the
-    /// upstream gradient to one gradient per input, in the same order.
-    ///
-    /// # Panics
-    /// When a chosen upstream has another length than the output.
-    #[track_caller]
-    pub fn run(
-        &self,
-        f: impl Fn(&[Vec<f64>]) -> Vec<f64>,
-        backward: impl Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>>,
-    ) -> Report {
-        // Behind references, so that the loops are compiled here, optimized, and not in
-        // the caller's crate.
-        Run::new(self, &f).against_backward(&backward)
-    }
-
-    /// Checks gradients that were computed beforehand, matched to the inputs by name,
-    /// shapes included. They must belong to this very upstream gradient, so one must
-    /// have been chosen with [`Check::upstream`].
-    ///
-    /// # Panics
-    /// When no upstream was chosen, or it has another length than the output.
-    #[track_caller]
-    pub fn run_against(&self, f: impl Fn(&[Vec<f64>]) -> Vec<f64>, gradients: &[Input]) -> Report {
-        assert!(
-            self.dy.is_some(),
-            "gradcheck: gradients computed beforehand belong to one upstream gradient; \
-             pass it with Check::upstream"
-        );
-        Run::new(self, &f).against_values(gradients)
-    }
 }
-
-/// Checks every element of every gradient, with a random upstream gradient.
-///
-/// `f` maps the inputs to the flat output; `backward` maps the inputs and the upstream
-/// gradient to one gradient per input. Shorthand for [`Check`].
-///
-/// ```
-/// use gradcheck::{Input, vjp};
-/// let inputs = [Input::new("a", &[2], [1.0, 2.0]), Input::new("b", &[2], [3.0, 5.0])];
-/// let product = |xs: &[Vec<f64>]| vec![xs[0][0] * xs[1][0], xs[0][1] * xs[1][1]];
-/// let backward = |xs: &[Vec<f64>], dy: &[f64]| {
-///     let times = |x: &Vec<f64>| vec![dy[0] * x[0], dy[1] * x[1]];
-///     vec![times(&xs[1]), times(&xs[0])]
-/// };
-/// vjp(&inputs, product, backward).assert_passes();
-/// ```
-// ANCHOR: vjp
-#[track_caller]
-pub fn vjp(
-    inputs: &[Input],
-    f: impl Fn(&[Vec<f64>]) -> Vec<f64>,
-    backward: impl Fn(&[Vec<f64>], &[f64]) -> Vec<Vec<f64>>,
-) -> Report {
-    Check::new("vjp").inputs(inputs).run(f, backward)
-}
-// ANCHOR_END: vjp

@@ -1,9 +1,9 @@
 //! What the analytic side claims, against what the numerical side found.
 
-use crate::input::index_of;
+use crate::input::{Place, index_of};
 use crate::numeric::{Doubt, EdgeOfDomain, Estimate};
-use crate::report::{Fault, InputReport, Mode, Place, Worst};
-use crate::run::{Run, normal, not_finite};
+use crate::point::{Point, normal, not_finite};
+use crate::report::{Fault, InputReport, Mode, Worst};
 use crate::scale::{FIRST_STEP, OUT_OF_STEP};
 use crate::secant::EPS;
 use crate::vacuous::Vacuous;
@@ -80,7 +80,7 @@ impl Claim {
     }
 }
 
-impl Run<'_> {
+impl Point<'_> {
     /// Compares the gradient by input `i`, and adds what is found to the report.
     pub fn compare(&mut self, i: usize, shape: &[usize], claim: Claim) {
         let input = &self.check.inputs[i];

@@ -1,5 +1,9 @@
 //! Named, shaped arrays: what a check takes in.
 
+use std::fmt;
+
+use serde::Serialize;
+
 /// One input of the function under check, or one gradient handed in for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
@@ -63,6 +67,31 @@ pub(crate) fn index_of(flat: usize, shape: &[usize]) -> Vec<usize> {
         .collect();
     index.reverse();
     index
+}
+
+/// Where in an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Place {
+    /// An element.
+    Element {
+        /// Its index tuple.
+        index: Vec<usize>,
+    },
+    /// A random direction.
+    Direction {
+        /// Its number.
+        number: usize,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Element { index } => write!(out, "at {index:?}"),
+            Self::Direction { number } => write!(out, "along direction {number}"),
+        }
+    }
 }
 
 #[cfg(test)]

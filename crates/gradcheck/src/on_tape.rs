@@ -1,8 +1,8 @@
 //! Checks of what is recorded on a [`Tape`].
 
 use crate::check::Check;
+use crate::point::normal;
 use crate::report::Report;
-use crate::run::normal;
 use tape::{Param, Real, Shape, Tape, Tensor, Var};
 
 /// A function of the tape that can be recorded in either precision.

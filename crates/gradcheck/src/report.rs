@@ -1,6 +1,6 @@
 //! What a check found, as data and as text.
 
-use crate::check::Check;
+use crate::input::Place;
 use crate::numeric::Doubt;
 use crate::vacuous::Vacuous;
 use serde::Serialize;
@@ -154,22 +154,6 @@ pub struct InputReport {
     pub resolution: f64,
 }
 
-/// Where in an input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Place {
-    /// An element.
-    Element {
-        /// Its index tuple.
-        index: Vec<usize>,
-    },
-    /// A random direction.
-    Direction {
-        /// Its number.
-        number: usize,
-    },
-}
-
 /// One comparison in full.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Worst {
@@ -222,11 +206,11 @@ impl InputReport {
 
 impl Report {
     /// An empty report of a check.
-    pub(crate) fn new(check: &Check) -> Self {
+    pub(crate) fn new(name: String, mode: Mode, seed: u64) -> Self {
         Self {
-            name: check.name.clone(),
-            mode: check.mode,
-            seed: check.seed,
+            name,
+            mode,
+            seed,
             refused: Vec::new(),
             faults: Vec::new(),
             inputs: Vec::new(),
@@ -313,15 +297,6 @@ impl fmt::Display for InputReport {
             )?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Element { index } => write!(out, "at {index:?}"),
-            Self::Direction { number } => write!(out, "along direction {number}"),
-        }
     }
 }
 

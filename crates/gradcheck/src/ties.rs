@@ -13,8 +13,8 @@
 use crate::claim::NUMERIC;
 use crate::input::index_of;
 use crate::kink::gaps;
+use crate::point::Point;
 use crate::report::{Fault, Mode};
-use crate::run::Run;
 use crate::scale::OUT_OF_STEP;
 use crate::secant::Secant;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ struct Member {
     gap: f64,
 }
 
-impl Run<'_> {
+impl Point<'_> {
     /// The first tie at which the gradients are no subgradient, in each output.
     pub fn ties(&self) -> Vec<Fault> {
         if self.check.mode != Mode::EveryElement {

@@ -1,8 +1,8 @@
 //! Checks that cannot fail, and so prove nothing.
 
 use crate::groups::Groups;
+use crate::input::Place;
 use crate::numeric::Doubt;
-use crate::report::Place;
 use serde::Serialize;
 use std::fmt;
 

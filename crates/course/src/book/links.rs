@@ -1,6 +1,7 @@
 //! Every link of the built pages leads somewhere, and none to another machine's files.
 
-use super::{Problem, ScannedChapter};
+use super::problem::Problem;
+use super::scan::ScannedChapter;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -56,6 +56,7 @@ pub mod links;
 pub mod listing;
 pub mod maths;
 pub mod presented;
+mod problem;
 pub mod render;
 pub mod scan;
 pub mod types;
@@ -71,53 +72,15 @@ use mdbook_core::book::{BookItem, Chapter};
 use mdbook_core::config::Config;
 use mdbook_driver::MDBook;
 use presented::Presented;
+pub use problem::{Problem, Problems};
 use render::{Page, Renderer};
-use scan::Scanned;
+use scan::ScannedChapter;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The crates whose code the book may show.
 const CODE: [&str; 6] = ["tape", "gradcheck", "batchnorm", "layernorm", "nn", "lab"];
-
-/// Something wrong in the book.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Problem {
-    /// The file, relative to the root of the checkout.
-    pub file: String,
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.message)
-    }
-}
-
-/// A book that could not be built.
-#[derive(Clone, Debug)]
-pub struct Problems(pub Vec<Problem>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
-        write!(
-            f,
-            "the book has {count} problem{}",
-            if count == 1 { "" } else { "s" }
-        )?;
-        for problem in &self.0 {
-            write!(f, "\n  {problem}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Problems {}
 
 /// A book that was built.
 #[derive(Clone, Debug)]
@@ -249,17 +212,6 @@ pub fn claims(workspace: &Workspace) -> Result<Vec<Held>> {
         return Err(Problems(problems).into());
     }
     Ok(claims)
-}
-
-/// A chapter after the first pass.
-pub struct ScannedChapter {
-    /// Its path as mdBook has it, relative to the chapters' folder.
-    path: PathBuf,
-    /// The same relative to the root of the checkout.
-    file: String,
-    /// Its page.
-    html: String,
-    scanned: Scanned,
 }
 
 fn load(workspace: &Workspace) -> Result<MDBook> {

@@ -3,12 +3,14 @@
 
 use super::code::{self, Shown};
 use super::data::{self, Place};
+use super::directive::Arguments;
 use super::edits::{Edit, apply, close, escape, hold, id, unclear, unwrapped};
 use super::figure;
 use super::labels::{Kind, Labels, link};
 use super::maths::{self, Maths, shield};
+use super::problem::Problem;
 use super::scan::{Block, Placed, Scanned, placeholder};
-use super::{Problem, directive::Arguments, types};
+use super::types;
 use crate::catalogue::{Catalogue, Exercise};
 use crate::stub;
 use crate::workspace::Workspace;
@@ -284,9 +286,8 @@ impl Renderer<'_> {
             .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(path)))?;
         // A checkout may end its lines with two characters; to a browser these are two lines.
         let text = text.replace("\r\n", "\n");
-        self.texts
-            .borrow_mut()
-            .insert(path.to_owned(), text.clone());
+        let mut texts = self.texts.borrow_mut();
+        texts.insert(path.to_owned(), text.clone());
         Ok(text)
     }
 
@@ -297,8 +298,7 @@ impl Renderer<'_> {
 
     fn html_at(&self, page: Page<'_>, line: usize, text: &str, formulas: maths::Place) -> String {
         let text = self.inline(page, text, &|_| line, formulas);
-        let mut options = Options::ENABLE_TABLES;
-        options.insert(Options::ENABLE_SMART_PUNCTUATION);
+        let options = Options::ENABLE_TABLES | Options::ENABLE_SMART_PUNCTUATION;
         let mut html = String::new();
         pulldown_cmark::html::push_html(&mut html, Parser::new_ext(&text, options));
         shield(html.trim())

@@ -10,6 +10,7 @@ use super::directive::Arguments;
 use super::fence::{Fence, split_prefix};
 use super::labels::{Counters, Kind};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// Something taken out of the text.
 #[derive(Clone, Debug)]
@@ -69,6 +70,18 @@ pub struct Scanned {
     pub claims: Vec<Claim>,
     /// What is wrong with it: line and message.
     pub problems: Vec<(usize, String)>,
+}
+
+/// A chapter after the first pass.
+pub struct ScannedChapter {
+    /// Its path as mdBook has it, relative to the chapters' folder.
+    pub path: PathBuf,
+    /// The same relative to the root of the checkout.
+    pub file: String,
+    /// Its page.
+    pub html: String,
+    /// What the first pass made of it.
+    pub scanned: Scanned,
 }
 
 /// The placeholder of block `index`.

@@ -14,24 +14,11 @@ mod recipe;
 mod running;
 mod sections;
 
-pub use probe::{Kind, Probe};
+pub use probe::{Kind, Probe, Target};
 pub use running::{explain_running_mean, explain_running_var};
 
 use super::{F64_PRECISION, Finding, Verdict};
 use catalogue::Catalogue;
-
-/// What a candidate claims to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// The output `y`.
-    Y,
-    /// The gradient with respect to the input.
-    Dx,
-    /// The gradient with respect to gamma.
-    Dgamma,
-    /// The gradient with respect to beta.
-    Dbeta,
-}
 
 /// Names the mistake in a candidate computed from `probe`.
 ///

@@ -6,6 +6,19 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
+/// What a candidate claims to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The output `y`.
+    Y,
+    /// The gradient with respect to the input.
+    Dx,
+    /// The gradient with respect to gamma.
+    Dgamma,
+    /// The gradient with respect to beta.
+    Dbeta,
+}
+
 /// Which normalization.
 // ANCHOR: probe
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

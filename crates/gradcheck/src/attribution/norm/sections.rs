@@ -1,6 +1,6 @@
 //! Where the book explains what a mistake touches.
 
-use super::{Kind, Target};
+use super::probe::{Kind, Target};
 
 /// A slug in its parts, such as `mean-path-and-variance-path`, `axes`, `per-feature`.
 struct Slug<'a> {
