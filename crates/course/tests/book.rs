@@ -418,6 +418,38 @@ fn predictions_and_figures_stand_in_the_page() {
 }
 
 #[test]
+fn a_figure_has_its_form_for_phones_beside_it() {
+    let checkout = Checkout::new();
+    let svg = |width: u32| {
+        format!("<svg viewBox=\"0 0 {width} 100\"><title>A</title><g id=\"g\"/></svg>")
+    };
+    checkout.write("book/src/a.svg", &svg(680));
+    checkout.write("book/src/a-narrow.svg", &svg(340));
+    checkout.write("book/src/b.svg", &svg(500));
+    checkout.write(
+        "book/src/two.md",
+        "# Two\n\n{{#figure a.svg \"A\"}}\n\n{{#figure b.svg \"B\"}}\n",
+    );
+    let finished = checkout.run(&["book", "build"]);
+    assert_eq!(finished.code(), 0, "{}", finished.err());
+    let page = checkout.read("book/build/two.html");
+    for (form, width) in [("wide", 680), ("narrow", 340)] {
+        let start = format!(
+            "<div class=\"{form}\"><svg xmlns=\"http://www.w3.org/2000/svg\" viewbox=\"0 0 {width} "
+        );
+        assert!(page.contains(&start), "{start} is missing from\n{page}");
+    }
+    assert_eq!(page.matches("class=\"narrow\"").count(), 1, "{page}");
+    // Ids differ in all three.
+    let ids = page
+        .match_indices("g\"></g></svg>")
+        .map(|(at, _)| &page[at - 8..at]);
+    let mut ids: Vec<&str> = ids.collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "{page}");
+}
+
+#[test]
 fn anchors_that_no_listing_uses_are_named() {
     let checkout = Checkout::new();
     assert_eq!(checkout.run(&["book", "anchors"]).code(), 0);

@@ -283,10 +283,8 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
         results["claim"] = json!(claim);
         results["answer"] = json!(finding.answer);
     }
-    let charts = finding.charts.iter().map(|(end, chart)| {
-        let file = folder.join(format!("{name}-{end}.svg"));
-        (file, chart.svg())
-    });
+    let charts = finding.charts.iter();
+    let charts = charts.flat_map(|(end, chart)| chart.files(&folder.join(format!("{name}-{end}"))));
     let mut texts: Vec<(PathBuf, String)> = charts.collect();
     let text = serde_json::to_string_pretty(&results).expect("plain data serializes");
     texts.push((folder.join(format!("{name}.json")), text + "\n"));

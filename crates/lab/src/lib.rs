@@ -8,7 +8,6 @@
 pub mod book;
 pub mod chart;
 mod claims;
-mod drawing;
 mod experiment;
 mod experiments;
 mod journal;

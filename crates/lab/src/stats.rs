@@ -14,6 +14,15 @@ pub struct Spread {
 }
 
 impl Spread {
+    /// Of one value that was not measured again and again.
+    pub fn exactly(value: f64) -> Self {
+        Spread {
+            low: value,
+            median: value,
+            high: value,
+        }
+    }
+
     /// Of the given values; `None` if there is none. Quartiles between two values are
     /// interpolated (type 7 of Hyndman and Fan, 1996, as NumPy does).
     pub fn of(values: &[f64]) -> Option<Self> {

@@ -118,11 +118,22 @@ const MOST_DIGITS: usize = 17;
 
 /// Prints `value` in the given format: `.2f` fixed, `.1e` scientific, `.1%` per cent,
 /// `d` an integer in groups of three, `s` as it is, `words` what a text calls it. No more
-/// than 17 digits follow the point.
+/// than 17 digits follow the point. The elements of a list are printed one after the other.
+/// With a question mark behind the format, what is missing is a dash.
 ///
 /// # Errors
 /// When the format is none of these, or the value does not fit it.
 pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String> {
+    if let Value::Array(items) = value {
+        let items = items.iter().map(|item| print(item, format, place));
+        return Ok(items.collect::<Result<Vec<String>, String>>()?.join(", "));
+    }
+    if let Some(format) = format.strip_suffix('?') {
+        return match value {
+            Value::Null => Ok("–".to_owned()),
+            value => print(value, format, place),
+        };
+    }
     if format == "s" {
         return match value {
             Value::String(text) => Ok(text.clone()),
@@ -337,6 +348,10 @@ mod tests {
             (json!("cnn"), "words", Prose, "CNN"),
             (json!(true), "words", Prose, "yes"),
             (json!(false), "words", Prose, "no"),
+            (json!([-1.5, 2]), ".1f", Prose, "−1.5, 2.0"),
+            (json!([]), ".1f", Prose, ""),
+            (json!(null), ".1f?", Prose, "–"),
+            (json!(0.25), ".1%?", Prose, "25.0\u{202f}%"),
         ] {
             assert_eq!(
                 print(&value, format, place).as_deref(),
@@ -351,7 +366,9 @@ mod tests {
             (json!(1), ".f"),
             (json!(1), ".18f"),
             (json!(1), ".70000e"),
-            (json!([1]), "s"),
+            (json!({}), "s"),
+            (json!([1, "x"]), ".1f"),
+            (json!(null), ".1f"),
             (json!("batches"), "words"),
             (json!(1), "words"),
         ] {

@@ -1,6 +1,7 @@
 //! Drawings set into the page, so that they follow its colours.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// An SVG file as it stands in a page: without prolog and comments, on one line, its
 /// ids made unique by `prefix`, its natural width taken from the `viewBox`.
@@ -45,6 +46,33 @@ pub fn inline(svg: &str, prefix: &str) -> Result<String, String> {
         }
     }
     Ok(body.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+}
+
+/// The drawing of a file, and beside it the one that `a-narrow.svg` holds for `a.svg`, if it is
+/// there: a page that is wide enough shows the first, a phone the second.
+///
+/// # Errors
+/// Those of `read` and [`inline`].
+pub fn forms(
+    path: &Path,
+    unique: &str,
+    read: impl Fn(&Path) -> Result<String, String>,
+) -> Result<String, String> {
+    let wide = inline(&read(path)?, &format!("{unique}-"))?;
+    let narrow = narrow(path);
+    if !narrow.is_file() {
+        return Ok(wide);
+    }
+    let narrow = inline(&read(&narrow)?, &format!("{unique}n-"))?;
+    Ok(format!(
+        "<div class=\"wide\">{wide}</div><div class=\"narrow\">{narrow}</div>"
+    ))
+}
+
+/// The file with the same drawing in a form for phones, if it has one: `a.svg`, `a-narrow.svg`.
+fn narrow(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-narrow.svg"))
 }
 
 fn without_comments(svg: &str) -> String {

@@ -22,7 +22,8 @@
 //! | `{{#exercise name}}` | an exercise with its live verdict |
 //!
 //! Paths are relative to the root of the checkout, those of figures to `book/src`
-//! unless they begin with a slash. Formats of numbers are in [`data::print`]; in a table,
+//! unless they begin with a slash. A figure `a.svg` with a file `a-narrow.svg` beside it is
+//! shown in that form where it has less than 600 pixels, on a phone. Formats of numbers are in [`data::print`]; in a table,
 //! `ref` makes a reference of a label, and `code` shows a text as code.
 //!
 //! The words of a claim are in a paragraph, an item, a caption or a row of a table, and

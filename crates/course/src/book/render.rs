@@ -425,9 +425,8 @@ impl Renderer<'_> {
             Some(file) => self.workspace.root().join(file),
             None => self.workspace.chapters().join(file),
         };
-        let svg = self.read(&path)?;
-        let unique = format!("l{line}-");
-        let svg = figure::inline(&svg, &unique).map_err(|e| format!("{file}: {e}"))?;
+        let svg = figure::forms(&path, &format!("l{line}"), |path| self.read(path))
+            .map_err(|e| format!("{file}: {e}"))?;
         let caption = self.figcaption(page, line, "Figure", arguments, label);
         Ok(format!(
             "<figure class=\"drawing\"{}><div class=\"drawing-body\">{}</div>{caption}</figure>",
@@ -458,7 +457,7 @@ impl Renderer<'_> {
                     "the column `{column}` is not of the form key | heading | format"
                 ));
             };
-            let class = if ["s", "ref", "code"].contains(format) {
+            let class = if ["s", "s?", "ref", "code"].contains(format) {
                 ""
             } else {
                 " class=\"number\""

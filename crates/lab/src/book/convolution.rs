@@ -5,25 +5,21 @@
 use batchnorm::staged as batch_norm;
 use layernorm::staged as layer_norm;
 use nn::data::{Digits, Set};
-use serde::Serialize;
+use serde_json::{Value, json};
 use tape::{Param, Tape, Tensor, Var};
 
-use super::Output;
-use super::random::{Draws, largest, mean, median};
+use super::random::{Draws, dot, furthest, largest, length, mean, mean_of, median, wide};
+use super::{Measurement, Output, each};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "convolution",
+    chapter: 10,
+    about: "a convolution and its gradients, in front of norms, and what its many values are worth",
+    run,
+};
 
 const SEED: u64 = 10;
 const EPS: f64 = 1e-5;
-
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    worked: Worked,
-    layers: Vec<Layer>,
-    pools: Pools,
-    norms: Vec<Norm>,
-    scales: Vec<Scale>,
-    values: Values,
-}
 
 // ANCHOR: sizes
 /// A convolution of an image `[C, H, W]` to `[O, H', W']`. The taps of a filter,
@@ -98,43 +94,22 @@ impl Conv {
         }
         [dx, dw, db]
     }
+
+    /// With kernels of 3 by 3 and a border that keeps the size.
+    fn three_by_three(channels: usize, outputs: usize, input: [usize; 2]) -> Conv {
+        Conv {
+            channels,
+            outputs,
+            input,
+            kernel: [3; 2],
+            stride: [1; 2],
+            padding: [1; 2],
+        }
+    }
 }
 
 /// One row of five pixels, three taps, a padding of one.
-#[derive(Serialize)]
-struct Worked {
-    pixels: Vec<Pixel>,
-    /// im2col: what each tap reads at each position.
-    columns: Vec<Tap>,
-    /// `Wᵀ dY`, of the same shape.
-    dcolumns: Vec<Tap>,
-    db: f64,
-    /// `⟨im2col(x), C⟩` and `⟨x, col2im(C)⟩` for `C = Wᵀ dY`.
-    adjoint: [f64; 2],
-}
-
-#[derive(Serialize)]
-struct Pixel {
-    p: usize,
-    x: f64,
-    y: f64,
-    dy: f64,
-    dx: f64,
-}
-
-#[derive(Serialize)]
-struct Tap {
-    k: usize,
-    w: f64,
-    p1: f64,
-    p2: f64,
-    p3: f64,
-    p4: f64,
-    p5: f64,
-    dw: f64,
-}
-
-fn worked() -> Worked {
+fn worked() -> Value {
     let conv = Conv {
         channels: 1,
         outputs: 1,
@@ -143,99 +118,53 @@ fn worked() -> Worked {
         stride: [1, 1],
         padding: [0, 1],
     };
-    let (x, w, dy) = (
-        [1.0, 2.0, 0.0, 3.0, 1.0],
-        [2.0, 1.0, -1.0],
-        [1.0, 0.0, 2.0, 0.0, 1.0],
-    );
+    let x = [1.0, 2.0, 0.0, 3.0, 1.0];
+    let w = [2.0, 1.0, -1.0];
+    let dy = [1.0, 0.0, 2.0, 0.0, 1.0];
     let y = conv.forward(&x, &w, &[0.0]);
     let [dx, dw, db] = conv.backward(&dy, &x, &w);
-    let row = |k: usize, of: &dyn Fn(usize) -> f64| Tap {
-        k: k + 1,
-        w: w[k],
-        p1: of(0),
-        p2: of(1),
-        p3: of(2),
-        p4: of(3),
-        p5: of(4),
-        dw: dw[k],
+    let tap = |k: usize, at: [f64; 5]| {
+        let [p1, p2, p3, p4, p5] = at;
+        json!({
+            "k": k + 1, "w": w[k],
+            "p1": p1, "p2": p2, "p3": p3, "p4": p4, "p5": p5,
+            "dw": dw[k],
+        })
     };
-    let read = |k: usize, p: usize| conv.reads(k, p).map_or(0.0, |i| x[i]);
-    let columns = (0..3).map(|k| row(k, &|p| read(k, p))).collect();
+    let positions = [0, 1, 2, 3, 4];
+    let read = |k: usize| positions.map(|p| conv.reads(k, p).map_or(0.0, |i| x[i]));
     // A sum with 0, so that no zero of the table has a sign.
-    let dcolumns = (0..3).map(|k| row(k, &|p| 0.0 + w[k] * dy[p])).collect();
-    let pairs = (0..3).flat_map(|k| (0..5).map(move |p| (k, p)));
-    let forward: f64 = pairs.map(|(k, p)| read(k, p) * w[k] * dy[p]).sum();
-    let back: f64 = x.iter().zip(&dx).map(|(x, dx)| x * dx).sum();
-    let pixels = (0..5).map(|p| Pixel {
-        p: p + 1,
-        x: x[p],
-        y: y[p],
-        dy: dy[p],
-        dx: dx[p],
-    });
-    Worked {
-        pixels: pixels.collect(),
-        columns,
-        dcolumns,
-        db: db[0],
-        adjoint: [forward, back],
-    }
+    let back = |k: usize| dy.map(|dy| 0.0 + w[k] * dy);
+    let taps = [0, 1, 2];
+    let forward = taps.map(|k| read(k).map(|x| x * w[k])).concat();
+    json!({
+        "pixels": positions.map(|p| {
+            json!({ "p": p + 1, "x": x[p], "y": y[p], "dy": dy[p], "dx": dx[p] })
+        }),
+        // im2col: what each tap reads at each position.
+        "columns": taps.map(|k| tap(k, read(k))),
+        // `Wᵀ dY`, of the same shape.
+        "dcolumns": taps.map(|k| tap(k, back(k))),
+        "db": db[0],
+        // `⟨im2col(x), C⟩` and `⟨x, col2im(C)⟩` for `C = Wᵀ dY`.
+        "adjoint": [dot(&forward, &[dy; 3].concat()), dot(&x, &dx)],
+    })
 }
 
 /// One layer of the CNN of the experiment `cnn`, for one image.
-#[derive(Serialize)]
-struct Layer {
-    layer: String,
-    multiplications: usize,
-    weights: usize,
-    /// Those of a linear layer between the same numbers of values.
-    linear_weights: usize,
-    image: usize,
-    columns: usize,
-}
-
-fn layers() -> Vec<Layer> {
-    let conv = |channels: usize, outputs: usize, side: usize| {
-        let conv = Conv {
-            channels,
-            outputs,
-            input: [side; 2],
-            kernel: [3; 2],
-            stride: [1; 2],
-            padding: [1; 2],
-        };
-        let weights = outputs * conv.taps();
-        let image = channels * side * side;
-        Layer {
-            layer: format!("{channels} to {outputs} channels, {side} × {side}"),
-            multiplications: weights * conv.positions(),
-            weights,
-            linear_weights: image * outputs * conv.positions(),
-            image,
-            columns: conv.taps() * conv.positions(),
-        }
-    };
-    vec![conv(1, 8, 28), conv(8, 16, 14)]
-}
-
-/// Windows of three that move by one over five values, and an upstream gradient of
-/// 1, 10 and 100.
-#[derive(Serialize)]
-struct Pools {
-    max: Vec<f64>,
-    average: Vec<f64>,
-    values: Vec<Pooled>,
-    /// The share of the gradient that each of two equal largest values receives.
-    tie: [f64; 2],
-}
-
-#[derive(Serialize)]
-struct Pooled {
-    i: usize,
-    x: f64,
-    by_max: f64,
-    by_average: f64,
+fn layer(channels: usize, outputs: usize, side: usize) -> Value {
+    let conv = Conv::three_by_three(channels, outputs, [side; 2]);
+    let weights = outputs * conv.taps();
+    let image = channels * side * side;
+    json!({
+        "layer": format!("{channels} to {outputs} channels, {side} × {side}"),
+        "multiplications": weights * conv.positions(),
+        "weights": weights,
+        // Those of a linear layer between the same numbers of values.
+        "linear_weights": image * outputs * conv.positions(),
+        "image": image,
+        "columns": conv.taps() * conv.positions(),
+    })
 }
 
 type Pool = for<'t> fn(&Var<'t, f64>) -> Var<'t, f64>;
@@ -248,25 +177,22 @@ fn pool(x: &[f64], dy: &[f64], pool: Pool) -> [Vec<f64>; 2] {
     [y.to_vec(), grads.of(&x).to_vec()]
 }
 
-fn pools() -> Pools {
+/// Windows of three that move by one over five values, and an upstream gradient of
+/// 1, 10 and 100.
+fn pools() -> Value {
     let (x, dy) = ([1.0, 3.0, 2.0, 0.0, 4.0], [1.0, 10.0, 100.0]);
     let [max, by_max] = pool(&x, &dy, |x| x.max_pool2d([1, 3], 1, 0));
     let [average, by_average] = pool(&x, &dy, |x| x.avg_pool2d([1, 3], 1, 0));
-    let [_, tie] = pool(&[1.0, 5.0, 5.0, 2.0], &[1.0], |x| {
-        x.max_pool2d([1, 4], 1, 0)
-    });
-    let values = (0..x.len()).map(|i| Pooled {
-        i: i + 1,
-        x: x[i],
-        by_max: by_max[i],
-        by_average: by_average[i],
-    });
-    Pools {
-        max,
-        average,
-        values: values.collect(),
-        tie: [tie[1], tie[2]],
-    }
+    let four = [1.0, 5.0, 5.0, 2.0];
+    let [_, tie] = pool(&four, &[1.0], |x| x.max_pool2d([1, 4], 1, 0));
+    let value = |i: usize| json!({ "i": i + 1, "x": x[i], "by_max": by_max[i], "by_average": by_average[i] });
+    json!({
+        "max": max,
+        "average": average,
+        "values": each([0, 1, 2, 3, 4], value),
+        // The share of the gradient that each of two equal largest values receives.
+        "tie": tie[1..3],
+    })
 }
 
 /// A batch of images through a convolution and a norm, and its gradients.
@@ -295,14 +221,7 @@ struct Gradients {
 
 impl Block {
     fn new() -> Self {
-        let conv = Conv {
-            channels: 2,
-            outputs: 3,
-            input: [6, 5],
-            kernel: [3, 3],
-            stride: [1, 1],
-            padding: [1, 1],
-        };
+        let conv = Conv::three_by_three(2, 3, [6, 5]);
         let mut draws = Draws::new(SEED);
         let outputs = conv.outputs * conv.positions();
         Block {
@@ -310,7 +229,7 @@ impl Block {
             w: draws.normals(conv.outputs * conv.taps()),
             b: draws.normals(conv.outputs),
             // One for each value, of which Batch Norm takes the first of its channel.
-            gamma: (0..outputs).map(|_| draws.uniform(0.5, 1.5)).collect(),
+            gamma: draws.uniforms(outputs, 0.5, 1.5),
             beta: draws.normals(outputs),
             dy: (0..4).map(|_| draws.normals(outputs)).collect(),
             conv,
@@ -320,12 +239,11 @@ impl Block {
     /// With the filters multiplied by `scale`.
     fn run(&self, kind: Kind, scale: f64) -> Gradients {
         let w: Vec<f64> = self.w.iter().map(|w| scale * w).collect();
-        let conv = &self.conv;
-        let z: Vec<Vec<f64>> = self
+        let z = self
             .images
             .iter()
-            .map(|x| conv.forward(x, &w, &self.b))
-            .collect();
+            .map(|x| self.conv.forward(x, &w, &self.b));
+        let z: Vec<Vec<f64>> = z.collect();
         let (y, dz) = match kind {
             Kind::None => (z, self.dy.clone()),
             Kind::Batch => self.batch_norm(&z),
@@ -333,7 +251,7 @@ impl Block {
         };
         let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; self.b.len()]);
         for (x, dz) in self.images.iter().zip(&dz) {
-            let [_, w, b] = conv.backward(dz, x, &w);
+            let [_, w, b] = self.conv.backward(dz, x, &w);
             add(&mut dw, &w);
             add(&mut db, &b);
         }
@@ -382,116 +300,44 @@ fn add(sum: &mut [f64], values: &[f64]) {
     }
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn size(a: &[f64]) -> f64 {
-    dot(a, a).sqrt()
-}
-
-/// Gradients of the convolution before a norm.
-#[derive(Serialize)]
-struct Norm {
-    norm: &'static str,
-    id: &'static str,
-    /// The largest, in absolute value.
-    dw: f64,
-    db: f64,
-    /// The largest cosine of the angle between a filter and its gradient.
-    cosine: f64,
-}
-
-fn norms(block: &Block) -> Vec<Norm> {
-    let kinds = [
-        ("no norm", "none", Kind::None),
-        ("Batch Norm", "batch", Kind::Batch),
-        ("Layer Norm", "layer", Kind::Layer),
-    ];
-    let most = |v: &[f64]| largest(&v.iter().map(|v| v.abs()).collect::<Vec<_>>());
+/// Gradients of the convolution before a norm: the largest, in absolute value, and the
+/// largest cosine of the angle between a filter and its gradient.
+fn norm(block: &Block, norm: &str, id: &str, kind: Kind) -> Value {
     let taps = block.conv.taps();
-    let row = |(norm, id, kind): (&'static str, &'static str, Kind)| {
-        let Gradients { dw, db, .. } = block.run(kind, 1.0);
-        let filters = block.w.chunks_exact(taps).zip(dw.chunks_exact(taps));
-        let cosines: Vec<f64> = filters
-            .map(|(w, dw)| dot(w, dw) / (size(w) * size(dw)))
-            .collect();
-        Norm {
-            norm,
-            id,
-            dw: most(&dw),
-            db: most(&db),
-            cosine: most(&cosines),
-        }
-    };
-    kinds.map(row).into()
+    let Gradients { dw, db, .. } = block.run(kind, 1.0);
+    let filters = block.w.chunks_exact(taps).zip(dw.chunks_exact(taps));
+    let cosines = filters.map(|(w, dw)| dot(w, dw) / (length(w) * length(dw)));
+    json!({
+        "norm": norm,
+        "id": id,
+        "dw": largest(&dw),
+        "db": largest(&db),
+        "cosine": largest(&cosines.collect::<Vec<f64>>()),
+    })
 }
 
 /// The same with all filters multiplied, before Batch Norm.
-#[derive(Serialize)]
-struct Scale {
-    scale: f64,
-    /// The largest change of an output.
-    moved: f64,
-    /// The length of the gradient, relative to that at scale 1.
-    gradient: f64,
-}
-
-fn scales(block: &Block) -> Vec<Scale> {
+fn scales(block: &Block) -> [Value; 4] {
     let plain = block.run(Kind::Batch, 1.0);
-    let row = |scale: f64| {
+    [0.1, 1.0, 10.0, 100.0].map(|scale| {
         let scaled = block.run(Kind::Batch, scale);
-        let moved = plain.y.iter().zip(&scaled.y).map(|(a, b)| (a - b).abs());
-        Scale {
-            scale,
-            moved: largest(&moved.collect::<Vec<_>>()),
-            gradient: size(&scaled.dw) / size(&plain.dw),
-        }
-    };
-    [0.1, 1.0, 10.0, 100.0].map(row).into()
+        json!({
+            "scale": scale,
+            // The largest change of an output.
+            "moved": furthest(&plain.y, &scaled.y),
+            // The length of the gradient, relative to that at scale 1.
+            "gradient": length(&scaled.dw) / length(&plain.dw),
+        })
+    })
 }
 
 /// Real digits through random filters: how far the mean of a channel of a batch lies from
 /// that of all images.
-#[derive(Serialize)]
-struct Values {
-    images: usize,
-    filters: usize,
-    draws: usize,
-    batches: Vec<Batch>,
-}
-
-#[derive(Serialize)]
-struct Batch {
-    batch: usize,
-    /// M.
-    values: usize,
-    /// The share of a gradient without direction that passes, (M - 2)/M.
-    passes: f64,
-    /// 1/√M: the deviation of the mean if the values were independent, in deviations of
-    /// the channel.
-    independent: f64,
-    /// Measured.
-    measured: f64,
-    /// How many independent values have a mean as uncertain as that.
-    worth: f64,
-    /// The same for one image.
-    worth_of_an_image: f64,
-}
-
-fn values() -> Values {
+fn values() -> Value {
     const IMAGES: usize = 400;
     const DRAWS: usize = 2000;
     let digits = Digits::<f32>::load(Set::Large).expect("they come with the crate");
-    let side = Set::Large.side();
-    let conv = Conv {
-        channels: 1,
-        outputs: 8,
-        input: [side; 2],
-        kernel: [3; 2],
-        stride: [1; 2],
-        padding: [1; 2],
-    };
+    let conv = Conv::three_by_three(1, 8, [Set::Large.side(); 2]);
     let mut draws = Draws::new(SEED);
     let w = draws.normals(conv.outputs * conv.taps());
     let plane = conv.positions();
@@ -499,60 +345,57 @@ fn values() -> Values {
     let mut means = vec![Vec::new(); conv.outputs];
     let mut squares = vec![0.0; conv.outputs];
     for image in digits.train.images.data().chunks_exact(plane).take(IMAGES) {
-        let image: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
-        let y = conv.forward(&image, &w, &vec![0.0; conv.outputs]);
+        let y = conv.forward(&wide(image), &w, &vec![0.0; conv.outputs]);
         for (c, y) in y.chunks_exact(plane).enumerate() {
             means[c].push(mean(y));
             squares[c] += dot(y, y) / (IMAGES * plane) as f64;
         }
     }
     let row = |batch: usize| {
-        let drawn: Vec<Vec<usize>> = (0..DRAWS)
-            .map(|_| {
-                let one = |_| draws.uniform(0.0, IMAGES as f64) as usize;
-                (0..batch).map(one).collect()
-            })
-            .collect();
+        let one = |_| draws.uniforms(batch, 0.0, IMAGES as f64);
+        let drawn: Vec<Vec<f64>> = (0..DRAWS).map(one).collect();
         let noise = |c: usize| {
             let all = mean(&means[c]);
-            let off = drawn.iter().map(|numbers| {
-                let of: Vec<f64> = numbers.iter().map(|&n| means[c][n]).collect();
-                (mean(&of) - all).powi(2)
+            let off = mean_of(&drawn, |numbers| {
+                (mean_of(numbers, |&n| means[c][n as usize]) - all).powi(2)
             });
-            let off: Vec<f64> = off.collect();
-            (mean(&off) / (squares[c] - all * all)).sqrt()
+            (off / (squares[c] - all * all)).sqrt()
         };
-        let measured = median(&(0..conv.outputs).map(noise).collect::<Vec<_>>());
+        let measured = median(&(0..conv.outputs).map(noise).collect::<Vec<f64>>());
         let values = batch * plane;
         let worth = 1.0 / (measured * measured);
-        Batch {
-            batch,
-            values,
-            passes: (values - 2) as f64 / values as f64,
-            independent: 1.0 / (values as f64).sqrt(),
-            measured,
-            worth,
-            worth_of_an_image: worth / batch as f64,
-        }
+        json!({
+            "batch": batch,
+            // M.
+            "values": values,
+            // The share of a gradient without direction that passes, (M - 2)/M.
+            "passes": (values - 2) as f64 / values as f64,
+            // 1/√M: the deviation of the mean if the values were independent, in deviations
+            // of the channel.
+            "independent": 1.0 / (values as f64).sqrt(),
+            "measured": measured,
+            // How many independent values have a mean as uncertain as that.
+            "worth": worth,
+            "worth_of_an_image": worth / batch as f64,
+        })
     };
-    let batches = [2, 8, 64].map(row).into();
-    Values {
-        images: IMAGES,
-        filters: conv.outputs,
-        draws: DRAWS,
-        batches,
-    }
+    let batches = [2, 8, 64].map(row);
+    json!({ "images": IMAGES, "filters": conv.outputs, "draws": DRAWS, "batches": batches })
 }
 
-pub fn run() -> Output {
+fn run() -> Output {
     let block = Block::new();
-    Output::new(&Results {
-        about: "A convolution by its definition and back, in front of norms, and on digits",
-        worked: worked(),
-        layers: layers(),
-        pools: pools(),
-        norms: norms(&block),
-        scales: scales(&block),
-        values: values(),
-    })
+    Output::new(&json!({
+        "about": "A convolution by its definition and back, in front of norms, and on digits",
+        "worked": worked(),
+        "layers": [layer(1, 8, 28), layer(8, 16, 14)],
+        "pools": pools(),
+        "norms": [
+            norm(&block, "no norm", "none", Kind::None),
+            norm(&block, "Batch Norm", "batch", Kind::Batch),
+            norm(&block, "Layer Norm", "layer", Kind::Layer),
+        ],
+        "scales": scales(&block),
+        "values": values(),
+    }))
 }

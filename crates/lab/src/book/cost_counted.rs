@@ -4,12 +4,18 @@
 //! Nothing is timed here. The bandwidth and the times of whole steps are those of
 //! `benches/results`.
 
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Output;
-use super::random::{Draws, largest};
-use super::speed::{comparison, number};
+use super::random::{Draws, furthest, largest, wide};
+use super::speed::{bandwidths, comparison};
+use super::{Measurement, Output, each, row_where, rows};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "cost_counted",
+    chapter: 17,
+    about: "what a norm adds to a training step, counted, and Batch Norm folded away",
+    run,
+};
 
 /// Operations for one value, forward and backward together; chapter 9 counts them.
 const OPERATIONS: usize = 7 + 9;
@@ -23,75 +29,6 @@ const MLP_BATCH: usize = 128;
 const CHANNELS: [usize; 3] = [1, 16, 32];
 const CNN_BATCH: usize = 64;
 const CLASSES: usize = 10;
-
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    operations_per_value: usize,
-    bytes_per_value: usize,
-    /// The better of the two bandwidths on one thread, GB/s.
-    bandwidth: f64,
-    networks: [Network; 2],
-    threads: Vec<Threads>,
-    folded: Folded,
-}
-
-/// A network with a norm before each ReLU.
-#[derive(Serialize)]
-struct Network {
-    network: &'static str,
-    batch: usize,
-    /// Values that the norms of a step normalize.
-    values: usize,
-    /// Operations of the other layers, forward and backward.
-    operations: usize,
-    norm_operations: usize,
-    /// The latter over the former.
-    share_of_operations: f64,
-    norm_bytes: usize,
-    /// The time these bytes take, in milliseconds.
-    least: f64,
-    /// The measured time of a step with Batch Norm.
-    step: f64,
-    /// The step over what is left of it without `least`.
-    predicted: f64,
-    /// Bytes more on the tape than without norm.
-    kept_batch: usize,
-    kept_layer: usize,
-    /// The part of both that is the input of the norms.
-    kept_inputs: usize,
-    /// Bytes of running statistics.
-    state: usize,
-}
-
-/// The training steps with one number of threads.
-#[derive(Serialize)]
-struct Threads {
-    threads: u64,
-    steps: Vec<Step>,
-}
-
-/// A step of ours in milliseconds, and the time of others over it.
-#[derive(Serialize)]
-struct Step {
-    step: String,
-    time: f64,
-    torch: String,
-    candle: String,
-    burn: String,
-}
-
-/// Folding a frozen Batch Norm into a convolution with a border of zeros: the largest
-/// difference, relative to the largest result.
-#[derive(Serialize)]
-struct Folded {
-    /// The norm behind the convolution.
-    behind: f64,
-    /// The norm before it, away from the border.
-    before_inside: f64,
-    /// The same at the border.
-    before_border: f64,
-}
 
 /// What is counted before it is put beside a time.
 struct Counted {
@@ -146,35 +83,38 @@ fn cnn() -> Counted {
     }
 }
 
-fn network(
-    network: &'static str,
-    batch: usize,
-    counted: &Counted,
-    bandwidth: f64,
-    step: f64,
-) -> Network {
-    let Counted { values, .. } = *counted;
+/// A network with a norm before each ReLU.
+fn network(network: &str, batch: usize, counted: &Counted, bandwidth: f64, step: f64) -> Value {
+    let values = counted.values;
     // A product and a sum; forward once, backward for the weight and for the input.
     let operations = 2 * (3 * counted.products - counted.first);
     let norm_bytes = F32 * ARRAYS * values;
     let least = norm_bytes as f64 / bandwidth / 1e6;
     let kept_inputs = F32 * values;
-    Network {
-        network,
-        batch,
-        values,
-        operations,
-        norm_operations: OPERATIONS * values,
-        share_of_operations: (OPERATIONS * values) as f64 / operations as f64,
-        norm_bytes,
-        least,
-        step,
-        predicted: step / (step - least),
-        kept_batch: kept_inputs + F32 * counted.gamma[0],
-        kept_layer: kept_inputs + F32 * (counted.gamma[1] + 3 * counted.rows),
-        kept_inputs,
-        state: 2 * F32 * counted.channels + size_of::<u64>() * counted.layers,
-    }
+    json!({
+        "network": network,
+        "batch": batch,
+        // Values that the norms of a step normalize.
+        "values": values,
+        // Operations of the other layers, forward and backward.
+        "operations": operations,
+        "norm_operations": OPERATIONS * values,
+        "share_of_operations": (OPERATIONS * values) as f64 / operations as f64,
+        "norm_bytes": norm_bytes,
+        // The time these bytes take, in milliseconds.
+        "least": least,
+        // The measured time of a step with Batch Norm.
+        "step": step,
+        // The step over what is left of it without `least`.
+        "predicted": step / (step - least),
+        // Bytes more on the tape than without norm, and the part of both that is the input
+        // of the norms.
+        "kept_batch": kept_inputs + F32 * counted.gamma[0],
+        "kept_layer": kept_inputs + F32 * (counted.gamma[1] + 3 * counted.rows),
+        "kept_inputs": kept_inputs,
+        // Bytes of running statistics.
+        "state": 2 * F32 * counted.channels + size_of::<u64>() * counted.layers,
+    })
 }
 
 /// The cases of a run that are whole training steps, and what they are called.
@@ -188,32 +128,30 @@ const STEPS: [(&str, &str); 5] = [
 
 /// The median time of a side, in milliseconds, if it took part.
 fn time(run: &Value, case: &str, side: &str) -> Option<f64> {
-    let cases = run["cases"].as_array().expect("a list of cases");
-    let case = cases.iter().find(|c| c["case"] == case);
-    let case = case.expect("the comparison has the case");
-    let median = case["sides"].get(side)?.get("median_ns")?;
-    Some(number(median) / 1e6)
+    let case = row_where(&run["cases"], "case", case);
+    Some(case["sides"][side]["median_ns"].as_f64()? / 1e6)
 }
 
-fn threads(run: &Value) -> Threads {
+/// The time of a step of ours.
+fn ours(run: &Value, case: &str) -> f64 {
+    time(run, case, "ours").expect("we took part")
+}
+
+/// The training steps with one number of threads: ours in milliseconds, and the time of
+/// others over it.
+fn threads(run: &Value) -> Value {
     let step = |(case, name): (&str, &str)| {
-        let ours = time(run, case, "ours").expect("we took part");
-        let over = |side: &str| match time(run, case, side) {
-            Some(time) => format!("{:.1}", time / ours),
-            None => "–".to_owned(),
-        };
-        Step {
-            step: name.to_owned(),
-            time: ours,
-            torch: over("torch"),
-            candle: over("candle"),
-            burn: over("burn"),
-        }
+        let ours = ours(run, case);
+        let over = |side: &str| time(run, case, side).map(|time| time / ours);
+        json!({
+            "step": name,
+            "time": ours,
+            "torch": over("torch"),
+            "candle": over("candle"),
+            "burn": over("burn"),
+        })
     };
-    Threads {
-        threads: run["threads"].as_u64().expect("a number of threads"),
-        steps: STEPS.map(step).into(),
-    }
+    json!({ "threads": run["threads"], "steps": STEPS.map(step) })
 }
 
 /// A convolution with kernels of 3 by 3, `[O, C, 3, 3]`, and one bias for each output.
@@ -289,15 +227,13 @@ impl Lines {
     }
 }
 
-fn folded() -> Folded {
+/// Folding a frozen Batch Norm into a convolution with a border of zeros: the largest
+/// difference, relative to the largest result.
+fn folded() -> Value {
     const IMAGE: usize = 12;
     let (inputs, outputs) = (CHANNELS[1], CHANNELS[2]);
     let mut draws = Draws::new(17);
-    let mut normal = |count: usize, scale: f64| -> Vec<f32> {
-        (0..count)
-            .map(|_| (scale * draws.normal()) as f32)
-            .collect()
-    };
+    let mut normal = |count: usize, scale: f64| draws.normals_f32(count, 0.0, scale);
     let filter = 9 * inputs;
     let conv = Conv {
         inputs,
@@ -310,52 +246,54 @@ fn folded() -> Folded {
         offset: normal(channels, 1.0),
     };
     let (before, behind) = (lines(inputs), lines(outputs));
-
-    let one = conv.with_lines_behind(&behind).apply(&x, IMAGE);
-    let two = behind.apply(&conv.apply(&x, IMAGE), IMAGE);
-    let everywhere = differences(&one, &two, |_| true);
-
-    let one = conv.with_lines_before(&before).apply(&x, IMAGE);
-    let two = conv.apply(&before.apply(&x, IMAGE), IMAGE);
-    let inner = 1..IMAGE - 1;
-    let inside = |at: usize| {
-        let (row, column) = (at / IMAGE % IMAGE, at % IMAGE);
-        inner.contains(&row) && inner.contains(&column)
+    // At the border, and away from it.
+    let parts = |y: Vec<f32>| -> [Vec<f64>; 2] {
+        let inner = 1..IMAGE - 1;
+        let inside =
+            |at: usize| inner.contains(&(at / IMAGE % IMAGE)) && inner.contains(&(at % IMAGE));
+        let values = wide(&y).into_iter().enumerate();
+        let (inner, border) = values.partition::<Vec<_>, _>(|(at, _)| inside(*at));
+        [border, inner].map(|part| part.into_iter().map(|(_, y)| y).collect())
     };
-    Folded {
-        behind: everywhere,
-        before_inside: differences(&one, &two, inside),
-        before_border: differences(&one, &two, |at| !inside(at)),
-    }
+    let apart = |one: Vec<f32>, two: Vec<f32>| {
+        let size = largest(&wide(&two));
+        let (one, two) = (parts(one), parts(two));
+        [0, 1].map(|part| furthest(&one[part], &two[part]) / size)
+    };
+    let [border, inside] = apart(
+        conv.with_lines_behind(&behind).apply(&x, IMAGE),
+        behind.apply(&conv.apply(&x, IMAGE), IMAGE),
+    );
+    let [before_border, before_inside] = apart(
+        conv.with_lines_before(&before).apply(&x, IMAGE),
+        conv.apply(&before.apply(&x, IMAGE), IMAGE),
+    );
+    json!({
+        // The norm behind the convolution, and before it.
+        "behind": border.max(inside),
+        "before_inside": before_inside,
+        "before_border": before_border,
+    })
 }
 
-/// The largest difference at some places, relative to the largest value.
-fn differences(a: &[f32], b: &[f32], at: impl Fn(usize) -> bool) -> f64 {
-    let pairs = a.iter().zip(b).enumerate().filter(|(k, _)| at(*k));
-    let apart: Vec<f64> = pairs.map(|(_, (a, b))| f64::from((a - b).abs())).collect();
-    let sizes: Vec<f64> = b.iter().map(|b| f64::from(b.abs())).collect();
-    largest(&apart) / largest(&sizes)
-}
-
-pub fn run() -> Output {
+fn run() -> Output {
     let comparison = comparison();
-    let runs = comparison["runs"].as_array().expect("a list of runs");
+    let runs = rows(&comparison["runs"]);
     let one = runs.iter().find(|run| run["threads"] == 1);
     let one = one.expect("a run on one thread");
-    let gb_per_s = |probe: &str| number(&one["bandwidth_gb_per_s"][probe]);
-    let bandwidth = gb_per_s("scale").max(gb_per_s("triad"));
-    let step = |case: &str| time(one, case, "ours").expect("we took part");
-    Output::new(&Results {
-        about: "What a norm adds to a training step, counted, and Batch Norm folded into a \
-                convolution",
-        operations_per_value: OPERATIONS,
-        bytes_per_value: F32 * ARRAYS,
-        bandwidth,
-        networks: [
-            network("MLP", MLP_BATCH, &mlp(), bandwidth, step("mlp batchnorm")),
-            network("CNN", CNN_BATCH, &cnn(), bandwidth, step("cnn step")),
+    // The better of the two, GB/s.
+    let bandwidth = bandwidths(one).into_iter().fold(0.0, f64::max);
+    let (mlp_step, cnn_step) = (ours(one, "mlp batchnorm"), ours(one, "cnn step"));
+    Output::new(&json!({
+        "about": "What a norm adds to a training step, counted, and Batch Norm folded into a convolution",
+        "operations_per_value": OPERATIONS,
+        "bytes_per_value": F32 * ARRAYS,
+        "bandwidth": bandwidth,
+        "networks": [
+            network("MLP", MLP_BATCH, &mlp(), bandwidth, mlp_step),
+            network("CNN", CNN_BATCH, &cnn(), bandwidth, cnn_step),
         ],
-        threads: runs.iter().map(threads).collect(),
-        folded: folded(),
-    })
+        "threads": each(runs, threads),
+        "folded": folded(),
+    }))
 }

@@ -5,54 +5,21 @@ use batchnorm::BatchNorm;
 use batchnorm::staged::{backward_channel, forward_channel};
 use layernorm::{LayerNorm, RmsNorm};
 use nn::{GroupNorm, Layer, Mode};
-use serde::Serialize;
+use serde_json::{Value, json};
 use tape::{Tape, Tensor, Var};
 
-use super::Output;
-use super::random::{Draws, largest, mean, quantile};
+use super::random::{Draws, columns, dot, furthest, largest, mean, quantile};
+use super::{Measurement, Output, each};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "family",
+    chapter: 18,
+    about: "norms over the axes of images, and Batch Norm of one batch on several workers",
+    run,
+};
 
 const SEED: u64 = 18;
 const EPS: f64 = 1e-5;
-
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    images: Images,
-    worked: Worked,
-    shares: Shares,
-    exchanged: Exchanged,
-    renormalized: Renormalized,
-}
-
-/// The shape of the images, and what each norm does with them.
-#[derive(Serialize)]
-struct Images {
-    examples: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    groups: usize,
-    values: usize,
-    norms: Vec<Norm>,
-}
-
-#[derive(Serialize)]
-struct Norm {
-    norm: &'static str,
-    /// The axes that its sums run over.
-    over: &'static str,
-    /// How many sets share their statistics, and of how many values each.
-    sets: usize,
-    m: usize,
-    /// The shape of gamma.
-    gamma: &'static str,
-    parameters: usize,
-    /// How many elements of the output change with one element of the input.
-    changed: usize,
-    /// The share that passes of a gradient without direction.
-    left: f64,
-}
-
 const SHAPE: [usize; 4] = [4, 6, 5, 5];
 const GROUPS: usize = 2;
 
@@ -68,7 +35,8 @@ fn changed(f: impl Fn(&Var<'_, f64>) -> Tensor<f64>) -> usize {
     before.iter().zip(&after).filter(|(a, b)| a != b).count()
 }
 
-fn images() -> Images {
+/// The shape of the images, and what each norm does with them.
+fn images() -> Value {
     let [n, c, h, w] = SHAPE;
     let batch = |x: &Var<'_, f64>| BatchNorm::new(c).train(x).value().clone();
     let inference = |x: &Var<'_, f64>| BatchNorm::new(c).eval(x).value().clone();
@@ -80,51 +48,36 @@ fn images() -> Images {
             y.value().clone()
         }
     };
-    let norm = |norm, over, sets: usize, lost: usize, gamma, changed| {
-        let m = n * c * h * w / sets;
-        let parameters = if gamma == "[C]" { c } else { c * h * w };
-        Norm {
-            norm,
-            over,
-            sets,
-            m,
-            gamma,
-            parameters,
-            changed,
-            left: (m - lost) as f64 / m as f64,
-        }
+    let values = n * c * h * w;
+    // The axes that its sums run over; how many sets share their statistics, and how many
+    // directions of a gradient their backward pass loses; the shape of gamma; and how many
+    // elements of the output change with one element of the input.
+    let norm = |norm: &str, over: &str, sets: usize, lost: usize, gamma: &str, changed: usize| {
+        let m = values / sets;
+        json!({
+            "norm": norm, "over": over,
+            "sets": sets, "m": m,
+            "gamma": gamma, "parameters": if gamma == "[C]" { c } else { c * h * w },
+            "changed": changed,
+            // The share that passes of a gradient without direction.
+            "left": (m - lost) as f64 / m as f64,
+        })
     };
     let all = "[C, H, W]";
-    Images {
-        examples: n,
-        channels: c,
-        height: h,
-        width: w,
-        groups: GROUPS,
-        values: n * c * h * w,
-        norms: vec![
+    let parts = "c of a group, h, w";
+    json!({
+        "examples": n, "channels": c, "height": h, "width": w,
+        "groups": GROUPS,
+        "values": values,
+        "norms": [
             norm("Batch Norm", "n, h, w", c, 2, "[C]", changed(batch)),
             norm("Layer Norm", "c, h, w", n, 2, all, changed(layer)),
             norm("RMS Norm", "c, h, w", n, 1, all, changed(rms)),
-            norm(
-                "Group Norm",
-                "c of a group, h, w",
-                n * GROUPS,
-                2,
-                "[C]",
-                changed(group(GROUPS)),
-            ),
+            norm("Group Norm", parts, n * GROUPS, 2, "[C]", changed(group(GROUPS))),
             norm("Instance Norm", "h, w", n * c, 2, "[C]", changed(group(c))),
-            norm(
-                "Batch Norm, frozen",
-                "none",
-                n * c * h * w,
-                0,
-                "[C]",
-                changed(inference),
-            ),
+            norm("Batch Norm, frozen", "none", values, 0, "[C]", changed(inference)),
         ],
-    }
+    })
 }
 
 // ANCHOR: part
@@ -167,84 +120,24 @@ impl Part {
 }
 // ANCHOR_END: part
 
-/// The channel of chapter 7 on two workers.
-#[derive(Serialize)]
-struct Worked {
-    workers: Vec<Worker>,
-    /// The means and variances of the workers, averaged.
-    averaged_mean: f64,
-    averaged_var: f64,
-    var: f64,
-    values: Vec<Value>,
-}
+impl Part {
+    fn var(&self) -> f64 {
+        self.squares / self.count
+    }
 
-#[derive(Serialize)]
-struct Worker {
-    worker: &'static str,
-    count: f64,
-    mean: f64,
-    squares: f64,
-    dy: f64,
-    dy_x_hat: f64,
-}
+    fn of_all(parts: &[Part]) -> Part {
+        let join = |all: Part, &part: &Part| all.join(part);
+        parts.iter().fold(Part::default(), join)
+    }
 
-#[derive(Serialize)]
-struct Value {
-    worker: usize,
-    x: f64,
-    x_hat: f64,
-    dy: f64,
-    /// With gamma = 2, as in chapter 8.
-    dx: f64,
-    /// From the sums of the worker's own part.
-    own_sums: f64,
-}
-
-fn worked() -> Worked {
-    let (x, dy, gamma) = ([1.0, 3.0, 5.0, 7.0], [1.0, 0.0, 0.0, 0.0], 2.0);
-    let forward = forward_channel(&x, gamma, 0.0, EPS);
-    let dx = backward_channel(&forward, gamma, &dy).dx;
-    let ranges = [0..3, 3..4];
-    let parts = ranges.clone().map(|r| Part::of(&x[r]));
-    let total = parts[0].join(parts[1]);
-    let sums = ranges
-        .clone()
-        .map(|r| Sums::of(&dy[r.clone()], &forward.x_hat[r]));
-    let worker = |worker, part: Part, sums: Sums| Worker {
-        worker,
-        count: part.count,
-        mean: part.mean,
-        squares: part.squares,
-        dy: sums.dy,
-        dy_x_hat: sums.dy_x_hat,
-    };
-    let values = (0..4).map(|k| {
-        let worker = usize::from(k == 3);
-        let own = sums[worker].dx(dy[k], forward.x_hat[k], parts[worker].count);
-        Value {
-            worker: worker + 1,
-            x: x[k],
-            x_hat: forward.x_hat[k],
-            dy: dy[k],
-            dx: dx[k],
-            own_sums: gamma * forward.rstd * own,
-        }
-    });
-    Worked {
-        averaged_mean: mean(&parts.map(|p| p.mean)),
-        averaged_var: mean(&parts.map(|p| p.squares / p.count)),
-        var: total.squares / total.count,
-        values: values.collect(),
-        workers: vec![
-            worker("first", parts[0], sums[0]),
-            worker("second", parts[1], sums[1]),
-            worker("both", total, sums[0].and(sums[1])),
-        ],
+    /// The mean of the variances of some parts.
+    fn mean_var(parts: &[Part]) -> f64 {
+        mean(&parts.iter().map(Part::var).collect::<Vec<f64>>())
     }
 }
 
 /// The two sums of a channel's backward pass.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Sums {
     dy: f64,
     dy_x_hat: f64,
@@ -254,14 +147,14 @@ impl Sums {
     fn of(dy: &[f64], x_hat: &[f64]) -> Self {
         Sums {
             dy: dy.iter().sum(),
-            dy_x_hat: dy.iter().zip(x_hat).map(|(dy, x_hat)| dy * x_hat).sum(),
+            dy_x_hat: dot(dy, x_hat),
         }
     }
 
-    fn and(self, other: Sums) -> Self {
+    fn of_all(parts: &[Sums]) -> Self {
         Sums {
-            dy: self.dy + other.dy,
-            dy_x_hat: self.dy_x_hat + other.dy_x_hat,
+            dy: parts.iter().map(|sums| sums.dy).sum(),
+            dy_x_hat: parts.iter().map(|sums| sums.dy_x_hat).sum(),
         }
     }
 
@@ -271,92 +164,85 @@ impl Sums {
     }
 }
 
-/// How much of the variance of a batch lies inside its parts: medians and quartiles.
-#[derive(Serialize)]
-struct Shares {
-    draws: usize,
-    workers: usize,
-    /// The deviation of the means of workers whose data differ.
-    apart: f64,
-    rows: Vec<Share>,
-}
-
-#[derive(Serialize)]
-struct Share {
-    m: usize,
-    /// `(m − 1)/m`.
-    theory: f64,
-    /// All data from one source: the average share over the draws.
-    alike: f64,
-    /// Each worker with a source of its own.
-    own: f64,
+/// The channel of chapter 7 on two workers, with gamma = 2, as in chapter 8.
+fn worked() -> Value {
+    let (x, dy, gamma) = ([1.0, 3.0, 5.0, 7.0], [1.0, 0.0, 0.0, 0.0], 2.0);
+    let forward = forward_channel(&x, gamma, 0.0, EPS);
+    let dx = backward_channel(&forward, gamma, &dy).dx;
+    let ranges = [0..3, 3..4];
+    let parts = ranges.clone().map(|r| Part::of(&x[r]));
+    let total = Part::of_all(&parts);
+    let sums = ranges.map(|r| Sums::of(&dy[r.clone()], &forward.x_hat[r]));
+    let worker = |worker: &str, part: Part, sums: Sums| {
+        json!({
+            "worker": worker,
+            "count": part.count, "mean": part.mean, "squares": part.squares,
+            "dy": sums.dy, "dy_x_hat": sums.dy_x_hat,
+        })
+    };
+    let value = |k: usize| {
+        let worker = usize::from(k == 3);
+        let own = sums[worker].dx(dy[k], forward.x_hat[k], parts[worker].count);
+        json!({
+            "worker": worker + 1,
+            "x": x[k], "x_hat": forward.x_hat[k], "dy": dy[k], "dx": dx[k],
+            // From the sums of the worker's own part.
+            "own_sums": gamma * forward.rstd * own,
+        })
+    };
+    json!({
+        "workers": [
+            worker("first", parts[0], sums[0]),
+            worker("second", parts[1], sums[1]),
+            worker("both", total, Sums::of_all(&sums)),
+        ],
+        // The means and variances of the workers, averaged.
+        "averaged_mean": mean(&parts.map(|part| part.mean)),
+        "averaged_var": Part::mean_var(&parts),
+        "var": total.var(),
+        "values": each([0, 1, 2, 3], value),
+    })
 }
 
 const WORKERS: usize = 8;
-const DRAWS: u64 = 400;
+const DRAWS: usize = 400;
 const APART: f64 = 1.0;
 
-/// The mean of the workers' variances, and the variance of all values.
-fn inside(m: usize, apart: f64, draws: &mut Draws) -> (f64, f64) {
-    let parts: Vec<Part> = (0..WORKERS)
-        .map(|_| {
+/// How much of the variance of a batch lies inside its parts, on average over the draws.
+fn inside(m: usize, apart: f64, draws: &mut Draws) -> f64 {
+    let one = |_| {
+        let part = |_| {
             let source = apart * draws.normal();
             let x: Vec<f64> = draws.normals(m).iter().map(|x| x + source).collect();
             Part::of(&x)
-        })
-        .collect();
-    let total = parts
-        .iter()
-        .fold(Part::default(), |all, &part| all.join(part));
-    let vars: Vec<f64> = parts.iter().map(|p| p.squares / p.count).collect();
-    (mean(&vars), total.squares / total.count)
+        };
+        let parts: Vec<Part> = (0..WORKERS).map(part).collect();
+        [Part::mean_var(&parts), Part::of_all(&parts).var()]
+    };
+    let [inside, all] = columns((0..DRAWS).map(one));
+    mean(&inside) / mean(&all)
 }
 
-fn shares() -> Shares {
+fn shares() -> Value {
     let mut draws = Draws::new(SEED);
-    let mut share = |m: usize, apart: f64| {
-        let pairs: Vec<(f64, f64)> = (0..DRAWS).map(|_| inside(m, apart, &mut draws)).collect();
-        let [inside, all]: [Vec<f64>; 2] = [
-            pairs.iter().map(|p| p.0).collect(),
-            pairs.iter().map(|p| p.1).collect(),
-        ];
-        mean(&inside) / mean(&all)
-    };
     let rows = [2, 4, 8, 32, 128].map(|m| {
         // Of n values the variance is (n − 1)/n of that of their source, on average.
         let n = (m * WORKERS) as f64;
-        Share {
-            m,
-            theory: (1.0 - 1.0 / m as f64) / (1.0 - 1.0 / n),
-            alike: share(m, 0.0),
-            own: share(m, APART),
-        }
+        json!({
+            "m": m,
+            "theory": (1.0 - 1.0 / m as f64) / (1.0 - 1.0 / n),
+            // All data from one source; and each worker with a source of its own.
+            "alike": inside(m, 0.0, &mut draws),
+            "own": inside(m, APART, &mut draws),
+        })
     });
-    Shares {
-        draws: DRAWS as usize,
-        workers: WORKERS,
-        apart: APART,
-        rows: rows.into(),
-    }
-}
-
-/// A channel on several workers, normalized and differentiated with more and less exchanged,
-/// and how far that is from the batch as a whole.
-#[derive(Serialize)]
-struct Exchanged {
-    counts: Vec<usize>,
-    draws: usize,
-    rows: Vec<Exchange>,
-}
-
-/// Largest differences, as shares of the largest right value: the median of the draws, or
-/// the worst where all is exchanged.
-#[derive(Serialize)]
-struct Exchange {
-    exchanged: &'static str,
-    y: f64,
-    dx: f64,
-    dgamma: f64,
+    json!({
+        "draws": DRAWS,
+        "workers": WORKERS,
+        // The deviation of the means of workers whose data differ.
+        "apart": APART,
+        "rows": rows,
+    })
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -369,122 +255,72 @@ enum Scheme {
 
 const COUNTS: [usize; 4] = [12, 3, 7, 5];
 
-struct Passed {
-    y: Vec<f64>,
-    dx: Vec<f64>,
-    dgamma: f64,
-}
-
-/// One channel on workers that exchange what `scheme` says.
-fn on_workers(parts: &[Vec<f64>], dys: &[Vec<f64>], gamma: f64, scheme: Scheme) -> Passed {
+/// One channel on workers that exchange what `scheme` says: `y`, `dx` and `dgamma`.
+fn on_workers(parts: &[Vec<f64>], dys: &[Vec<f64>], gamma: f64, scheme: Scheme) -> [Vec<f64>; 3] {
     let known: Vec<Part> = parts.iter().map(|x| Part::of(x)).collect();
-    let total = known
-        .iter()
-        .fold(Part::default(), |all, &part| all.join(part));
-    let vars: Vec<f64> = known.iter().map(|p| p.squares / p.count).collect();
-    let means: Vec<f64> = known.iter().map(|p| p.mean).collect();
+    let total = Part::of_all(&known);
+    let averaged = mean(&known.iter().map(|part| part.mean).collect::<Vec<f64>>());
     let statistics = |k: usize| match scheme {
-        Scheme::All | Scheme::ForwardOnly => (total.mean, total.squares / total.count),
-        Scheme::AveragesForward => (mean(&means), mean(&vars)),
-        Scheme::Nothing => (means[k], vars[k]),
+        Scheme::All | Scheme::ForwardOnly => (total.mean, total.var()),
+        Scheme::AveragesForward => (averaged, Part::mean_var(&known)),
+        Scheme::Nothing => (known[k].mean, known[k].var()),
     };
     let rstd = |k: usize| 1.0 / (statistics(k).1 + EPS).sqrt();
-    let x_hats: Vec<Vec<f64>> = (0..parts.len())
-        .map(|k| {
-            let (mean, rstd) = (statistics(k).0, rstd(k));
-            parts[k].iter().map(|x| (x - mean) * rstd).collect()
-        })
-        .collect();
-    let own: Vec<Sums> = dys
-        .iter()
-        .zip(&x_hats)
-        .map(|(d, x)| Sums::of(d, x))
-        .collect();
-    let all = own.iter().fold(Sums::default(), |all, &sums| all.and(sums));
-    let mut dx = Vec::new();
-    for k in 0..parts.len() {
-        let exchange = matches!(scheme, Scheme::All | Scheme::AveragesForward);
+    let x_hat = |k: usize| -> Vec<f64> {
+        let (mean, rstd) = (statistics(k).0, rstd(k));
+        parts[k].iter().map(|x| (x - mean) * rstd).collect()
+    };
+    let x_hats: Vec<Vec<f64>> = (0..parts.len()).map(x_hat).collect();
+    let own = dys.iter().zip(&x_hats);
+    let own: Vec<Sums> = own.map(|(dy, x_hat)| Sums::of(dy, x_hat)).collect();
+    let all = Sums::of_all(&own);
+    let exchange = matches!(scheme, Scheme::All | Scheme::AveragesForward);
+    let dx = (0..parts.len()).flat_map(|k| {
         let (sums, m) = if exchange {
             (all, total.count)
         } else {
             (own[k], known[k].count)
         };
-        let of = |(dy, x_hat): (&f64, &f64)| gamma * rstd(k) * sums.dx(*dy, *x_hat, m);
-        dx.extend(dys[k].iter().zip(&x_hats[k]).map(of));
-    }
-    Passed {
-        y: x_hats.concat().iter().map(|x_hat| gamma * x_hat).collect(),
-        dx,
-        dgamma: all.dy_x_hat,
-    }
+        let scale = gamma * rstd(k);
+        let pairs = dys[k].iter().zip(&x_hats[k]);
+        pairs.map(move |(dy, x_hat)| scale * sums.dx(*dy, *x_hat, m))
+    });
+    let y = x_hats.concat().iter().map(|x_hat| gamma * x_hat).collect();
+    [y, dx.collect(), vec![all.dy_x_hat]]
 }
 
-fn off(right: &[f64], found: &[f64]) -> f64 {
-    let size = largest(&right.iter().map(|r| r.abs()).collect::<Vec<_>>());
-    let apart: Vec<f64> = right
-        .iter()
-        .zip(found)
-        .map(|(r, f)| (r - f).abs())
-        .collect();
-    largest(&apart) / size
-}
-
-fn exchanged() -> Exchanged {
-    let schemes = [
-        ("all statistics, and the two sums", Scheme::All),
-        ("all statistics, no sums", Scheme::ForwardOnly),
-        (
-            "averages of mean and variance, and the two sums",
-            Scheme::AveragesForward,
-        ),
-        ("nothing", Scheme::Nothing),
-    ];
-    let row = |(exchanged, scheme): (&'static str, Scheme)| {
+/// A channel on several workers, normalized and differentiated with more and less exchanged:
+/// how far that is from the batch as a whole. Largest differences, as shares of the largest
+/// right value: the median of the draws, or the worst where all is exchanged.
+fn exchanged() -> Value {
+    let row = |(exchanged, scheme): (&str, Scheme)| {
         let mut draws = Draws::new(SEED);
-        let mut errors: [Vec<f64>; 3] = [Vec::new(), Vec::new(), Vec::new()];
-        for _ in 0..DRAWS {
+        let one = |_| {
             let parts = COUNTS.map(|m| draws.normals(m));
             let dys = COUNTS.map(|m| draws.normals(m));
             let gamma = draws.uniform(0.5, 2.0);
-            let (x, dy) = (parts.concat(), dys.concat());
-            let forward = forward_channel(&x, gamma, 0.0, EPS);
-            let right = backward_channel(&forward, gamma, &dy);
+            let forward = forward_channel(&parts.concat(), gamma, 0.0, EPS);
+            let backward = backward_channel(&forward, gamma, &dys.concat());
+            let right = [forward.y, backward.dx, vec![backward.dgamma]];
             let found = on_workers(&parts, &dys, gamma, scheme);
-            errors[0].push(off(&forward.y, &found.y));
-            errors[1].push(off(&right.dx, &found.dx));
-            errors[2].push(off(&[right.dgamma], &[found.dgamma]));
-        }
+            [0, 1, 2].map(|k| furthest(&right[k], &found[k]) / largest(&right[k]))
+        };
         let worst = if scheme == Scheme::All { 1.0 } else { 0.5 };
-        let [y, dx, dgamma] = errors.map(|e| quantile(&e, worst));
-        Exchange {
-            exchanged,
-            y,
-            dx,
-            dgamma,
-        }
+        let [y, dx, dgamma] = columns((0..DRAWS).map(one)).map(|errors| quantile(&errors, worst));
+        json!({ "exchanged": exchanged, "y": y, "dx": dx, "dgamma": dgamma })
     };
-    Exchanged {
-        counts: COUNTS.into(),
-        draws: DRAWS as usize,
-        rows: schemes.map(row).into(),
-    }
-}
-
-/// Two values, and running statistics.
-#[derive(Serialize)]
-struct Renormalized {
-    running_mean: f64,
-    running_var: f64,
-    rows: Vec<Pair>,
-}
-
-#[derive(Serialize)]
-struct Pair {
-    norm: &'static str,
-    first: f64,
-    second: f64,
-    dfirst: f64,
-    dsecond: f64,
+    let averages = "averages of mean and variance, and the two sums";
+    let schemes = [
+        ("all statistics, and the two sums", Scheme::All),
+        ("all statistics, no sums", Scheme::ForwardOnly),
+        (averages, Scheme::AveragesForward),
+        ("nothing", Scheme::Nothing),
+    ];
+    json!({
+        "counts": COUNTS,
+        "draws": DRAWS,
+        "rows": each(schemes, row),
+    })
 }
 
 /// Batch Renormalization without limits on its correction, gamma 1 and beta 0. `scale` and
@@ -501,53 +337,45 @@ fn renormalized<'t>(x: &Var<'t, f64>, running_mean: f64, running_var: f64) -> Va
 }
 // ANCHOR_END: renorm
 
-fn renormalizations() -> Renormalized {
+/// Two values, and running statistics.
+fn renormalizations() -> Value {
     let (running_mean, running_var) = (2.0, 4.0);
     let x = Tensor::new([2, 1], vec![1.0, 5.0]);
     let dy = Tensor::new([2, 1], vec![1.0, 0.0]);
-    let pair = |norm, y: Vec<f64>, dx: Vec<f64>| Pair {
-        norm,
-        first: y[0],
-        second: y[1],
-        dfirst: dx[0],
-        dsecond: dx[1],
+    let pair = |norm: &str, y: &[f64], dx: &[f64]| {
+        json!({
+            "norm": norm,
+            "first": y[0], "second": y[1],
+            "dfirst": dx[0], "dsecond": dx[1],
+        })
     };
     let forward = forward_channel(x.data(), 1.0, 0.0, EPS);
     let dx = backward_channel(&forward, 1.0, dy.data()).dx;
-    let batch = pair("Batch Norm", forward.y, dx);
     let input = tape::Param::new("x", x.clone());
     let (y, (), grads) = Tape::new().vjp(&dy, |t| {
-        (
-            renormalized(&t.param(&input), running_mean, running_var),
-            (),
-        )
+        let y = renormalized(&t.param(&input), running_mean, running_var);
+        (y, ())
     });
-    let renorm = pair(
-        "Batch Renormalization",
-        y.to_vec(),
-        grads.of(&input).to_vec(),
-    );
     let slope = 1.0 / (running_var + EPS).sqrt();
-    let line = x.data().iter().map(|x| (x - running_mean) * slope);
-    let frozen = pair(
-        "Batch Norm, frozen",
-        line.collect(),
-        dy.data().iter().map(|dy| dy * slope).collect(),
-    );
-    Renormalized {
-        running_mean,
-        running_var,
-        rows: vec![batch, renorm, frozen],
-    }
+    let line = x.map(|x| (x - running_mean) * slope);
+    json!({
+        "running_mean": running_mean,
+        "running_var": running_var,
+        "rows": [
+            pair("Batch Norm", &forward.y, &dx),
+            pair("Batch Renormalization", y.data(), grads.of(&input).data()),
+            pair("Batch Norm, frozen", line.data(), dy.map(|dy| dy * slope).data()),
+        ],
+    })
 }
 
-pub fn run() -> Output {
-    Output::new(&Results {
-        about: "Norms over the axes of images, and Batch Norm of one batch on several workers",
-        images: images(),
-        worked: worked(),
-        shares: shares(),
-        exchanged: exchanged(),
-        renormalized: renormalizations(),
-    })
+fn run() -> Output {
+    Output::new(&json!({
+        "about": "Norms over the axes of images, and Batch Norm of one batch on several workers",
+        "images": images(),
+        "worked": worked(),
+        "shares": shares(),
+        "exchanged": exchanged(),
+        "renormalized": renormalizations(),
+    }))
 }

@@ -2,11 +2,19 @@
 //! like, and what it takes to add up a parameter's gradient over many rows.
 
 use gradcheck::attribution::norm::{Probe, Target, explain};
-use layernorm::staged::{Backward, backward, forward};
-use serde::Serialize;
+use layernorm::staged::{backward, forward};
+use serde_json::{Value, json};
 
-use super::Output;
-use super::random::{Draws, largest, median};
+use super::random::{Draws, largest, sum_errors};
+use super::signatures::coefficients;
+use super::{Measurement, Output, each, survives};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "ln_backward",
+    chapter: 13,
+    about: "gradients that Layer Norm sends to nothing, its mistakes, and long column sums",
+    run,
+};
 
 const SEED: u64 = 14;
 const N: usize = 8;
@@ -18,97 +26,44 @@ const PROBE: [usize; 2] = [6, 8];
 const BLOCK: usize = layernorm::fused::ROWS_PER_BLOCK;
 const SEEDS: u64 = 21;
 
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    seed: u64,
-    n: usize,
-    d: usize,
-    eps: f64,
-    upstream: Vec<Upstream>,
-    layers: Vec<Layer>,
-    probe_n: usize,
-    probe_d: usize,
-    signatures: Vec<Signature>,
-    rows_per_block: usize,
-    seeds: u64,
-    columns: Vec<Column>,
-}
-
-/// What comes back for one kind of upstream gradient.
-#[derive(Serialize)]
-struct Upstream {
-    id: &'static str,
-    upstream: &'static str,
-    gamma: &'static str,
-    /// The largest `|dx|` of the batch.
-    dx: f64,
-    /// The largest `|Σᵢ dx|` of a row.
-    sum: f64,
-}
-
-/// `(D − 2) / D` at lengths that rows and channels have.
-#[derive(Serialize)]
-struct Layer {
-    layer: &'static str,
-    values: usize,
-    survives: f64,
-}
-
-#[derive(Serialize)]
-struct Signature {
-    gradient: &'static str,
-    direct: f64,
-    mean: f64,
-    variance: f64,
-    residual: f64,
-    id: String,
-}
-
-/// The relative error of a sum of `rows` values in `f32`, median over the seeds.
-#[derive(Serialize)]
-struct Column {
-    rows: usize,
-    one_by_one: f64,
-    in_blocks: f64,
-}
-
-fn upstreams() -> Vec<Upstream> {
+/// What comes back for some kinds of upstream gradient.
+fn upstreams() -> [Value; 5] {
     let mut draws = Draws::new(SEED);
     let x: Vec<f64> = draws.normals(N * D).iter().map(|z| 1.0 + 2.0 * z).collect();
-    let random_gamma: Vec<f64> = (0..D).map(|_| draws.uniform(0.5, 2.0)).collect();
-    let random_dy = draws.normals(N * D);
+    let gamma = draws.uniforms(D, 0.5, 2.0);
+    let random = draws.normals(N * D);
     let beta = vec![0.0; D];
-    let x_hat = forward(&x, &random_gamma, &beta, EPS).x_hat;
-    let run = |gamma: &[f64], dy: &[f64]| backward(&forward(&x, gamma, &beta, EPS), gamma, dy);
-    let line = |id, upstream, gamma, b: Backward<f64>| Upstream {
-        id,
-        upstream,
-        gamma,
-        dx: largest(&b.dx.iter().map(|v| v.abs()).collect::<Vec<f64>>()),
-        sum: {
-            let sums = b.dx.chunks(D).map(|row| row.iter().sum::<f64>().abs());
-            largest(&sums.collect::<Vec<f64>>())
-        },
-    };
+    let x_hat = forward(&x, &gamma, &beta, EPS).x_hat;
     let ones = vec![1.0; N * D];
-    let over_gamma: Vec<f64> = (0..N * D).map(|k| 1.0 / random_gamma[k % D]).collect();
+    let over_gamma: Vec<f64> = (0..N * D).map(|k| 1.0 / gamma[k % D]).collect();
     let x_hat_over_gamma: Vec<f64> = x_hat.iter().zip(&over_gamma).map(|(a, b)| a * b).collect();
-    vec![
-        line("random", "random", "random", run(&random_gamma, &random_dy)),
-        line("sum_equal", "all ones", "all 1", run(&vec![1.0; D], &ones)),
-        line("sum", "all ones", "random", run(&random_gamma, &ones)),
+    let line = |id: &str, upstream: &str, dy: &[f64], of_gamma: &str, gamma: &[f64]| {
+        let dx = backward(&forward(&x, gamma, &beta, EPS), gamma, dy).dx;
+        let sums: Vec<f64> = dx.chunks(D).map(|row| row.iter().sum()).collect();
+        json!({
+            "id": id, "upstream": upstream, "gamma": of_gamma,
+            // The largest `|dx|` of the batch, and the largest `|Σᵢ dx|` of a row.
+            "dx": largest(&dx),
+            "sum": largest(&sums),
+        })
+    };
+    [
+        line("random", "random", &random, "random", &gamma),
+        line("sum_equal", "all ones", &ones, "all 1", &[1.0; D]),
+        line("sum", "all ones", &ones, "random", &gamma),
         line(
             "one_over_gamma",
             "one over gamma",
+            &over_gamma,
             "random",
-            run(&random_gamma, &over_gamma),
+            &gamma,
         ),
         line(
             "x_hat_over_gamma",
             "x_hat over gamma",
+            &x_hat_over_gamma,
             "random",
-            run(&random_gamma, &x_hat_over_gamma),
+            &gamma,
         ),
     ]
 }
@@ -232,68 +187,49 @@ fn closed_form(w: &Written, probe: &Probe) -> Vec<f64> {
         .collect()
 }
 
-fn signatures() -> Vec<Signature> {
+fn signature((name, written): &(&str, Written)) -> Value {
     let probe = Probe::layer_norm(&PROBE, 1, EPS, SEED);
-    let nine_decimals = |x: f64| (x * 1e9).round() / 1e9 + 0.0;
-    WRITTEN
-        .iter()
-        .map(|(name, written)| {
-            let verdict = explain(&probe, Target::Dx, &closed_form(written, &probe));
-            Signature {
-                gradient: name,
-                direct: nine_decimals(verdict.coefficients[0]),
-                mean: nine_decimals(verdict.coefficients[1]),
-                variance: nine_decimals(verdict.coefficients[2]),
-                residual: verdict.residual,
-                id: verdict.id,
-            }
-        })
-        .collect()
-}
-
-fn column(rows: usize) -> Column {
-    let mut errors: [Vec<f64>; 2] = Default::default();
-    for seed in 0..SEEDS {
-        let mut draws = Draws::new(seed);
-        let values: Vec<f32> = (0..rows).map(|_| draws.uniform(0.0, 1.0) as f32).collect();
-        let truth: f64 = values.iter().map(|&v| f64::from(v)).sum();
-        let blocks: f32 = values.chunks(BLOCK).map(|b| b.iter().sum::<f32>()).sum();
-        let one_by_one: f32 = values.iter().sum();
-        for (errors, sum) in errors.iter_mut().zip([one_by_one, blocks]) {
-            errors.push((f64::from(sum) / truth - 1.0).abs());
-        }
-    }
-    Column {
-        rows,
-        one_by_one: median(&errors[0]),
-        in_blocks: median(&errors[1]),
-    }
-}
-
-pub fn run() -> Output {
-    let layer = |layer, values: usize| Layer {
-        layer,
-        values,
-        survives: (values as f64 - 2.0) / values as f64,
-    };
-    Output::new(&Results {
-        about: "What Layer Norm's backward sends to nothing, its mistakes, and long column sums",
-        seed: SEED,
-        n: N,
-        d: D,
-        eps: EPS,
-        upstream: upstreams(),
-        layers: vec![
-            layer("Batch Norm on [4, C]", 4),
-            layer("Batch Norm on [32, C]", 32),
-            layer("Layer Norm on [N, 64]", 64),
-            layer("Layer Norm on [N, 768]", 768),
-        ],
-        probe_n: PROBE[0],
-        probe_d: PROBE[1],
-        signatures: signatures(),
-        rows_per_block: BLOCK,
-        seeds: SEEDS,
-        columns: [64, 1024, 16_384, 262_144].map(column).into(),
+    let verdict = explain(&probe, Target::Dx, &closed_form(written, &probe));
+    let [direct, mean, variance] = coefficients(&verdict);
+    json!({
+        "gradient": name,
+        "direct": direct, "mean": mean, "variance": variance,
+        "residual": verdict.residual,
+        "id": verdict.id,
     })
+}
+
+/// The relative error of a sum of `rows` values in `f32`, median over the seeds.
+fn column(rows: usize) -> Value {
+    let ways: [fn(&[f32]) -> f64; 2] = [
+        |x| f64::from(x.iter().sum::<f32>()),
+        |x| f64::from(x.chunks(BLOCK).map(|b| b.iter().sum::<f32>()).sum::<f32>()),
+    ];
+    let uniform = |draws: &mut Draws| draws.uniform(0.0, 1.0);
+    let [one_by_one, in_blocks] = sum_errors(0..SEEDS, rows, uniform, ways);
+    json!({ "rows": rows, "one_by_one": one_by_one, "in_blocks": in_blocks })
+}
+
+fn run() -> Output {
+    Output::new(&json!({
+        "about": "What Layer Norm's backward sends to nothing, its mistakes, and long column sums",
+        "seed": SEED,
+        "n": N,
+        "d": D,
+        "eps": EPS,
+        "upstream": upstreams(),
+        // At lengths that rows and channels have.
+        "layers": [
+            survives("Batch Norm on [4, C]", 4),
+            survives("Batch Norm on [32, C]", 32),
+            survives("Layer Norm on [N, 64]", 64),
+            survives("Layer Norm on [N, 768]", 768),
+        ],
+        "probe_n": PROBE[0],
+        "probe_d": PROBE[1],
+        "signatures": each(WRITTEN, signature),
+        "rows_per_block": BLOCK,
+        "seeds": SEEDS,
+        "columns": each([64, 1024, 16_384, 262_144], column),
+    }))
 }

@@ -6,11 +6,18 @@
 
 use batchnorm::BatchNorm;
 use layernorm::LayerNorm;
-use serde::Serialize;
+use serde_json::{Value, json};
 use tape::{Tape, Tensor};
 
-use super::Output;
-use super::random::{Draws, largest};
+use super::random::{Draws, largest, wide};
+use super::{Measurement, Output};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "ln_batch",
+    chapter: 12,
+    about: "what other examples do to the output of one, Layer Norm beside Batch Norm",
+    run,
+};
 
 const SEED: u64 = 12;
 const D: usize = 32;
@@ -18,51 +25,6 @@ const LARGEST: usize = 64;
 const SIZES: [usize; 5] = [2, 3, 8, 16, 32];
 const WIDE: usize = 768;
 const ROWS: usize = 1000;
-
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    seed: u64,
-    features: usize,
-    largest_batch: usize,
-    /// How many outputs of the first example differ in any bit from those in the largest
-    /// batch, when it is alone.
-    alone_bits: usize,
-    sizes: Vec<Size>,
-    replaced: Replaced,
-    orders: Orders,
-}
-
-/// The output of the first example in a batch of `n`, against that in the largest batch.
-#[derive(Serialize)]
-struct Size {
-    n: usize,
-    /// Outputs, of `features`, that differ in any bit.
-    layer_bits: usize,
-    batch_bits: usize,
-    /// The root mean square of the difference.
-    layer: f64,
-    batch: f64,
-}
-
-/// The same batch size, but every other example replaced.
-#[derive(Serialize)]
-struct Replaced {
-    layer_bits: usize,
-    batch_bits: usize,
-    batch: f64,
-}
-
-/// The sum of a row from left to right, against 32 partial sums.
-#[derive(Serialize)]
-struct Orders {
-    width: usize,
-    rows: usize,
-    /// The share of rows in which the two differ in any bit.
-    differ: f64,
-    /// The largest difference, relative to the sum of absolute values.
-    largest: f64,
-}
 
 fn first_row(y: Vec<f32>) -> Vec<f32> {
     y[..D].to_vec()
@@ -93,57 +55,58 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     (rms * 100.0).round() / 100.0
 }
 
-fn orders(draws: &mut Draws) -> Orders {
+/// The sum of a row from left to right, against 32 partial sums.
+fn orders(draws: &mut Draws) -> Value {
     let mut relative = Vec::new();
     let mut differ = 0;
     for _ in 0..ROWS {
-        let x: Vec<f32> = draws.normals(WIDE).iter().map(|&z| z as f32).collect();
+        let x = draws.normals_f32(WIDE, 0.0, 1.0);
         let chain: f32 = x.iter().sum();
         let lanes = tape::lanes::sum(&x);
         differ += usize::from(chain.to_bits() != lanes.to_bits());
-        let size: f64 = x.iter().map(|&x| f64::from(x.abs())).sum();
+        let size: f64 = wide(&x).iter().map(|x| x.abs()).sum();
         relative.push(f64::from((chain - lanes).abs()) / size);
     }
-    Orders {
-        width: WIDE,
-        rows: ROWS,
-        differ: differ as f64 / ROWS as f64,
-        largest: largest(&relative),
-    }
+    json!({
+        "width": WIDE,
+        "rows": ROWS,
+        // The share of rows in which the two differ in any bit.
+        "differ": differ as f64 / ROWS as f64,
+        // The largest difference, relative to the sum of absolute values.
+        "largest": largest(&relative),
+    })
 }
 
-pub fn run() -> Output {
+fn run() -> Output {
     let mut draws = Draws::new(SEED);
-    let mut batch = |n: usize| -> Vec<f32> {
-        let values = draws.normals(n * D);
-        values.iter().map(|&z| (0.5 + 2.0 * z) as f32).collect()
-    };
-    let x = batch(LARGEST);
-    let others = [&x[..D], &batch(LARGEST - 1)[..]].concat();
+    let x = draws.normals_f32(LARGEST * D, 0.5, 2.0);
+    let others = [&x[..D], &draws.normals_f32((LARGEST - 1) * D, 0.5, 2.0)].concat();
     let (layer, normed) = (layer_norm(&x), batch_norm(&x));
+    // The output of the first example in a batch of `n`, against that in the largest batch:
+    // values that differ in any bit, and the root mean square of the difference.
     let sizes = SIZES.map(|n| {
         let part = &x[..n * D];
         let (ln, bn) = (layer_norm(part), batch_norm(part));
-        Size {
-            n,
-            layer_bits: bits(&ln, &layer),
-            batch_bits: bits(&bn, &normed),
-            layer: distance(&ln, &layer),
-            batch: distance(&bn, &normed),
-        }
+        json!({
+            "n": n,
+            "layer_bits": bits(&ln, &layer), "batch_bits": bits(&bn, &normed),
+            "layer": distance(&ln, &layer), "batch": distance(&bn, &normed),
+        })
     });
-    Output::new(&Results {
-        about: "The output of one example of a batch, against that in another batch",
-        seed: SEED,
-        features: D,
-        largest_batch: LARGEST,
-        alone_bits: bits(&layer_norm(&x[..D]), &layer),
-        sizes: sizes.into(),
-        replaced: Replaced {
-            layer_bits: bits(&layer_norm(&others), &layer),
-            batch_bits: bits(&batch_norm(&others), &normed),
-            batch: distance(&batch_norm(&others), &normed),
+    let (ln, bn) = (layer_norm(&others), batch_norm(&others));
+    Output::new(&json!({
+        "about": "The output of one example of a batch, against that in another batch",
+        "seed": SEED,
+        "features": D,
+        "largest_batch": LARGEST,
+        "alone_bits": bits(&layer_norm(&x[..D]), &layer),
+        "sizes": sizes,
+        // The same batch size, but every other example replaced.
+        "replaced": {
+            "layer_bits": bits(&ln, &layer),
+            "batch_bits": bits(&bn, &normed),
+            "batch": distance(&bn, &normed),
         },
-        orders: orders(&mut draws),
-    })
+        "orders": orders(&mut draws),
+    }))
 }

@@ -2,117 +2,23 @@
 //! cross-entropy becomes that is written as its formula.
 
 use gradcheck::Check;
-use serde::Serialize;
+use serde_json::{Value, json};
 use tape::{Param, Tape, Tensor};
 
-use super::Output;
-use super::plot::{Axis, Ink, Mark, Series, draw};
-use super::random::{Draws, mean, quantile};
+use super::random::{Draws, dot, largest, mean};
+use super::{Measurement, Output, curve, each};
+use crate::chart::{Axis, Chart, Hue, Ink};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "matmul_loss",
+    chapter: 5,
+    about: "multiplications of matrix products, and cross-entropy by its formula and stable",
+    run,
+};
 
 const SEED: u64 = 5;
 const CLASSES: usize = 10;
 const EXAMPLES: usize = 1000;
-
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    layers: Vec<Layer>,
-    total: Layer,
-    ratio: f64,
-    worked: Vec<Logit>,
-    worked_loss: f64,
-    untrained: Vec<Untrained>,
-    stability: Stability,
-    too_bright: TooBright,
-}
-
-/// The loss of a classifier whose logits are normal and know nothing.
-#[derive(Serialize)]
-struct Untrained {
-    /// The deviation of the logits.
-    deviation: f64,
-    /// By how much the mean loss exceeds the logarithm of the number of classes.
-    more: f64,
-    /// Four standard errors of the mean.
-    error: f64,
-}
-
-/// A step of a network of two layers, by the formula, when one example of its batch is a
-/// thousand times as large as the others: how many gradients are NaN, and how many outputs
-/// once the last layer is.
-#[derive(Serialize)]
-struct TooBright {
-    loss: String,
-    first_weights: usize,
-    first_lost: usize,
-    last_weights: usize,
-    last_lost: usize,
-    outputs: usize,
-    outputs_lost: usize,
-}
-
-/// Multiplications in one layer.
-#[derive(Clone, Serialize)]
-struct Layer {
-    name: String,
-    forward: usize,
-    by_weights: usize,
-    by_input: usize,
-}
-
-/// One class of the worked example; the right class is the first.
-#[derive(Serialize)]
-struct Logit {
-    class: usize,
-    x: f64,
-    exp: f64,
-    p: f64,
-    one_hot: f64,
-    dx: f64,
-}
-
-#[derive(Serialize)]
-struct Stability {
-    classes: usize,
-    examples: usize,
-    rows: Vec<Scale>,
-    large: Large,
-    sure: Sure,
-    /// Half the distance from 1 to the next number of `f32`.
-    half_digit: f64,
-}
-
-/// Losses of logits with this standard deviation, in `f32`.
-#[derive(Serialize)]
-struct Scale {
-    scale: f64,
-    /// The largest relative error among the losses that are finite, and large enough for
-    /// `f32` to hold them with all digits.
-    formula: f64,
-    stable: f64,
-    apart: f64,
-    /// Share of the losses that are infinite or NaN.
-    formula_lost: f64,
-    stable_lost: f64,
-    apart_lost: f64,
-}
-
-/// The logits 20 and 0, the first class being right.
-#[derive(Serialize)]
-struct Sure {
-    truth: f64,
-    stable: f32,
-    apart: f32,
-}
-
-/// The logits 1000 and 0, and either class being right.
-#[derive(Serialize)]
-struct Large {
-    first_formula: String,
-    first_stable: String,
-    second_formula: String,
-    second_stable: String,
-}
 
 // ANCHOR: losses
 /// The formula as it stands: a softmax, then a logarithm.
@@ -148,81 +54,65 @@ fn truth(x: &[f32], class: usize) -> f64 {
     libm::log1p(sum) - (wide[class] - max)
 }
 
-fn scale(scale: f64) -> Scale {
+/// Losses of logits with this standard deviation, in `f32`: the largest relative error among
+/// the losses that are finite, and large enough for `f32` to hold them with all digits; and
+/// the share of the losses that are infinite or NaN.
+fn scale(scale: f64) -> Value {
     let mut draws = Draws::new(SEED);
-    let mut errors: [Vec<f64>; 3] = Default::default();
-    let mut lost = [0; 3];
+    let mut errors = [const { Vec::new() }; 3];
+    let mut lost = [0.0; 3];
     for n in 0..EXAMPLES {
-        let logits: Vec<f32> = (0..CLASSES)
-            .map(|_| (scale * draws.normal()) as f32)
-            .collect();
+        let logits = draws.normals_f32(CLASSES, 0.0, scale);
         let class = n % CLASSES;
         let truth = truth(&logits, class);
         for (k, form) in [formula, stable, apart].into_iter().enumerate() {
             let loss = form(&logits, class);
             if !loss.is_finite() {
-                lost[k] += 1;
+                lost[k] += 1.0;
             } else if truth >= f64::from(f32::MIN_POSITIVE) {
-                errors[k].push((f64::from(loss) / truth - 1.0).abs());
+                errors[k].push(f64::from(loss) / truth - 1.0);
             }
         }
     }
-    let worst = |errors: &[f64]| {
-        if errors.is_empty() {
-            0.0
-        } else {
-            quantile(errors, 1.0)
-        }
-    };
-    let share = |lost: usize| lost as f64 / EXAMPLES as f64;
-    Scale {
-        scale,
-        formula: worst(&errors[0]),
-        stable: worst(&errors[1]),
-        apart: worst(&errors[2]),
-        formula_lost: share(lost[0]),
-        stable_lost: share(lost[1]),
-        apart_lost: share(lost[2]),
-    }
-}
-
-fn layers() -> Vec<Layer> {
-    let batch = 128;
-    [
-        ("784 to 512", 784, 512),
-        ("512 to 256", 512, 256),
-        ("256 to 10", 256, 10),
-    ]
-    .map(|(name, k, n)| Layer {
-        name: name.to_owned(),
-        forward: batch * k * n,
-        by_weights: k * batch * n,
-        // The images are no parameters: nobody asks for their gradient.
-        by_input: if k == 784 { 0 } else { batch * n * k },
+    let worst = errors.map(|errors| largest(&errors));
+    let lost = lost.map(|lost| lost / EXAMPLES as f64);
+    json!({
+        "scale": scale,
+        "formula": worst[0], "stable": worst[1], "apart": worst[2],
+        "formula_lost": lost[0], "stable_lost": lost[1], "apart_lost": lost[2],
     })
-    .into()
 }
 
-fn worked() -> (Vec<Logit>, f64) {
+/// Multiplications of layers from so many values to so many, and of all together: forward,
+/// and for the gradients of weights and of inputs.
+fn layers() -> Vec<(String, [usize; 3])> {
+    let batch = 128;
+    let layer = |(k, n): (usize, usize)| {
+        let products = batch * k * n;
+        // The images are no parameters: nobody asks for their gradient.
+        let by_input = if k == 784 { 0 } else { products };
+        (format!("{k} to {n}"), [products, products, by_input])
+    };
+    let mut layers: Vec<_> = [(784, 512), (512, 256), (256, 10)].map(layer).into();
+    let total = [0, 1, 2].map(|which| layers.iter().map(|(_, products)| products[which]).sum());
+    layers.push(("together".to_owned(), total));
+    layers
+}
+
+/// The worked example, class by class, and its loss; the right class is the first.
+fn worked() -> (Vec<Value>, f64) {
     let x = [2.0, 1.0, -1.0];
     let exp = x.map(libm::exp);
     let sum: f64 = exp.iter().sum();
-    let rows: Vec<Logit> = (0..x.len())
-        .map(|class| {
-            let one_hot = if class == 0 { 1.0 } else { 0.0 };
-            let p = exp[class] / sum;
-            Logit {
-                class,
-                x: x[class],
-                exp: exp[class],
-                p,
-                one_hot,
-                dx: p - one_hot,
-            }
+    let row = |class: usize| {
+        let one_hot = if class == 0 { 1.0 } else { 0.0 };
+        let p = exp[class] / sum;
+        json!({
+            "class": class, "x": x[class], "exp": exp[class],
+            "p": p, "one_hot": one_hot, "dx": p - one_hot,
         })
-        .collect();
-    let loss = -libm::log(rows[0].p);
-    (rows, loss)
+    };
+    ((0..3).map(row).collect(), -libm::log(exp[0] / sum))
 }
 
 // ANCHOR: product
@@ -252,33 +142,33 @@ fn product_backward(dy: &[f64], a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> 
 }
 // ANCHOR_END: product
 
-fn untrained(deviation: f64, draws: &mut Draws) -> Untrained {
+/// The loss of a classifier whose logits are normal and know nothing.
+fn untrained(deviation: f64, draws: &mut Draws) -> Value {
     const COUNT: usize = 20_000;
-    let mut losses = || {
-        let logits = draws.normals(CLASSES).into_iter().map(|z| deviation * z);
-        let logits: Vec<f64> = logits.collect();
+    let mut loss = || {
+        let logits = draws.normals(CLASSES);
+        let logits: Vec<f64> = logits.iter().map(|z| deviation * z).collect();
         let sum: f64 = logits.iter().map(|&x| libm::exp(x)).sum();
         libm::log(sum) - logits[0]
     };
-    let losses: Vec<f64> = (0..COUNT).map(|_| losses()).collect();
+    let losses: Vec<f64> = (0..COUNT).map(|_| loss()).collect();
     let mean = mean(&losses);
-    let variance = losses
-        .iter()
-        .map(|loss| (loss - mean) * (loss - mean))
-        .sum::<f64>();
-    Untrained {
-        deviation,
-        more: mean - libm::log(CLASSES as f64),
-        error: 4.0 * variance.sqrt() / COUNT as f64,
-    }
+    let off: Vec<f64> = losses.iter().map(|loss| loss - mean).collect();
+    json!({
+        "deviation": deviation,
+        // By how much the mean loss exceeds the logarithm of the number of classes.
+        "more": mean - libm::log(CLASSES as f64),
+        // Four standard errors of the mean.
+        "error": 4.0 * dot(&off, &off).sqrt() / COUNT as f64,
+    })
 }
 
-fn too_bright() -> TooBright {
+/// A step of a network of two layers, by the formula, when one example of its batch is a
+/// thousand times as large as the others: how many gradients are NaN, and how many outputs
+/// once the last layer is.
+fn too_bright() -> Value {
     let mut draws = Draws::new(SEED + 1);
-    let mut table = |shape: [usize; 2]| {
-        let values = draws.normals(shape[0] * shape[1]);
-        Tensor::new(shape, values.into_iter().map(|z| z as f32).collect())
-    };
+    let mut table = |[m, n]: [usize; 2]| Tensor::new([m, n], draws.normals_f32(m * n, 0.0, 1.0));
     let mut x = table([8, 4]);
     let [w1, w2] = [("w1", [4, 6]), ("w2", [6, 3])].map(|(name, s)| Param::new(name, table(s)));
     x.data_mut()[..4].iter_mut().for_each(|x| *x *= 1e3);
@@ -295,15 +185,12 @@ fn too_bright() -> TooBright {
         hidden.matmul(&w2).value().clone()
     });
     let lost = |values: &Tensor<f32>| values.data().iter().filter(|v| v.is_nan()).count();
-    TooBright {
-        loss: loss.to_string(),
-        first_weights: w1.value().len(),
-        first_lost: lost(&grads.of(&w1)),
-        last_weights: w2.value().len(),
-        last_lost: lost(&grads.of(&w2)),
-        outputs: outputs.len(),
-        outputs_lost: lost(&outputs),
-    }
+    json!({
+        "loss": loss.to_string(),
+        "first_weights": w1.value().len(), "first_lost": lost(&grads.of(&w1)),
+        "last_weights": w2.value().len(), "last_lost": lost(&grads.of(&w2)),
+        "outputs": outputs.len(), "outputs_lost": lost(&outputs),
+    })
 }
 
 fn checked() -> String {
@@ -319,91 +206,77 @@ fn checked() -> String {
     report.to_string()
 }
 
-pub fn run() -> Output {
+fn run() -> Output {
     let layers = layers();
-    let sum = |of: fn(&Layer) -> usize| layers.iter().map(of).sum::<usize>();
-    let total = Layer {
-        name: "together".to_owned(),
-        forward: sum(|l| l.forward),
-        by_weights: sum(|l| l.by_weights),
-        by_input: sum(|l| l.by_input),
+    let layer = |(name, [forward, by_weights, by_input]): &(String, [usize; 3])| {
+        json!({
+            "name": name, "forward": forward, "by_weights": by_weights, "by_input": by_input,
+        })
     };
+    let total = &layers[layers.len() - 1];
     let (worked, worked_loss) = worked();
     let mut draws = Draws::new(SEED);
-    let scales = [1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0];
-    let rows: Vec<Scale> = scales.map(scale).into();
-    let svg = plot(&rows);
-    let told = |loss: f32| {
-        if loss.is_finite() {
-            format!("{loss}")
-        } else {
-            format!("{loss:?}")
-        }
+    let rows = [1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0, 300.0].map(scale);
+    // A loss may be infinite, or NaN.
+    let told = |loss: f32| loss.to_string();
+    // No more digits than the type has.
+    let short = |loss: f32| {
+        loss.to_string()
+            .parse::<f64>()
+            .expect("a number as printed")
     };
     let (large, sure) = ([1000.0, 0.0], [20.0, 0.0]);
-    Output::new(&Results {
-        about: "Multiplications of matrix products; cross-entropy by its formula and stable",
-        ratio: (total.by_weights + total.by_input) as f64 / total.forward as f64,
-        layers: layers.iter().cloned().chain([total.clone()]).collect(),
-        total,
-        worked,
-        worked_loss,
-        untrained: [0.01, 0.3, 1.0, 2.0]
-            .map(|deviation| untrained(deviation, &mut draws))
-            .into(),
-        too_bright: too_bright(),
-        stability: Stability {
-            classes: CLASSES,
-            examples: EXAMPLES,
-            rows,
-            large: Large {
-                first_formula: told(formula(&large, 0)),
-                first_stable: told(stable(&large, 0)),
-                second_formula: told(formula(&large, 1)),
-                second_stable: told(stable(&large, 1)),
+    Output::new(&json!({
+        "about": "Multiplications of matrix products; cross-entropy by its formula and stable",
+        "layers": each(&layers, layer),
+        "total": layer(total),
+        "ratio": (total.1[1] + total.1[2]) as f64 / total.1[0] as f64,
+        "worked": worked,
+        "worked_loss": worked_loss,
+        "untrained": each([0.01, 0.3, 1.0, 2.0], |deviation| untrained(deviation, &mut draws)),
+        "stability": {
+            "classes": CLASSES,
+            "examples": EXAMPLES,
+            "rows": rows,
+            // The logits 1000 and 0, and either class being right.
+            "large": {
+                "first_formula": told(formula(&large, 0)),
+                "first_stable": told(stable(&large, 0)),
+                "second_formula": told(formula(&large, 1)),
+                "second_stable": told(stable(&large, 1)),
             },
-            sure: Sure {
-                truth: truth(&sure, 0),
-                stable: stable(&sure, 0),
-                apart: apart(&sure, 0),
+            // The logits 20 and 0, the first class being right.
+            "sure": {
+                "truth": truth(&sure, 0),
+                "stable": short(stable(&sure, 0)),
+                "apart": short(apart(&sure, 0)),
             },
-            half_digit: f64::from(f32::EPSILON) / 2.0,
+            // Half the distance from 1 to the next number of `f32`.
+            "half_digit": f64::from(f32::EPSILON) / 2.0,
         },
-    })
-    .plot("cross_entropy", svg)
+        "too_bright": too_bright(),
+    }))
+    .plot("cross_entropy", plot(&rows))
     .text("product_checked", checked())
 }
 
-fn plot(rows: &[Scale]) -> String {
-    let curve = |share: fn(&Scale) -> f64| -> Vec<(f64, f64)> {
-        rows.iter()
-            .map(|r| (libm::log10(r.scale), share(r)))
-            .collect()
-    };
-    let marks = [(0.0, "1"), (1.0, "10"), (2.0, "100")];
-    draw(
+fn plot(rows: &[Value]) -> Chart {
+    Chart::new(
         "Share of losses that are lost, against the size of the logits",
         "The horizontal axis is logarithmic. The formula, in 32-bit arithmetic, loses more and \
          more examples to infinity and NaN once logits have a deviation of about twenty; at \
          three hundred all of them. The stable form loses none at any size.",
-        &Axis {
-            caption: "standard deviation of the logits".to_owned(),
-            range: (0.0, 2.5),
-            ticks: marks.map(|(at, name)| (at, name.to_owned())).into(),
-        },
-        &Axis::linear(
-            "share of losses infinite or NaN",
-            (0.0, 1.0),
-            &[0.0, 0.25, 0.5, 0.75, 1.0],
-        ),
-        &[
-            Series::new(Ink::Wrong, Mark::Line, curve(|r| r.formula_lost)).label(
-                "the formula",
-                1.05,
-                0.6,
-            ),
-            Series::new(Ink::Direct, Mark::Line, curve(|r| r.stable_lost))
-                .label("stable", 0.3, 0.06),
-        ],
+        Axis::log("standard deviation of the logits", 1.0, 320.0),
+        Axis::linear("share of losses infinite or NaN", 0.0, 1.0),
+    )
+    .line(
+        "the formula",
+        Ink::Solid(Hue::Wrong),
+        curve(rows, "scale", "formula_lost"),
+    )
+    .line(
+        "stable",
+        Ink::Solid(Hue::Direct),
+        curve(rows, "scale", "stable_lost"),
     )
 }

@@ -23,7 +23,6 @@ mod mistakes;
 mod on_tape;
 mod one_reading;
 mod paired;
-mod plot;
 mod projection;
 mod pytorch;
 mod random;
@@ -42,8 +41,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
+use crate::chart::{Chart, NARROW};
 use crate::runs::place;
 
 /// One measurement: its name, the chapter that quotes it, and what computes it.
@@ -62,185 +62,45 @@ pub const APPENDIX: u32 = 0;
 
 /// Every measurement, in the order of the chapters.
 pub const MEASUREMENTS: &[Measurement] = &[
-    Measurement {
-        name: "u_curve",
-        chapter: 1,
-        about: "error of difference quotients against the step, in f64 and f32",
-        run: u_curve::run,
-    },
-    Measurement {
-        name: "ridders",
-        chapter: 1,
-        about: "estimated against true error of extrapolated derivatives",
-        run: ridders::run,
-    },
-    Measurement {
-        name: "vacuous",
-        chapter: 1,
-        about: "wrong Batch Norm gradients that different checks let through",
-        run: vacuous::run,
-    },
-    Measurement {
-        name: "scalar_tape",
-        chapter: 2,
-        about: "a neuron on a scalar tape, and multiplications of a sweep beside all routes",
-        run: scalar_tape::run,
-    },
-    Measurement {
-        name: "tensors",
-        chapter: 3,
-        about: "the adjoint of broadcasting, a silent broadcast, and the error of long sums",
-        run: tensors::run,
-    },
-    Measurement {
-        name: "on_tape",
-        chapter: 4,
-        about: "a printed tape, what it saves for the backward pass, and an op from outside",
-        run: on_tape::run,
-    },
-    Measurement {
-        name: "matmul_loss",
-        chapter: 5,
-        about: "multiplications of matrix products, and cross-entropy by its formula and stable",
-        run: matmul_loss::run,
-    },
-    Measurement {
-        name: "worked",
-        chapter: 7,
-        about: "four values through Batch Norm, forward and backward",
-        run: worked::run,
-    },
-    Measurement {
-        name: "cancellation",
-        chapter: 7,
-        about: "relative error of two variance formulas against the size of the mean",
-        run: cancellation::run,
-    },
-    Measurement {
-        name: "running_stats",
-        chapter: 7,
-        about: "running variance against the number of batches, three conventions",
-        run: running_stats::run,
-    },
-    Measurement {
-        name: "projection",
-        chapter: 8,
-        about: "share of the gradient's energy that Batch Norm lets through, against N",
-        run: projection::run,
-    },
-    Measurement {
-        name: "signatures",
-        chapter: 8,
-        about: "coefficients of the three paths in correct and mistaken gradients",
-        run: signatures::run,
-    },
-    Measurement {
-        name: "kernels",
-        chapter: 9,
-        about: "what Batch Norm keeps, composed and fused, and sums in three orders",
-        run: kernels::run,
-    },
-    Measurement {
-        name: "one_reading",
-        chapter: 9,
-        about: "relative error of the variance, read once or twice, when the mean is large",
-        run: one_reading::run,
-    },
-    Measurement {
-        name: "speed",
-        chapter: 9,
-        about: "times of the norms' kernels against the memory bandwidth, from benches/results",
-        run: speed::run,
-    },
-    Measurement {
-        name: "convolution",
-        chapter: 10,
-        about: "a convolution and its gradients, in front of norms, and what its many values are worth",
-        run: convolution::run,
-    },
-    Measurement {
-        name: "paired",
-        chapter: 11,
-        about: "what batches that vary take from test accuracy, seed by seed",
-        run: paired::run,
-    },
-    Measurement {
-        name: "ln_worked",
-        chapter: 12,
-        about: "two rows through Layer Norm, forward and backward",
-        run: ln_worked::run,
-    },
-    Measurement {
-        name: "ln_scale",
-        chapter: 12,
-        about: "what Layer Norm and RMS Norm make of a row that is scaled or shifted",
-        run: ln_scale::run,
-    },
-    Measurement {
-        name: "ln_batch",
-        chapter: 12,
-        about: "what other examples do to the output of one, Layer Norm beside Batch Norm",
-        run: ln_batch::run,
-    },
-    Measurement {
-        name: "ln_backward",
-        chapter: 13,
-        about: "gradients that Layer Norm sends to nothing, its mistakes, and long column sums",
-        run: ln_backward::run,
-    },
-    Measurement {
-        name: "sequences",
-        chapter: 14,
-        about: "an LSTM step, gradients through time, and batch statistics of sequences",
-        run: sequences::run,
-    },
-    Measurement {
-        name: "attention",
-        chapter: 15,
-        about: "a row of attention by hand, the scale of scores, and gradients by depth",
-        run: attention::run,
-    },
-    Measurement {
-        name: "by_chance",
-        chapter: 16,
-        about: "how often two sets of results are clearly apart by chance, counted and drawn",
-        run: by_chance::run,
-    },
-    Measurement {
-        name: "cost_counted",
-        chapter: 17,
-        about: "what a norm adds to a training step, counted, and Batch Norm folded away",
-        run: cost_counted::run,
-    },
-    Measurement {
-        name: "family",
-        chapter: 18,
-        about: "norms over the axes of images, and Batch Norm of one batch on several workers",
-        run: family::run,
-    },
-    Measurement {
-        name: "mistakes",
-        chapter: APPENDIX,
-        about: "every mistake that a checker knows, and the sentence it prints",
-        run: mistakes::run,
-    },
-    Measurement {
-        name: "pytorch",
-        chapter: APPENDIX,
-        about: "names and shapes of the layers' parameters, here and in PyTorch",
-        run: pytorch::run,
-    },
+    u_curve::MEASUREMENT,
+    ridders::MEASUREMENT,
+    vacuous::MEASUREMENT,
+    scalar_tape::MEASUREMENT,
+    tensors::MEASUREMENT,
+    on_tape::MEASUREMENT,
+    matmul_loss::MEASUREMENT,
+    worked::MEASUREMENT,
+    cancellation::MEASUREMENT,
+    running_stats::MEASUREMENT,
+    projection::MEASUREMENT,
+    signatures::MEASUREMENT,
+    kernels::MEASUREMENT,
+    one_reading::MEASUREMENT,
+    speed::MEASUREMENT,
+    convolution::MEASUREMENT,
+    paired::MEASUREMENT,
+    ln_worked::MEASUREMENT,
+    ln_scale::MEASUREMENT,
+    ln_batch::MEASUREMENT,
+    ln_backward::MEASUREMENT,
+    sequences::MEASUREMENT,
+    attention::MEASUREMENT,
+    by_chance::MEASUREMENT,
+    cost_counted::MEASUREMENT,
+    family::MEASUREMENT,
+    mistakes::MEASUREMENT,
+    pytorch::MEASUREMENT,
 ];
 
 /// What a measurement produces: its numbers, and its plots and texts by file stem.
 struct Output {
     json: String,
-    plots: Vec<(&'static str, String)>,
+    plots: Vec<(&'static str, Chart)>,
     texts: Vec<(&'static str, String)>,
 }
 
 impl Output {
-    fn new(results: &impl Serialize) -> Self {
+    fn new(results: &Value) -> Self {
         let mut json = serde_json::to_string_pretty(results).expect("plain data serializes");
         json.push('\n');
         Self {
@@ -250,8 +110,8 @@ impl Output {
         }
     }
 
-    fn plot(mut self, stem: &'static str, svg: String) -> Self {
-        self.plots.push((stem, svg));
+    fn plot(mut self, stem: &'static str, chart: Chart) -> Self {
+        self.plots.push((stem, chart));
         self
     }
 
@@ -259,6 +119,51 @@ impl Output {
         self.texts.push((stem, text));
         self
     }
+}
+
+/// The number of this name in a result.
+#[track_caller]
+fn number(result: &Value, key: &str) -> f64 {
+    let number = result[key].as_f64();
+    number.unwrap_or_else(|| panic!("there is no number `{key}` in {result}"))
+}
+
+/// The numbers of a list.
+#[track_caller]
+fn numbers(list: &Value) -> Vec<f64> {
+    let number = |value: &Value| value.as_f64().expect("a list of numbers");
+    rows(list).iter().map(number).collect()
+}
+
+/// The rows of a table.
+#[track_caller]
+fn rows(table: &Value) -> &[Value] {
+    table.as_array().expect("a list of rows")
+}
+
+/// The row of a table that has this text under `key`.
+#[track_caller]
+fn row_where<'a>(table: &'a Value, key: &str, text: &str) -> &'a Value {
+    let found = rows(table).iter().find(|row| row[key] == text);
+    found.unwrap_or_else(|| panic!("no row has the {key} `{text}`"))
+}
+
+/// A table with a row for each of some things.
+fn each<T>(things: impl IntoIterator<Item = T>, row: impl FnMut(T) -> Value) -> Value {
+    things.into_iter().map(row).collect()
+}
+
+/// One number of each row over another, as points of a chart.
+fn curve<'a>(rows: impl IntoIterator<Item = &'a Value>, x: &str, y: &str) -> Vec<(f64, f64)> {
+    let point = |row| (number(row, x), number(row, y));
+    rows.into_iter().map(point).collect()
+}
+
+/// The share `(M − 2)/M` of a gradient without direction that a norm over `M` values of a
+/// layer lets through.
+fn survives(layer: &str, values: usize) -> Value {
+    let survives = (values as f64 - 2.0) / values as f64;
+    json!({ "layer": layer, "values": values, "survives": survives })
 }
 
 /// Runs one measurement and writes `results/<name>.json`, its texts beside it and its
@@ -291,16 +196,6 @@ fn write(path: &Path, text: &str) -> io::Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// A measurement in the list of them.
-#[derive(Serialize)]
-struct Listed {
-    name: &'static str,
-    chapter: String,
-    about: &'static str,
-    /// The names of its files, numbers first.
-    files: String,
-}
-
 /// The path and the text of the list of all measurements.
 fn list() -> (PathBuf, String) {
     let listed = |measurement: &Measurement| {
@@ -308,16 +203,20 @@ fn list() -> (PathBuf, String) {
             let name = path.file_name().map(|name| name.to_string_lossy());
             name.unwrap_or_default().into_owned()
         };
-        let files: Vec<String> = files_of(measurement).iter().map(name).collect();
-        Listed {
-            name: measurement.name,
-            chapter: place(measurement.chapter),
-            about: measurement.about,
-            files: files.join(", "),
-        }
+        let files = files_of(measurement);
+        let files = files.iter().map(name);
+        // A plot is one, in however many forms.
+        let files: Vec<String> = files.filter(|name| !name.ends_with(NARROW)).collect();
+        json!({
+            "name": measurement.name,
+            "chapter": place(measurement.chapter),
+            "about": measurement.about,
+            // The names of its files, numbers first.
+            "files": files.join(", "),
+        })
     };
-    let all: Vec<Listed> = MEASUREMENTS.iter().map(listed).collect();
-    let text = Output::new(&all).json;
+    let all: Vec<Value> = MEASUREMENTS.iter().map(listed).collect();
+    let text = Output::new(&json!(all)).json;
     (Path::new("results").join("measurements.json"), text)
 }
 
@@ -325,10 +224,8 @@ fn list() -> (PathBuf, String) {
 fn files_of(measurement: &Measurement) -> Vec<(PathBuf, String)> {
     let output = (measurement.run)();
     let json = Path::new("results").join(format!("{}.json", measurement.name));
-    let plots = output.plots.into_iter().map(|(stem, svg)| {
-        let path = Path::new("src/figures").join(format!("{stem}.svg"));
-        (path, svg)
-    });
+    let plots = output.plots.iter();
+    let plots = plots.flat_map(|(stem, chart)| chart.files(&Path::new("src/figures").join(stem)));
     let texts = output.texts.into_iter().map(|(stem, text)| {
         let path = Path::new("results").join(format!("{stem}.txt"));
         (path, text)

@@ -2,10 +2,17 @@
 //! crate adds to it: chapter 4.
 
 use gradcheck::Check;
-use serde::Serialize;
+use serde_json::{Value, json};
 use tape::{Backward, InputGrads, Param, Real, Tape, Tensor, Var};
 
-use super::Output;
+use super::{Measurement, Output};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "on_tape",
+    chapter: 4,
+    about: "a printed tape, what it saves for the backward pass, and an op from outside",
+    run,
+};
 
 // ANCHOR: forward
 /// `1 / x`, element by element.
@@ -35,49 +42,6 @@ impl<T: Real> Backward<T> for Reciprocal<T> {
     }
 }
 // ANCHOR_END: backward
-
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    network: Network,
-    forms: Vec<Form>,
-    shared: Shared,
-}
-
-/// Two layers on images of 8 × 8 points.
-#[derive(Serialize)]
-struct Network {
-    batch: usize,
-    records: usize,
-    parameter_bytes: usize,
-    saved_bytes: usize,
-    batches: Vec<Batch>,
-}
-
-#[derive(Serialize)]
-struct Batch {
-    batch: usize,
-    training: usize,
-    evaluation: usize,
-}
-
-/// One computation written in two ways.
-#[derive(Serialize)]
-struct Form {
-    name: &'static str,
-    primitive_records: usize,
-    primitive_bytes: usize,
-    fused_records: usize,
-    fused_bytes: usize,
-    ratio: f64,
-}
-
-/// A result that two ops save.
-#[derive(Serialize)]
-struct Shared {
-    relu_alone: usize,
-    relu_then_matmul: usize,
-}
 
 struct Weights {
     w1: Param<f32>,
@@ -112,69 +76,76 @@ impl Weights {
     // ANCHOR_END: network
 }
 
-/// The printed tape of one recording, how many records, and the bytes it saved.
-fn look(f: impl for<'t> FnOnce(&'t Tape<f32>) -> Var<'t, f32>) -> (String, usize, usize) {
+/// Two layers on images of 8 × 8 points: the tape as printed, and what it keeps.
+fn network() -> (String, Value) {
+    let weights = Weights::new();
+    let images = |batch: usize| Tensor::full([batch, 64], 0.5);
+    let classes = |batch: usize| (0..batch).map(|n| n % 10).collect::<Vec<usize>>();
+    let training = |batch: usize| {
+        let (_, looked, _) = Tape::new().grad(|t| {
+            let loss = weights.loss(t, &images(batch), &classes(batch));
+            (loss, (t.to_string(), t.len(), t.saved_bytes()))
+        });
+        looked
+    };
+    let evaluation = |batch: usize| {
+        Tape::eval(|t| {
+            let _ = weights.loss(t, &images(batch), &classes(batch));
+            t.saved_bytes()
+        })
+    };
+    let (printed, records, saved_bytes) = training(16);
+    let batches = [1, 16, 256].map(|batch| {
+        json!({ "batch": batch, "training": training(batch).2, "evaluation": evaluation(batch) })
+    });
+    let network = json!({
+        "batch": 16,
+        "records": records,
+        "parameter_bytes": weights.bytes(),
+        "saved_bytes": saved_bytes,
+        "batches": batches,
+    });
+    (printed, network)
+}
+
+/// How many records one recording makes, and the bytes it saves.
+fn look(f: impl for<'t> FnOnce(&'t Tape<f32>) -> Var<'t, f32>) -> (usize, usize) {
     let (_, looked, _) = Tape::new().grad(|t| {
         let y = f(t).sum_all();
         // The sum that makes a scalar is not part of what is looked at.
-        let records = t.len() - 1;
-        (y, (t.to_string(), records, t.saved_bytes()))
+        (y, (t.len() - 1, t.saved_bytes()))
     });
     looked
 }
 
-fn network() -> (String, Network) {
-    let weights = Weights::new();
-    let run = |batch: usize| {
-        let images = Tensor::full([batch, 64], 0.5);
-        let classes: Vec<usize> = (0..batch).map(|n| n % 10).collect();
-        let (_, looked, _) = Tape::new().grad(|t| {
-            let loss = weights.loss(t, &images, &classes);
-            (loss, (t.to_string(), t.len(), t.saved_bytes()))
-        });
-        let evaluation = Tape::eval(|t| {
-            let _ = weights.loss(t, &images, &classes);
-            t.saved_bytes()
-        });
-        (looked, evaluation)
-    };
-    let ((printed, records, saved_bytes), _) = run(16);
-    let batches = [1, 16, 256].map(|batch| {
-        let ((_, _, training), evaluation) = run(batch);
-        Batch {
-            batch,
-            training,
-            evaluation,
-        }
-    });
-    let network = Network {
-        batch: 16,
-        records,
-        parameter_bytes: weights.bytes(),
-        saved_bytes,
-        batches: batches.into(),
-    };
-    (printed, network)
-}
-
 type Recording<'a> = &'a dyn for<'t> Fn(&'t Tape<f32>, &Var<'t, f32>) -> Var<'t, f32>;
+/// A norm of this many features.
+type Norm = for<'t> fn(&Var<'t, f32>, &Var<'t, f32>, &Var<'t, f32>) -> Var<'t, f32>;
 
-fn form(name: &'static str, primitive: Recording<'_>, fused: Recording<'_>) -> Form {
+/// One computation written in two ways.
+fn form(name: &str, primitive: Recording<'_>, fused: Recording<'_>) -> Value {
     let x = Param::new("x", Tensor::from_fn([64, 256], |i| (i % 7) as f32));
     let of = |f: Recording<'_>| {
-        let (_, records, bytes) = look(|t| f(t, &t.param(&x)));
+        let (records, bytes) = look(|t| f(t, &t.param(&x)));
         // The parameter is a record too; what the op needs beside it is what counts.
         (records - 1, bytes)
     };
-    let ((primitive_records, primitive_bytes), (fused_records, fused_bytes)) =
-        (of(primitive), of(fused));
-    Form {
-        name,
-        primitive_records,
-        primitive_bytes,
-        fused_records,
-        fused_bytes,
-        ratio: primitive_bytes as f64 / fused_bytes as f64,
+    let (primitive, fused) = (of(primitive), of(fused));
+    json!({
+        "name": name,
+        "primitive_records": primitive.0,
+        "primitive_bytes": primitive.1,
+        "fused_records": fused.0,
+        "fused_bytes": fused.1,
+        "ratio": primitive.1 as f64 / fused.1 as f64,
+    })
+}
+
+/// A norm of a table, with a constant scale and shift.
+fn normed(norm: Norm) -> impl for<'t> Fn(&'t Tape<f32>, &Var<'t, f32>) -> Var<'t, f32> {
+    move |t, x| {
+        let [gamma, beta] = [2.0, 0.5].map(|value| t.constant(Tensor::full([256], value)));
+        norm(x, &gamma, &beta)
     }
 }
 
@@ -189,11 +160,11 @@ fn one_hot(classes: &[usize], count: usize) -> Tensor<f32> {
     })
 }
 
-fn forms() -> Vec<Form> {
+fn forms() -> [Value; 4] {
+    const EPS: f64 = 1e-5;
     let classes: Vec<usize> = (0..64).map(|n| n % 256).collect();
     let target = Tensor::full([64, 256], 1.5);
-    let (scale, shift) = (Tensor::full([256], 2.0), Tensor::full([256], 0.5));
-    vec![
+    [
         form(
             "mean square error",
             &|t, x| {
@@ -212,38 +183,27 @@ fn forms() -> Vec<Form> {
         ),
         form(
             "Batch Norm",
-            &|t, x| {
-                let (gamma, beta) = (t.constant(scale.clone()), t.constant(shift.clone()));
-                batchnorm::composed::batch_norm(x, &gamma, &beta, 1e-5)
-            },
-            &|t, x| {
-                let (gamma, beta) = (t.constant(scale.clone()), t.constant(shift.clone()));
-                batchnorm::op::batch_norm(x, &gamma, &beta, 1e-5).0
-            },
+            &normed(|x, gamma, beta| batchnorm::composed::batch_norm(x, gamma, beta, EPS)),
+            &normed(|x, gamma, beta| batchnorm::op::batch_norm(x, gamma, beta, EPS).0),
         ),
         form(
             "Layer Norm",
-            &|t, x| {
-                let (gamma, beta) = (t.constant(scale.clone()), t.constant(shift.clone()));
-                layernorm::composed::layer_norm(x, &gamma, &beta, 1e-5)
-            },
-            &|t, x| {
-                let (gamma, beta) = (t.constant(scale.clone()), t.constant(shift.clone()));
-                layernorm::layer_norm(x, &gamma, &beta, 1e-5)
-            },
+            &normed(|x, gamma, beta| layernorm::composed::layer_norm(x, gamma, beta, EPS)),
+            &normed(|x, gamma, beta| layernorm::layer_norm(x, gamma, beta, EPS)),
         ),
     ]
 }
 
-fn shared() -> Shared {
+/// A result that two ops save.
+fn shared() -> Value {
     let w = Param::new("w", Tensor::full([256, 8], 0.1));
     let x = Param::new("x", Tensor::full([64, 256], 0.5));
-    let bytes = |f: Recording<'_>| look(|t| f(t, &t.param(&x))).2;
-    Shared {
-        relu_alone: bytes(&|_, x| x.relu()),
-        relu_then_matmul: bytes(&|t, x| x.relu().matmul(&t.constant(w.value().clone())))
-            - w.value().bytes(),
-    }
+    let bytes = |f: Recording<'_>| look(|t| f(t, &t.param(&x))).1;
+    let both = bytes(&|t, x| x.relu().matmul(&t.constant(w.value().clone())));
+    json!({
+        "relu_alone": bytes(&|_, x| x.relu()),
+        "relu_then_matmul": both - w.value().bytes(),
+    })
 }
 
 /// The op of this file, held to finite differences.
@@ -254,14 +214,14 @@ fn checked() -> String {
     report.to_string()
 }
 
-pub fn run() -> Output {
+fn run() -> Output {
     let (printed, network) = network();
-    Output::new(&Results {
-        about: "A printed tape, what is saved for the backward pass, and an op from outside",
-        network,
-        forms: forms(),
-        shared: shared(),
-    })
+    Output::new(&json!({
+        "about": "A printed tape, what is saved for the backward pass, and an op from outside",
+        "network": network,
+        "forms": forms(),
+        "shared": shared(),
+    }))
     .text("tape_printed", printed)
     .text("outside_checked", checked())
 }

@@ -4,32 +4,21 @@
 //! of 2⁻²⁰, whose true variance is a quotient of integers.
 
 use batchnorm::{Layout, fused};
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::Output;
-use super::cancellation::{GRID, exact};
-use super::random::{Draws, median};
+use super::cancellation::{around, exact};
+use super::random::{median, over_seeds, wide};
+use super::{Measurement, Output, each};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "one_reading",
+    chapter: 9,
+    about: "relative error of the variance, read once or twice, when the mean is large",
+    run,
+};
 
 const COUNT: usize = 5000;
 const SEEDS: u64 = 11;
-
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    values: usize,
-    seeds: u64,
-    rows: Vec<Row>,
-}
-
-/// Relative errors of the variance at one offset, medians over the seeds.
-#[derive(Serialize)]
-struct Row {
-    offset: f64,
-    two_pass: f64,
-    welford: f64,
-    shifted: f64,
-    kernel: f64,
-}
 
 fn two_pass(x: &[f32]) -> f64 {
     let mean = x.iter().sum::<f32>() / x.len() as f32;
@@ -70,38 +59,34 @@ fn kernel(x: &[f32]) -> f64 {
     fused::forward(&layout, x, &[1.0], &[0.0], 1e-5, &mut y).var[0]
 }
 
-fn row(offset: f64) -> Row {
-    let mut errors: [Vec<f64>; 4] = Default::default();
-    for seed in 0..SEEDS {
-        let z = Draws::new(seed).normals(COUNT);
-        let wide = z.iter().map(|z| offset + (z * GRID).round() / GRID);
-        let x: Vec<f32> = wide.map(|x| x as f32).collect();
-        let truth = exact(&x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
-        let found = [two_pass(&x), welford(&x), shifted(&x), kernel(&x)];
-        for (errors, found) in errors.iter_mut().zip(found) {
-            errors.push((found / truth - 1.0).abs());
-        }
-    }
+/// Relative errors of the variance at one offset, medians over the seeds.
+fn row(offset: f64) -> Value {
+    let errors = over_seeds(0..SEEDS, |draws| {
+        let x = around(offset, COUNT, draws);
+        let x: Vec<f32> = x.into_iter().map(|x| x as f32).collect();
+        let truth = exact(&wide(&x));
+        [two_pass, welford, shifted, kernel].map(|form| (form(&x) / truth - 1.0).abs())
+    });
     // One digit: what is left is rounding, and the text speaks of its size.
     let [two_pass, welford, shifted, kernel] = errors.map(|errors| one_digit(median(&errors)));
-    Row {
-        offset,
-        two_pass,
-        welford,
-        shifted,
-        kernel,
-    }
+    json!({
+        "offset": offset,
+        "two_pass": two_pass,
+        "welford": welford,
+        "shifted": shifted,
+        "kernel": kernel,
+    })
 }
 
 fn one_digit(x: f64) -> f64 {
     format!("{x:.0e}").parse().expect("a number as printed")
 }
 
-pub fn run() -> Output {
-    Output::new(&Results {
-        about: "Relative error of the variance in f32, read once or twice, against the offset",
-        values: COUNT,
-        seeds: SEEDS,
-        rows: [0.0, 100.0, 1e4, 1e6].map(row).into(),
-    })
+fn run() -> Output {
+    Output::new(&json!({
+        "about": "Relative error of the variance in f32, read once or twice, against the offset",
+        "values": COUNT,
+        "seeds": SEEDS,
+        "rows": each([0.0, 100.0, 1e4, 1e6], row),
+    }))
 }

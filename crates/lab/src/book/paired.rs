@@ -4,11 +4,19 @@
 //! gives a method the same weights at every size, so the runs come in pairs, and pairs show
 //! what two overlapping spreads hide.
 
-use serde::Serialize;
-use serde_json::Value;
+use std::cmp::Ordering;
 
-use super::Output;
+use serde_json::{Value, json};
+
 use super::random::{mean, median};
+use super::{Measurement, Output, each, numbers, row_where};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "paired",
+    chapter: 11,
+    about: "what batches that vary take from test accuracy, seed by seed",
+    run,
+};
 
 const VARYING: &str = include_str!("../../results/varying.json");
 
@@ -19,38 +27,6 @@ const METHODS: [(&str, &str); 3] = [
     ("layer", "Layer Norm"),
 ];
 
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    seeds: usize,
-    averages: Vec<Average>,
-}
-
-/// Sizes with one average: all of that size, and drawn anew for each batch.
-#[derive(Serialize)]
-struct Average {
-    average: u64,
-    methods: Vec<Method>,
-    /// At how many seeds Batch Norm loses more than Layer Norm, and how often as many or
-    /// more would by chance.
-    batch_loses_more: usize,
-    by_chance: f64,
-}
-
-/// What a method loses when the size varies, over the seeds.
-#[derive(Serialize)]
-struct Method {
-    method: &'static str,
-    /// At how many seeds the test accuracy is lower, and higher.
-    lower: usize,
-    higher: usize,
-    median_loss: f64,
-    mean_loss: f64,
-    /// How often at least as many of the seeds that differ would be lower, if each were
-    /// lower or higher with equal chance.
-    by_chance: f64,
-}
-
 /// The probability of `heads` or more in `tosses` of a fair coin.
 fn at_least(heads: usize, tosses: usize) -> f64 {
     let ways = |k: usize| (0..k).fold(1.0, |c, i| c * (tosses - i) as f64 / (i + 1) as f64);
@@ -59,14 +35,8 @@ fn at_least(heads: usize, tosses: usize) -> f64 {
 }
 
 fn by_seed(results: &Value, cell: &str) -> Vec<f64> {
-    let settings = results["data"]["settings"].as_array().expect("settings");
-    let found = settings.iter().find(|s| s["cell"] == cell);
-    let list = found.expect("the setting")["test_accuracy_by_seed"].as_array();
-    let number = |value: &Value| value.as_f64().expect("an accuracy");
-    list.expect("one for each seed")
-        .iter()
-        .map(number)
-        .collect()
+    let setting = row_where(&results["data"]["settings"], "cell", cell);
+    numbers(&setting["test_accuracy_by_seed"])
 }
 
 /// By how much the accuracy of each seed falls, rounded far below one test digit: losses
@@ -78,39 +48,50 @@ fn losses(results: &Value, method: &str, fixed: &str, varying: &str) -> Vec<f64>
     pairs.map(|(a, b)| ((a - b) * 1e9).round() / 1e9).collect()
 }
 
-fn average(results: &Value, average: u64, varying: &str) -> Average {
-    let all = METHODS.map(|(id, _)| losses(results, id, &average.to_string(), varying));
-    let method = |(k, losses): (usize, &Vec<f64>)| {
-        let lower = losses.iter().filter(|l| **l > 0.0).count();
-        let higher = losses.iter().filter(|l| **l < 0.0).count();
-        Method {
-            method: METHODS[k].1,
-            lower,
-            higher,
-            median_loss: median(losses),
-            mean_loss: mean(losses),
-            by_chance: at_least(lower, lower + higher),
-        }
+/// How many numbers are larger than those beside them, how many smaller, and how often at
+/// least as many of those that differ would be larger, if each were so with equal chance.
+fn compared(a: &[f64], b: &[f64]) -> (usize, usize, f64) {
+    let count = |order| {
+        let pairs = a.iter().zip(b);
+        pairs
+            .filter(|(a, b)| a.partial_cmp(b) == Some(order))
+            .count()
     };
-    let pairs = all[1].iter().zip(&all[2]);
-    let more = pairs.clone().filter(|(b, l)| b > l).count();
-    let less = pairs.filter(|(b, l)| b < l).count();
-    Average {
-        average,
-        methods: all.iter().enumerate().map(method).collect(),
-        batch_loses_more: more,
-        by_chance: at_least(more, more + less),
-    }
+    let (more, less) = (count(Ordering::Greater), count(Ordering::Less));
+    (more, less, at_least(more, more + less))
 }
 
-pub fn run() -> Output {
-    let results: Value = serde_json::from_str(VARYING).expect("results are JSON");
-    Output::new(&Results {
-        about: "What batches that vary take from test accuracy, seed by seed",
-        seeds: by_seed(&results, "batch-32").len(),
-        averages: vec![
-            average(&results, 5, "2-to-8"),
-            average(&results, 32, "2-to-62"),
-        ],
+/// Sizes with one average: all of that size, and drawn anew for each batch.
+fn average(results: &Value, average: u64, varying: &str) -> Value {
+    let all = METHODS.map(|(id, _)| losses(results, id, &average.to_string(), varying));
+    let method = |k: usize| {
+        let losses = &all[k];
+        let (lower, higher, by_chance) = compared(losses, &vec![0.0; losses.len()]);
+        json!({
+            "method": METHODS[k].1,
+            // At how many seeds the test accuracy is lower, and higher.
+            "lower": lower,
+            "higher": higher,
+            "median_loss": median(losses),
+            "mean_loss": mean(losses),
+            "by_chance": by_chance,
+        })
+    };
+    let (batch_loses_more, _, by_chance) = compared(&all[1], &all[2]);
+    json!({
+        "average": average,
+        "methods": each([0, 1, 2], method),
+        // At how many seeds Batch Norm loses more than Layer Norm.
+        "batch_loses_more": batch_loses_more,
+        "by_chance": by_chance,
     })
+}
+
+fn run() -> Output {
+    let results: Value = serde_json::from_str(VARYING).expect("results are JSON");
+    Output::new(&json!({
+        "about": "What batches that vary take from test accuracy, seed by seed",
+        "seeds": by_seed(&results, "batch-32").len(),
+        "averages": [average(&results, 5, "2-to-8"), average(&results, 32, "2-to-62")],
+    }))
 }

@@ -9,48 +9,22 @@ use nn::{
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};
 
-use super::Output;
+use super::{Measurement, Output};
 
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    layers: Vec<Layer>,
-    states: Vec<Piece>,
-    /// Defaults of the norms, in `f32`.
-    defaults: Vec<Defaults>,
-}
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "pytorch",
+    chapter: super::APPENDIX,
+    about: "names and shapes of the layers' parameters, here and in PyTorch",
+    run,
+};
 
-/// A layer here, and the expression that makes the same in PyTorch.
-#[derive(Serialize)]
-struct Layer {
-    ours: &'static str,
-    torch: &'static str,
-}
-
-/// A parameter, buffer or counter of a layer.
-#[derive(Serialize)]
-struct Piece {
-    torch: &'static str,
-    ours: String,
-    /// What it is called in a file, and by PyTorch.
-    file: String,
-    shape: String,
-}
-
-#[derive(Serialize)]
-struct Defaults {
-    torch: &'static str,
-    eps: f64,
-    /// The weight of the newest batch, or a dash.
-    momentum: String,
-}
-
-fn state(torch: &'static str, module: &mut dyn Module<f32>) -> Vec<Piece> {
+/// The parameters, buffers and counters of a layer.
+fn states(torch: &str, module: &mut dyn Module<f32>) -> Vec<Value> {
     let mut pieces = Vec::new();
     each_state(module, |name, state| {
         let shape = match state {
@@ -58,32 +32,25 @@ fn state(torch: &'static str, module: &mut dyn Module<f32>) -> Vec<Piece> {
             State::Buffer(tensor) => tensor.shape().to_string(),
             State::Count(_) => "[]".to_owned(),
         };
-        pieces.push(Piece {
-            torch,
-            ours: name.to_owned(),
-            file: torch_name(name).into_owned(),
-            shape,
-        });
+        pieces.push(json!({
+            "torch": torch,
+            "ours": name,
+            // What it is called in a file, and by PyTorch.
+            "file": torch_name(name),
+            "shape": shape,
+        }));
     });
     pieces
 }
 
-pub fn run() -> Output {
+fn run() -> Output {
     let rng = &mut StdRng::seed_from_u64(0);
     let (batch, layer, rms) = (BatchNorm::new(3), LayerNorm::new([3]), RmsNorm::new([3]));
-    let plain = |torch, eps: f64| Defaults {
-        torch,
-        eps,
-        momentum: "–".to_owned(),
-    };
-    let defaults = vec![
-        Defaults {
-            torch: "torch.nn.BatchNorm1d(3)",
-            eps: batch.eps(),
-            momentum: batch.momentum().map_or("–".to_owned(), |m| m.to_string()),
-        },
-        plain("torch.nn.LayerNorm([3])", layer.eps()),
-        plain("torch.nn.RMSNorm([3])", rms.eps()),
+    // In `f32`; the momentum is the weight of the newest batch, where there is one.
+    let defaults = [
+        ("torch.nn.BatchNorm1d(3)", batch.eps(), batch.momentum()),
+        ("torch.nn.LayerNorm([3])", layer.eps(), None),
+        ("torch.nn.RMSNorm([3])", rms.eps(), None),
     ];
     let modules: Vec<(&str, &str, Box<dyn Module<f32>>)> = vec![
         (
@@ -143,15 +110,17 @@ pub fn run() -> Output {
             Box::new(BlockSpec::new(4, 2).hidden(8).build(rng)),
         ),
     ];
-    let (mut layers, mut states) = (Vec::new(), Vec::new());
+    let mut pieces = Vec::new();
+    let mut layers = Vec::new();
     for (ours, torch, mut module) in modules {
-        layers.push(Layer { ours, torch });
-        states.extend(state(torch, &mut *module));
+        layers.push(json!({ "ours": ours, "torch": torch }));
+        pieces.extend(states(torch, &mut *module));
     }
-    Output::new(&Results {
-        about: "Names and shapes of the layers' parameters, here and in PyTorch",
-        layers,
-        states,
-        defaults,
-    })
+    let default = |(torch, eps, momentum): (&str, f64, Option<f64>)| json!({ "torch": torch, "eps": eps, "momentum": momentum });
+    Output::new(&json!({
+        "about": "Names and shapes of the layers' parameters, here and in PyTorch",
+        "layers": layers,
+        "states": pieces,
+        "defaults": defaults.map(default),
+    }))
 }

@@ -6,43 +6,23 @@
 use std::f64::consts::PI;
 
 use gradcheck::numeric::derivative;
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::Output;
-use super::plot::{Axis, Ink, Mark, Series, draw};
 use super::random::{Draws, largest, median};
+use super::{Measurement, Output};
+use crate::chart::{Axis, Chart, Hue, Ink};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "ridders",
+    chapter: 1,
+    about: "estimated against true error of extrapolated derivatives",
+    run,
+};
 
 const SEED: u64 = 2;
 const POINTS: usize = 200;
 /// Points of each function that the plot shows.
 const SHOWN: usize = 60;
-
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    seed: u64,
-    points_per_function: usize,
-    points: usize,
-    /// The share of points whose true error is within the estimate.
-    covered: f64,
-    /// The largest ratio of true error to estimate.
-    worst_ratio: f64,
-    rows: Vec<Row>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    function: &'static str,
-    difficulty: &'static str,
-    /// Medians, relative to the derivative.
-    error: f64,
-    estimate: f64,
-    largest_error: f64,
-    covered: f64,
-    worst_ratio: f64,
-    /// The median number of evaluations of the function.
-    evaluations: usize,
-}
 
 struct Function {
     name: &'static str,
@@ -126,85 +106,72 @@ fn trial(function: &Function, x: f64) -> Trial {
     }
 }
 
-pub fn run() -> Output {
+fn run() -> Output {
     let mut draws = Draws::new(SEED);
     let trials: Vec<Vec<Trial>> = FUNCTIONS
         .iter()
         .map(|function| {
-            let (low, high) = function.range;
-            (0..POINTS)
-                .map(|_| trial(function, draws.uniform(low, high)))
-                .collect()
+            let points = draws.uniforms(POINTS, function.range.0, function.range.1);
+            points.into_iter().map(|x| trial(function, x)).collect()
         })
         .collect();
-    let covered = |trials: &[Trial]| {
-        let within = trials.iter().filter(|t| t.ratio <= 1.0).count();
-        within as f64 / trials.len() as f64
+    // The share of points whose true error is within the estimate.
+    let covered = |ratios: &[f64]| {
+        let within = ratios.iter().filter(|&&ratio| ratio <= 1.0).count();
+        within as f64 / ratios.len() as f64
     };
-    let rows: Vec<Row> = FUNCTIONS
-        .iter()
-        .zip(&trials)
-        .map(|(function, trials)| {
-            let of = |f: fn(&Trial) -> f64| trials.iter().map(f).collect::<Vec<f64>>();
-            Row {
-                function: function.name,
-                difficulty: function.difficulty,
-                error: median(&of(|t| t.error)),
-                estimate: median(&of(|t| t.estimate)),
-                largest_error: largest(&of(|t| t.error)),
-                covered: covered(trials),
-                worst_ratio: largest(&of(|t| t.ratio)),
-                evaluations: median(&of(|t| t.evaluations as f64)) as usize,
-            }
+    let row = |(function, trials): (&Function, &Vec<Trial>)| {
+        let of = |f: fn(&Trial) -> f64| trials.iter().map(f).collect::<Vec<f64>>();
+        let ratios = of(|t| t.ratio);
+        json!({
+            "function": function.name,
+            "difficulty": function.difficulty,
+            // Medians, relative to the derivative.
+            "error": median(&of(|t| t.error)),
+            "estimate": median(&of(|t| t.estimate)),
+            "largest_error": largest(&of(|t| t.error)),
+            "covered": covered(&ratios),
+            "worst_ratio": largest(&ratios),
+            // The median number of evaluations of the function.
+            "evaluations": median(&of(|t| t.evaluations as f64)) as usize,
         })
-        .collect();
+    };
+    let rows: Vec<Value> = FUNCTIONS.iter().zip(&trials).map(row).collect();
     let all: Vec<f64> = trials.iter().flatten().map(|t| t.ratio).collect();
-    let svg = plot(&trials);
-    Output::new(&Results {
-        about: "True and estimated relative error of gradcheck's derivatives",
-        seed: SEED,
-        points_per_function: POINTS,
-        points: all.len(),
-        covered: all.iter().filter(|&&r| r <= 1.0).count() as f64 / all.len() as f64,
-        worst_ratio: largest(&all),
-        rows,
-    })
-    .plot("ridders", svg)
+    Output::new(&json!({
+        "about": "True and estimated relative error of gradcheck's derivatives",
+        "seed": SEED,
+        "points_per_function": POINTS,
+        "points": all.len(),
+        "covered": covered(&all),
+        // The largest ratio of true error to estimate.
+        "worst_ratio": largest(&all),
+        "rows": rows,
+    }))
+    .plot("ridders", plot(&trials))
 }
 
-fn plot(trials: &[Vec<Trial>]) -> String {
-    let (low, high) = (-17.0, -9.0);
-    let clamp = |x: f64| {
-        if x > 0.0 {
-            libm::log10(x).max(low)
-        } else {
-            low
-        }
+fn plot(trials: &[Vec<Trial>]) -> Chart {
+    let (low, high) = (1e-17, 1e-9);
+    // What has no measurable error, or estimate, stands at the edge.
+    let cloud = |i: usize| {
+        let shown = trials[i].iter().take(SHOWN);
+        let points = shown.map(|t| (t.error, t.estimate.max(low)));
+        points.filter(|p| p.0 <= high && p.1 <= high)
     };
-    let cloud = |i: usize| -> Vec<(f64, f64)> {
-        trials[i]
-            .iter()
-            .take(SHOWN)
-            .map(|t| (clamp(t.error), clamp(t.estimate)))
-            .filter(|p| p.0 <= high && p.1 <= high)
-            .collect()
-    };
-    let diagonal = vec![(low, low), (high, high)];
-    let series = [
-        Series::new(Ink::Muted, Mark::Line, diagonal).label("error = estimate", -11.0, -12.1),
-        Series::new(Ink::Direct, Mark::Points, cloud(0)).label("1/√v", -11.4, -13.4),
-        Series::new(Ink::Var, Mark::Points, cloud(1)).label("tanh x", -11.4, -14.0),
-        Series::new(Ink::Mean, Mark::Points, cloud(2)).label("sin 20πx", -11.4, -14.6),
-        Series::new(Ink::Accent, Mark::Points, cloud(3)).label("peak", -11.4, -15.2),
-        Series::new(Ink::Wrong, Mark::Points, cloud(4)).label("far from 0", -13.3, -10.2),
-    ];
-    draw(
+    let diagonal = [(low, low), (high, high)];
+    Chart::new(
         "Estimated against true error of extrapolated derivatives",
         "A scatter plot with logarithmic axes and the diagonal on which the estimate equals \
          the error. Nearly all points, of five functions, lie above the diagonal: the \
          estimate is larger than the error.",
-        &Axis::decades("true relative error", -17, -9, 2),
-        &Axis::decades("estimated relative error", -17, -9, 2),
-        &series,
+        Axis::log("true relative error", low, high),
+        Axis::log("estimated relative error", low, high),
     )
+    .line("error = estimate", Ink::Theory, diagonal)
+    .line("1/√v", Ink::Dots(Hue::Direct), cloud(0))
+    .line("tanh x", Ink::Dots(Hue::Var), cloud(1))
+    .line("sin 20πx", Ink::Dots(Hue::Mean), cloud(2))
+    .line("peak", Ink::Dots(Hue::Accent), cloud(3))
+    .line("far from 0", Ink::Dots(Hue::Wrong), cloud(4))
 }

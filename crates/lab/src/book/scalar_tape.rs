@@ -2,10 +2,17 @@
 //! beside following every route.
 
 use gradcheck::Check;
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::Output;
-use super::plot::{Axis, Ink, Mark, Series, draw};
+use super::{Measurement, Output, curve, each};
+use crate::chart::{Axis, Chart, Hue, Ink};
+
+pub const MEASUREMENT: Measurement = Measurement {
+    name: "scalar_tape",
+    chapter: 2,
+    about: "a neuron on a scalar tape, and multiplications of a sweep beside all routes",
+    run,
+};
 
 // ANCHOR: record
 /// One line of the tape.
@@ -139,98 +146,38 @@ const X: f64 = 2.0;
 const B: f64 = -2.0;
 /// The deepest tower of squares whose routes are followed one by one.
 const DEPTH: usize = 20;
-const WIDTHS: [usize; 4] = [1, 10, 100, 1000];
+/// What the chapter calls the records of the neuron.
+const NAMES: [&str; 9] = [
+    "w",
+    "x",
+    "b",
+    "product",
+    "sum",
+    "y",
+    "−target",
+    "error",
+    "loss",
+];
 
-#[derive(Serialize)]
-struct Results {
-    about: &'static str,
-    neuron: Vec<Line>,
-    /// Each of the two slopes of the loss.
-    loss_slope: f64,
-    wrong_loops: Vec<WrongLoop>,
-    squares: Vec<Tower>,
-    deepest: Tower,
-    widths: Vec<Width>,
-    /// Lines of code in the listings of the record, the ops and the sweep.
-    lines: usize,
-}
-
-/// A record of the neuron as the chapter prints it.
-#[derive(Serialize)]
-struct Line {
-    id: usize,
-    name: &'static str,
-    op: String,
-    value: f64,
-    slopes: String,
-    gradient: f64,
-}
-
-/// A loop with one mistake, and what it makes of the neuron's gradient for `w`.
-#[derive(Serialize)]
-struct WrongLoop {
-    name: &'static str,
-    dw: f64,
-    share: f64,
-}
-
-/// `x` squared again and again.
-#[derive(Clone, Serialize)]
-struct Tower {
-    depth: usize,
-    derivative: f64,
-    by_routes: f64,
-    routes: usize,
-    route_products: usize,
-    sweep_products: usize,
-}
-
-/// `tanh(Σ wᵢ xᵢ)` with so many weights.
-#[derive(Serialize)]
-struct Width {
-    weights: usize,
-    records: usize,
-    forward: usize,
-    backward: usize,
-    /// The largest difference between the two gradients.
-    apart: f64,
-}
-
-fn lines(tape: &Tape, grads: &[f64]) -> Vec<Line> {
-    const NAMES: [&str; 9] = [
-        "w",
-        "x",
-        "b",
-        "product",
-        "sum",
-        "y",
-        "−target",
-        "error",
-        "loss",
-    ];
-    let mut lines = Vec::new();
-    for (id, record) in tape.records.iter().enumerate() {
+/// The records of the neuron as the chapter prints them.
+fn neuron_records(tape: &Tape, grads: &[f64]) -> Vec<Value> {
+    let line = |(id, record): (usize, &Record)| {
         let inputs: Vec<String> = record.inputs.iter().map(|(at, _)| at.to_string()).collect();
-        let slopes = record
-            .inputs
-            .iter()
-            .map(|(_, s)| format!("{s:.3}").replace('-', "−"));
-        lines.push(Line {
-            id,
-            name: NAMES[id],
-            op: format!("{} {}", record.op, inputs.join(", "))
-                .trim()
-                .to_owned(),
-            value: record.value,
-            slopes: slopes.collect::<Vec<_>>().join(", "),
-            gradient: grads[id],
-        });
-    }
-    lines
+        let slopes: Vec<f64> = record.inputs.iter().map(|(_, slope)| *slope).collect();
+        json!({
+            "id": id,
+            "name": NAMES[id],
+            "op": format!("{} {}", record.op, inputs.join(", ")).trim(),
+            "value": record.value,
+            "slopes": slopes,
+            "gradient": grads[id],
+        })
+    };
+    tape.records.iter().enumerate().map(line).collect()
 }
 
-/// Loops that look like the sweep, and their gradient for record 0.
-fn wrong_loops(tape: &Tape, y: usize) -> Vec<WrongLoop> {
+/// Loops that look like the sweep, with one mistake each, and their gradient for record 0.
+fn wrong_loops(tape: &Tape, y: usize) -> [Value; 3] {
     let right = tape.backward(y)[0];
     let sweep = |order: &mut dyn Iterator<Item = usize>, assign: bool, slopes: bool| {
         let mut grads = vec![0.0; tape.records.len()];
@@ -248,34 +195,30 @@ fn wrong_loops(tape: &Tape, y: usize) -> Vec<WrongLoop> {
         ("oldest record first", sweep(&mut (0..=y), false, true)),
         ("slopes left out", sweep(&mut (0..=y).rev(), false, false)),
     ]
-    .map(|(name, dw)| WrongLoop {
-        name,
-        dw,
-        share: dw / right,
-    })
-    .into()
+    .map(|(name, dw)| json!({ "name": name, "dw": dw, "share": dw / right }))
 }
 
-fn tower(depth: usize) -> Tower {
+/// `x` squared again and again.
+fn tower(depth: usize) -> Value {
     let mut tape = Tape::default();
     let x = tape.leaf(1.0);
     let y = (0..depth).fold(x, |y, _| tape.mul(y, y));
     let routes = tape.routes(y, x);
-    Tower {
-        depth,
-        derivative: tape.backward(y)[x],
-        by_routes: routes.derivative,
-        routes: routes.routes,
-        route_products: routes.products,
-        sweep_products: tape.slopes(),
-    }
+    json!({
+        "depth": depth,
+        "derivative": tape.backward(y)[x],
+        "by_routes": routes.derivative,
+        "routes": routes.routes,
+        "route_products": routes.products,
+        "sweep_products": tape.slopes(),
+    })
 }
 
-fn width(weights: usize) -> Width {
+/// `tanh(Σ wᵢ xᵢ)` with so many weights.
+fn width(weights: usize) -> Value {
     let mut tape = Tape::default();
-    let w: Vec<usize> = (0..weights)
-        .map(|i| tape.leaf(1.0 / (i + 1) as f64))
-        .collect();
+    let w = (0..weights).map(|i| tape.leaf(1.0 / (i + 1) as f64));
+    let w: Vec<usize> = w.collect();
     let mut sum = tape.leaf(0.0);
     for (i, &w) in w.iter().enumerate() {
         let x = tape.leaf(if i % 2 == 0 { 0.5 } else { -0.25 });
@@ -285,13 +228,14 @@ fn width(weights: usize) -> Width {
     let y = tape.tanh(sum);
     let backward = tape.backward(y);
     let apart = w.iter().map(|&w| (tape.forward(w)[y] - backward[w]).abs());
-    Width {
-        weights,
-        records: tape.records.len(),
-        apart: apart.fold(0.0, f64::max),
-        forward: weights * tape.slopes(),
-        backward: tape.slopes(),
-    }
+    json!({
+        "weights": weights,
+        "records": tape.records.len(),
+        "forward": weights * tape.slopes(),
+        "backward": tape.slopes(),
+        // The largest difference between the two gradients.
+        "apart": apart.fold(0.0, f64::max),
+    })
 }
 
 /// The lines of a listing of this file that are neither blank nor comments.
@@ -324,56 +268,44 @@ fn checked() -> String {
     report.to_string()
 }
 
-pub fn run() -> Output {
+fn run() -> Output {
     let mut tape = Tape::default();
     let y = neuron(&mut tape, W, X, B);
-    let grads = tape.backward(y);
-    let squares: Vec<Tower> = (1..=DEPTH).map(tower).collect();
-    let svg = plot(&squares);
-    Output::new(&Results {
-        about: "A neuron on a scalar tape; multiplications of a sweep beside those of all routes",
-        neuron: lines(&tape, &grads),
-        loss_slope: tape.records[y].inputs[0].1,
-        wrong_loops: wrong_loops(&tape, y),
-        deepest: tower(DEPTH),
-        squares,
-        widths: WIDTHS.map(width).into(),
-        lines: ["record", "ops", "backward"]
-            .map(lines_of_code)
-            .iter()
-            .sum(),
-    })
-    .plot("routes", svg)
+    let squares: Vec<Value> = (1..=DEPTH).map(tower).collect();
+    let lines = ["record", "ops", "backward"];
+    Output::new(&json!({
+        "about": "A neuron on a scalar tape; multiplications of a sweep beside those of all routes",
+        "neuron": neuron_records(&tape, &tape.backward(y)),
+        // Each of the two slopes of the loss.
+        "loss_slope": tape.records[y].inputs[0].1,
+        "wrong_loops": wrong_loops(&tape, y),
+        "squares": squares,
+        "deepest": squares.last(),
+        "widths": each([1, 10, 100, 1000], width),
+        // Lines of code in the listings of the record, the ops and the sweep.
+        "lines": lines.into_iter().map(lines_of_code).sum::<usize>(),
+    }))
+    .plot("routes", plot(&squares))
     .text("scalar_checked", checked())
 }
 
-fn plot(squares: &[Tower]) -> String {
-    let curve = |products: fn(&Tower) -> usize| -> Vec<(f64, f64)> {
-        let point = |t: &Tower| (t.depth as f64, libm::log10(products(t) as f64));
-        squares.iter().map(point).collect()
-    };
-    draw(
+fn plot(squares: &[Value]) -> Chart {
+    Chart::new(
         "Multiplications for one derivative, against the number of squarings",
         "The vertical axis is logarithmic. Following every route takes twice as many \
          multiplications with each squaring, and passes two million at twenty. The sweep \
          takes two for each squaring: forty at twenty.",
-        &Axis::linear(
-            "squarings, one after the other",
-            (0.0, 20.0),
-            &[0.0, 5.0, 10.0, 15.0, 20.0],
-        ),
-        &Axis::decades("multiplications", 0, 7, 1),
-        &[
-            Series::new(Ink::Wrong, Mark::Line, curve(|t| t.route_products)).label(
-                "every route",
-                9.0,
-                4.6,
-            ),
-            Series::new(Ink::Direct, Mark::Line, curve(|t| t.sweep_products)).label(
-                "the sweep",
-                13.0,
-                1.05,
-            ),
-        ],
+        Axis::linear("squarings, one after the other", 0.0, 20.0),
+        Axis::log("multiplications", 1.0, 1e7),
+    )
+    .line(
+        "every route",
+        Ink::Solid(Hue::Wrong),
+        curve(squares, "depth", "route_products"),
+    )
+    .line(
+        "the sweep",
+        Ink::Solid(Hue::Direct),
+        curve(squares, "depth", "sweep_products"),
     )
 }
