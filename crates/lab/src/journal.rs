@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::experiment::Error;
+use crate::error::Error;
 
 /// A job's key, its result, and the seconds that had been spent when it was done.
 type Entry = (String, Value, f64);

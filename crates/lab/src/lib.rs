@@ -8,27 +8,32 @@
 pub mod book;
 pub mod chart;
 mod claims;
-mod experiment;
+mod error;
 mod experiments;
 mod journal;
-mod losses;
-mod method;
+mod kit;
 mod moments;
-mod recorded;
+mod options;
+mod protocol;
 mod refusal;
+mod run;
 mod runs;
 mod session;
+mod setting;
+mod show;
 mod stats;
+mod study;
 mod sweep;
 mod text;
 mod train;
 pub mod verify;
 
 pub use claims::{Answer, Claim};
-pub use experiment::{
-    Error, Experiment, Finding, Options, Outcome, overview, results, run, run_all,
-};
+pub use error::Error;
 pub use experiments::experiments;
+pub use options::{Options, results};
+pub use run::{Outcome, draw, overview, run, run_all};
 pub use session::{Session, interrupted};
 pub use stats::{Apart, Spread};
-pub use train::{Epoch, Score, Training, fit, fit_watched, score};
+pub use study::Experiment;
+pub use train::{Epoch, Score, Training, fit, score};

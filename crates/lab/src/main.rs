@@ -46,6 +46,15 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
+    /// Draw the charts of an experiment again, or of "all", from its results; nothing is run.
+    #[command(override_usage = "cargo run -p lab -- draw <NAME>")]
+    Draw {
+        /// The experiment, or "all".
+        name: String,
+        /// The folder with the results, if it is not that of the book.
+        #[arg(long, value_name = "FOLDER")]
+        from: Option<PathBuf>,
+    },
     /// Check the gradient of every operation and every layer; exit code 1 when one is wrong.
     #[command(override_usage = format!("{COMMAND} verify"))]
     Verify,
@@ -108,11 +117,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 seeds,
                 threads,
                 fresh,
-                // Relative to where the reader is, who may have come here through the course.
-                out: out.map(|out| match env::var_os("COURSE_FOLDER") {
-                    Some(folder) => Path::new(&folder).join(out),
-                    None => out,
-                }),
+                out: out.map(beside_the_reader),
                 ..lab::Options::default()
             };
             if name == "all" {
@@ -121,6 +126,16 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 })?;
             } else {
                 print!("{}", lab::run(&name, &options)?);
+            }
+        }
+        Command::Draw { name, from } => {
+            let folder = from.map_or_else(lab::results, beside_the_reader);
+            if name == "all" {
+                for lab::Experiment { name, .. } in lab::experiments() {
+                    println!("# {name}\n\n{}", lab::draw(name, &folder)?);
+                }
+            } else {
+                print!("{}", lab::draw(&name, &folder)?);
             }
         }
         Command::Verify => {
@@ -143,4 +158,12 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A path that is relative to where the reader is, who may have come here through the course.
+fn beside_the_reader(path: PathBuf) -> PathBuf {
+    match env::var_os("COURSE_FOLDER") {
+        Some(folder) => Path::new(&folder).join(path),
+        None => path,
+    }
 }

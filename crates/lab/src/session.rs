@@ -12,8 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::experiment::{Error, Options};
+use crate::error::Error;
 use crate::journal::{Journal, program};
+use crate::options::Options;
 
 /// What an experiment works with: its options, its seeds, and [`Session::map`].
 pub struct Session {
@@ -190,6 +191,27 @@ impl Session {
             result.expect("every job was run")
         });
         Ok(done.collect())
+    }
+
+    /// The same for each of `items` from every seed: for each item its results, seed by seed.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub(crate) fn by_seed<I: Sync, R: Serialize + DeserializeOwned + Send>(
+        &mut self,
+        items: &[I],
+        key: impl Fn(&I) -> String + Sync,
+        run: impl Fn(&I, u64) -> R + Sync,
+    ) -> Result<Vec<Vec<R>>, Error> {
+        let seeds = self.seeds.clone();
+        let of = |item| seeds.iter().map(move |&seed| (item, seed));
+        let jobs: Vec<(&I, u64)> = items.iter().flat_map(of).collect();
+        let key = |(item, seed): &(&I, u64)| format!("{} {seed}", key(item));
+        let mut results = self
+            .map(&jobs, key, |(item, seed)| run(item, *seed))?
+            .into_iter();
+        let of = |_| results.by_ref().take(seeds.len()).collect();
+        Ok(items.iter().map(of).collect())
     }
 
     /// The experiment is done and its files are written: the journal is not needed more.

@@ -1,16 +1,24 @@
 //! Medians and spreads over seeds.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The median of some runs, and their spread: the first and third quartile.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Spread {
     /// The first quartile.
+    #[serde(deserialize_with = "or_never")]
     pub low: f64,
     /// The median.
+    #[serde(deserialize_with = "or_never")]
     pub median: f64,
     /// The third quartile.
+    #[serde(deserialize_with = "or_never")]
     pub high: f64,
+}
+
+/// What is infinite, something that never happened, is `null` in JSON.
+fn or_never<'de, D: Deserializer<'de>>(number: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(number)?.unwrap_or(f64::INFINITY))
 }
 
 impl Spread {
@@ -21,6 +29,30 @@ impl Spread {
             median: value,
             high: value,
         }
+    }
+
+    /// Of one number of each run.
+    ///
+    /// # Panics
+    /// If there is no run.
+    #[track_caller]
+    pub fn over<R>(runs: &[R], of: impl Fn(&R) -> f64) -> Self {
+        let all: Vec<f64> = runs.iter().map(of).collect();
+        Spread::of(&all).expect("there is no run to take a median over: give at least one seed")
+    }
+
+    /// In other units.
+    pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Spread {
+            low: f(self.low),
+            median: f(self.median),
+            high: f(self.high),
+        }
+    }
+
+    /// If it is a spread of numbers, and not of what never happened.
+    pub fn finite(self) -> Option<Self> {
+        self.high.is_finite().then_some(self)
     }
 
     /// Of the given values; `None` if there is none. Quartiles between two values are
@@ -76,6 +108,17 @@ impl Spread {
 }
 // ANCHOR_END: apart
 
+impl Apart {
+    /// The word for each.
+    pub(crate) fn say<'a>(self, below: &'a str, unclear: &'a str, above: &'a str) -> &'a str {
+        match self {
+            Apart::Below => below,
+            Apart::Unclear => unclear,
+            Apart::Above => above,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +154,19 @@ mod tests {
         let never = spread(f64::INFINITY, f64::INFINITY);
         assert_eq!(never.seen_from(at), Apart::Above);
         assert_eq!(never.seen_from(never), Apart::Unclear);
+    }
+
+    #[test]
+    fn what_never_happens_is_read_as_it_is_written() {
+        let spread = Spread::of(&[f64::INFINITY, 2.0, 1.0]).expect("there are values");
+        let text = serde_json::to_string(&spread).expect("JSON");
+        assert_eq!(text, r#"{"low":1.5,"median":2.0,"high":null}"#);
+        let again: Spread = serde_json::from_str(&text).expect("a spread");
+        assert_eq!((again, again.finite()), (spread, None));
+        assert_eq!(
+            Spread::exactly(2.0).map(|x| 3.0 * x),
+            Spread::over(&[3.0], |x| 2.0 * x)
+        );
     }
 
     #[test]

@@ -1,49 +1,23 @@
-//! Many trainings: cells of an experiment, each at every learning rate of one grid and from
-//! every seed, and the rate that validation picks for each cell.
+//! Many trainings: the settings of an experiment, each at every learning rate of one grid and
+//! from every seed, the rate that validation picks for each setting, and what is found there.
 //!
-//! A cell is what is compared: a method in a setting. No cell gets a grid of its own, more
-//! seeds or another rule, so nothing is tuned for one side only.
+//! No setting gets a grid of its own, more seeds or another rule, so nothing is tuned for one
+//! side only.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use nn::Diverged;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::experiment::Error;
+use crate::error::Error;
+use crate::protocol::{Protocol, Rule};
 use crate::session::Session;
+use crate::setting::Setting;
 use crate::stats::Spread;
-use crate::train::Epoch;
+use crate::train::{Curve, Epoch};
 
-/// How the learning rate of a cell is picked from the grid.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) enum Rule {
-    /// By the accuracy at the end.
-    Accuracy,
-    /// By how soon an accuracy is reached.
-    Speed {
-        /// The accuracy.
-        target: f64,
-    },
-}
-
-impl Rule {
-    /// The rule in words, for a protocol.
-    pub(crate) fn text(self) -> String {
-        let end = "highest median validation accuracy after the last epoch over the seeds, then \
-                   lowest median validation loss, then the smaller rate; a diverged run has \
-                   accuracy 0";
-        match self {
-            Rule::Accuracy => end.to_owned(),
-            Rule::Speed { target } => format!(
-                "smallest median number of steps over the seeds until the validation accuracy \
-                 first reaches {target}, then {end}"
-            ),
-        }
-    }
-}
-
-/// What came of one training.
+/// What came of training a classifier once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Run {
@@ -63,6 +37,175 @@ struct Stored {
     place: String,
 }
 
+/// What came of training a model of sequences once; `None` is a loss that is not finite.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LossRun {
+    /// The validation loss at the end.
+    pub(crate) validation: Option<f64>,
+    /// The test losses at the end, one for each thing that is tested.
+    pub(crate) test: Vec<Option<f64>>,
+}
+
+/// What is found of a setting: at every rate, and more at the rate that is picked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Cell<S> {
+    /// By this name a chapter finds it.
+    pub(crate) cell: String,
+    #[serde(flatten)]
+    pub(crate) of: S,
+    pub(crate) rates: Vec<AtRate>,
+    pub(crate) chosen_rate: f64,
+    /// Whether a wider grid might have a better rate.
+    pub(crate) chosen_rate_is_at_the_edge_of_the_grid: bool,
+    pub(crate) test_accuracy: Spread,
+    /// Of each run that got to its end.
+    pub(crate) test_accuracy_by_seed: Vec<f64>,
+    pub(crate) test_loss: Option<Spread>,
+    /// When the target was first reached; infinite where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) epochs_to_target: Option<Spread>,
+    /// The same where scores are so many steps apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) steps_to_target: Option<Spread>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) curves: BTreeMap<Curve, Curves>,
+}
+
+/// What is found at one learning rate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AtRate {
+    pub(crate) rate: f64,
+    pub(crate) validation_accuracy: Spread,
+    pub(crate) test_accuracy: Spread,
+    /// Of each run that diverged, where.
+    pub(crate) diverged: Vec<String>,
+    /// Of each run that a layer refused, what it said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) refused: Vec<String>,
+}
+
+/// Medians and quartiles, score by score; `None` where no run got there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Curves {
+    low: Vec<Option<f64>>,
+    median: Vec<Option<f64>>,
+    high: Vec<Option<f64>>,
+}
+
+/// What is found of a form of a model of sequences, where a loss is what counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LossCell<S> {
+    #[serde(flatten)]
+    pub(crate) of: S,
+    pub(crate) rates: Vec<LossAtRate>,
+    pub(crate) chosen_rate: f64,
+    pub(crate) chosen_rate_is_at_the_edge_of_the_grid: bool,
+}
+
+/// The loss at one learning rate: infinite for a run that diverged, and how many did.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct LossAtRate {
+    pub(crate) rate: f64,
+    pub(crate) validation_loss: Spread,
+    pub(crate) diverged: usize,
+}
+
+/// How many runs a sweep makes.
+pub(crate) fn size<X, P>(session: &Session, protocol: &Protocol<X, P>, settings: usize) -> usize {
+    settings * protocol.rates.len() * session.seeds().len()
+}
+
+/// Trains every setting at every rate from every seed: for each setting the runs at each rate.
+///
+/// # Errors
+/// When the journal of the session cannot be written.
+fn sweep<S: Clone + Sync, R: Serialize + for<'de> Deserialize<'de> + Send>(
+    session: &mut Session,
+    settings: &[S],
+    rates: &[f64],
+    key: impl Fn(&S) -> String + Sync,
+    train: impl Fn(&S, f64, u64) -> R + Sync,
+) -> Result<Vec<Vec<Vec<R>>>, Error> {
+    let of = |setting: &S| -> Vec<(S, f64)> {
+        rates.iter().map(|&rate| (setting.clone(), rate)).collect()
+    };
+    let trained: Vec<(S, f64)> = settings.iter().flat_map(of).collect();
+    let key = |(setting, rate): &(S, f64)| format!("{} {rate}", key(setting));
+    let mut runs = session
+        .by_seed(&trained, key, |(setting, rate), seed| {
+            train(setting, *rate, seed)
+        })?
+        .into_iter();
+    let by_rate = |_| runs.by_ref().take(rates.len()).collect();
+    Ok(settings.iter().map(by_rate).collect())
+}
+
+/// Trains every setting of a classifier at every rate from every seed, picks the rate of
+/// each, and tells what is found.
+///
+/// # Errors
+/// When the journal of the session cannot be written.
+pub(crate) fn cells<S: Setting, X>(
+    session: &mut Session,
+    protocol: &Protocol<X>,
+    settings: &[S],
+    train: impl Fn(&S, f64, u64) -> Run + Sync,
+) -> Result<Vec<Cell<S>>, Error> {
+    let runs = sweep(session, settings, &protocol.rates, S::key, train)?;
+    let cell = |(of, by_rate): (&S, Vec<Vec<Run>>)| Cell::new(protocol, of.clone(), &by_rate);
+    Ok(settings.iter().zip(runs).map(cell).collect())
+}
+
+/// The same for models of sequences; `of` says what is found of a form by its runs at the rate
+/// that is picked.
+///
+/// # Errors
+/// When the journal of the session cannot be written.
+pub(crate) fn loss_cells<F: Clone + Display + Sync, S, X, P>(
+    session: &mut Session,
+    protocol: &Protocol<X, P>,
+    forms: &[F],
+    train: impl Fn(&F, f64, u64) -> LossRun + Sync,
+    of: impl Fn(&F, &[LossRun]) -> S,
+) -> Result<Vec<LossCell<S>>, Error> {
+    session.begin(size(session, protocol, forms.len()))?;
+    let runs = sweep(session, forms, &protocol.rates, F::to_string, train)?;
+    let cell = |(form, by_rate): (&F, Vec<Vec<LossRun>>)| {
+        LossCell::new(&protocol.rates, &by_rate, |runs| of(form, runs))
+    };
+    Ok(forms.iter().zip(runs).map(cell).collect())
+}
+
+/// The place of the rate with the greatest merit, compared number by number; of equal ones
+/// the first, which is the smallest.
+fn choose<R, const N: usize>(by_rate: &[Vec<R>], merit: impl Fn(&[R]) -> [f64; N]) -> usize {
+    let merits: Vec<[f64; N]> = by_rate.iter().map(|runs| merit(runs)).collect();
+    let better = |a: &usize, b: &usize| {
+        let pairs = merits[*a].iter().zip(&merits[*b]);
+        let mut orders = pairs.map(|(a, b)| a.total_cmp(b));
+        orders
+            .find(|order| order.is_ne())
+            .unwrap_or(std::cmp::Ordering::Equal)
+    };
+    let all = (0..by_rate.len()).rev();
+    all.max_by(better).expect("the grid has a rate")
+}
+
+fn merit(runs: &[Run], rule: Rule, target: Option<f64>) -> [f64; 3] {
+    let accuracy = accuracy(runs, |e| e.validation.accuracy).median;
+    let losses = finals(runs, |e| e.validation.loss);
+    let loss = Spread::of(&losses).map_or(f64::INFINITY, |s| s.median);
+    match rule {
+        Rule::Accuracy => [0.0, accuracy, -loss],
+        Rule::Speed => {
+            let target = target.expect("who picks by speed has a target");
+            let scores = Spread::over(runs, |run| run.scores_to(target));
+            [-scores.median, accuracy, -loss]
+        }
+        Rule::Loss => [0.0, 0.0, -loss],
+    }
+}
+
 impl From<Result<Vec<Epoch>, Diverged>> for Run {
     fn from(result: Result<Vec<Epoch>, Diverged>) -> Self {
         match result {
@@ -74,7 +217,7 @@ impl From<Result<Vec<Epoch>, Diverged>> for Run {
 
 impl Run {
     /// The scores on the way; none if it did not go to its end.
-    pub(crate) fn curve(&self) -> &[Epoch] {
+    fn curve(&self) -> &[Epoch] {
         match self {
             Run::Trained(curve) => curve,
             Run::Diverged(_) | Run::Refused(_) => &[],
@@ -83,213 +226,192 @@ impl Run {
 
     /// The number of the first score, counted from 1, with a validation accuracy of
     /// `target`; infinite if there is none.
-    pub(crate) fn scores_to(&self, target: f64) -> f64 {
+    fn scores_to(&self, target: f64) -> f64 {
         let reached = |epoch: &Epoch| epoch.validation.accuracy >= target;
         let at = self.curve().iter().position(reached);
         at.map_or(f64::INFINITY, |i| (i + 1) as f64)
     }
 }
 
-/// All runs of what is compared with others.
-pub(crate) struct Cell<C> {
-    /// What it is.
-    pub(crate) of: C,
-    /// The grid of learning rates.
-    pub(crate) rates: Vec<f64>,
-    /// For each rate, one run for each seed.
-    pub(crate) by_rate: Vec<Vec<Run>>,
-    /// The place of the rate that the rule picked.
-    pub(crate) chosen: usize,
-}
-
-/// How many runs a [`sweep`] makes.
-pub(crate) fn size<C>(session: &Session, cells: &[C], rates: &[f64]) -> usize {
-    cells.len() * rates.len() * session.seeds().len()
-}
-
-/// Trains every cell at every rate from every seed, and picks the rate of each cell.
-///
-/// # Errors
-/// When the journal of the session cannot be written.
-pub(crate) fn sweep<C: Copy + Display + Sync>(
-    session: &mut Session,
-    cells: &[C],
-    rates: &[f64],
-    rule: Rule,
-    train: impl Fn(C, f64, u64) -> Run + Sync,
-) -> Result<Vec<Cell<C>>, Error> {
-    let seeds = session.seeds().to_vec();
-    let mut jobs = Vec::new();
-    for &cell in cells {
-        for &rate in rates {
-            jobs.extend(seeds.iter().map(|&seed| (cell, rate, seed)));
-        }
-    }
-    let key = |(cell, rate, seed): &(C, f64, u64)| format!("{cell} {rate} {seed}");
-    let runs = session.map(&jobs, key, |&(cell, rate, seed)| train(cell, rate, seed))?;
-    let mut by_rate = runs.chunks(seeds.len()).map(<[Run]>::to_vec);
-    let cell = |&of| {
-        let by_rate: Vec<Vec<Run>> = by_rate.by_ref().take(rates.len()).collect();
+impl<S: Setting> Cell<S> {
+    fn new<X>(protocol: &Protocol<X>, of: S, by_rate: &[Vec<Run>]) -> Self {
+        let plan = &protocol.plan;
+        let merit = |runs: &[Run]| merit(runs, protocol.rate_rule, plan.target);
+        let chosen = choose(by_rate, merit);
+        let runs = &by_rate[chosen];
+        let scores = plan
+            .target
+            .map(|target| Spread::over(runs, |run| run.scores_to(target)));
+        let each = plan.score_each.map(|steps| steps as f64);
+        let rates = protocol.rates.iter().zip(by_rate);
+        let curves = plan.curves.iter();
         Cell {
+            cell: of.key(),
             of,
-            rates: rates.to_vec(),
-            chosen: choose(&by_rate, rule),
-            by_rate,
+            rates: rates.map(|(&rate, runs)| AtRate::new(rate, runs)).collect(),
+            chosen_rate: protocol.rates[chosen],
+            chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(chosen, by_rate.len()),
+            test_accuracy: accuracy(runs, |e| e.test.accuracy),
+            test_accuracy_by_seed: finals(runs, |e| e.test.accuracy),
+            test_loss: Spread::of(&finals(runs, |e| e.test.loss)),
+            epochs_to_target: scores.filter(|_| each.is_none()),
+            steps_to_target: scores.zip(each).map(|(s, each)| s.map(|n| each * n)),
+            curves: curves.map(|&of| (of, Curves::new(runs, of))).collect(),
         }
-    };
-    Ok(cells.iter().map(cell).collect())
+    }
 }
 
-/// The place of the best rate; of equal ones the first, which is the smallest.
-fn choose(by_rate: &[Vec<Run>], rule: Rule) -> usize {
-    let merit = |i: &usize| {
-        let runs = &by_rate[*i];
-        let losses = finals(runs, |e| e.validation.loss);
-        let speed = match rule {
-            Rule::Accuracy => 0.0,
-            Rule::Speed { target } => scores_to(runs, target).median,
+impl<S> Cell<S> {
+    /// What was found at the rate that was picked.
+    pub(crate) fn chosen(&self) -> &AtRate {
+        let chosen = self.rates.iter().find(|at| at.rate == self.chosen_rate);
+        chosen.expect("the chosen rate is one of the grid")
+    }
+
+    /// How many runs were made at each rate.
+    pub(crate) fn seeds(&self) -> usize {
+        let AtRate {
+            diverged, refused, ..
+        } = self.chosen();
+        self.test_accuracy_by_seed.len() + diverged.len() + refused.len()
+    }
+
+    /// Whether a layer refused every run at the rate that was picked.
+    pub(crate) fn refused(&self) -> bool {
+        self.chosen().refused.len() == self.seeds()
+    }
+
+    /// When the target was first reached: epochs, or steps.
+    pub(crate) fn to_target(&self) -> Spread {
+        let scores = self.steps_to_target.or(self.epochs_to_target);
+        scores.expect("the protocol of these results has a target")
+    }
+
+    /// The accuracy on the validation part at each rate.
+    pub(crate) fn over_rates(&self) -> Vec<(f64, Option<Spread>)> {
+        let point = |at: &AtRate| (at.rate, Some(at.validation_accuracy));
+        self.rates.iter().map(point).collect()
+    }
+
+    /// One of the curves, over the number of the score counted from 1 times `each`.
+    pub(crate) fn curve(&self, of: Curve, each: f64) -> Vec<(f64, Option<Spread>)> {
+        let Curves { low, median, high } = &self.curves[&of];
+        let spread = |i: usize| {
+            Some(Spread {
+                low: low[i]?,
+                median: median[i]?,
+                high: high[i]?,
+            })
         };
-        [
-            -speed,
-            accuracy(runs, |e| e.validation.accuracy).median,
-            -Spread::of(&losses).map_or(f64::INFINITY, |s| s.median),
-        ]
-    };
-    let better = |a: &usize, b: &usize| {
-        let (a, b) = (merit(a), merit(b));
-        let pairs = a.iter().zip(&b).map(|(a, b)| a.total_cmp(b));
-        pairs.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
-    };
-    let all = (0..by_rate.len()).rev();
-    all.max_by(better).expect("the grid has a rate")
+        let point = |i: usize| (each * (i + 1) as f64, spread(i));
+        (0..median.len()).map(point).collect()
+    }
 }
 
-impl<C> Cell<C> {
-    /// The runs at the chosen rate, one for each seed.
-    pub(crate) fn runs(&self) -> &[Run] {
-        &self.by_rate[self.chosen]
-    }
-
-    /// The chosen rate.
-    pub(crate) fn rate(&self) -> f64 {
-        self.rates[self.chosen]
-    }
-
-    /// Accuracy on the test part at the end, at the chosen rate.
-    pub(crate) fn test(&self) -> Spread {
-        accuracy(self.runs(), |e| e.test.accuracy)
-    }
-
-    /// Accuracy on the validation part at the end, at each rate.
-    pub(crate) fn validation_by_rate(&self) -> Vec<Spread> {
-        let spread = |runs: &Vec<Run>| accuracy(runs, |e| e.validation.accuracy);
-        self.by_rate.iter().map(spread).collect()
-    }
-
-    /// The number of scores to the target, at the chosen rate.
-    pub(crate) fn scores_to(&self, target: f64) -> Spread {
-        scores_to(self.runs(), target)
-    }
-
-    /// The spread over seeds at each score, at the chosen rate.
-    pub(crate) fn curve(&self, of: impl Fn(&Epoch) -> f64) -> Vec<Option<Spread>> {
-        let curves: Vec<&[Epoch]> = self.runs().iter().map(Run::curve).collect();
-        let scores = curves.iter().map(|curve| curve.len()).max().unwrap_or(0);
-        let at = |i: usize| {
-            let values = curves.iter().filter_map(|curve| curve.get(i)).map(&of);
-            Spread::of(&values.collect::<Vec<f64>>())
-        };
-        (0..scores).map(at).collect()
-    }
-
-    /// A curve with low, median and high apart.
-    pub(crate) fn curve_data(&self, of: impl Fn(&Epoch) -> f64) -> Value {
-        let curve = self.curve(of);
-        let part = |f: fn(Spread) -> f64| curve.iter().map(|s| s.map(f)).collect::<Vec<_>>();
-        json!({ "low": part(|s| s.low), "median": part(|s| s.median), "high": part(|s| s.high) })
-    }
-
-    /// What every rate gave.
-    pub(crate) fn rates_data(&self) -> Vec<Value> {
-        let rates = self.by_rate.iter().zip(&self.rates);
-        let entry = |(runs, rate): (&Vec<Run>, &f64)| {
-            let mut entry = json!({
-                "rate": rate,
-                "validation_accuracy": accuracy(runs, |e| e.validation.accuracy),
-                "test_accuracy": accuracy(runs, |e| e.test.accuracy),
-                "diverged": told(runs, |run| match run {
-                    Run::Diverged(diverged) => Some(diverged.to_string()),
-                    _ => None,
-                }),
-            });
-            let refused = told(runs, |run| match run {
+impl AtRate {
+    fn new(rate: f64, runs: &[Run]) -> Self {
+        let told = |message: fn(&Run) -> Option<String>| runs.iter().filter_map(message).collect();
+        AtRate {
+            rate,
+            validation_accuracy: accuracy(runs, |e| e.validation.accuracy),
+            test_accuracy: accuracy(runs, |e| e.test.accuracy),
+            diverged: told(|run| match run {
+                Run::Diverged(diverged) => Some(diverged.to_string()),
+                _ => None,
+            }),
+            refused: told(|run| match run {
                 Run::Refused(message) => Some(message.clone()),
                 _ => None,
-            });
-            if !refused.is_empty() {
-                entry["refused"] = json!(refused);
-            }
-            entry
-        };
-        rates.map(entry).collect()
-    }
-
-    /// Whether a wider grid might have a better rate.
-    pub(crate) fn at_the_edge(&self) -> bool {
-        self.chosen == 0 || self.chosen == self.rates.len() - 1
-    }
-
-    /// All that every experiment says of a cell, between what comes first and last.
-    pub(crate) fn data_between(&self, first: Value, last: Value) -> Value
-    where
-        C: Display,
-    {
-        // By this name a chapter finds the cell.
-        let name = json!({ "cell": self.of.to_string().replace(' ', "-") });
-        let mut all = serde_json::Map::new();
-        for part in [name, first, self.data(), last] {
-            let Value::Object(part) = part else {
-                panic!("not an object: {part}")
-            };
-            all.extend(part);
+            }),
         }
-        Value::Object(all)
-    }
-
-    /// All that every experiment says of a cell.
-    pub(crate) fn data(&self) -> Value {
-        json!({
-            "rates": self.rates_data(),
-            "chosen_rate": self.rate(),
-            "chosen_rate_is_at_the_edge_of_the_grid": self.at_the_edge(),
-            "test_accuracy": self.test(),
-            "test_accuracy_by_seed": finals(self.runs(), |e| e.test.accuracy),
-            "test_loss": Spread::of(&finals(self.runs(), |e| e.test.loss)),
-        })
     }
 }
 
-fn told(runs: &[Run], message: impl Fn(&Run) -> Option<String>) -> Vec<String> {
-    runs.iter().filter_map(message).collect()
+impl Curves {
+    fn new(runs: &[Run], of: Curve) -> Self {
+        let scores = runs.iter().map(|run| run.curve().len()).max().unwrap_or(0);
+        let at = |i: usize| {
+            let there = runs.iter().filter_map(|run| run.curve().get(i));
+            Spread::of(&there.map(|epoch| of.of(epoch)).collect::<Vec<f64>>())
+        };
+        let spreads: Vec<Option<Spread>> = (0..scores).map(at).collect();
+        let part = |f: fn(Spread) -> f64| spreads.iter().map(|s| s.map(f)).collect();
+        Curves {
+            low: part(|s| s.low),
+            median: part(|s| s.median),
+            high: part(|s| s.high),
+        }
+    }
+}
+
+impl<S> LossCell<S> {
+    pub(crate) fn new(
+        rates: &[f64],
+        by_rate: &[Vec<LossRun>],
+        of: impl FnOnce(&[LossRun]) -> S,
+    ) -> Self {
+        let validation = |runs: &[LossRun]| losses(runs, |run| run.validation);
+        let chosen = choose(by_rate, |runs| [-validation(runs).median]);
+        let at = |(&rate, runs): (&f64, &Vec<LossRun>)| LossAtRate {
+            rate,
+            validation_loss: validation(runs),
+            diverged: runs.iter().filter(|run| run.validation.is_none()).count(),
+        };
+        LossCell {
+            of: of(&by_rate[chosen]),
+            rates: rates.iter().zip(by_rate).map(at).collect(),
+            chosen_rate: rates[chosen],
+            chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(chosen, rates.len()),
+        }
+    }
+
+    /// The validation loss at the rate that was picked.
+    pub(crate) fn validation(&self) -> Spread {
+        let chosen = self.rates.iter().find(|at| at.rate == self.chosen_rate);
+        chosen
+            .expect("the chosen rate is one of the grid")
+            .validation_loss
+    }
+
+    /// The validation loss at each rate; a gap where runs diverged.
+    pub(crate) fn over_rates(&self) -> Vec<(f64, Option<Spread>)> {
+        let point = |at: &LossAtRate| (at.rate, at.validation_loss.finite());
+        self.rates.iter().map(point).collect()
+    }
+
+    /// How many runs diverged, at all rates together.
+    pub(crate) fn diverged(&self) -> usize {
+        self.rates.iter().map(|at| at.diverged).sum()
+    }
+
+    /// At how many rates the median loss is within this share of the best.
+    pub(crate) fn near(&self, share: f64) -> usize {
+        let most = (1.0 + share) * self.validation().median;
+        let medians = self.rates.iter().map(|at| at.validation_loss.median);
+        medians
+            .filter(|loss| loss.is_finite() && *loss <= most)
+            .count()
+    }
+}
+
+fn at_the_edge(chosen: usize, rates: usize) -> bool {
+    chosen == 0 || chosen == rates - 1
 }
 
 /// One number at the end, for each run that got there.
-pub(crate) fn finals(runs: &[Run], of: impl Fn(&Epoch) -> f64) -> Vec<f64> {
+fn finals(runs: &[Run], of: impl Fn(&Epoch) -> f64) -> Vec<f64> {
     let ends = runs.iter().filter_map(|run| run.curve().last());
     ends.map(of).collect()
 }
 
 /// An accuracy at the end; 0 for a run that did not get there.
-pub(crate) fn accuracy(runs: &[Run], of: impl Fn(&Epoch) -> f64) -> Spread {
-    let end = |run: &Run| run.curve().last().map_or(0.0, &of);
-    let all: Vec<f64> = runs.iter().map(end).collect();
-    Spread::of(&all).expect("there is a seed")
+fn accuracy(runs: &[Run], of: impl Fn(&Epoch) -> f64) -> Spread {
+    Spread::over(runs, |run| run.curve().last().map_or(0.0, &of))
 }
 
-/// The number of scores to the target; infinite where it was not reached.
-fn scores_to(runs: &[Run], target: f64) -> Spread {
-    let all: Vec<f64> = runs.iter().map(|run| run.scores_to(target)).collect();
-    Spread::of(&all).expect("there is a seed")
+/// A loss at the end; infinite for a run that diverged.
+pub(crate) fn losses(runs: &[LossRun], of: impl Fn(&LossRun) -> Option<f64>) -> Spread {
+    Spread::over(runs, |run| of(run).unwrap_or(f64::INFINITY))
 }
 
 #[cfg(test)]
@@ -317,11 +439,16 @@ mod tests {
         })
     }
 
+    fn pick(by_rate: &[Vec<Run>], rule: Rule, target: f64) -> usize {
+        choose(by_rate, |runs| merit(runs, rule, Some(target)))
+    }
+
     #[test]
     fn accuracy_picks_the_rate_then_loss_then_the_smaller() {
-        let rates =
-            |runs: &[Run]| -> Vec<Vec<Run>> { runs.iter().map(|r| vec![r.clone()]).collect() };
-        let pick = |runs: &[Run]| choose(&rates(runs), Rule::Accuracy);
+        let pick = |runs: &[Run]| {
+            let by_rate: Vec<Vec<Run>> = runs.iter().map(|run| vec![run.clone()]).collect();
+            pick(&by_rate, Rule::Accuracy, 1.0)
+        };
         let (good, better) = (run(&[(0.8, 0.5)]), run(&[(0.9, 0.5)]));
         assert_eq!(pick(&[good.clone(), better.clone(), good.clone()]), 1);
         assert_eq!(pick(&[good.clone(), run(&[(0.8, 0.4)]), stopped()]), 1);
@@ -335,10 +462,10 @@ mod tests {
         let late = run(&[(0.5, 1.0), (0.6, 1.0), (0.99, 0.1)]);
         let soon = run(&[(0.5, 1.0), (0.96, 1.0), (0.96, 0.1)]);
         let rates = [vec![late], vec![soon], vec![stopped()]];
-        assert_eq!(choose(&rates, Rule::Speed { target: 0.95 }), 1);
-        assert_eq!(choose(&rates, Rule::Accuracy), 0);
+        assert_eq!(pick(&rates, Rule::Speed, 0.95), 1);
+        assert_eq!(pick(&rates, Rule::Accuracy, 0.95), 0);
         // Where nobody gets there, accuracy decides.
-        assert_eq!(choose(&rates, Rule::Speed { target: 0.999 }), 0);
+        assert_eq!(pick(&rates, Rule::Speed, 0.999), 0);
     }
 
     #[test]
@@ -348,9 +475,11 @@ mod tests {
             vec![good.clone(), good.clone(), good.clone()],
             vec![best, stopped(), stopped()],
         ];
-        assert_eq!(choose(&rates, Rule::Accuracy), 0);
-        let spread = accuracy(&rates[1], |e| e.validation.accuracy);
+        assert_eq!(pick(&rates, Rule::Accuracy, 1.0), 0);
+        let at = AtRate::new(0.1, &rates[1]);
+        let spread = at.validation_accuracy;
         assert_eq!((spread.low, spread.median, spread.high), (0.0, 0.0, 0.5));
+        assert_eq!((at.diverged.len(), at.refused.len()), (2, 0));
         assert_eq!(finals(&rates[1], |e| e.validation.accuracy), [1.0]);
     }
 
@@ -361,5 +490,30 @@ mod tests {
         assert_eq!(curve.scores_to(0.95), 2.0);
         assert_eq!(curve.scores_to(0.96), f64::INFINITY);
         assert_eq!(stopped().scores_to(0.0), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_lowest_median_loss_picks_the_rate() {
+        let run = |validation: Option<f64>| LossRun {
+            validation,
+            test: vec![validation.map(|loss| 2.0 * loss)],
+        };
+        let runs = |losses: [Option<f64>; 3]| losses.map(run).to_vec();
+        let by_rate = [
+            runs([Some(1.0), Some(1.02), Some(1.5)]),
+            runs([Some(1.0), Some(1.0), None]),
+            runs([Some(0.1), None, None]),
+        ];
+        let test = |runs: &[LossRun]| losses(runs, |run| run.test[0]);
+        let cell = LossCell::new(&[0.1, 0.2, 0.3], &by_rate, test);
+        assert_eq!((cell.chosen_rate, cell.of.median), (0.2, 2.0));
+        assert_eq!(cell.validation().median, 1.0);
+        assert!(!cell.chosen_rate_is_at_the_edge_of_the_grid);
+        assert_eq!((cell.near(0.01), cell.near(0.05)), (1, 2));
+        assert_eq!(cell.rates[2].validation_loss.median, f64::INFINITY);
+        assert_eq!(cell.over_rates()[2], (0.3, None));
+        assert_eq!((cell.rates[2].diverged, cell.diverged()), (2, 3));
+        let never = LossCell::new(&[0.1], &[runs([None, None, None])], test);
+        assert_eq!((never.near(0.05), never.diverged()), (0, 3));
     }
 }

@@ -1,6 +1,96 @@
 //! Numbers as a reader of verdicts and tables wants them.
 
+use std::fmt::{self, Display};
+
 use crate::stats::Spread;
+
+/// Values that stand in results as they are printed.
+pub(crate) mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(t: &T, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(t)
+    }
+
+    pub(crate) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<T, D::Error> {
+        String::deserialize(d)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A table for a terminal. A column is as wide as it is told; where that is negative, text
+/// stands at its left.
+pub(crate) struct Table {
+    widths: Vec<i32>,
+    text: String,
+}
+
+impl Table {
+    /// With a first row of headings.
+    pub(crate) fn new<'a>(
+        headings: impl IntoIterator<Item = &'a str>,
+        widths: impl IntoIterator<Item = i32>,
+    ) -> Self {
+        let table = Table {
+            widths: widths.into_iter().collect(),
+            text: String::new(),
+        };
+        table.row(headings)
+    }
+
+    /// With a column for each of `columns`, all of one width, after a first one.
+    pub(crate) fn wide(first: &str, width: i32, columns: &[String], each: i32) -> Self {
+        let headings = [first]
+            .into_iter()
+            .chain(columns.iter().map(String::as_str));
+        let widths = [width].into_iter().chain(columns.iter().map(|_| each));
+        Table::new(headings, widths)
+    }
+
+    /// With a row more.
+    pub(crate) fn row<D: Display>(mut self, cells: impl IntoIterator<Item = D>) -> Self {
+        for (cell, &width) in cells.into_iter().zip(&self.widths) {
+            let (cell, space) = (cell.to_string(), width.unsigned_abs() as usize);
+            self.text += &match width {
+                ..0 => format!("{cell:<space$}"),
+                _ => format!("{cell:>space$}"),
+            };
+        }
+        self.text.push('\n');
+        self
+    }
+
+    /// With a row for each of these.
+    pub(crate) fn rows<T, D: Display, R: IntoIterator<Item = D>>(
+        self,
+        of: impl IntoIterator<Item = T>,
+        row: impl Fn(T) -> R,
+    ) -> Self {
+        of.into_iter().fold(self, |table, one| table.row(row(one)))
+    }
+}
+
+/// A column of a table: its heading, its width, and what stands in it.
+pub(crate) type Column<'a, T> = (&'a str, i32, &'a dyn Fn(&T) -> String);
+
+/// A table with a row for each of `rows`.
+pub(crate) fn table<T>(rows: &[T], columns: &[Column<'_, T>]) -> String {
+    let table = Table::new(columns.iter().map(|c| c.0), columns.iter().map(|c| c.1));
+    table
+        .rows(rows, |row| columns.iter().map(move |column| column.2(row)))
+        .to_string()
+}
+
+impl Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// A share in percent: `97.4`.
 pub(crate) fn percent(share: f64) -> String {
@@ -28,6 +118,20 @@ pub(crate) fn count_range(spread: Spread) -> String {
     format!("{median} ({low} to {high})")
 }
 
+/// Median and quartiles of a loss: `2.207 (2.205 to 2.211)`.
+pub(crate) fn nats(s: Spread) -> String {
+    format!("{:.3} ({:.3} to {:.3})", s.median, s.low, s.high)
+}
+
+/// What a loss is, seen from another.
+pub(crate) fn better_or_worse(loss: Spread, other: Spread) -> &'static str {
+    loss.seen_from(other).say(
+        "clearly better than",
+        "not clearly different from",
+        "clearly worse than",
+    )
+}
+
 /// `a`, `a and b`, `a, b and c`; `none` if there is nothing.
 pub(crate) fn list<S: AsRef<str>>(items: &[S]) -> String {
     let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
@@ -41,6 +145,16 @@ pub(crate) fn list<S: AsRef<str>>(items: &[S]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_has_its_columns() {
+        let name: &dyn Fn(&i32) -> String = &|_| "a".to_owned();
+        let table = table(&[1, 2], &[("", -4, name), ("rate", 6, &|n| n.to_string())]);
+        assert_eq!(table, "      rate\na        1\na        2\n");
+        let columns = ["1".to_owned(), "22".to_owned()];
+        let wide = Table::wide("x", -2, &columns, 3).row(["y", "z"]);
+        assert_eq!(wide.to_string(), "x   1 22\ny   z\n");
+    }
 
     #[test]
     fn numbers_are_short() {

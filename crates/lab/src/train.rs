@@ -2,8 +2,7 @@
 
 use nn::data::{BatchSize, Digits, Examples, batches};
 use nn::loss::{count_correct, cross_entropy};
-use nn::{Diverged, Layer, Mode, Optimizer, Schedule, Sgd, State, each_state};
-use rand::SeedableRng;
+use nn::{Diverged, Layer, Mode, Optimizer, Schedule, State, each_state};
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use tape::Tape;
@@ -44,29 +43,36 @@ pub struct Epoch {
     pub test: Score,
 }
 
+/// A number of every scoring.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Curve {
+    TrainLoss,
+    TestLoss,
+    TestAccuracy,
+    ValidationAccuracy,
+}
+
+impl Curve {
+    pub(crate) fn of(self, epoch: &Epoch) -> f64 {
+        match self {
+            Curve::TrainLoss => epoch.train_loss,
+            Curve::TestLoss => epoch.test.loss,
+            Curve::TestAccuracy => epoch.test.accuracy,
+            Curve::ValidationAccuracy => epoch.validation.accuracy,
+        }
+    }
+}
+
 /// Trains `model` on the training part, and scores it after every epoch, or as often as
-/// `training` says.
+/// `training` says. `watch` sees the model before each step, with the number of steps made so
+/// far, and once more at the end.
 ///
 /// The order of the examples is drawn from `rng`, so model and seed decide everything.
 ///
 /// # Errors
 /// When the loss is not finite; the error names the step and the layer.
-pub fn fit(
-    model: &mut impl Layer<f32>,
-    optimizer: &mut impl Optimizer<f32>,
-    data: &Digits<f32>,
-    training: &Training,
-    rng: &mut StdRng,
-) -> Result<Vec<Epoch>, Diverged> {
-    fit_watched(model, optimizer, data, training, rng, |_, _| {})
-}
-
-/// Like [`fit`], and shows the model to `watch` before each step, with the number of steps
-/// made so far, and once more at the end.
-///
-/// # Errors
-/// When the loss is not finite; the error names the step and the layer.
-pub fn fit_watched<M: Layer<f32>>(
+pub fn fit<M: Layer<f32>>(
     model: &mut M,
     optimizer: &mut impl Optimizer<f32>,
     data: &Digits<f32>,
@@ -117,25 +123,6 @@ pub fn fit_watched<M: Layer<f32>>(
     }
     watch(step, model);
     Ok(curve)
-}
-
-/// Trains the network that `build` makes, by SGD with this momentum.
-///
-/// Weights are drawn from one generator and the order of the examples from another, both
-/// decided by `seed`, so that methods with other parameters see the same batches.
-pub(crate) fn trained<M: Layer<f32>>(
-    build: impl FnOnce(&mut StdRng) -> M,
-    momentum: f64,
-    data: &Digits<f32>,
-    training: &Training,
-    seed: u64,
-) -> (M, Result<Vec<Epoch>, Diverged>) {
-    let weights = &mut StdRng::seed_from_u64(2 * seed);
-    let order = &mut StdRng::seed_from_u64(2 * seed + 1);
-    let mut model = build(weights);
-    let mut sgd = Sgd::new().momentum(momentum);
-    let result = fit(&mut model, &mut sgd, data, training, order);
-    (model, result)
 }
 
 /// Runs `f` on the model, and puts back the running statistics it may have changed.
@@ -197,7 +184,8 @@ fn stop_unless_finite(
 mod tests {
     use super::*;
     use nn::data::Set;
-    use nn::{MlpSpec, NormKind, each_param};
+    use nn::{MlpSpec, NormKind, Sgd, each_param};
+    use rand::SeedableRng;
     use tape::Tensor;
 
     fn run(rate: f64, norm: NormKind) -> Result<Vec<Epoch>, Diverged> {
@@ -211,13 +199,8 @@ mod tests {
             schedule: Schedule::Constant,
             score_each: None,
         };
-        fit(
-            &mut model,
-            &mut Sgd::new().momentum(0.9),
-            &data,
-            &training,
-            rng,
-        )
+        let mut sgd = Sgd::new().momentum(0.9);
+        fit(&mut model, &mut sgd, &data, &training, rng, |_, _| {})
     }
 
     #[test]
@@ -244,7 +227,7 @@ mod tests {
             };
             let mut seen = Vec::new();
             let mut sgd = Sgd::new();
-            let curve = fit_watched(&mut model, &mut sgd, &data, &training, rng, |step, _| {
+            let curve = fit(&mut model, &mut sgd, &data, &training, rng, |step, _| {
                 seen.push(step);
             });
             assert_eq!(seen, (0..=22).collect::<Vec<_>>());

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use lab::{Answer, Options, experiments, results, run};
+use lab::{Answer, Options, draw, experiments, results, run};
 use serde_json::{Value, json};
 
 fn quick(folder: &Path, threads: usize) -> Options {
@@ -33,6 +33,13 @@ fn quick_forms_run_and_do_not_depend_on_threads() {
             // Nothing but what is announced is left behind.
             let left = fs::read_dir(folder.path()).expect("listed").count();
             assert_eq!(left, outcome.files.len());
+            // All of it follows from the numbers that are written, and from nothing else.
+            let drawn = draw(experiment.name, folder.path()).expect("it is drawn");
+            assert!(drawn.unchanged, "{drawn}");
+            assert_eq!(
+                (&drawn.table, &drawn.verdict),
+                (&outcome.table, &outcome.verdict)
+            );
             (folder, outcome)
         });
         let [(_one, one), (_two, two)] = folders;
@@ -111,6 +118,97 @@ fn the_same_results_touch_no_file() {
     assert_ne!(fs::read(&list).expect("a list"), runs);
 }
 
+/// The committed results of an experiment and their charts, in a folder of their own.
+fn copied(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in fs::read_dir(results()).expect("listed") {
+        let path = entry.expect("an entry").path();
+        let file = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        if file.split(['-', '.']).next() == Some(name) {
+            fs::copy(&path, folder.path().join(&file)).expect("copied");
+        }
+    }
+    folder
+}
+
+/// Every committed chart, verdict and answer, and every number that is derived from others, is
+/// what follows from the committed numbers; and there is nothing else in the results.
+#[test]
+fn committed_charts_and_verdicts_follow_from_the_committed_numbers() {
+    for experiment in experiments() {
+        let folder = copied(experiment.name);
+        let found = fs::read_dir(folder.path()).expect("listed").count();
+        assert!(found > 1, "{} has no chart", experiment.name);
+        let drawn = draw(experiment.name, folder.path()).expect("it is drawn");
+        assert!(drawn.unchanged, "{} is not what is drawn", experiment.name);
+        assert_eq!(drawn.files.len(), found, "{drawn}");
+    }
+}
+
+#[test]
+fn a_number_that_is_changed_shows() {
+    for (name, number) in [
+        ("batch", "/data/settings/7/test_accuracy/median"),
+        ("convergence", "/data/settings/1/steps_to_target/median"),
+        ("digits", "/data/methods/2/curves/test_loss/median/29"),
+        (
+            "transformer",
+            "/data/depths/1/forms/0/rates/0/validation_loss/low",
+        ),
+        ("choosing", "/data/leads/0/by_batch/3/1/median"),
+        ("cost", "/data/costs/5/step_by_round/60"),
+    ] {
+        let folder = copied(name);
+        let file = folder.path().join(format!("{name}.json"));
+        let text = fs::read_to_string(&file).expect("read");
+        let mut results: Value = serde_json::from_str(&text).expect("JSON");
+        let number = results.pointer_mut(number).expect("there is such a number");
+        *number = json!(number.as_f64().expect("a number") * 0.5);
+        fs::write(&file, results.to_string()).expect("written");
+        assert!(
+            !draw(name, folder.path()).expect("drawn").unchanged,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn results_of_another_protocol_are_not_drawn() {
+    let folder = copied("digits");
+    let file = folder.path().join("digits.json");
+    let text = fs::read_to_string(&file).expect("read");
+    fs::write(&file, text.replace("\"epochs\": 30", "\"epochs\": 31")).expect("written");
+    let error = draw("digits", folder.path()).expect_err("they are of another protocol");
+    assert_eq!(
+        error.to_string(),
+        "the results of \"digits\" cannot be used: they are of another protocol; run `cargo run \
+         -- lab digits`"
+    );
+}
+
+/// What the page on reproduction lists is all there is, as it is.
+#[test]
+fn every_run_is_noted() {
+    let text = fs::read_to_string(results().join("runs.json")).expect("a list");
+    let mut noted: Value = serde_json::from_str(&text).expect("JSON");
+    for run in noted.as_array_mut().expect("a list") {
+        let run = run.as_object_mut().expect("a run");
+        run.retain(|key, _| ["name", "chapter", "about"].contains(&key.as_str()));
+    }
+    let experiments = experiments()
+        .iter()
+        .map(|e| json!({ "name": e.name, "chapter": e.chapter.to_string(), "about": e.about }));
+    let experiments: Value = experiments.collect();
+    assert_eq!(
+        noted, experiments,
+        "run `cargo run -- lab NAME` for what is missing"
+    );
+}
+
 #[test]
 fn committed_results_carry_the_protocol_they_state() {
     for experiment in experiments() {
@@ -142,12 +240,6 @@ fn committed_results_carry_the_protocol_they_state() {
                 .is_some_and(|seeds| seeds.len() == 13),
             "{again}"
         );
-        let charts = fs::read_dir(results()).expect("listed").filter(|entry| {
-            let name = entry.as_ref().expect("an entry").file_name();
-            let name = name.to_string_lossy().into_owned();
-            name.starts_with(&format!("{}-", experiment.name)) && name.ends_with(".svg")
-        });
-        assert!(charts.count() > 0, "{} has no chart", experiment.name);
     }
 }
 
@@ -201,33 +293,27 @@ fn what_makes_no_sense_is_told_in_one_line() {
         message.starts_with("there is no experiment \"digit\"; there are: digits"),
         "{message}"
     );
-    let message = tell(
-        "digits",
-        &Options {
-            seeds: Some(0),
+    for (seeds, threads, expected) in [
+        (Some(0), None, "at least one seed is needed, got 0"),
+        (None, Some(0), "at least one thread is needed, got 0"),
+        (
+            Some(10_001),
+            None,
+            "at most 10000 seeds are possible, got 10001",
+        ),
+        (
+            None,
+            Some(usize::MAX),
+            &format!("at most 10000 threads are possible, got {}", usize::MAX),
+        ),
+    ] {
+        let options = Options {
+            seeds,
+            threads,
             ..options.clone()
-        },
-    );
-    assert_eq!(message, "at least one seed is needed, got 0");
-    let message = tell(
-        "digits",
-        &Options {
-            threads: Some(0),
-            ..options.clone()
-        },
-    );
-    assert_eq!(message, "at least one thread is needed, got 0");
-    let message = tell(
-        "digits",
-        &Options {
-            seeds: Some(usize::MAX),
-            ..options.clone()
-        },
-    );
-    assert_eq!(
-        message,
-        format!("at most 10000 seeds are possible, got {}", usize::MAX)
-    );
+        };
+        assert_eq!(tell("digits", &options), expected);
+    }
     let file = folder.path().join("file");
     fs::write(&file, "").expect("written");
     let message = tell(

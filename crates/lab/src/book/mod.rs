@@ -44,7 +44,6 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::chart::{Chart, NARROW};
-use crate::runs::place;
 
 /// One measurement: its name, the chapter that quotes it, and what computes it.
 pub struct Measurement {
@@ -59,6 +58,14 @@ pub struct Measurement {
 
 /// Stands for the number of a chapter where an appendix quotes the results.
 pub const APPENDIX: u32 = 0;
+
+/// What stands in the column of chapters.
+fn place(chapter: u32) -> String {
+    match chapter {
+        APPENDIX => "appendix".to_owned(),
+        number => number.to_string(),
+    }
+}
 
 /// Every measurement, in the order of the chapters.
 pub const MEASUREMENTS: &[Measurement] = &[

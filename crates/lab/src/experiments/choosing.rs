@@ -1,67 +1,21 @@
 //! Claim C12: so, Batch Norm for CNNs with large batches, and Layer Norm for sequences and
 //! small batches.
 //!
-//! # Protocol
-//! Nothing is trained. This reads the results of `cnn`, `convergence`, `batch`, `recurrent`
-//! and `transformer`, and makes the decision table: in each situation, how Batch Norm and
-//! Layer Norm do, each in its better form where there are several, and the *front*, all
-//! methods that are not clearly worse than the one with the best median (the ranges from
-//! first to third quartile overlap).
-//!
-//! The claim names a norm in nine situations. Batch Norm: a CNN with batches of 64, by
-//! accuracy and by steps to a target. Layer Norm: an MLP with batches of 1 and of 2, a CNN
-//! with batches of 2, an LSTM on the lengths it was trained on and beyond them, and a
-//! Transformer with few blocks and with many. It holds in a situation if the norm it names is
-//! clearly better than the other of the two. It is supported if it holds in all, not supported
-//! if in none, and depends otherwise. Where it names a norm that is clearly worse, the verdict
-//! says so.
+//! Nothing is trained. This reads the results of others, and makes the decision table: in each
+//! situation, how Batch Norm and Layer Norm do, each in its better form where there are
+//! several, and the *front*, all methods that are not clearly worse than the one with the best
+//! median. Where the claim names a norm that is clearly worse, the verdict says so.
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use super::{batch, cnn, convergence, recurrent, transformer};
+use crate::kit::*;
 
-use crate::chart::{Axis, Chart, Ink, Line};
-use crate::claims::{Answer, Claim};
-use crate::experiment::{Error, Experiment, Finding};
-use crate::recorded::Recorded;
-use crate::session::Session;
-use crate::stats::{Apart, Spread};
-use crate::text::list;
-
-pub(crate) const EXPERIMENT: Experiment = Experiment {
-    name: "choosing",
-    about: "which norm in which situation, from the results of the others",
-    chapter: 18,
-    claim: Some(Claim {
-        id: "C12",
-        text: "So: Batch Norm for CNNs with large batches; Layer Norm for sequences and small \
-               batches.",
-    }),
-    timed: false,
-    protocol: |_| serde_json::to_value(Protocol::new()).expect("plain data serializes"),
-    run,
-};
+pub(crate) struct Asked;
 
 #[derive(Serialize)]
-struct Protocol {
+pub(crate) struct Situations {
     built_from: [&'static str; 5],
     named: Vec<Value>,
     decision_rule: &'static str,
-}
-
-impl Protocol {
-    fn new() -> Self {
-        let named = SITUATIONS.iter().map(|situation| {
-            json!({ "situation": situation.what, "norm": situation.named, "from": situation.from })
-        });
-        Protocol {
-            built_from: ["cnn", "convergence", "batch", "recurrent", "transformer"],
-            named: named.collect(),
-            decision_rule: "front: all methods not clearly worse than the best median; holds in a \
-                            situation: the named norm is clearly better than the other of Batch \
-                            Norm and Layer Norm (quartile ranges apart). supported: in all; not \
-                            supported: in none; else depends",
-        }
-    }
 }
 
 /// Where the claim names a norm.
@@ -69,14 +23,10 @@ struct Situation {
     what: &'static str,
     from: &'static str,
     named: &'static str,
-    /// Which entries of the results belong to it.
-    pick: fn(&Recorded) -> Result<bool, Error>,
-    list: &'static str,
-    /// What is compared, and whether more of it is better.
-    measure: &'static str,
+    /// Whether more of what is compared is better.
     more: bool,
-    /// What the entries are called by.
-    by: &'static str,
+    /// What is compared: of each method, by its name.
+    entries: fn(&Others) -> Vec<Entry>,
 }
 
 const BATCH: &str = "Batch Norm";
@@ -87,159 +37,289 @@ const SITUATIONS: [Situation; 9] = [
         what: "CNN, batches of 64, accuracy",
         from: "cnn",
         named: BATCH,
-        pick: |entry| Ok(entry.number("/batch")? == 64.0),
-        list: "/data/settings",
-        measure: "/test_accuracy",
         more: true,
-        by: "/method",
+        entries: |others| others.cnn(64),
     },
     Situation {
         what: "CNN, batches of 64, steps to the target",
         from: "convergence",
         named: BATCH,
-        pick: |entry| Ok(entry.text("/network")? == "cnn"),
-        list: "/data/settings",
-        measure: "/steps_to_target",
         more: false,
-        by: "/method",
+        entries: |others| {
+            let cells = others.convergence.settings.iter();
+            let cnn = cells.filter(|cell| cell.of.network == convergence::Which::Cnn);
+            cnn.map(|cell| Entry::of(cell, cell.to_target())).collect()
+        },
     },
     Situation {
         what: "MLP, batches of 1, accuracy",
         from: "batch",
         named: LAYER,
-        pick: |entry| Ok(entry.number("/batch")? == 1.0),
-        list: "/data/settings",
-        measure: "/test_accuracy",
         more: true,
-        by: "/method",
+        entries: |others| others.mlp(1),
     },
     Situation {
         what: "MLP, batches of 2, accuracy",
         from: "batch",
         named: LAYER,
-        pick: |entry| Ok(entry.number("/batch")? == 2.0),
-        list: "/data/settings",
-        measure: "/test_accuracy",
         more: true,
-        by: "/method",
+        entries: |others| others.mlp(2),
     },
     Situation {
         what: "CNN, batches of 2, accuracy",
         from: "cnn",
         named: LAYER,
-        pick: |entry| Ok(entry.number("/batch")? == 2.0),
-        list: "/data/settings",
-        measure: "/test_accuracy",
         more: true,
-        by: "/method",
+        entries: |others| others.cnn(2),
     },
     Situation {
         what: "LSTM, trained lengths, loss",
         from: "recurrent",
         named: LAYER,
-        pick: |_| Ok(true),
-        list: "/data/methods",
-        measure: "/test_loss",
         more: false,
-        by: "/method",
+        entries: |others| others.lstm(|of| of.test_loss),
     },
     Situation {
         what: "LSTM, beyond trained lengths, loss",
         from: "recurrent",
         named: LAYER,
-        pick: |_| Ok(true),
-        list: "/data/methods",
-        measure: "/test_loss_beyond",
         more: false,
-        by: "/method",
+        entries: |others| others.lstm(|of| of.test_loss_beyond),
     },
     Situation {
         what: "Transformer, 3 blocks, loss",
         from: "transformer",
         named: LAYER,
-        pick: |entry| Ok(entry.number("/blocks")? == 3.0),
-        list: "/data/depths/0/forms",
-        measure: "/test_loss",
         more: false,
-        by: "/form",
+        entries: |others| others.transformer(3),
     },
     Situation {
         what: "Transformer, 16 blocks, loss",
         from: "transformer",
         named: LAYER,
-        pick: |entry| Ok(entry.number("/blocks")? == 16.0),
-        list: "/data/depths/1/forms",
-        measure: "/test_loss",
         more: false,
-        by: "/form",
+        entries: |others| others.transformer(16),
     },
 ];
 
-/// One method in one situation.
-struct Entry {
-    name: String,
-    spread: Spread,
+/// What the others have found.
+struct Others {
+    cnn: cnn::Results,
+    convergence: convergence::Results,
+    batch: batch::Results,
+    recurrent: recurrent::Results,
+    transformer: transformer::Results,
 }
 
-/// A row of the decision table.
-struct Row {
-    situation: &'static Situation,
-    entries: Vec<Entry>,
-}
+impl Others {
+    fn cnn(&self, batch: usize) -> Vec<Entry> {
+        let cells = self
+            .cnn
+            .settings
+            .iter()
+            .filter(|cell| cell.of.batch == batch);
+        cells
+            .map(|cell| Entry::of(cell, cell.test_accuracy))
+            .collect()
+    }
 
-/// What a result file's name for a method is called here.
-fn called(name: &str) -> &str {
-    match name {
-        "none" => "no norm",
-        "batch" => BATCH,
-        "layer" => LAYER,
-        "group4" => "Group Norm",
-        other => other,
+    fn mlp(&self, batch: usize) -> Vec<Entry> {
+        let cells = self
+            .batch
+            .settings
+            .iter()
+            .filter(|cell| cell.of.batch == batch);
+        cells
+            .map(|cell| Entry::of(cell, cell.test_accuracy))
+            .collect()
+    }
+
+    fn lstm(&self, of: fn(&recurrent::Tested) -> Spread) -> Vec<Entry> {
+        let entry = |cell: &LossCell<recurrent::Tested>| Entry {
+            method: cell.of.method.to_string(),
+            spread: of(&cell.of),
+        };
+        self.recurrent.methods.iter().map(entry).collect()
+    }
+
+    fn transformer(&self, blocks: usize) -> Vec<Entry> {
+        let depths = self.transformer.depths.iter();
+        let forms = depths
+            .filter(|depth| depth.blocks == blocks)
+            .flat_map(|depth| &depth.forms);
+        let entry = |cell: &LossCell<transformer::Tested>| Entry {
+            method: cell.of.form.clone(),
+            spread: cell.of.test_loss,
+        };
+        forms.map(entry).collect()
     }
 }
 
-/// Whether a method is a form of Batch Norm or of Layer Norm.
-fn is_form_of(norm: &str, name: &str) -> bool {
-    match norm {
-        BATCH => name.starts_with(BATCH) || name.ends_with("BN"),
-        _ => name.starts_with(LAYER) || name.ends_with("LN"),
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Results {
+    situations: Vec<Row>,
+    /// How far Batch Norm is ahead of Layer Norm in an MLP and in a CNN.
+    leads: Vec<Leads>,
+}
+
+/// A row of the decision table.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    situation: String,
+    from: String,
+    named: String,
+    methods: Vec<Entry>,
+}
+
+/// One method in one situation.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    method: String,
+    #[serde(flatten)]
+    spread: Spread,
+}
+
+/// Test accuracy of Batch Norm less that of Layer Norm, seed by seed, at each batch size.
+#[derive(Serialize, Deserialize)]
+struct Leads {
+    network: String,
+    by_batch: Vec<(usize, Option<Spread>)>,
+}
+
+impl Study for Asked {
+    const CARD: Card = Card::new("choosing", 18)
+        .asks("which norm in which situation, from the results of the others")
+        .claim(
+            "C12",
+            "So: Batch Norm for CNNs with large batches; Layer Norm for sequences and small \
+               batches.",
+        );
+
+    type Protocol = Situations;
+    type Results = Results;
+
+    fn protocol(_: bool) -> Situations {
+        let named = SITUATIONS.iter().map(|situation| {
+            json!({ "situation": situation.what, "norm": situation.named, "from": situation.from })
+        });
+        Situations {
+            built_from: ["cnn", "convergence", "batch", "recurrent", "transformer"],
+            named: named.collect(),
+            decision_rule: "front: all methods not clearly worse than the best median; holds in a \
+                            situation: the named norm is clearly better than the other of Batch \
+                            Norm and Layer Norm (quartile ranges apart). supported: in all; not \
+                            supported: in none; else depends",
+        }
+    }
+
+    fn run(_: &Situations, session: &mut Session) -> Result<Results, Error> {
+        session.begin(0)?;
+        let others = Others {
+            cnn: recorded::<cnn::Asked>()?,
+            convergence: recorded::<convergence::Asked>()?,
+            batch: recorded::<batch::Asked>()?,
+            recurrent: recorded::<recurrent::Asked>()?,
+            transformer: recorded::<transformer::Asked>()?,
+        };
+        let row = |situation: &Situation| {
+            let row = Row {
+                situation: situation.what.to_owned(),
+                from: situation.from.to_owned(),
+                named: situation.named.to_owned(),
+                methods: (situation.entries)(&others),
+            };
+            match [BATCH, LAYER]
+                .into_iter()
+                .find(|norm| row.forms(norm).next().is_none())
+            {
+                None => Ok(row),
+                Some(norm) => Err(Error::Results {
+                    name: row.from,
+                    reason: format!("{:?} has no {norm}", row.situation),
+                }),
+            }
+        };
+        let mlp = leads(&others.batch.settings, |of| of.batch);
+        let cnn = leads(&others.cnn.settings, |of| of.batch);
+        let leads = [("MLP", mlp), ("CNN", cnn)].map(|(network, by_batch)| Leads {
+            network: network.to_owned(),
+            by_batch,
+        });
+        Ok(Results {
+            situations: SITUATIONS.iter().map(row).collect::<Result<_, _>>()?,
+            leads: leads.into(),
+        })
+    }
+
+    fn read(_: &Situations, Results { situations, leads }: &Results) -> Finding {
+        let derived = situations
+            .iter()
+            .map(|row| json!({ "judged": row.words(), "front": list(&row.front()) }));
+        let those = |wanted: Apart| {
+            let rows = situations.iter().filter(|row| row.judge() == wanted);
+            let what = rows.map(|row| format!("{} ({})", row.situation, row.named));
+            what.collect::<Vec<String>>().join("; ")
+        };
+        let mut verdict = format!(
+            "the norm that the claim names is clearly better in: {}",
+            those(Apart::Above)
+        );
+        for (apart, what) in [
+            (Apart::Unclear, "there is no clear difference in"),
+            (Apart::Below, "it is clearly worse in"),
+        ] {
+            let those = those(apart);
+            if !those.is_empty() {
+                verdict += &format!(". And {what}: {those}");
+            }
+        }
+        let table = table(
+            situations,
+            &[
+                ("situation", -42, &|row| row.situation.clone()),
+                ("named", -12, &|row| row.named.clone()),
+                ("judged", -28, &|row| row.words().to_owned()),
+                ("front", 0, &|row| list(&row.front())),
+            ],
+        );
+        Finding {
+            derived: json!({ "situations": derived.collect::<Vec<Value>>() }),
+            charts: vec![("batches".into(), chart(leads))],
+            answer: Some(Answer::of(
+                situations.iter().map(|row| row.judge() == Apart::Above),
+            )),
+            verdict: verdict + ".",
+            table,
+        }
+    }
+}
+
+impl Entry {
+    fn of<S: Setting>(cell: &Cell<S>, spread: Spread) -> Self {
+        let method = cell.of.name();
+        Entry { method, spread }
     }
 }
 
 impl Row {
-    fn of(situation: &'static Situation) -> Result<Self, Error> {
-        let results = Recorded::load(situation.from)?;
-        let mut entries = Vec::new();
-        for entry in results.list(situation.list)? {
-            if (situation.pick)(&entry)? {
-                entries.push(Entry {
-                    name: called(&entry.text(situation.by)?).to_owned(),
-                    spread: entry.spread(situation.measure)?,
-                });
-            }
-        }
-        let row = Row { situation, entries };
-        for norm in [BATCH, LAYER] {
-            if !row
-                .entries
-                .iter()
-                .any(|entry| is_form_of(norm, &entry.name))
-            {
-                return Err(results.wrong(&format!("{:?} has no {norm}", situation.what)));
-            }
-        }
-        Ok(row)
+    /// Whether more of what is compared is better.
+    fn more(&self) -> bool {
+        let same = |situation: &&Situation| situation.what == self.situation;
+        SITUATIONS
+            .iter()
+            .find(same)
+            .is_some_and(|situation| situation.more)
     }
 
     /// The spread with its sign turned where less is better.
     fn merit(&self, spread: Spread) -> Spread {
-        if self.situation.more {
-            return spread;
-        }
-        Spread {
-            low: -spread.high,
-            median: -spread.median,
-            high: -spread.low,
+        match self.more() {
+            true => spread,
+            false => Spread {
+                low: -spread.high,
+                median: -spread.median,
+                high: -spread.low,
+            },
         }
     }
 
@@ -249,140 +329,89 @@ impl Row {
         best.expect("there is an entry")
     }
 
+    /// The forms of a norm.
+    fn forms(&self, norm: &str) -> impl Iterator<Item = &Entry> {
+        let (start, end) = match norm {
+            BATCH => (BATCH, "BN"),
+            _ => (LAYER, "LN"),
+        };
+        let form =
+            move |entry: &&Entry| entry.method.starts_with(start) || entry.method.ends_with(end);
+        self.methods.iter().filter(form)
+    }
+
     /// The better form of a norm.
     fn form(&self, norm: &str) -> &Entry {
-        self.best(
-            self.entries
-                .iter()
-                .filter(|entry| is_form_of(norm, &entry.name)),
-        )
+        self.best(self.forms(norm))
     }
 
     /// All methods that are not clearly worse than the best.
     fn front(&self) -> Vec<&str> {
-        let best = self.merit(self.best(self.entries.iter()).spread);
+        let best = self.merit(self.best(self.methods.iter()).spread);
         let close = |entry: &&Entry| self.merit(entry.spread).seen_from(best) != Apart::Below;
-        let front = self.entries.iter().filter(close);
-        front.map(|entry| entry.name.as_str()).collect()
+        let front = self.methods.iter().filter(close);
+        front.map(|entry| entry.method.as_str()).collect()
     }
 
     /// Where the norm that the claim names lies, seen from the other.
     fn judge(&self) -> Apart {
-        let other = match self.situation.named {
+        let other = match &self.named[..] {
             BATCH => LAYER,
             _ => BATCH,
         };
-        let [named, other] = [self.situation.named, other].map(|norm| self.form(norm).spread);
+        let [named, other] = [&self.named, other].map(|norm| self.form(norm).spread);
         self.merit(named).seen_from(self.merit(other))
     }
 
     fn words(&self) -> &'static str {
-        match self.judge() {
-            Apart::Above => "holds",
-            Apart::Unclear => "no clear difference",
-            Apart::Below => "the other is clearly better",
-        }
+        let (better, worse) = ("holds", "the other is clearly better");
+        self.judge().say(worse, "no clear difference", better)
     }
 }
 
-fn run(session: &mut Session) -> Result<Finding, Error> {
-    session.begin(0)?;
-    let rows: Result<Vec<Row>, Error> = SITUATIONS.iter().map(Row::of).collect();
-    let rows = rows?;
-    let answer = Answer::of(rows.iter().map(|row| row.judge() == Apart::Above));
-    let entries = rows.iter().map(|row| {
-        let methods = row.entries.iter().map(|entry| {
-            json!({ "method": entry.name, "low": finite(entry.spread.low),
-                "median": finite(entry.spread.median), "high": finite(entry.spread.high) })
-        });
-        json!({
-            "situation": row.situation.what,
-            "from": row.situation.from,
-            "named": row.situation.named,
-            "judged": row.words(),
-            "front": list(&row.front()),
-            "methods": methods.collect::<Vec<Value>>(),
-        })
+fn leads<S: Setting>(cells: &[Cell<S>], batch: fn(&S) -> usize) -> Vec<(usize, Option<Spread>)> {
+    let of = |norm| cells.iter().filter(move |cell| cell.is(norm));
+    let pairs = of(NormKind::Batch).filter_map(|a| {
+        let same = |b: &&Cell<S>| batch(&b.of) == batch(&a.of);
+        Some((a, of(NormKind::Layer).find(same)?))
     });
-    Ok(Finding {
-        data: json!({ "situations": entries.collect::<Vec<Value>>() }),
-        charts: vec![("batches", chart()?)],
-        answer: Some(answer),
-        verdict: verdict(answer, &rows),
-        table: table(&rows),
-    })
+    let lead = |(a, b): (&Cell<S>, &Cell<S>)| {
+        let [by_seed, other] = [a, b].map(|cell| &cell.test_accuracy_by_seed);
+        let pairs = by_seed.iter().zip(other);
+        let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
+        // A refused or diverged run has no accuracy to subtract.
+        let whole = by_seed.len() == other.len();
+        (
+            batch(&a.of),
+            whole.then(|| Spread::of(&differences)).flatten(),
+        )
+    };
+    pairs.map(lead).collect()
 }
 
-fn finite(x: f64) -> Option<f64> {
-    x.is_finite().then_some(x)
-}
-
-fn verdict(answer: Answer, rows: &[Row]) -> String {
-    let those = |wanted: Apart| {
-        let rows = rows.iter().filter(|row| row.judge() == wanted);
-        let what = rows.map(|row| format!("{} ({})", row.situation.what, row.situation.named));
-        what.collect::<Vec<String>>().join("; ")
+fn chart(leads: &[Leads]) -> Chart {
+    let of = |(leads, (name, ink)): (&Leads, (&str, Ink))| {
+        let points = leads
+            .by_batch
+            .iter()
+            .map(|(batch, lead)| (*batch as f64, *lead));
+        line(name, ink, points.collect())
     };
-    let mut verdict = format!(
-        "{}: the norm that the claim names is clearly better in: {}",
-        answer.words(),
-        those(Apart::Above)
-    );
-    for (apart, what) in [
-        (Apart::Unclear, "there is no clear difference in"),
-        (Apart::Below, "it is clearly worse in"),
-    ] {
-        let those = those(apart);
-        if !those.is_empty() {
-            verdict += &format!(". And {what}: {those}");
-        }
-    }
-    verdict + "."
-}
-
-/// How far Batch Norm is ahead of Layer Norm over the batch size, seed by seed.
-fn chart() -> Result<Chart, Error> {
-    let lead = |from: &str| -> Result<Vec<(f64, Option<Spread>)>, Error> {
-        let settings = Recorded::load(from)?.list("/data/settings")?;
-        let mut points = Vec::new();
-        for batch in &settings {
-            if batch.text("/method")? != "batch" {
-                continue;
-            }
-            let size = batch.number("/batch")?;
-            for layer in &settings {
-                if layer.text("/method")? == "layer" && layer.number("/batch")? == size {
-                    let [a, b] = [batch, layer].map(|s| s.numbers("/test_accuracy_by_seed"));
-                    let (a, b) = (a?, b?);
-                    let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
-                    // A refused or diverged run has no accuracy to subtract.
-                    let whole = a.len() == b.len();
-                    points.push((size, whole.then(|| Spread::of(&differences)).flatten()));
-                }
-            }
-        }
-        Ok(points)
-    };
-    let (mlp, cnn) = (lead("batch")?, lead("cnn")?);
-    let seen = mlp.iter().chain(&cnn).filter_map(|(_, s)| *s);
-    let (low, high) = seen.fold((0.0_f64, 0.0_f64), |(low, high), s| {
-        (low.min(s.low), high.max(s.high))
-    });
-    let last = mlp
-        .iter()
-        .chain(&cnn)
-        .fold(2.0, |last: f64, (x, _)| last.max(*x));
-    let zero = Some(Spread {
-        low: 0.0,
-        median: 0.0,
-        high: 0.0,
-    });
-    let line = |name: &str, ink, points| Line {
-        name: name.into(),
-        ink,
-        points,
-    };
-    Ok(Chart {
+    let drawn = [
+        ("MLP, 8 x 8 digits", Ink::Batch),
+        ("CNN, 28 x 28 digits", Ink::Group),
+    ];
+    let mut lines: Vec<Line> = leads.iter().zip(drawn).map(of).collect();
+    let (low, high) = range(&lines);
+    let low = low.min(0.0);
+    let last = ends(&lines)[1].max(2.0);
+    lines.push(level(
+        "no lead",
+        Ink::Theory,
+        [1.0, last],
+        Spread::exactly(0.0),
+    ));
+    Chart {
         title: "How far Batch Norm is ahead of Layer Norm".into(),
         about: "Test accuracy of Batch Norm less that of Layer Norm, seed by seed, over the batch \
                 size, for an MLP and a CNN: median and quartiles. Below zero Layer Norm is ahead."
@@ -393,29 +422,8 @@ fn chart() -> Result<Chart, Error> {
             (20.0 * low).floor() / 20.0,
             (20.0 * high + 0.5).ceil() / 20.0,
         ),
-        lines: vec![
-            line("MLP, 8 x 8 digits", Ink::Batch, mlp),
-            line("CNN, 28 x 28 digits", Ink::Group, cnn),
-            line("no lead", Ink::Theory, vec![(1.0, zero), (last, zero)]),
-        ],
-    })
-}
-
-fn table(rows: &[Row]) -> String {
-    let mut table = format!(
-        "{:<42}{:<12}{:<28}{}\n",
-        "situation", "named", "judged", "front"
-    );
-    for row in rows {
-        table += &format!(
-            "{:<42}{:<12}{:<28}{}\n",
-            row.situation.what,
-            row.situation.named,
-            row.words(),
-            list(&row.front())
-        );
+        lines,
     }
-    table
 }
 
 #[cfg(test)]
@@ -424,16 +432,21 @@ mod tests {
 
     fn row(which: usize, entries: &[(&str, f64, f64)]) -> Row {
         let entry = |&(name, low, high): &(&str, f64, f64)| Entry {
-            name: name.to_owned(),
+            method: name.to_owned(),
             spread: Spread {
                 low,
                 median: 0.5 * (low + high),
                 high,
             },
         };
+        let Situation {
+            what, from, named, ..
+        } = SITUATIONS[which];
         Row {
-            situation: &SITUATIONS[which],
-            entries: entries.iter().map(entry).collect(),
+            situation: what.to_owned(),
+            from: from.to_owned(),
+            named: named.to_owned(),
+            methods: entries.iter().map(entry).collect(),
         }
     }
 
@@ -465,8 +478,8 @@ mod tests {
                 ("pre-BN", 1.4, 1.5),
             ],
         );
-        assert_eq!(row.form(LAYER).name, "pre-LN");
-        assert_eq!(row.form(BATCH).name, "pre-BN");
+        assert_eq!(row.form(LAYER).method, "pre-LN");
+        assert_eq!(row.form(BATCH).method, "pre-BN");
         assert_eq!(row.judge(), Apart::Above);
     }
 }

@@ -1,5 +1,9 @@
-//! The experiments, one file each: the protocol in its documentation, then the code that
-//! follows it.
+//! The experiments, one file each: what is asked and why, the protocol, and what follows from
+//! the results.
+//!
+//! A new one is a file here, which implements [`Study`](crate::study::Study), and its name in
+//! the list below. Its protocol is a value, most of it a `Plan` of how a classifier is trained;
+//! `run` carries it out and gives numbers; `read` makes charts, table and verdict from them.
 
 mod affine;
 mod batch;
@@ -16,24 +20,26 @@ mod shift;
 mod transformer;
 mod varying;
 
-use crate::experiment::Experiment;
+use crate::study::Experiment;
 
 /// Every experiment, in the order of the chapters.
 pub fn experiments() -> &'static [Experiment] {
-    &[
-        digits::EXPERIMENT,
-        shift::EXPERIMENT,
-        convergence::EXPERIMENT,
-        cnn::EXPERIMENT,
-        init::EXPERIMENT,
-        rates::EXPERIMENT,
-        batch::EXPERIMENT,
-        varying::EXPERIMENT,
-        affine::EXPERIMENT,
-        recurrent::EXPERIMENT,
-        transformer::EXPERIMENT,
-        noise::EXPERIMENT,
-        cost::EXPERIMENT,
-        choosing::EXPERIMENT,
-    ]
+    const {
+        &[
+            Experiment::of::<digits::Asked>(),
+            Experiment::of::<shift::Asked>(),
+            Experiment::of::<convergence::Asked>(),
+            Experiment::of::<cnn::Asked>(),
+            Experiment::of::<init::Asked>(),
+            Experiment::of::<rates::Asked>(),
+            Experiment::of::<batch::Asked>(),
+            Experiment::of::<varying::Asked>(),
+            Experiment::of::<affine::Asked>(),
+            Experiment::of::<recurrent::Asked>(),
+            Experiment::of::<transformer::Asked>(),
+            Experiment::of::<noise::Asked>(),
+            Experiment::of::<cost::Asked>(),
+            Experiment::of::<choosing::Asked>(),
+        ]
+    }
 }

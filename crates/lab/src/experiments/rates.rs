@@ -1,86 +1,92 @@
 //! Claim C4: Batch Norm allows higher learning rates.
 //!
-//! # Protocol
-//! Two MLPs with ReLU and PyTorch's initial weights learn the 8 x 8 digits: a shallow one
-//! with 2 hidden layers of 64 and a deep one with 8; with nothing, Batch Norm or Layer Norm
-//! before each ReLU; by SGD, plain and with momentum 0.9. Batches of 64, 15 epochs, a
-//! constant learning rate from one wide grid.
-//!
-//! A method trains at a rate if the first quartile of its validation accuracy after the
-//! last epoch is at least 90 %: at least three of four seeds get there. Its highest rate is
-//! the highest of the grid at which it trains.
-//!
-//! In each of the four settings the claim holds if the highest rate of Batch Norm is above
-//! that of no norm. It is supported if it holds in all settings, not supported if in none,
-//! and depends otherwise. Layer Norm is shown beside them. Whether higher rates are of use
-//! is another question; the test accuracy at the rate that validation picks is reported
-//! too.
+//! A method is said to train at a rate if three of four seeds get there, for a rate at which
+//! half of the runs fail is of no use. Whether higher rates are of use is another question;
+//! the test accuracy at the rate that validation picks is reported too.
 
-use std::fmt;
+use crate::kit::*;
 
-use nn::data::{BatchSize, Digits, Set};
-use nn::{MlpSpec, NormKind, Schedule};
-use serde::Serialize;
-use serde_json::{Value, json};
-
-use crate::chart::{Axis, Chart, Line};
-use crate::claims::{Answer, Claim};
-use crate::experiment::{Error, Experiment, Finding};
-use crate::method::{METHODS, ink, name};
-use crate::session::Session;
-use crate::sweep::{Cell, Rule, size, sweep};
-use crate::text::{list, percent, percent_range};
-use crate::train::{Training, trained};
-
-pub(crate) const EXPERIMENT: Experiment = Experiment {
-    name: "rates",
-    about: "the highest learning rate that still trains",
-    chapter: 6,
-    claim: Some(Claim {
-        id: "C4",
-        text: "Batch Norm allows higher learning rates.",
-    }),
-    timed: false,
-    protocol: |quick| serde_json::to_value(Protocol::new(quick)).expect("plain data serializes"),
-    run,
-};
+pub(crate) struct Asked;
 
 #[derive(Serialize)]
-struct Protocol {
-    data: &'static str,
-    width: usize,
+pub(crate) struct Own {
+    /// How often the hidden layer of the network is there.
     hidden_layers: Vec<usize>,
-    activation: &'static str,
-    initial_weights: &'static str,
-    optimizer: &'static str,
     momentum: Vec<f64>,
-    batch: usize,
-    epochs: usize,
-    rates: Vec<f64>,
-    rate_rule: String,
     trains_at: f64,
-    decision_rule: &'static str,
 }
 
-impl Protocol {
-    fn new(quick: bool) -> Self {
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Of {
+    #[serde(with = "as_text")]
+    method: NormKind,
+    hidden_layers: usize,
+    momentum: f64,
+}
+
+impl Of {
+    fn plan(&self, protocol: &Protocol<Own>) -> Plan {
+        let [inputs, hidden, outputs] = protocol.plan.spec().sizes[..] else {
+            unreachable!("the network of the protocol has one hidden layer")
+        };
+        let mut sizes = vec![hidden; self.hidden_layers + 2];
+        sizes[0] = inputs;
+        sizes[self.hidden_layers + 1] = outputs;
+        let momentum = self.momentum;
+        let plan = Plan {
+            network: Some(Network::mlp(&sizes)),
+            optimizer: Some(Sgd { momentum }),
+            ..protocol.plan.clone()
+        };
+        plan.norm(self.method)
+    }
+
+    /// Where the methods are compared.
+    fn place(&self) -> String {
+        let momentum = match self.momentum {
+            0.0 => "plain SGD".to_owned(),
+            momentum => format!("momentum {momentum}"),
+        };
+        format!("{} hidden layers with {momentum}", self.hidden_layers)
+    }
+}
+
+impl Setting for Of {
+    fn method(&self) -> NormKind {
+        self.method
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Results {
+    settings: Vec<Cell<Of>>,
+}
+
+impl Study for Asked {
+    const CARD: Card = Card::new("rates", 6)
+        .asks("the highest learning rate that still trains")
+        .claim("C4", "Batch Norm allows higher learning rates.");
+
+    type Protocol = Protocol<Own>;
+    type Results = Results;
+
+    fn protocol(quick: bool) -> Self::Protocol {
         Protocol {
-            data: "digits-8x8 in its fixed split",
-            width: 64,
-            hidden_layers: vec![2, 8],
-            activation: "relu",
-            initial_weights: "PyTorch's default",
-            optimizer: "SGD, without and with momentum",
-            momentum: vec![0.0, 0.9],
-            batch: 64,
-            epochs: if quick { 2 } else { 15 },
-            rates: if quick {
-                vec![0.03, 0.3]
-            } else {
-                vec![0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
+            plan: Plan {
+                optimizer: None,
+                ..Plan::mlp(&[64, 64, 10], pick(quick, 2, 15))
             },
-            rate_rule: Rule::Accuracy.text(),
-            trains_at: 0.9,
+            rates: pick(
+                quick,
+                vec![0.03, 0.3],
+                vec![0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
+            ),
+            rate_rule: Rule::Accuracy,
+            own: Own {
+                hidden_layers: vec![2, 8],
+                momentum: vec![0.0, 0.9],
+                trains_at: 0.9,
+            },
             decision_rule: "highest rate: the highest of the grid at which the first quartile \
                             of the validation accuracy is at least trains_at. The claim holds in \
                             a setting if the highest rate of Batch Norm is above that of no \
@@ -89,166 +95,93 @@ impl Protocol {
         }
     }
 
-    fn network(&self, hidden: usize) -> Vec<usize> {
-        let mut sizes = vec![self.width; hidden + 2];
-        sizes[0] = 64;
-        sizes[hidden + 1] = 10;
-        sizes
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Setting {
-    method: NormKind,
-    hidden: usize,
-    momentum: f64,
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.method, self.hidden, self.momentum)
-    }
-}
-
-fn run(session: &mut Session) -> Result<Finding, Error> {
-    let data = Digits::load(Set::Small)?;
-    let protocol = Protocol::new(session.quick());
-    let mut settings = Vec::new();
-    for &hidden in &protocol.hidden_layers {
-        for &momentum in &protocol.momentum {
-            let of = |method| Setting {
-                method,
-                hidden,
-                momentum,
-            };
-            settings.extend(METHODS.map(of));
+    fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
+        let data = protocol.plan.data.load()?;
+        let mut settings = Vec::new();
+        for &hidden_layers in &protocol.own.hidden_layers {
+            for &momentum in &protocol.own.momentum {
+                settings.extend(METHODS.map(|method| Of {
+                    method,
+                    hidden_layers,
+                    momentum,
+                }));
+            }
         }
+        session.begin(size(session, protocol, settings.len()))?;
+        let settings = cells(session, protocol, &settings, |of, rate, seed| {
+            of.plan(protocol).run(&data, rate, seed)
+        })?;
+        Ok(Results { settings })
     }
-    session.begin(size(session, &settings, &protocol.rates))?;
-    let train = |setting: Setting, rate, seed| {
-        let spec = MlpSpec::new(&protocol.network(setting.hidden)).norm(setting.method);
-        let training = Training {
-            epochs: protocol.epochs,
-            batch: BatchSize::Fixed(protocol.batch),
-            rate,
-            schedule: Schedule::Constant,
-            score_each: None,
+
+    fn read(protocol: &Self::Protocol, Results { settings }: &Results) -> Finding {
+        let trains_at = protocol.own.trains_at;
+        let highest = |cell: &Cell<Of>| {
+            let trains = |at: &&AtRate| at.validation_accuracy.low >= trains_at;
+            cell.rates
+                .iter()
+                .filter(trains)
+                .map(|at| at.rate)
+                .next_back()
         };
-        let build = |rng: &mut _| spec.build(rng);
-        trained(build, setting.momentum, &data, &training, seed)
-            .1
-            .into()
-    };
-    let cells = sweep(session, &settings, &protocol.rates, Rule::Accuracy, train)?;
-    let groups: Vec<&[Cell<Setting>]> = cells.chunks(METHODS.len()).collect();
-    let holds =
-        |group: &&[Cell<Setting>]| highest(&group[1], &protocol) > highest(&group[0], &protocol);
-    let answer = Answer::of(groups.iter().map(holds));
-    let entries = cells.iter().map(|cell| {
-        let Setting {
-            method,
-            hidden,
-            momentum,
-        } = cell.of;
-        let first = json!({ "method": method.to_string(), "hidden_layers": hidden,
-            "momentum": momentum });
-        cell.data_between(first, json!({ "highest_rate": highest(cell, &protocol) }))
-    });
-    let by_setting = groups.iter().map(|group| {
-        let [none, norm, layer] = [0, 1, 2].map(|i| rate(highest(&group[i], &protocol)));
-        json!({ "setting": setting(&group[0].of), "none": none, "batch_norm": norm,
-            "layer_norm": layer })
-    });
-    let by_setting: Vec<Value> = by_setting.collect();
-    let chart = |i: usize| chart(groups[i], &protocol);
-    Ok(Finding {
-        data: json!({ "highest": by_setting, "settings": entries.collect::<Vec<Value>>() }),
-        charts: vec![
-            ("shallow-plain", chart(0)),
-            ("shallow-momentum", chart(1)),
-            ("deep-plain", chart(2)),
-            ("deep-momentum", chart(3)),
-        ],
-        answer: Some(answer),
-        verdict: verdict(answer, &groups, &protocol),
-        table: table(&cells, &protocol),
-    })
-}
-
-/// The highest rate at which the method trains, if it does at any.
-fn highest(cell: &Cell<Setting>, protocol: &Protocol) -> Option<f64> {
-    let spreads = cell.validation_by_rate();
-    let trains = cell.rates.iter().zip(&spreads);
-    let trains = trains.filter(|(_, spread)| spread.low >= protocol.trains_at);
-    trains.map(|(rate, _)| *rate).next_back()
-}
-
-fn rate(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "none".to_owned(), |rate| rate.to_string())
-}
-
-fn setting(of: &Setting) -> String {
-    let momentum = match of.momentum {
-        0.0 => "plain SGD".to_owned(),
-        momentum => format!("momentum {momentum}"),
-    };
-    format!("{} hidden layers with {momentum}", of.hidden)
-}
-
-fn verdict(answer: Answer, groups: &[&[Cell<Setting>]], protocol: &Protocol) -> String {
-    let each = groups.iter().map(|group| {
-        let [none, batch, layer] = [0, 1, 2].map(|i| rate(highest(&group[i], protocol)));
-        let setting = setting(&group[0].of);
-        format!(
-            "{none} without norm, {batch} with Batch Norm, {layer} with Layer Norm at {setting}"
-        )
-    });
-    format!(
-        "{}: the highest rate that trains to {} % is {}.",
-        answer.words(),
-        percent(protocol.trains_at),
-        list(&each.collect::<Vec<_>>())
-    )
-}
-
-fn chart(group: &[Cell<Setting>], protocol: &Protocol) -> Chart {
-    let line = |cell: &Cell<Setting>| {
-        let spreads = cell.validation_by_rate().into_iter().map(Some);
-        Line {
-            name: name(cell.of.method).into(),
-            ink: ink(cell.of.method),
-            points: cell.rates.iter().copied().zip(spreads).collect(),
-        }
-    };
-    let rates = &protocol.rates;
-    Chart {
-        title: "Validation accuracy over the learning rate".into(),
-        about: format!(
-            "The accuracy on the validation part after the last epoch at each learning rate, \
-             for {}, without norm, with Batch Norm and with Layer Norm: median and quartiles \
-             over the seeds; a run that diverged counts as 0.",
-            setting(&group[0].of)
-        ),
-        x: Axis::log("learning rate", rates[0], rates[rates.len() - 1]),
-        y: Axis::linear("validation accuracy", 0.0, 1.0),
-        lines: group.iter().map(line).collect(),
-    }
-}
-
-fn table(cells: &[Cell<Setting>], protocol: &Protocol) -> String {
-    let mut table = format!(
-        "{:<36}{:<12}{:>13}{:>13}{:>26}\n",
-        "", "", "highest rate", "picked rate", "test accuracy there"
-    );
-    for cell in cells {
-        table += &format!(
-            "{:<36}{:<12}{:>13}{:>13}{:>26}\n",
-            setting(&cell.of),
-            name(cell.of.method),
-            rate(highest(cell, protocol)),
-            cell.rate(),
-            percent_range(cell.test()),
+        let told =
+            |cell: &Cell<Of>| highest(cell).map_or("none".to_owned(), |rate: f64| rate.to_string());
+        let groups: Vec<_> = settings.chunks(METHODS.len()).collect();
+        let each = groups.iter().map(|group| {
+            let [none, batch, layer] = [0, 1, 2].map(|i| told(&group[i]));
+            let place = group[0].of.place();
+            format!(
+                "{none} without norm, {batch} with Batch Norm, {layer} with Layer Norm at {place}"
+            )
+        });
+        let by_place = groups.iter().map(|group| {
+            let [none, batch, layer] = [0, 1, 2].map(|i| told(&group[i]));
+            json!({ "setting": group[0].of.place(), "none": none, "batch_norm": batch,
+                "layer_norm": layer })
+        });
+        let entries = settings
+            .iter()
+            .map(|cell| json!({ "highest_rate": highest(cell) }));
+        let table = table(
+            settings,
+            &[
+                ("", -36, &|cell| cell.of.place()),
+                ("", -12, &|cell| cell.of.name()),
+                ("highest rate", 13, &|cell| told(cell)),
+                ("picked rate", 13, &|cell| cell.chosen_rate.to_string()),
+                ("test accuracy there", 26, &|cell| {
+                    percent_range(cell.test_accuracy)
+                }),
+            ],
         );
+        let ends = [
+            "shallow-plain",
+            "shallow-momentum",
+            "deep-plain",
+            "deep-momentum",
+        ];
+        let chart = |(end, group): (&&str, &&[Cell<Of>])| {
+            let about = format!(
+                "The accuracy on the validation part after the last epoch at each learning \
+                 rate, for {}, without norm, with Batch Norm and with Layer Norm: median and \
+                 quartiles over the seeds; a run that diverged counts as 0.",
+                group[0].of.place()
+            );
+            let title = "Validation accuracy over the learning rate";
+            ((*end).to_owned(), over_rates(title, about, group))
+        };
+        let holds = |group: &&[_]| highest(&group[1]) > highest(&group[0]);
+        Finding {
+            derived: json!({ "highest": by_place.collect::<Vec<Value>>(),
+                "settings": entries.collect::<Vec<Value>>() }),
+            charts: ends.iter().zip(&groups).map(chart).collect(),
+            answer: Some(Answer::of(groups.iter().map(holds))),
+            verdict: format!(
+                "the highest rate that trains to {} % is {}.",
+                percent(trains_at),
+                list(&each.collect::<Vec<_>>())
+            ),
+            table,
+        }
     }
-    table
 }

@@ -1,66 +1,32 @@
 //! Claim C9: Layer Norm suits Transformers.
 //!
-//! # Protocol
-//! A causal Transformer (32 features, 2 heads, 64 features inside) reads *Alice's Adventures in
-//! Wonderland* in pieces of 32 characters and predicts each character from those before it.
-//! It has 3 blocks, or 16: before training, gradients without a norm are in good order with
-//! three blocks, and have begun to explode with sixteen (chapter 15). Nothing else differs
-//! between the two depths.
+//! A causal Transformer reads *Alice's Adventures in Wonderland* and predicts each character
+//! from those before it. It has few blocks, or many: before training, gradients without a norm
+//! are in good order with three blocks, and have begun to explode with sixteen (chapter 15).
+//! Nothing else differs between the two depths.
 //!
 //! Compared are no norm, Layer Norm in front of each part (pre) and after each sum (post),
 //! RMS Norm in front, and Batch Norm in front, over all positions of all sequences of the
-//! batch. Adam with its usual constants, 400 steps of 8 pieces from random places, no
-//! warm-up; a constant learning rate that validation picks for each, at each depth, from one
-//! grid. If any pick lies at the edge of the grid, the grid is widened for all. The measure is
-//! the cross-entropy per character in nats, on the first 4,096 characters of the validation
-//! and the test part, in evaluation mode; a run that diverges counts as infinitely bad.
-//!
-//! While it trains, Batch Norm looks at later positions through its statistics. So its
+//! batch. While it trains, Batch Norm looks at later positions through its statistics. So its
 //! training loss says little; evaluation, with running statistics, cannot look ahead.
 //!
-//! At each depth the claim has two parts: the test loss of the better form of Layer Norm (by
-//! validation loss) is clearly below that of no norm (the ranges from first to third quartile
-//! do not overlap), and clearly below that of Batch Norm. The claim is supported if all four
-//! hold, not supported if none does, and depends otherwise. RMS Norm, and pre against post,
-//! are judged beside it in the same way; and the number of rates of the grid at which each
-//! comes within 5 % of its own best loss.
-//!
-//! Reported too: how many runs of each diverged, over the whole grid; and the loss of a model
-//! that knows only how frequent each character is in the training part.
-
-use std::fmt;
+//! At each depth the claim has two parts: Layer Norm against no norm, and against Batch Norm.
+//! RMS Norm, and pre against post, are judged beside it in the same way.
 
 use nn::data::{Prose, all_windows, random_windows};
 use nn::loss::cross_entropy;
-use nn::{Adam, BlockSpec, Mode, NormKind, NormPlace, Optimizer, TokenModel, TransformerSpec};
+use nn::{BlockSpec, Mode, NormPlace, Optimizer as _, TokenModel, TransformerSpec};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde::Serialize;
-use serde_json::{Value, json};
 use tape::Tape;
 
-use crate::chart::{Axis, Chart, Ink, Line};
-use crate::claims::{Answer, Claim};
-use crate::experiment::{Error, Experiment, Finding};
-use crate::losses::{LossCell, LossRun, RATE_RULE, sweep_losses};
-use crate::session::Session;
-use crate::stats::{Apart, Spread};
+use crate::kit::*;
 
-pub(crate) const EXPERIMENT: Experiment = Experiment {
-    name: "transformer",
-    about: "norms in a small Transformer that reads prose, with few blocks and with many",
-    chapter: 15,
-    claim: Some(Claim {
-        id: "C9",
-        text: "Layer Norm suits Transformers.",
-    }),
-    timed: false,
-    protocol: |quick| serde_json::to_value(Protocol::new(quick)).expect("plain data serializes"),
-    run,
-};
+pub(crate) struct Asked;
 
+/// How a Transformer learns to read.
 #[derive(Serialize)]
-struct Protocol {
+pub(crate) struct Reader {
     data: &'static str,
     characters: usize,
     steps: usize,
@@ -69,226 +35,247 @@ struct Protocol {
     width: usize,
     heads: usize,
     hidden: usize,
-    optimizer: &'static str,
+    #[serde(serialize_with = "as_text::serialize")]
+    optimizer: Adam,
+    #[serde(serialize_with = "schedule")]
+    schedule: Schedule,
     pieces: usize,
-    rates: Vec<f64>,
-    rate_rule: &'static str,
     near: f64,
-    decision_rule: &'static str,
 }
 
-impl Protocol {
-    fn new(quick: bool) -> Self {
+/// A norm and its place.
+#[derive(Clone, Copy)]
+struct Form {
+    name: &'static str,
+    ink: Ink,
+    norm: NormKind,
+    place: NormPlace,
+}
+
+const FORMS: [Form; 5] = [
+    Form::of("no norm", Ink::None, NormKind::None, NormPlace::Pre),
+    Form::of("pre-LN", Ink::Layer, NormKind::Layer, NormPlace::Pre),
+    Form::of("post-LN", Ink::LayerToo, NormKind::Layer, NormPlace::Post),
+    Form::of("pre-RMS", Ink::Rms, NormKind::Rms, NormPlace::Pre),
+    Form::of("pre-BN", Ink::Batch, NormKind::Batch, NormPlace::Pre),
+];
+
+impl Form {
+    const fn of(name: &'static str, ink: Ink, norm: NormKind, place: NormPlace) -> Self {
+        Form {
+            name,
+            ink,
+            norm,
+            place,
+        }
+    }
+}
+
+/// What is trained: a form, in so many blocks.
+#[derive(Clone, Copy)]
+struct Of {
+    blocks: usize,
+    form: Form,
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.blocks, self.form.name)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Results {
+    frequencies_only: Frequencies,
+    pub(crate) depths: Vec<Depth>,
+}
+
+/// The losses of a model that knows only how frequent each character is.
+#[derive(Serialize, Deserialize)]
+struct Frequencies {
+    validation_loss: f64,
+    test_loss: f64,
+}
+
+/// All forms in so many blocks, in the order of [`FORMS`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Depth {
+    pub(crate) blocks: usize,
+    pub(crate) forms: Vec<LossCell<Tested>>,
+}
+
+/// A form, and its loss on the test part.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Tested {
+    pub(crate) form: String,
+    blocks: usize,
+    pub(crate) test_loss: Spread,
+}
+
+impl Depth {
+    /// The better form of Layer Norm, by its validation loss, and the other.
+    fn layer(&self) -> [&LossCell<Tested>; 2] {
+        let [pre, post] = [&self.forms[1], &self.forms[2]];
+        match post.validation().median < pre.validation().median {
+            true => [post, pre],
+            false => [pre, post],
+        }
+    }
+
+    /// The two parts that the claim has at this depth.
+    fn parts(&self) -> [bool; 2] {
+        let layer = self.layer()[0].of.test_loss;
+        let [none, .., batch] = &self.forms[..] else {
+            unreachable!("there are five forms")
+        };
+        [none, batch].map(|other| layer.seen_from(other.of.test_loss) == Apart::Below)
+    }
+}
+
+impl Study for Asked {
+    const CARD: Card = Card::new("transformer", 15)
+        .asks("norms in a small Transformer that reads prose, with few blocks and with many")
+        .claim("C9", "Layer Norm suits Transformers.");
+
+    type Protocol = Protocol<Nothing, Reader>;
+    type Results = Results;
+
+    fn protocol(quick: bool) -> Self::Protocol {
         Protocol {
-            data: "the prose in its fixed split",
-            characters: if quick { 8 } else { 32 },
-            steps: if quick { 4 } else { 400 },
-            other_characters: if quick { 64 } else { 4096 },
-            blocks: if quick { [1, 2] } else { [3, 16] },
-            width: if quick { 8 } else { 32 },
-            heads: 2,
-            hidden: if quick { 8 } else { 64 },
-            optimizer: "Adam, beta 0.9 and 0.999, no warm-up",
-            pieces: if quick { 4 } else { 8 },
-            rates: if quick {
-                vec![0.003, 0.01]
-            } else {
-                vec![0.0003, 0.001, 0.003, 0.01, 0.03]
+            plan: Reader {
+                data: "the prose in its fixed split",
+                characters: pick(quick, 8, 32),
+                steps: pick(quick, 4, 400),
+                other_characters: pick(quick, 64, 4096),
+                blocks: pick(quick, [1, 2], [3, 16]),
+                width: pick(quick, 8, 32),
+                heads: 2,
+                hidden: pick(quick, 8, 64),
+                optimizer: Adam::USUAL,
+                schedule: Schedule::Constant,
+                pieces: pick(quick, 4, 8),
+                near: 0.05,
             },
-            rate_rule: RATE_RULE,
-            near: 0.05,
+            rates: pick(
+                quick,
+                vec![0.003, 0.01],
+                vec![0.0003, 0.001, 0.003, 0.01, 0.03],
+            ),
+            rate_rule: Rule::Loss,
+            own: Nothing {},
             decision_rule: "at each depth: the test loss of the better of pre-LN and post-LN (by \
                             median validation loss) is clearly below that of no norm, and clearly \
                             below that of Batch Norm (quartile ranges apart). supported: both, at \
                             both depths; not supported: neither, at either depth; else depends",
         }
     }
-}
 
-/// A norm and its place.
-#[derive(Clone, Copy, PartialEq)]
-struct Form {
-    norm: NormKind,
-    place: NormPlace,
-}
-
-const FORMS: [Form; 5] = [
-    Form::of(NormKind::None, NormPlace::Pre),
-    Form::of(NormKind::Layer, NormPlace::Pre),
-    Form::of(NormKind::Layer, NormPlace::Post),
-    Form::of(NormKind::Rms, NormPlace::Pre),
-    Form::of(NormKind::Batch, NormPlace::Pre),
-];
-
-impl Form {
-    const fn of(norm: NormKind, place: NormPlace) -> Self {
-        Form { norm, place }
-    }
-
-    fn name(self) -> &'static str {
-        match (self.norm, self.place) {
-            (NormKind::Layer, NormPlace::Post) => "post-LN",
-            (NormKind::Layer, NormPlace::Pre) => "pre-LN",
-            (NormKind::Rms, _) => "pre-RMS",
-            (NormKind::Batch, _) => "pre-BN",
-            _ => "no norm",
-        }
-    }
-
-    fn ink(self) -> Ink {
-        match (self.norm, self.place) {
-            (NormKind::Layer, NormPlace::Post) => Ink::LayerToo,
-            (NormKind::Layer, NormPlace::Pre) => Ink::Layer,
-            (NormKind::Rms, _) => Ink::Rms,
-            (NormKind::Batch, _) => Ink::Batch,
-            _ => Ink::None,
-        }
-    }
-}
-
-impl fmt::Display for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.place, self.norm)
-    }
-}
-
-/// What is trained: a form, in so many blocks.
-#[derive(Clone, Copy)]
-struct Setting {
-    blocks: usize,
-    form: Form,
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.blocks, self.form)
-    }
-}
-
-type Cell = LossCell<Setting>;
-
-/// All forms in so many blocks, in the order of [`FORMS`].
-struct Depth<'a> {
-    blocks: usize,
-    cells: &'a [Cell],
-}
-
-impl<'a> Depth<'a> {
-    fn all(cells: &'a [Cell]) -> Vec<Self> {
-        let depth = |cells: &'a [Cell]| Depth {
-            blocks: cells[0].of.blocks,
-            cells,
+    fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
+        let reader = &protocol.plan;
+        let prose = Prose::load()?;
+        let of = |blocks| FORMS.map(|form| Of { blocks, form });
+        let settings = reader.blocks.map(of).concat();
+        let train = |of: &Of, rate, seed| train(of, rate, seed, reader, &prose);
+        let cells = loss_cells(session, protocol, &settings, train, |of, runs| Tested {
+            form: of.form.name.to_owned(),
+            blocks: of.blocks,
+            test_loss: losses(runs, |run| run.test[0]),
+        })?;
+        let mut cells = cells.into_iter();
+        let depth = |blocks| Depth {
+            blocks,
+            forms: cells.by_ref().take(FORMS.len()).collect(),
         };
-        cells.chunks(FORMS.len()).map(depth).collect()
-    }
-
-    fn none(&self) -> &'a Cell {
-        &self.cells[0]
-    }
-
-    fn batch(&self) -> &'a Cell {
-        &self.cells[4]
-    }
-
-    fn rms(&self) -> &'a Cell {
-        &self.cells[3]
-    }
-
-    /// The better form of Layer Norm, and the other.
-    fn layer(&self) -> [&'a Cell; 2] {
-        let [pre, post] = [&self.cells[1], &self.cells[2]];
-        if post.validation().median < pre.validation().median {
-            [post, pre]
-        } else {
-            [pre, post]
-        }
-    }
-
-    /// The two parts that the claim has at this depth.
-    fn parts(&self) -> [bool; 2] {
-        let layer = self.layer()[0].test(0);
-        [self.none(), self.batch()].map(|other| layer.seen_from(other.test(0)) == Apart::Below)
-    }
-
-    fn data(&self, protocol: &Protocol) -> Value {
-        let entries = self.cells.iter().map(|cell| {
-            let mut entry = cell.data();
-            entry["form"] = json!(cell.of.form.name());
-            entry["blocks"] = json!(cell.of.blocks);
-            entry["test_loss"] = json!(cell.test(0));
-            entry["rates_near_the_best"] = json!(cell.near(protocol.near));
-            entry["diverged"] = json!(cell.diverged());
-            entry
-        });
-        json!({
-            "blocks": self.blocks,
-            "better_form_of_layer_norm": self.layer()[0].of.form.name(),
-            "forms": entries.collect::<Vec<Value>>(),
+        Ok(Results {
+            depths: reader.blocks.into_iter().map(depth).collect(),
+            frequencies_only: Frequencies {
+                validation_loss: frequencies_only(&prose.validation, &prose, reader),
+                test_loss: frequencies_only(&prose.test, &prose, reader),
+            },
         })
     }
-}
 
-fn run(session: &mut Session) -> Result<Finding, Error> {
-    let protocol = Protocol::new(session.quick());
-    let prose = Prose::load()?;
-    let train = |setting, rate, seed| train(setting, rate, seed, &protocol, &prose);
-    let settings = protocol.blocks.map(|blocks| {
-        let setting = |form| Setting { blocks, form };
-        FORMS.map(setting)
-    });
-    let cells = sweep_losses(session, &settings.concat(), &protocol.rates, train)?;
-    let depths = Depth::all(&cells);
-    let answer = Answer::of(depths.iter().flat_map(Depth::parts));
-    let [validation, test] =
-        [&prose.validation, &prose.test].map(|part| frequencies_only(part, &prose, &protocol));
-    let entries = depths.iter().map(|depth| depth.data(&protocol));
-    Ok(Finding {
-        data: json!({
-            "frequencies_only": { "validation_loss": validation, "test_loss": test },
-            "depths": entries.collect::<Vec<Value>>(),
-        }),
-        charts: ["few", "many"]
-            .into_iter()
-            .zip(&depths)
-            .map(|(name, depth)| (name, chart(depth, validation, &protocol)))
-            .collect(),
-        answer: Some(answer),
-        verdict: verdict(answer, &depths, &protocol),
-        table: table(&depths, &protocol),
-    })
+    fn read(protocol: &Self::Protocol, results: &Results) -> Finding {
+        let depths = &results.depths;
+        let near = protocol.plan.near;
+        let derived = depths.iter().map(|depth| {
+            let forms = depth.forms.iter().map(|cell| {
+                json!({ "rates_near_the_best": cell.near(near), "diverged": cell.diverged() })
+            });
+            json!({ "better_form_of_layer_norm": depth.layer()[0].of.form,
+                "forms": forms.collect::<Vec<Value>>() })
+        });
+        let told = depths.iter().map(|depth| {
+            let [layer, other] = depth.layer();
+            let [none, _, _, rms, batch] = &depth.forms[..] else {
+                unreachable!("there are five forms")
+            };
+            let against = [none, batch, other, rms].map(|other| {
+                let Tested {
+                    form, test_loss, ..
+                } = &other.of;
+                let how = better_or_worse(layer.of.test_loss, *test_loss);
+                format!("{how} {form} ({:.3})", test_loss.median)
+            });
+            let close = depth
+                .forms
+                .iter()
+                .map(|cell| format!("{} {}", cell.of.form, cell.near(near)));
+            format!(
+                "with {} blocks {} reaches {:.3}, {}; of {} rates, within {} % of the best loss \
+                 are: {}",
+                depth.blocks,
+                layer.of.form,
+                layer.of.test_loss.median,
+                list(&against),
+                protocol.rates.len(),
+                100.0 * near,
+                close.collect::<Vec<_>>().join(", ")
+            )
+        });
+        let charts = ["few", "many"].into_iter().zip(depths);
+        let frequencies = results.frequencies_only.validation_loss;
+        Finding {
+            derived: json!({ "depths": derived.collect::<Vec<Value>>() }),
+            charts: charts
+                .map(|(end, depth)| (end.to_owned(), chart(depth, frequencies)))
+                .collect(),
+            answer: Some(Answer::of(depths.iter().flat_map(Depth::parts))),
+            verdict: format!(
+                "in nats per character on the test part, {}.",
+                told.collect::<Vec<_>>().join(". And ")
+            ),
+            table: in_rows(depths, &protocol.rates),
+        }
+    }
 }
 
 /// The loss on a part of a model that knows only how frequent each character is. Each is
 /// counted once more than it occurs, for some are not in the training part at all.
-fn frequencies_only(part: &[usize], prose: &Prose, protocol: &Protocol) -> f64 {
+fn frequencies_only(part: &[usize], prose: &Prose, reader: &Reader) -> f64 {
     let mut counts = vec![1.0; prose.alphabet.len()];
     for &token in &prose.train {
         counts[token] += 1.0;
     }
     let all = (prose.train.len() + counts.len()) as f64;
-    let targets = &part[1..=protocol.other_characters];
+    let targets = &part[1..=reader.other_characters];
     let losses = targets.iter().map(|&token| -libm::log(counts[token] / all));
     losses.sum::<f64>() / targets.len() as f64
 }
 
-fn train(setting: Setting, rate: f64, seed: u64, protocol: &Protocol, prose: &Prose) -> LossRun {
+fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossRun {
     let weights = &mut StdRng::seed_from_u64(2 * seed);
     let order = &mut StdRng::seed_from_u64(2 * seed + 1);
-    let block = BlockSpec::new(protocol.width, protocol.heads)
-        .hidden(protocol.hidden)
-        .norm(setting.form.norm, setting.form.place);
-    let spec = TransformerSpec::new(
-        prose.alphabet.len(),
-        protocol.characters,
-        setting.blocks,
-        block,
-    );
+    let block = BlockSpec::new(reader.width, reader.heads)
+        .hidden(reader.hidden)
+        .norm(of.form.norm, of.form.place);
+    let spec = TransformerSpec::new(prose.alphabet.len(), reader.characters, of.blocks, block);
     let mut model = spec.build::<f32>(weights);
-    let mut adam = Adam::new();
+    let mut adam = reader.optimizer.start();
     let mut tape = Tape::new();
     let mut fine = true;
-    for _ in 0..protocol.steps {
-        let batch = random_windows(&prose.train, protocol.pieces, protocol.characters, order);
+    for step in 0..reader.steps {
+        let batch = random_windows(&prose.train, reader.pieces, reader.characters, order);
         let (loss, (), grads) = tape.grad(|t| {
             let logits = model.forward(t, &batch.tokens, &batch.lengths, Mode::Train);
             (cross_entropy(&logits, &batch.targets), ())
@@ -297,12 +284,12 @@ fn train(setting: Setting, rate: f64, seed: u64, protocol: &Protocol, prose: &Pr
         if !fine {
             break;
         }
-        adam.step(&mut model, &grads, rate);
+        adam.step(&mut model, &grads, rate * reader.schedule.factor(step));
     }
     let mut score = |part: &[usize]| {
         let (mut total, mut count) = (0.0, 0.0);
-        let part = &part[..=protocol.other_characters];
-        for batch in all_windows(part, 32, protocol.characters) {
+        let part = &part[..=reader.other_characters];
+        for batch in all_windows(part, 32, reader.characters) {
             let loss = Tape::eval(|t| {
                 let logits = model.forward(t, &batch.tokens, &batch.lengths, Mode::Eval);
                 f64::from(cross_entropy(&logits, &batch.targets).value().item())
@@ -319,74 +306,22 @@ fn train(setting: Setting, rate: f64, seed: u64, protocol: &Protocol, prose: &Pr
     }
 }
 
-fn verdict(answer: Answer, depths: &[Depth<'_>], protocol: &Protocol) -> String {
-    let of = |depth: &Depth<'_>| {
-        let [layer, other] = depth.layer();
-        let against = |other: &Cell| {
-            let how = match layer.test(0).seen_from(other.test(0)) {
-                Apart::Below => "clearly better than",
-                Apart::Above => "clearly worse than",
-                Apart::Unclear => "not clearly different from",
-            };
-            let name = other.of.form.name();
-            format!("{how} {name} ({:.3})", other.test(0).median)
-        };
-        let near = |cell: &Cell| format!("{} {}", cell.of.form.name(), cell.near(protocol.near));
-        format!(
-            "with {} blocks {} reaches {:.3}, {}, {}, {} and {}; of {} rates, within {} % of the \
-             best loss are: {}",
-            depth.blocks,
-            layer.of.form.name(),
-            layer.test(0).median,
-            against(depth.none()),
-            against(depth.batch()),
-            against(other),
-            against(depth.rms()),
-            protocol.rates.len(),
-            100.0 * protocol.near,
-            depth.cells.iter().map(near).collect::<Vec<_>>().join(", ")
-        )
-    };
-    format!(
-        "{}: in nats per character on the test part, {}.",
-        answer.words(),
-        depths.iter().map(of).collect::<Vec<_>>().join(". And ")
-    )
-}
-
 /// Losses above this are drawn at the upper edge. A model that takes all 72 characters for
 /// equally likely has 4.28.
 const HIGHEST: f64 = 4.5;
 
-fn chart(depth: &Depth<'_>, frequencies: f64, protocol: &Protocol) -> Chart {
-    let line = |cell: &Cell| {
-        let finite = |s: Spread| s.high.is_finite().then_some(s);
-        let spreads = cell.validation_by_rate().into_iter().map(finite);
-        Line {
-            name: cell.of.form.name().into(),
-            ink: cell.of.form.ink(),
-            points: protocol.rates.iter().copied().zip(spreads).collect(),
-        }
-    };
-    let mut lines: Vec<Line> = depth.cells.iter().map(line).collect();
-    let level = Spread {
-        low: frequencies,
-        median: frequencies,
-        high: frequencies,
-    };
-    let ends = [protocol.rates[0], protocol.rates[protocol.rates.len() - 1]];
-    lines.push(Line {
-        name: "frequencies only".into(),
-        ink: Ink::Theory,
-        points: ends.map(|rate| (rate, Some(level))).into(),
-    });
-    let seen = lines
-        .iter()
-        .flat_map(|line| &line.points)
-        .filter_map(|(_, s)| *s);
-    let (low, high) = seen.fold((f64::INFINITY, 0.0_f64), |(low, high), s| {
-        (low.min(s.low), high.max(s.high))
-    });
+fn chart(depth: &Depth, frequencies: f64) -> Chart {
+    let of = |(cell, form): (&LossCell<Tested>, Form)| line(form.name, form.ink, cell.over_rates());
+    let mut lines: Vec<Line> = depth.forms.iter().zip(FORMS).map(of).collect();
+    let [first, last] = ends(&lines);
+    let frequencies = Spread::exactly(frequencies);
+    lines.push(level(
+        "frequencies only",
+        Ink::Theory,
+        [first, last],
+        frequencies,
+    ));
+    let (low, high) = range(&lines);
     Chart {
         title: format!("A Transformer of {} blocks that reads prose", depth.blocks),
         about: "The validation loss after the last step at each learning rate, without norm, \
@@ -396,7 +331,7 @@ fn chart(depth: &Depth<'_>, frequencies: f64, protocol: &Protocol) -> Chart {
                 upper edge. A level line is the loss of a model that knows only how frequent \
                 each character is."
             .into(),
-        x: Axis::log("learning rate", ends[0], ends[1]),
+        x: Axis::log("learning rate", first, last),
         y: Axis::linear(
             "validation loss (nats per character)",
             (10.0 * low).floor() / 10.0,
@@ -406,33 +341,35 @@ fn chart(depth: &Depth<'_>, frequencies: f64, protocol: &Protocol) -> Chart {
     }
 }
 
-fn table(depths: &[Depth<'_>], protocol: &Protocol) -> String {
-    let mut table = format!("{:<7}{:<10}", "blocks", "rate");
-    for rate in &protocol.rates {
-        table += &format!("{rate:>11}");
-    }
-    table += &format!(
-        "{:>9}{:>32}{:>10}\n",
-        "picked", "test loss (nats per character)", "diverged"
-    );
-    for cell in depths.iter().flat_map(|depth| depth.cells) {
-        table += &format!("{:<7}{:<10}", cell.of.blocks, cell.of.form.name());
-        for spread in cell.validation_by_rate() {
-            table += &format!("{:>11.3}", spread.median);
-        }
-        let test = cell.test(0);
-        let test = format!("{:.3} ({:.3} to {:.3})", test.median, test.low, test.high);
-        table += &format!("{:>9}{test:>32}{:>10}\n", cell.rate(), cell.diverged());
-    }
-    table
+fn in_rows(depths: &[Depth], rates: &[f64]) -> String {
+    let mut headings = vec!["blocks".to_owned(), "rate".to_owned()];
+    headings.extend(rates.iter().map(f64::to_string));
+    headings.extend(["picked", "test loss (nats per character)", "diverged"].map(str::to_owned));
+    let mut widths = vec![-7, -10];
+    widths.extend(rates.iter().map(|_| 11));
+    widths.extend([9, 32, 10]);
+    let cells = depths.iter().flat_map(|depth| &depth.forms);
+    let table = Table::new(headings.iter().map(String::as_str), widths).rows(cells, |cell| {
+        let mut row = vec![cell.of.blocks.to_string(), cell.of.form.clone()];
+        row.extend(
+            cell.rates
+                .iter()
+                .map(|at| format!("{:.3}", at.validation_loss.median)),
+        );
+        row.extend([cell.chosen_rate.to_string(), nats(cell.of.test_loss)]);
+        row.push(cell.diverged().to_string());
+        row
+    });
+    table.to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Cells of a depth whose test losses are these, from 13 runs each.
-    fn cells(blocks: usize, losses: [f64; 5]) -> Vec<Cell> {
+    /// A depth whose test losses are these, from 13 runs each: those of no norm, pre-LN,
+    /// post-LN, RMS Norm and Batch Norm.
+    fn depth(blocks: usize, losses: [f64; 5]) -> Depth {
         let cell = |(form, loss): (Form, f64)| {
             let run = |seed: u32| {
                 let loss = loss + 0.001 * f64::from(seed);
@@ -442,16 +379,19 @@ mod tests {
                 }
             };
             let runs = (0..13).map(run).collect();
-            LossCell::new(Setting { blocks, form }, &[0.01], vec![runs])
+            LossCell::new(&[0.01], &[runs], |runs| Tested {
+                form: form.name.to_owned(),
+                blocks,
+                test_loss: super::losses(runs, |run| run.test[0]),
+            })
         };
-        FORMS.into_iter().zip(losses).map(cell).collect()
+        let forms = FORMS.into_iter().zip(losses).map(cell).collect();
+        Depth { blocks, forms }
     }
 
-    /// The losses are those of no norm, pre-LN, post-LN, RMS Norm and Batch Norm.
     fn answer(few: [f64; 5], many: [f64; 5]) -> Answer {
-        let mut all = cells(3, few);
-        all.extend(cells(16, many));
-        Answer::of(Depth::all(&all).iter().flat_map(Depth::parts))
+        let depths = [depth(3, few), depth(16, many)];
+        Answer::of(depths.iter().flat_map(Depth::parts))
     }
 
     #[test]
@@ -474,10 +414,10 @@ mod tests {
     #[test]
     fn the_frequencies_alone_are_a_finite_loss() {
         let prose = Prose::load().expect("the prose");
-        let protocol = Protocol::new(false);
+        let protocol = Asked::protocol(false);
         let all_alike = (prose.alphabet.len() as f64).ln();
         for part in [&prose.validation, &prose.test] {
-            let loss = frequencies_only(part, &prose, &protocol);
+            let loss = frequencies_only(part, &prose, &protocol.plan);
             assert!(2.5 < loss && loss < all_alike, "{loss}");
         }
     }

@@ -1,0 +1,25 @@
+//! What the file of an experiment works with.
+
+pub(crate) use std::fmt;
+
+pub(crate) use nn::data::{BatchSize, Digits, Examples, Set};
+pub(crate) use nn::{NormKind, Schedule};
+pub(crate) use serde::{Deserialize, Serialize};
+pub(crate) use serde_json::{Value, json};
+
+pub(crate) use crate::chart::{Axis, Chart, Ink, Line};
+pub(crate) use crate::claims::Answer;
+pub(crate) use crate::error::Error;
+pub(crate) use crate::protocol::{
+    Adam, Data, Network, Nothing, Plan, Protocol, Rule, Sgd, pick, schedule,
+};
+pub(crate) use crate::session::Session;
+pub(crate) use crate::setting::{METHODS, Method, Setting, ink, name};
+pub(crate) use crate::show::*;
+pub(crate) use crate::stats::{Apart, Spread};
+pub(crate) use crate::study::{Card, Finding, Study, recorded};
+pub(crate) use crate::sweep::{AtRate, Cell, LossCell, LossRun, Run};
+pub(crate) use crate::sweep::{cells, loss_cells, losses, size};
+pub(crate) use crate::text::{Table, as_text, better_or_worse, count, count_range, list, nats};
+pub(crate) use crate::text::{percent, percent_range, table};
+pub(crate) use crate::train::Curve;

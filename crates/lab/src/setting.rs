@@ -1,0 +1,83 @@
+//! What is compared: norms, and the settings that they are trained in.
+
+use nn::NormKind;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::chart::Ink;
+use crate::text::as_text;
+
+/// No norm, Batch Norm and Layer Norm: what most claims are about.
+pub(crate) const METHODS: [NormKind; 3] = [NormKind::None, NormKind::Batch, NormKind::Layer];
+
+/// What a text calls a method.
+pub(crate) fn name(method: NormKind) -> &'static str {
+    match method {
+        NormKind::None => "no norm",
+        NormKind::Batch => "Batch Norm",
+        NormKind::Layer => "Layer Norm",
+        NormKind::Rms => "RMS Norm",
+        NormKind::Group(_) => "Group Norm",
+    }
+}
+
+/// What a method is drawn in.
+pub(crate) fn ink(method: NormKind) -> Ink {
+    match method {
+        NormKind::None => Ink::None,
+        NormKind::Batch => Ink::Batch,
+        NormKind::Layer => Ink::Layer,
+        NormKind::Rms => Ink::Rms,
+        NormKind::Group(_) => Ink::Group,
+    }
+}
+
+/// What is trained: what the cells of an experiment differ in.
+pub(crate) trait Setting: Serialize + Clone + Sync {
+    /// The norm.
+    fn method(&self) -> NormKind;
+
+    /// By this name a chapter finds it: what it says in the results, field by field.
+    fn key(&self) -> String {
+        let word = |value: &Value| match value.as_f64() {
+            Some(number) => number.to_string(),
+            None => value.as_str().unwrap_or_default().replace(' ', "-"),
+        };
+        let fields = json!(self);
+        let fields = fields.as_object().into_iter().flatten();
+        fields
+            .map(|(_, value)| word(value))
+            .collect::<Vec<_>>()
+            .join("-")
+    }
+
+    /// What a text calls it, beside others of its chart.
+    fn name(&self) -> String {
+        name(self.method()).to_owned()
+    }
+
+    /// What it is drawn in.
+    fn ink(&self) -> Ink {
+        ink(self.method())
+    }
+}
+
+/// A setting that is a method, and nothing else.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Method {
+    #[serde(with = "as_text")]
+    pub(crate) method: NormKind,
+}
+
+impl Method {
+    /// No norm, Batch Norm and Layer Norm.
+    pub(crate) fn all() -> Vec<Self> {
+        METHODS.map(|method| Method { method }).into()
+    }
+}
+
+impl Setting for Method {
+    fn method(&self) -> NormKind {
+        self.method
+    }
+}
