@@ -148,13 +148,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Numbers => {
             let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book");
             let book = book.canonicalize().unwrap_or(book);
-            for measurement in lab::book::MEASUREMENTS {
-                for file in lab::book::regenerate(measurement, &book)? {
-                    println!("written: {}", file.display());
-                }
-            }
-            let list = lab::book::regenerate_list(&book)?;
-            println!("written: {}", list.display());
+            lab::book::regenerate(&book, |file| println!("written: {}", file.display()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -217,7 +217,7 @@ fn run() -> Output {
         form("pre", "pre-LN", NormKind::Layer, NormPlace::Pre),
         form("post", "post-LN", NormKind::Layer, NormPlace::Post),
     ];
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Attention by hand, the scale of its scores, and gradients by depth",
         "row": row(),
         "scores": scores(),

@@ -72,7 +72,7 @@ fn seen(distance: f64, seeds: usize, draws: &mut Draws) -> Value {
 fn run() -> Output {
     let seeds = Options::default().seed_count();
     let mut draws = Draws::new(SEED);
-    Output::new(&json!({
+    Output::new(json!({
         "about": "How often two sets of results are clearly apart, by chance and not",
         "seed": SEED,
         // Few seeds, for which the code is asked about every word.

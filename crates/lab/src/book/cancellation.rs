@@ -119,7 +119,7 @@ fn example() -> Value {
 
 fn run() -> Output {
     let rows = [0.0, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6].map(row);
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Relative error of E[x²] − E[x]² and of two passes, against the offset",
         "seeds": SEEDS,
         "values": COUNT,
@@ -141,24 +141,8 @@ fn plot(rows: &[Value]) -> Chart {
         Axis::log("relative error of the variance, median", 1e-16, 1e4),
     )
     .line("u · mean²/var", Ink::Theory, curve("predicted_f32"))
-    .line(
-        "E[x²] − E[x]², f32",
-        Ink::Solid(Hue::Wrong),
-        curve("one_pass_f32"),
-    )
-    .line(
-        "two passes, f32",
-        Ink::Solid(Hue::Direct),
-        curve("two_pass_f32"),
-    )
-    .line(
-        "E[x²] − E[x]², f64",
-        Ink::Solid(Hue::Mean),
-        curve("one_pass_f64"),
-    )
-    .line(
-        "two passes, f64",
-        Ink::Solid(Hue::Var),
-        curve("two_pass_f64"),
-    )
+    .line("E[x²] − E[x]², f32", Hue::Wrong, curve("one_pass_f32"))
+    .line("two passes, f32", Hue::Direct, curve("two_pass_f32"))
+    .line("E[x²] − E[x]², f64", Hue::Mean, curve("one_pass_f64"))
+    .line("two passes, f64", Hue::Var, curve("two_pass_f64"))
 }

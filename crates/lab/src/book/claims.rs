@@ -11,7 +11,6 @@ use nn::data::{Digits, Set};
 use nn::{Activation, Init, Layer, MlpSpec, Mode, NormKind, each_param};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use serde_json::Value;
 use tape::Tape;
 
 /// The text of a chapter.
@@ -81,8 +80,7 @@ fn chapters_say_how_many_seeds_there_are() {
 /// The page has every table of the results, and names the exercises that have none.
 #[test]
 fn appendix_b_has_every_table() {
-    let output = super::mistakes::run();
-    let r: Value = serde_json::from_str(&output.json).expect("results are JSON");
+    let r = super::mistakes::run().results;
     let page = chapter("mistakes");
     let mut tables = vec!["running".to_owned()];
     let exercises = r["exercises"].as_object().expect("exercises");

@@ -206,18 +206,8 @@ struct Block {
     dy: Vec<Vec<f64>>,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    None,
-    Batch,
-    Layer,
-}
-
-struct Gradients {
-    y: Vec<f64>,
-    dw: Vec<f64>,
-    db: Vec<f64>,
-}
+/// What a norm makes of the outputs of the convolution, and the gradient for them.
+type Norm = fn(&Block, &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>);
 
 impl Block {
     fn new() -> Self {
@@ -236,27 +226,25 @@ impl Block {
         }
     }
 
-    /// With the filters multiplied by `scale`.
-    fn run(&self, kind: Kind, scale: f64) -> Gradients {
+    /// With the filters multiplied by `scale`: the outputs, and the gradients of w and b.
+    fn run(&self, norm: Norm, scale: f64) -> [Vec<f64>; 3] {
         let w: Vec<f64> = self.w.iter().map(|w| scale * w).collect();
         let z = self
             .images
             .iter()
             .map(|x| self.conv.forward(x, &w, &self.b));
-        let z: Vec<Vec<f64>> = z.collect();
-        let (y, dz) = match kind {
-            Kind::None => (z, self.dy.clone()),
-            Kind::Batch => self.batch_norm(&z),
-            Kind::Layer => self.layer_norm(&z),
-        };
+        let (y, dz) = norm(self, &z.collect::<Vec<_>>());
         let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; self.b.len()]);
         for (x, dz) in self.images.iter().zip(&dz) {
             let [_, w, b] = self.conv.backward(dz, x, &w);
             add(&mut dw, &w);
             add(&mut db, &b);
         }
-        let y = y.concat();
-        Gradients { y, dw, db }
+        [y.concat(), dw, db]
+    }
+
+    fn no_norm(&self, z: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        (z.to_vec(), self.dy.clone())
     }
 
     // ANCHOR: norm_channels
@@ -302,13 +290,13 @@ fn add(sum: &mut [f64], values: &[f64]) {
 
 /// Gradients of the convolution before a norm: the largest, in absolute value, and the
 /// largest cosine of the angle between a filter and its gradient.
-fn norm(block: &Block, norm: &str, id: &str, kind: Kind) -> Value {
+fn norm(block: &Block, name: &str, id: &str, norm: Norm) -> Value {
     let taps = block.conv.taps();
-    let Gradients { dw, db, .. } = block.run(kind, 1.0);
+    let [_, dw, db] = block.run(norm, 1.0);
     let filters = block.w.chunks_exact(taps).zip(dw.chunks_exact(taps));
     let cosines = filters.map(|(w, dw)| dot(w, dw) / (length(w) * length(dw)));
     json!({
-        "norm": norm,
+        "norm": name,
         "id": id,
         "dw": largest(&dw),
         "db": largest(&db),
@@ -318,15 +306,15 @@ fn norm(block: &Block, norm: &str, id: &str, kind: Kind) -> Value {
 
 /// The same with all filters multiplied, before Batch Norm.
 fn scales(block: &Block) -> [Value; 4] {
-    let plain = block.run(Kind::Batch, 1.0);
+    let [plain, plain_dw, _] = block.run(Block::batch_norm, 1.0);
     [0.1, 1.0, 10.0, 100.0].map(|scale| {
-        let scaled = block.run(Kind::Batch, scale);
+        let [y, dw, _] = block.run(Block::batch_norm, scale);
         json!({
             "scale": scale,
             // The largest change of an output.
-            "moved": furthest(&plain.y, &scaled.y),
+            "moved": furthest(&plain, &y),
             // The length of the gradient, relative to that at scale 1.
-            "gradient": length(&scaled.dw) / length(&plain.dw),
+            "gradient": length(&dw) / length(&plain_dw),
         })
     })
 }
@@ -385,15 +373,15 @@ fn values() -> Value {
 
 fn run() -> Output {
     let block = Block::new();
-    Output::new(&json!({
+    Output::new(json!({
         "about": "A convolution by its definition and back, in front of norms, and on digits",
         "worked": worked(),
         "layers": [layer(1, 8, 28), layer(8, 16, 14)],
         "pools": pools(),
         "norms": [
-            norm(&block, "no norm", "none", Kind::None),
-            norm(&block, "Batch Norm", "batch", Kind::Batch),
-            norm(&block, "Layer Norm", "layer", Kind::Layer),
+            norm(&block, "no norm", "none", Block::no_norm),
+            norm(&block, "Batch Norm", "batch", Block::batch_norm),
+            norm(&block, "Layer Norm", "layer", Block::layer_norm),
         ],
         "scales": scales(&block),
         "values": values(),

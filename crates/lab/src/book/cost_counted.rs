@@ -284,7 +284,7 @@ fn run() -> Output {
     // The better of the two, GB/s.
     let bandwidth = bandwidths(one).into_iter().fold(0.0, f64::max);
     let (mlp_step, cnn_step) = (ours(one, "mlp batchnorm"), ours(one, "cnn step"));
-    Output::new(&json!({
+    Output::new(json!({
         "about": "What a norm adds to a training step, counted, and Batch Norm folded into a convolution",
         "operations_per_value": OPERATIONS,
         "bytes_per_value": F32 * ARRAYS,

@@ -370,7 +370,7 @@ fn renormalizations() -> Value {
 }
 
 fn run() -> Output {
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Norms over the axes of images, and Batch Norm of one batch on several workers",
         "images": images(),
         "worked": worked(),

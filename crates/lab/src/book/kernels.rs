@@ -7,7 +7,7 @@ use tape::{Param, Tape, Tensor, Var, lanes};
 
 use super::random::{Draws, sum_errors};
 use super::{Measurement, Output, curve};
-use crate::chart::{Axis, Chart, Hue, Ink};
+use crate::chart::{Axis, Chart, Hue};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "kernels",
@@ -57,7 +57,7 @@ fn sum(n: usize) -> Value {
 
 fn run() -> Output {
     let sums: Vec<Value> = (2..=10).map(|k| sum(1 << (2 * k))).collect();
-    Output::new(&json!({
+    Output::new(json!({
         "about": "What Batch Norm keeps, composed and fused, and sums in three orders",
         "forms": [
             form("composed of ops", |x, gamma, beta| composed::batch_norm(x, gamma, beta, EPS)),
@@ -82,11 +82,7 @@ fn plot(sums: &[Value]) -> Chart {
         Axis::log("values added up", 16.0, 1_048_576.0),
         Axis::log("relative error, median", 1e-9, 1e-4),
     )
-    .line("one by one", Ink::Solid(Hue::Wrong), curve("one_by_one"))
-    .line("32 lanes", Ink::Solid(Hue::Mean), curve("in_lanes"))
-    .line(
-        "blocks, then f64",
-        Ink::Solid(Hue::Direct),
-        curve("in_blocks"),
-    )
+    .line("one by one", Hue::Wrong, curve("one_by_one"))
+    .line("32 lanes", Hue::Mean, curve("in_lanes"))
+    .line("blocks, then f64", Hue::Direct, curve("in_blocks"))
 }

@@ -101,53 +101,25 @@ const RIGHT: Written = Written {
     means: Means::Row,
 };
 
-const WRITTEN: &[(&str, Written)] = &[
-    ("no mistake", RIGHT),
-    ("mean path left out", Written { mean: 0.0, ..RIGHT }),
-    (
-        "variance path left out",
-        Written {
-            variance: 0.0,
-            ..RIGHT
-        },
-    ),
-    (
-        "sum in place of mean, variance path",
-        Written {
-            variance: PROBE[1] as f64,
-            ..RIGHT
-        },
-    ),
-    (
-        "gamma forgotten",
-        Written {
-            gamma: Gamma::Forgotten,
-            ..RIGHT
-        },
-    ),
-    (
-        "gamma multiplied in after the means",
-        Written {
-            gamma: Gamma::After,
-            ..RIGHT
-        },
-    ),
-    ("rstd forgotten", Written { rstd: 0, ..RIGHT }),
-    (
-        "means over the column",
-        Written {
-            means: Means::Column,
-            ..RIGHT
-        },
-    ),
-    (
-        "parameter sums over D for the means",
-        Written {
-            gamma: Gamma::After,
-            means: Means::ParameterSums,
-            ..RIGHT
-        },
-    ),
+/// A mistake, and what it changes in the way it is written down.
+type Slip = (&'static str, fn(&mut Written));
+
+const SLIPS: &[Slip] = &[
+    ("no mistake", |_| ()),
+    ("mean path left out", |w| w.mean = 0.0),
+    ("variance path left out", |w| w.variance = 0.0),
+    ("sum in place of mean, variance path", |w| {
+        w.variance = PROBE[1] as f64
+    }),
+    ("gamma forgotten", |w| w.gamma = Gamma::Forgotten),
+    ("gamma multiplied in after the means", |w| {
+        w.gamma = Gamma::After
+    }),
+    ("rstd forgotten", |w| w.rstd = 0),
+    ("means over the column", |w| w.means = Means::Column),
+    ("parameter sums over D for the means", |w| {
+        (w.gamma, w.means) = (Gamma::After, Means::ParameterSums);
+    }),
 ];
 
 fn closed_form(w: &Written, probe: &Probe) -> Vec<f64> {
@@ -187,9 +159,11 @@ fn closed_form(w: &Written, probe: &Probe) -> Vec<f64> {
         .collect()
 }
 
-fn signature((name, written): &(&str, Written)) -> Value {
+fn signature((name, slip): &Slip) -> Value {
+    let mut written = RIGHT;
+    slip(&mut written);
     let probe = Probe::layer_norm(&PROBE, 1, EPS, SEED);
-    let verdict = explain(&probe, Target::Dx, &closed_form(written, &probe));
+    let verdict = explain(&probe, Target::Dx, &closed_form(&written, &probe));
     let [direct, mean, variance] = coefficients(&verdict);
     json!({
         "gradient": name,
@@ -211,7 +185,7 @@ fn column(rows: usize) -> Value {
 }
 
 fn run() -> Output {
-    Output::new(&json!({
+    Output::new(json!({
         "about": "What Layer Norm's backward sends to nothing, its mistakes, and long column sums",
         "seed": SEED,
         "n": N,
@@ -227,7 +201,7 @@ fn run() -> Output {
         ],
         "probe_n": PROBE[0],
         "probe_d": PROBE[1],
-        "signatures": each(WRITTEN, signature),
+        "signatures": each(SLIPS, signature),
         "rows_per_block": BLOCK,
         "seeds": SEEDS,
         "columns": each([64, 1024, 16_384, 262_144], column),

@@ -94,7 +94,7 @@ fn run() -> Output {
         })
     });
     let (ln, bn) = (layer_norm(&others), batch_norm(&others));
-    Output::new(&json!({
+    Output::new(json!({
         "about": "The output of one example of a batch, against that in another batch",
         "seed": SEED,
         "features": D,

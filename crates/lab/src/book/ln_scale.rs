@@ -77,7 +77,7 @@ fn run() -> Output {
             "rms_deviation": deviation(&y),
         })
     });
-    Output::new(&json!({
+    Output::new(json!({
         "about": "The output of Layer Norm for a scaled row, and of RMS Norm for a shifted one",
         "seed": SEED,
         "features": D,
@@ -104,7 +104,7 @@ fn plot(points: &[Value]) -> Chart {
     .line("√eps", Ink::Theory, [(edge, 0.0), (edge, 1.1)])
     .line(
         "a / √(a² + eps)",
-        Ink::Solid(Hue::Direct),
+        Hue::Direct,
         line.map(|a| (a, predicted(a))),
     )
     .line(

@@ -55,7 +55,7 @@ fn run() -> Output {
             "dgamma": b.dgamma[i], "dbeta": b.dbeta[i],
         })
     };
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Two rows through the staged Layer Norm, and their gradients back",
         "eps": EPS,
         "rows": each([0, 1], row),

@@ -7,7 +7,7 @@ use tape::{Param, Tape, Tensor};
 
 use super::random::{Draws, dot, largest, mean};
 use super::{Measurement, Output, curve, each};
-use crate::chart::{Axis, Chart, Hue, Ink};
+use crate::chart::{Axis, Chart, Hue};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "matmul_loss",
@@ -226,7 +226,7 @@ fn run() -> Output {
             .expect("a number as printed")
     };
     let (large, sure) = ([1000.0, 0.0], [20.0, 0.0]);
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Multiplications of matrix products; cross-entropy by its formula and stable",
         "layers": each(&layers, layer),
         "total": layer(total),
@@ -271,12 +271,8 @@ fn plot(rows: &[Value]) -> Chart {
     )
     .line(
         "the formula",
-        Ink::Solid(Hue::Wrong),
+        Hue::Wrong,
         curve(rows, "scale", "formula_lost"),
     )
-    .line(
-        "stable",
-        Ink::Solid(Hue::Direct),
-        curve(rows, "scale", "stable_lost"),
-    )
+    .line("stable", Hue::Direct, curve(rows, "scale", "stable_lost"))
 }

@@ -142,7 +142,7 @@ pub(super) fn run() -> Output {
     let layer = Probe::layer_norm(&[4, 6], 1, EPS, SEED);
     let rms = Probe::rms_norm(&[4, 6], 1, EPS, SEED);
     let mut known = BTreeSet::new();
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Every mistake that a checker knows, and the sentence it prints",
         // All of Batch Norm, those of Layer Norm that Batch Norm has not, and those of RMS
         // Norm that neither has.

@@ -45,14 +45,14 @@ use serde_json::{Value, json};
 
 use crate::chart::{Chart, NARROW};
 
-/// One measurement: its name, the chapter that quotes it, and what computes it.
-pub struct Measurement {
-    /// The stem of its files.
-    pub name: &'static str,
-    /// The number of the chapter, or [`APPENDIX`].
-    pub chapter: u32,
+/// One measurement, the entry of its file in the list of all.
+struct Measurement {
+    /// The stem of its results.
+    name: &'static str,
+    /// The number of the chapter that quotes it, or [`APPENDIX`].
+    chapter: u32,
     /// One line that says what is measured.
-    pub about: &'static str,
+    about: &'static str,
     run: fn() -> Output,
 }
 
@@ -67,8 +67,11 @@ fn place(chapter: u32) -> String {
     }
 }
 
+/// Where the numbers and texts are, in the folder of the book.
+const RESULTS: &str = "results";
+
 /// Every measurement, in the order of the chapters.
-pub const MEASUREMENTS: &[Measurement] = &[
+const MEASUREMENTS: &[Measurement] = &[
     u_curve::MEASUREMENT,
     ridders::MEASUREMENT,
     vacuous::MEASUREMENT,
@@ -99,31 +102,27 @@ pub const MEASUREMENTS: &[Measurement] = &[
     pytorch::MEASUREMENT,
 ];
 
-/// What a measurement produces: its numbers, and its plots and texts by file stem.
+/// What a measurement produces: its numbers, and its plots and texts as files.
 struct Output {
-    json: String,
-    plots: Vec<(&'static str, Chart)>,
-    texts: Vec<(&'static str, String)>,
+    results: Value,
+    files: Vec<(PathBuf, String)>,
 }
 
 impl Output {
-    fn new(results: &Value) -> Self {
-        let mut json = serde_json::to_string_pretty(results).expect("plain data serializes");
-        json.push('\n');
-        Self {
-            json,
-            plots: Vec::new(),
-            texts: Vec::new(),
-        }
+    fn new(results: Value) -> Self {
+        let files = Vec::new();
+        Self { results, files }
     }
 
-    fn plot(mut self, stem: &'static str, chart: Chart) -> Self {
-        self.plots.push((stem, chart));
+    fn plot(mut self, stem: &str, chart: Chart) -> Self {
+        let plots = chart.files(&Path::new("src/figures").join(stem));
+        self.files.extend(plots);
         self
     }
 
-    fn text(mut self, stem: &'static str, text: String) -> Self {
-        self.texts.push((stem, text));
+    fn text(mut self, stem: &str, text: String) -> Self {
+        let path = Path::new(RESULTS).join(format!("{stem}.txt"));
+        self.files.push((path, text));
         self
     }
 }
@@ -173,74 +172,53 @@ fn survives(layer: &str, values: usize) -> Value {
     json!({ "layer": layer, "values": values, "survives": survives })
 }
 
-/// Runs one measurement and writes `results/<name>.json`, its texts beside it and its
-/// plots under `src/figures` of `book`, the folder of the book. Returns the paths written.
-///
-/// # Errors
-/// When a folder or file cannot be written.
-pub fn regenerate(measurement: &Measurement, book: &Path) -> io::Result<Vec<PathBuf>> {
-    files_of(measurement)
-        .into_iter()
-        .map(|(path, text)| write(&book.join(path), &text))
-        .collect()
-}
-
-/// Writes `results/measurements.json` of `book`, the list of all measurements and their
-/// files. Returns its path.
-///
-/// # Errors
-/// When a folder or the file cannot be written.
-pub fn regenerate_list(book: &Path) -> io::Result<PathBuf> {
-    let (path, text) = list();
-    write(&book.join(path), &text)
-}
-
-fn write(path: &Path, text: &str) -> io::Result<PathBuf> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, text)?;
-    Ok(path.to_owned())
-}
-
-/// The path and the text of the list of all measurements.
-fn list() -> (PathBuf, String) {
-    let listed = |measurement: &Measurement| {
-        let name = |(path, _): &(PathBuf, String)| {
-            let name = path.file_name().map(|name| name.to_string_lossy());
-            name.unwrap_or_default().into_owned()
-        };
-        let files = files_of(measurement);
-        let files = files.iter().map(name);
+/// Measures everything anew, and hands each file to `visit`: its path in the folder of the
+/// book, and its text. The last is `measurements.json`, the list of all.
+fn measure(mut visit: impl FnMut(&Path, &str) -> io::Result<()>) -> io::Result<()> {
+    let json = |name: &str, results: &Value| {
+        let text = serde_json::to_string_pretty(results).expect("plain data serializes");
+        let path = Path::new(RESULTS).join(format!("{name}.json"));
+        (path, format!("{text}\n"))
+    };
+    let mut list = Vec::new();
+    for measurement in MEASUREMENTS {
+        let Output { results, mut files } = (measurement.run)();
+        files.insert(0, json(measurement.name, &results));
+        let names = files
+            .iter()
+            .filter_map(|(path, _)| path.file_name()?.to_str());
         // A plot is one, in however many forms.
-        let files: Vec<String> = files.filter(|name| !name.ends_with(NARROW)).collect();
-        json!({
+        let names: Vec<&str> = names.filter(|name| !name.ends_with(NARROW)).collect();
+        list.push(json!({
             "name": measurement.name,
             "chapter": place(measurement.chapter),
             "about": measurement.about,
-            // The names of its files, numbers first.
-            "files": files.join(", "),
-        })
-    };
-    let all: Vec<Value> = MEASUREMENTS.iter().map(listed).collect();
-    let text = Output::new(&json!(all)).json;
-    (Path::new("results").join("measurements.json"), text)
+            // Numbers first.
+            "files": names.join(", "),
+        }));
+        for (path, text) in files {
+            visit(&path, &text)?;
+        }
+    }
+    let (path, text) = json("measurements", &json!(list));
+    visit(&path, &text)
 }
 
-/// The files of a measurement, relative to the folder of the book, and their text.
-fn files_of(measurement: &Measurement) -> Vec<(PathBuf, String)> {
-    let output = (measurement.run)();
-    let json = Path::new("results").join(format!("{}.json", measurement.name));
-    let plots = output.plots.iter();
-    let plots = plots.flat_map(|(stem, chart)| chart.files(&Path::new("src/figures").join(stem)));
-    let texts = output.texts.into_iter().map(|(stem, text)| {
-        let path = Path::new("results").join(format!("{stem}.txt"));
-        (path, text)
-    });
-    std::iter::once((json, output.json))
-        .chain(plots)
-        .chain(texts)
-        .collect()
+/// Measures everything anew and writes it into `book`, the folder of the book. Each path is
+/// handed to `written`.
+///
+/// # Errors
+/// When a folder or file cannot be written.
+pub fn regenerate(book: &Path, mut written: impl FnMut(&Path)) -> io::Result<()> {
+    measure(|path, text| {
+        let path = book.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&path, text)?;
+        written(&path);
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -255,14 +233,15 @@ mod tests {
     #[test]
     fn committed_files_are_what_the_code_computes() {
         let mut stale = Vec::new();
-        let all = MEASUREMENTS.iter().flat_map(files_of);
-        for (path, text) in all.chain([list()]) {
-            let committed = fs::read_to_string(book().join(&path)).unwrap_or_default();
+        let compare = |path: &Path, text: &str| {
+            let committed = fs::read_to_string(book().join(path)).unwrap_or_default();
             // A checkout on Windows may have turned line ends into CRLF.
             if committed.replace("\r\n", "\n") != text {
                 stale.push(path.display().to_string());
             }
-        }
+            Ok(())
+        };
+        measure(compare).expect("nothing is written");
         assert!(
             stale.is_empty(),
             "these files of the book differ from what the code computes now: {stale:?}; \

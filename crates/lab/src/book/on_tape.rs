@@ -216,7 +216,7 @@ fn checked() -> String {
 
 fn run() -> Output {
     let (printed, network) = network();
-    Output::new(&json!({
+    Output::new(json!({
         "about": "A printed tape, what is saved for the backward pass, and an op from outside",
         "network": network,
         "forms": forms(),

@@ -83,7 +83,7 @@ fn one_digit(x: f64) -> f64 {
 }
 
 fn run() -> Output {
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Relative error of the variance in f32, read once or twice, against the offset",
         "values": COUNT,
         "seeds": SEEDS,

@@ -89,7 +89,7 @@ fn average(results: &Value, average: u64, varying: &str) -> Value {
 
 fn run() -> Output {
     let results: Value = serde_json::from_str(VARYING).expect("results are JSON");
-    Output::new(&json!({
+    Output::new(json!({
         "about": "What batches that vary take from test accuracy, seed by seed",
         "seeds": by_seed(&results, "batch-32").len(),
         "averages": [average(&results, 5, "2-to-8"), average(&results, 32, "2-to-62")],

@@ -121,7 +121,7 @@ fn two(distance: f64) -> Value {
 fn run() -> Output {
     let mut draws = Draws::new(SEED);
     let rows = [2, 3, 4, 6, 8, 16, 32, 64, 128].map(|n| row(n, &mut draws));
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Share of the energy of a random gradient that Batch Norm's backward passes",
         "seed": SEED,
         "trials": TRIALS,

@@ -45,70 +45,48 @@ fn states(torch: &str, module: &mut dyn Module<f32>) -> Vec<Value> {
 
 fn run() -> Output {
     let rng = &mut StdRng::seed_from_u64(0);
-    let (batch, layer, rms) = (BatchNorm::new(3), LayerNorm::new([3]), RmsNorm::new([3]));
+    let (batch, layer, rms) = (
+        BatchNorm::<f32>::new(3),
+        LayerNorm::<f32>::new([3]),
+        RmsNorm::<f32>::new([3]),
+    );
     // In `f32`; the momentum is the weight of the newest batch, where there is one.
     let defaults = [
         ("torch.nn.BatchNorm1d(3)", batch.eps(), batch.momentum()),
         ("torch.nn.LayerNorm([3])", layer.eps(), None),
         ("torch.nn.RMSNorm([3])", rms.eps(), None),
     ];
-    let modules: Vec<(&str, &str, Box<dyn Module<f32>>)> = vec![
-        (
-            "Linear::new(2, 3, rng)",
-            "torch.nn.Linear(2, 3)",
-            Box::new(Linear::new(2, 3, rng)),
-        ),
-        (
-            "Conv2d::new(2, 3, 5, rng)",
-            "torch.nn.Conv2d(2, 3, 5)",
-            Box::new(Conv2d::new(2, 3, 5, rng)),
-        ),
-        (
-            "Embedding::new(5, 3, rng)",
-            "torch.nn.Embedding(5, 3)",
-            Box::new(Embedding::new(5, 3, rng)),
-        ),
-        (
-            "BatchNorm::new(3)",
-            "torch.nn.BatchNorm1d(3)",
-            Box::new(batch),
-        ),
-        (
-            "LayerNorm::new([3])",
-            "torch.nn.LayerNorm([3])",
-            Box::new(layer),
-        ),
-        ("RmsNorm::new([3])", "torch.nn.RMSNorm([3])", Box::new(rms)),
-        (
-            "GroupNorm::new(2, 4)",
-            "torch.nn.GroupNorm(2, 4)",
-            Box::new(GroupNorm::new(2, 4)),
-        ),
-        (
-            "RecurrentSpec::new(CellKind::Rnn, 2, 3)",
-            "torch.nn.RNN(2, 3)",
-            Box::new(RecurrentSpec::new(CellKind::Rnn, 2, 3).build(rng)),
-        ),
-        (
-            "RecurrentSpec::new(CellKind::Gru, 2, 3)",
-            "torch.nn.GRU(2, 3)",
-            Box::new(RecurrentSpec::new(CellKind::Gru, 2, 3).build(rng)),
-        ),
-        (
-            "RecurrentSpec::new(CellKind::Lstm, 2, 3)",
-            "torch.nn.LSTM(2, 3)",
-            Box::new(RecurrentSpec::new(CellKind::Lstm, 2, 3).build(rng)),
-        ),
-        (
-            "MultiHeadAttention::new(4, 2, rng)",
-            "torch.nn.MultiheadAttention(4, 2)",
-            Box::new(MultiHeadAttention::new(4, 2, rng)),
-        ),
-        (
-            "BlockSpec::new(4, 2).hidden(8)",
-            "torch.nn.TransformerEncoderLayer(4, 2, 8)",
-            Box::new(BlockSpec::new(4, 2).hidden(8).build(rng)),
-        ),
+    // A layer here, as its text and as itself, beside the expression that makes the same in
+    // PyTorch.
+    macro_rules! ours {
+        ($layer:expr => $torch:literal) => {
+            (
+                stringify!($layer),
+                $torch,
+                Box::new($layer) as Box<dyn Module<f32>>,
+            )
+        };
+        ($spec:expr, built => $torch:literal) => {
+            (
+                stringify!($spec),
+                $torch,
+                Box::new($spec.build(rng)) as Box<dyn Module<f32>>,
+            )
+        };
+    }
+    let modules = [
+        ours!(Linear::new(2, 3, rng) => "torch.nn.Linear(2, 3)"),
+        ours!(Conv2d::new(2, 3, 5, rng) => "torch.nn.Conv2d(2, 3, 5)"),
+        ours!(Embedding::new(5, 3, rng) => "torch.nn.Embedding(5, 3)"),
+        ours!(BatchNorm::new(3) => "torch.nn.BatchNorm1d(3)"),
+        ours!(LayerNorm::new([3]) => "torch.nn.LayerNorm([3])"),
+        ours!(RmsNorm::new([3]) => "torch.nn.RMSNorm([3])"),
+        ours!(GroupNorm::new(2, 4) => "torch.nn.GroupNorm(2, 4)"),
+        ours!(RecurrentSpec::new(CellKind::Rnn, 2, 3), built => "torch.nn.RNN(2, 3)"),
+        ours!(RecurrentSpec::new(CellKind::Gru, 2, 3), built => "torch.nn.GRU(2, 3)"),
+        ours!(RecurrentSpec::new(CellKind::Lstm, 2, 3), built => "torch.nn.LSTM(2, 3)"),
+        ours!(MultiHeadAttention::new(4, 2, rng) => "torch.nn.MultiheadAttention(4, 2)"),
+        ours!(BlockSpec::new(4, 2).hidden(8), built => "torch.nn.TransformerEncoderLayer(4, 2, 8)"),
     ];
     let mut pieces = Vec::new();
     let mut layers = Vec::new();
@@ -117,7 +95,7 @@ fn run() -> Output {
         pieces.extend(states(torch, &mut *module));
     }
     let default = |(torch, eps, momentum): (&str, f64, Option<f64>)| json!({ "torch": torch, "eps": eps, "momentum": momentum });
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Names and shapes of the layers' parameters, here and in PyTorch",
         "layers": layers,
         "states": pieces,

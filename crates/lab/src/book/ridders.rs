@@ -138,7 +138,7 @@ fn run() -> Output {
     };
     let rows: Vec<Value> = FUNCTIONS.iter().zip(&trials).map(row).collect();
     let all: Vec<f64> = trials.iter().flatten().map(|t| t.ratio).collect();
-    Output::new(&json!({
+    Output::new(json!({
         "about": "True and estimated relative error of gradcheck's derivatives",
         "seed": SEED,
         "points_per_function": POINTS,

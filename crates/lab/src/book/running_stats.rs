@@ -97,7 +97,7 @@ fn run() -> Output {
     }
     let rows = SHOWN.iter().zip(&collected);
     let rows: Vec<Value> = rows.map(|(&batch, all)| row(batch, all)).collect();
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Running variance of batches of 4 values with true variance 4, from 1",
         "seeds": SEEDS,
         "n": N,
@@ -129,17 +129,9 @@ fn plot(rows: &[Value]) -> Chart {
     )
     .line(
         "cumulative average, unbiased",
-        Ink::Solid(Hue::Var),
+        Hue::Var,
         curve("cumulative"),
     )
-    .line(
-        "momentum 0.1, unbiased",
-        Ink::Solid(Hue::Direct),
-        curve("unbiased"),
-    )
-    .line(
-        "momentum 0.1, biased",
-        Ink::Solid(Hue::Wrong),
-        curve("biased"),
-    )
+    .line("momentum 0.1, unbiased", Hue::Direct, curve("unbiased"))
+    .line("momentum 0.1, biased", Hue::Wrong, curve("biased"))
 }

@@ -5,7 +5,7 @@ use gradcheck::Check;
 use serde_json::{Value, json};
 
 use super::{Measurement, Output, curve, each};
-use crate::chart::{Axis, Chart, Hue, Ink};
+use crate::chart::{Axis, Chart, Hue};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "scalar_tape",
@@ -146,34 +146,25 @@ const X: f64 = 2.0;
 const B: f64 = -2.0;
 /// The deepest tower of squares whose routes are followed one by one.
 const DEPTH: usize = 20;
-/// What the chapter calls the records of the neuron.
-const NAMES: [&str; 9] = [
-    "w",
-    "x",
-    "b",
-    "product",
-    "sum",
-    "y",
-    "−target",
-    "error",
-    "loss",
-];
+/// What the chapter calls the records of the neuron, in their order.
+const NAMES: &str = "w x b product sum y −target error loss";
 
 /// The records of the neuron as the chapter prints them.
 fn neuron_records(tape: &Tape, grads: &[f64]) -> Vec<Value> {
-    let line = |(id, record): (usize, &Record)| {
+    let line = |(id, (record, name)): (usize, (&Record, &str))| {
         let inputs: Vec<String> = record.inputs.iter().map(|(at, _)| at.to_string()).collect();
         let slopes: Vec<f64> = record.inputs.iter().map(|(_, slope)| *slope).collect();
         json!({
             "id": id,
-            "name": NAMES[id],
+            "name": name,
             "op": format!("{} {}", record.op, inputs.join(", ")).trim(),
             "value": record.value,
             "slopes": slopes,
             "gradient": grads[id],
         })
     };
-    tape.records.iter().enumerate().map(line).collect()
+    let named = tape.records.iter().zip(NAMES.split(' '));
+    named.enumerate().map(line).collect()
 }
 
 /// Loops that look like the sweep, with one mistake each, and their gradient for record 0.
@@ -273,7 +264,7 @@ fn run() -> Output {
     let y = neuron(&mut tape, W, X, B);
     let squares: Vec<Value> = (1..=DEPTH).map(tower).collect();
     let lines = ["record", "ops", "backward"];
-    Output::new(&json!({
+    Output::new(json!({
         "about": "A neuron on a scalar tape; multiplications of a sweep beside those of all routes",
         "neuron": neuron_records(&tape, &tape.backward(y)),
         // Each of the two slopes of the loss.
@@ -300,12 +291,12 @@ fn plot(squares: &[Value]) -> Chart {
     )
     .line(
         "every route",
-        Ink::Solid(Hue::Wrong),
+        Hue::Wrong,
         curve(squares, "depth", "route_products"),
     )
     .line(
         "the sweep",
-        Ink::Solid(Hue::Direct),
+        Hue::Direct,
         curve(squares, "depth", "sweep_products"),
     )
 }

@@ -199,7 +199,7 @@ fn rectangles() -> [Value; 2] {
 }
 
 fn run() -> Output {
-    Output::new(&json!({
+    Output::new(json!({
         "about": "An LSTM step and back, gradients through time, and batch statistics of sequences",
         "step": step(),
         "through_time": gains(),

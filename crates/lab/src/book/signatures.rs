@@ -114,7 +114,7 @@ fn run() -> Output {
         ]
     });
     let zero_path = |(arithmetic, offset, relative): &(&str, f64, f64)| json!({ "arithmetic": arithmetic, "offset": offset, "relative": relative });
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Least-squares coefficients of the three paths in Batch Norm gradients",
         "seed": SEED,
         "n": N,

@@ -82,7 +82,7 @@ fn run() -> Output {
     let comparison = comparison();
     let runs = rows(&comparison["runs"]);
     let known = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Times of the norms' kernels against the memory bandwidth, from benches/results",
         "command": known(&comparison["command"]),
         "cpu": known(&comparison["cpu"]),

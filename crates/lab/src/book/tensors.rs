@@ -8,7 +8,7 @@ use tape::{Axes, Param, Shape, Tape, Tensor, lanes};
 
 use super::random::{Draws, mean, mean_of, sum_errors};
 use super::{Measurement, Output, curve, each};
-use crate::chart::{Axis, Chart, Hue, Ink};
+use crate::chart::{Axis, Chart, Hue};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "tensors",
@@ -150,7 +150,7 @@ fn run() -> Output {
     ];
     let rows: Vec<Value> = (6..=20).step_by(2).map(|k| length(1 << k)).collect();
     let ones = vec![1.0; 1 << 25];
-    Output::new(&json!({
+    Output::new(json!({
         "about": "The adjoint of broadcasting, a silent broadcast, and the error of long sums",
         "adjoint": pairs.map(|(from, to)| adjoint(from, to, &mut draws)),
         "silent": silent(),
@@ -178,14 +178,6 @@ fn plot(rows: &[Value]) -> Chart {
         Axis::log("how many values", 64.0, 1_048_576.0),
         Axis::log("relative error of the sum, median", 1e-9, 1e-3),
     )
-    .line(
-        "one by one",
-        Ink::Solid(Hue::Wrong),
-        curve(rows, "count", "one_by_one"),
-    )
-    .line(
-        "in 32 lanes",
-        Ink::Solid(Hue::Direct),
-        curve(rows, "count", "in_lanes"),
-    )
+    .line("one by one", Hue::Wrong, curve(rows, "count", "one_by_one"))
+    .line("in 32 lanes", Hue::Direct, curve(rows, "count", "in_lanes"))
 }

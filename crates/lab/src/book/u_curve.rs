@@ -99,7 +99,7 @@ fn run() -> Output {
     };
     // Whole decades, the first of each pair of steps.
     let table: Vec<&Value> = rows.iter().step_by(2).collect();
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Median relative error of difference quotients of 1/sqrt(v) over random v",
         "seed": SEED,
         "points": POINTS,
@@ -176,16 +176,8 @@ fn plot(rows: &[Value]) -> Chart {
     )
     .line("", Ink::Theory, curve("predicted_f64"))
     .line("", Ink::Theory, curve("predicted_f32"))
-    .line("forward, f64", Ink::Solid(Hue::Mean), curve("forward_f64"))
-    .line(
-        "Richardson, f64",
-        Ink::Solid(Hue::Var),
-        curve("richardson_f64"),
-    )
-    .line("central, f32", Ink::Solid(Hue::Wrong), curve("central_f32"))
-    .line(
-        "central, f64",
-        Ink::Solid(Hue::Direct),
-        curve("central_f64"),
-    )
+    .line("forward, f64", Hue::Mean, curve("forward_f64"))
+    .line("Richardson, f64", Hue::Var, curve("richardson_f64"))
+    .line("central, f32", Hue::Wrong, curve("central_f32"))
+    .line("central, f64", Hue::Direct, curve("central_f64"))
 }

@@ -189,7 +189,7 @@ fn run() -> Output {
             "largest_gradient": largest(&channel.numerical()),
         })
     };
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Largest disagreement of wrong Batch Norm gradients with central differences",
         "seed": SEED,
         "n": N,

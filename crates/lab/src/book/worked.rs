@@ -33,7 +33,7 @@ fn run() -> Output {
             "dcentered": b.dcentered[n], "dx": b.dx[n],
         })
     };
-    Output::new(&json!({
+    Output::new(json!({
         "about": "Four values through the staged Batch Norm, and its gradient back",
         "gamma": GAMMA, "beta": BETA, "eps": EPS,
         "mean": f.mean, "var": f.var, "rstd": f.rstd,

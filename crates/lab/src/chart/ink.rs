@@ -46,6 +46,12 @@ pub enum Ink {
     Bars(Hue),
 }
 
+impl From<Hue> for Ink {
+    fn from(hue: Hue) -> Self {
+        Ink::Solid(hue)
+    }
+}
+
 impl Ink {
     /// For the same method in another form, drawn beside the first.
     pub(crate) fn second(self) -> Ink {

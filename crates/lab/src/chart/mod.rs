@@ -185,14 +185,14 @@ impl Chart {
     pub(crate) fn line(
         self,
         name: &str,
-        ink: Ink,
+        ink: impl Into<Ink>,
         points: impl IntoIterator<Item = (f64, f64)>,
     ) -> Self {
         let (low, high) = self.y.range;
         let seen = |y: f64| (low..=high).contains(&y).then(|| Spread::exactly(y));
         let points = points.into_iter().map(|(x, y)| (x, seen(y)));
         let points: Vec<_> = points.collect();
-        self.spread(name, ink, points)
+        self.spread(name, ink.into(), points)
     }
 
     /// With one more line, and its spread.
