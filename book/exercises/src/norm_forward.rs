@@ -5,7 +5,7 @@
 
 use crate::batch::{Batch, Norm};
 use crate::compare::{ROUNDING, largest};
-use crate::engine::{Mistake, Named, Order, Part, field};
+use crate::engine::{Mistake, Named, Order, Part, field, slips};
 use gradcheck::attribution::norm::{Target, explain};
 
 /// What a norm computes for `x` of `N` rows; a group is a channel in Batch Norm, a row in
@@ -190,19 +190,13 @@ const NOT_CENTERED: &str =
     "mean-not-subtracted: this is the mean of x²; the mean of x is not subtracted first";
 const X_FOR_X_HAT: &str = "x-for-x-hat: x stands where x_hat belongs: y = gamma * x_hat + beta";
 
-const BY_ROW: &[Mistake<Batch>] = &[
-    (
-        "gamma-by-row: gamma and beta are indexed by the row; there is one number for each column",
+const BY_ROW: &[Mistake<Batch>] = slips![
+    "gamma-by-row: gamma and beta are indexed by the row; there is one number for each column" =>
         |b, _| b.output(&b.x_hat, ROW, ROW),
-    ),
-    (
-        "gamma-by-row: gamma is indexed by the row; there is one number for each column",
+    "gamma-by-row: gamma is indexed by the row; there is one number for each column" =>
         |b, _| b.output(&b.x_hat, ROW, COLUMN),
-    ),
-    (
-        "beta-by-row: beta is indexed by the row; there is one number for each column",
+    "beta-by-row: beta is indexed by the row; there is one number for each column" =>
         |b, _| b.output(&b.x_hat, COLUMN, ROW),
-    ),
 ];
 
 /// What may be wrong with the last target, which is `of` the values of each group.

@@ -6,7 +6,7 @@
 
 use crate::batch::{Batch, Norm};
 use crate::engine::shared::added;
-use crate::engine::{Axis, Case, Mistake, Order, Part, Terms, field};
+use crate::engine::{Axis, Case, Mistake, Order, Part, Terms, field, slips};
 use crate::harness::attempt;
 use gradcheck::attribution::norm::{Target, explain};
 use verdict::{Outcome, Report};
@@ -439,74 +439,47 @@ pub(crate) fn with_the_end(
     report
 }
 
-const DSQUARE: &[Mistake<Given>] = &[
-    (
-        "summed: the 1/N of the mean is missing: var is the mean of the squares",
+const DSQUARE: &[Mistake<Given>] = slips![
+    "summed: the 1/N of the mean is missing: var is the mean of the squares" =>
         |g, _| g.right.dvar.clone(),
-    ),
-    (
-        "bessel: it is divided by N - 1, and the variance by N",
+    "bessel: it is divided by N - 1, and the variance by N" =>
         |g, _| scaled(&g.right.dvar, 1.0 / (g.size() as f64 - 1.0)),
-    ),
 ];
 
-const DBETA: &[Mistake<Given>] = &[(
-    "dbeta-is-dgamma: dy is multiplied by x_hat: this is dgamma",
-    |g, _| g.right.dgamma.clone(),
-)];
+const DBETA: &[Mistake<Given>] = slips![
+    "dbeta-is-dgamma: dy is multiplied by x_hat: this is dgamma" => |g, _| g.right.dgamma.clone(),
+];
 
-const DGAMMA: &[Mistake<Given>] = &[
-    (
-        "dgamma-is-dbeta: x_hat is left out: this is dbeta",
-        |g, _| g.right.dbeta.clone(),
-    ),
-    (
-        "centered-for-x-hat: dy is multiplied by x - mean, and must be multiplied by x_hat",
+const DGAMMA: &[Mistake<Given>] = slips![
+    "dgamma-is-dbeta: x_hat is left out: this is dbeta" => |g, _| g.right.dbeta.clone(),
+    "centered-for-x-hat: dy is multiplied by x - mean, and must be multiplied by x_hat" =>
         |g, _| g.gammas(|k| g.dy[k] * g.centered[k]),
-    ),
 ];
 
-const DRSTD: &[Mistake<Given>] = &[
-    (
-        "x-hat-for-centered: dx_hat is multiplied by x_hat: a factor rstd too many. x_hat = centered * rstd, so each factor receives the other one",
+const DRSTD: &[Mistake<Given>] = slips![
+    "x-hat-for-centered: dx_hat is multiplied by x_hat: a factor rstd too many. x_hat = centered * rstd, so each factor receives the other one" =>
         |g, _| g.groups(|k| g.right.dx_hat[k] * g.x_hat[k]),
-    ),
-    (
-        "gamma-forgotten: dy stands where dx_hat belongs, which is dy times gamma",
+    "gamma-forgotten: dy stands where dx_hat belongs, which is dy times gamma" =>
         |g, _| g.groups(|k| g.dy[k] * g.centered[k]),
-    ),
 ];
 
-const DVAR: &[Mistake<Given>] = &[
-    (
-        "half-missing: the factor ½ is missing: the derivative of (var + eps)^(-1/2) is -½ (var + eps)^(-3/2)",
+const DVAR: &[Mistake<Given>] = slips![
+    "half-missing: the factor ½ is missing: the derivative of (var + eps)^(-1/2) is -½ (var + eps)^(-3/2)" =>
         |g, _| scaled(&g.right.dvar, 2.0),
-    ),
-    (
-        "rstd-power: rstd is squared, and must be cubed: (var + eps)^(-3/2) = rstd³",
+    "rstd-power: rstd is squared, and must be cubed: (var + eps)^(-3/2) = rstd³" =>
         |g, _| with_power(g, -0.5, 2),
-    ),
-    (
-        "rstd-power: rstd has the power 1, and must have 3: (var + eps)^(-3/2) = rstd³",
+    "rstd-power: rstd has the power 1, and must have 3: (var + eps)^(-3/2) = rstd³" =>
         |g, _| with_power(g, -0.5, 1),
-    ),
-    (
-        "rstd-missing: rstd³ is missing: the derivative of (var + eps)^(-1/2) is -½ rstd³",
+    "rstd-missing: rstd³ is missing: the derivative of (var + eps)^(-1/2) is -½ rstd³" =>
         |g, _| with_power(g, -0.5, 0),
-    ),
-    (
-        "root-derivative: this is the derivative of the root, 1/(2 sqrt(var + eps)); rstd is one over the root",
+    "root-derivative: this is the derivative of the root, 1/(2 sqrt(var + eps)); rstd is one over the root" =>
         |g, _| with_power(g, 0.5, 1),
-    ),
 ];
 
-const DCENTERED: &[Mistake<Given>] = &[
-    (
-        "variance-path-missing: the second use is missing: x - mean enters x_hat, and the variance too. This drops the path x -> sigma² -> x_hat",
+const DCENTERED: &[Mistake<Given>] = slips![
+    "variance-path-missing: the second use is missing: x - mean enters x_hat, and the variance too. This drops the path x -> sigma² -> x_hat" =>
         |g, _| g.centered_with(1, 0.0, &g.centered),
-    ),
-    (
-        "direct-path-missing: only the part through the variance is there: x - mean also enters x_hat directly, x_hat = centered * rstd",
+    "direct-path-missing: only the part through the variance is there: x - mean also enters x_hat directly, x_hat = centered * rstd" =>
         |g, _| {
             let whole = g.centered_with(1, 2.0, &g.centered).into_iter();
             whole
@@ -514,77 +487,61 @@ const DCENTERED: &[Mistake<Given>] = &[
                 .map(|(all, direct)| all - direct)
                 .collect()
         },
-    ),
-    (
-        "square-not-doubled: the factor 2 is missing: the derivative of centered² is 2 * centered",
+    "square-not-doubled: the factor 2 is missing: the derivative of centered² is 2 * centered" =>
         |g, _| g.centered_with(1, 1.0, &g.centered),
-    ),
-    (
-        "x-hat-for-centered: x_hat stands where centered belongs: the square is that of centered",
+    "x-hat-for-centered: x_hat stands where centered belongs: the square is that of centered" =>
         |g, _| g.centered_with(1, 2.0, &g.x_hat),
-    ),
-    (
-        "rstd-missing: in the first part the factor rstd is missing: x_hat = centered * rstd",
+    "rstd-missing: in the first part the factor rstd is missing: x_hat = centered * rstd" =>
         |g, _| g.centered_with(0, 2.0, &g.centered),
-    ),
 ];
 
-const DMEAN: &[Mistake<Given>] = &[
-    (
-        "sign: it has the wrong sign: centered = x - mean",
-        |g, _| scaled(&g.right.dmean, -1.0),
-    ),
-    (
-        "rstd-missing: dx_hat is summed, and a factor rstd is missing: x_hat = (x - mean) * rstd",
+const DMEAN: &[Mistake<Given>] = slips![
+    "sign: it has the wrong sign: centered = x - mean" => |g, _| scaled(&g.right.dmean, -1.0),
+    "rstd-missing: dx_hat is summed, and a factor rstd is missing: x_hat = (x - mean) * rstd" =>
         |g, _| g.groups(|k| -g.right.dx_hat[k]),
-    ),
 ];
 
-const DX: &[Mistake<Given>] = &[
-    (
-        "mean-path-missing: the second use is missing: x enters x - mean, and the mean as well. This drops the path x -> mu -> x_hat",
+const DX: &[Mistake<Given>] = slips![
+    "mean-path-missing: the second use is missing: x enters x - mean, and the mean as well. This drops the path x -> mu -> x_hat" =>
         |g, _| g.through_mean(0.0),
-    ),
-    (
-        "direct-path-missing: only the part through the mean is there: x also enters x - mean directly",
+    "direct-path-missing: only the part through the mean is there: x also enters x - mean directly" =>
         |g, _| g.each(|_, group| g.right.dmean[group] / g.size() as f64),
-    ),
 ];
 
-const DX_SIGN: &[Mistake<Given>] = &[(
-    "mean-path-sign: the part through the mean has the wrong sign; the minus is in dmean already",
-    |g, _| g.through_mean(-1.0),
-)];
+const DX_SIGN: &[Mistake<Given>] = slips![
+    "mean-path-sign: the part through the mean has the wrong sign; the minus is in dmean already" =>
+        |g, _| g.through_mean(-1.0),
+];
 
-const DX_HAT: &[Mistake<Given>] = &[(
-    "gamma-by-row: gamma is indexed by the row; it has one number for each feature",
-    |g, _| g.each(|k, row| g.dy[k] * g.gamma[row % g.gamma.len()]),
-)];
+const DX_HAT: &[Mistake<Given>] = slips![
+    "gamma-by-row: gamma is indexed by the row; it has one number for each feature" =>
+        |g, _| g.each(|k, row| g.dy[k] * g.gamma[row % g.gamma.len()]),
+];
 
-const DRSTD_ACROSS: &[Mistake<Given>] = &[(
-    "summed-over-the-column: the products are summed down each column: rstd belongs to a row and is used by its D features",
-    |g, _| g.gammas(|k| g.right.dx_hat[k] * g.centered[k]),
-)];
+const DRSTD_ACROSS: &[Mistake<Given>] = slips![
+    "summed-over-the-column: the products are summed down each column: rstd belongs to a row and is used by its D features" =>
+        |g, _| g.gammas(|k| g.right.dx_hat[k] * g.centered[k]),
+];
 
-const DCENTERED_ACROSS: &[Mistake<Given>] = &[(
-    "divided-by-n: the variance of a row is a mean over D features, and is divided by N here",
-    |g, _| {
-        let (n, size) = (g.rstd.len() as f64, g.size() as f64);
-        g.each(|k, row| {
-            g.right.dcentered[k] + 2.0 * g.centered[k] * g.right.dvar[row] * (1.0 / n - 1.0 / size)
-        })
-    },
-)];
+const DCENTERED_ACROSS: &[Mistake<Given>] = slips![
+    "divided-by-n: the variance of a row is a mean over D features, and is divided by N here" =>
+        |g, _| {
+            let (n, size) = (g.rstd.len() as f64, g.size() as f64);
+            g.each(|k, row| {
+                g.right.dcentered[k] + 2.0 * g.centered[k] * g.right.dvar[row] * (1.0 / n - 1.0 / size)
+            })
+        },
+];
 
-const DMEAN_ACROSS: &[Mistake<Given>] = &[(
-    "summed-over-the-column: dcentered is summed down each column: the mean belongs to a row and is used by its D features",
-    |g, _| g.gammas(|k| -g.right.dcentered[k]),
-)];
+const DMEAN_ACROSS: &[Mistake<Given>] = slips![
+    "summed-over-the-column: dcentered is summed down each column: the mean belongs to a row and is used by its D features" =>
+        |g, _| g.gammas(|k| -g.right.dcentered[k]),
+];
 
-const DX_ACROSS: &[Mistake<Given>] = &[(
-    "divided-by-n: the mean of a row is a mean over D features, and is divided by N here",
-    |g, _| g.through_mean(g.size() as f64 / g.rstd.len() as f64),
-)];
+const DX_ACROSS: &[Mistake<Given>] = slips![
+    "divided-by-n: the mean of a row is a mean over D features, and is divided by N here" =>
+        |g, _| g.through_mean(g.size() as f64 / g.rstd.len() as f64),
+];
 
 #[cfg(test)]
 mod tests;

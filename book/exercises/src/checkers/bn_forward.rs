@@ -2,7 +2,7 @@
 
 use crate::batch::{BATCH, Batch};
 use crate::compare::largest;
-use crate::engine::{Axis, Case, Mistake, Order, Part, exercise, field};
+use crate::engine::{Axis, Case, Mistake, Order, Part, exercise, field, slips};
 use crate::norm_forward::{far_from_zero, part, run};
 use gradcheck::attribution::norm::{explain_running_mean, explain_running_var};
 
@@ -124,34 +124,30 @@ fn running() -> Part<Step, Running> {
 /// What the running variance multiplies that of the batch by, from N.
 const UNBIASED: fn(f64) -> f64 = |n| n / (n - 1.0);
 
-const BOTH: &[Mistake<Step>] = &[(
-    "unchanged: it is as before: update_running assigns to running.mean and running.var",
-    |s, target| match target {
-        "running_mean" => s.before.mean.clone(),
-        _ => s.before.var.clone(),
-    },
-)];
-
-const MEAN: &[Mistake<Step>] = &[(
-    "from-the-variance: the variance of the batch stands where its mean belongs",
-    |s, _| s.towards(&s.before.mean, &s.forward.var, |_| 1.0),
-)];
-
-const VAR: &[Mistake<Step>] = &[
-    (
-        "from-the-mean: the mean of the batch stands where its variance belongs",
-        |s, _| s.towards(&s.before.var, &s.forward.mean, |_| 1.0),
-    ),
-    (
-        "from-the-mean: the mean of the batch stands where its variance belongs",
-        |s, _| s.towards(&s.before.var, &s.forward.mean, UNBIASED),
-    ),
+const BOTH: &[Mistake<Step>] = slips![
+    "unchanged: it is as before: update_running assigns to running.mean and running.var" =>
+        |s, target| match target {
+            "running_mean" => s.before.mean.clone(),
+            _ => s.before.var.clone(),
+        },
 ];
 
-const INVERTED: &[Mistake<Step>] = &[(
-    "bessel-inverted: the variance of the batch is multiplied by (n - 1)/n, and must be multiplied by n/(n - 1): it is divided by n, and the running one by n - 1",
-    |s, target| s.after(target, |n| (n - 1.0) / n),
-)];
+const MEAN: &[Mistake<Step>] = slips![
+    "from-the-variance: the variance of the batch stands where its mean belongs" =>
+        |s, _| s.towards(&s.before.mean, &s.forward.var, |_| 1.0),
+];
+
+const VAR: &[Mistake<Step>] = slips![
+    "from-the-mean: the mean of the batch stands where its variance belongs" =>
+        |s, _| s.towards(&s.before.var, &s.forward.mean, |_| 1.0),
+    "from-the-mean: the mean of the batch stands where its variance belongs" =>
+        |s, _| s.towards(&s.before.var, &s.forward.mean, UNBIASED),
+];
+
+const INVERTED: &[Mistake<Step>] = slips![
+    "bessel-inverted: the variance of the batch is multiplied by (n - 1)/n, and must be multiplied by n/(n - 1): it is divided by n, and the running one by n - 1" =>
+        |s, target| s.after(target, |n| (n - 1.0) / n),
+];
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! Checks the exercise `by_chance`, by the sum of the chapter.
 
-use crate::engine::{Case, Order, Part, Slip, exercise, field};
+use crate::engine::{Order, Part, Slip, case, exercise, field, slips};
 
 exercise! {
     /// From the number of seeds to a share.
@@ -12,15 +12,11 @@ exercise! {
 /// A number of seeds.
 struct Seeds(u64);
 
-impl Case for Seeds {
-    fn title(&self) -> String {
-        format!("{} seeds", self.0)
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("seeds", self.0 as usize)]
-    }
-}
+case!(
+    Seeds,
+    |n| format!("{} seeds", n.0),
+    sizes: ["seeds": n.0 as usize],
+);
 
 /// How far shares may be apart, relative to the right one, in units of what is rounding
 /// elsewhere: the logarithms of factorials leave fewer digits.
@@ -68,47 +64,27 @@ fn first_half(seeds: u64) -> f64 {
 /// A share of this many seeds.
 type Share = fn(u64) -> f64;
 
-const MISTAKES: &[Slip<Share>] = &[
-    (
-        "both-directions: this is twice the share: it counts A below B and B below A; one direction is asked for",
+const MISTAKES: &[Slip<Share>] = slips![
+    "both-directions: this is twice the share: it counts A below B and B below A; one direction is asked for" =>
         |n| 2.0 * right(n),
-    ),
-    (
-        "not-divided: this is a number of words; divide it by the number of all words",
+    "not-divided: this is a number of words; divide it by the number of all words" =>
         |n| words(n, third(n)),
-    ),
-    (
-        "one-more: the sum begins one too late: with as many A as the rank of the third quartile among the first letters, the quartile is among them",
+    "one-more: the sum begins one too late: with as many A as the rank of the third quartile among the first letters, the quartile is among them" =>
         |n| words(n, third(n) + 1) / all_words(n),
-    ),
-    (
-        "one-less: the sum begins one too early: with one A less among the first letters the quartile of A stands behind them",
+    "one-less: the sum begins one too early: with one A less among the first letters the quartile of A stands behind them" =>
         |n| words(n, third(n) - 1) / all_words(n),
-    ),
-    (
-        "first-half-alone: only the first letters are counted; for each of their ways there are as many for the letters behind them",
+    "first-half-alone: only the first letters are counted; for each of their ways there are as many for the letters behind them" =>
         |n| first_half(n) / all_words(n),
-    ),
-    (
-        "coins: this is the share for coins, each A or B by itself; a word has as many A as B, so an A in front leaves one less for behind",
+    "coins: this is the share for coins, each A or B by itself; a word has as many A as B, so an A in front leaves one less for behind" =>
         |n| first_half(n) / 2.0_f64.powi(n as i32),
-    ),
-    (
-        "all-strings: it is divided by the number of all strings of A and B; only those with as many A as B are words",
+    "all-strings: it is divided by the number of all strings of A and B; only those with as many A as B are words" =>
         |n| words(n, third(n)) / 2.0_f64.powi(2 * n as i32),
-    ),
-    (
-        "whole-ranges: this is the share of the one word in which all A stand before all B: whole ranges, and not those between the quartiles",
+    "whole-ranges: this is the share of the one word in which all A stand before all B: whole ranges, and not those between the quartiles" =>
         |n| 1.0 / all_words(n),
-    ),
-    (
-        "medians: this is the share for the medians: A has the lower one in half of all words",
+    "medians: this is the share for the medians: A has the lower one in half of all words" =>
         |n| words(n, n.div_ceil(2)) / all_words(n),
-    ),
-    (
-        "one-term: only the first term of the sum is there: more A may stand among the first letters",
+    "one-term: only the first term of the sum is there: more A may stand among the first letters" =>
         |n| choose(n, third(n)) * choose(n, n - third(n)) / all_words(n),
-    ),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Checks the exercise `init_deviation`.
 
-use crate::engine::{Axis, Case, Order, Part, Slip, exercise, field};
+use crate::engine::{Axis, Order, Part, Slip, case, exercise, field, slips};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -14,15 +14,11 @@ exercise! {
 /// The widths of a network.
 struct Widths(Vec<usize>);
 
-impl Case for Widths {
-    fn title(&self) -> String {
-        format!("the widths {:?}", self.0)
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("L", self.0.len() - 1)]
-    }
-}
+case!(
+    Widths,
+    |w| format!("the widths {:?}", w.0),
+    sizes: ["L": w.0.len() - 1],
+);
 
 fn networks(seed: u64) -> Vec<Widths> {
     let rng = &mut StdRng::seed_from_u64(seed);
@@ -58,51 +54,29 @@ fn right(layer: usize, inputs: f64, _: f64) -> f64 {
     (square_of_gain / inputs).sqrt()
 }
 
-const MISTAKES: &[Slip<Rule>] = &[
-    (
-        "relu-before-the-first: the first layer has a gain of √2 too, but no ReLU has halved its input",
+const MISTAKES: &[Slip<Rule>] = slips![
+    "relu-before-the-first: the first layer has a gain of √2 too, but no ReLU has halved its input" =>
         |_, inputs, _| (2.0 / inputs).sqrt(),
-    ),
-    (
-        "relu-forgotten: the gain is 1 everywhere; behind a ReLU only half of the mean square is left to make up from",
+    "relu-forgotten: the gain is 1 everywhere; behind a ReLU only half of the mean square is left to make up from" =>
         |_, inputs, _| (1.0 / inputs).sqrt(),
-    ),
-    (
-        "variance: these are the variances of the weights; the deviation is their root",
+    "variance: these are the variances of the weights; the deviation is their root" =>
         |layer, inputs, outputs| right(layer, inputs, outputs).powi(2),
-    ),
-    (
-        "gain-outside-the-root: the gain is √2, not 2: it is the variance that is doubled",
+    "gain-outside-the-root: the gain is √2, not 2: it is the variance that is doubled" =>
         |layer, inputs, _| if layer == 0 { 1.0 } else { 2.0 } / inputs.sqrt(),
-    ),
-    (
-        "fan-out: the variance is divided by the outputs of the layer; an output sums over the inputs",
+    "fan-out: the variance is divided by the outputs of the layer; an output sums over the inputs" =>
         |layer, _, outputs| right(layer, outputs, outputs),
-    ),
-    (
-        "fan-average: the variance is divided by the average of inputs and outputs, a compromise with the gradients; here only the forward pass is asked for",
+    "fan-average: the variance is divided by the average of inputs and outputs, a compromise with the gradients; here only the forward pass is asked for" =>
         |layer, inputs, outputs| right(layer, 0.5 * (inputs + outputs), outputs),
-    ),
-    (
-        "halved: the gain makes the loss in ReLU larger: the variance must be doubled, not halved",
+    "halved: the gain makes the loss in ReLU larger: the variance must be doubled, not halved" =>
         |layer, inputs, _| (if layer == 0 { 1.0 } else { 0.5 } / inputs).sqrt(),
-    ),
-    (
-        "root-of-the-gain-alone: the root is taken of the gain alone; the number of inputs stands under it too",
+    "root-of-the-gain-alone: the root is taken of the gain alone; the number of inputs stands under it too" =>
         |layer, inputs, _| right(layer, 1.0, 1.0) / inputs,
-    ),
-    (
-        "xavier: this is the rule of Xavier, 2 / (inputs + outputs): it is a compromise with the gradients, and it does not know that ReLU halves the mean square",
+    "xavier: this is the rule of Xavier, 2 / (inputs + outputs): it is a compromise with the gradients, and it does not know that ReLU halves the mean square" =>
         |_, inputs, outputs| (2.0 / (inputs + outputs)).sqrt(),
-    ),
-    (
-        "integer-division: it is zero everywhere, as when the quotient is one of integers, which is rounded down: write `as f64` before dividing",
+    "integer-division: it is zero everywhere, as when the quotient is one of integers, which is rounded down: write `as f64` before dividing" =>
         |_, _, _| 0.0,
-    ),
-    (
-        "pytorch: this is the default of PyTorch, a third of 1/inputs: signals shrink from layer to layer",
+    "pytorch: this is the default of PyTorch, a third of 1/inputs: signals shrink from layer to layer" =>
         |_, inputs, _| (1.0 / (3.0 * inputs)).sqrt(),
-    ),
 ];
 
 #[cfg(test)]

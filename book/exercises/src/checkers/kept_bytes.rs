@@ -1,7 +1,7 @@
 //! Checks the exercise `kept_bytes`: the counts against a tape that has recorded the
 //! network.
 
-use crate::engine::{Case, Order, Part, Slip, exercise, field};
+use crate::engine::{Order, Part, Slip, case, exercise, field, slips};
 use batchnorm::BatchNorm;
 use layernorm::LayerNorm;
 use std::sync::LazyLock;
@@ -65,9 +65,10 @@ struct Measured {
     kept: [f64; 3],
 }
 
-impl Case for Measured {
-    fn title(&self) -> String {
-        let Network { rows, sizes, norm } = &self.network;
+case!(
+    Measured,
+    |m| {
+        let Network { rows, sizes, norm } = &m.network;
         let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
         let norm = match norm {
             Norm::None => "no norm",
@@ -75,12 +76,9 @@ impl Case for Measured {
             Norm::Layer => "Layer Norm",
         };
         format!("{} with {norm} and {rows} rows", sizes.join("-"))
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        vec![("N", self.network.rows)]
-    }
-}
+    },
+    sizes: ["N": m.network.rows],
+);
 
 /// Networks in which no two mistakes look alike, each recorded once.
 static MEASURED: LazyLock<Vec<Measured>> = LazyLock::new(|| {
@@ -195,104 +193,58 @@ const A_ROW: f64 = 3.0;
 /// How much more is counted than there is: without a norm, with Batch Norm, with Layer Norm.
 type More = fn(&Counts) -> [f64; 3];
 
-const ACTIVATIONS: &[Slip<More>] = &[
-    (
-        "data-forgotten: the batch itself is missing: the first linear layer keeps its input, for its weight",
+const ACTIVATIONS: &[Slip<More>] = slips![
+    "data-forgotten: the batch itself is missing: the first linear layer keeps its input, for its weight" =>
         |n| [-n.rows * n.data; 3],
-    ),
-    (
-        "relu-twice: the results of the ReLUs count twice; a ReLU keeps its result and the next linear layer its input, and that is one array",
+    "relu-twice: the results of the ReLUs count twice; a ReLU keeps its result and the next linear layer its input, and that is one array" =>
         |n| [n.rows * n.units; 3],
-    ),
-    (
-        "relu-input-too: without a norm, the input of each ReLU is counted; its slope is read off the result, and nobody else keeps the input",
+    "relu-input-too: without a norm, the input of each ReLU is counted; its slope is read off the result, and nobody else keeps the input" =>
         |n| [n.rows * n.units, 0.0, 0.0],
-    ),
-    (
-        "output-too: the output of the last layer is counted; no op of the network needs it",
+    "output-too: the output of the last layer is counted; no op of the network needs it" =>
         |n| [n.rows * n.outputs; 3],
-    ),
-    (
-        "first-layer-only: only the batch itself is counted; each ReLU keeps its result",
+    "first-layer-only: only the batch itself is counted; each ReLU keeps its result" =>
         |n| [-n.rows * n.units; 3],
-    ),
 ];
 
-const WEIGHTS: &[Slip<More>] = &[
-    (
-        "first-weight-too: the first layer's weight is counted; it is needed for the gradient of the data, which nobody asks for",
+const WEIGHTS: &[Slip<More>] = slips![
+    "first-weight-too: the first layer's weight is counted; it is needed for the gradient of the data, which nobody asks for" =>
         |n| [n.first; 3],
-    ),
-    (
-        "biases-too: the biases are counted; the slope of a sum is 1, and needs nothing",
+    "biases-too: the biases are counted; the slope of a sum is 1, and needs nothing" =>
         |n| [n.units + n.outputs; 3],
-    ),
-    (
-        "biases-too: the biases of the layers behind the first are counted; the slope of a sum is 1, and needs nothing",
+    "biases-too: the biases of the layers behind the first are counted; the slope of a sum is 1, and needs nothing" =>
         |n| [n.units + n.outputs - n.first_units; 3],
-    ),
-    (
-        "last-weight-forgotten: the last layer's weight is missing; no norm and no ReLU follow it, and its input has a gradient all the same",
+    "last-weight-forgotten: the last layer's weight is missing; no norm and no ReLU follow it, and its input has a gradient all the same" =>
         |n| [-n.last; 3],
-    ),
-    (
-        "weights-forgotten: a linear layer keeps its weight, for the gradient of its input",
+    "weights-forgotten: a linear layer keeps its weight, for the gradient of its input" =>
         |n| [-n.behind; 3],
-    ),
 ];
 
-const NORMS: &[Slip<More>] = &[
-    (
-        "input-without-norm: without a norm, the input of each ReLU is counted, which is the norm's where there is one; nobody keeps it then",
+const NORMS: &[Slip<More>] = slips![
+    "input-without-norm: without a norm, the input of each ReLU is counted, which is the norm's where there is one; nobody keeps it then" =>
         |n| [n.rows * n.units, 0.0, 0.0],
-    ),
-    (
-        "norm-behind-the-last: a norm behind the last layer is counted; there is none",
+    "norm-behind-the-last: a norm behind the last layer is counted; there is none" =>
         |n| {
             let more = (n.rows + 1.0) * n.outputs;
             [0.0, more, more + A_ROW * n.rows]
         },
-    ),
-    (
-        "input-forgotten: the input of the norm is missing; without it there is no x_hat, and without a norm nobody would have kept it",
+    "input-forgotten: the input of the norm is missing; without it there is no x_hat, and without a norm nobody would have kept it" =>
         |n| with_a_norm(-n.rows * n.units),
-    ),
-    (
-        "x-hat-too: one array as large as the input is too many; x_hat is computed again from x, and the result of the norm is kept by nobody",
+    "x-hat-too: one array as large as the input is too many; x_hat is computed again from x, and the result of the norm is kept by nobody" =>
         |n| with_a_norm(n.rows * n.units),
-    ),
-    (
-        "gamma-forgotten: gamma is missing; dx has it as a factor",
-        |n| with_a_norm(-n.units),
-    ),
-    (
-        "beta-too: beta is counted; no gradient depends on it",
-        |n| with_a_norm(n.units),
-    ),
-    (
-        "row-statistics-forgotten: what Layer Norm keeps of each row is missing: the mean, in two pieces, and rstd",
+    "gamma-forgotten: gamma is missing; dx has it as a factor" => |n| with_a_norm(-n.units),
+    "beta-too: beta is counted; no gradient depends on it" => |n| with_a_norm(n.units),
+    "row-statistics-forgotten: what Layer Norm keeps of each row is missing: the mean, in two pieces, and rstd" =>
         |n| [0.0, 0.0, -A_ROW * n.rows * n.hidden],
-    ),
-    (
-        "row-statistics-once: what Layer Norm keeps of each row is counted once; every hidden layer has a norm, which keeps its own",
+    "row-statistics-once: what Layer Norm keeps of each row is counted once; every hidden layer has a norm, which keeps its own" =>
         |n| [0.0, 0.0, -A_ROW * n.rows * (n.hidden - 1.0)],
-    ),
-    (
-        "one-row-statistic: Layer Norm keeps three numbers a row, the mean in two pieces and rstd; here it is one",
+    "one-row-statistic: Layer Norm keeps three numbers a row, the mean in two pieces and rstd; here it is one" =>
         |n| [0.0, 0.0, -2.0 * n.rows * n.hidden],
-    ),
-    (
-        "two-row-statistics: Layer Norm keeps three numbers a row, since the mean comes in two pieces; here it is two",
+    "two-row-statistics: Layer Norm keeps three numbers a row, since the mean comes in two pieces; here it is two" =>
         |n| [0.0, 0.0, -n.rows * n.hidden],
-    ),
-    (
-        "statistics-per-feature: Layer Norm's mean and rstd are counted for each feature; they belong to rows",
+    "statistics-per-feature: Layer Norm's mean and rstd are counted for each feature; they belong to rows" =>
         |n| [0.0, 0.0, 2.0 * n.units - A_ROW * n.rows * n.hidden],
-    ),
-    (
-        "channel-statistics-too: two numbers for each channel are too many with Batch Norm: running statistics are state of the layer, and the batch's own are no tensors, so that the tape does not count them",
+    "channel-statistics-too: two numbers for each channel are too many with Batch Norm: running statistics are state of the layer, and the batch's own are no tensors, so that the tape does not count them" =>
         |n| [0.0, 2.0 * n.units, 0.0],
-    ),
 ];
 
 fn with_a_norm(more: f64) -> [f64; 3] {
@@ -300,9 +252,9 @@ fn with_a_norm(more: f64) -> [f64; 3] {
 }
 
 /// What any part may be taken for, as a share of it.
-const UNITS: &[Slip<f64>] = &[
-    ("elements: these are numbers; an f32 has 4 bytes", 0.25),
-    ("eight-bytes: an f32 has 4 bytes, not 8", 2.0),
+const UNITS: &[Slip<f64>] = slips![
+    "elements: these are numbers; an f32 has 4 bytes" => 0.25,
+    "eight-bytes: an f32 has 4 bytes, not 8" => 2.0,
 ];
 
 const TARGETS: [&str; 3] = ["activations", "weights", "norms"];
