@@ -24,7 +24,6 @@ pub enum Answer {
 }
 
 impl Answer {
-    // ANCHOR: answer
     /// Supported if all of the given parts hold, not supported if none does.
     pub(crate) fn of(parts: impl IntoIterator<Item = bool>) -> Self {
         let (mut yes, mut no) = (false, false);
@@ -37,7 +36,6 @@ impl Answer {
             (false, _) => Answer::NotSupported,
         }
     }
-    // ANCHOR_END: answer
 
     /// As a verdict begins.
     pub fn words(self) -> &'static str {

@@ -1,9 +1,7 @@
 //! What a layer sees: mean and deviation of every unit over the examples.
 
-use nn::{Layer, Mode};
-use tape::{Tape, Tensor};
-
-use crate::train::without_trace;
+use nn::{Layer, Pass};
+use tape::{Tape, Tensor, Var};
 
 /// Mean and deviation of every unit.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,27 +51,20 @@ impl Moments {
     }
 }
 
-/// What goes into the nonlinearities of an MLP for these images, in training mode: the
-/// moments before each, in the order of the layers. Leaves no trace in the model.
-pub(crate) fn before_nonlinearities(
-    model: &mut impl Layer<f32>,
-    images: &Tensor<f32>,
-) -> Vec<Moments> {
+/// What goes into the nonlinearities of an MLP for these images, as in training: the moments
+/// before each, in the order of the layers.
+pub(crate) fn before_nonlinearities(model: &impl Layer<f32>, images: &Tensor<f32>) -> Vec<Moments> {
     let mut seen = Vec::new();
-    without_trace(model, |model| {
-        Tape::eval(|t| {
-            let mut last: Option<Tensor<f32>> = None;
-            model.forward_probed(
-                &t.constant(images.clone()),
-                Mode::Train,
-                &mut |name, value| {
-                    if name.to_string().ends_with("relu") {
-                        seen.extend(last.take().as_ref().map(Moments::of));
-                    }
-                    last = Some(value.value().clone());
-                },
-            );
-        });
+    let mut last: Option<Tensor<f32>> = None;
+    let mut look = |name: &str, value: &Var<'_, f32>| {
+        if name.ends_with("relu") {
+            seen.extend(last.take().as_ref().map(Moments::of));
+        }
+        last = Some(value.value().clone());
+    };
+    Tape::eval(|t| {
+        let images = t.constant(images.clone());
+        model.forward(&images, &mut Pass::train().probed(&mut look));
     });
     seen
 }

@@ -2,7 +2,7 @@
 
 use nn::data::{BatchSize, Digits, Examples, batches};
 use nn::loss::{count_correct, cross_entropy};
-use nn::{Diverged, Layer, Mode, Optimizer, Schedule, State, each_state};
+use nn::{Diverged, Layer, Optimizer, Schedule};
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use tape::Tape;
@@ -90,9 +90,9 @@ pub fn fit<M: Layer<f32>>(
             watch(step, model);
             // ANCHOR: step
             let batch = data.train.pick(numbers);
-            let (loss, (), grads) = tape.grad(|t| {
-                let logits = model.forward(&t.constant(batch.images.clone()), Mode::Train);
-                (cross_entropy(&logits, &batch.labels), ())
+            let (loss, grads) = tape.grad(|t| {
+                let logits = model.train(&t.constant(batch.images.clone()));
+                cross_entropy(&logits, &batch.labels)
             });
             stop_unless_finite(step, loss, model, &batch)?;
             let rate = training.rate * training.schedule.factor(step);
@@ -125,34 +125,15 @@ pub fn fit<M: Layer<f32>>(
     Ok(curve)
 }
 
-/// Runs `f` on the model, and puts back the running statistics it may have changed.
-pub(crate) fn without_trace<M: Layer<f32>, R>(model: &mut M, f: impl FnOnce(&mut M) -> R) -> R {
-    let mut kept = Vec::new();
-    each_state(model, |_, state| match state {
-        State::Buffer(tensor) => kept.push((Some(tensor.clone()), 0)),
-        State::Count(count) => kept.push((None, *count)),
-        State::Param(_) => {}
-    });
-    let result = f(model);
-    let mut kept = kept.into_iter();
-    let mut next = || kept.next().expect("the state has the same parts");
-    each_state(model, |_, state| match state {
-        State::Buffer(tensor) => *tensor = next().0.expect("a tensor was kept"),
-        State::Count(count) => *count = next().1,
-        State::Param(_) => {}
-    });
-    result
-}
-
 /// Loss and accuracy of `model` on `examples`, in evaluation mode.
-pub fn score(model: &mut impl Layer<f32>, examples: &Examples<f32>) -> Score {
+pub fn score(model: &impl Layer<f32>, examples: &Examples<f32>) -> Score {
     const AT_ONCE: usize = 512;
     let (mut loss, mut right) = (0.0, 0);
     let numbers: Vec<usize> = (0..examples.len()).collect();
     for numbers in numbers.chunks(AT_ONCE) {
         let part = examples.pick(numbers);
         Tape::eval(|t| {
-            let logits = model.forward(&t.constant(part.images), Mode::Eval);
+            let logits = model.eval(&t.constant(part.images));
             right += count_correct(logits.value(), &part.labels);
             let mean = cross_entropy(&logits, &part.labels).value().item();
             loss += f64::from(mean) * part.labels.len() as f64;
@@ -173,10 +154,8 @@ fn stop_unless_finite(
     model: &mut impl Layer<f32>,
     batch: &Examples<f32>,
 ) -> Result<(), Diverged> {
-    Diverged::check(step, loss, model, |model, probe| {
-        Tape::eval(|t| {
-            drop(model.forward_probed(&t.constant(batch.images.clone()), Mode::Train, probe))
-        });
+    Diverged::check(step, loss, model, |model, pass| {
+        Tape::eval(|t| drop(model.forward(&t.constant(batch.images.clone()), pass)));
     })
 }
 
@@ -251,34 +230,6 @@ mod tests {
         );
         assert!(message.contains("layers."), "{message}");
         assert!(!message.contains('\n'), "{message}");
-    }
-
-    #[test]
-    fn looking_leaves_no_trace() {
-        let rng = &mut StdRng::seed_from_u64(1);
-        let mut model = MlpSpec::new(&[2, 3, 2])
-            .norm(NormKind::Batch)
-            .build::<f32>(rng);
-        let x = Tensor::randn([4, 2], rng);
-        let state = |model: &mut _| {
-            let mut seen = Vec::new();
-            each_state(model, |name, state| match state {
-                State::Buffer(tensor) => seen.push((name.to_owned(), tensor.to_vec(), 0)),
-                State::Count(count) => seen.push((name.to_owned(), vec![], *count)),
-                State::Param(_) => {}
-            });
-            seen
-        };
-        let look = |model: &mut nn::Mlp<f32>| {
-            Tape::eval(|t| {
-                model.forward(&t.constant(x.clone()), Mode::Train);
-            });
-        };
-        let before = state(&mut model);
-        without_trace(&mut model, look);
-        assert_eq!(state(&mut model), before);
-        look(&mut model);
-        assert_ne!(state(&mut model), before);
     }
 
     #[test]

@@ -268,7 +268,6 @@ fn scatter<T: Real>(from: &[T], width: usize, at: usize, d: usize, rows: &mut [T
     }
 }
 
-// ANCHOR: softmax
 /// The softmax of `scale · row`, in place. The largest is subtracted first, so that
 /// nothing overflows.
 fn softmax<T: Real>(row: &mut [T], scale: T) {
@@ -281,7 +280,6 @@ fn softmax<T: Real>(row: &mut [T], scale: T) {
         *x *= norm;
     }
 }
-// ANCHOR_END: softmax
 
 struct Attention<T: Real> {
     qkv: Tensor<T>,

@@ -66,14 +66,12 @@ impl<T: Real> Conv2d<T> {
         Conv2d { slide, ..self }
     }
 
-    // ANCHOR: without_bias
     /// The same layer without its bias. A normalization over the batch that follows would
     /// subtract it again.
     pub fn without_bias(mut self) -> Self {
         self.bias = None;
         self
     }
-    // ANCHOR_END: without_bias
 }
 
 impl<T: Real> Module<T> for Conv2d<T> {

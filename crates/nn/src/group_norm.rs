@@ -66,7 +66,6 @@ impl<T: Real> Module<T> for GroupNorm<T> {
     }
 }
 
-// ANCHOR: forward
 impl<T: Real> Layer<T> for GroupNorm<T> {
     /// # Panics
     /// If `x` has other channels, or a group holds one value.
@@ -102,7 +101,6 @@ impl<T: Real> Layer<T> for GroupNorm<T> {
         x_hat.reshape(shape) * gamma + beta
     }
 }
-// ANCHOR_END: forward
 
 #[cfg(test)]
 mod tests {

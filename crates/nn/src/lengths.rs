@@ -73,7 +73,6 @@ impl Lengths {
         self.lengths.iter().all(|&length| length == self.steps)
     }
 
-    // ANCHOR: mask
     /// `[B, T]`: 1 where a position counts, 0 where it is padding.
     pub fn mask<T: Real>(&self) -> Tensor<T> {
         Tensor::from_fn([self.batch(), self.steps], |i| {
@@ -88,9 +87,7 @@ impl Lengths {
         rows.flat_map(|(b, &length)| (0..length).map(move |t| b * self.steps + t))
             .collect()
     }
-    // ANCHOR_END: mask
 
-    // ANCHOR: pack
     /// Padded `[B, T, ..]` to packed `[M, ..]`.
     ///
     /// # Panics
@@ -115,9 +112,7 @@ impl Lengths {
         }
         flat.index_select(0, &self.places())
     }
-    // ANCHOR_END: pack
 
-    // ANCHOR: unpack
     /// Packed `[M, ..]` to padded `[B, T, ..]`, with zeros at the padding.
     ///
     /// # Panics
@@ -147,7 +142,6 @@ impl Lengths {
         let rows = Var::concat(&[packed, &zero], 0).index_select(0, &from);
         rows.reshape(&padded[..])
     }
-    // ANCHOR_END: unpack
 }
 
 #[cfg(test)]

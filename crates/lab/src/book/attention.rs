@@ -3,7 +3,7 @@
 //! place of the norm: chapter 15.
 
 use nn::loss::cross_entropy;
-use nn::{BlockSpec, Lengths, Mode, NormKind, NormPlace, TokenModel, TransformerSpec, each_param};
+use nn::{BlockSpec, Lengths, NormKind, NormPlace, Pass, TokenModel, TransformerSpec, each_param};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -59,7 +59,6 @@ fn row() -> Value {
 const KEYS: usize = 16;
 const HEADS: usize = 301;
 
-// ANCHOR: scores
 /// For one query and `KEYS` keys of width `d`, drawn with variance 1, and scores multiplied
 /// by `scale`: the largest weight, and what is left of the length of a random gradient
 /// behind the softmax.
@@ -75,7 +74,6 @@ fn one_query(d: usize, scale: f64, draws: &mut Draws) -> (f64, f64) {
     let passes = length(&softmax_backward(&p, &dp)) / length(&dp);
     (largest, passes)
 }
-// ANCHOR_END: scores
 
 /// Queries and keys of independent numbers of variance 1. Medians over heads: the largest
 /// weight of a row, and the length of the gradient of the scores `QKᵀ` divided by that of the
@@ -110,7 +108,6 @@ const STEPS: usize = 16;
 const MODELS: u64 = 7;
 const BLOCKS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 
-// ANCHOR: depth
 /// The lengths of the gradients for `linear2.weight`, block by block, of one model before
 /// training, on random tokens.
 fn by_block(blocks: usize, norm: NormKind, place: NormPlace, seed: u64) -> Vec<f64> {
@@ -123,9 +120,9 @@ fn by_block(blocks: usize, norm: NormKind, place: NormPlace, seed: u64) -> Vec<f
         tokens.collect()
     };
     let (tokens, targets) = (draw(), draw());
-    let (_, (), grads) = Tape::new().grad(|t| {
-        let logits = model.forward(t, &tokens, &lengths, Mode::Train);
-        (cross_entropy(&logits, &targets), ())
+    let (_, grads) = Tape::new().grad(|t| {
+        let logits = model.train(t, &tokens, &lengths);
+        cross_entropy(&logits, &targets)
     });
     let mut found = Vec::new();
     each_param(&mut model, |param| {
@@ -135,14 +132,13 @@ fn by_block(blocks: usize, norm: NormKind, place: NormPlace, seed: u64) -> Vec<f
     });
     found
 }
-// ANCHOR_END: depth
 
 /// The variance at the end of the road of one pre-LN model before training, on average over
 /// positions, on random tokens.
 fn road_variance(blocks: usize, seed: u64) -> f64 {
     let rng = &mut StdRng::seed_from_u64(seed);
     let block = BlockSpec::new(WIDTH, 2).norm(NormKind::Layer, NormPlace::Pre);
-    let mut model = TransformerSpec::new(TOKENS, STEPS, blocks, block).build::<f64>(rng);
+    let model = TransformerSpec::new(TOKENS, STEPS, blocks, block).build::<f64>(rng);
     let lengths = Lengths::full(8, STEPS);
     let tokens: Vec<usize> = (0..lengths.rows())
         .map(|_| rng.random_range(0..TOKENS))
@@ -150,14 +146,19 @@ fn road_variance(blocks: usize, seed: u64) -> f64 {
     let last = format!("layers.{}.output", blocks - 1);
     let mut found = None;
     Tape::eval(|t| {
-        model.forward_probed(t, &tokens, &lengths, Mode::Train, &mut |name, value| {
-            if name.to_string() == last {
-                found = Some(mean_of(value.value().data().chunks(WIDTH), |row| {
-                    let centre = mean(row);
-                    mean_of(row, |x| (x - centre).powi(2))
-                }));
-            }
-        });
+        model.forward(
+            t,
+            &tokens,
+            &lengths,
+            &mut Pass::train().probed(&mut |name, value| {
+                if name.to_string() == last {
+                    found = Some(mean_of(value.value().data().chunks(WIDTH), |row| {
+                        let centre = mean(row);
+                        mean_of(row, |x| (x - centre).powi(2))
+                    }));
+                }
+            }),
+        );
     });
     found.expect("the last block shows its output")
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use nn::data::{Digits, Set};
-use nn::{Activation, Init, Layer, MlpSpec, Mode, NormKind, each_param};
+use nn::{Activation, Init, Layer, MlpSpec, NormKind, Pass, each_param};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::Tape;
@@ -126,14 +126,17 @@ fn chapter_6_the_slopes_of_sigmoids() {
     let mut layers = 0;
     Tape::eval(|t| {
         let images = t.constant(digits.train.images.clone());
-        model.forward_probed(&images, Mode::Train, &mut |name, value| {
-            if name.to_string().ends_with("sigmoid") {
-                let slopes = value.value().data().iter().map(|y| y * (1.0 - y));
-                let mean = slopes.sum::<f32>() / value.value().len() as f32;
-                assert!(mean > 0.22, "{name}: {mean}");
-                layers += 1;
-            }
-        });
+        model.forward(
+            &images,
+            &mut Pass::train().probed(&mut |name, value| {
+                if name.to_string().ends_with("sigmoid") {
+                    let slopes = value.value().data().iter().map(|y| y * (1.0 - y));
+                    let mean = slopes.sum::<f32>() / value.value().len() as f32;
+                    assert!(mean > 0.22, "{name}: {mean}");
+                    layers += 1;
+                }
+            }),
+        );
     });
     assert_eq!(layers, 3);
 }
@@ -147,9 +150,7 @@ fn chapter_16_gradients_grow_through_batch_norm() {
         let spec = MlpSpec::new(&[128; 32]).norm(NormKind::Batch);
         let mut model = spec.init(Init::scaled_normal(gain)).build::<f64>(rng);
         let [x, dy] = [0, 1].map(|_| Init::normal(1.0).sample::<f64>([128, 128], rng));
-        let (_, (), grads) = Tape::new().vjp(&dy, |t| {
-            (model.forward(&t.constant(x.clone()), Mode::Train), ())
-        });
+        let (_, grads) = Tape::new().vjp(&dy, |t| model.train(&t.constant(x.clone())));
         let mut lengths = Vec::new();
         each_param(&mut model, |param| {
             if param.name().ends_with(".weight") {

@@ -6,7 +6,7 @@ use batchnorm::staged as batch_norm;
 use layernorm::staged as layer_norm;
 use nn::data::{Digits, Set};
 use serde_json::{Value, json};
-use tape::{Param, Tape, Tensor, Var};
+use tape::{Param, Slide, Tape, Tensor, Var};
 
 use super::random::{Draws, dot, furthest, largest, length, mean, mean_of, median, wide};
 use super::{Measurement, Output, each};
@@ -58,7 +58,6 @@ impl Conv {
 // ANCHOR_END: sizes
 
 impl Conv {
-    // ANCHOR: by_definition
     fn forward(&self, x: &[f64], w: &[f64], b: &[f64]) -> Vec<f64> {
         let (taps, positions) = (self.taps(), self.positions());
         let mut y = vec![0.0; self.outputs * positions];
@@ -74,7 +73,6 @@ impl Conv {
         }
         y
     }
-    // ANCHOR_END: by_definition
 
     /// The gradients of x, w and b.
     fn backward(&self, dy: &[f64], x: &[f64], w: &[f64]) -> [Vec<f64>; 3] {
@@ -173,7 +171,7 @@ type Pool = for<'t> fn(&Var<'t, f64>) -> Var<'t, f64>;
 fn pool(x: &[f64], dy: &[f64], pool: Pool) -> [Vec<f64>; 2] {
     let x = Param::new("x", Tensor::new([1, 1, 1, x.len()], x.to_vec()));
     let dy = Tensor::new([1, 1, 1, dy.len()], dy.to_vec());
-    let (y, (), grads) = Tape::new().vjp(&dy, |t| (pool(&t.param(&x)), ()));
+    let (y, grads) = Tape::new().vjp(&dy, |t| pool(&t.param(&x)));
     [y.to_vec(), grads.of(&x).to_vec()]
 }
 
@@ -181,10 +179,10 @@ fn pool(x: &[f64], dy: &[f64], pool: Pool) -> [Vec<f64>; 2] {
 /// 1, 10 and 100.
 fn pools() -> Value {
     let (x, dy) = ([1.0, 3.0, 2.0, 0.0, 4.0], [1.0, 10.0, 100.0]);
-    let [max, by_max] = pool(&x, &dy, |x| x.max_pool2d([1, 3], 1, 0));
-    let [average, by_average] = pool(&x, &dy, |x| x.avg_pool2d([1, 3], 1, 0));
+    let [max, by_max] = pool(&x, &dy, |x| x.max_pool2d([1, 3], Slide::by(1)));
+    let [average, by_average] = pool(&x, &dy, |x| x.avg_pool2d([1, 3], Slide::by(1)));
     let four = [1.0, 5.0, 5.0, 2.0];
-    let [_, tie] = pool(&four, &[1.0], |x| x.max_pool2d([1, 4], 1, 0));
+    let [_, tie] = pool(&four, &[1.0], |x| x.max_pool2d([1, 4], Slide::by(1)));
     let value = |i: usize| json!({ "i": i + 1, "x": x[i], "by_max": by_max[i], "by_average": by_average[i] });
     json!({
         "max": max,
@@ -247,7 +245,6 @@ impl Block {
         (z.to_vec(), self.dy.clone())
     }
 
-    // ANCHOR: norm_channels
     /// Batch Norm of images: the values of a channel at all positions of all images are
     /// one list.
     fn batch_norm(&self, z: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
@@ -270,7 +267,6 @@ impl Block {
         }
         (y, dz)
     }
-    // ANCHOR_END: norm_channels
 
     fn layer_norm(&self, z: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
         let each = z.iter().zip(&self.dy).map(|(z, dy)| {

@@ -4,7 +4,7 @@
 use batchnorm::BatchNorm;
 use batchnorm::staged::{backward_channel, forward_channel};
 use layernorm::{LayerNorm, RmsNorm};
-use nn::{GroupNorm, Layer, Mode};
+use nn::{GroupNorm, Layer};
 use serde_json::{Value, json};
 use tape::{Tape, Tensor, Var};
 
@@ -44,7 +44,7 @@ fn images() -> Value {
     let rms = |x: &Var<'_, f64>| RmsNorm::new(&SHAPE[1..]).forward(x).value().clone();
     let group = |groups: usize| {
         move |x: &Var<'_, f64>| {
-            let y = GroupNorm::new(groups, c).forward(x, Mode::Train);
+            let y = GroupNorm::new(groups, c).train(x);
             y.value().clone()
         }
     };
@@ -352,9 +352,9 @@ fn renormalizations() -> Value {
     let forward = forward_channel(x.data(), 1.0, 0.0, EPS);
     let dx = backward_channel(&forward, 1.0, dy.data()).dx;
     let input = tape::Param::new("x", x.clone());
-    let (y, (), grads) = Tape::new().vjp(&dy, |t| {
+    let (y, grads) = Tape::new().vjp(&dy, |t| {
         let y = renormalized(&t.param(&input), running_mean, running_var);
-        (y, ())
+        y
     });
     let slope = 1.0 / (running_var + EPS).sqrt();
     let line = x.map(|x| (x - running_mean) * slope);

@@ -28,7 +28,7 @@ type Norm = for<'t> fn(&Var<'t, f32>, &Var<'t, f32>, &Var<'t, f32>) -> Var<'t, f
 fn form(form: &str, norm: Norm) -> Value {
     let x = Param::new("x", Tensor::from_fn(SHAPE, |i| (i % 7) as f32));
     let [gamma, beta] = ["gamma", "beta"].map(|name| Param::new(name, Tensor::ones([SHAPE[1]])));
-    let (_, (records, bytes), _) = Tape::new().grad(|t| {
+    let (_, (records, bytes), _) = Tape::new().grad_with(|t| {
         let (x, gamma, beta) = (t.param(&x), t.param(&gamma), t.param(&beta));
         let before = t.len();
         let y = norm(&x, &gamma, &beta);

@@ -20,7 +20,6 @@ const SEED: u64 = 5;
 const CLASSES: usize = 10;
 const EXAMPLES: usize = 1000;
 
-// ANCHOR: losses
 /// The formula as it stands: a softmax, then a logarithm.
 fn formula(x: &[f32], class: usize) -> f32 {
     let sum: f32 = x.iter().map(|&x| libm::expf(x)).sum();
@@ -42,7 +41,6 @@ fn apart(x: &[f32], class: usize) -> f32 {
     let sum: f32 = others.map(|(_, x)| libm::expf(x - max)).sum();
     libm::log1pf(sum) - (x[class] - max)
 }
-// ANCHOR_END: losses
 
 /// `apart` in `f64`.
 fn truth(x: &[f32], class: usize) -> f64 {
@@ -115,7 +113,6 @@ fn worked() -> (Vec<Value>, f64) {
     ((0..3).map(row).collect(), -libm::log(exp[0] / sum))
 }
 
-// ANCHOR: product
 /// `Y = A B` by its definition: `[m, k]` times `[k, n]` is `[m, n]`.
 fn product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
     let mut y = vec![0.0; m * n];
@@ -140,7 +137,6 @@ fn product_backward(dy: &[f64], a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> 
     let db = product(&transposed(a, m, k), dy, [k, m, n]);
     vec![da, db]
 }
-// ANCHOR_END: product
 
 /// The loss of a classifier whose logits are normal and know nothing.
 fn untrained(deviation: f64, draws: &mut Draws) -> Value {
@@ -172,12 +168,12 @@ fn too_bright() -> Value {
     let mut x = table([8, 4]);
     let [w1, w2] = [("w1", [4, 6]), ("w2", [6, 3])].map(|(name, s)| Param::new(name, table(s)));
     x.data_mut()[..4].iter_mut().for_each(|x| *x *= 1e3);
-    let (loss, (), grads) = Tape::new().grad(|t| {
+    let (loss, grads) = Tape::new().grad(|t| {
         let hidden = t.constant(x.clone()).matmul(&t.param(&w1)).relu();
         let exp = hidden.matmul(&t.param(&w2)).exp();
         let p = (&exp / exp.sum_keep(&[1])).reshape([24]);
         let right: Vec<usize> = (0..8).map(|n| 3 * n + n % 3).collect();
-        (-p.index_select(0, &right).ln().mean_all(), ())
+        -p.index_select(0, &right).ln().mean_all()
     });
     let outputs = Tape::eval(|t| {
         let hidden = t.constant(x.clone()).matmul(&t.param(&w1)).relu();

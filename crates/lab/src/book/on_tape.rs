@@ -14,15 +14,12 @@ pub const MEASUREMENT: Measurement = Measurement {
     run,
 };
 
-// ANCHOR: forward
 /// `1 / x`, element by element.
 fn reciprocal<'t, T: Real>(x: &Var<'t, T>) -> Var<'t, T> {
     let y = x.value().map(|x| T::ONE / x);
     x.tape().record(&[x], y.clone(), || Reciprocal { y })
 }
-// ANCHOR_END: forward
 
-// ANCHOR: backward
 /// `d(1/x)/dx = -1/x² = -y²`: the output is all that must be kept.
 struct Reciprocal<T: Real> {
     y: Tensor<T>,
@@ -34,14 +31,13 @@ impl<T: Real> Backward<T> for Reciprocal<T> {
     }
 
     fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
-        dx.add(0, dy.zip_with(&self.y, |dy, y| -dy * y * y));
+        dx.add(0, dy.zip_in_place(&self.y, |dy, y| -dy * y * y));
     }
 
     fn saved(&self) -> Vec<&Tensor<T>> {
         vec![&self.y]
     }
 }
-// ANCHOR_END: backward
 
 struct Weights {
     w1: Param<f32>,
@@ -66,14 +62,12 @@ impl Weights {
         all.iter().map(|p| p.value().bytes()).sum()
     }
 
-    // ANCHOR: network
     fn loss<'t>(&self, t: &'t Tape<f32>, images: &Tensor<f32>, classes: &[usize]) -> Var<'t, f32> {
         let x = t.constant(images.clone());
         let hidden = (x.matmul(&t.param(&self.w1)) + t.param(&self.b1)).relu();
         let logits = hidden.matmul(&t.param(&self.w2)) + t.param(&self.b2);
         logits.cross_entropy(classes)
     }
-    // ANCHOR_END: network
 }
 
 /// Two layers on images of 8 × 8 points: the tape as printed, and what it keeps.
@@ -82,7 +76,7 @@ fn network() -> (String, Value) {
     let images = |batch: usize| Tensor::full([batch, 64], 0.5);
     let classes = |batch: usize| (0..batch).map(|n| n % 10).collect::<Vec<usize>>();
     let training = |batch: usize| {
-        let (_, looked, _) = Tape::new().grad(|t| {
+        let (_, looked, _) = Tape::new().grad_with(|t| {
             let loss = weights.loss(t, &images(batch), &classes(batch));
             (loss, (t.to_string(), t.len(), t.saved_bytes()))
         });
@@ -110,7 +104,7 @@ fn network() -> (String, Value) {
 
 /// How many records one recording makes, and the bytes it saves.
 fn look(f: impl for<'t> FnOnce(&'t Tape<f32>) -> Var<'t, f32>) -> (usize, usize) {
-    let (_, looked, _) = Tape::new().grad(|t| {
+    let (_, looked, _) = Tape::new().grad_with(|t| {
         let y = f(t).sum_all();
         // The sum that makes a scalar is not part of what is looked at.
         (y, (t.len() - 1, t.saved_bytes()))

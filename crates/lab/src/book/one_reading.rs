@@ -26,7 +26,6 @@ fn two_pass(x: &[f32]) -> f64 {
     f64::from(squares / x.len() as f32)
 }
 
-// ANCHOR: welford
 /// One value after the other, in `f32`: count, mean and squared deviations so far.
 fn welford(x: &[f32]) -> f64 {
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
@@ -50,7 +49,6 @@ fn shifted(x: &[f32]) -> f64 {
     let count = x.len() as f32;
     f64::from((squares - sum * (sum / count)) / count)
 }
-// ANCHOR_END: welford
 
 /// The kernel of Batch Norm, on one channel of one plane.
 fn kernel(x: &[f32]) -> f64 {

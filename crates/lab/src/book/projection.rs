@@ -27,7 +27,6 @@ fn normalize(x: &[f64]) -> Forward<f64> {
     forward_channel(x, 1.0, 0.0, EPS)
 }
 
-// ANCHOR: project
 /// `(I - 11ᵀ/N - x̂x̂ᵀ/N) dy`.
 fn project(dy: &[f64], x_hat: &[f64]) -> Vec<f64> {
     let products: Vec<f64> = dy.iter().zip(x_hat).map(|(a, b)| a * b).collect();
@@ -37,7 +36,6 @@ fn project(dy: &[f64], x_hat: &[f64]) -> Vec<f64> {
         .map(|(dy, x_hat)| dy - along_one - x_hat * along_x_hat)
         .collect()
 }
-// ANCHOR_END: project
 
 fn row(n: usize, draws: &mut Draws) -> Value {
     let share = |_| {

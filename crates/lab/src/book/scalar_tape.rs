@@ -14,7 +14,6 @@ pub const MEASUREMENT: Measurement = Measurement {
     run,
 };
 
-// ANCHOR: record
 /// One line of the tape.
 struct Record {
     op: &'static str,
@@ -28,10 +27,8 @@ struct Record {
 struct Tape {
     records: Vec<Record>,
 }
-// ANCHOR_END: record
 
 impl Tape {
-    // ANCHOR: ops
     /// Appends a record; its place on the tape is the handle of its value.
     fn push(&mut self, op: &'static str, value: f64, inputs: Vec<(usize, f64)>) -> usize {
         self.records.push(Record { op, value, inputs });
@@ -61,9 +58,7 @@ impl Tape {
         let y = libm::tanh(self.value(x));
         self.push("tanh", y, vec![(x, 1.0 - y * y)])
     }
-    // ANCHOR_END: ops
 
-    // ANCHOR: backward
     /// The gradient of the value at `y` with respect to every value on the tape.
     fn backward(&self, y: usize) -> Vec<f64> {
         let mut grads = vec![0.0; self.records.len()];
@@ -75,9 +70,7 @@ impl Tape {
         }
         grads
     }
-    // ANCHOR_END: backward
 
-    // ANCHOR: routes
     /// The derivative of `y` with respect to `x`, as a sum over all routes from `y` back. Also
     /// the number of routes, and of multiplications.
     fn routes(&self, y: usize, x: usize) -> Routes {
@@ -97,9 +90,7 @@ impl Tape {
         }
         sum
     }
-    // ANCHOR_END: routes
 
-    // ANCHOR: forward
     /// The derivative of every value with respect to the value at `x`, oldest first.
     fn forward(&self, x: usize) -> Vec<f64> {
         let mut slopes = vec![0.0; self.records.len()];
@@ -113,7 +104,6 @@ impl Tape {
         }
         slopes
     }
-    // ANCHOR_END: forward
 
     /// How many multiplications one pass over the records takes, in either direction.
     fn slopes(&self) -> usize {
@@ -128,7 +118,6 @@ struct Routes {
     products: usize,
 }
 
-// ANCHOR: neuron
 /// One neuron and its loss: `(tanh(w x + b) - 0.5)²`. The error is used twice.
 fn neuron(tape: &mut Tape, w: f64, x: f64, b: f64) -> usize {
     let (w, x, b) = (tape.leaf(w), tape.leaf(x), tape.leaf(b));
@@ -139,7 +128,6 @@ fn neuron(tape: &mut Tape, w: f64, x: f64, b: f64) -> usize {
     let error = tape.add(y, target);
     tape.mul(error, error)
 }
-// ANCHOR_END: neuron
 
 const W: f64 = 1.5;
 const X: f64 = 2.0;

@@ -60,7 +60,6 @@ const FEATURES: usize = 32;
 const STEPS: usize = 60;
 const NETWORKS: u64 = 11;
 
-// ANCHOR: through_time
 /// `h' = tanh(a)`, `a = x + U h` or its Layer Norm: forward through `STEPS`, then back
 /// from the last one. Returns the lengths of the gradients for h, the last one first.
 fn through_time(gain: f64, norm: bool, seed: u64) -> Vec<f64> {
@@ -98,7 +97,6 @@ fn through_time(gain: f64, norm: bool, seed: u64) -> Vec<f64> {
     }
     lengths
 }
-// ANCHOR_END: through_time
 
 /// The length of the gradient for the state, some steps before the one that the loss looks
 /// at, relative to its length there. Medians over networks drawn anew.

@@ -64,14 +64,14 @@ fn descend(shape: &[usize]) -> (Vec<f64>, f64) {
     let mut last = 0.0;
     for _ in 0..STEPS {
         // ANCHOR: silent
-        let (loss, _, grads) = tape.grad(|t| {
+        let (loss, grads) = tape.grad(|t| {
             let error = t.param(&p) - t.constant(targets.clone());
-            ((&error * &error).mean_all(), ())
+            (&error * &error).mean_all()
         });
         // ANCHOR_END: silent
         last = loss;
         let step = grads.of(&p);
-        let next = p.value().clone().zip_with(&step, |p, d| p - RATE * d);
+        let next = p.value().clone().zip_in_place(&step, |p, d| p - RATE * d);
         p.set(next);
     }
     (p.value().to_vec(), last)
@@ -94,7 +94,6 @@ fn silent() -> Value {
     })
 }
 
-// ANCHOR: sums
 /// The sum as a loop adds it: one value after the other.
 fn one_by_one(x: &[f32]) -> f32 {
     let mut sum = 0.0;
@@ -103,7 +102,6 @@ fn one_by_one(x: &[f32]) -> f32 {
     }
     sum
 }
-// ANCHOR_END: sums
 
 /// Relative error of a sum of so many `f32` values.
 fn length(count: usize) -> Value {

@@ -106,7 +106,6 @@ impl Channel {
     }
 }
 
-// ANCHOR: gradients
 type Gradient = fn(&Parts, usize) -> f64;
 
 /// Element `n` of the gradient, right first and then with one mistake each.
@@ -138,7 +137,6 @@ const GRADIENTS: &[(&str, Gradient)] = &[
         -p.gamma * p.rstd * (p.dy[n] - p.mean_dy - p.x_hat[n] * p.mean_dy_x_hat)
     }),
 ];
-// ANCHOR_END: gradients
 
 /// The checks by name, and what each looks at.
 fn checks() -> [(&'static str, Channel); 5] {

@@ -12,7 +12,7 @@
 //! the accuracy if in neither nonlinearity it is clearly below that of no norm. What learning
 //! γ and β changes in accuracy is reported beside it.
 
-use nn::{Activation, Layer, Linear, Mlp, Mode, Module, Norm, Probe, State, Visitor, each_state};
+use nn::{Activation, Layer, Linear, Mlp, Module, Norm, Pass, State, Visitor, each_state};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Tape, Tensor, Var};
@@ -92,28 +92,13 @@ struct Kept(Mlp<f32>);
 
 impl Module<f32> for Kept {
     fn visit(&mut self, v: &mut Visitor<'_, f32>) {
-        self.0
-            .visit(&mut Visitor::new(&mut |name, state| match state {
-                State::Param(_) if name.contains(".norm.") => {}
-                State::Param(param) => v.param(name, param),
-                State::Buffer(tensor) => v.buffer(name, tensor),
-                State::Count(count) => v.count(name, count),
-            }));
+        v.hiding(|param| param.name().contains(".norm."), &mut self.0);
     }
 }
 
 impl Layer<f32> for Kept {
-    fn forward<'t>(&mut self, x: &Var<'t, f32>, mode: Mode) -> Var<'t, f32> {
-        self.0.forward(x, mode)
-    }
-
-    fn forward_probed<'t>(
-        &mut self,
-        x: &Var<'t, f32>,
-        mode: Mode,
-        probe: &mut Probe<'_, f32>,
-    ) -> Var<'t, f32> {
-        self.0.forward_probed(x, mode, probe)
+    fn forward<'t>(&self, x: &Var<'t, f32>, pass: &mut Pass<'_, f32>) -> Var<'t, f32> {
+        self.0.forward(x, pass)
     }
 }
 
@@ -284,14 +269,14 @@ fn unexplained(norm: NormKind, seed: u64, images: &Tensor<f32>) -> [f64; 2] {
     let mut first = Linear::<f32>::new(64, 64, rng);
     let x = Tape::eval(|t| {
         let images = t.constant(images.clone());
-        first.forward(&images, Mode::Train).value().clone()
+        first.train(&images).value().clone()
     });
     let (rows, units) = (x.shape()[0], x.shape()[1]);
     let mut norm = Norm::<f32>::new(norm, [units]);
     let through = |norm: &mut Norm<f32>| {
         Tape::eval(|t| {
             let x = t.constant(x.clone());
-            norm.forward(&x, Mode::Train).value().clone()
+            norm.train(&x).value().clone()
         })
     };
     let of_x = Moments::of(&x);

@@ -14,7 +14,7 @@
 use batchnorm::{Layout, fused};
 use nn::data::batches;
 use nn::loss::cross_entropy;
-use nn::{Layer, Mode};
+use nn::{Layer, Pass};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Tape, Tensor};
@@ -206,7 +206,7 @@ fn refused(batch: &[Cell<Of>]) -> Option<String> {
 fn project(protocol: &Protocol<Own>, train: &Examples<f32>, batch: usize, seed: u64) -> [f64; 2] {
     let rng = &mut StdRng::seed_from_u64(2 * seed);
     let spec = protocol.plan.spec().clone().norm(NormKind::Batch);
-    let mut mlp = spec.build::<f32>(rng);
+    let mlp = spec.build::<f32>(rng);
     let mut sums = [0.0; 2];
     let order = batches(train.len(), BatchSize::Fixed(batch), rng);
     let few = &order[..protocol.own.projected_batches];
@@ -214,17 +214,17 @@ fn project(protocol: &Protocol<Own>, train: &Examples<f32>, batch: usize, seed: 
         let examples = train.pick(numbers);
         let mut before = None;
         let mut after = None;
-        let (_, (), grads) = Tape::new().grad(|t| {
+        let (_, grads) = Tape::new().grad(|t| {
             let images = t.constant(examples.images.clone());
-            let logits = mlp.forward_probed(&images, Mode::Train, &mut |name, value| match name
-                .to_string()
-                .as_str()
-            {
-                "layers.0.linear" => before = Some(value.value().clone()),
-                "layers.0.norm" => after = Some(value.watch()),
-                _ => {}
-            });
-            (cross_entropy(&logits, &examples.labels), ())
+            let logits = mlp.forward(
+                &images,
+                &mut Pass::train().probed(&mut |name, value| match name.to_string().as_str() {
+                    "layers.0.linear" => before = Some(value.value().clone()),
+                    "layers.0.norm" => after = Some(value.watch()),
+                    _ => {}
+                }),
+            );
+            cross_entropy(&logits, &examples.labels)
         });
         let x = before.expect("the probe shows the input of the norm");
         let of_loss = grads.at(after.expect("the probe shows its output"));

@@ -16,7 +16,7 @@
 use std::time::Instant;
 
 use nn::loss::cross_entropy;
-use nn::{CnnSpec, Layer, MlpSpec, Mode, Optimizer as _, State, each_state};
+use nn::{CnnSpec, Layer, MlpSpec, Optimizer as _, State, each_state};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Tape, Tensor};
@@ -256,8 +256,8 @@ fn measure<M: Layer<f32>>(
         .collect();
     let step = |subject: &mut Subject<M>| {
         let Subject { model, sgd, tape } = subject;
-        let (_, bytes, grads) = tape.grad(|t| {
-            let logits = model.forward(&t.constant(images.clone()), Mode::Train);
+        let (_, bytes, grads) = tape.grad_with(|t| {
+            let logits = model.train(&t.constant(images.clone()));
             let loss = cross_entropy(&logits, &labels);
             (loss, t.saved_bytes())
         });
@@ -266,9 +266,7 @@ fn measure<M: Layer<f32>>(
     };
     let evaluate = |subject: &mut Subject<M>| {
         Tape::eval(|t| {
-            let logits = subject
-                .model
-                .forward(&t.constant(images.clone()), Mode::Eval);
+            let logits = subject.model.eval(&t.constant(images.clone()));
             std::hint::black_box(logits.value().data()[0]);
         });
     };

@@ -20,17 +20,17 @@
 //! If Batch Norm gains nothing or no noise brings the shift back, nothing can be said of the
 //! claim.
 
+use std::cell::RefCell;
 use std::str::FromStr;
 
 use nn::loss::cross_entropy;
-use nn::{Layer, Linear, Mode, Module, Norm, Probe, Visitor, each_param, name_params};
+use nn::{Layer, Linear, Module, Norm, Pass, Visitor, each_param, name_params};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tape::{Grads, Tape, Tensor, Var};
 
 use crate::kit::*;
 use crate::moments::before_nonlinearities;
-use crate::train::without_trace;
 
 pub(crate) struct Asked;
 
@@ -102,7 +102,7 @@ impl Setting for Of {
 struct Noisy {
     layers: Vec<(Linear<f32>, Norm<f32>)>,
     method: Kind,
-    rng: StdRng,
+    rng: RefCell<StdRng>,
 }
 
 impl Noisy {
@@ -121,7 +121,7 @@ impl Noisy {
         let mut noisy = Noisy {
             layers,
             method,
-            rng: StdRng::seed_from_u64(rng.random()),
+            rng: RefCell::new(StdRng::seed_from_u64(rng.random())),
         };
         name_params(&mut noisy);
         noisy
@@ -144,33 +144,26 @@ impl Module<f32> for Noisy {
 }
 
 impl Layer<f32> for Noisy {
-    fn forward<'t>(&mut self, x: &Var<'t, f32>, mode: Mode) -> Var<'t, f32> {
-        self.forward_probed(x, mode, &mut |_, _| {})
-    }
-
-    fn forward_probed<'t>(
-        &mut self,
-        x: &Var<'t, f32>,
-        mode: Mode,
-        probe: &mut Probe<'_, f32>,
-    ) -> Var<'t, f32> {
+    fn forward<'t>(&self, x: &Var<'t, f32>, pass: &mut Pass<'_, f32>) -> Var<'t, f32> {
         let last = self.layers.len() - 1;
         let mut x = x.clone();
-        for (i, (linear, norm)) in self.layers.iter_mut().enumerate() {
-            x = linear.forward(&x, mode);
-            probe(&format_args!("layers.{i}.linear"), &x);
+        for (i, (linear, norm)) in self.layers.iter().enumerate() {
+            let pass = &mut pass.within(format_args!("layers.{i}"));
+            x = linear.forward_as(&"linear", &x, pass);
             if i == last {
                 break;
             }
-            x = norm.forward(&x, mode);
-            if let (Kind::Noisy(size), Mode::Train) = (self.method, mode) {
-                let [scale, shift] = Noisy::draw(&mut self.rng, size, x.shape()[1]);
+            x = norm.forward(&x, pass);
+            if let Kind::Noisy(size) = self.method
+                && pass.trains()
+            {
+                let [scale, shift] = Noisy::draw(&mut self.rng.borrow_mut(), size, x.shape()[1]);
                 let t = x.tape();
                 x = &(&x * &t.constant(scale)) + &t.constant(shift);
             }
-            probe(&format_args!("layers.{i}.norm"), &x);
+            pass.show("norm", &x);
             x = x.relu();
-            probe(&format_args!("layers.{i}.relu"), &x);
+            pass.show("relu", &x);
         }
         x
     }
@@ -369,13 +362,11 @@ fn look(
 /// as it was, but for what it has drawn of its noise.
 fn change(model: &mut Noisy, batch: &Examples<f32>, moves: &[f64]) -> f64 {
     let gradient = |model: &mut Noisy| {
-        without_trace(model, |model| {
-            let (_, (), grads) = Tape::new().grad(|t| {
-                let logits = model.forward(&t.constant(batch.images.clone()), Mode::Train);
-                (cross_entropy(&logits, &batch.labels), ())
-            });
-            flat(model, &grads)
-        })
+        let (_, grads) = Tape::new().grad(|t| {
+            let images = t.constant(batch.images.clone());
+            cross_entropy(&model.forward(&images, &mut Pass::train()), &batch.labels)
+        });
+        flat(model, &grads)
     };
     let start = gradient(model);
     let mut kept = Vec::new();

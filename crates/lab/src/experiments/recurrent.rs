@@ -22,8 +22,7 @@ use std::ops::RangeInclusive;
 use nn::data::{Words, batches};
 use nn::loss::cross_entropy;
 use nn::{
-    CellKind, CellNorm, Mode, Optimizer as _, RecurrentLm, RecurrentLmSpec, RecurrentSpec,
-    TokenModel,
+    CellKind, CellNorm, Optimizer as _, RecurrentLm, RecurrentLmSpec, RecurrentSpec, TokenModel,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -310,9 +309,9 @@ fn train(form: Form, rate: f64, seed: u64, learner: &Learner, words: &Parts) -> 
                 break;
             }
             let batch = Words::batch(&words.train, &numbers);
-            let (loss, (), grads) = tape.grad(|t| {
-                let logits = model.forward(t, &batch.tokens, &batch.lengths, Mode::Train);
-                (cross_entropy(&logits, &batch.targets), ())
+            let (loss, grads) = tape.grad(|t| {
+                let logits = model.train(t, &batch.tokens, &batch.lengths);
+                cross_entropy(&logits, &batch.targets)
             });
             fine = loss.is_finite();
             if fine {
@@ -340,7 +339,7 @@ fn by_step(model: &mut RecurrentLm<f32>, words: &[Vec<usize>]) -> Vec<Vec<f64>> 
     for numbers in numbers.chunks(100) {
         let batch = Words::batch(words, numbers);
         let logits: Tensor<f32> = Tape::eval(|t| {
-            let logits = model.forward(t, &batch.tokens, &batch.lengths, Mode::Eval);
+            let logits = model.eval(t, &batch.tokens, &batch.lengths);
             logits.log_softmax(1).value().clone()
         });
         let mut rows = logits.data().chunks(Words::TOKENS).zip(batch.targets);

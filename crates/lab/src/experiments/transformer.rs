@@ -15,7 +15,7 @@
 
 use nn::data::{Prose, all_windows, random_windows};
 use nn::loss::cross_entropy;
-use nn::{BlockSpec, Mode, NormPlace, Optimizer as _, TokenModel, TransformerSpec};
+use nn::{BlockSpec, NormPlace, Optimizer as _, TokenModel, TransformerSpec};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::Tape;
@@ -276,9 +276,9 @@ fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossR
     let mut fine = true;
     for step in 0..reader.steps {
         let batch = random_windows(&prose.train, reader.pieces, reader.characters, order);
-        let (loss, (), grads) = tape.grad(|t| {
-            let logits = model.forward(t, &batch.tokens, &batch.lengths, Mode::Train);
-            (cross_entropy(&logits, &batch.targets), ())
+        let (loss, grads) = tape.grad(|t| {
+            let logits = model.train(t, &batch.tokens, &batch.lengths);
+            cross_entropy(&logits, &batch.targets)
         });
         fine = loss.is_finite();
         if !fine {
@@ -286,12 +286,12 @@ fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossR
         }
         adam.step(&mut model, &grads, rate * reader.schedule.factor(step));
     }
-    let mut score = |part: &[usize]| {
+    let score = |part: &[usize]| {
         let (mut total, mut count) = (0.0, 0.0);
         let part = &part[..=reader.other_characters];
         for batch in all_windows(part, 32, reader.characters) {
             let loss = Tape::eval(|t| {
-                let logits = model.forward(t, &batch.tokens, &batch.lengths, Mode::Eval);
+                let logits = model.eval(t, &batch.tokens, &batch.lengths);
                 f64::from(cross_entropy(&logits, &batch.targets).value().item())
             });
             total += loss * batch.targets.len() as f64;

@@ -11,12 +11,11 @@
 //! matrix products in between may round otherwise in another batch, which is no matter of the
 //! norm. Layer Norm is independent of the batch if none of its rows differs anywhere.
 
-use nn::{Layer, Mlp, Mode, Norm};
-use tape::{Tape, Tensor};
+use nn::{Layer, Mlp, Norm, Pass};
+use tape::{Tape, Tensor, Var};
 
 use crate::kit::*;
 use crate::refusal::refusal;
-use crate::train::without_trace;
 
 pub(crate) struct Asked;
 
@@ -257,39 +256,35 @@ fn compared(pair: &[Cell<Of>]) -> String {
     )
 }
 
-fn look(model: &mut Mlp<f32>, kind: NormKind, test: &Examples<f32>, batch: usize) -> Cut {
+fn look(model: &Mlp<f32>, kind: NormKind, test: &Examples<f32>, batch: usize) -> Cut {
     let images = &test.images;
-    let mut logits = |mode| {
-        without_trace(model, |model| {
-            differing(images, batch, |x| {
-                Tape::eval(|t| model.forward(&t.constant(x), mode).value().clone())
-            })
-        })
+    let logits = |trains| {
+        let logits = |x| {
+            let pass = &mut Pass::new(trains);
+            Tape::eval(|t| model.forward(&t.constant(x), pass).value().clone())
+        };
+        differing(images, batch, logits)
     };
-    let evaluation = logits(Mode::Eval);
-    let training = refusal(|| logits(Mode::Train)).ok();
+    let evaluation = logits(false);
+    let training = refusal(|| logits(true)).ok();
     // What goes into each norm, all at once, and then through norms of the same kind.
     let mut inputs = Vec::new();
-    without_trace(model, |model| {
-        Tape::eval(|t| {
-            let mut last = None;
-            model.forward_probed(
-                &t.constant(images.clone()),
-                Mode::Train,
-                &mut |name, value| {
-                    if name.to_string().ends_with(".norm") {
-                        inputs.extend(last.take());
-                    }
-                    last = Some(value.value().clone());
-                },
-            );
-        });
+    let mut last = None;
+    let mut seen = |name: &str, value: &Var<'_, f32>| {
+        if name.ends_with(".norm") {
+            inputs.extend(last.take());
+        }
+        last = Some(value.value().clone());
+    };
+    Tape::eval(|t| {
+        let images = t.constant(images.clone());
+        model.forward(&images, &mut Pass::train().probed(&mut seen));
     });
     let norms = refusal(|| {
         let differ = inputs.iter().map(|x| {
             let mut norm = Norm::new(kind, [x.shape()[1]]);
             differing(x, batch, |x| {
-                Tape::eval(|t| norm.forward(&t.constant(x), Mode::Train).value().clone())
+                Tape::eval(|t| norm.train(&t.constant(x)).value().clone())
             })
         });
         differ.max().unwrap_or(0)

@@ -8,7 +8,7 @@ use gradcheck::Check;
 use nn::Lengths;
 use nn::check::normal;
 use tape::parallel::SERIAL_BELOW;
-use tape::{Tape, Tensor, Var};
+use tape::{Slide, Tape, Tensor, Var};
 
 use super::Case;
 
@@ -83,14 +83,14 @@ pub fn cases() -> Vec<Case> {
                 normal([2, 4, 3, 3], 2),
                 normal([2], 3),
             ],
-            |x| x[0].conv2d(&x[1], Some(&x[2]), 1, 1),
+            |x| x[0].conv2d(&x[1], Some(&x[2]), Slide::by(1).padded(1)),
         ),
         case(
             "tape/src/ops/avg_pool2d.rs",
             "avg_pool2d [7, 3, 112, 112]",
             21 * 112 * 112,
             vec![normal([7, 3, 112, 112], 1)],
-            |x| x[0].avg_pool2d(3, 2, 1),
+            |x| x[0].avg_pool2d(3, Slide::by(2).padded(1)),
         ),
         case(
             "batchnorm/src/op.rs",

@@ -3,12 +3,12 @@
 use nn::check::{CheckLayer, CheckTokens, normal};
 use nn::{
     Activation, AvgPool2d, BlockSpec, CellKind, CellNorm, CnnSpec, Conv2d, GroupNorm, Lengths,
-    Linear, MaxPool2d, MlpSpec, Mode, MultiHeadAttention, NormKind, NormPlace, RecurrentLmSpec,
+    Linear, MaxPool2d, MlpSpec, MultiHeadAttention, NormKind, NormPlace, RecurrentLmSpec,
     RecurrentSpec, TransformerSpec,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::Var;
+use tape::{Slide, Var};
 
 use super::Case;
 
@@ -55,7 +55,7 @@ pub fn cases() -> Vec<Case> {
         NormKind::Rms,
         NormKind::Group(1),
     ] {
-        for (mode, of) in [(Mode::Train, "training"), (Mode::Eval, "evaluation")] {
+        for (trains, of) in [(true, "training"), (false, "evaluation")] {
             let activation = match norm {
                 NormKind::None => Activation::Tanh,
                 NormKind::Batch => Activation::Relu,
@@ -69,8 +69,8 @@ pub fn cases() -> Vec<Case> {
             let name = format!("mlp, {title}, {activation}, {of}");
             let spec = MlpSpec::new(&[3, 4, 2]).norm(norm).activation(activation);
             cases.push(Case::own(GROUP, "nn/src/mlp.rs", name.clone(), move || {
-                let mut check = CheckLayer::new(&name, normal([5, 3], 1)).mode(mode);
-                if norm == NormKind::Batch && mode == Mode::Train {
+                let mut check = CheckLayer::new(&name, normal([5, 3], 1)).training(trains);
+                if norm == NormKind::Batch && trains {
                     // The batch mean takes the bias away again: its gradient is zero.
                     check = check.may_be_zero("layers.0.bias");
                 }
@@ -90,14 +90,16 @@ fn images() -> Vec<Case> {
         Case::own(GROUP, "nn/src/conv.rs", "convolution", move || {
             CheckLayer::new("convolution", image()).run(|| {
                 let conv = Conv2d::new(2, 3, 3, &mut rng());
-                conv.stride([2, 1]).padding(1)
+                conv.slide(Slide::by([2, 1]).padded(1))
             })
         }),
         Case::own(GROUP, "nn/src/pool.rs", "max-pool", move || {
-            CheckLayer::new("max-pool", image()).run(|| MaxPool2d::new(2).padding(1))
+            CheckLayer::new("max-pool", image())
+                .run(|| MaxPool2d::new(2).slide(Slide::by(2).padded(1)))
         }),
         Case::own(GROUP, "nn/src/pool.rs", "average pool", move || {
-            CheckLayer::new("average pool", image()).run(|| AvgPool2d::new([2, 3]).stride(1))
+            CheckLayer::new("average pool", image())
+                .run(|| AvgPool2d::new([2, 3]).slide(Slide::by(1)))
         }),
     ];
     for groups in [1, 2, 4] {
@@ -118,11 +120,11 @@ fn images() -> Vec<Case> {
         NormKind::Rms,
         NormKind::Group(1),
     ] {
-        for (mode, of) in [(Mode::Train, "training"), (Mode::Eval, "evaluation")] {
+        for (trains, of) in [(true, "training"), (false, "evaluation")] {
             let name = format!("cnn, {norm} norm, {of}");
             cases.push(Case::own(GROUP, "nn/src/cnn.rs", name.clone(), move || {
-                let mut check = CheckLayer::new(&name, normal([3, 1, 4, 4], 1)).mode(mode);
-                if norm == NormKind::Batch && mode == Mode::Train {
+                let mut check = CheckLayer::new(&name, normal([3, 1, 4, 4], 1)).training(trains);
+                if norm == NormKind::Batch && trains {
                     check = check.may_be_zero("conv1.bias").may_be_zero("conv2.bias");
                 }
                 check.run(|| CnnSpec::new(&[1, 2, 4], 4, 3).norm(norm).build(&mut rng()))
@@ -211,7 +213,7 @@ fn recurrent() -> Vec<Case> {
             CellNorm::Layer,
             CellNorm::Batch { steps: 2 },
         ] {
-            for (mode, of) in [(Mode::Train, "training"), (Mode::Eval, "evaluation")] {
+            for (trains, of) in [(true, "training"), (false, "evaluation")] {
                 let name = format!("{kind}, {norm} norm, {of}");
                 let source = match (kind, norm) {
                     (CellKind::Lstm, CellNorm::None) => "nn/src/recurrent/lstm_sequence.rs",
@@ -221,10 +223,12 @@ fn recurrent() -> Vec<Case> {
                     // At every step three sequences or more: of two, Batch Norm leaves the
                     // signs alone.
                     let lengths = Lengths::new(&[3, 1, 3, 2, 3]);
-                    CheckLayer::new(&name, normal([12, 2], 1)).run_with(
-                        || RecurrentSpec::new(kind, 2, 3).norm(norm).build(&mut rng()),
-                        |net, x| net.forward_packed(x, &lengths, mode, &mut |_, _| {}),
-                    )
+                    CheckLayer::new(&name, normal([12, 2], 1))
+                        .training(trains)
+                        .run_with(
+                            || RecurrentSpec::new(kind, 2, 3).norm(norm).build(&mut rng()),
+                            |net, x, pass| net.forward_packed(x, &lengths, pass),
+                        )
                 }));
             }
         }

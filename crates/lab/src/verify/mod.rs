@@ -91,7 +91,7 @@ fn records(
     op: &dyn for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>,
 ) -> Vec<String> {
     let params: Vec<_> = inputs.iter().map(|x| Param::new("x", x.clone())).collect();
-    let (_, table, _) = Tape::new().grad(|t| {
+    let (_, table, _) = Tape::new().grad_with(|t| {
         let vars: Vec<_> = params.iter().map(|p| t.param(p)).collect();
         op(&vars);
         (t.constant(Tensor::scalar(0.0)), t.to_string())

@@ -7,7 +7,6 @@
 use batchnorm::{Layout, Moments, RunningStats};
 use gradcheck::Check;
 use layernorm::fused::ROWS_PER_BLOCK;
-use nn::Mode;
 use nn::check::{CheckLayer, normal};
 use tape::Tensor;
 
@@ -160,10 +159,7 @@ fn batch(cases: &mut Vec<Case>) {
             },
         ));
     }
-    for (mode, name) in [
-        (Mode::Train, "layer, training"),
-        (Mode::Eval, "layer, evaluation"),
-    ] {
+    for (trains, name) in [(true, "layer, training"), (false, "layer, evaluation")] {
         for affine in [true, false] {
             let name = if affine {
                 name.to_owned()
@@ -176,7 +172,7 @@ fn batch(cases: &mut Vec<Case>) {
                 name.clone(),
                 move || {
                     CheckLayer::new(&name, normal([3, 2, 2, 2], 1))
-                        .mode(mode)
+                        .training(trains)
                         .run(|| {
                             let mut layer = batchnorm::BatchNorm::new(2);
                             layer.set_running(RunningStats {

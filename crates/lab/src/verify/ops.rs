@@ -41,9 +41,9 @@ fn stop_gradient() -> Case {
                 |data, dy| {
                     let p = tape::Param::new("x", Tensor::new([3, 4], data[0].clone()));
                     let dy = Tensor::new([3, 4], dy.to_vec());
-                    let (_, _, grads) = Tape::new().vjp(&dy, |t| {
+                    let (_, grads) = Tape::new().vjp(&dy, |t| {
                         let x = t.param(&p);
-                        (&x * x.stop_gradient(), ())
+                        &x * x.stop_gradient()
                     });
                     vec![grads.of(&p).to_vec()]
                 },

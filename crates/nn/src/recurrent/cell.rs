@@ -207,7 +207,6 @@ impl<T: Real> Cell<T> {
     }
 }
 
-// ANCHOR: gates
 /// Layer Norm of the gates `[n, G H]`: over all together, but in a GRU the candidate apart
 /// from the two gates.
 fn layer_norm_gates<'t, T: Real>(
@@ -226,4 +225,3 @@ fn layer_norm_gates<'t, T: Real>(
     });
     Var::concat(&parts, 1)
 }
-// ANCHOR_END: gates

@@ -31,7 +31,6 @@ use crate::activation::sigmoid;
 // Never inlined: slices that are arguments of a function cannot overlap, so the compiler
 // vectorizes. Of parts of one row it does not know that.
 
-// ANCHOR: state
 /// `c'` of one row in `next`, from c and the gates i, f and g, which become σ(i),
 /// σ(f) and tanh(g).
 #[inline(never)]
@@ -45,9 +44,7 @@ pub(super) fn state<T: Real>(i: &mut [T], f: &mut [T], g: &mut [T], c: &[T], nex
         next[j] = f[j] * c[j] + i[j] * g[j];
     }
 }
-// ANCHOR_END: state
 
-// ANCHOR: state_backward
 /// From `dc'` in `dc`: dc there, and di, df, dg in place of the activations.
 #[inline(never)]
 pub(super) fn state_backward<T: Real>(
@@ -67,9 +64,7 @@ pub(super) fn state_backward<T: Real>(
         dc[j] = d * fj;
     }
 }
-// ANCHOR_END: state_backward
 
-// ANCHOR: output
 /// `h'` of one row in `y`, and `tanh(c')`, from `c'` and the gate o, which becomes
 /// σ(o).
 #[inline(never)]
@@ -82,9 +77,7 @@ pub(super) fn output<T: Real>(o: &mut [T], c: &[T], tanh: &mut [T], y: &mut [T])
         y[j] = o[j] * tanh[j];
     }
 }
-// ANCHOR_END: output
 
-// ANCHOR: output_backward
 /// From `dh'` in `dh`: what it gives to `dc'` there, and do in place of σ(o).
 #[inline(never)]
 pub(super) fn output_backward<T: Real>(o: &mut [T], tanh: &[T], dh: &mut [T]) {
@@ -96,7 +89,6 @@ pub(super) fn output_backward<T: Real>(o: &mut [T], tanh: &[T], dh: &mut [T]) {
         dh[j] = d * oj * (T::ONE - tanh[j] * tanh[j]);
     }
 }
-// ANCHOR_END: output_backward
 
 /// The gates of one row, which lie side by side.
 pub(super) fn gates<T, const N: usize>(row: &mut [T]) -> [&mut [T]; N] {

@@ -151,7 +151,6 @@ struct LstmSequence<T: Real> {
 }
 
 impl<T: Real> LstmSequence<T> {
-    // ANCHOR: gates_backward
     /// The gradients of the gates before their nonlinearities, in place of the
     /// activations.
     fn gates_backward(&mut self, dy: &Tensor<T>) {
@@ -190,7 +189,6 @@ impl<T: Real> LstmSequence<T> {
             }
         });
     }
-    // ANCHOR_END: gates_backward
 
     /// The states before each step but the first, `[later, H]`: rows that go with the gates.
     fn states_before(&self) -> Tensor<T> {

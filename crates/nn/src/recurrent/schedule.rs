@@ -7,7 +7,6 @@ use tape::{InputGrads, Real, Var};
 use crate::lengths::Lengths;
 use crate::linear::add_to;
 
-// ANCHOR: schedule
 /// Where the steps of the sequences lie: sorted by length, step after step.
 pub(super) struct Schedule {
     /// The row of each step among the packed rows, in order of time.
@@ -50,7 +49,6 @@ impl Schedule {
         }
     }
 }
-// ANCHOR_END: schedule
 
 /// Consecutive rows of what came from the inputs: those of one step.
 #[derive(Clone, Copy, Debug)]

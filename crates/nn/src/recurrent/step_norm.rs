@@ -33,7 +33,6 @@ impl<T: Real> StepBatchNorm<T> {
         }
     }
 
-    // ANCHOR: step_norm
     /// Normalizes `x`, `[n, C]`, the rows of the sequences that are not over at `step`.
     ///
     /// While training, a step that only one sequence of several has reached has no
@@ -66,7 +65,6 @@ impl<T: Real> StepBatchNorm<T> {
         let stats = known.unwrap_or(&self.steps[0]);
         frozen_batch_norm(x, &gamma, beta, stats.moments(EPS))
     }
-    // ANCHOR_END: step_norm
 
     /// What the running statistics of a step are known by.
     fn id(&self, step: usize) -> StatsId {
