@@ -12,9 +12,8 @@ use rand::rngs::StdRng;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::sweep::Run;
 use crate::text::as_text;
-use crate::train::{Curve, Epoch, Training, fit};
+use crate::train::{Curve, Epoch, Run, Training, fit};
 
 /// What is trained, at which learning rates, and what follows from it. `P` says how one
 /// network is trained, `X` what else the experiment fixes: what its settings differ in, what

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use nn::Diverged;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -15,27 +14,7 @@ use crate::protocol::{Protocol, Rule};
 use crate::session::Session;
 use crate::setting::Setting;
 use crate::stats::Spread;
-use crate::train::{Curve, Epoch};
-
-/// What came of training a classifier once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Run {
-    /// It went to its end: the scores on the way.
-    Trained(Vec<Epoch>),
-    /// It stopped at a number that is not finite.
-    Diverged(#[serde(with = "Stored")] Diverged),
-    /// A layer refused to work: its message.
-    Refused(String),
-}
-
-/// How [`Diverged`] is stored.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Diverged")]
-struct Stored {
-    step: usize,
-    place: String,
-}
+use crate::train::{Curve, Epoch, Run};
 
 /// What came of training a model of sequences once; `None` is a loss that is not finite.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -203,33 +182,6 @@ fn merit(runs: &[Run], rule: Rule, target: Option<f64>) -> [f64; 3] {
             [-scores.median, accuracy, -loss]
         }
         Rule::Loss => [0.0, 0.0, -loss],
-    }
-}
-
-impl From<Result<Vec<Epoch>, Diverged>> for Run {
-    fn from(result: Result<Vec<Epoch>, Diverged>) -> Self {
-        match result {
-            Ok(curve) => Run::Trained(curve),
-            Err(diverged) => Run::Diverged(diverged),
-        }
-    }
-}
-
-impl Run {
-    /// The scores on the way; none if it did not go to its end.
-    fn curve(&self) -> &[Epoch] {
-        match self {
-            Run::Trained(curve) => curve,
-            Run::Diverged(_) | Run::Refused(_) => &[],
-        }
-    }
-
-    /// The number of the first score, counted from 1, with a validation accuracy of
-    /// `target`; infinite if there is none.
-    fn scores_to(&self, target: f64) -> f64 {
-        let reached = |epoch: &Epoch| epoch.validation.accuracy >= target;
-        let at = self.curve().iter().position(reached);
-        at.map_or(f64::INFINITY, |i| (i + 1) as f64)
     }
 }
 
@@ -418,6 +370,7 @@ pub(crate) fn losses(runs: &[LossRun], of: impl Fn(&LossRun) -> Option<f64>) -> 
 mod tests {
     use super::*;
     use crate::train::Score;
+    use nn::Diverged;
 
     /// A run whose validation accuracy and loss are as given, score by score.
     fn run(scores: &[(f64, f64)]) -> Run {

@@ -43,6 +43,53 @@ pub struct Epoch {
     pub test: Score,
 }
 
+/// What came of training a classifier once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Run {
+    /// It went to its end: the scores on the way.
+    Trained(Vec<Epoch>),
+    /// It stopped at a number that is not finite.
+    Diverged(#[serde(with = "Stored")] Diverged),
+    /// A layer refused to work: its message.
+    Refused(String),
+}
+
+/// How [`Diverged`] is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Diverged")]
+struct Stored {
+    step: usize,
+    place: String,
+}
+
+impl From<Result<Vec<Epoch>, Diverged>> for Run {
+    fn from(result: Result<Vec<Epoch>, Diverged>) -> Self {
+        match result {
+            Ok(curve) => Run::Trained(curve),
+            Err(diverged) => Run::Diverged(diverged),
+        }
+    }
+}
+
+impl Run {
+    /// The scores on the way; none if it did not go to its end.
+    pub(crate) fn curve(&self) -> &[Epoch] {
+        match self {
+            Run::Trained(curve) => curve,
+            Run::Diverged(_) | Run::Refused(_) => &[],
+        }
+    }
+
+    /// The number of the first score, counted from 1, with a validation accuracy of
+    /// `target`; infinite if there is none.
+    pub(crate) fn scores_to(&self, target: f64) -> f64 {
+        let reached = |epoch: &Epoch| epoch.validation.accuracy >= target;
+        let at = self.curve().iter().position(reached);
+        at.map_or(f64::INFINITY, |i| (i + 1) as f64)
+    }
+}
+
 /// A number of every scoring.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
