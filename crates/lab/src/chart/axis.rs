@@ -115,12 +115,14 @@ impl Axis {
     }
 }
 
-/// A number as a reader writes it: no trailing zeros, no rounding noise.
+/// A number as a reader writes it, to four digits or a whole number: no trailing zeros, no
+/// rounding noise.
 fn text(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-5 {
         return format!("{value:e}");
     }
-    let rounded = format!("{value:.6}");
+    let before = libm::floor(libm::log10(value.abs())).max(-5.0) as i32;
+    let rounded = format!("{value:.*}", (3 - before).clamp(1, 8) as usize);
     match rounded.trim_end_matches('0').trim_end_matches('.') {
         "-0" => "0".to_owned(),
         short if value >= 1e4 && !short.contains('.') => grouped(short),
@@ -156,6 +158,7 @@ fn power(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::f64::consts::SQRT_2;
 
     /// The texts of the marks, of which so many may stand.
     fn marks(axis: &Axis, measured: &[f64], most: usize) -> Vec<String> {
@@ -202,10 +205,17 @@ mod tests {
         );
         let counts = Axis::log("", 1.0, 1e7);
         assert_eq!(marks(&counts, &[1.0, 1e7], 2), ["1", "10⁷"]);
-        let written = [9999.0, 65_536.0, 1_048_576.0, 0.25].map(text);
+        let written = [SQRT_2, 9999.0, 65_536.0, 1_048_576.0, 0.25, 0.0].map(text);
         assert_eq!(
             written,
-            ["9999", "65\u{202f}536", "1\u{202f}048\u{202f}576", "0.25"]
+            [
+                "1.414",
+                "9999",
+                "65\u{202f}536",
+                "1\u{202f}048\u{202f}576",
+                "0.25",
+                "0"
+            ]
         );
     }
 
