@@ -92,5 +92,5 @@ fn target() -> PathBuf {
 
 /// The folder with the committed results.
 pub fn results() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/results")
 }

@@ -9,8 +9,8 @@ use super::fence::Fence;
 use crate::workspace::Workspace;
 use std::path::PathBuf;
 
-/// Where results lie. Their names are unique in both together.
-const FOLDERS: [&str; 2] = ["book/results", "crates/lab/results"];
+/// Where results lie.
+const FOLDER: &str = "book/results";
 
 /// Words of a chapter with the condition they rest on.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,18 +67,13 @@ pub fn take(text: &str) -> Taken {
 /// Where a result's file lies, relative to the root of the checkout.
 ///
 /// # Errors
-/// When there is no such result, or there are two.
+/// When there is no such result.
 pub fn file(workspace: &Workspace, result: &str) -> Result<PathBuf, String> {
-    let [first, second] = FOLDERS.map(|folder| format!("{folder}/{result}.json"));
-    let there = |file: &String| workspace.root().join(file).is_file();
-    match (there(&first), there(&second)) {
-        (true, false) => Ok(first.into()),
-        (false, true) => Ok(second.into()),
-        (true, true) => Err(format!("`{result}` is both {first} and {second}")),
-        (false, false) => Err(format!(
-            "there is no result `{result}`: neither {first} nor {second}"
-        )),
+    let file = format!("{FOLDER}/{result}.json");
+    if !workspace.root().join(&file).is_file() {
+        return Err(format!("there is no result `{result}`: {file} is missing"));
     }
+    Ok(file.into())
 }
 
 #[derive(Default)]

@@ -23,15 +23,15 @@
 //!
 //! Paths are relative to the root of the checkout, those of figures to `book/src`
 //! unless they begin with a slash. A figure `a.svg` with a file `a-narrow.svg` beside it is
-//! shown in that form where it has less than 600 pixels, on a phone. Formats of numbers are in [`data::print`]; in a table,
-//! `ref` makes a reference of a label, and `code` shows a text as code.
+//! shown in that form where it has less than 600 pixels, on a phone. Formats of numbers are
+//! in [`data::print`]; in a table, `ref` makes a reference of a label, and `code` shows a
+//! text as code.
 //!
 //! The words of a claim are in a paragraph, an item, a caption or a row of a table, and
-//! claims may hold others. A result is the name of a file of `book/results` or
-//! `crates/lab/results`; of several the first is the input of the condition, and each is
-//! a variable of its name. The condition is in the jq language, with the definitions of
-//! `crates/course/tests/claims/prelude.jq`, and holds if it yields `true` once or more
-//! often, and nothing else.
+//! claims may hold others. A result is the name of a file of `book/results`; of several the
+//! first is the input of the condition, and each is a variable of its name. The condition is
+//! in the jq language, with the definitions of `crates/course/tests/claims/prelude.jq`, and
+//! holds if it yields `true` once or more often, and nothing else.
 //!
 //! A block of code names its language. One marked `rust` is compiled and run by the tests
 //! of the package `tests`, with `rust,should_panic` if it is to panic; one marked

@@ -365,7 +365,7 @@ fn words_of_the_chapters() {
 #[test]
 fn a_broken_claim_is_told_with_its_place_and_words() {
     let checkout = super::Checkout::new();
-    checkout.write("crates/lab/results/cnn.json", "{\"lead\": 0.5}");
+    checkout.write("book/results/cnn.json", "{\"lead\": 0.5}");
     checkout.write(
         "book/src/two.md",
         "# Two\n\nIt leads\n{{#claim cnn `.lead < 0.01`}}by less than\na point{{/claim}}, {{#claim cnn `.lead > 0`}}though{{/claim}}.\n",

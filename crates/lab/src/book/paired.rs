@@ -18,7 +18,7 @@ pub const MEASUREMENT: Measurement = Measurement {
     run,
 };
 
-const VARYING: &str = include_str!("../../results/varying.json");
+const VARYING: &str = include_str!("../../../../book/results/varying.json");
 
 /// The methods, and what a text calls them.
 const METHODS: [(&str, &str); 3] = [
