@@ -96,9 +96,9 @@ mod tests {
     fn a_normalized_layer_sees_mean_0_and_deviation_1() {
         let rng = &mut StdRng::seed_from_u64(1);
         let spec = MlpSpec::new(&[3, 8, 8, 2]).norm(NormKind::Batch);
-        let mut mlp = spec.build::<f32>(rng);
+        let mlp = spec.build::<f32>(rng);
         let x = Tensor::randn([100, 3], rng);
-        let seen = before_nonlinearities(&mut mlp, &x);
+        let seen = before_nonlinearities(&mlp, &x);
         assert_eq!(seen.len(), 2);
         for moments in seen {
             assert_eq!(moments.mean.len(), 8);

@@ -212,7 +212,6 @@ mod tests {
     use nn::data::Set;
     use nn::{MlpSpec, NormKind, Sgd, each_param};
     use rand::SeedableRng;
-    use tape::Tensor;
 
     fn run(rate: f64, norm: NormKind) -> Result<Vec<Epoch>, Diverged> {
         let data = Digits::load(Set::Small).expect("it comes with the crate");
@@ -286,7 +285,7 @@ mod tests {
         let mut model = MlpSpec::new(&[64, 10]).build::<f32>(rng);
         // All weights 0: every class is equally likely, and the answer is always 0.
         each_param(&mut model, |param| param.value_mut().data_mut().fill(0.0));
-        let Score { loss, accuracy } = score(&mut model, &data.train);
+        let Score { loss, accuracy } = score(&model, &data.train);
         assert!((loss - 10f64.ln()).abs() < 1e-6, "{loss}");
         let zeros = data.train.labels.iter().filter(|&&l| l == 0).count();
         assert_eq!(accuracy, zeros as f64 / data.train.len() as f64);

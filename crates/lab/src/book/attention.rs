@@ -151,7 +151,7 @@ fn road_variance(blocks: usize, seed: u64) -> f64 {
             &tokens,
             &lengths,
             &mut Pass::train().probed(&mut |name, value| {
-                if name.to_string() == last {
+                if name == last {
                     found = Some(mean_of(value.value().data().chunks(WIDTH), |row| {
                         let centre = mean(row);
                         mean_of(row, |x| (x - centre).powi(2))

@@ -121,7 +121,7 @@ fn chapter_1_the_second_look() {
 fn chapter_6_the_slopes_of_sigmoids() {
     let rng = &mut StdRng::seed_from_u64(6);
     let spec = MlpSpec::new(&[64, 64, 64, 64, 10]).activation(Activation::Sigmoid);
-    let mut model = spec.build::<f32>(rng);
+    let model = spec.build::<f32>(rng);
     let digits = Digits::load(Set::Small).expect("the digits are there");
     let mut layers = 0;
     Tape::eval(|t| {

@@ -353,8 +353,7 @@ fn renormalizations() -> Value {
     let dx = backward_channel(&forward, 1.0, dy.data()).dx;
     let input = tape::Param::new("x", x.clone());
     let (y, grads) = Tape::new().vjp(&dy, |t| {
-        let y = renormalized(&t.param(&input), running_mean, running_var);
-        y
+        renormalized(&t.param(&input), running_mean, running_var)
     });
     let slope = 1.0 / (running_var + EPS).sqrt();
     let line = x.map(|x| (x - running_mean) * slope);

@@ -154,8 +154,8 @@ impl Study for Asked {
         let seen = session.by_seed(&looked, key, |cell, seed| {
             let plan = plan(&cell.of);
             let build = |rng: &mut _| plan.spec().build(rng);
-            let (mut model, _) = plan.trained(build, &data, cell.chosen_rate, seed);
-            let cut = |&batch| look(&mut model, cell.of.method, &data.test, batch);
+            let (model, _) = plan.trained(build, &data, cell.chosen_rate, seed);
+            let cut = |&batch| look(&model, cell.of.method, &data.test, batch);
             cuts.iter().map(cut).collect::<Vec<Cut>>()
         })?;
         let cut = |(seeds, cell): (&Vec<Vec<Cut>>, &&Cell<Of>)| Cuts {

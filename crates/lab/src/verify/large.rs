@@ -3,14 +3,14 @@
 //!
 //! Inputs of this size are compared along random directions in place of every element.
 
-use batchnorm::Moments;
 use gradcheck::Check;
 use nn::Lengths;
 use nn::check::normal;
 use tape::parallel::SERIAL_BELOW;
 use tape::{Slide, Tape, Tensor, Var};
 
-use super::Case;
+use super::case::Case;
+use super::norms::{affine, frozen, moments};
 
 const GROUP: &str = "several threads";
 const EPS: f64 = 1e-5;
@@ -31,7 +31,7 @@ fn case(
         work >= SERIAL_BELOW,
         "{name}: {work} elements stay on one thread"
     );
-    Case::own(GROUP, source, name, move || {
+    Case::own(GROUP, source, name, move |name| {
         let mut check = Check::new(name).projections(1);
         for (i, x) in inputs.iter().enumerate() {
             check = check.input(format!("x{i}"), x.shape(), x.to_vec());
@@ -51,21 +51,8 @@ fn case(
 }
 
 pub fn cases() -> Vec<Case> {
-    let norm = |x: &[usize], features: &[usize]| {
-        let gamma = normal(features, 2).map(|g| if g < 0.0 { g - 0.5 } else { g + 0.5 });
-        vec![normal(x, 1), gamma, normal(features, 3)]
-    };
-    let moments = |channels: usize| {
-        Moments::new(
-            normal([channels], 4).to_vec(),
-            normal([channels], 5).map(|x| 0.5 + x * x).to_vec(),
-            EPS,
-        )
-    };
     let lengths = [36, 9, 21, 40, 17, 33, 28, 38, 25, 30];
     let products: usize = lengths.iter().map(|t| t * t * 128).sum();
-    let frozen = [moments(130), moments(6)];
-    let [frozen_rows, frozen_planes] = frozen;
     vec![
         case(
             "tape/src/ops/softmax.rs",
@@ -96,42 +83,42 @@ pub fn cases() -> Vec<Case> {
             "batchnorm/src/op.rs",
             "batch norm [N=2017, C=130]",
             2017 * 130,
-            norm(&[2017, 130], &[130]),
+            affine(&[2017, 130], &[130]),
             |x| batchnorm::op::batch_norm(&x[0], &x[1], &x[2], EPS).0,
         ),
         case(
             "batchnorm/src/op.rs",
             "batch norm [N=6, C=6, H=86, W=85]",
             36 * 86 * 85,
-            norm(&[6, 6, 86, 85], &[6]),
+            affine(&[6, 6, 86, 85], &[6]),
             |x| batchnorm::op::batch_norm(&x[0], &x[1], &x[2], EPS).0,
         ),
         case(
             "batchnorm/src/op.rs",
             "batch norm, frozen [N=2017, C=130]",
             2017 * 130,
-            norm(&[2017, 130], &[130]),
-            move |x| batchnorm::op::frozen_batch_norm(&x[0], &x[1], &x[2], frozen_rows.clone()),
+            affine(&[2017, 130], &[130]),
+            frozen(moments(130)),
         ),
         case(
             "batchnorm/src/op.rs",
             "batch norm, frozen [N=6, C=6, H=86, W=85]",
             36 * 86 * 85,
-            norm(&[6, 6, 86, 85], &[6]),
-            move |x| batchnorm::op::frozen_batch_norm(&x[0], &x[1], &x[2], frozen_planes.clone()),
+            affine(&[6, 6, 86, 85], &[6]),
+            frozen(moments(6)),
         ),
         case(
             "layernorm/src/op.rs",
             "layer norm [N=2017, D=130]",
             2017 * 130,
-            norm(&[2017, 130], &[130]),
+            affine(&[2017, 130], &[130]),
             |x| layernorm::layer_norm(&x[0], &x[1], &x[2], EPS),
         ),
         case(
             "layernorm/src/rms/op.rs",
             "rms norm [N=2017, D=130]",
             2017 * 130,
-            norm(&[2017, 130], &[130])[..2].to_vec(),
+            affine(&[2017, 130], &[130])[..2].to_vec(),
             |x| layernorm::rms_norm(&x[0], &x[1], EPS),
         ),
         case(

@@ -8,72 +8,98 @@ use nn::{
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::{Slide, Var};
+use tape::{Slide, Tensor, Var};
 
-use super::Case;
-
-const GROUP: &str = "layers";
+use super::case::Case;
 
 fn rng() -> StdRng {
     StdRng::seed_from_u64(4)
 }
 
+fn own(
+    source: &'static str,
+    name: impl Into<String>,
+    check: impl Fn(&str) -> gradcheck::Report + Send + Sync + 'static,
+) -> Case {
+    Case::own("layers", source, name, check)
+}
+
+fn on_tape(
+    source: &'static str,
+    name: impl Into<String>,
+    inputs: Vec<Tensor<f64>>,
+    op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + Clone + 'static,
+) -> Case {
+    Case::on_tape("layers", source, name, inputs, op)
+}
+
+const MODES: [(bool, &str); 2] = [(true, "training"), (false, "evaluation")];
+
+/// Every norm, with the activation that stands behind it in an MLP.
+const NORMS: [(NormKind, Activation); 5] = [
+    (NormKind::None, Activation::Tanh),
+    (NormKind::Batch, Activation::Relu),
+    (NormKind::Layer, Activation::Gelu),
+    (NormKind::Rms, Activation::Sigmoid),
+    (NormKind::Group(1), Activation::Sigmoid),
+];
+
+/// A check of a layer in which these biases stand before the mean of a batch, which takes
+/// them away again if `norm` is of the batch: their gradient is zero.
+fn check(
+    name: &str,
+    x: Tensor<f64>,
+    trains: bool,
+    norm: NormKind,
+    biases: &[&'static str],
+) -> CheckLayer {
+    let check = CheckLayer::new(name, x).training(trains);
+    match (norm, trains) {
+        (NormKind::Batch, true) => biases
+            .iter()
+            .fold(check, |check, &bias| check.may_be_zero(bias)),
+        _ => check,
+    }
+}
+
 pub fn cases() -> Vec<Case> {
+    let source = "nn/src/linear.rs";
     let mut cases = vec![
-        Case::on_tape(
-            GROUP,
-            "nn/src/linear.rs",
+        on_tape(
+            source,
             "linear op",
             vec![normal([5, 3], 1), normal([4, 3], 2), normal([4], 3)],
-            |x: &[Var<'_, f64>]| nn::linear(&x[0], &x[1], Some(&x[2])),
+            |x| nn::linear(&x[0], &x[1], Some(&x[2])),
         ),
-        Case::on_tape(
-            GROUP,
-            "nn/src/linear.rs",
+        on_tape(
+            source,
             "linear op, more axes, no bias",
             vec![normal([2, 2, 3], 1), normal([4, 3], 2)],
-            |x: &[Var<'_, f64>]| nn::linear(&x[0], &x[1], None),
+            |x| nn::linear(&x[0], &x[1], None),
         ),
-        Case::on_tape(
-            GROUP,
-            "nn/src/linear.rs",
+        on_tape(
+            source,
             "linear op, used twice",
             vec![normal([5, 3], 1), normal([3, 3], 2), normal([3], 3)],
-            |x: &[Var<'_, f64>]| {
+            |x| {
                 let once = nn::linear(&x[0], &x[1], Some(&x[2]));
                 nn::linear(&once, &x[1], Some(&x[2])) * nn::linear(&x[0], &x[1], None)
             },
         ),
-        Case::own(GROUP, "nn/src/linear.rs", "linear layer", || {
-            CheckLayer::new("linear layer", normal([5, 3], 1)).run(|| Linear::new(3, 4, &mut rng()))
+        own(source, "linear layer", |name| {
+            CheckLayer::new(name, normal([5, 3], 1)).run(|| Linear::new(3, 4, &mut rng()))
         }),
     ];
-    for norm in [
-        NormKind::None,
-        NormKind::Batch,
-        NormKind::Layer,
-        NormKind::Rms,
-        NormKind::Group(1),
-    ] {
-        for (trains, of) in [(true, "training"), (false, "evaluation")] {
-            let activation = match norm {
-                NormKind::None => Activation::Tanh,
-                NormKind::Batch => Activation::Relu,
-                NormKind::Layer => Activation::Gelu,
-                NormKind::Rms | NormKind::Group(_) => Activation::Sigmoid,
-            };
+    for (norm, activation) in NORMS {
+        for (trains, of) in MODES {
             let title = match norm {
                 NormKind::None => "no norm".to_owned(),
                 _ => format!("{norm} norm"),
             };
             let name = format!("mlp, {title}, {activation}, {of}");
             let spec = MlpSpec::new(&[3, 4, 2]).norm(norm).activation(activation);
-            cases.push(Case::own(GROUP, "nn/src/mlp.rs", name.clone(), move || {
-                let mut check = CheckLayer::new(&name, normal([5, 3], 1)).training(trains);
-                if norm == NormKind::Batch && trains {
-                    // The batch mean takes the bias away again: its gradient is zero.
-                    check = check.may_be_zero("layers.0.bias");
-                }
+            cases.push(own("nn/src/mlp.rs", name, move |name| {
+                let check = check(name, normal([5, 3], 1), trains, norm, &["layers.0.bias"]);
                 check.run(|| spec.build(&mut rng()))
             }));
         }
@@ -87,46 +113,31 @@ pub fn cases() -> Vec<Case> {
 fn images() -> Vec<Case> {
     let image = || normal([2, 2, 5, 4], 1);
     let mut cases = vec![
-        Case::own(GROUP, "nn/src/conv.rs", "convolution", move || {
-            CheckLayer::new("convolution", image()).run(|| {
+        own("nn/src/conv.rs", "convolution", move |name| {
+            CheckLayer::new(name, image()).run(|| {
                 let conv = Conv2d::new(2, 3, 3, &mut rng());
                 conv.slide(Slide::by([2, 1]).padded(1))
             })
         }),
-        Case::own(GROUP, "nn/src/pool.rs", "max-pool", move || {
-            CheckLayer::new("max-pool", image())
-                .run(|| MaxPool2d::new(2).slide(Slide::by(2).padded(1)))
+        own("nn/src/pool.rs", "max-pool", move |name| {
+            CheckLayer::new(name, image()).run(|| MaxPool2d::new(2).slide(Slide::by(2).padded(1)))
         }),
-        Case::own(GROUP, "nn/src/pool.rs", "average pool", move || {
-            CheckLayer::new("average pool", image())
-                .run(|| AvgPool2d::new([2, 3]).slide(Slide::by(1)))
+        own("nn/src/pool.rs", "average pool", move |name| {
+            CheckLayer::new(name, image()).run(|| AvgPool2d::new([2, 3]).slide(Slide::by(1)))
         }),
     ];
     for groups in [1, 2, 4] {
         let name = format!("group norm, {groups} of 4 channels");
-        cases.push(Case::own(
-            GROUP,
-            "nn/src/group_norm.rs",
-            name.clone(),
-            move || {
-                CheckLayer::new(&name, normal([2, 4, 3, 2], 1)).run(|| GroupNorm::new(groups, 4))
-            },
-        ));
+        cases.push(own("nn/src/group_norm.rs", name, move |name| {
+            CheckLayer::new(name, normal([2, 4, 3, 2], 1)).run(|| GroupNorm::new(groups, 4))
+        }));
     }
-    for norm in [
-        NormKind::None,
-        NormKind::Batch,
-        NormKind::Layer,
-        NormKind::Rms,
-        NormKind::Group(1),
-    ] {
-        for (trains, of) in [(true, "training"), (false, "evaluation")] {
+    for (norm, _) in NORMS {
+        for (trains, of) in MODES {
             let name = format!("cnn, {norm} norm, {of}");
-            cases.push(Case::own(GROUP, "nn/src/cnn.rs", name.clone(), move || {
-                let mut check = CheckLayer::new(&name, normal([3, 1, 4, 4], 1)).training(trains);
-                if norm == NormKind::Batch && trains {
-                    check = check.may_be_zero("conv1.bias").may_be_zero("conv2.bias");
-                }
+            cases.push(own("nn/src/cnn.rs", name, move |name| {
+                let biases = ["conv1.bias", "conv2.bias"];
+                let check = check(name, normal([3, 1, 4, 4], 1), trains, norm, &biases);
                 check.run(|| CnnSpec::new(&[1, 2, 4], 4, 3).norm(norm).build(&mut rng()))
             }));
         }
@@ -135,12 +146,11 @@ fn images() -> Vec<Case> {
 }
 
 fn attention() -> Vec<Case> {
-    let mut cases = vec![Case::on_tape(
-        GROUP,
+    let mut cases = vec![on_tape(
         "tape/src/ops/index_select.rs",
         "embedding, packed and unpacked",
         vec![normal([5, 3], 1)],
-        |x: &[Var<'_, f64>]| {
+        |x| {
             let rows = x[0].embedding(&[1, 0, 4, 1, 2, 3]);
             let (short, long) = (Lengths::new(&[2, 4]), Lengths::new(&[3, 2, 4]));
             let padded = short.unpack(&rows);
@@ -148,25 +158,17 @@ fn attention() -> Vec<Case> {
             long.pack(&all)
         },
     )];
-    for causal in [false, true] {
-        let title = if causal { "causal" } else { "all to all" };
-        cases.push(Case::on_tape(
-            GROUP,
-            "nn/src/attention.rs",
-            format!("attention op, {title}"),
-            vec![normal([6, 12], 1)],
-            move |x| nn::attention(&x[0], &Lengths::new(&[2, 4]), 2, causal),
-        ));
+    let source = "nn/src/attention.rs";
+    for (causal, title) in [(false, "all to all"), (true, "causal")] {
+        let name = format!("attention op, {title}");
+        cases.push(on_tape(source, name, vec![normal([6, 12], 1)], move |x| {
+            nn::attention(&x[0], &Lengths::new(&[2, 4]), 2, causal)
+        }));
         let name = format!("multi-head attention, {title}");
-        cases.push(Case::own(
-            GROUP,
-            "nn/src/attention.rs",
-            name.clone(),
-            move || {
-                CheckLayer::new(&name, normal([2, 3, 4], 1))
-                    .run(|| MultiHeadAttention::new(4, 2, &mut rng()).causal(causal))
-            },
-        ));
+        cases.push(own(source, name, move |name| {
+            CheckLayer::new(name, normal([2, 3, 4], 1))
+                .run(|| MultiHeadAttention::new(4, 2, &mut rng()).causal(causal))
+        }));
     }
     let forms = [
         (NormKind::None, NormPlace::Pre),
@@ -180,21 +182,22 @@ fn attention() -> Vec<Case> {
     let source = "nn/src/transformer.rs";
     for (norm, place) in forms {
         let block = BlockSpec::new(4, 2).hidden(5).norm(norm, place);
+        // Only a norm behind a sum has biases right in front of it.
+        let biases: &[&'static str] = match place {
+            NormPlace::Pre => &[],
+            NormPlace::Post => &[
+                "self_attn.in_proj_bias",
+                "self_attn.out_proj.bias",
+                "linear2.bias",
+            ],
+        };
         let name = format!("transformer block, {place} {norm} norm");
-        cases.push(Case::own(GROUP, source, name.clone(), move || {
-            let mut check = CheckLayer::new(&name, normal([2, 3, 4], 1));
-            if (norm, place) == (NormKind::Batch, NormPlace::Post) {
-                // The batch mean takes away the biases in front of it.
-                check = check
-                    .may_be_zero("self_attn.in_proj_bias")
-                    .may_be_zero("self_attn.out_proj.bias")
-                    .may_be_zero("linear2.bias");
-            }
+        cases.push(own(source, name, move |name| {
+            let check = check(name, normal([2, 3, 4], 1), true, norm, biases);
             check.run(|| block.build(&mut rng()))
         }));
     }
-    let name = "transformer language model";
-    cases.push(Case::own(GROUP, source, name, move || {
+    cases.push(own(source, "transformer language model", |name| {
         let spec = TransformerSpec::new(5, 4, 2, BlockSpec::new(4, 2).hidden(5));
         CheckTokens::new(name, 5, &[3, 4]).run(|| spec.build(&mut rng()))
     }));
@@ -208,22 +211,19 @@ fn recurrent() -> Vec<Case> {
         (CellKind::Gru, "nn/src/recurrent/gru.rs"),
         (CellKind::Lstm, "nn/src/recurrent/lstm.rs"),
     ] {
-        for norm in [
-            CellNorm::None,
-            CellNorm::Layer,
-            CellNorm::Batch { steps: 2 },
-        ] {
-            for (trains, of) in [(true, "training"), (false, "evaluation")] {
-                let name = format!("{kind}, {norm} norm, {of}");
+        let by_step = CellNorm::Batch { steps: 2 };
+        for norm in [CellNorm::None, CellNorm::Layer, by_step] {
+            for (trains, of) in MODES {
                 let source = match (kind, norm) {
                     (CellKind::Lstm, CellNorm::None) => "nn/src/recurrent/lstm_sequence.rs",
                     _ => source,
                 };
-                cases.push(Case::own(GROUP, source, name.clone(), move || {
+                let name = format!("{kind}, {norm} norm, {of}");
+                cases.push(own(source, name, move |name| {
                     // At every step three sequences or more: of two, Batch Norm leaves the
                     // signs alone.
                     let lengths = Lengths::new(&[3, 1, 3, 2, 3]);
-                    CheckLayer::new(&name, normal([12, 2], 1))
+                    CheckLayer::new(name, normal([12, 2], 1))
                         .training(trains)
                         .run_with(
                             || RecurrentSpec::new(kind, 2, 3).norm(norm).build(&mut rng()),
@@ -234,15 +234,10 @@ fn recurrent() -> Vec<Case> {
         }
     }
     let name = "lstm language model, two layers";
-    cases.push(Case::own(
-        GROUP,
-        "nn/src/recurrent/model.rs",
-        name,
-        move || {
-            let network = RecurrentSpec::new(CellKind::Lstm, 2, 3).layers(2);
-            let spec = RecurrentLmSpec::new(5, network.norm(CellNorm::Layer));
-            CheckTokens::new(name, 5, &[3, 1, 4]).run(|| spec.build(&mut rng()))
-        },
-    ));
+    cases.push(own("nn/src/recurrent/model.rs", name, |name| {
+        let network = RecurrentSpec::new(CellKind::Lstm, 2, 3).layers(2);
+        let spec = RecurrentLmSpec::new(5, network.norm(CellNorm::Layer));
+        CheckTokens::new(name, 5, &[3, 1, 4]).run(|| spec.build(&mut rng()))
+    }));
     cases
 }

@@ -6,6 +6,7 @@
 //! small multiple of that estimate and of the measured rounding of the backward pass.
 //! A case that could not fail is refused and does not pass.
 
+mod case;
 mod large;
 mod layers;
 mod norms;
@@ -15,92 +16,8 @@ mod report;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tape::{Param, Tape, Tensor, Var};
-
+pub use case::Case;
 pub use report::{Report, Row};
-
-/// One gradient to check.
-pub struct Case {
-    /// The part of the report: `ops`, `batch norm`, ….
-    pub group: &'static str,
-    /// What is checked, and how it is called.
-    pub name: String,
-    /// The source file with the backward pass, from the folder `crates`.
-    pub source: &'static str,
-    check: Box<dyn Fn() -> gradcheck::Report + Send + Sync>,
-    /// The names of the ops it records.
-    records: Box<dyn Fn() -> Vec<String> + Send + Sync>,
-}
-
-impl Case {
-    /// A case that checks `op` on the tape at `inputs`.
-    pub fn on_tape(
-        group: &'static str,
-        source: &'static str,
-        name: impl Into<String>,
-        inputs: Vec<Tensor<f64>>,
-        op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + Clone + 'static,
-    ) -> Self {
-        let name = name.into();
-        let title = name.clone();
-        let (recorded, recorder) = (inputs.clone(), op.clone());
-        Case {
-            group,
-            name,
-            source,
-            check: Box::new(move || nn::check::check_op(&title, &inputs, &op)),
-            records: Box::new(move || records(&recorded, &recorder)),
-        }
-    }
-
-    /// A case with a check of its own.
-    pub fn own(
-        group: &'static str,
-        source: &'static str,
-        name: impl Into<String>,
-        check: impl Fn() -> gradcheck::Report + Send + Sync + 'static,
-    ) -> Self {
-        Case {
-            group,
-            name: name.into(),
-            source,
-            check: Box::new(check),
-            records: Box::new(Vec::new),
-        }
-    }
-
-    /// The names of the ops that the case records on its tape.
-    pub fn records(&self) -> Vec<String> {
-        (self.records)()
-    }
-
-    /// Runs the check.
-    pub fn run(&self) -> Row {
-        Row {
-            group: self.group,
-            name: self.name.clone(),
-            source: self.source,
-            check: (self.check)(),
-        }
-    }
-}
-
-/// The ops on the tape after `op`, from its printed table.
-fn records(
-    inputs: &[Tensor<f64>],
-    op: &dyn for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>,
-) -> Vec<String> {
-    let params: Vec<_> = inputs.iter().map(|x| Param::new("x", x.clone())).collect();
-    let (_, table, _) = Tape::new().grad_with(|t| {
-        let vars: Vec<_> = params.iter().map(|p| t.param(p)).collect();
-        op(&vars);
-        (t.constant(Tensor::scalar(0.0)), t.to_string())
-    });
-    let rows = table
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(1));
-    rows.map(str::to_owned).collect()
-}
 
 /// Every case: the ops of the tape, the norms in each of their forms, the layers.
 pub fn cases() -> Vec<Case> {

@@ -4,7 +4,7 @@
 use nn::check::normal;
 use tape::{Tape, Tensor};
 
-use super::Case;
+use super::case::Case;
 
 pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = tape::ops::cases().into_iter().map(of_tape).collect();
@@ -33,8 +33,8 @@ fn stop_gradient() -> Case {
         vec![x.clone()],
         |x| &x[0] * x[0].stop_gradient(),
     );
-    case.check = Box::new(move || {
-        gradcheck::Check::new("stop_gradient")
+    case.check = Box::new(move |name| {
+        gradcheck::Check::new(name)
             .input("x", &[3, 4], x.to_vec())
             .run(
                 |data| data[0].iter().zip(x.data()).map(|(x, c)| x * c).collect(),
