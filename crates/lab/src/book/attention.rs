@@ -9,8 +9,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tape::Tape;
 
+use super::kit::{Measurement, Output, curve, each, number};
 use super::random::{Draws, columns, dot, length, mean, mean_of, median};
-use super::{Measurement, Output, curve, each, number};
 use crate::chart::{Axis, Chart, Hue, Ink};
 
 pub const MEASUREMENT: Measurement = Measurement {

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, each};
 use super::random::Draws;
-use super::{Measurement, Output, each};
 use crate::Options;
 use crate::stats::{Apart, Spread};
 

@@ -7,8 +7,8 @@
 use serde_json::{Value, json};
 use tape::Real;
 
+use super::kit::{Measurement, Output, curve};
 use super::random::{Draws, largest, median, over_seeds, wide};
-use super::{Measurement, Output, curve};
 use crate::chart::{Axis, Chart, Hue, Ink};
 
 pub const MEASUREMENT: Measurement = Measurement {

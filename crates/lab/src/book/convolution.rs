@@ -8,8 +8,8 @@ use nn::data::{Digits, Set};
 use serde_json::{Value, json};
 use tape::{Param, Slide, Tape, Tensor, Var};
 
+use super::kit::{Measurement, Output, each};
 use super::random::{Draws, dot, furthest, largest, length, mean, mean_of, median, wide};
-use super::{Measurement, Output, each};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "convolution",

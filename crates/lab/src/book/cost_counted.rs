@@ -6,9 +6,9 @@
 
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, each, row_where, rows};
 use super::random::{Draws, furthest, largest, wide};
 use super::speed::{bandwidths, comparison};
-use super::{Measurement, Output, each, row_where, rows};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "cost_counted",

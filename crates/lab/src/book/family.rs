@@ -8,8 +8,8 @@ use nn::{GroupNorm, Layer};
 use serde_json::{Value, json};
 use tape::{Tape, Tensor, Var};
 
+use super::kit::{Measurement, Output, each};
 use super::random::{Draws, columns, dot, furthest, largest, mean, quantile};
-use super::{Measurement, Output, each};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "family",

@@ -5,8 +5,8 @@ use batchnorm::{composed, op};
 use serde_json::{Value, json};
 use tape::{Param, Tape, Tensor, Var, lanes};
 
+use super::kit::{Measurement, Output, curve};
 use super::random::{Draws, sum_errors};
-use super::{Measurement, Output, curve};
 use crate::chart::{Axis, Chart, Hue};
 
 pub const MEASUREMENT: Measurement = Measurement {

@@ -5,9 +5,9 @@ use gradcheck::attribution::norm::{Probe, Target, explain};
 use layernorm::staged::{backward, forward};
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, each, survives};
 use super::random::{Draws, largest, sum_errors};
 use super::signatures::coefficients;
-use super::{Measurement, Output, each, survives};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "ln_backward",

@@ -9,8 +9,8 @@ use layernorm::LayerNorm;
 use serde_json::{Value, json};
 use tape::{Tape, Tensor};
 
+use super::kit::{Measurement, Output};
 use super::random::{Draws, largest, wide};
-use super::{Measurement, Output};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "ln_batch",

@@ -6,8 +6,8 @@
 use layernorm::{rms, staged};
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, curve};
 use super::random::{Draws, furthest, mean, mean_of};
-use super::{Measurement, Output, curve};
 use crate::chart::{Axis, Chart, Hue, Ink};
 
 pub const MEASUREMENT: Measurement = Measurement {

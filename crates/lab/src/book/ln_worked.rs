@@ -6,8 +6,8 @@
 use layernorm::staged::{backward, forward};
 use serde_json::json;
 
+use super::kit::{Measurement, Output, each};
 use super::random::mean_of;
-use super::{Measurement, Output, each};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "ln_worked",

@@ -5,8 +5,8 @@ use gradcheck::Check;
 use serde_json::{Value, json};
 use tape::{Param, Tape, Tensor};
 
+use super::kit::{Measurement, Output, curve, each};
 use super::random::{Draws, dot, largest, mean};
-use super::{Measurement, Output, curve, each};
 use crate::chart::{Axis, Chart, Hue};
 
 pub const MEASUREMENT: Measurement = Measurement {

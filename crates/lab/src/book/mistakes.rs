@@ -13,12 +13,12 @@ use gradcheck::attribution::norm::{
 };
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output};
 use super::random::mean;
-use super::{Measurement, Output};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "mistakes",
-    chapter: super::APPENDIX,
+    chapter: super::kit::APPENDIX,
     about: "every mistake that a checker knows, and the sentence it prints",
     run,
 };

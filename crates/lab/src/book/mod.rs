@@ -14,6 +14,7 @@ mod convolution;
 mod cost_counted;
 mod family;
 mod kernels;
+mod kit;
 mod ln_backward;
 mod ln_batch;
 mod ln_scale;
@@ -43,21 +44,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::chart::{Chart, NARROW};
-
-/// One measurement, the entry of its file in the list of all.
-struct Measurement {
-    /// The stem of its results.
-    name: &'static str,
-    /// The number of the chapter that quotes it, or [`APPENDIX`].
-    chapter: u32,
-    /// One line that says what is measured.
-    about: &'static str,
-    run: fn() -> Output,
-}
-
-/// Stands for the number of a chapter where an appendix quotes the results.
-pub const APPENDIX: u32 = 0;
+use crate::chart::NARROW;
+use kit::{APPENDIX, Measurement, Output, RESULTS};
 
 /// What stands in the column of chapters.
 fn place(chapter: u32) -> String {
@@ -66,9 +54,6 @@ fn place(chapter: u32) -> String {
         number => number.to_string(),
     }
 }
-
-/// Where the numbers and texts are, in the folder of the book.
-const RESULTS: &str = "results";
 
 /// Every measurement, in the order of the chapters.
 const MEASUREMENTS: &[Measurement] = &[
@@ -101,76 +86,6 @@ const MEASUREMENTS: &[Measurement] = &[
     mistakes::MEASUREMENT,
     pytorch::MEASUREMENT,
 ];
-
-/// What a measurement produces: its numbers, and its plots and texts as files.
-struct Output {
-    results: Value,
-    files: Vec<(PathBuf, String)>,
-}
-
-impl Output {
-    fn new(results: Value) -> Self {
-        let files = Vec::new();
-        Self { results, files }
-    }
-
-    fn plot(mut self, stem: &str, chart: Chart) -> Self {
-        let plots = chart.files(&Path::new("src/figures").join(stem));
-        self.files.extend(plots);
-        self
-    }
-
-    fn text(mut self, stem: &str, text: String) -> Self {
-        let path = Path::new(RESULTS).join(format!("{stem}.txt"));
-        self.files.push((path, text));
-        self
-    }
-}
-
-/// The number of this name in a result.
-#[track_caller]
-fn number(result: &Value, key: &str) -> f64 {
-    let number = result[key].as_f64();
-    number.unwrap_or_else(|| panic!("there is no number `{key}` in {result}"))
-}
-
-/// The numbers of a list.
-#[track_caller]
-fn numbers(list: &Value) -> Vec<f64> {
-    let number = |value: &Value| value.as_f64().expect("a list of numbers");
-    rows(list).iter().map(number).collect()
-}
-
-/// The rows of a table.
-#[track_caller]
-fn rows(table: &Value) -> &[Value] {
-    table.as_array().expect("a list of rows")
-}
-
-/// The row of a table that has this text under `key`.
-#[track_caller]
-fn row_where<'a>(table: &'a Value, key: &str, text: &str) -> &'a Value {
-    let found = rows(table).iter().find(|row| row[key] == text);
-    found.unwrap_or_else(|| panic!("no row has the {key} `{text}`"))
-}
-
-/// A table with a row for each of some things.
-fn each<T>(things: impl IntoIterator<Item = T>, row: impl FnMut(T) -> Value) -> Value {
-    things.into_iter().map(row).collect()
-}
-
-/// One number of each row over another, as points of a chart.
-fn curve<'a>(rows: impl IntoIterator<Item = &'a Value>, x: &str, y: &str) -> Vec<(f64, f64)> {
-    let point = |row| (number(row, x), number(row, y));
-    rows.into_iter().map(point).collect()
-}
-
-/// The share `(M − 2)/M` of a gradient without direction that a norm over `M` values of a
-/// layer lets through.
-fn survives(layer: &str, values: usize) -> Value {
-    let survives = (values as f64 - 2.0) / values as f64;
-    json!({ "layer": layer, "values": values, "survives": survives })
-}
 
 /// Measures everything anew, and hands each file to `visit`: its path in the folder of the
 /// book, and its text. The last is `measurements.json`, the list of all.

@@ -5,7 +5,7 @@ use gradcheck::Check;
 use serde_json::{Value, json};
 use tape::{Backward, InputGrads, Param, Real, Tape, Tensor, Var};
 
-use super::{Measurement, Output};
+use super::kit::{Measurement, Output};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "on_tape",

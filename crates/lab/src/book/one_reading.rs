@@ -7,8 +7,8 @@ use batchnorm::{Layout, fused};
 use serde_json::{Value, json};
 
 use super::cancellation::{around, exact};
+use super::kit::{Measurement, Output, each};
 use super::random::{median, over_seeds, wide};
-use super::{Measurement, Output, each};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "one_reading",

@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, each, numbers, row_where};
 use super::random::{mean, median};
-use super::{Measurement, Output, each, numbers, row_where};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "paired",

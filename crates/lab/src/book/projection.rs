@@ -7,8 +7,8 @@
 use batchnorm::staged::{Forward, forward_channel};
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, each, number, survives};
 use super::random::{Draws, dot, mean, mean_of, quantile};
-use super::{Measurement, Output, each, number, survives};
 use crate::chart::{Axis, Chart, Hue, Ink};
 use crate::stats::Spread;
 

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};
 
-use super::{Measurement, Output};
+use super::kit::{Measurement, Output};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "pytorch",
-    chapter: super::APPENDIX,
+    chapter: super::kit::APPENDIX,
     about: "names and shapes of the layers' parameters, here and in PyTorch",
     run,
 };

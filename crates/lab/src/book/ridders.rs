@@ -8,8 +8,8 @@ use std::f64::consts::PI;
 use gradcheck::numeric::derivative;
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output};
 use super::random::{Draws, largest, median};
-use super::{Measurement, Output};
 use crate::chart::{Axis, Chart, Hue, Ink};
 
 pub const MEASUREMENT: Measurement = Measurement {

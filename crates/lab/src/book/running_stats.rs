@@ -7,8 +7,8 @@
 
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, curve};
 use super::random::{Draws, mean, mean_of, quantile};
-use super::{Measurement, Output, curve};
 use crate::chart::{Axis, Chart, Hue, Ink};
 
 pub const MEASUREMENT: Measurement = Measurement {

@@ -4,7 +4,7 @@
 use gradcheck::Check;
 use serde_json::{Value, json};
 
-use super::{Measurement, Output, curve, each};
+use super::kit::{Measurement, Output, curve, each};
 use crate::chart::{Axis, Chart, Hue};
 
 pub const MEASUREMENT: Measurement = Measurement {

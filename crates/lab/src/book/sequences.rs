@@ -7,8 +7,8 @@ use layernorm::staged as layer_norm;
 use nn::data::Words;
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, each};
 use super::random::{Draws, dot, largest, median};
-use super::{Measurement, Output, each};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "sequences",

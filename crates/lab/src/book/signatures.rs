@@ -12,8 +12,8 @@ use gradcheck::attribution::norm::{Probe, Target, explain};
 use serde_json::{Value, json};
 use tape::Real;
 
+use super::kit::{Measurement, Output, each};
 use super::random::{Draws, columns, dot, furthest, largest, mean, mean_of, median, wide};
-use super::{Measurement, Output, each};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "signatures",

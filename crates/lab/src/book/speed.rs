@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Measurement, Output, each, number, rows};
+use super::kit::{Measurement, Output, each, number, rows};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "speed",

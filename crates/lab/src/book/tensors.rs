@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tape::broadcast::{broadcast_shape, sum_axes, sum_to, zip};
 use tape::{Axes, Param, Shape, Tape, Tensor, lanes};
 
+use super::kit::{Measurement, Output, curve, each};
 use super::random::{Draws, mean, mean_of, sum_errors};
-use super::{Measurement, Output, curve, each};
 use crate::chart::{Axis, Chart, Hue};
 
 pub const MEASUREMENT: Measurement = Measurement {

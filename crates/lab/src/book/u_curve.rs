@@ -7,8 +7,8 @@
 use serde_json::{Value, json};
 use tape::Real;
 
+use super::kit::{Measurement, Output, curve, number};
 use super::random::{Draws, largest, median};
-use super::{Measurement, Output, curve, number};
 use crate::chart::{Axis, Chart, Hue, Ink};
 
 pub const MEASUREMENT: Measurement = Measurement {

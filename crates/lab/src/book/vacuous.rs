@@ -8,8 +8,8 @@
 use batchnorm::staged::{Forward, forward_channel};
 use serde_json::json;
 
+use super::kit::{Measurement, Output, each};
 use super::random::{Draws, dot, largest, mean};
-use super::{Measurement, Output, each};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "vacuous",

@@ -4,8 +4,8 @@
 use batchnorm::staged::{backward_channel, forward_channel};
 use serde_json::{Value, json};
 
+use super::kit::{Measurement, Output, each};
 use super::random::{Draws, furthest, mean_of};
-use super::{Measurement, Output, each};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "worked",
