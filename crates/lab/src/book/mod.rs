@@ -40,7 +40,7 @@ mod worked;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -138,6 +138,8 @@ pub fn regenerate(book: &Path, mut written: impl FnMut(&Path)) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     /// The folder of the book, from this crate.

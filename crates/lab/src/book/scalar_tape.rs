@@ -14,6 +14,7 @@ pub const MEASUREMENT: Measurement = Measurement {
     run,
 };
 
+// ANCHOR: record
 /// One line of the tape.
 struct Record {
     op: &'static str,
@@ -27,8 +28,10 @@ struct Record {
 struct Tape {
     records: Vec<Record>,
 }
+// ANCHOR_END: record
 
 impl Tape {
+    // ANCHOR: ops
     /// Appends a record; its place on the tape is the handle of its value.
     fn push(&mut self, op: &'static str, value: f64, inputs: Vec<(usize, f64)>) -> usize {
         self.records.push(Record { op, value, inputs });
@@ -58,7 +61,9 @@ impl Tape {
         let y = libm::tanh(self.value(x));
         self.push("tanh", y, vec![(x, 1.0 - y * y)])
     }
+    // ANCHOR_END: ops
 
+    // ANCHOR: backward
     /// The gradient of the value at `y` with respect to every value on the tape.
     fn backward(&self, y: usize) -> Vec<f64> {
         let mut grads = vec![0.0; self.records.len()];
@@ -70,6 +75,7 @@ impl Tape {
         }
         grads
     }
+    // ANCHOR_END: backward
 
     /// The derivative of `y` with respect to `x`, as a sum over all routes from `y` back. Also
     /// the number of routes, and of multiplications.
