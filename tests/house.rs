@@ -91,7 +91,7 @@ struct Reader {
 
 impl Reader {
     /// The path from the root of the crate, if it begins in the crate.
-    fn from_root(&self, path: &[String]) -> Option<Name> {
+    fn absolute(&self, path: &[String]) -> Option<Name> {
         let mut rest = path;
         let mut at = self.name.clone();
         match path.first()?.as_str() {
@@ -114,7 +114,7 @@ impl Reader {
     }
 
     fn name(&mut self, path: &[String]) -> Option<Name> {
-        let path = self.from_root(path)?;
+        let path = self.absolute(path)?;
         self.source.named.push(path.clone());
         Some(path)
     }
