@@ -77,7 +77,7 @@ enum Command {
     Watch,
     /// Check the gradient of every operation and every layer; exit code 1 when one is wrong.
     Verify,
-    /// Run an experiment of the book, or list them; `lab --help` tells more.
+    /// Run an experiment of the book, draw it again, or list them; `lab --help` tells more.
     #[command(disable_help_flag = true)]
     Lab {
         /// The experiment and its options.
@@ -208,10 +208,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Verify => lab::run(&workspace, ["verify"]),
         Command::Lab { arguments } => {
-            let run = OsStr::new("run");
+            // `lab digits` runs the experiment, `lab draw digits` only draws it again.
+            let draws = arguments.first().is_some_and(|first| first == "draw");
+            let run = (!draws).then_some(OsStr::new("run"));
             lab::run(
                 &workspace,
-                iter::once(run).chain(arguments.iter().map(OsString::as_os_str)),
+                run.into_iter()
+                    .chain(arguments.iter().map(OsString::as_os_str)),
             )
         }
         Command::Book {

@@ -700,6 +700,7 @@ fn the_lab_is_a_program_of_its_own() {
         (&["lab"][..], "run"),
         (&["lab", "digits", "--quick"], "run digits --quick"),
         (&["lab", "--help"], "run --help"),
+        (&["lab", "draw", "digits"], "draw digits"),
         (&["verify"], "verify"),
         (&["book", "numbers"], "numbers"),
     ] {

@@ -26,11 +26,14 @@ pub enum Error {
     /// Results are missing or other than expected.
     #[error("the results of {name:?} cannot be used: {reason}; run `{COMMAND} lab {name}`")]
     Results {
-        /// The other experiment.
+        /// The experiment.
         name: String,
         /// What is wrong with them.
         reason: String,
     },
+    /// The list of what was run is there and cannot be read.
+    #[error("the list of what was run, runs.json, cannot be read: {0}")]
+    Runs(io::Error),
     /// Another process is at work on the same.
     #[error(
         "{name} is running already, and holds {}; wait until it is done, or end it",

@@ -47,7 +47,7 @@ enum Command {
         out: Option<PathBuf>,
     },
     /// Draw the charts of an experiment again, or of "all", from its results; nothing is run.
-    #[command(override_usage = "cargo run -p lab -- draw <NAME>")]
+    #[command(override_usage = format!("{COMMAND} lab draw <NAME>"))]
     Draw {
         /// The experiment, or "all".
         name: String,

@@ -1,6 +1,6 @@
 //! What is fixed before the first run.
 //!
-//! A protocol is one value. The runner carries it out, and it stands in the results: its words
+//! A protocol is one value. The experiment carries it out, and it stands in the results: its words
 //! come from the parts that are used, so that what is said to have been done has been done.
 
 use std::fmt;
@@ -33,7 +33,7 @@ pub(crate) struct Protocol<X, P = Plan> {
     pub(crate) decision_rule: &'static str,
 }
 
-/// What an experiment fixes besides, if nothing.
+/// For an experiment that fixes nothing besides.
 #[derive(Clone, Copy, Serialize)]
 pub(crate) struct Nothing {}
 
@@ -96,7 +96,8 @@ pub(crate) struct Adam {
 }
 
 /// How the learning rate of a setting is picked from the grid. A run that diverged has an
-/// accuracy of 0, and an infinite loss.
+/// accuracy of 0. Where losses decide between equal accuracies it is left out; by
+/// [`Rule::Loss`], its loss is infinite.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Rule {
     /// By the accuracy at the end.

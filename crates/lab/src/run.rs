@@ -57,7 +57,7 @@ impl fmt::Display for Outcome {
 ///
 /// A run that is interrupted goes on where it stopped when it is started again, if
 /// protocol and program are the same. Files are replaced one by one, each at once, the
-/// data last; none is where the same results stand already.
+/// data last; if all of them say the same already, none is touched.
 ///
 /// # Errors
 /// When there is no such experiment, the options make no sense, or a file cannot be read
@@ -68,6 +68,8 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     let folder = options.folder();
     std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
     let folder = folder.canonicalize().unwrap_or(folder);
+    // Before anything is run, lest hours end in a list that cannot be read.
+    let noted = !options.full() || runs::notes(&folder, name).map_err(Error::Runs)?;
     let protocol = experiment.protocol(options.quick);
     let mut session = Session::new(experiment.name, options, protocol.clone(), &folder);
     let data = experiment.run(options.quick, &mut session)?;
@@ -83,7 +85,6 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     });
     let found = Found::read(experiment, results, &folder)?;
     let listed = |source| Error::write(&folder, source);
-    let noted = !options.full() || runs::notes(&folder, name).map_err(listed)?;
     let unchanged = noted && found.stands();
     if !unchanged {
         found.write()?;
@@ -248,10 +249,7 @@ pub fn run_all(
 /// When the list of times is there and cannot be read.
 pub fn overview() -> Result<String, Error> {
     let folder = results();
-    let ran = runs::list(&folder).map_err(|source| Error::Results {
-        name: "runs".to_owned(),
-        reason: source.to_string(),
-    })?;
+    let ran = runs::list(&folder).map_err(Error::Runs)?;
     let mut text = String::new();
     for experiment in experiments() {
         let ran = ran.iter().find(|ran| ran.name == experiment.name);

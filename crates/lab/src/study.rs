@@ -89,7 +89,7 @@ pub(crate) struct Finding {
     pub(crate) table: String,
 }
 
-/// What follows from results, and they with what is derived from them.
+/// The finding, and the results with what is derived from them written among them.
 type Followed = (Finding, Value);
 
 /// An experiment, as those who list and run it see it.
@@ -140,7 +140,7 @@ impl Experiment {
         (self.run)(quick, session)
     }
 
-    /// What follows from these numbers, and they with what is derived from them.
+    /// The finding of these numbers, and the numbers with what is derived from them.
     pub(crate) fn read(&self, quick: bool, data: &Value) -> Result<Followed, Error> {
         (self.read)(quick, data)
     }
@@ -185,7 +185,8 @@ fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("plain data serializes")
 }
 
-/// Puts `more` into `all`: the entries of a list into those of the other, in their order.
+/// Puts `more` into `all`: the entries of a list into those of the other, in their order, if
+/// there are as many; anything else takes the place of what was there.
 fn merge(all: &mut Value, more: &Value) {
     match (all, more) {
         (Value::Object(all), Value::Object(more)) => {

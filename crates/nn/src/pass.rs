@@ -130,7 +130,8 @@ impl<'p, T: Real> Pass<'p, T> {
     /// taken in.
     ///
     /// # Panics
-    /// If the pass went through a Batch Norm that `module` does not show.
+    /// If the pass went through a Batch Norm that `module` does not show. Those that it does show
+    /// have their statistics by then.
     #[track_caller]
     pub fn finish(self, module: &mut (impl Module<T> + ?Sized)) {
         let mut learned = self.learned.unwrap_or_default();

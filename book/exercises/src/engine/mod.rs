@@ -1,4 +1,5 @@
-//! The engine that judges every exercise, and how to write a checker for it.
+//! The engine that judges the exercises, and how to write a checker for it. Predictions have
+//! [`quiz`](crate::quiz), and `fool_the_check` keeps a list of its own.
 //!
 //! A checker is a value. It says on what the reader's function is tried (its *cases*), what
 //! arrays are asked for (its *targets*, each with the right values), and what wrong values
@@ -38,7 +39,7 @@
 //! 6. **Finite differences**, if the answer is a gradient: [`Part::numeric`].
 //! 7. **A normalization as a whole** is asked about with [`Part::attributed_by`]: gradcheck knows
 //!    its mistakes, the weights of its paths, and the section on each.
-//! 8. **The exercise** is one [`exercise!`](crate::engine::exercise): the functions that are asked
+//! 8. **The exercise** is one [`exercise!`](crate::engine::exercise!): the functions that are asked
 //!    for, what is said when all is right, and how each part runs its function.
 //!
 //! Without a line of the checker's own, the engine knows zeros, a turned sign, the values of
@@ -47,7 +48,7 @@
 //! section, case, place, the value found and the value wanted.
 //!
 //! No checker needs a test of its own that mistakes are named or that nonsense fails:
-//! `engine::testing` makes each known mistake in each exercise, and many nameless ones. What a
+//! the tests of `known` make each known mistake in each exercise, and many nameless ones. What a
 //! module tests itself is what cannot be known here: that the right values are right, held to
 //! the crates or to loops of another shape, and that what a reader types leads to the mistake
 //! that it should (`testing::named`).

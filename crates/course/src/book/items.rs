@@ -39,7 +39,7 @@ pub fn find<'a>(source: &'a str, path: &str) -> Result<Piece<'a>, String> {
             (Some(item), None) => Ok(item.lines),
             (None, _) => Err(format!("has no item and no anchor `{path}`")),
             _ => Err(format!(
-                "has more than one `{path}`: name the block around it, and what its trait is of"
+                "has more than one `{path}`: write the `impl` it stands in, such as `impl-From<usize>-for-Pair`"
             )),
         }
     };
@@ -85,7 +85,12 @@ fn within(lines: &[&str], range: Range<usize>, indent: usize, prefix: &str, foun
                 lines: [first + 1, last + 1],
             });
             if let Some(inside) = inside {
-                within(lines, at + 1..last, indent + 4, &inside, found);
+                // Its head may have lines of its own, as a `where` has.
+                let opens = |line: &usize| {
+                    depth(lines[*line]) == indent && lines[*line].trim_end().ends_with('{')
+                };
+                let open = (at..last).find(opens).unwrap_or(at);
+                within(lines, open + 1..last, indent + 4, &inside, found);
             }
             at = last;
         }
@@ -138,7 +143,7 @@ fn names(line: &str, prefix: &str) -> (String, Option<String>) {
     (path, Some(format!("{prefix}{owner}::")))
 }
 
-/// A type without its arguments, references, module and blanks.
+/// A name without arguments of types, `&` and blanks.
 fn plain(text: &str) -> String {
     let mut open = 0_usize;
     let mut kept = String::new();
@@ -212,6 +217,15 @@ thread_local! {
     static INSIDE: bool = false;
 }
 
+impl<T, F> Backward<T> for Record<T, F>
+where
+    F: Fn() -> T,
+{
+    fn name(&self) -> T {
+        (self.f)()
+    }
+}
+
 trait Walk {
     fn next(&mut self) -> usize;
 }
@@ -242,6 +256,8 @@ struct Unit;
                 "Pair::from",
                 "impl-Default-for-'aTape",
                 "thread_local!",
+                "impl-Backward<T>-for-Record",
+                "Record::name",
                 "Walk",
                 "Walk::next",
                 "Unit",

@@ -1,5 +1,5 @@
-//! Where the gradients of the ops are checked: at least one case for each, at inputs and
-//! with arguments that between them reach every branch.
+//! Where the gradients of the ops are checked: at least one case for each that has a backward
+//! pass, at inputs and with arguments that between them reach every branch.
 //!
 //! The list is used twice. The tests of this crate check every case, and so does the
 //! gradient report (`verify`), beside the norms and the layers.
