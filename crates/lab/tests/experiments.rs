@@ -116,6 +116,11 @@ fn the_same_results_touch_no_file() {
     assert!(!run(name, &full).expect("it runs").unchanged);
     assert_eq!(fs::read_to_string(data).expect("read"), text);
     assert_ne!(fs::read(&list).expect("a list"), runs);
+    // A list that cannot be read is told as such.
+    fs::write(&list, "half a li").expect("written");
+    let error = run(name, &full).expect_err("it cannot be noted").to_string();
+    let start = "the list of what was run, runs.json, cannot be read: ";
+    assert!(error.starts_with(start), "{error}");
 }
 
 /// The committed results of an experiment and their charts, in a folder of their own.
