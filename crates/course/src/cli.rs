@@ -19,7 +19,6 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use verdict::{COMMAND, command};

@@ -118,7 +118,9 @@ fn the_same_results_touch_no_file() {
     assert_ne!(fs::read(&list).expect("a list"), runs);
     // A list that cannot be read is told as such.
     fs::write(&list, "half a li").expect("written");
-    let error = run(name, &full).expect_err("it cannot be noted").to_string();
+    let error = run(name, &full)
+        .expect_err("it cannot be noted")
+        .to_string();
     let start = "the list of what was run, runs.json, cannot be read: ";
     assert!(error.starts_with(start), "{error}");
 }
