@@ -133,8 +133,8 @@ impl<T: Real> Tape<T> {
     ///
     /// This is the only way to make a value that depends on others, and it demands a
     /// backward, which must give every input that needs one a gradient
-    /// ([`InputGrads`]). What is computed past the tape, from [`Var::value`], and put back
-    /// with [`Tape::constant`] is a constant to it, as behind a
+    /// ([`InputGrads`](crate::InputGrads)). What is computed past the tape, from
+    /// [`Var::value`], and put back with [`Tape::constant`] is a constant to it, as behind a
     /// [stop_gradient](crate::ops::stop_gradient). `backward` is called only when some
     /// input depends on a parameter, so an untracked op keeps nothing.
     ///
