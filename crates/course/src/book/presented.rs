@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The crates whose numerical code the book shows.
@@ -50,20 +51,23 @@ impl Presented {
 pub fn sources(workspace: &Workspace, crates: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for name in crates {
-        collect(
-            &workspace.root().join("crates").join(name).join("src"),
-            &mut found,
-        )?;
+        let dir = workspace.root().join("crates").join(name).join("src");
+        if dir.exists() {
+            let inside = sources_in(&dir);
+            found.extend(inside.with_context(|| format!("cannot read {}", dir.display()))?);
+        }
     }
     found.sort();
     Ok(found)
 }
 
-fn collect(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    if !dir.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+/// The Rust sources in a folder and in those below it, but for tests, in order.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn sources_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let path = entry.path();
         let stem = path.file_stem().unwrap_or_default();
@@ -72,12 +76,13 @@ fn collect(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         }
         // A link to a folder may lead back to where it stands.
         if entry.file_type()?.is_dir() {
-            collect(&path, found)?;
+            found.extend(sources_in(&path)?);
         } else if path.extension().is_some_and(|e| e == "rs") {
             found.push(path);
         }
     }
-    Ok(())
+    found.sort();
+    Ok(found)
 }
 
 /// The numbers of the lines that carry the code of a source file.

@@ -8,6 +8,7 @@ use super::edits::{Edit, apply, close, escape, hold, id, unclear, unwrapped};
 use super::figure;
 use super::labels::{Kind, Labels, link};
 use super::maths::{self, Maths, shield};
+use super::presented;
 use super::problem::Problem;
 use super::scan::{Block, Placed, Scanned, placeholder};
 use super::types;
@@ -538,7 +539,7 @@ impl Renderer<'_> {
         let solution = self.read(&self.workspace.solution(name))?;
         let stub = stub::from_solution(&solution).map_err(|error| error.to_string())?;
         let folder = self.workspace.book().join("exercises/src");
-        let files = types::sources(&folder)
+        let files = presented::sources_in(&folder)
             .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(&folder)))?;
         let sources = types::sources_of(name, &files, |file| self.read(file))?;
         let (names, text) = types::of(&stub, &sources);

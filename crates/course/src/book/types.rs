@@ -146,23 +146,6 @@ fn said(lines: &[&str], indent: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// The Rust sources in a folder and in those below it, in order.
-pub fn sources(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        // A link to a folder may lead back to where it stands.
-        if entry.file_type()?.is_dir() {
-            files.extend(sources(&path)?);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 /// The sources from which the exercise `name` takes types: its checker, and the files that
 /// this passes on; none if it has no checker in `files`.
 ///

@@ -111,27 +111,21 @@ struct Others {
     transformer: transformer::Results,
 }
 
+/// The test accuracies of the settings that are meant.
+fn accuracies<S: Setting>(cells: &[Cell<S>], meant: impl Fn(&S) -> bool) -> Vec<Entry> {
+    let cells = cells.iter().filter(|cell| meant(&cell.of));
+    cells
+        .map(|cell| Entry::of(cell, cell.test_accuracy))
+        .collect()
+}
+
 impl Others {
     fn cnn(&self, batch: usize) -> Vec<Entry> {
-        let cells = self
-            .cnn
-            .settings
-            .iter()
-            .filter(|cell| cell.of.batch == batch);
-        cells
-            .map(|cell| Entry::of(cell, cell.test_accuracy))
-            .collect()
+        accuracies(&self.cnn.settings, |of| of.batch == batch)
     }
 
     fn mlp(&self, batch: usize) -> Vec<Entry> {
-        let cells = self
-            .batch
-            .settings
-            .iter()
-            .filter(|cell| cell.of.batch == batch);
-        cells
-            .map(|cell| Entry::of(cell, cell.test_accuracy))
-            .collect()
+        accuracies(&self.batch.settings, |of| of.batch == batch)
     }
 
     fn lstm(&self, of: fn(&recurrent::Tested) -> Spread) -> Vec<Entry> {
