@@ -182,6 +182,10 @@ pub fn backward<T: Real>(
 
 /// Turns `dy` of one row into `dx`, in place, and adds the row's share to `dgamma` and
 /// `dbeta`.
+///
+/// Not inlined: that the slices do not overlap is known of a function's arguments, and a
+/// closure's body may forget it.
+#[inline(never)]
 fn project_row<T: Real>(
     x: &[T],
     [shift, offset, rstd]: [T; 3],
