@@ -1,31 +1,34 @@
 //! The contract of an op: what its backward half receives and where it puts its results; and
 //! the record of an op on the tape.
 
-use smallvec::SmallVec;
+use std::num::NonZeroU32;
+
+use smallvec::{SmallVec, smallvec};
 
 use crate::broadcast::sum_to;
 use crate::{Real, Shape, Tensor};
 
-/// The place of a record in its tape.
+/// The place of a record in its tape, counted from 1: so an `Option` of it has the place 0 for
+/// `None`, and takes four bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct NodeId(u32);
+pub(crate) struct NodeId(NonZeroU32);
 
 impl NodeId {
     #[inline]
     pub(crate) fn new(index: usize) -> Self {
-        NodeId(u32::try_from(index).expect("a tape holds at most 2^32 records"))
+        let place = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+        NodeId(place.expect("a tape holds less than 2^32 records"))
     }
 
     #[inline]
     pub(crate) fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
 
 /// The inputs of an op: where the gradient of each goes, or `None` if it depends on no
-/// parameter and wants none; and whether the op's backward pass has given its share. Most ops
-/// have at most three, which fit without an allocation.
-pub(crate) type Inputs = SmallVec<[(Option<NodeId>, bool); 3]>;
+/// parameter and wants none. Most ops have at most four, which fit without an allocation.
+pub(crate) type Inputs = SmallVec<[Option<NodeId>; 4]>;
 
 /// One line of the tape.
 pub(crate) struct Record<T: Real> {
@@ -67,13 +70,31 @@ pub trait Backward<T: Real> {
 
 /// Where a backward pass puts the gradients of its inputs.
 pub struct InputGrads<'a, T: Real> {
-    pub(crate) op: &'static str,
-    pub(crate) inputs: &'a mut [(Option<NodeId>, bool)],
-    pub(crate) records: &'a [Record<T>],
-    pub(crate) grads: &'a mut [Option<Tensor<T>>],
+    op: &'static str,
+    inputs: &'a [Option<NodeId>],
+    /// Which inputs have been given their gradient.
+    served: SmallVec<[bool; 8]>,
+    records: &'a [Record<T>],
+    grads: &'a mut [Option<Tensor<T>>],
 }
 
-impl<T: Real> InputGrads<'_, T> {
+impl<'a, T: Real> InputGrads<'a, T> {
+    #[inline]
+    pub(crate) fn new(
+        op: &'static str,
+        inputs: &'a [Option<NodeId>],
+        records: &'a [Record<T>],
+        grads: &'a mut [Option<Tensor<T>>],
+    ) -> Self {
+        InputGrads {
+            op,
+            inputs,
+            served: smallvec![false; inputs.len()],
+            records,
+            grads,
+        }
+    }
+
     /// Whether input `i` depends on a parameter. When it does not, its gradient need
     /// not be computed.
     ///
@@ -82,7 +103,7 @@ impl<T: Real> InputGrads<'_, T> {
     #[track_caller]
     pub fn needs(&self, i: usize) -> bool {
         self.check_input(i);
-        self.inputs[i].0.is_some()
+        self.inputs[i].is_some()
     }
 
     /// The place of input `i`, if it needs a gradient, which is now taken to be given.
@@ -90,8 +111,8 @@ impl<T: Real> InputGrads<'_, T> {
     #[track_caller]
     fn serve(&mut self, i: usize) -> Option<NodeId> {
         self.check_input(i);
-        self.inputs[i].1 = true;
-        self.inputs[i].0
+        self.served[i] = true;
+        self.inputs[i]
     }
 
     #[track_caller]
@@ -107,7 +128,7 @@ impl<T: Real> InputGrads<'_, T> {
     /// Panics if an input that needs a gradient was left out: its gradient would be taken
     /// for 0, and whatever is learned below it would never move.
     pub(crate) fn check_served(&self) {
-        for (i, (node, served)) in self.inputs.iter().enumerate() {
+        for (i, (node, served)) in self.inputs.iter().zip(&self.served).enumerate() {
             assert!(
                 *served || node.is_none(),
                 "{}: its backward pass left out input {i}, which needs a gradient; add one, or \

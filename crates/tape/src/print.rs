@@ -74,7 +74,7 @@ impl<T: Real> Tape<T> {
                 "  n{id} [label=\"{label}\\n{}\", shape={shape}];",
                 record.shape
             );
-            for node in record.inputs.iter().filter_map(|input| input.0) {
+            for node in record.inputs.iter().flatten() {
                 let _ = writeln!(out, "  n{} -> n{id};", node.index());
             }
         }
@@ -91,7 +91,7 @@ impl<T: Real> Tape<T> {
                 Kind::Op(_) => ("([", "])"),
             };
             let _ = writeln!(out, "  n{id}{open}\"{label} {}\"{close}", record.shape);
-            for node in record.inputs.iter().filter_map(|input| input.0) {
+            for node in record.inputs.iter().flatten() {
                 let _ = writeln!(out, "  n{} --> n{id}", node.index());
             }
         }
@@ -112,11 +112,7 @@ impl<T: Real> fmt::Display for Tape<T> {
         let mut total = 0;
         for (id, record) in self.records.borrow().iter().enumerate() {
             let inputs: Vec<String> = (record.inputs.iter())
-                .map(|input| {
-                    input
-                        .0
-                        .map_or("·".to_owned(), |node| node.index().to_string())
-                })
+                .map(|input| input.map_or("·".to_owned(), |node| node.index().to_string()))
                 .collect();
             let op = match &record.kind {
                 Kind::Leaf { name } => format!("{} {name}", record.op()),

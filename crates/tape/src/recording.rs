@@ -158,7 +158,7 @@ impl<T: Real> Tape<T> {
                 "an op cannot join values from two tapes: one could not be differentiated; \
                  hand its value in with `constant`, or compute both on one tape"
             );
-            nodes.push((input.node, false));
+            nodes.push(input.node);
         }
         let kind = Kind::Op(Box::new(backward()));
         let node = self.push(nodes, *value.shape(), kind);

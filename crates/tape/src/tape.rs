@@ -76,7 +76,7 @@ impl<T: Real> Tape<T> {
         if let Some(node) = from {
             self.slots[node.index()] = Some(dy);
         }
-        while let Some(mut record) = records.pop() {
+        while let Some(record) = records.pop() {
             let index = records.len();
             if record.watched {
                 watched.push((NodeId::new(index), self.slots[index].clone()));
@@ -85,12 +85,8 @@ impl<T: Real> Tape<T> {
             if let Kind::Op(backward) = record.kind
                 && let Some(dy) = self.slots[index].take()
             {
-                let mut dx = InputGrads {
-                    op: backward.name(),
-                    inputs: &mut record.inputs,
-                    records,
-                    grads: &mut self.slots,
-                };
+                let name = backward.name();
+                let mut dx = InputGrads::new(name, &record.inputs, records, &mut self.slots);
                 backward.backward(dy, &mut dx);
                 dx.check_served();
             }
