@@ -14,13 +14,14 @@ fn root() -> PathBuf {
 }
 
 /// The packages with a library, from the floor upward: none may use one behind it.
-const FLOORS: [(&str, &str); 9] = [
+const FLOORS: [(&str, &str); 10] = [
     ("tape", "crates/tape"),
     ("gradcheck", "crates/gradcheck"),
     ("batchnorm", "crates/batchnorm"),
     ("layernorm", "crates/layernorm"),
     ("nn", "crates/nn"),
     ("verdict", "crates/verdict"),
+    ("judge", "crates/judge"),
     ("exercises", "book/exercises"),
     ("lab", "crates/lab"),
     ("course", "crates/course"),

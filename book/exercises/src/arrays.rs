@@ -1,9 +1,9 @@
 //! Arrays as the chapters write them: what a checker calls right, and what a mistake makes, are
 //! formulas of whole arrays that broadcast.
 
-use crate::engine::{Terms, numbers};
-use rand::SeedableRng;
+use judge::Terms;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 use tape::{Axes, Shape, Tensor, broadcast};
 
@@ -217,7 +217,8 @@ impl Draws {
     }
 
     pub(crate) fn numbers(&mut self, count: usize, range: Range<f64>) -> Vec<f64> {
-        numbers(&mut self.0, count, range)
+        let number = || self.0.random_range(range.clone());
+        std::iter::repeat_with(number).take(count).collect()
     }
 
     pub(crate) fn array<const D: usize>(&mut self, shape: [usize; D], range: Range<f64>) -> Array {

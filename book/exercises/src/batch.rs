@@ -1,8 +1,8 @@
 //! What the exercises on a norm as a whole share: how to speak of each, and the random batches
 //! on which they are tried.
 
-use crate::engine::{Axis, Case, Terms};
 use gradcheck::attribution::norm::{Kind, Probe};
+use judge::{Axis, Case, Terms};
 
 /// A norm of a table, and how to speak of it. Batch Norm normalizes the columns of its table, the
 /// others normalize the rows: a *group* is what is normalized together.

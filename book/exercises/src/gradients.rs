@@ -1,10 +1,10 @@
 //! What the exercises on the gradients of a norm in closed form share.
 
 use crate::batch::{Batch, Norm};
-use crate::engine::shared::added;
-use crate::engine::{Field, Order, Part, Run, field};
 use gradcheck::attribution::norm::{Kind, Probe, Target, explain};
 use gradcheck::{Check, Groups, Report};
+use judge::added;
+use judge::{Field, Order, Part, Run, field};
 
 /// What the backward pass of a norm returns, over columns (Batch Norm) or rows (Layer
 /// Norm) of a table of `N` rows.

@@ -3,11 +3,11 @@
 
 use crate::batch::{BATCH, LAYER, Norm, RMS};
 use crate::checkers::ALL;
-use crate::engine::{Checker, Entry, shared};
 use gradcheck::attribution::norm::{Target, mistakes};
+use judge::{Checker, Entry, shared};
 use std::collections::BTreeSet;
 
-pub use crate::engine::known::{BLANK, Known};
+pub use judge::known::{BLANK, Known};
 
 /// Stands in place of an exercise's name for all that are judged by the engine.
 pub const ANY: &str = "any";
@@ -69,7 +69,7 @@ pub(crate) fn assert_listed(report: &verdict::Report) {
             known.exercise == report.exercise
                 && Some(known.id.as_str()) == report.mistake.as_deref()
                 && Some(known.section) == report.section.as_deref()
-                && crate::engine::known::fits(&known.sentence, &report.headline)
+                && judge::known::fits(&known.sentence, &report.headline)
         }),
         "the catalogue does not have this: {report:?}"
     );

@@ -4,9 +4,9 @@
 //! columns of `x`, Layer Norm its rows. The first wrong stage is where the reader went wrong.
 
 use crate::batch::{Batch, Norm};
-use crate::compare::{ROUNDING, largest};
-use crate::engine::{Mistake, Named, Order, Part, field, slips};
 use gradcheck::attribution::norm::{Target, explain};
+use judge::compare::{ROUNDING, largest};
+use judge::{Mistake, Named, Order, Part, field, slips};
 
 /// What a norm computes for `x` of `N` rows; a group is a channel in Batch Norm, a row in
 /// Layer Norm.

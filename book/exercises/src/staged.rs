@@ -5,10 +5,10 @@
 //! whose values have the same gamma: in [`Stages`], a single row.
 
 use crate::batch::{Batch, Norm};
-use crate::engine::shared::added;
-use crate::engine::{Axis, Case, Mistake, Order, Part, Terms, field, slips};
-use crate::harness::attempt;
 use gradcheck::attribution::norm::{Target, explain};
+use judge::added;
+use judge::harness::attempt;
+use judge::{Axis, Case, Mistake, Order, Part, Terms, field, slips};
 use verdict::{Outcome, Report};
 
 /// The gradient of the loss with respect to each intermediate, in the order in which they are

@@ -51,7 +51,7 @@ fn the_checkers_are_those_of_the_catalogue() {
     let mut text = "\
 //! A checker for each exercise. Written by tests/catalogue.rs from catalogue.toml.
 
-use crate::engine::Entry;
+use judge::Entry;
 
 "
     .to_owned();

@@ -1,8 +1,8 @@
 //! Checks the exercise `attention_backward`.
 
 use crate::arrays::{Array, Draws};
-use crate::engine::{Axis, Formulas, Order, Part, Slip, Terms, case, exercise, of, slips};
 use gradcheck::Check;
+use judge::{Axis, Formulas, Order, Part, Slip, Terms, case, exercise, of, slips};
 
 /// What one causal head was given: T positions, d features each, row by row.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! Checks the exercise `bn_backward_closed_form`.
 
 use crate::batch::BATCH;
-use crate::engine::exercise;
 use crate::gradients::{part, run};
+use judge::exercise;
 
 pub use crate::gradients::Gradients;
 

@@ -1,8 +1,8 @@
 //! Checks the exercise `bn_backward_staged`.
 
 use crate::batch::BATCH;
-use crate::engine::exercise;
 use crate::staged::{self, Given, Written, part, with_the_end};
+use judge::exercise;
 
 /// What the forward pass over one channel of `N` values has kept.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! Checks the exercise `bn_forward`.
 
 use crate::batch::{BATCH, Batch};
-use crate::compare::largest;
-use crate::engine::{Axis, Case, Mistake, Order, Part, exercise, field, slips};
 use crate::norm_forward::{far_from_zero, part, run};
 use gradcheck::attribution::norm::{explain_running_mean, explain_running_var};
+use judge::compare::largest;
+use judge::{Axis, Case, Mistake, Order, Part, exercise, field, slips};
 
 pub use crate::norm_forward::Forward;
 

@@ -1,7 +1,7 @@
 //! Checks the exercise `broadcast_adjoint`.
 
 use crate::arrays::Draws;
-use crate::engine::{Axis, Case, Mistake, Order, Part, Terms, added, exercise, field, slips};
+use judge::{Axis, Case, Mistake, Order, Part, Terms, added, exercise, field, slips};
 use rand::RngExt;
 use tape::{Shape, Tensor, broadcast};
 

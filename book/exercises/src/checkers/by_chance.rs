@@ -1,6 +1,6 @@
 //! Checks the exercise `by_chance`, by the sum of the chapter.
 
-use crate::engine::{Order, Part, Slip, case, exercise, field, slips};
+use judge::{Order, Part, Slip, case, exercise, field, slips};
 
 exercise! {
     /// From the number of seeds to a share.
@@ -90,7 +90,7 @@ const MISTAKES: &[Slip<Share>] = slips![
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::{named, passes};
+    use judge::testing::{named, passes};
 
     /// The same by going through all words.
     fn counted(seeds: u64) -> f64 {

@@ -1,9 +1,9 @@
 //! Checks the exercise `central_difference`.
 
 use crate::arrays::Draws;
-use crate::compare::ROUNDING;
-use crate::engine::shared::short;
-use crate::engine::{Named, Order, Part, Slip, case, exercise, field, slips};
+use judge::compare::ROUNDING;
+use judge::shared::short;
+use judge::{Named, Order, Part, Slip, case, exercise, field, slips};
 use rand::RngExt;
 use std::cell::RefCell;
 
@@ -181,8 +181,8 @@ fn evaluated(p: &Probe, points: &[f64]) -> String {
 mod tests {
     use super::*;
     use crate::Outcome;
-    use crate::engine::testing::{named, passes};
     use crate::known::assert_listed;
+    use judge::testing::{named, passes};
 
     #[test]
     fn the_right_formula_passes_however_it_is_rounded() {

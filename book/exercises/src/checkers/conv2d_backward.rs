@@ -1,8 +1,8 @@
 //! Checks the exercise `conv2d_backward`.
 
 use crate::arrays::Draws;
-use crate::engine::{Axis, Mistake, Order, Part, Slip, Terms, added, case, exercise, of, slips};
 use gradcheck::Check;
+use judge::{Axis, Mistake, Order, Part, Slip, Terms, added, case, exercise, of, slips};
 
 /// The sizes of a convolution. Index 0 of a pair is the height, 1 the width.
 #[derive(Clone, Copy, Debug)]

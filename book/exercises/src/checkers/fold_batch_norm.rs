@@ -1,8 +1,8 @@
 //! Checks the exercise `fold_batch_norm`.
 
 use crate::arrays::{Array, Draws};
-use crate::engine::shared::rstd;
-use crate::engine::{Axis, Deviation, Formulas, Order, Part, Slip, case, exercise, of, slips};
+use judge::shared::rstd;
+use judge::{Axis, Deviation, Formulas, Order, Part, Slip, case, exercise, of, slips};
 
 const SECTION: &str = "sec:freezing";
 
@@ -167,7 +167,7 @@ fn part() -> Part<Layers, Folded> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::{named, passes};
+    use judge::testing::{named, passes};
 
     fn fold(l: &Layers) -> Folded {
         Folded {

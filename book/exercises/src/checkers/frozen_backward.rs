@@ -1,8 +1,8 @@
 //! Checks the exercise `frozen_backward`.
 
 use crate::arrays::{Array, Draws};
-use crate::engine::shared::rstd;
-use crate::engine::{Axis, Deviation, Formulas, Order, Part, case, exercise, of, slips};
+use judge::shared::rstd;
+use judge::{Axis, Deviation, Formulas, Order, Part, case, exercise, of, slips};
 
 pub use crate::gradients::Gradients;
 

@@ -1,6 +1,6 @@
 //! Checks the exercise `init_deviation`.
 
-use crate::engine::{Axis, Order, Part, Slip, case, exercise, field, slips};
+use judge::{Axis, Order, Part, Slip, case, exercise, field, slips};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -82,7 +82,7 @@ const MISTAKES: &[Slip<Rule>] = slips![
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::passes;
+    use judge::testing::passes;
 
     #[test]
     fn what_is_right_passes_and_keeps_the_size() {

@@ -1,8 +1,8 @@
 //! Checks the exercise `kept_bytes`: the counts against a tape that has recorded the
 //! network.
 
-use crate::engine::{Order, Part, Slip, case, exercise, field, slips};
 use batchnorm::BatchNorm;
+use judge::{Order, Part, Slip, case, exercise, field, slips};
 use layernorm::LayerNorm;
 use std::sync::LazyLock;
 use tape::{Param, Tape, Tensor};
@@ -304,7 +304,7 @@ fn part() -> Part<Measured, [f64; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::{named, passes};
+    use judge::testing::{named, passes};
     use verdict::Report;
 
     /// The counts of the chapter.

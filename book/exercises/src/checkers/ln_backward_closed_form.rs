@@ -1,8 +1,8 @@
 //! Checks the exercise `ln_backward_closed_form`.
 
 use crate::batch::LAYER;
-use crate::engine::exercise;
 use crate::gradients::{part, run};
+use judge::exercise;
 
 pub use crate::gradients::Gradients;
 

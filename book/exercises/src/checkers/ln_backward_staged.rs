@@ -1,8 +1,8 @@
 //! Checks the exercise `ln_backward_staged`.
 
 use crate::batch::LAYER;
-use crate::engine::exercise;
 use crate::staged::{Given, part, with_the_end};
+use judge::exercise;
 
 pub use crate::staged::Stages;
 

@@ -1,11 +1,11 @@
 //! Checks the exercise `ln_find_the_bug`: a derivation with one wrong step.
 
 use crate::batch::{Batch, LAYER};
-use crate::engine::known::{Known, fill};
-use crate::engine::{Checker, Order, Part, conclude};
-use crate::harness;
 use crate::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Target, explain};
+use judge::harness;
+use judge::known::{Known, fill};
+use judge::{Checker, Order, Part, conclude};
 use std::process::ExitCode;
 
 const NAME: &str = "ln_find_the_bug";

@@ -1,8 +1,8 @@
 //! Checks the exercise `ln_forward`.
 
 use crate::batch::LAYER;
-use crate::engine::exercise;
 use crate::norm_forward::{far_from_zero, part, run};
+use judge::exercise;
 
 pub use crate::norm_forward::Forward;
 

@@ -1,7 +1,8 @@
 //! Checks the exercise `ln_predictions`: runs what was predicted.
 
-use crate::quiz::{is_times, made, quiz};
+use crate::predictions::{is_times, made};
 use batchnorm::BatchNorm;
+use judge::quiz;
 use layernorm::{LayerNorm, RmsNorm};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

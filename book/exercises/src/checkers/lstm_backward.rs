@@ -1,8 +1,8 @@
 //! Checks the exercise `lstm_backward`.
 
 use crate::arrays::{Array, Draws};
-use crate::engine::{Axis, Formulas, Order, Part, case, exercise, of, slips};
 use gradcheck::Check;
+use judge::{Axis, Formulas, Order, Part, case, exercise, of, slips};
 use layernorm::staged;
 
 const EPS: f64 = 1e-5;

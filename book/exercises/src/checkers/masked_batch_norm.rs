@@ -1,9 +1,9 @@
 //! Checks the exercise `masked_batch_norm`.
 
 use crate::arrays::{Array, Draws};
-use crate::engine::shared::rstd;
-use crate::engine::{Axis, Deviation, Formulas, Order, Part, Slip, case, exercise, of, slips};
 use gradcheck::Check;
+use judge::shared::rstd;
+use judge::{Axis, Deviation, Formulas, Order, Part, Slip, case, exercise, of, slips};
 
 const EPS: f64 = 1e-5;
 

@@ -1,8 +1,8 @@
 //! Checks the exercise `matmul_backward`.
 
 use crate::arrays::{Array, Draws};
-use crate::engine::{Axis, Found, Mistake, Order, Part, case, exercise, found, slips};
 use gradcheck::Check;
+use judge::{Axis, Found, Mistake, Order, Part, case, exercise, found, slips};
 
 exercise! {
     /// `(dy, a, b, [m, k, n])` to `(da, db)`.

@@ -1,6 +1,6 @@
 //! A checker for each exercise. Written by tests/catalogue.rs from catalogue.toml.
 
-use crate::engine::Entry;
+use judge::Entry;
 
 pub mod attention_backward;
 pub mod attention_predictions;

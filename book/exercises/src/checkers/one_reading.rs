@@ -1,8 +1,8 @@
 //! Checks the exercise `one_reading`.
 
 use crate::arrays::Draws;
-use crate::compare::ROUNDING;
-use crate::engine::{Order, Part, Slip, case, exercise, field, slips};
+use judge::compare::ROUNDING;
+use judge::{Order, Part, Slip, case, exercise, field, slips};
 
 /// What is known of the values read so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,8 +1,8 @@
 //! Checks the exercise `rms_backward`.
 
 use crate::batch::RMS;
-use crate::engine::exercise;
 use crate::gradients::part;
+use judge::exercise;
 
 /// What RMS Norm's backward pass returns.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! Checks the exercise `scalar_sweep`.
 
 use crate::arrays::Draws;
-use crate::compare::{largest, same};
-use crate::engine::{Axis, Order, Part, case, exercise, field};
+use judge::compare::{largest, same};
+use judge::{Axis, Order, Part, case, exercise, field};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;

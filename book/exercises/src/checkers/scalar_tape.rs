@@ -1,9 +1,9 @@
 //! Checks the exercise `scalar_tape`.
 
 use crate::arrays::Draws;
-use crate::engine::{Axis, Case, Found, Order, Part, case, exercise, found};
 use crate::scalar_sweep;
 use gradcheck::Check;
+use judge::{Axis, Case, Found, Order, Part, case, exercise, found};
 use rand::RngExt;
 
 /// One line of the tape.

@@ -1,8 +1,8 @@
 //! Checks the exercise `softmax_cross_entropy`.
 
 use crate::arrays::{Array, Draws};
-use crate::compare::largest;
-use crate::engine::{Axis, Formulas, Found, Named, Order, Part, case, exercise, found, slips};
+use judge::compare::largest;
+use judge::{Axis, Formulas, Found, Named, Order, Part, case, exercise, found, slips};
 use rand::RngExt;
 
 exercise! {

@@ -1,11 +1,9 @@
 //! Checks the exercise `synchronized_statistics`.
 
 use crate::arrays::{Array, Draws};
-use crate::engine::shared::rstd;
-use crate::engine::{
-    self, Axis, Formulas, Found, Named, Order, Slip, case, exercise, found, slips,
-};
 use gradcheck::Check;
+use judge::shared::rstd;
+use judge::{Axis, Formulas, Found, Named, Order, Slip, case, exercise, found, slips};
 
 const EPS: f64 = 1e-5;
 
@@ -290,8 +288,8 @@ const SQUARES: Formulas<Probe, Array> = slips![
     EMPTY => |p| unless_empty(p, p.squares()),
 ];
 
-fn merging() -> engine::Part<Probe, Found> {
-    engine::Part::new("merge", Order::FirstWrong, probes, |_| Found::default())
+fn merging() -> judge::Part<Probe, Found> {
+    judge::Part::new("merge", Order::FirstWrong, probes, |_| Found::default())
         .asks(found!("count"), MERGING, &[], |p| vec![p.all()])
         .formulas(&["count"], COUNTS)
         .sums("the rows of every worker count", |p| p.count().terms(0))
@@ -318,9 +316,9 @@ fn far(seed: u64) -> Vec<Probe> {
     vec![far]
 }
 
-fn merging_far() -> engine::Part<Probe, Found> {
+fn merging_far() -> judge::Part<Probe, Found> {
     let name = "merge around a million";
-    engine::Part::new(name, Order::FirstWrong, far, |_| Found::default())
+    judge::Part::new(name, Order::FirstWrong, far, |_| Found::default())
         .asks(found!("squares"), MERGING, CHANNELS, Probe::squares)
         // The distance between means is known as far as the means are.
         .cancels(|_| FAR)
@@ -376,9 +374,9 @@ const WRONG_SUMS: &[Slip<Mean>] = slips![
         |p, v| v.sum(0) * p.counts.len() as f64,
 ];
 
-fn going_back() -> engine::Part<Probe, Found> {
+fn going_back() -> judge::Part<Probe, Found> {
     let lengths = |p: &Probe| (p.count() * p.gamma.len() as f64).values();
-    engine::Part::new("backward", Order::Together, probes, |_| Found::default())
+    judge::Part::new("backward", Order::Together, probes, |_| Found::default())
         .asks(found!(LENGTHS), BACKWARD, WORKERS, lengths)
         .asks(found!("dbeta"), BACKWARD, CHANNELS, |p| p.adds("dbeta").sum(0))
         .excludes("gamma", "beta is added behind gamma", |p| p.gamma.clone())

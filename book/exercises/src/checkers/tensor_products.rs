@@ -1,11 +1,11 @@
 //! Checks the exercise `tensor_products`.
 
 use crate::arrays::Draws;
-use crate::engine::{Axis, Found, Order, Part, case, exercise, found};
 use crate::tensor_tape::{
     Applied, Op, Shapes, applied, differences, on_the_book, part, sweep, vjp_on_the_book,
 };
 use gradcheck::{Check, Input};
+use judge::{Axis, Found, Order, Part, case, exercise, found};
 use tape::Var;
 
 pub use crate::tensor_tape::{Tape, Tensor};

@@ -1,9 +1,9 @@
 //! Checks the exercise `tensor_tape`, and what its ops share with `tensor_products`.
 
 use crate::arrays::Draws;
-use crate::engine::{Axis, Found, Order, Part, case, exercise, found};
 use crate::scalar_tape::{COUNT, PLACE, appends};
 use gradcheck::{Check, Input};
+use judge::{Axis, Found, Order, Part, case, exercise, found};
 use tape::{Param, Var, broadcast};
 
 /// A tensor of the book's own tape, in `f64`.

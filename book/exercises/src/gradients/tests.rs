@@ -1,7 +1,7 @@
 use super::*;
 use crate::batch::{BATCH, LAYER, RMS};
 use crate::checkers::{bn_backward_closed_form, ln_backward_closed_form, rms_backward};
-use crate::engine::testing::{named, passes};
+use judge::testing::{named, passes};
 use verdict::Weight;
 
 const NORMS: [&Norm; 3] = [BATCH, LAYER, RMS];

@@ -2,7 +2,7 @@
 //! wrong passes or is told without section, case, place and both values.
 
 use super::*;
-use crate::engine::{Checked, Judged, Spoil, conclude, numeric_line};
+use judge::{Checked, Judged, Spoil, conclude, numeric_line};
 use verdict::{Outcome, Report};
 
 const SEEDS: std::ops::Range<u64> = 0..6;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::batch::{BATCH, LAYER};
 use crate::checkers::{bn_forward, ln_forward};
-use crate::engine::testing::{named, passes};
+use judge::testing::{named, passes};
 use verdict::Report;
 
 const NORMS: [&Norm; 2] = [BATCH, LAYER];

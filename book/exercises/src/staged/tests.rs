@@ -1,7 +1,7 @@
 use super::*;
 use crate::batch::{BATCH, LAYER};
 use crate::checkers::{bn_backward_staged as bn, ln_backward_staged as ln};
-use crate::engine::testing::{named, passes};
+use judge::testing::{named, passes};
 
 const NORMS: [&Norm; 2] = [BATCH, LAYER];
 

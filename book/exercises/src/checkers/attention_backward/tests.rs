@@ -1,6 +1,6 @@
 use super::*;
-use crate::compare::same;
-use crate::engine::testing::{named, passes};
+use judge::compare::same;
+use judge::testing::{named, passes};
 use tape::{Param, Tape, Tensor};
 
 /// What may be typed otherwise in the loops over positions.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::batch::BATCH;
-use crate::engine::testing::named;
 use crate::norm_forward::tests::right;
+use judge::testing::named;
 use verdict::Outcome;
 
 /// The step of the solution.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Outcome;
-use crate::engine::testing::passes;
+use judge::testing::passes;
 
 /// By the index of every axis: nothing in common with what broadcasts.
 fn right(dy: &[f64], to: &[usize], from: &[usize]) -> Vec<f64> {

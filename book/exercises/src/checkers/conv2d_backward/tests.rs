@@ -1,6 +1,6 @@
 use super::*;
-use crate::compare::same;
-use crate::engine::testing::{named, passes};
+use judge::compare::same;
+use judge::testing::{named, passes};
 
 /// The loops of the solution, with the places of dy and of a weight.
 fn with(

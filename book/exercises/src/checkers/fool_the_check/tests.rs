@@ -1,6 +1,6 @@
 use super::*;
-use crate::engine::testing::named;
 use crate::known::assert_listed;
+use judge::testing::named;
 
 type Formula = fn(&[f64], &[f64], &[f64]) -> (Vec<f64>, Vec<f64>);
 

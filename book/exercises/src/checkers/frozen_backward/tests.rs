@@ -1,7 +1,7 @@
 use super::*;
-use crate::compare::same;
-use crate::engine::testing::{named, passes};
 use batchnorm::{BatchNorm, RunningStats};
+use judge::compare::same;
+use judge::testing::{named, passes};
 use tape::{Param, Tape, Tensor};
 
 /// One element: gamma, running_mean, 1/deviation, x and dy to what is added to dx, dgamma and

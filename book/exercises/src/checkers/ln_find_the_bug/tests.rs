@@ -1,6 +1,6 @@
 use super::*;
-use crate::engine::testing::{named, passes};
 use crate::known::assert_listed;
+use judge::testing::{named, passes};
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 

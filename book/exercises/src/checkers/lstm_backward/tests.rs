@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::testing::{named, passes};
+use judge::testing::{named, passes};
 
 /// The solution, with what comes to the memory, and with a change to what is right.
 fn with(next: Next, change: Change) -> impl Fn(&[f64], &[f64], &Step) -> Gradients {

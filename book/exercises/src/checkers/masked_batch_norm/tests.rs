@@ -1,6 +1,6 @@
 use super::*;
-use crate::compare::same;
-use crate::engine::testing::passes;
+use judge::compare::same;
+use judge::testing::passes;
 
 fn right(batch: &Batch, dy: &[f64]) -> Stages {
     let mut s = Stages::zeros(batch);

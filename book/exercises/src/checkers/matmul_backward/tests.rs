@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::testing::{named, passes};
+use judge::testing::{named, passes};
 
 /// With loops over indices; `add` is what stands for `+=`.
 fn looped(

@@ -1,7 +1,7 @@
 use super::*;
-use crate::engine::testing::{named, passes};
 use crate::known::assert_listed;
 use crate::{Outcome, Report};
+use judge::testing::{named, passes};
 
 fn add(seen: &mut Seen, x: f64) {
     seen.count += 1.0;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Report;
-use crate::engine::testing::{named, passes};
+use judge::testing::{named, passes};
 
 #[test]
 fn the_right_loop_passes_however_it_is_written() {

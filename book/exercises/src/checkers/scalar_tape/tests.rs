@@ -1,7 +1,7 @@
 use super::*;
 use crate::Outcome::{Panicked, Unwritten};
 use crate::Report;
-use crate::engine::testing::{named, passes};
+use judge::testing::{named, passes};
 
 fn leaf(tape: &mut Tape, value: f64) -> usize {
     tape.push(value, vec![])

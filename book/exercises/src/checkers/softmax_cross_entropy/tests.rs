@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::testing::{named, passes};
+use judge::testing::{named, passes};
 
 fn right(x: &[f64], classes: usize, targets: &[usize]) -> (f64, Vec<f64>) {
     let probe = Probe {

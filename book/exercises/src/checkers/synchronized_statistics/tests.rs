@@ -1,7 +1,7 @@
 use super::*;
 use crate::Outcome;
-use crate::compare::same;
-use crate::engine::testing::{named, passes};
+use judge::compare::same;
+use judge::testing::{named, passes};
 
 const SEEDS: std::ops::Range<u64> = 0..10;
 

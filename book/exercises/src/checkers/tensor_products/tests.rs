@@ -1,6 +1,6 @@
 use super::*;
-use crate::engine::testing::{named, passes};
 use crate::{Outcome, Report};
+use judge::testing::{named, passes};
 
 type Half = fn(&[Tensor], &Tensor) -> Vec<Tensor>;
 

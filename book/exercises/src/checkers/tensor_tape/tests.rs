@@ -1,6 +1,6 @@
 use super::*;
-use crate::engine::testing::{named, passes};
 use crate::{Outcome, Report};
+use judge::testing::{named, passes};
 
 /// Ops of one's own with their backward halves: from the inputs, the value and `dy`.
 #[derive(Clone, Copy)]

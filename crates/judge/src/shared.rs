@@ -3,9 +3,9 @@
 //! Those of a sum, a product or a deviation are made from what a checker tells of a target.
 //! Those of any array are looked for in every target, after all others.
 
-use super::known::{Known, fill};
-use super::part::{Case, Compared, Named, Part, Target, Values};
 use crate::compare::{largest, same};
+use crate::known::{Known, fill};
+use crate::part::{Case, Compared, Named, Part, Target, Values};
 use std::rc::Rc;
 
 /// The places of a sum's terms and the terms, in the order of the loops that add them.
@@ -240,7 +240,7 @@ fn named((id, what): (&str, &str), values: &[&dyn std::fmt::Display]) -> Named {
 }
 
 /// Which mistake that any array may hold explains every case.
-pub(super) fn find<C: Case, A>(
+pub(crate) fn find<C: Case, A>(
     target: &Target<C, A>,
     others: &[Target<C, A>],
     pairs: &[&Compared<'_, C>],
@@ -338,7 +338,8 @@ pub fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::part::{Axis, Order, field};
+    use crate::field;
+    use crate::part::{Axis, Order};
     use std::collections::BTreeSet;
 
     /// A matrix of R rows and C columns, and another.

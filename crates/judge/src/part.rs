@@ -3,9 +3,6 @@
 use crate::compare::{ROUNDING, same};
 
 use gradcheck::attribution::Verdict;
-use rand::RngExt;
-use rand::rngs::StdRng;
-use std::ops::Range;
 use std::rc::Rc;
 
 /// What the reader's function is tried on.
@@ -106,38 +103,34 @@ impl Named {
 
 /// An array, or a number, that the reader's function must make.
 pub struct Target<C, A> {
-    pub(super) name: &'static str,
-    pub(super) section: &'static str,
-    pub(super) axes: &'static [Axis],
-    pub(super) right: Values<C>,
-    pub(super) get: fn(&A) -> Vec<f64>,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the tests of all exercises write answers")
-    )]
-    pub(super) set: fn(&mut A, Vec<f64>),
+    pub(crate) name: &'static str,
+    pub(crate) section: &'static str,
+    pub(crate) axes: &'static [Axis],
+    pub(crate) right: Values<C>,
+    pub(crate) get: fn(&A) -> Vec<f64>,
+    pub(crate) set: fn(&mut A, Vec<f64>),
     /// The size of what cancels in it, if it may be zero but for rounding.
-    pub(super) cancels: Option<fn(&C) -> f64>,
+    pub(crate) cancels: Option<fn(&C) -> f64>,
     /// Where a value says yes or no, what is said of one that is 1, and of one that is 0.
-    pub(super) answers: Option<[&'static str; 2]>,
+    pub(crate) answers: Option<[&'static str; 2]>,
 }
 
 impl<C: Case, A> Target<C, A> {
     /// Its axes in this case, each with its length.
-    pub(super) fn axes(&self, case: &C) -> Vec<(Axis, usize)> {
+    pub(crate) fn axes(&self, case: &C) -> Vec<(Axis, usize)> {
         let sizes = case.sizes();
         let length = |axis: &Axis| sizes.iter().find(|(letter, _)| *letter == axis.0);
         let axis = |axis: &Axis| length(axis).map(|(_, length)| (*axis, *length));
         self.axes.iter().filter_map(axis).collect()
     }
 
-    pub(super) fn extents(&self, case: &C) -> Vec<usize> {
+    pub(crate) fn extents(&self, case: &C) -> Vec<usize> {
         let axes = self.axes(case).into_iter();
         axes.map(|(_, length)| length).collect()
     }
 
     /// Whether `found` is `wanted` but for rounding.
-    pub(super) fn fits(&self, case: &C, wanted: &[f64], found: &[f64]) -> bool {
+    pub(crate) fn fits(&self, case: &C, wanted: &[f64], found: &[f64]) -> bool {
         let near = |size: f64| {
             let mut pairs = wanted.iter().zip(found);
             wanted.len() == found.len() && pairs.all(|(w, f)| (w - f).abs() <= ROUNDING * size)
@@ -147,7 +140,7 @@ impl<C: Case, A> Target<C, A> {
 
     /// Whether `found` is what a mistake makes but for rounding, also where that is NaN or
     /// infinite.
-    pub(super) fn makes(&self, case: &C, wrong: &[f64], found: &[f64]) -> bool {
+    pub(crate) fn makes(&self, case: &C, wrong: &[f64], found: &[f64]) -> bool {
         let alike = |(w, f): (&f64, &f64)| {
             (w.is_finite() && f.is_finite()) || w == f || (w.is_nan() && f.is_nan())
         };
@@ -169,36 +162,36 @@ pub type Slip<I> = (&'static str, I);
 pub type Mistake<C> = Slip<Formula<C>>;
 
 /// Wrong values of a target that have a name.
-pub(super) struct Wrong<C> {
-    pub(super) target: &'static str,
-    pub(super) id: String,
-    pub(super) sentence: String,
-    pub(super) section: &'static str,
-    pub(super) wrong: Values<C>,
+pub(crate) struct Wrong<C> {
+    pub(crate) target: &'static str,
+    pub(crate) id: String,
+    pub(crate) sentence: String,
+    pub(crate) section: &'static str,
+    pub(crate) wrong: Values<C>,
 }
 
 /// Cases at the edge, and the mistake that is made in them alone.
 pub struct Edge<C> {
-    pub(super) which: fn(&C) -> bool,
-    pub(super) targets: &'static [&'static str],
-    pub(super) id: &'static str,
-    pub(super) sentence: &'static str,
-    pub(super) section: &'static str,
+    pub(crate) which: fn(&C) -> bool,
+    pub(crate) targets: &'static [&'static str],
+    pub(crate) id: &'static str,
+    pub(crate) sentence: &'static str,
+    pub(crate) section: &'static str,
 }
 
 /// One function of the reader.
 pub struct Part<C: 'static, A: 'static> {
-    pub(super) name: &'static str,
-    pub(super) cases: Box<dyn Fn(u64) -> Vec<C>>,
-    pub(super) blank: fn(&C) -> A,
-    pub(super) order: Order,
-    pub(super) targets: Vec<Target<C, A>>,
-    pub(super) mistakes: Vec<Wrong<C>>,
-    pub(super) edges: Vec<Edge<C>>,
-    pub(super) explain: Option<Explain<C, A>>,
-    pub(super) attribute: Option<Attribute<C>>,
-    pub(super) note: Option<Note<C, A>>,
-    pub(super) numeric: Option<Numeric<C, A>>,
+    pub(crate) name: &'static str,
+    pub(crate) cases: Box<dyn Fn(u64) -> Vec<C>>,
+    pub(crate) blank: fn(&C) -> A,
+    pub(crate) order: Order,
+    pub(crate) targets: Vec<Target<C, A>>,
+    pub(crate) mistakes: Vec<Wrong<C>>,
+    pub(crate) edges: Vec<Edge<C>>,
+    pub(crate) explain: Option<Explain<C, A>>,
+    pub(crate) attribute: Option<Attribute<C>>,
+    pub(crate) note: Option<Note<C, A>>,
+    pub(crate) numeric: Option<Numeric<C, A>>,
 }
 
 impl<C: Case, A: 'static> Part<C, A> {
@@ -461,20 +454,20 @@ impl<C: Case, A: 'static> Part<C, A> {
     /// # Panics
     /// If there is none.
     #[track_caller]
-    pub(super) fn by_name(&self, name: &str) -> &Target<C, A> {
+    pub(crate) fn by_name(&self, name: &str) -> &Target<C, A> {
         let found = self.targets.iter().find(|target| target.name == name);
         found.unwrap_or_else(|| panic!("{name} is no target yet: declare it before its mistakes"))
     }
 
     /// The target that was declared last.
     #[track_caller]
-    pub(super) fn last(&self) -> &Target<C, A> {
+    pub(crate) fn last(&self) -> &Target<C, A> {
         self.targets
             .last()
             .expect("a target, before what is told of it")
     }
 
-    pub(super) fn headline(&self, target: &str, sentence: &str) -> String {
+    pub(crate) fn headline(&self, target: &str, sentence: &str) -> String {
         match self.order {
             Order::Together => format!("{target}: {sentence}"),
             Order::FirstWrong => format!("the first wrong line is {target}: {sentence}"),
@@ -484,10 +477,10 @@ impl<C: Case, A: 'static> Part<C, A> {
 
 /// A target in one case: the right values, and those found.
 pub struct Compared<'a, C> {
-    pub(super) case: &'a C,
-    pub(super) wanted: Vec<f64>,
-    pub(super) found: Vec<f64>,
-    pub(super) fits: bool,
+    pub(crate) case: &'a C,
+    pub(crate) wanted: Vec<f64>,
+    pub(crate) found: Vec<f64>,
+    pub(crate) fits: bool,
 }
 
 /// The number that is there, or none.
@@ -495,15 +488,10 @@ pub fn only(values: &[f64]) -> f64 {
     values.first().copied().unwrap_or(f64::NAN)
 }
 
-/// So many numbers of this range.
-pub fn numbers(rng: &mut StdRng, count: usize, range: Range<f64>) -> Vec<f64> {
-    let number = || rng.random_range(range.clone());
-    std::iter::repeat_with(number).take(count).collect()
-}
-
 /// How a target is read from an answer, and put into one: `field!(dx)` for a vector,
 /// `field!(number dvar)` for a number, `field!(number 0)` for one of an array of numbers; and
 /// `field!()` or `field!(number)` where the answer is nothing else.
+#[macro_export]
 macro_rules! field {
     () => {
         (|answer| answer.clone(), |answer, values| *answer = values)
@@ -511,19 +499,19 @@ macro_rules! field {
     (number) => {
         (
             |answer| vec![*answer],
-            |answer, values| *answer = $crate::engine::only(&values),
+            |answer, values| *answer = $crate::only(&values),
         )
     };
     (number $at:literal) => {
         (
             |answer| vec![answer[$at]],
-            |answer, values| answer[$at] = $crate::engine::only(&values),
+            |answer, values| answer[$at] = $crate::only(&values),
         )
     };
     (number $name:ident) => {
         (
             |answer| vec![answer.$name],
-            |answer, values| answer.$name = $crate::engine::only(&values),
+            |answer, values| answer.$name = $crate::only(&values),
         )
     };
     ($name:ident) => {
@@ -533,4 +521,3 @@ macro_rules! field {
         )
     };
 }
-pub(crate) use field;

@@ -1,5 +1,6 @@
-//! The engine that judges the exercises, and how to write a checker for it. Predictions have
-//! [`quiz`](crate::quiz), and `fool_the_check` keeps a list of its own.
+//! The engine that judges the exercises, and how to write a checker for it. It knows no
+//! exercise: those are in the package `exercises`. Predictions have
+//! [`quiz`], and `fool_the_check` keeps a list of its own.
 //!
 //! A checker is a value. It says on what the reader's function is tried (its *cases*), what
 //! arrays are asked for (its *targets*, each with the right values), and what wrong values
@@ -9,7 +10,7 @@
 //!
 //! # Writing a checker
 //!
-//! 1. **A case** is a struct with everything the reader is given. [`case!`](forms::case) makes
+//! 1. **A case** is a struct with everything the reader is given. [`case!`](case!) makes
 //!    it a [`Case`]: its title says in words what is special about it ("4 positions of 3
 //!    features"), and its sizes give each letter of a shape its number. Draw the cases so that
 //!    no two sizes are equal and no mistake looks like another.
@@ -18,15 +19,15 @@
 //!    several parts; those written already are judged while others still are `todo!()`.
 //! 3. **Targets**, in the order in which they are judged: name, section of the book that
 //!    derives it, axes, the right values, and how it is read from the reader's answer and put
-//!    into one ([`field!`](crate::engine::field)). [`asks`](Part::asks) takes name and field
-//!    together: [`of!`](forms::of) a field of that name, or [`found!`](forms::found) where the
+//!    into one ([`field!`](field!)). [`asks`](Part::asks) takes name and field
+//!    together: [`of!`](of!) a field of that name, or [`found!`](found!) where the
 //!    answer is [`Found`] by names alone. What is told of a target comes after it:
 //!    [`sums`](Part::sums), [`contains`](Part::contains), [`excludes`](Part::excludes) and
 //!    [`deviation`](Part::deviation) make the mistakes that every sum, product and deviation
 //!    can hold. Do not write them by hand.
-//! 4. **Mistakes** are a table of texts and formulas, [`slips!`](forms::slips):
+//! 4. **Mistakes** are a table of texts and formulas, [`slips!`](slips!):
 //!    [`Part::mistakes`] for the values that a wrong line makes of a target,
-//!    [`Part::formulas`] where they are whole arrays (`crate::arrays`), [`Part::variants`]
+//!    [`Part::formulas`] where they are whole arrays (there in `arrays`), [`Part::variants`]
 //!    where one formula makes them all. A text is the mistake's name, a colon, and a sentence
 //!    that says what is wrong *and* why. The first that fits all cases is named, so the
 //!    particular stands before the general. A mistake is written as a reader would write it,
@@ -39,7 +40,7 @@
 //! 6. **Finite differences**, if the answer is a gradient: [`Part::numeric`].
 //! 7. **A normalization as a whole** is asked about with [`Part::attributed_by`]: gradcheck knows
 //!    its mistakes, the weights of its paths, and the section on each.
-//! 8. **The exercise** is one [`exercise!`](crate::engine::exercise!): the functions that are asked
+//! 8. **The exercise** is one [`exercise!`](exercise!): the functions that are asked
 //!    for, what is said when all is right, and how each part runs its function.
 //!
 //! Without a line of the checker's own, the engine knows zeros, a turned sign, the values of
@@ -48,32 +49,30 @@
 //! section, case, place, the value found and the value wanted.
 //!
 //! No checker needs a test of its own that mistakes are named or that nonsense fails:
-//! the tests of `known` make each known mistake in each exercise, and many nameless ones. What a
+//! the tests of all exercises make each known mistake in each, and many nameless ones ([`Checked`]). What a
 //! module tests itself is what cannot be known here: that the right values are right, held to
 //! the crates or to loops of another shape, and that what a reader types leads to the mistake
-//! that it should (`testing::named`).
+//! that it should ([`testing::named`]).
+
+#![forbid(unsafe_code)]
 
 mod attribution;
+mod checked;
+pub mod compare;
 mod exercise;
 mod forms;
-mod judge;
+pub mod harness;
+mod judged;
 pub mod known;
-#[cfg(test)]
-mod making;
 mod part;
+pub mod quiz;
 pub mod shared;
-#[cfg(test)]
-pub(crate) mod testing;
+pub mod testing;
 
-pub(crate) use exercise::exercise;
-#[cfg(test)]
-pub use exercise::{Checked, Spoil};
+pub use checked::{Checked, Spoil};
 pub use exercise::{Checker, Entry, name_of};
 pub use forms::{Formulas, Found};
-pub(crate) use forms::{case, found, of, slips};
-pub use judge::conclude;
-#[cfg(test)]
-pub use judge::{Judged, numeric_line};
-pub(crate) use part::field;
-pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip, numbers, only};
+pub use judged::{Judged, conclude, numeric_line};
+pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip, only};
 pub use shared::{Deviation, Terms, added};
+pub use verdict::{Heatmap, Line, Outcome, Report, Weight};

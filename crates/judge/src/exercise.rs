@@ -1,9 +1,7 @@
 //! An exercise as a whole: its parts, or what else is known of it.
 
-#[cfg(test)]
-use super::judge::Judged;
-use super::known::Known;
-use super::part::{Case, Part};
+use crate::checked::Checked;
+use crate::known::Known;
 use crate::quiz::Quiz;
 
 /// Makes an exercise of its parts, in the module that has its name:
@@ -22,6 +20,7 @@ use crate::quiz::Quiz;
 /// With `then`, the finished report is looked at again. Besides `check` this makes `report`, which
 /// tests call with a seed, `checker`, by which the list of all exercises finds it, and of a
 /// single function its type, `Candidate`.
+#[macro_export]
 macro_rules! exercise {
     (
         $(#[doc = $doc:literal])*
@@ -31,7 +30,7 @@ macro_rules! exercise {
         $(#[doc = $doc])*
         pub type Candidate<'a> = &'a dyn Fn($($input),*) $(-> $output)?;
 
-        $crate::engine::exercise! {
+        $crate::exercise! {
             @check($function: Fn($($input),*) $(-> $output)?),
             $($rest)*
         }
@@ -41,7 +40,7 @@ macro_rules! exercise {
         check($($functions:tt)*),
         $($rest:tt)*
     ) => {
-        $crate::engine::exercise! { @check($($functions)*), $($rest)* }
+        $crate::exercise! { @check($($functions)*), $($rest)* }
     };
     (
         @check($($function:ident: Fn($($input:ty),* $(,)?) $(-> $output:ty)?),+ $(,)?),
@@ -53,7 +52,7 @@ macro_rules! exercise {
         pub fn check(
             $($function: impl Fn($($input),*) $(-> $output)?),+
         ) -> std::process::ExitCode {
-            let name = $crate::engine::name_of(module_path!());
+            let name = $crate::name_of(module_path!());
             $crate::harness::run(name, || report($(&$function),+, 0))
         }
 
@@ -62,24 +61,23 @@ macro_rules! exercise {
         pub fn report(
             $($function: &dyn Fn($($input),*) $(-> $output)?),+,
             seed: u64,
-        ) -> verdict::Report {
-            let name = $crate::engine::name_of(module_path!());
+        ) -> $crate::Report {
+            let name = $crate::name_of(module_path!());
             let parts = vec![$($part.judge(&$run, seed)),+];
-            let report = $crate::engine::conclude(name, $right, parts);
+            let report = $crate::conclude(name, $right, parts);
             $(
-                let then: &dyn Fn(verdict::Report, u64) -> verdict::Report = &$then;
+                let then: &dyn Fn($crate::Report, u64) -> $crate::Report = &$then;
                 let report = then(report, seed);
             )?
             report
         }
 
         /// What is known of this exercise without running it.
-        pub(crate) fn checker() -> $crate::engine::Checker {
-            $crate::engine::Checker::Parts(vec![$(Box::new($part)),+])
+        pub(crate) fn checker() -> $crate::Checker {
+            $crate::Checker::Parts(vec![$(Box::new($part)),+])
         }
     };
 }
-pub(crate) use exercise;
 
 /// The exercise whose module this is.
 pub fn name_of(module: &'static str) -> &'static str {
@@ -137,90 +135,4 @@ fn of_parts(exercise: &'static str, parts: &[Box<dyn Checked>]) -> Vec<Known> {
         known
     });
     of_part.collect()
-}
-
-/// From the right values of a target and its extents to others.
-#[cfg(test)]
-pub type Spoil = dyn Fn(Vec<f64>, &[usize]) -> Vec<f64>;
-
-/// A part whose types do not matter: for the catalogue of mistakes, and for the tests.
-pub trait Checked {
-    /// Its name, which stands first in the verdicts of an exercise of several parts.
-    fn name(&self) -> &'static str;
-
-    /// The mistakes that are known by name.
-    fn known(&self, exercise: &'static str) -> Vec<Known>;
-
-    /// The labels of the sections that a verdict may refer to.
-    fn sections(&self) -> Vec<&'static str>;
-
-    /// Makes each mistake, with the right values elsewhere: its target and name, and the
-    /// verdict.
-    #[cfg(test)]
-    fn mistaken(&self, seed: u64) -> Vec<(String, Judged)>;
-
-    /// The names of the targets.
-    #[cfg(test)]
-    fn targets(&self) -> Vec<&'static str>;
-
-    /// The verdict on right values, but for what `spoil` does to those of a target, from its
-    /// extents and the number of the case; and what must be said of it.
-    #[cfg(test)]
-    fn spoiled(&self, seed: u64, target: &str, spoil: &Spoil) -> (Judged, Vec<String>);
-
-    /// The verdict on a function that throws, after it has written the first `written`
-    /// targets; and the title of the first case.
-    #[cfg(test)]
-    fn thrown(&self, seed: u64, written: usize, throw: &dyn Fn()) -> (Judged, String);
-}
-
-impl<C: Case, A: 'static> Checked for Part<C, A> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn known(&self, exercise: &'static str) -> Vec<Known> {
-        let mut known: Vec<Known> = Vec::new();
-        // Target by target, as they are judged.
-        for target in &self.targets {
-            let of_target = self.mistakes.iter().filter(|m| m.target == target.name);
-            known.extend(of_target.map(|mistake| {
-                let headline = self.headline(target.name, &mistake.sentence);
-                Known::new(exercise, &mistake.id, headline, mistake.section)
-            }));
-            let of_target = self
-                .edges
-                .iter()
-                .filter(|e| e.targets.contains(&target.name));
-            known.extend(of_target.map(|edge| {
-                let headline = self.headline(target.name, edge.sentence);
-                Known::new(exercise, edge.id, headline, edge.section)
-            }));
-        }
-        known
-    }
-
-    fn sections(&self) -> Vec<&'static str> {
-        self.targets.iter().map(|target| target.section).collect()
-    }
-
-    #[cfg(test)]
-    fn mistaken(&self, seed: u64) -> Vec<(String, Judged)> {
-        self.make_mistakes(seed)
-    }
-
-    #[cfg(test)]
-    fn targets(&self) -> Vec<&'static str> {
-        self.targets.iter().map(|target| target.name).collect()
-    }
-
-    #[cfg(test)]
-    fn spoiled(&self, seed: u64, target: &str, spoil: &Spoil) -> (Judged, Vec<String>) {
-        self.spoil(seed, target, spoil)
-    }
-
-    #[cfg(test)]
-    fn thrown(&self, seed: u64, written: usize, throw: &dyn Fn()) -> (Judged, String) {
-        self.throw(seed, written, throw)
-    }
 }

@@ -6,8 +6,11 @@ use verdict::{Outcome, Report};
 const SEEDS: std::ops::Range<u64> = 0..6;
 
 /// What is right passes, whatever is drawn, and so many lines say so.
+///
+/// # Panics
+/// If it does not.
 #[track_caller]
-pub(crate) fn passes(lines: usize, report: impl Fn(u64) -> Report) {
+pub fn passes(lines: usize, report: impl Fn(u64) -> Report) {
     for seed in SEEDS {
         let report = report(seed);
         assert!(report.passed(), "seed {seed}: {report}");
@@ -17,8 +20,11 @@ pub(crate) fn passes(lines: usize, report: impl Fn(u64) -> Report) {
 
 /// Each of `typed` leads to the target and the mistake, `target: its-name`, that stand before
 /// it, whatever is drawn.
+///
+/// # Panics
+/// If one does not.
 #[track_caller]
-pub(crate) fn named<T: Copy>(typed: &[(&str, T)], report: impl Fn(T, u64) -> Report) {
+pub fn named<T: Copy>(typed: &[(&str, T)], report: impl Fn(T, u64) -> Report) {
     for (wanted, typed) in typed {
         let (target, id) = wanted.rsplit_once(": ").expect("target: its-name");
         for seed in SEEDS {

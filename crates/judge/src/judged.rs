@@ -1,9 +1,9 @@
 //! Runs the cases of a part, and says what came of them.
 
-use super::part::{Case, Compared, Named, Order, Part, Run, Target};
-use super::shared;
 use crate::compare::{blocks, distance, heatmap, quoted};
 use crate::harness::{Thrown, attempt};
+use crate::part::{Case, Compared, Named, Order, Part, Run, Target};
+use crate::shared;
 use verdict::{Line, Outcome, Report};
 
 /// What came of a part.
@@ -98,7 +98,7 @@ const EXACT: &str = "equal to the last bit";
 
 impl<C: Case, A: 'static> Part<C, A> {
     /// The report of an exercise that is this part alone; `all` is said when all is right.
-    #[cfg(test)]
+    #[must_use]
     pub fn report(&self, exercise: &str, all: &str, run: Run<'_, C, A>, seed: u64) -> Report {
         conclude(exercise, all, vec![self.judge(run, seed)])
     }
@@ -495,7 +495,7 @@ fn difference<C: Case, A>(target: &Target<C, A>, of: &Compared<'_, C>) -> String
 
 /// What is wrong with one element: its place in the array, what each index counts, and both
 /// values.
-pub(super) fn told<C: Case, A>(
+pub(crate) fn told<C: Case, A>(
     target: &Target<C, A>,
     case: &C,
     at: usize,
@@ -523,7 +523,7 @@ pub(super) fn told<C: Case, A>(
 
 /// Both values with as many digits as it takes to tell them apart, and six at least; counts
 /// as such.
-pub(super) fn apart(found: f64, wanted: f64) -> [String; 2] {
+pub(crate) fn apart(found: f64, wanted: f64) -> [String; 2] {
     let size = found.abs().max(wanted.abs());
     if found.fract() == 0.0 && wanted.fract() == 0.0 && size < 1e15 {
         return [found, wanted].map(|count| count.to_string());

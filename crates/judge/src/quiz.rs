@@ -1,12 +1,10 @@
 //! Predictions held to what happened when it was run.
 //!
-//! A quiz is one [`quiz!`](crate::quiz::quiz): the answers that a prediction may have, and the
+//! A quiz is one [`quiz!`](crate::quiz!): the answers that a prediction may have, and the
 //! questions, each with the section on it, what was done, and why it comes out as it does. Its
 //! module then has a function `found`, which does what was predicted with what a seed draws, and
 //! returns what happened as predictions that are right.
 
-use crate::compare::largest;
-use tape::{Param, Tape, Tensor, Var};
 use verdict::{Line, Outcome, Report};
 
 /// A question of a quiz.
@@ -32,7 +30,7 @@ pub struct Quiz {
 }
 
 /// The answer of who has not predicted yet.
-const UNDECIDED: usize = 0;
+pub const UNDECIDED: usize = 0;
 
 impl Quiz {
     /// The report on predictions, of which `found` came true. As long as one is open, nothing is
@@ -82,6 +80,7 @@ impl Quiz {
 }
 
 /// Makes a quiz of answers and questions, in the module that has its name.
+#[macro_export]
 macro_rules! quiz {
     (
         $(#[$about:meta])*
@@ -124,57 +123,15 @@ macro_rules! quiz {
 
         /// Runs what was predicted and prints the report.
         pub fn check(predictions: impl Fn() -> Predictions) -> std::process::ExitCode {
-            let name = $crate::engine::name_of(module_path!());
+            let name = $crate::name_of(module_path!());
             $crate::harness::run(name, || {
                 QUIZ.report(name, &predictions().answers(), &(QUIZ.found)(0))
             })
         }
 
         /// What is known of this exercise without running it.
-        pub(crate) fn checker() -> $crate::engine::Checker {
-            $crate::engine::Checker::Quiz(&QUIZ)
+        pub(crate) fn checker() -> $crate::Checker {
+            $crate::Checker::Quiz(&QUIZ)
         }
     };
 }
-pub(crate) use quiz;
-
-/// Whether `after` is this factor times `before`, to a thousandth of the largest of them.
-pub fn is_times(factor: f64, before: &[f64], after: &[f64]) -> bool {
-    let bound = 1e-3 * factor.abs() * largest(before);
-    let mut pairs = before.iter().zip(after);
-    pairs.all(|(b, a)| (factor * b - a).abs() <= bound)
-}
-
-/// Whether nothing of `before` is left in `after` but this share of the largest.
-pub fn is_gone(share: f64, before: &[f64], after: &[f64]) -> bool {
-    largest(after) <= share * largest(before)
-}
-
-/// What `net` makes of `x`, and the gradient of each `x` for this `dy` of the output.
-pub fn passed<const N: usize>(
-    x: [&Tensor<f64>; N],
-    dy: &Tensor<f64>,
-    net: impl for<'t> FnOnce(&[Var<'t, f64>; N]) -> Var<'t, f64>,
-) -> (Vec<f64>, [Vec<f64>; N]) {
-    let x = x.map(|x| Param::new("x", x.clone()));
-    let inputs = x.each_ref();
-    let (y, grads) = Tape::new().vjp(dy, |t| net(&inputs.map(|x| t.param(x))));
-    (y.to_vec(), inputs.map(|x| grads.of(x).to_vec()))
-}
-
-/// What `net` makes of `x`.
-pub fn made<const N: usize>(
-    x: [&Tensor<f64>; N],
-    net: impl for<'t> FnOnce(&[Var<'t, f64>; N]) -> Var<'t, f64>,
-) -> Vec<f64> {
-    Tape::eval(|t| net(&x.map(|x| t.constant(x.clone()))).value().to_vec())
-}
-
-/// The sum of each column of so many.
-pub fn column_sums(columns: usize, x: &[f64]) -> Vec<f64> {
-    let column = |c: usize| x.iter().skip(c).step_by(columns).sum();
-    (0..columns).map(column).collect()
-}
-
-#[cfg(test)]
-mod tests;

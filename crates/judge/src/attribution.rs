@@ -1,13 +1,13 @@
 //! Mistakes that gradcheck's attribution finds in a normalization as a whole.
 
-use super::part::{Case, Compared, Named, Part};
+use crate::part::{Case, Compared, Named, Part};
 use gradcheck::attribution::Verdict;
 use verdict::{Report, Weight};
 
 impl<C: Case, A: 'static> Part<C, A> {
     /// What the attribution says in the cases that are broken. A mistake that one case leaves
     /// open another may settle.
-    pub(super) fn attributed(&self, target: &str, compared: &[Compared<'_, C>]) -> Option<Named> {
+    pub(crate) fn attributed(&self, target: &str, compared: &[Compared<'_, C>]) -> Option<Named> {
         let attribute = self.attribute?;
         let mut open = None;
         for c in compared.iter().filter(|c| !c.fits) {
@@ -31,7 +31,7 @@ impl<C: Case, A: 'static> Part<C, A> {
 
     /// Adds to the report on a wrong target what the least-squares fit found: the weight of
     /// each right path, or what is said of them where no mistake is known.
-    pub(super) fn show_fit(&self, report: &mut Report, target: &str, of: &Compared<'_, C>) {
+    pub(crate) fn show_fit(&self, report: &mut Report, target: &str, of: &Compared<'_, C>) {
         let verdict = (self.attribute).and_then(|attribute| attribute(of.case, &of.found, target));
         let Some(verdict) = verdict.filter(|v| v.paths.len() > 1) else {
             return;

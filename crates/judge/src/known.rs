@@ -37,6 +37,7 @@ impl Known {
 }
 
 /// `template` with each [`BLANK`] replaced by the next of `values`.
+#[must_use]
 pub fn fill(template: &str, values: &[&dyn Display]) -> String {
     let mut filled = String::new();
     let mut values = values.iter();
@@ -53,7 +54,7 @@ pub fn fill(template: &str, values: &[&dyn Display]) -> String {
 }
 
 /// Whether `text` is `template` with something in place of each [`BLANK`].
-#[cfg(test)]
+#[must_use]
 pub fn fits(template: &str, text: &str) -> bool {
     let mut pieces = template.split(BLANK);
     let first = pieces.next().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! What every quiz is held to.
 
-use super::{Quiz, UNDECIDED};
 use crate::checkers::ALL;
-use crate::engine::Checker;
+use judge::Checker;
+use judge::quiz::{Quiz, UNDECIDED};
 use verdict::{Outcome, Report};
 
 const SEEDS: std::ops::Range<u64> = 1..6;

@@ -1,39 +1,40 @@
 //! The forms in which a checker is written: cases, answers by name, and tables of mistakes.
 
-use super::part::{Axis, Case, Field, Part, Slip};
+use crate::part::{Axis, Case, Field, Part, Slip};
 use std::collections::BTreeMap;
 
 /// Mistakes, each with its formula.
 pub type Formulas<C, V> = &'static [Slip<fn(&C) -> V>];
 
 /// A table of mistakes: the text of each, and what makes it.
+#[macro_export]
 macro_rules! slips {
     ($($text:expr => $makes:expr),* $(,)?) => {
         &[$(($text, $makes)),*]
     };
 }
-pub(crate) use slips;
 
-/// A target that has the name of its field in the answer; see [`field!`](crate::engine::field).
+/// A target that has the name of its field in the answer; see [`field!`](crate::field!).
+#[macro_export]
 macro_rules! of {
     (number $name:ident) => {
-        (stringify!($name), $crate::engine::field!(number $name))
+        (stringify!($name), $crate::field!(number $name))
     };
     ($name:ident) => {
-        (stringify!($name), $crate::engine::field!($name))
+        (stringify!($name), $crate::field!($name))
     };
 }
-pub(crate) use of;
 
-/// Makes a type a [`Case`](crate::engine::Case): how it is told, and its sizes; `counts` stands in
+/// Makes a type a [`Case`](crate::Case): how it is told, and its sizes; `counts` stands in
 /// place of `sizes` where they count records or inputs, over which no sum or mean runs.
+#[macro_export]
 macro_rules! case {
     (
         $case:ty,
         |$p:ident| $title:expr,
         $kind:ident: [$($letter:literal: $size:expr),* $(,)?] $(,)?
     ) => {
-        impl $crate::engine::Case for $case {
+        impl $crate::Case for $case {
             fn title(&self) -> String {
                 let $p = self;
                 $title
@@ -50,17 +51,19 @@ macro_rules! case {
         }
     };
 }
-pub(crate) use case;
 
 /// An answer that is looked up by the names of its targets; what is not there is NaN.
 #[derive(Default)]
 pub struct Found(BTreeMap<&'static str, Vec<f64>>);
 
 impl Found {
+    /// The values of a target, or NaN.
+    #[must_use]
     pub fn get(&self, target: &str) -> Vec<f64> {
         self.0.get(target).cloned().unwrap_or(vec![f64::NAN])
     }
 
+    /// Puts these values in their place.
     pub fn set(&mut self, target: &'static str, values: impl IntoIterator<Item = f64>) {
         self.0.insert(target, values.into_iter().collect());
     }
@@ -74,21 +77,21 @@ impl Found {
 }
 
 /// A target of an answer that is [`Found`], by its name.
+#[macro_export]
 macro_rules! found {
     ($name:expr) => {
         (
             $name,
             (
-                |found: &$crate::engine::Found| found.get($name),
-                |found: &mut $crate::engine::Found, values| found.set($name, values),
+                |found: &$crate::Found| found.get($name),
+                |found: &mut $crate::Found, values| found.set($name, values),
             ),
         )
     };
 }
-pub(crate) use found;
 
 impl<C: Case, A: 'static> Part<C, A> {
-    /// Asks for a field of the answer, which [`of!`](crate::engine::of) names; the rest as in
+    /// Asks for a field of the answer, which [`of!`](crate::of!) names; the rest as in
     /// [`target`](Self::target).
     #[must_use]
     pub fn asks<V: Into<Vec<f64>>>(
