@@ -14,7 +14,7 @@ fn root() -> PathBuf {
 }
 
 /// The packages with a library, from the floor upward: none may use one behind it.
-const FLOORS: [(&str, &str); 10] = [
+const FLOORS: [(&str, &str); 13] = [
     ("tape", "crates/tape"),
     ("gradcheck", "crates/gradcheck"),
     ("batchnorm", "crates/batchnorm"),
@@ -23,7 +23,10 @@ const FLOORS: [(&str, &str); 10] = [
     ("verdict", "crates/verdict"),
     ("judge", "crates/judge"),
     ("exercises", "book/exercises"),
+    ("verify", "crates/verify"),
+    ("chart", "crates/chart"),
     ("lab", "crates/lab"),
+    ("numbers", "crates/numbers"),
     ("course", "crates/course"),
 ];
 

@@ -7,8 +7,8 @@ use crate::compile::Compiler;
 use crate::digest::fingerprint;
 use crate::exit::{FAILED, NOT_PASSED};
 use crate::files::{self, Lock};
-use crate::lab;
 use crate::live;
+use crate::program;
 use crate::progress::{Progress, State};
 use crate::prose::Layout;
 use crate::workspace::Workspace;
@@ -205,20 +205,18 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             live::run(&workspace, options)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify => lab::run(&workspace, ["verify"]),
+        Command::Verify => program::run(&workspace, "verify", &[]),
         Command::Lab { arguments } => {
             // `lab digits` runs the experiment, `lab draw digits` only draws it again.
             let draws = arguments.first().is_some_and(|first| first == "draw");
             let run = (!draws).then_some(OsStr::new("run"));
-            lab::run(
-                &workspace,
-                run.into_iter()
-                    .chain(arguments.iter().map(OsString::as_os_str)),
-            )
+            let given = arguments.iter().map(OsString::as_os_str);
+            let arguments: Vec<&OsStr> = run.into_iter().chain(given).collect();
+            program::run(&workspace, "lab", &arguments)
         }
         Command::Book {
             command: BookCommand::Numbers,
-        } => lab::run(&workspace, ["numbers"]),
+        } => program::run(&workspace, "numbers", &[]),
         Command::Book { command } => {
             let built = book::build(&workspace, &workspace.build_dir())?;
             if matches!(command, BookCommand::Anchors) {

@@ -21,7 +21,7 @@
 //! | [`serve`] | HTTP on loopback, and the stream of events to the open page |
 //! | [`watch`] | noticing a save, however the editor writes it |
 //! | [`live`] | the default command: all of the above at once |
-//! | [`lab`] | starting the lab, a program of its own |
+//! | [`program`] | starting the lab and others, programs of their own |
 //! | [`prose`] | Markdown as a terminal shows it |
 //! | [`terminal`] | verdicts for people |
 //! | [`exit`] | the exit codes |
@@ -36,9 +36,9 @@ pub mod compile;
 pub mod digest;
 pub mod exit;
 pub mod files;
-pub mod lab;
 pub mod live;
 pub mod process;
+pub mod program;
 pub mod progress;
 pub mod prose;
 pub mod serve;

@@ -676,31 +676,39 @@ fn the_words_of_every_exercise_are_fit_for_a_terminal() {
     }
 }
 
-/// A lab that prints what it is asked, and returns the number of its arguments.
-const LAB: &str = r#"
+/// A program that prints its name and what it is asked, and returns the number of both.
+const PROGRAM: &str = r#"
 fn main() -> std::process::ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    println!("{}", arguments.join(" "));
-    std::process::ExitCode::from(arguments.len() as u8)
+    let arguments = std::env::args().skip(1);
+    let all: Vec<String> = [env!("CARGO_PKG_NAME").to_owned()].into_iter().chain(arguments).collect();
+    println!("{}", all.join(" "));
+    std::process::ExitCode::from(all.len() as u8)
 }
 "#;
 
 #[test]
-fn the_lab_is_a_program_of_its_own() {
+fn the_lab_and_its_like_are_programs_of_their_own() {
     let checkout = Checkout::new();
+    let programs = ["lab", "verify", "numbers"];
+    let members = programs.map(|name| format!("\"{name}\", ")).concat();
     checkout.write(
         "Cargo.toml",
-        "[workspace]\nresolver = \"3\"\nmembers = [\"course\", \"lab\", \"book/exercises\"]\n",
+        &format!(
+            "[workspace]\nresolver = \"3\"\nmembers = [\"course\", {members}\"book/exercises\"]\n"
+        ),
     );
-    let manifest = "[package]\nname = \"lab\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
-    checkout.write("lab/Cargo.toml", manifest);
-    checkout.write("lab/src/main.rs", LAB);
+    for name in programs {
+        let manifest =
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+        checkout.write(&format!("{name}/Cargo.toml"), &manifest);
+        checkout.write(&format!("{name}/src/main.rs"), PROGRAM);
+    }
     let elsewhere = checkout.file("book/src");
     for (arguments, asked) in [
-        (&["lab"][..], "run"),
-        (&["lab", "digits", "--quick"], "run digits --quick"),
-        (&["lab", "--help"], "run --help"),
-        (&["lab", "draw", "digits"], "draw digits"),
+        (&["lab"][..], "lab run"),
+        (&["lab", "digits", "--quick"], "lab run digits --quick"),
+        (&["lab", "--help"], "lab run --help"),
+        (&["lab", "draw", "digits"], "lab draw digits"),
         (&["verify"], "verify"),
         (&["book", "numbers"], "numbers"),
     ] {

@@ -7,7 +7,6 @@ pub(crate) use nn::{NormKind, Schedule};
 pub(crate) use serde::{Deserialize, Serialize};
 pub(crate) use serde_json::{Value, json};
 
-pub(crate) use crate::chart::{Axis, Chart, Ink, Line};
 pub(crate) use crate::claims::Answer;
 pub(crate) use crate::error::Error;
 pub(crate) use crate::protocol::{
@@ -16,10 +15,11 @@ pub(crate) use crate::protocol::{
 pub(crate) use crate::session::Session;
 pub(crate) use crate::setting::{METHODS, Method, Setting, ink, name};
 pub(crate) use crate::show::*;
-pub(crate) use crate::stats::{Apart, Spread};
 pub(crate) use crate::study::{Card, Finding, Study, recorded};
 pub(crate) use crate::sweep::{AtRate, Cell, LossCell, LossRun};
 pub(crate) use crate::sweep::{cells, loss_cells, losses, size};
 pub(crate) use crate::text::{Table, as_text, better_or_worse, count, count_range, list, nats};
 pub(crate) use crate::text::{percent, percent_range, table};
 pub(crate) use crate::train::{Curve, Run};
+pub(crate) use chart::{Apart, Spread};
+pub(crate) use chart::{Axis, Chart, Ink, Line};

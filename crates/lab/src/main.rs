@@ -1,4 +1,4 @@
-//! The command `lab`, which `course lab`, `course verify` and `course book numbers` start.
+//! The command `lab`, which `course lab` starts.
 #![forbid(unsafe_code)]
 
 use std::env;
@@ -10,12 +10,10 @@ use anstream::{eprintln, print, println};
 use clap::{Parser, Subcommand};
 use verdict::COMMAND;
 
-/// The exit code when a gradient is wrong.
-const NOT_PASSED: u8 = 1;
-/// The exit code when something else went wrong: a flag, a file.
+/// The exit code when something went wrong: a flag, a file.
 const FAILED: u8 = 2;
 
-/// The experiments behind the book, and the gradient report.
+/// The experiments behind the book.
 #[derive(Debug, Parser)]
 #[command(name = "lab", version, disable_help_subcommand = true)]
 struct Arguments {
@@ -55,12 +53,6 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         from: Option<PathBuf>,
     },
-    /// Check the gradient of every operation and every layer; exit code 1 when one is wrong.
-    #[command(override_usage = format!("{COMMAND} verify"))]
-    Verify,
-    /// Measure the numbers that the chapters quote anew, and write their files.
-    #[command(override_usage = format!("{COMMAND} book numbers"))]
-    Numbers,
 }
 
 fn main() -> ExitCode {
@@ -80,7 +72,7 @@ fn main() -> ExitCode {
     // Without it, Ctrl-C ends the process all the same, and keeps as much; it only says less.
     let _ = ctrlc::set_handler(|| lab::interrupted());
     match run(arguments.command) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(FAILED)
@@ -88,7 +80,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
+fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Run {
             name: None,
@@ -138,20 +130,8 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 print!("{}", lab::draw(&name, &folder)?);
             }
         }
-        Command::Verify => {
-            let report = lab::verify::run();
-            println!("{report}");
-            if !report.passed() {
-                return Ok(ExitCode::from(NOT_PASSED));
-            }
-        }
-        Command::Numbers => {
-            let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book");
-            let book = book.canonicalize().unwrap_or(book);
-            lab::book::regenerate(&book, |file| println!("written: {}", file.display()))?;
-        }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// A path that is relative to where the reader is, who may have come here through the course.

@@ -33,7 +33,8 @@ const QUICK_SEEDS: usize = 2;
 const MOST: usize = 10_000;
 
 impl Options {
-    pub(crate) fn seed_count(&self) -> usize {
+    /// How many seeds there are.
+    pub fn seed_count(&self) -> usize {
         self.seeds
             .unwrap_or(if self.quick { QUICK_SEEDS } else { SEEDS })
     }

@@ -4,8 +4,8 @@ use nn::NormKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::chart::Ink;
 use crate::text::as_text;
+use chart::Ink;
 
 /// No norm, Batch Norm and Layer Norm: what most claims are about.
 pub(crate) const METHODS: [NormKind; 3] = [NormKind::None, NormKind::Batch, NormKind::Layer];

@@ -2,10 +2,10 @@
 
 use nn::NormKind;
 
-use crate::chart::{Axis, Chart, Ink, Line};
 use crate::setting::Setting;
-use crate::stats::Spread;
 use crate::sweep::Cell;
+use chart::Spread;
+use chart::{Axis, Chart, Ink, Line};
 
 /// Points of a line.
 pub(crate) type Points = Vec<(f64, Option<Spread>)>;

@@ -7,11 +7,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
-use crate::chart::Chart;
 use crate::claims::{Answer, Claim};
 use crate::error::Error;
 use crate::options::results;
 use crate::session::Session;
+use chart::Chart;
 
 /// What the file of an experiment says.
 pub(crate) trait Study {

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::protocol::{Protocol, Rule};
 use crate::session::Session;
 use crate::setting::Setting;
-use crate::stats::Spread;
 use crate::train::{Curve, Epoch, Run};
+use chart::Spread;
 
 /// What came of training a model of sequences once; `None` is a loss that is not finite.
 #[derive(Clone, Debug, Serialize, Deserialize)]

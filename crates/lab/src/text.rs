@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::stats::Spread;
+use chart::Spread;
 
 /// Values that stand in results as they are printed.
 pub(crate) mod as_text {

@@ -81,7 +81,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates whose code the book may show.
-const CODE: [&str; 6] = ["tape", "gradcheck", "batchnorm", "layernorm", "nn", "lab"];
+const CODE: [&str; 8] = [
+    "tape",
+    "gradcheck",
+    "batchnorm",
+    "layernorm",
+    "nn",
+    "chart",
+    "lab",
+    "numbers",
+];
 
 /// A book that was built.
 #[derive(Clone, Debug)]

@@ -1,0 +1,108 @@
+//! What a line stands for, and so how it is drawn.
+
+/// A colour by its meaning; the style sheet of the book says what it looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hue {
+    /// The direct path, and what does well.
+    Direct,
+    /// The path through the mean, and a first thing beside others.
+    Mean,
+    /// The path through the variance, and a second.
+    Var,
+    /// What goes wrong.
+    Wrong,
+    /// What is pointed at.
+    Accent,
+}
+
+/// What a line stands for; decides its colour and its form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ink {
+    /// No normalization.
+    None,
+    /// Batch Norm.
+    Batch,
+    /// Layer Norm.
+    Layer,
+    /// RMS Norm.
+    Rms,
+    /// Group Norm.
+    Group,
+    /// No normalization in a second form, beside the first.
+    NoneToo,
+    /// Batch Norm in a second form, beside the first.
+    BatchToo,
+    /// Layer Norm in a second form, beside the first.
+    LayerToo,
+    /// Batch Norm with noise after it.
+    Noise,
+    /// What theory says.
+    Theory,
+    /// A line of the book.
+    Solid(Hue),
+    /// Points of the book.
+    Dots(Hue),
+    /// Points of the book, each with a bar from low to high.
+    Bars(Hue),
+}
+
+impl From<Hue> for Ink {
+    fn from(hue: Hue) -> Self {
+        Ink::Solid(hue)
+    }
+}
+
+impl Ink {
+    /// For the same method in another form, drawn beside the first.
+    pub fn second(self) -> Ink {
+        match self {
+            Ink::None => Ink::NoneToo,
+            Ink::Batch => Ink::BatchToo,
+            Ink::Layer => Ink::LayerToo,
+            other => panic!("{other:?} is not drawn in two forms"),
+        }
+    }
+
+    /// The colour: a variable of the page, and what serves outside of the book.
+    pub(crate) fn css(self) -> &'static str {
+        match self {
+            Ink::None | Ink::NoneToo => "var(--fig-none, #8a919a)",
+            Ink::Batch | Ink::BatchToo => "var(--fig-batch, #3b7dd8)",
+            Ink::Layer | Ink::LayerToo => "var(--fig-layer, #d9730d)",
+            Ink::Rms => "var(--fig-rms, #2a9d5b)",
+            Ink::Group => "var(--fig-group, #9a66d6)",
+            Ink::Noise => "var(--fig-noise, #cf4a72)",
+            Ink::Theory => "currentColor",
+            Ink::Solid(hue) | Ink::Dots(hue) | Ink::Bars(hue) => match hue {
+                Hue::Direct => "var(--fig-direct, #1f6feb)",
+                Hue::Mean => "var(--fig-mean, #bc4c00)",
+                Hue::Var => "var(--fig-var, #1a7f37)",
+                Hue::Wrong => "var(--fig-wrong, #cf222e)",
+                Hue::Accent => "var(--fig-accent, #8250df)",
+            },
+        }
+    }
+
+    /// Lengths of dash and gap, where the line is not solid: for those who do not see colours.
+    pub(crate) fn dashes(self) -> Option<&'static str> {
+        match self {
+            Ink::None => Some("7 4"),
+            Ink::Rms | Ink::NoneToo | Ink::BatchToo | Ink::LayerToo => Some("2 3"),
+            Ink::Theory => Some("4 4"),
+            _ => None,
+        }
+    }
+
+    /// Whether a line joins the points.
+    pub(crate) fn joined(self) -> bool {
+        !matches!(self, Ink::Dots(_) | Ink::Bars(_))
+    }
+
+    /// Whether this many points are marked, each by itself: more would run together.
+    pub(crate) fn marked(self, points: usize) -> bool {
+        match self {
+            Ink::Layer | Ink::LayerToo | Ink::Noise => points <= 40,
+            _ => points == 1 || !self.joined(),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Start the lab, the gradient report and the measurements, which are programs of their own.
+//!
+//! Neither the book nor the exercises need them: built only when they are asked for, they keep
+//! no reader waiting for a first verdict.
+
+use crate::compile;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use std::env;
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal};
+use std::process::{Command, ExitCode};
+
+/// Runs the program `package` with `arguments` in this terminal, building it first where that is
+/// needed, and returns its exit code, or ends with it.
+///
+/// # Errors
+/// When cargo cannot be run.
+pub fn run(workspace: &Workspace, package: &str, arguments: &[&OsStr]) -> Result<ExitCode> {
+    let here = env::current_dir().context("the current folder is gone")?;
+    let mut cargo = compile::cargo_command(workspace);
+    // It computes for minutes, and what it measures are times too.
+    cargo.args(["run", "--release", "--package", package]);
+    // Only a person wants to see that it is being built.
+    if !io::stderr().is_terminal() {
+        cargo.arg("--quiet");
+    }
+    // A folder in the arguments is relative to where the reader is, not to the checkout.
+    cargo.env(FOLDER, here).arg("--").args(arguments);
+    become_it(&mut cargo).context("cannot run cargo")
+}
+
+/// The variable that tells the program where its reader is.
+const FOLDER: &str = "COURSE_FOLDER";
+
+/// Puts cargo in the place of this process: what the terminal sends, such as Ctrl-C, then
+/// reaches one process, and the prompt comes back when that has ended.
+#[cfg(unix)]
+fn become_it(cargo: &mut Command) -> io::Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    Err(cargo.exec())
+}
+
+#[cfg(not(unix))]
+fn become_it(cargo: &mut Command) -> io::Result<ExitCode> {
+    let code = cargo.status()?.code();
+    let code = code.and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(crate::exit::FAILED)))
+}

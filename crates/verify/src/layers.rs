@@ -1,0 +1,243 @@
+//! Cases for the layers and networks of `nn`, with respect to input and parameters.
+
+use nn::check::{CheckLayer, CheckTokens, normal};
+use nn::{
+    Activation, AvgPool2d, BlockSpec, CellKind, CellNorm, CnnSpec, Conv2d, GroupNorm, Lengths,
+    Linear, MaxPool2d, MlpSpec, MultiHeadAttention, NormKind, NormPlace, RecurrentLmSpec,
+    RecurrentSpec, TransformerSpec,
+};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tape::{Slide, Tensor, Var};
+
+use crate::case::Case;
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(4)
+}
+
+fn own(
+    source: &'static str,
+    name: impl Into<String>,
+    check: impl Fn(&str) -> gradcheck::Report + Send + Sync + 'static,
+) -> Case {
+    Case::own("layers", source, name, check)
+}
+
+fn on_tape(
+    source: &'static str,
+    name: impl Into<String>,
+    inputs: Vec<Tensor<f64>>,
+    op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + Clone + 'static,
+) -> Case {
+    Case::on_tape("layers", source, name, inputs, op)
+}
+
+const MODES: [(bool, &str); 2] = [(true, "training"), (false, "evaluation")];
+
+/// Every norm, with the activation that stands behind it in an MLP.
+const NORMS: [(NormKind, Activation); 5] = [
+    (NormKind::None, Activation::Tanh),
+    (NormKind::Batch, Activation::Relu),
+    (NormKind::Layer, Activation::Gelu),
+    (NormKind::Rms, Activation::Sigmoid),
+    (NormKind::Group(1), Activation::Sigmoid),
+];
+
+/// A check of a layer in which these biases stand before the mean of a batch, which takes
+/// them away again if `norm` is of the batch: their gradient is zero.
+fn check(
+    name: &str,
+    x: Tensor<f64>,
+    trains: bool,
+    norm: NormKind,
+    biases: &[&'static str],
+) -> CheckLayer {
+    let check = CheckLayer::new(name, x).training(trains);
+    match (norm, trains) {
+        (NormKind::Batch, true) => biases
+            .iter()
+            .fold(check, |check, &bias| check.may_be_zero(bias)),
+        _ => check,
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let source = "nn/src/linear.rs";
+    let mut cases = vec![
+        on_tape(
+            source,
+            "linear op",
+            vec![normal([5, 3], 1), normal([4, 3], 2), normal([4], 3)],
+            |x| nn::linear(&x[0], &x[1], Some(&x[2])),
+        ),
+        on_tape(
+            source,
+            "linear op, more axes, no bias",
+            vec![normal([2, 2, 3], 1), normal([4, 3], 2)],
+            |x| nn::linear(&x[0], &x[1], None),
+        ),
+        on_tape(
+            source,
+            "linear op, used twice",
+            vec![normal([5, 3], 1), normal([3, 3], 2), normal([3], 3)],
+            |x| {
+                let once = nn::linear(&x[0], &x[1], Some(&x[2]));
+                nn::linear(&once, &x[1], Some(&x[2])) * nn::linear(&x[0], &x[1], None)
+            },
+        ),
+        own(source, "linear layer", |name| {
+            CheckLayer::new(name, normal([5, 3], 1)).run(|| Linear::new(3, 4, &mut rng()))
+        }),
+    ];
+    for (norm, activation) in NORMS {
+        for (trains, of) in MODES {
+            let title = match norm {
+                NormKind::None => "no norm".to_owned(),
+                _ => format!("{norm} norm"),
+            };
+            let name = format!("mlp, {title}, {activation}, {of}");
+            let spec = MlpSpec::new(&[3, 4, 2]).norm(norm).activation(activation);
+            cases.push(own("nn/src/mlp.rs", name, move |name| {
+                let check = check(name, normal([5, 3], 1), trains, norm, &["layers.0.bias"]);
+                check.run(|| spec.build(&mut rng()))
+            }));
+        }
+    }
+    cases.extend(images());
+    cases.extend(attention());
+    cases.extend(recurrent());
+    cases
+}
+
+fn images() -> Vec<Case> {
+    let image = || normal([2, 2, 5, 4], 1);
+    let mut cases = vec![
+        own("nn/src/conv.rs", "convolution", move |name| {
+            CheckLayer::new(name, image()).run(|| {
+                let conv = Conv2d::new(2, 3, 3, &mut rng());
+                conv.slide(Slide::by([2, 1]).padded(1))
+            })
+        }),
+        own("nn/src/pool.rs", "max-pool", move |name| {
+            CheckLayer::new(name, image()).run(|| MaxPool2d::new(2).slide(Slide::by(2).padded(1)))
+        }),
+        own("nn/src/pool.rs", "average pool", move |name| {
+            CheckLayer::new(name, image()).run(|| AvgPool2d::new([2, 3]).slide(Slide::by(1)))
+        }),
+    ];
+    for groups in [1, 2, 4] {
+        let name = format!("group norm, {groups} of 4 channels");
+        cases.push(own("nn/src/group_norm.rs", name, move |name| {
+            CheckLayer::new(name, normal([2, 4, 3, 2], 1)).run(|| GroupNorm::new(groups, 4))
+        }));
+    }
+    for (norm, _) in NORMS {
+        for (trains, of) in MODES {
+            let name = format!("cnn, {norm} norm, {of}");
+            cases.push(own("nn/src/cnn.rs", name, move |name| {
+                let biases = ["conv1.bias", "conv2.bias"];
+                let check = check(name, normal([3, 1, 4, 4], 1), trains, norm, &biases);
+                check.run(|| CnnSpec::new(&[1, 2, 4], 4, 3).norm(norm).build(&mut rng()))
+            }));
+        }
+    }
+    cases
+}
+
+fn attention() -> Vec<Case> {
+    let mut cases = vec![on_tape(
+        "tape/src/ops/index_select.rs",
+        "embedding, packed and unpacked",
+        vec![normal([5, 3], 1)],
+        |x| {
+            let rows = x[0].embedding(&[1, 0, 4, 1, 2, 3]);
+            let (short, long) = (Lengths::new(&[2, 4]), Lengths::new(&[3, 2, 4]));
+            let padded = short.unpack(&rows);
+            let all = Var::concat(&[&padded, &padded.slice(0, 0..1)], 0);
+            long.pack(&all)
+        },
+    )];
+    let source = "nn/src/attention.rs";
+    for (causal, title) in [(false, "all to all"), (true, "causal")] {
+        let name = format!("attention op, {title}");
+        cases.push(on_tape(source, name, vec![normal([6, 12], 1)], move |x| {
+            nn::attention(&x[0], &Lengths::new(&[2, 4]), 2, causal)
+        }));
+        let name = format!("multi-head attention, {title}");
+        cases.push(own(source, name, move |name| {
+            CheckLayer::new(name, normal([2, 3, 4], 1))
+                .run(|| MultiHeadAttention::new(4, 2, &mut rng()).causal(causal))
+        }));
+    }
+    let forms = [
+        (NormKind::None, NormPlace::Pre),
+        (NormKind::Layer, NormPlace::Pre),
+        (NormKind::Layer, NormPlace::Post),
+        (NormKind::Batch, NormPlace::Pre),
+        (NormKind::Batch, NormPlace::Post),
+        (NormKind::Rms, NormPlace::Pre),
+        (NormKind::Rms, NormPlace::Post),
+    ];
+    let source = "nn/src/transformer.rs";
+    for (norm, place) in forms {
+        let block = BlockSpec::new(4, 2).hidden(5).norm(norm, place);
+        // Only a norm behind a sum has biases right in front of it.
+        let biases: &[&'static str] = match place {
+            NormPlace::Pre => &[],
+            NormPlace::Post => &[
+                "self_attn.in_proj_bias",
+                "self_attn.out_proj.bias",
+                "linear2.bias",
+            ],
+        };
+        let name = format!("transformer block, {place} {norm} norm");
+        cases.push(own(source, name, move |name| {
+            let check = check(name, normal([2, 3, 4], 1), true, norm, biases);
+            check.run(|| block.build(&mut rng()))
+        }));
+    }
+    cases.push(own(source, "transformer language model", |name| {
+        let spec = TransformerSpec::new(5, 4, 2, BlockSpec::new(4, 2).hidden(5));
+        CheckTokens::new(name, 5, &[3, 4]).run(|| spec.build(&mut rng()))
+    }));
+    cases
+}
+
+fn recurrent() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (kind, source) in [
+        (CellKind::Rnn, "nn/src/recurrent/cell.rs"),
+        (CellKind::Gru, "nn/src/recurrent/gru.rs"),
+        (CellKind::Lstm, "nn/src/recurrent/lstm.rs"),
+    ] {
+        let by_step = CellNorm::Batch { steps: 2 };
+        for norm in [CellNorm::None, CellNorm::Layer, by_step] {
+            for (trains, of) in MODES {
+                let source = match (kind, norm) {
+                    (CellKind::Lstm, CellNorm::None) => "nn/src/recurrent/lstm_sequence.rs",
+                    _ => source,
+                };
+                let name = format!("{kind}, {norm} norm, {of}");
+                cases.push(own(source, name, move |name| {
+                    // At every step three sequences or more: of two, Batch Norm leaves the
+                    // signs alone.
+                    let lengths = Lengths::new(&[3, 1, 3, 2, 3]);
+                    CheckLayer::new(name, normal([12, 2], 1))
+                        .training(trains)
+                        .run_with(
+                            || RecurrentSpec::new(kind, 2, 3).norm(norm).build(&mut rng()),
+                            |net, x, pass| net.forward_packed(x, &lengths, pass),
+                        )
+                }));
+            }
+        }
+    }
+    let name = "lstm language model, two layers";
+    cases.push(own("nn/src/recurrent/model.rs", name, |name| {
+        let network = RecurrentSpec::new(CellKind::Lstm, 2, 3).layers(2);
+        let spec = RecurrentLmSpec::new(5, network.norm(CellNorm::Layer));
+        CheckTokens::new(name, 5, &[3, 1, 4]).run(|| spec.build(&mut rng()))
+    }));
+    cases
+}
