@@ -55,6 +55,11 @@ impl Array {
         self.0.to_vec()
     }
 
+    /// Its values, to be changed.
+    pub(crate) fn values_mut(&mut self) -> &mut [f64] {
+        self.0.data_mut()
+    }
+
     pub(crate) fn map(&self, f: impl Fn(f64) -> f64) -> Self {
         Self(self.0.map(f))
     }

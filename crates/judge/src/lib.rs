@@ -37,7 +37,8 @@
 //! 5. **The order**: [`Order::Together`] when the targets do not depend on each other: a
 //!    mistake with a name goes before one without. [`Order::FirstWrong`] when each is computed
 //!    from those before it.
-//! 6. **Finite differences**, if the answer is a gradient: [`Part::numeric`].
+//! 6. **Finite differences**, if the answer is a gradient: [`Part::differentiates`], from the
+//!    function and its inputs, or [`Part::numeric`] where the check is of another kind.
 //! 7. **A normalization as a whole** is asked about with [`Part::attributed_by`]: gradcheck knows
 //!    its mistakes, the weights of its paths, and the section on each.
 //! 8. **The exercise** is one [`exercise!`](exercise!): the functions that are asked
@@ -59,6 +60,7 @@
 mod attribution;
 mod checked;
 pub mod compare;
+mod differences;
 mod exercise;
 mod forms;
 pub mod harness;
@@ -70,6 +72,7 @@ pub mod shared;
 pub mod testing;
 
 pub use checked::{Checked, Spoil};
+pub use differences::{Differences, Numbers};
 pub use exercise::{Checker, Entry, name_of};
 pub use forms::{Formulas, Found};
 pub use judged::{Judged, conclude, numeric_line};

@@ -115,18 +115,28 @@ pub struct Target<C, A> {
     pub(crate) answers: Option<[&'static str; 2]>,
 }
 
+/// Those of `axes` that are there in this case, each with its length.
+fn lengths(axes: &[Axis], case: &impl Case) -> Vec<(Axis, usize)> {
+    let sizes = case.sizes();
+    let length = |axis: &Axis| sizes.iter().find(|(letter, _)| *letter == axis.0);
+    let axis = |axis: &Axis| length(axis).map(|(_, length)| (*axis, *length));
+    axes.iter().filter_map(axis).collect()
+}
+
+/// The shape that `axes` have in this case.
+pub(crate) fn extents(axes: &[Axis], case: &impl Case) -> Vec<usize> {
+    let axes = lengths(axes, case).into_iter();
+    axes.map(|(_, length)| length).collect()
+}
+
 impl<C: Case, A> Target<C, A> {
     /// Its axes in this case, each with its length.
     pub(crate) fn axes(&self, case: &C) -> Vec<(Axis, usize)> {
-        let sizes = case.sizes();
-        let length = |axis: &Axis| sizes.iter().find(|(letter, _)| *letter == axis.0);
-        let axis = |axis: &Axis| length(axis).map(|(_, length)| (*axis, *length));
-        self.axes.iter().filter_map(axis).collect()
+        lengths(self.axes, case)
     }
 
     pub(crate) fn extents(&self, case: &C) -> Vec<usize> {
-        let axes = self.axes(case).into_iter();
-        axes.map(|(_, length)| length).collect()
+        extents(self.axes, case)
     }
 
     /// Whether `found` is `wanted` but for rounding.

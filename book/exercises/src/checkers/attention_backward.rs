@@ -1,8 +1,7 @@
 //! Checks the exercise `attention_backward`.
 
 use crate::arrays::{Array, Draws};
-use gradcheck::Check;
-use judge::{Axis, Formulas, Order, Part, Slip, Terms, case, exercise, of, slips};
+use judge::{Axis, Differences, Formulas, Order, Part, Slip, Terms, case, exercise, of, slips};
 
 /// What one causal head was given: T positions, d features each, row by row.
 #[derive(Clone, Debug)]
@@ -51,6 +50,7 @@ exercise! {
 }
 
 /// A head, and what is given backward.
+#[derive(Clone)]
 struct Probe {
     head: Head,
     dout: Vec<f64>,
@@ -231,7 +231,17 @@ fn part() -> Part<Probe, Gradients> {
         .variants(SIDES, THROUGH_THE_SOFTMAX, |p, target, wrong| {
             wrong(p, target).into()
         })
-        .numeric(against_differences)
+        .differentiates(Differences {
+            name: "causal attention",
+            case: |seed| probes(seed + 1).swap_remove(0),
+            inputs: vec![
+                ("q", |p| &mut p.head.q),
+                ("k", |p| &mut p.head.k),
+                ("v", |p| &mut p.head.v),
+            ],
+            dy: |p| &mut p.dout,
+            y: |p| p.head.output(),
+        })
 }
 
 /// Wrong weights: the factor of the scores, and what is made with it.
@@ -312,34 +322,6 @@ const THROUGH_THE_SOFTMAX: &[Slip<Side>] = slips![
             _ => p.ds().t().dot(&p.k()) * p.head.scale(),
         },
 ];
-
-fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
-    let head = &probes(seed + 1)[0].head;
-    let with = |v: &[Vec<f64>]| Head {
-        q: v[0].clone(),
-        k: v[1].clone(),
-        v: v[2].clone(),
-        ..*head
-    };
-    let shape = [head.steps, head.width];
-    Check::new("causal attention")
-        .input("q", &shape, head.q.clone())
-        .input("k", &shape, head.k.clone())
-        .input("v", &shape, head.v.clone())
-        .seed(seed)
-        .run(
-            |v| with(v).output(),
-            |v, dout| {
-                let mut answer = Gradients::zeros(head);
-                let probe = Probe {
-                    head: with(v),
-                    dout: dout.to_vec(),
-                };
-                run(&probe, &mut answer);
-                vec![answer.dq, answer.dk, answer.dv]
-            },
-        )
-}
 
 #[cfg(test)]
 mod tests;

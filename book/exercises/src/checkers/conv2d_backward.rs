@@ -1,8 +1,9 @@
 //! Checks the exercise `conv2d_backward`.
 
 use crate::arrays::Draws;
-use gradcheck::Check;
-use judge::{Axis, Mistake, Order, Part, Slip, Terms, added, case, exercise, of, slips};
+use judge::{
+    Axis, Differences, Mistake, Order, Part, Slip, Terms, added, case, exercise, of, slips,
+};
 
 /// The sizes of a convolution. Index 0 of a pair is the height, 1 the width.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +82,8 @@ struct Probe {
     s: Sizes,
     x: Vec<f64>,
     w: Vec<f64>,
+    /// Nothing that is asked for depends on it.
+    b: Vec<f64>,
     dy: Vec<f64>,
 }
 
@@ -107,6 +110,7 @@ fn probes(seed: u64) -> Vec<Probe> {
             s,
             x: draw(s.images * s.pixels()),
             w: draw(s.outputs * s.taps()),
+            b: (0..s.outputs).map(|o| 0.5 - o as f64).collect(),
             dy: draw(s.images * s.outputs * s.positions()),
         }
     })
@@ -233,16 +237,17 @@ impl Probe {
     fn right(&self, target: &str) -> Vec<f64> {
         self.made(target, UNCHANGED)
     }
-}
 
-fn forward(x: &[f64], w: &[f64], b: &[f64], s: &Sizes) -> Vec<f64> {
-    let positions = s.positions();
-    let products = products(s, false).filter_map(|t| Some((t.dy, x[t.x?] * w[t.w])));
-    let mut y = added(s.images * s.outputs * positions, products);
-    for (at, y) in y.iter_mut().enumerate() {
-        *y += b[at / positions % s.outputs];
+    fn forward(&self) -> Vec<f64> {
+        let (s, positions) = (&self.s, self.s.positions());
+        let products = products(s, false);
+        let products = products.filter_map(|t| Some((t.dy, self.x[t.x?] * self.w[t.w])));
+        let mut y = added(s.images * s.outputs * positions, products);
+        for (at, y) in y.iter_mut().enumerate() {
+            *y += self.b[at / positions % s.outputs];
+        }
+        y
     }
-    y
 }
 
 const SECTION: &str = "sec:conv-backward";
@@ -266,7 +271,18 @@ fn part() -> Part<Probe, Gradients> {
     .asks(of!(dx), SECTION, IMAGES, |p| p.right("dx"))
     .sums(PIXEL, |p| p.terms("dx", false, UNCHANGED))
     .sums(PIXEL, |p| p.terms("dx", true, UNCHANGED))
-    .numeric(against_differences);
+    .differentiates(Differences {
+        name: "convolution",
+        // The last, whose strides differ.
+        case: |seed| probes(seed).swap_remove(2),
+        inputs: vec![
+            ("x", |p| &mut p.x),
+            ("w", |p| &mut p.w),
+            ("b", |p| &mut p.b),
+        ],
+        dy: |p| &mut p.dy,
+        y: Probe::forward,
+    });
     let part = CHANGES
         .iter()
         .fold(part, |part, (text, (targets, change))| {
@@ -354,33 +370,6 @@ const OF_ALL: &[Mistake<Probe>] = slips![
         Probe { dy, ..p.clone() }.right(target)
     },
 ];
-
-/// The last of the probes, whose strides differ.
-fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
-    let p = &probes(seed)[2];
-    let s = p.s;
-    let bias: Vec<f64> = (0..s.outputs).map(|o| 0.5 - o as f64).collect();
-    let [h, w] = s.input;
-    Check::new("convolution")
-        .input("x", &[s.images, s.channels, h, w], p.x.clone())
-        .input("w", &[s.outputs, s.taps()], p.w.clone())
-        .input("b", &[s.outputs], bias)
-        .seed(seed)
-        .run(
-            |v| forward(&v[0], &v[1], &v[2], &s),
-            |v, dy| {
-                let probe = Probe {
-                    s,
-                    x: v[0].clone(),
-                    w: v[1].clone(),
-                    dy: dy.to_vec(),
-                };
-                let mut answer = Gradients::default();
-                run(&probe, &mut answer);
-                vec![answer.dx, answer.dw, answer.db]
-            },
-        )
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,7 @@
 //! Checks the exercise `lstm_backward`.
 
 use crate::arrays::{Array, Draws};
-use gradcheck::Check;
-use judge::{Axis, Formulas, Order, Part, case, exercise, of, slips};
+use judge::{Axis, Differences, Formulas, Order, Part, case, exercise, of, slips};
 use layernorm::staged;
 
 const EPS: f64 = 1e-5;
@@ -56,81 +55,98 @@ exercise! {
     /// `(dh, dc_later, step)` to the gradients.
     check(backward: Fn(&[f64], &[f64], &Step) -> Gradients),
     right: "all gradients of the step are right, and finite differences confirm them",
-    parts: [part() => |p, answer| *answer = backward(&p.dh, &p.dc_later, &p.step)],
+    parts: [part() => |p, answer| {
+        let (dh, dc_later) = p.upstream.split_at(p.features());
+        *answer = backward(dh, dc_later, &p.forward().0);
+    }],
 }
 
 /// A step, and what is given backward.
+#[derive(Clone)]
 struct Probe {
-    step: Step,
-    dh: Vec<f64>,
-    dc_later: Vec<f64>,
+    /// Before their nonlinearities: input gate, forget gate, candidate and output gate.
+    gates: [Vec<f64>; 4],
+    c: Vec<f64>,
+    gamma: Vec<f64>,
+    /// Of `h'`, and what comes later, of `c'`.
+    upstream: Vec<f64>,
 }
 
 case!(
     Probe,
-    |p| format!("a state of {} features", p.dh.len()),
-    sizes: ["H": p.dh.len()],
+    |p| format!("a state of {} features", p.features()),
+    sizes: ["H": p.features()],
 );
 
 const FEATURES: &[Axis] = &[Axis("H", "feature")];
 
-/// The step with these gates before their nonlinearities, each of H numbers, and its
-/// results `h'` and `c'`.
-fn forward(gates: [&Vec<f64>; 4], c: &Vec<f64>, gamma: &[f64]) -> (Step, Array, Array) {
-    let [i, f, g, o] = gates.map(Array::from);
-    let [i, f, o] = [i, f, o].map(|a| a.map(|a| 1.0 / (1.0 + (-a).exp())));
-    let g = g.map(f64::tanh);
-    let next = &f * c + &i * &g;
-    let norm = staged::forward(&next.values(), gamma, &vec![0.0; c.len()], EPS);
-    let tanh = Array::from(&norm.y).map(f64::tanh);
-    let h = &o * &tanh;
-    let [i, f, g, o, tanh] = [i, f, g, o, tanh].map(Vec::from);
-    let step = Step {
-        i,
-        f,
-        g,
-        o,
-        c: c.clone(),
-        tanh,
-        norm,
-        gamma: gamma.to_vec(),
-    };
-    (step, h, next)
-}
-
 fn probes(seed: u64) -> Vec<Probe> {
     let draws = &mut Draws::new(seed);
-    let probe = |h| {
-        let gates: [_; 4] = std::array::from_fn(|_| draws.numbers(h, -1.5..1.5));
-        let (c, gamma) = (draws.numbers(h, -2.0..2.0), draws.numbers(h, 0.5..2.0));
-        Probe {
-            step: forward(gates.each_ref(), &c, &gamma).0,
-            dh: draws.numbers(h, -1.0..1.0),
-            dc_later: draws.numbers(h, -1.0..1.0),
-        }
+    let probe = |h| Probe {
+        gates: std::array::from_fn(|_| draws.numbers(h, -1.5..1.5)),
+        c: draws.numbers(h, -2.0..2.0),
+        gamma: draws.numbers(h, 0.5..2.0),
+        upstream: draws.numbers(2 * h, -1.0..1.0),
     };
     [5, 8, 6].map(probe).into()
 }
 
 impl Probe {
+    fn features(&self) -> usize {
+        self.c.len()
+    }
+
+    /// The step, and its results `h'` and `c'`.
+    fn forward(&self) -> (Step, Array, Array) {
+        let [i, f, g, o] = self.gates.each_ref().map(Array::from);
+        let [i, f, o] = [i, f, o].map(|a| a.map(|a| 1.0 / (1.0 + (-a).exp())));
+        let g = g.map(f64::tanh);
+        let next = &f * &self.c + &i * &g;
+        let norm = staged::forward(
+            &next.values(),
+            &self.gamma,
+            &vec![0.0; self.features()],
+            EPS,
+        );
+        let tanh = Array::from(&norm.y).map(f64::tanh);
+        let h = &o * &tanh;
+        let [i, f, g, o, tanh] = [i, f, g, o, tanh].map(Vec::from);
+        let step = Step {
+            i,
+            f,
+            g,
+            o,
+            c: self.c.clone(),
+            tanh,
+            norm,
+            gamma: self.gamma.clone(),
+        };
+        (step, h, next)
+    }
+
     /// What the step has kept, by its letter.
+    fn kept(&self, letter: &str) -> Vec<f64> {
+        let step = self.forward().0;
+        match letter {
+            "i" => step.i,
+            "f" => step.f,
+            "g" => step.g,
+            "o" => step.o,
+            "c" => step.c,
+            _ => step.tanh,
+        }
+    }
+
     fn value(&self, letter: &str) -> Array {
-        Array::from(match letter {
-            "i" => &self.step.i,
-            "f" => &self.step.f,
-            "g" => &self.step.g,
-            "o" => &self.step.o,
-            "c" => &self.step.c,
-            _ => &self.step.tanh,
-        })
+        Array::from(&self.kept(letter))
     }
 
     fn dh(&self) -> Array {
-        Array::from(&self.dh)
+        Array::from(&self.upstream[..self.features()].to_vec())
     }
 
     fn dc_later(&self) -> Array {
-        Array::from(&self.dc_later)
+        Array::from(&self.upstream[self.features()..].to_vec())
     }
 
     /// The slope of the tanh behind the norm, or what stands for it.
@@ -139,7 +155,7 @@ impl Probe {
     }
 
     fn norm_backward(&self, dy: Array) -> Array {
-        Array::from(&self.step.norm_backward(&dy.values()))
+        Array::from(&self.forward().0.norm_backward(&dy.values()))
     }
 
     /// The gradient of `LN(c')`, with what stands for the output gate and for the slope.
@@ -154,7 +170,7 @@ impl Probe {
 
     /// The gradient of the new memory, complete, from these.
     fn next(&self, o: &str, slope: Slope) -> Array {
-        self.norm_backward(self.shown(o, slope)) + &self.dc_later
+        self.norm_backward(self.shown(o, slope)) + self.dc_later()
     }
 
     fn memory(&self) -> Array {
@@ -258,15 +274,15 @@ fn part() -> Part<Probe, Gradients> {
     })
     .asks(of!(dc_next), STEP, FEATURES, Probe::memory)
     .asks(of!(da_i), STEP, FEATURES, |p| p.right(I))
-    .contains("g", MEMORY, |p| p.step.g.clone())
+    .contains("g", MEMORY, |p| p.kept("g"))
     .asks(of!(da_f), STEP, FEATURES, |p| p.right(F))
-    .contains("c", MEMORY, |p| p.step.c.clone())
+    .contains("c", MEMORY, |p| p.kept("c"))
     .asks(of!(da_g), STEP, FEATURES, |p| p.right(G))
-    .contains("i", MEMORY, |p| p.step.i.clone())
+    .contains("i", MEMORY, |p| p.kept("i"))
     .asks(of!(da_o), STEP, FEATURES, |p| p.right(O))
-    .contains("tanh", O.product(), |p| p.step.tanh.clone())
+    .contains("tanh", O.product(), |p| p.kept("tanh"))
     .asks(of!(dc), STEP, FEATURES, |p| p.right(C))
-    .contains("f", MEMORY, |p| p.step.f.clone())
+    .contains("f", MEMORY, |p| p.kept("f"))
     .formulas(&["dc_next"], FORGOTTEN)
     .formulas_in(NORM, &["dc_next"], AROUND_THE_NORM)
     .formulas(&["dc_next"], SHOWN);
@@ -277,7 +293,23 @@ fn part() -> Part<Probe, Gradients> {
         .into_iter()
         .fold(part, on_the_way)
         .formulas_in(NORM, &["dc"], OF_DC)
-        .numeric(against_differences)
+        .differentiates(Differences {
+            name: "LSTM step with Layer Norm",
+            case: |seed| probes(seed + 1).swap_remove(0),
+            inputs: vec![
+                ("a_i", |p| &mut p.gates[0]),
+                ("a_f", |p| &mut p.gates[1]),
+                ("a_g", |p| &mut p.gates[2]),
+                ("a_o", |p| &mut p.gates[3]),
+                ("c", |p| &mut p.c),
+            ],
+            dy: |p| &mut p.upstream,
+            // Side by side, as the upstream gradient is.
+            y: |p| {
+                let (_, h, c) = p.forward();
+                [h, c].map(Vec::from).concat()
+            },
+        })
 }
 
 /// What may be in the place of a gradient.
@@ -290,15 +322,15 @@ const FORGOTTEN: Table = slips![
 
 const AROUND_THE_NORM: Table = slips![
     "norm-forgotten: what comes from h' must go back through the Layer Norm" =>
-        |p| p.shown("o", TANH.slope) + &p.dc_later,
+        |p| p.shown("o", TANH.slope) + p.dc_later(),
     "later-through-the-norm: what the next step sends must not go through the Layer Norm: the next step used c' before it" =>
-        |p| p.norm_backward(p.shown("o", TANH.slope) + &p.dc_later),
+        |p| p.norm_backward(p.shown("o", TANH.slope) + p.dc_later()),
     "tanh-slope-after-the-norm: the slope of the tanh comes after the Layer Norm, and must come before it: forward the tanh is applied last, so backward it is first" =>
-        |p| p.norm_backward(p.shown("o", ONE)) * p.slope(TANH.slope) + &p.dc_later,
+        |p| p.norm_backward(p.shown("o", ONE)) * p.slope(TANH.slope) + p.dc_later(),
     "output-gate-after-the-norm: the output gate comes after the Layer Norm, and must come before it: forward the gate is applied last, so backward it is first" =>
         |p| {
             let shown = p.dh() * p.slope(TANH.slope);
-            p.norm_backward(shown) * p.value("o") + &p.dc_later
+            p.norm_backward(shown) * p.value("o") + p.dc_later()
         },
 ];
 
@@ -308,7 +340,7 @@ const SHOWN: Table = slips![
     "sigmoid-slope: it has the slope of a sigmoid, and the normalized memory goes through a tanh: 1 minus its square" =>
         |p| p.next("o", SIGMOID.slope),
     "output-gate-forgotten: the output gate is missing: h' is o times the tanh" =>
-        |p| p.norm_backward(p.dh() * p.slope(TANH.slope)) + &p.dc_later,
+        |p| p.norm_backward(p.dh() * p.slope(TANH.slope)) + p.dc_later(),
 ];
 
 const THROUGH_THE_NORM: &str = "through-the-norm: the memory does not pass the Layer Norm from step to step, it is only shown through it: dc is dc_next times f";
@@ -396,35 +428,6 @@ fn on_the_way(part: Part<Probe, Gradients>, way: &'static Way) -> Part<Probe, Gr
             (p.upstream(way) * p.value(beside) * p.value(of).map(slope)).into()
         })
     })
-}
-
-/// Right, so finite differences are asked too, by the gates and the memory.
-fn against_differences(run: &dyn Fn(&Probe, &mut Gradients), seed: u64) -> gradcheck::Report {
-    let h = 5;
-    let draws = &mut Draws::new(seed + 1);
-    let gamma = draws.numbers(h, 0.5..2.0);
-    let step = |v: &[Vec<f64>]| forward([&v[0], &v[1], &v[2], &v[3]], &v[4], &gamma);
-    let mut check = Check::new("LSTM step with Layer Norm").seed(seed);
-    for name in ["a_i", "a_f", "a_g", "a_o", "c"] {
-        check = check.input(name, &[h], draws.numbers(h, -1.5..1.5));
-    }
-    check.run(
-        // h' and c' side by side, so that the upstream gradient is dh and dc_later.
-        |v| {
-            let (_, state, memory) = step(v);
-            [state.values(), memory.values()].concat()
-        },
-        |v, dy| {
-            let probe = Probe {
-                step: step(v).0,
-                dh: dy[..h].to_vec(),
-                dc_later: dy[h..].to_vec(),
-            };
-            let mut found = Gradients::default();
-            run(&probe, &mut found);
-            vec![found.da_i, found.da_f, found.da_g, found.da_o, found.dc]
-        },
-    )
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Checks the exercise `masked_batch_norm`.
 
 use crate::arrays::{Array, Draws};
-use gradcheck::Check;
 use judge::shared::rstd;
-use judge::{Axis, Deviation, Formulas, Order, Part, Slip, case, exercise, of, slips};
+use judge::{Axis, Deviation, Differences, Formulas, Order, Part, Slip, case, exercise, of, slips};
 
 const EPS: f64 = 1e-5;
 
@@ -65,6 +64,7 @@ exercise! {
 }
 
 /// A batch, and what is given backward.
+#[derive(Clone)]
 struct Probe {
     batch: Batch,
     dy: Vec<f64>,
@@ -358,36 +358,17 @@ fn part() -> Part<Probe, Stages> {
         .variants_in(THREE_TERMS, &["dx"], WEIGHTS, |p, _, weights| {
             p.dx(MEAN, weights(p), rstd).only(&p.mask()).into()
         })
-        .numeric(against_differences)
-}
-
-fn against_differences(run: &dyn Fn(&Probe, &mut Stages), seed: u64) -> gradcheck::Report {
-    let p = &probes(seed)[0];
-    let shape = [p.batch.mask.len(), p.batch.channels];
-    let with = |v: &[Vec<f64>], dy: &[f64]| Probe {
-        batch: Batch {
-            x: v[0].clone(),
-            gamma: v[1].clone(),
-            beta: v[2].clone(),
-            ..p.batch.clone()
-        },
-        dy: dy.to_vec(),
-        ..*p
-    };
-    Check::new("masked Batch Norm")
-        .input("x", &shape, p.batch.x.clone())
-        .input("gamma", &shape[1..], p.batch.gamma.clone())
-        .input("beta", &shape[1..], p.batch.beta.clone())
-        .seed(seed)
-        .run(
-            |v| with(v, &p.dy).right_y().into(),
-            |v, dy| {
-                let probe = with(v, dy);
-                let mut s = Stages::zeros(&probe.batch);
-                run(&probe, &mut s);
-                vec![s.dx, s.dgamma, s.dbeta]
-            },
-        )
+        .differentiates(Differences {
+            name: "masked Batch Norm",
+            case: |seed| probes(seed).swap_remove(0),
+            inputs: vec![
+                ("x", |p| &mut p.batch.x),
+                ("gamma", |p| &mut p.batch.gamma),
+                ("beta", |p| &mut p.batch.beta),
+            ],
+            dy: |p| &mut p.dy,
+            y: |p| p.right_y().into(),
+        })
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Checks the exercise `matmul_backward`.
 
 use crate::arrays::{Array, Draws};
-use gradcheck::Check;
-use judge::{Axis, Found, Mistake, Order, Part, case, exercise, found, slips};
+use judge::{Axis, Differences, Found, Mistake, Order, Part, case, exercise, found, slips};
 
 exercise! {
     /// `(dy, a, b, [m, k, n])` to `(da, db)`.
@@ -16,6 +15,7 @@ exercise! {
     }],
 }
 
+#[derive(Clone)]
 struct Probe {
     sizes: [usize; 3],
     a: Array,
@@ -76,7 +76,13 @@ fn part() -> Part<Probe, Found> {
         })
         .mistakes(&["db"], DB)
         .mistakes(&["da", "db"], BOTH)
-        .numeric(against_differences)
+        .differentiates(Differences {
+            name: "A B",
+            case: |seed| probes(seed + 1).swap_remove(0),
+            inputs: vec![("A", |p| p.a.values_mut()), ("B", |p| p.b.values_mut())],
+            dy: |p| p.dy.values_mut(),
+            y: |p| p.a.dot(&p.b).into(),
+        })
 }
 
 const DA: &[Mistake<Probe>] = slips![
@@ -101,27 +107,6 @@ const BOTH: &[Mistake<Probe>] = slips![
     "swapped: this is the gradient of the other matrix: the pair is (dA, dB), in this order" =>
         |p, target| p.of(if target == "da" { "db" } else { "da" }, &p.dy),
 ];
-
-fn against_differences(run: &dyn Fn(&Probe, &mut Found), seed: u64) -> gradcheck::Report {
-    let p = probes(seed + 1).swap_remove(0);
-    let [a, b, dy] = [p.a.shape(), p.b.shape(), p.dy.shape()];
-    Check::new("A B")
-        .input("A", a, p.a.values())
-        .input("B", b, p.b.values())
-        .seed(seed)
-        .run(
-            |v| Array::new(a, &*v[0]).dot(&Array::new(b, &*v[1])).into(),
-            |v, upstream| {
-                let probe = Probe {
-                    sizes: p.sizes,
-                    a: Array::new(a, &*v[0]),
-                    b: Array::new(b, &*v[1]),
-                    dy: Array::new(dy, upstream),
-                };
-                Found::by(|answer| run(&probe, answer), ["da", "db"])
-            },
-        )
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,8 @@
 //! Checks the exercise `synchronized_statistics`.
 
 use crate::arrays::{Array, Draws};
-use gradcheck::Check;
 use judge::shared::rstd;
-use judge::{Axis, Formulas, Found, Named, Order, Slip, case, exercise, found, slips};
+use judge::{Axis, Differences, Formulas, Found, Named, Order, Slip, case, exercise, found, slips};
 
 const EPS: f64 = 1e-5;
 
@@ -64,6 +63,7 @@ exercise! {
 const LENGTHS: &str = "lengths of dx";
 
 /// A batch on several workers.
+#[derive(Clone)]
 struct Probe {
     /// How many rows each worker has.
     counts: Vec<usize>,
@@ -409,29 +409,18 @@ fn going_back() -> judge::Part<Probe, Found> {
             "the paths through mean and variance are missing: this is the gradient of a frozen layer",
             |p, _| p.dx_by(|_, v| v.mean(0), [0.0; 2]).into(),
         )
-        .numeric(against_differences)
-}
-
-/// Through the statistics of the rows of all workers.
-fn against_differences(run: &dyn Fn(&Probe, &mut Found), seed: u64) -> gradcheck::Report {
-    let p = &probes(seed)[0];
-    let shape = p.x.shape();
-    let with = |v: &[Vec<f64>], dy: &[f64]| Probe {
-        counts: p.counts.clone(),
-        x: Array::new(shape, &*v[0]),
-        dy: Array::new(shape, dy),
-        gamma: v[1].clone(),
-        beta: v[2].clone(),
-    };
-    Check::new("synchronized Batch Norm")
-        .input("x", shape, p.x.values())
-        .input("gamma", &shape[1..], p.gamma.clone())
-        .input("beta", &shape[1..], p.beta.clone())
-        .seed(seed)
-        .run(
-            |v| with(v, &p.dy.values()).y().values(),
-            |v, dy| Found::by(|found| run(&with(v, dy), found), ["dx", "dgamma", "dbeta"]),
-        )
+        .differentiates(Differences {
+            // Through the statistics of the rows of all workers.
+            name: "synchronized Batch Norm",
+            case: |seed| probes(seed).swap_remove(0),
+            inputs: vec![
+                ("x", |p| p.x.values_mut()),
+                ("gamma", |p| &mut p.gamma),
+                ("beta", |p| &mut p.beta),
+            ],
+            dy: |p| p.dy.values_mut(),
+            y: |p| p.y().into(),
+        })
 }
 
 #[cfg(test)]

@@ -1,11 +1,8 @@
 //! Checks the exercise `tensor_products`.
 
 use crate::arrays::Draws;
-use crate::tensor_tape::{
-    Applied, Op, Shapes, applied, differences, on_the_book, part, sweep, vjp_on_the_book,
-};
-use gradcheck::{Check, Input};
-use judge::{Axis, Found, Order, Part, case, exercise, found};
+use crate::tensor_tape::{Applied, Op, Shapes, applied, on_the_book, part, sweep, vjp_on_the_book};
+use judge::{Axis, Differences, Found, Order, Part, case, exercise, found};
 use tape::Var;
 
 pub use crate::tensor_tape::{Tape, Tensor};
@@ -123,15 +120,15 @@ static MATMUL: Op = Op {
 };
 
 fn sums() -> Part<Applied, Found> {
-    part(&SUM, |seed| applied(&SUM, seed)).numeric(|run, seed| differences(&SUM, run, seed))
+    part(&SUM, |seed| applied(&SUM, seed))
 }
 
 fn products() -> Part<Applied, Found> {
     part(&MATMUL, |seed| applied(&MATMUL, seed))
-        .numeric(|run, seed| differences(&MATMUL, run, seed))
 }
 
 /// `Σ relu(X W₁) W₂` over the examples, of these X, W₁ and W₂.
+#[derive(Clone)]
 struct Network {
     x: Vec<Tensor>,
     dy: Tensor,
@@ -201,22 +198,16 @@ fn networks() -> Part<Network, Found> {
         .asks(found!("dx"), SECTION, X, |p| p.right("dx"))
         .asks(found!("dw1"), SECTION, W1, |p| p.right("dw1"))
         .asks(found!("dw2"), SECTION, W2, |p| p.right("dw2"))
-        .numeric(|run, seed| {
-            let case = drawn(seed + 1).swap_remove(0);
-            let named = INPUTS.iter().zip(&case.x);
-            let inputs = named.map(|((name, shape), x)| Input::new(*name, shape, x.to_vec()));
-            let at = |data: &[Vec<f64>], dy: &[f64]| {
-                let tensors = INPUTS.iter().zip(data);
-                let x = tensors.map(|((_, shape), data)| Tensor::new(*shape, data.clone()));
-                let dy = Tensor::new([1, 2], dy.to_vec());
-                let network = Network { x: x.collect(), dy };
-                Found::by(|found| run(&network, found), ["y", "dx", "dw1", "dw2"])
-            };
-            let inputs: Vec<Input> = inputs.collect();
-            Check::new("network").inputs(&inputs).seed(seed).run(
-                |data| at(data, case.dy.data()).swap_remove(0),
-                |data, dy| at(data, dy)[1..].to_vec(),
-            )
+        .differentiates(Differences {
+            name: "network",
+            case: |seed| drawn(seed + 1).swap_remove(0),
+            inputs: vec![
+                ("x", |p| p.x[0].data_mut()),
+                ("w1", |p| p.x[1].data_mut()),
+                ("w2", |p| p.x[2].data_mut()),
+            ],
+            dy: |p| p.dy.data_mut(),
+            y: |p| p.right("y"),
         })
 }
 

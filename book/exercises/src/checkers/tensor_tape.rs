@@ -2,8 +2,7 @@
 
 use crate::arrays::Draws;
 use crate::scalar_tape::{COUNT, PLACE, appends};
-use gradcheck::{Check, Input};
-use judge::{Axis, Found, Order, Part, case, exercise, found};
+use judge::{Axis, Differences, Found, Numbers, Order, Part, case, exercise, found};
 use tape::{Param, Var, broadcast};
 
 /// A tensor of the book's own tape, in `f64`.
@@ -142,6 +141,7 @@ pub(crate) struct Op {
 }
 
 /// An op and its operands.
+#[derive(Clone)]
 pub(crate) struct Applied {
     op: &'static Op,
     /// One for each operand.
@@ -283,35 +283,23 @@ pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Appl
             .asks(found!("db"), op.section, &[Axis("elements of b", "element")], |p| p.of("db", &p.right()))
             .asks(found!("the shape of db"), op.section, &[Axis("axes of b", "axis")], |p| shape(&p.x[1]));
     }
-    let each = op.mistakes.iter().flat_map(|mistake| mistake.0.iter().map(move |target| (*target, mistake)));
-    each.fold(part, |part, (target, (_, id, what, wrong))| {
-        part.knows(target, id, what, op.section, move |p| p.of(target, &wrong(&p.x, &p.y(), &p.dy)))
-    })
-}
-
-/// The check of one case of an op against finite differences.
-pub(crate) fn differences(
-    op: &'static Op,
-    run: &dyn Fn(&Applied, &mut Found),
-    seed: u64,
-) -> gradcheck::Report {
-    let mut cases = applied(op, seed + 77);
-    let case = cases.swap_remove(cases.len() / 2);
-    let named = |(x, name): (&Tensor, &str)| Input::new(name, x.shape(), x.to_vec());
-    let inputs: Vec<Input> = case.x.iter().zip(["a", "b"]).map(named).collect();
-    let at = |data: &[Vec<f64>], dy: &[f64]| {
-        let like = |(x, data): (&Tensor, &Vec<f64>)| Tensor::new(x.shape(), data.clone());
-        let case = Applied {
-            x: case.x.iter().zip(data).map(like).collect(),
-            dy: Tensor::new(case.dy.shape(), dy.to_vec()),
-            ..case
-        };
-        Found::by(|found| run(&case, found), ["y", "da", "db"])
+    let middle = move |seed| {
+        let mut cases = cases(seed + 77);
+        let middle = cases.len() / 2;
+        cases.swap_remove(middle)
     };
-    Check::new(op.name).inputs(&inputs).seed(seed).run(
-        |data| at(data, case.dy.data()).swap_remove(0),
-        |data, dy| at(data, dy)[1..=case.x.len()].to_vec(),
-    )
+    let inputs: [(&str, Numbers<Applied>); 2] = [("a", |p| p.x[0].data_mut()), ("b", |p| p.x[1].data_mut())];
+    let each = op.mistakes.iter().flat_map(|mistake| mistake.0.iter().map(move |target| (*target, mistake)));
+    let part = each.fold(part, |part, (target, (_, id, what, wrong))| {
+        part.knows(target, id, what, op.section, move |p| p.of(target, &wrong(&p.x, &p.y(), &p.dy)))
+    });
+    part.differentiates(Differences {
+        name: op.name,
+        case: middle,
+        inputs: inputs[..op.operands].into(),
+        dy: |p| p.dy.data_mut(),
+        y: |p| p.y().to_vec(),
+    })
 }
 
 /// A value computed by the book's own tape.
@@ -446,7 +434,6 @@ static OPS: [Op; 4] = [
 /// The op at this place in the list, as a part.
 fn op<const AT: usize>() -> Part<Applied, Found> {
     part(&OPS[AT], |seed| applied(&OPS[AT], seed))
-        .numeric(|run, seed| differences(&OPS[AT], run, seed))
 }
 
 /// The gradients of a product.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::predictions::made;
 use judge::compare::same;
 use judge::testing::{named, passes};
 
@@ -44,21 +45,19 @@ fn the_right_gradients_pass() {
 /// The checker's own convolution is the tape's.
 #[test]
 fn the_forward_pass_is_the_tapes() {
-    use tape::{Slide, Tape, Tensor};
+    use tape::{Slide, Tensor};
     for p in probes(1) {
         let s = p.s;
-        let b: Vec<f64> = (0..s.outputs).map(|o| o as f64).collect();
-        let y = Tape::eval(|t| {
-            let [h, w] = s.input;
-            let x = t.constant(Tensor::new([s.images, s.channels, h, w], p.x.clone()));
-            let [kh, kw] = s.kernel;
-            let w = t.constant(Tensor::new([s.outputs, s.channels, kh, kw], p.w.clone()));
-            let b = t.constant(Tensor::new([s.outputs], b.clone()));
-            x.conv2d(&w, Some(&b), Slide::by(s.stride).padded(s.padding))
-                .value()
-                .to_vec()
+        let ([h, w], [kh, kw]) = (s.input, s.kernel);
+        let inputs = [
+            Tensor::new([s.images, s.channels, h, w], p.x.clone()),
+            Tensor::new([s.outputs, s.channels, kh, kw], p.w.clone()),
+            Tensor::new([s.outputs], p.b.clone()),
+        ];
+        let y = made(inputs.each_ref(), |[x, w, b]| {
+            x.conv2d(w, Some(b), Slide::by(s.stride).padded(s.padding))
         });
-        assert!(same(&y, &forward(&p.x, &p.w, &b, &s)));
+        assert!(same(&y, &p.forward()));
     }
 }
 
