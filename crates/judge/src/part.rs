@@ -342,64 +342,17 @@ impl<C: Case, A: 'static> Part<C, A> {
     #[must_use]
     #[track_caller]
     pub fn wrong(
-        self,
+        mut self,
         target: &'static str,
         section: &'static str,
         text: &str,
         wrong: impl Fn(&C) -> Vec<f64> + 'static,
     ) -> Self {
         let Named { id, sentence, .. } = Named::of(text);
-        self.knows(target, &id, &sentence, section, wrong)
-    }
-
-    /// One mistake, as [`mistakes`](Self::mistakes) takes many.
-    #[must_use]
-    pub fn mistake(
-        self,
-        targets: &[&'static str],
-        id: &str,
-        sentence: &str,
-        wrong: fn(&C, &str) -> Vec<f64>,
-    ) -> Self {
-        targets.iter().fold(self, |part, &target| {
-            let section = part.by_name(target).section;
-            part.knows(target, id, sentence, section, move |case| {
-                wrong(case, target)
-            })
-        })
-    }
-
-    /// The same, where the book explains it in another `section`.
-    #[must_use]
-    pub fn mistake_in(
-        self,
-        section: &'static str,
-        targets: &[&'static str],
-        id: &str,
-        sentence: &str,
-        wrong: fn(&C, &str) -> Vec<f64>,
-    ) -> Self {
-        targets.iter().fold(self, |part, &target| {
-            part.knows(target, id, sentence, section, move |case| {
-                wrong(case, target)
-            })
-        })
-    }
-
-    /// A mistake in one target, made by a closure: for mistakes that are themselves made.
-    #[must_use]
-    pub fn knows(
-        mut self,
-        target: &'static str,
-        id: &str,
-        sentence: &str,
-        section: &'static str,
-        wrong: impl Fn(&C) -> Vec<f64> + 'static,
-    ) -> Self {
         self.mistakes.push(Wrong {
             target,
-            id: id.to_owned(),
-            sentence: sentence.to_owned(),
+            id,
+            sentence,
             section,
             wrong: Rc::new(wrong),
         });

@@ -28,25 +28,21 @@ pub fn rstd(var: f64, eps: f64) -> f64 {
     1.0 / (var + eps).sqrt()
 }
 
-const DEVIATIONS: [(&str, &str, Deviation); 4] = [
+const DEVIATIONS: [(&str, Deviation); 4] = [
     (
-        "eps-missing",
-        "eps is left out: it stands under the root, beside the variance",
+        "eps-missing: eps is left out: it stands under the root, beside the variance",
         |var, _| 1.0 / var.sqrt(),
     ),
     (
-        "eps-outside",
-        "eps is added to the deviation; it belongs under the root, beside the variance",
+        "eps-outside: eps is added to the deviation; it belongs under the root, beside the variance",
         |var, eps| 1.0 / (var.sqrt() + eps),
     ),
     (
-        "root-missing",
-        "it is divided by the variance; it is the deviation, its root, that divides",
+        "root-missing: it is divided by the variance; it is the deviation, its root, that divides",
         |var, eps| 1.0 / (var + eps),
     ),
     (
-        "deviation-multiplied",
-        "it is multiplied by the deviation, and must be divided by it",
+        "deviation-multiplied: it is multiplied by the deviation, and must be divided by it",
         |var, eps| (var + eps).sqrt(),
     ),
 ];
@@ -84,9 +80,9 @@ impl<C: Case, A: 'static> Part<C, A> {
         ];
         let ((name, section, right), terms) = (self.told_of(), Rc::new(terms));
         KINDS.into_iter().fold(self, |part, (id, what, stays)| {
-            let sentence = format!("{what}: {why}");
+            let text = format!("{id}: {what}: {why}");
             let (right, terms) = (right.clone(), terms.clone());
-            part.knows(name, id, &sentence, section, move |case| {
+            part.wrong(name, section, &text, move |case| {
                 let (terms, length) = (terms(case), right(case).len());
                 let mut count = vec![0; length];
                 terms.iter().for_each(|(place, _)| count[*place] += 1);
@@ -106,8 +102,8 @@ impl<C: Case, A: 'static> Part<C, A> {
     #[track_caller]
     pub fn no_mean(self, why: &str, count: fn(&C) -> f64) -> Self {
         let (name, section, right) = self.told_of();
-        let what = format!("its terms are averaged, and must be added up: {why}");
-        self.knows(name, "averaged", &what, section, move |case| {
+        let text = format!("averaged: its terms are averaged, and must be added up: {why}");
+        self.wrong(name, section, &text, move |case| {
             let count = count(case);
             right(case).iter().map(|sum| sum / count).collect()
         })
@@ -118,21 +114,19 @@ impl<C: Case, A: 'static> Part<C, A> {
     #[must_use]
     #[track_caller]
     pub fn contains(self, factor: &str, why: &str, values: fn(&C) -> Vec<f64>) -> Self {
-        let kinds: [(&str, String, f64); 3] = [
-            ("forgotten", format!("{factor} is forgotten: {why}"), -1.0),
+        let kinds = [
+            (format!("forgotten: {factor} is forgotten"), -1.0),
             (
-                "twice",
-                format!("{factor} is there twice, and must be there once: {why}"),
+                format!("twice: {factor} is there twice, and must be there once"),
                 1.0,
             ),
             (
-                "divided",
-                format!("it is divided by {factor}, and must be multiplied: {why}"),
+                format!("divided: it is divided by {factor}, and must be multiplied"),
                 -2.0,
             ),
         ];
-        kinds.into_iter().fold(self, |part, (kind, what, power)| {
-            part.with_factor(&format!("{factor}-{kind}"), &what, values, power)
+        kinds.into_iter().fold(self, |part, (what, power)| {
+            part.with_factor(&format!("{factor}-{what}: {why}"), values, power)
         })
     }
 
@@ -141,7 +135,7 @@ impl<C: Case, A: 'static> Part<C, A> {
     #[track_caller]
     pub fn excludes(self, factor: &str, why: &str, values: fn(&C) -> Vec<f64>) -> Self {
         let what = format!("it has a factor {factor} that does not belong there: {why}");
-        self.with_factor(&format!("{factor}-too-many"), &what, values, 1.0)
+        self.with_factor(&format!("{factor}-too-many: {what}"), values, 1.0)
     }
 
     /// Name, section and right values of the last target.
@@ -152,9 +146,9 @@ impl<C: Case, A: 'static> Part<C, A> {
     }
 
     #[track_caller]
-    fn with_factor(self, id: &str, what: &str, values: fn(&C) -> Vec<f64>, power: f64) -> Self {
+    fn with_factor(self, text: &str, values: fn(&C) -> Vec<f64>, power: f64) -> Self {
         let (name, section, right) = self.told_of();
-        self.knows(name, id, what, section, move |case| {
+        self.wrong(name, section, text, move |case| {
             let pairs = right(case).into_iter().zip(values(case));
             pairs
                 .map(|(right, factor)| right * factor.powf(power))
@@ -168,12 +162,10 @@ impl<C: Case, A: 'static> Part<C, A> {
     #[track_caller]
     pub fn deviation(self, with: fn(&C, Deviation) -> Vec<f64>) -> Self {
         let name = self.last().name;
-        DEVIATIONS
-            .into_iter()
-            .fold(self, |part, (id, what, wrong)| {
-                let section = part.last().section;
-                part.knows(name, id, what, section, move |case| with(case, wrong))
-            })
+        DEVIATIONS.into_iter().fold(self, |part, (text, wrong)| {
+            let section = part.last().section;
+            part.wrong(name, section, text, move |case| with(case, wrong))
+        })
     }
 }
 

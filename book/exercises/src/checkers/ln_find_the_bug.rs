@@ -5,7 +5,7 @@ use crate::{Line, Outcome, Report};
 use gradcheck::attribution::norm::{Target, explain};
 use judge::harness;
 use judge::known::{Known, fill};
-use judge::{Checker, Order, Part, conclude};
+use judge::{Checker, Mistake, Order, Part, conclude};
 use std::process::ExitCode;
 
 const NAME: &str = "ln_find_the_bug";
@@ -25,9 +25,9 @@ pub fn check(
 }
 
 /// The bug that was shipped: to find it is the exercise.
-const SHIPPED: (&str, &str) = (
-    "shipped",
-    "the bug is still there. With every gamma 1 this dx is right, and with gammas that differ it is wrong",
+const SHIPPED: Mistake<Batch> = (
+    "shipped: the bug is still there. With every gamma 1 this dx is right, and with gammas that differ it is wrong",
+    |b, _| shipped(b),
 );
 const NOT_SAID: (&str, &str) = (
     "step",
@@ -93,8 +93,8 @@ fn rows(derivation: Candidate<'_>, b: &Batch) -> Vec<f64> {
 
 fn varied() -> Part<Batch, Vec<f64>> {
     part("gammas that differ", |seed| LAYER.batches(seed))
-        .mistake_in(SECTION, &["dx"], SHIPPED.0, SHIPPED.1, |b, _| shipped(b))
-        .noted_by(|b, dx, id| (id == SHIPPED.0).then(|| sums(b, dx)))
+        .mistakes_in(SECTION, &["dx"], &[SHIPPED])
+        .noted_by(|b, dx, id| (id == "shipped").then(|| sums(b, dx)))
 }
 
 fn plain() -> Part<Batch, Vec<f64>> {

@@ -277,6 +277,16 @@ const OF_DX: Formulas<Probe, Array> = slips![
     STAYS => |p| p.dx(MEAN, [1.0; 2], rstd) * p.mask(),
 ];
 
+const CENTERED: Formulas<Probe, Array> = slips![
+    "centered-for-x-hat: dy is multiplied by x - mean, and must be multiplied by x_hat" =>
+        |p| p.sum(&p.adds("dgamma")) / p.rstd(rstd),
+];
+
+const WITHOUT_RSTD: Formulas<Probe, Array> = slips![
+    "rstd-forgotten: rstd is missing: x_hat = (x - mean) * rstd" =>
+        |p| p.dx(MEAN, [1.0; 2], |_, _| 1.0).only(&p.mask()),
+];
+
 /// What is taken for the means in dx.
 const MEANS: &[Slip<Mean>] = slips![
     "padding-counted: the two sums are divided by the number of all positions: only those that count are M" =>
@@ -326,12 +336,7 @@ fn part() -> Part<Probe, Stages> {
             "the derivative of gamma * x_hat with respect to gamma is x_hat",
             |p| p.batch.gamma.clone(),
         )
-        .mistake(
-            &["dgamma"],
-            "centered-for-x-hat",
-            "dy is multiplied by x - mean, and must be multiplied by x_hat",
-            |p, _| (p.sum(&p.adds("dgamma")) / p.rstd(rstd)).into(),
-        )
+        .formulas(&["dgamma"], CENTERED)
         .asks(of!(dbeta), MASKED, CHANNELS, |p| p.sum(&p.adds("dbeta")))
         .sums(ALL_USE_IT, |p| p.counting(&p.adds("dbeta")).terms(0))
         .excludes("gamma", "beta is added behind gamma", |p| {
@@ -345,12 +350,7 @@ fn part() -> Part<Probe, Stages> {
         .contains("gamma", "y = gamma * x_hat + beta", |p| {
             (p.x().filled(1.0) * &p.batch.gamma).into()
         })
-        .mistake(
-            &["dx"],
-            "rstd-forgotten",
-            "rstd is missing: x_hat = (x - mean) * rstd",
-            |p, _| p.dx(MEAN, [1.0; 2], |_, _| 1.0).only(&p.mask()).into(),
-        )
+        .formulas(&["dx"], WITHOUT_RSTD)
         .deviation(|p, wrong| p.dx(MEAN, [1.0; 2], wrong).only(&p.mask()).into())
         .variants(&["dx"], MEANS, |p, _, mean| {
             p.dx(*mean, [1.0; 2], rstd).only(&p.mask()).into()

@@ -2,7 +2,7 @@
 
 use crate::arrays::Draws;
 use judge::compare::{largest, same};
-use judge::{Axis, Order, Part, case, exercise, field};
+use judge::{Axis, Order, Part, case, exercise, field, slips};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -139,32 +139,33 @@ fn forward(tape: &[Record]) -> Vec<f64> {
 /// The sweep as a part, of this exercise and of others.
 #[rustfmt::skip]
 pub(crate) fn part() -> Part<Probe, Vec<f64>> {
-    const OF: &[&str] = &["grads"];
     const AXES: &[Axis] = &[Axis("records", "record")];
     Part::new("backward", Order::Together, probes, |_| Vec::new())
         .target("grads", SECTION, AXES, |p| sweep(&p.tape, p.y), field!())
-        .mistake(OF, "assigned", "an input used twice keeps one gradient of two: `=` stands where `+=` belongs", |p, _| p.loops((0..=p.y).rev(), |g, dy, slope| *g = dy * slope))
-        .mistake(OF, "oldest-first", "the records are visited oldest first, so each passes its gradient on before it has it; go from `y` down to 0", |p, _| p.loops(0..=p.y, |g, dy, slope| *g += dy * slope))
-        .mistake(OF, "start-missing", "everything is zero: the gradient of `y` with respect to itself is 1, and the sweep starts with it", |p, _| vec![0.0; p.tape.len()])
-        .mistake(OF, "start-at-the-end", "it starts at the last record of the tape, and must start at `y`", |p, _| sweep(&p.tape, p.tape.len() - 1))
-        .mistake(OF, "slopes-ignored", "it adds up gradients without their slopes: it counts routes", |p, _| p.loops((0..=p.y).rev(), |g, dy, _| *g += dy))
-        .mistake(OF, "slopes-added", "gradient and slope are added; along a route they are multiplied", |p, _| p.loops((0..=p.y).rev(), |g, dy, slope| *g += dy + slope))
-        .mistake(OF, "slopes-alone", "it adds up slopes without the gradient that arrives at the record", |p, _| p.loops((0..=p.y).rev(), |g, _, slope| *g += slope))
-        .mistake(OF, "first-input-only", "only the first input of each record gets its gradient", |p, _| {
+        .mistakes(&["grads"], slips![
+            "assigned: an input used twice keeps one gradient of two: `=` stands where `+=` belongs" => |p, _| p.loops((0..=p.y).rev(), |g, dy, slope| *g = dy * slope),
+            "oldest-first: the records are visited oldest first, so each passes its gradient on before it has it; go from `y` down to 0" => |p, _| p.loops(0..=p.y, |g, dy, slope| *g += dy * slope),
+            "start-missing: everything is zero: the gradient of `y` with respect to itself is 1, and the sweep starts with it" => |p, _| vec![0.0; p.tape.len()],
+            "start-at-the-end: it starts at the last record of the tape, and must start at `y`" => |p, _| sweep(&p.tape, p.tape.len() - 1),
+            "slopes-ignored: it adds up gradients without their slopes: it counts routes" => |p, _| p.loops((0..=p.y).rev(), |g, dy, _| *g += dy),
+            "slopes-added: gradient and slope are added; along a route they are multiplied" => |p, _| p.loops((0..=p.y).rev(), |g, dy, slope| *g += dy + slope),
+            "slopes-alone: it adds up slopes without the gradient that arrives at the record" => |p, _| p.loops((0..=p.y).rev(), |g, _, slope| *g += slope),
+            "first-input-only: only the first input of each record gets its gradient" => |p, _| {
             let first = |r: &Record| Record { inputs: r.inputs.iter().take(1).copied().collect() };
             sweep(&p.tape.iter().map(first).collect::<Vec<_>>(), p.y)
-        })
-        .mistake(OF, "nothing-leaves-y", "only `y` has a gradient, and hands nothing on. Either the sweep begins below `y`, and must begin at `y` itself; or it multiplies the slope by the gradient of the input, which is still 0, and must multiply by that of the record it stands at", |p, _| p.loops((0..p.y).rev(), |g, dy, slope| *g += dy * slope))
-        .mistake(OF, "first-record-left-out", "record 0 gets no gradient: the sweep goes down to 0 itself", |p, _| {
+            },
+            "nothing-leaves-y: only `y` has a gradient, and hands nothing on. Either the sweep begins below `y`, and must begin at `y` itself; or it multiplies the slope by the gradient of the input, which is still 0, and must multiply by that of the record it stands at" => |p, _| p.loops((0..p.y).rev(), |g, dy, slope| *g += dy * slope),
+            "first-record-left-out: record 0 gets no gradient: the sweep goes down to 0 itself" => |p, _| {
             let mut grads = sweep(&p.tape, p.y);
             grads[0] = 0.0;
             grads
-        })
-        .mistake(OF, "intermediates-lost", "only leaves have a gradient in it; every record should, `y` included", |p, _| {
+            },
+            "intermediates-lost: only leaves have a gradient in it; every record should, `y` included" => |p, _| {
             let kept = |(g, r): (f64, &Record)| if r.inputs.is_empty() { g } else { 0.0 };
             sweep(&p.tape, p.y).into_iter().zip(&p.tape).map(kept).collect()
-        })
-        .mistake(OF, "forward", "this is the derivative of every record with respect to record 0: the other direction", |p, _| forward(&p.tape))
+            },
+            "forward: this is the derivative of every record with respect to record 0: the other direction" => |p, _| forward(&p.tape),
+        ])
         .noted_by(|p, found, _| first_wrong(p, found))
 }
 

@@ -3,7 +3,7 @@
 use crate::arrays::Draws;
 use crate::scalar_sweep;
 use gradcheck::Check;
-use judge::{Axis, Case, Found, Order, Part, case, exercise, found};
+use judge::{Axis, Case, Found, Order, Part, Slip, case, exercise, found};
 use rand::RngExt;
 
 /// One line of the tape.
@@ -69,13 +69,13 @@ const SECTION: &str = "sec:scalar-ops";
 /// What an op must record: its value, and the slope with respect to each operand.
 type Rule = fn(f64, f64) -> (f64, f64, f64);
 
-/// An op: its name, how many operands, its rule, and what may be wrong in it: the target, the
-/// name, the sentence, and the wrong rule.
+/// An op: its name, how many operands, its rule, and what may be wrong in it: the target, and
+/// the wrong rule.
 struct Op {
     name: &'static str,
     operands: usize,
     rule: Rule,
-    mistakes: &'static [(&'static str, &'static str, &'static str, Rule)],
+    mistakes: &'static [(&'static str, Slip<Rule>)],
 }
 
 #[rustfmt::skip]
@@ -91,9 +91,9 @@ const OPS: [Op; 4] = [
         operands: 2,
         rule: |a, b| (a + b, 1.0, 1.0),
         mistakes: &[
-            ("value", "add-multiplies", "it is the product", |a, b| (a * b, 1.0, 1.0)),
-            ("slopes", "add-slopes-of-mul", "they are those of a product; a sum grows by 1 with each operand", |a, b| (a + b, b, a)),
-            ("slopes", "add-slopes-values", "they are the operands' values; a sum grows by 1 with each operand", |a, b| (a + b, a, b)),
+            ("value", ("add-multiplies: it is the product", |a, b| (a * b, 1.0, 1.0))),
+            ("slopes", ("add-slopes-of-mul: they are those of a product; a sum grows by 1 with each operand", |a, b| (a + b, b, a))),
+            ("slopes", ("add-slopes-values: they are the operands' values; a sum grows by 1 with each operand", |a, b| (a + b, a, b))),
         ],
     },
     Op {
@@ -101,10 +101,10 @@ const OPS: [Op; 4] = [
         operands: 2,
         rule: |a, b| (a * b, b, a),
         mistakes: &[
-            ("value", "mul-adds", "it is the sum", |a, b| (a + b, b, a)),
-            ("slopes", "mul-slopes-swapped", "they are exchanged: the slope of a * b with respect to a is b", |a, b| (a * b, a, b)),
-            ("slopes", "mul-slopes-of-add", "they are 1, those of a sum: the slope of a * b with respect to a is b", |a, b| (a * b, 1.0, 1.0)),
-            ("slopes", "mul-slopes-products", "they are a * b: the slope of a * b with respect to a is b alone", |a, b| (a * b, a * b, a * b)),
+            ("value", ("mul-adds: it is the sum", |a, b| (a + b, b, a))),
+            ("slopes", ("mul-slopes-swapped: they are exchanged: the slope of a * b with respect to a is b", |a, b| (a * b, a, b))),
+            ("slopes", ("mul-slopes-of-add: they are 1, those of a sum: the slope of a * b with respect to a is b", |a, b| (a * b, 1.0, 1.0))),
+            ("slopes", ("mul-slopes-products: they are a * b: the slope of a * b with respect to a is b alone", |a, b| (a * b, a * b, a * b))),
         ],
     },
     Op {
@@ -112,12 +112,12 @@ const OPS: [Op; 4] = [
         operands: 1,
         rule: |x, _| (x.exp(), x.exp(), 0.0),
         mistakes: &[
-            ("value", "exp-value-x", "it is x", |x, _| (x, x.exp(), 0.0)),
-            ("slopes", "exp-slope-x", "it is x; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), x, 0.0)),
-            ("slopes", "exp-slope-product", "it is x * exp(x); the derivative of the exponential is the exponential alone", |x, _| (x.exp(), x * x.exp(), 0.0)),
-            ("slopes", "exp-slope-one", "it is 1; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), 1.0, 0.0)),
-            ("slopes", "exp-power-rule", "it is x * exp(x - 1), the rule for powers of x; here x is the exponent", |x, _| (x.exp(), x * (x - 1.0).exp(), 0.0)),
-            ("slopes", "exp-twice", "it is the exponential of the value: exp was applied twice", |x, _| (x.exp(), x.exp().exp(), 0.0)),
+            ("value", ("exp-value-x: it is x", |x, _| (x, x.exp(), 0.0))),
+            ("slopes", ("exp-slope-x: it is x; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), x, 0.0))),
+            ("slopes", ("exp-slope-product: it is x * exp(x); the derivative of the exponential is the exponential alone", |x, _| (x.exp(), x * x.exp(), 0.0))),
+            ("slopes", ("exp-slope-one: it is 1; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), 1.0, 0.0))),
+            ("slopes", ("exp-power-rule: it is x * exp(x - 1), the rule for powers of x; here x is the exponent", |x, _| (x.exp(), x * (x - 1.0).exp(), 0.0))),
+            ("slopes", ("exp-twice: it is the exponential of the value: exp was applied twice", |x, _| (x.exp(), x.exp().exp(), 0.0))),
         ],
     },
 ];
@@ -231,11 +231,11 @@ pub(crate) const PLACE: &str = "the place returned";
 #[rustfmt::skip]
 pub(crate) fn appends<C: Case>(part: Part<C, Found>, section: &'static str, at: fn(&C) -> Vec<f64>) -> Part<C, Found> {
     part.asks(found!(COUNT), section, &[], |_| vec![1.0])
-        .mistake(&[COUNT], "record-count", "no record is appended: `tape.push` appends one, and returns its place", |_, _| vec![0.0])
-        .mistake(&[COUNT], "record-count", "two records are appended: one op makes one record", |_, _| vec![2.0])
+        .mistakes(&[COUNT], &[("record-count: no record is appended: `tape.push` appends one, and returns its place", |_, _| vec![0.0])])
+        .mistakes(&[COUNT], &[("record-count: two records are appended: one op makes one record", |_, _| vec![2.0])])
         .asks(found!(PLACE), section, &[], at)
-        .mistake(&[PLACE], "wrong-place", "it is 0 whatever is on the tape, and must be that of the new record", |_, _| vec![0.0])
-        .knows(PLACE, "wrong-place", "it is one too large: that of the new record is one less than the length of the tape", section, move |p| vec![at(p)[0] + 1.0])
+        .mistakes(&[PLACE], &[("wrong-place: it is 0 whatever is on the tape, and must be that of the new record", |_, _| vec![0.0])])
+        .wrong(PLACE, section, "wrong-place: it is one too large: that of the new record is one less than the length of the tape", move |p| vec![at(p)[0] + 1.0])
 }
 
 /// The op at this place in the list, as a part.
@@ -246,7 +246,7 @@ fn op<const AT: usize>() -> Part<Applied, Found> {
     let op = &OPS[AT];
     let part = Part::new(op.name, Order::Together, |seed| applied(&OPS[AT], seed), |_| Found::default())
         .asks(found!(KEPT), SECTION, &[], |p| vec![p.at() as f64])
-        .mistake(&[KEPT], "records-changed", "none is: an op appends one record, and leaves the others alone", |_, _| vec![0.0]);
+        .mistakes(&[KEPT], &[("records-changed: none is: an op appends one record, and leaves the others alone", |_, _| vec![0.0])]);
     let mut part = appends(part, SECTION, |p| vec![p.at() as f64])
         .asks(found!("inputs"), SECTION, RECORDS, |p| p.named(&p.places()))
         .answers(["is an input of the new record, and must be none", "is no input of the new record, and must be one"])
@@ -255,28 +255,28 @@ fn op<const AT: usize>() -> Part<Applied, Found> {
         return part;
     }
     part = part
-        .mistake(&[PLACE], "wrong-place", "it is that of an operand, and must be that of the new record", |p, _| vec![p.before as f64])
-        .mistake(&["inputs"], "inputs-missing", "the record names no input, so no gradient can leave it", |p, _| p.named(&[]))
-        .mistake(&["inputs"], "wrong-inputs", "the record names the places 0 and 1, whatever the operands are: their places are what the op is given", |p, _| p.named(&[0, 1][..p.op.operands]))
+        .mistakes(&[PLACE], &[("wrong-place: it is that of an operand, and must be that of the new record", |p, _| vec![p.before as f64])])
+        .mistakes(&["inputs"], &[("inputs-missing: the record names no input, so no gradient can leave it", |p, _| p.named(&[]))])
+        .mistakes(&["inputs"], &[("wrong-inputs: the record names the places 0 and 1, whatever the operands are: their places are what the op is given", |p, _| p.named(&[0, 1][..p.op.operands]))])
         .asks(found!("slopes"), SECTION, OPERANDS, |p| p.by(p.op.rule).1);
     if op.operands == 2 {
         let without = |p: &Applied, kept: usize| {
             let places = p.places();
             places[kept.min(places.len() - 1)]
         };
-        for (left, id, what) in [
-            (0, "first-forgotten", "the record does not name the first operand, so no gradient reaches it"),
-            (1, "second-forgotten", "the record does not name the second operand, so no gradient reaches it"),
+        for (left, text) in [
+            (0, "first-forgotten: the record does not name the first operand, so no gradient reaches it"),
+            (1, "second-forgotten: the record does not name the second operand, so no gradient reaches it"),
         ] {
             part = part
-                .knows("inputs", id, what, SECTION, move |p| p.named(&[without(p, 1 - left)]))
-                .knows("inputs", "wrong-inputs", "the record names its own place in place of an operand's: an input is a record before it", SECTION, move |p| p.named(&[without(p, 1 - left), p.at()]));
+                .wrong("inputs", SECTION, text, move |p| p.named(&[without(p, 1 - left)]))
+                .wrong("inputs", SECTION, "wrong-inputs: the record names its own place in place of an operand's: an input is a record before it", move |p| p.named(&[without(p, 1 - left), p.at()]));
         }
     }
-    op.mistakes.iter().fold(part, |part, &(target, id, what, rule)| {
-        part.knows(target, id, what, SECTION, move |p| match target {
-            "value" => vec![p.by(rule).0],
-            _ => p.by(rule).1,
+    op.mistakes.iter().fold(part, |part, (target, slip)| {
+        part.variants(&[target], &[*slip], |p, target, rule| match target {
+            "value" => vec![p.by(*rule).0],
+            _ => p.by(*rule).1,
         })
     })
 }

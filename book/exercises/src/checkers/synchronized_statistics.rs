@@ -362,6 +362,8 @@ const WRONG_WEIGHTS: Formulas<Probe, [f64; 2]> = slips![
     "variance-path-missing: the path through the variance is missing" => |_| [1.0, 0.0],
 ];
 
+const FROZEN: &str = "both-paths-missing: the paths through mean and variance are missing: this is the gradient of a frozen layer";
+
 /// A wrong sum over the workers: all of them have the same parameters.
 const WRONG_SUMS: &[Slip<Mean>] = slips![
     "averaged-over-workers: it is divided by the number of workers: all of them use the same parameter, so its gradient is a sum" =>
@@ -378,16 +380,24 @@ fn going_back() -> judge::Part<Probe, Found> {
     let lengths = |p: &Probe| (p.count() * p.gamma.len() as f64).values();
     judge::Part::new("backward", Order::Together, probes, |_| Found::default())
         .asks(found!(LENGTHS), BACKWARD, WORKERS, lengths)
-        .asks(found!("dbeta"), BACKWARD, CHANNELS, |p| p.adds("dbeta").sum(0))
+        .asks(found!("dbeta"), BACKWARD, CHANNELS, |p| {
+            p.adds("dbeta").sum(0)
+        })
         .excludes("gamma", "beta is added behind gamma", |p| p.gamma.clone())
-        .sums("every row of every worker uses beta", |p| p.adds("dbeta").terms(0))
-        .asks(found!("dgamma"), BACKWARD, CHANNELS, |p| p.adds("dgamma").sum(0))
+        .sums("every row of every worker uses beta", |p| {
+            p.adds("dbeta").terms(0)
+        })
+        .asks(found!("dgamma"), BACKWARD, CHANNELS, |p| {
+            p.adds("dgamma").sum(0)
+        })
         .excludes(
             "gamma",
             "the derivative of gamma * x_hat with respect to gamma is x_hat",
             |p| p.gamma.clone(),
         )
-        .sums("every row of every worker uses gamma", |p| p.adds("dgamma").terms(0))
+        .sums("every row of every worker uses gamma", |p| {
+            p.adds("dgamma").terms(0)
+        })
         .variants(&["dbeta", "dgamma"], WRONG_SUMS, |p, target, sum| {
             sum(p, &p.adds(target)).into()
         })
@@ -398,17 +408,15 @@ fn going_back() -> judge::Part<Probe, Found> {
         .contains("rstd", "x_hat = (x - mean) * rstd", |p| {
             (p.x.filled(1.0) * p.rstd()).values()
         })
-        .variants(&["dx"], WRONG_MEANS, |p, _, mean| p.dx_by(*mean, [1.0; 2]).into())
+        .variants(&["dx"], WRONG_MEANS, |p, _, mean| {
+            p.dx_by(*mean, [1.0; 2]).into()
+        })
         .variants_in(THREE_TERMS, &["dx"], WRONG_WEIGHTS, |p, _, weights| {
             p.dx_by(|_, v| v.mean(0), weights(p)).into()
         })
-        .mistake_in(
-            "sec:freezing",
-            &["dx"],
-            "both-paths-missing",
-            "the paths through mean and variance are missing: this is the gradient of a frozen layer",
-            |p, _| p.dx_by(|_, v| v.mean(0), [0.0; 2]).into(),
-        )
+        .wrong("dx", "sec:freezing", FROZEN, |p| {
+            p.dx_by(|_, v| v.mean(0), [0.0; 2]).into()
+        })
         .differentiates(Differences {
             // Through the statistics of the rows of all workers.
             name: "synchronized Batch Norm",

@@ -84,9 +84,6 @@ fn halves(x: &[Tensor], dy: &Tensor) -> [Tensor; 2] {
     ]
 }
 
-const BOTH: &[&str] = &["da", "db"];
-const ONE: &[&str] = &["da"];
-
 #[rustfmt::skip]
 static SUM: Op = Op {
     name: "sum",
@@ -95,13 +92,13 @@ static SUM: Op = Op {
     cases: BLOCK,
     book: |x, axes| x[0].sum_keep(axes),
     mistakes: &[
-        (ONE, "not-repeated", "dy is handed on as it is; every element receives the gradient of its sum", |_, _, dy| vec![dy.clone()]),
-        (ONE, "averaged", "dy is divided by the number of elements: that is the gradient of a mean", |x, _, dy| {
+        ("not-repeated: dy is handed on as it is; every element receives the gradient of its sum", |_, _, dy| vec![dy.clone()]),
+        ("averaged: dy is divided by the number of elements: that is the gradient of a mean", |x, _, dy| {
             let count = (x[0].len() / dy.len()) as f64;
             vec![repeated(&x[0], dy).map_in_place(|v| v / count)]
         }),
-        (ONE, "times-x", "dy is multiplied by x; each element enters its sum with the weight 1", |x, _, dy| vec![Tape::zip(&x[0], dy, |x, dy| x * dy)]),
-        (ONE, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, _| vec![Tensor::ones(x[0].shape())]),
+        ("times-x: dy is multiplied by x; each element enters its sum with the weight 1", |x, _, dy| vec![Tape::zip(&x[0], dy, |x, dy| x * dy)]),
+        ("dy-ignored: dy is not used: this is the gradient for a dy of ones", |x, _, _| vec![Tensor::ones(x[0].shape())]),
     ],
 };
 
@@ -113,9 +110,9 @@ static MATMUL: Op = Op {
     cases: PRODUCTS,
     book: |x, _| x[0].matmul(&x[1]),
     mistakes: &[
-        (BOTH, "swapped", "the two gradients stand in the wrong order", |x, _, dy| halves(x, dy).into_iter().rev().collect()),
-        (BOTH, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, dy| halves(x, &Tensor::ones(dy.shape())).into()),
-        (BOTH, "transposed-results", "it is the transpose of the right one", |x, _, dy| halves(x, dy).iter().map(Tape::transpose).collect()),
+        ("swapped: the two gradients stand in the wrong order", |x, _, dy| halves(x, dy).into_iter().rev().collect()),
+        ("dy-ignored: dy is not used: this is the gradient for a dy of ones", |x, _, dy| halves(x, &Tensor::ones(dy.shape())).into()),
+        ("transposed-results: it is the transpose of the right one", |x, _, dy| halves(x, dy).iter().map(Tape::transpose).collect()),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use crate::arrays::Draws;
 use crate::scalar_tape::{COUNT, PLACE, appends};
-use judge::{Axis, Differences, Found, Numbers, Order, Part, case, exercise, found};
+use judge::{Axis, Differences, Found, Numbers, Order, Part, Slip, case, exercise, found};
 use tape::{Param, Var, broadcast};
 
 /// A tensor of the book's own tape, in `f64`.
@@ -117,9 +117,8 @@ fn visit(
     grads
 }
 
-/// What may be wrong in a backward half: the target, the name, the sentence, and the
-/// gradients of all inputs, from the inputs, the value and `dy`.
-pub(crate) type Mistake = (&'static [&'static str], &'static str, &'static str, Wrong);
+/// What a wrong backward half makes: the gradients of all inputs, from the inputs, the value and
+/// `dy`.
 type Wrong = fn(&[Tensor], &Tensor, &Tensor) -> Vec<Tensor>;
 
 /// The shapes of both operands, and the axes that the op is given. Without a second shape, the
@@ -137,7 +136,7 @@ pub(crate) struct Op {
     pub(crate) operands: usize,
     pub(crate) cases: &'static [Shapes],
     pub(crate) book: Book,
-    pub(crate) mistakes: &'static [Mistake],
+    pub(crate) mistakes: &'static [Slip<Wrong>],
 }
 
 /// An op and its operands.
@@ -265,21 +264,21 @@ fn shape(x: &Tensor) -> Vec<f64> {
 pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Applied, Found> {
     let part = Part::new(op.name, Order::Together, cases, |_| Found::default());
     let mut part = appends(part, op.section, |p| vec![p.at() as f64])
-        .mistake(&[PLACE], "wrong-place", "it is that of an operand, and must be that of the new record", |p, _| vec![p.places()[0] as f64])
+        .mistakes(&[PLACE], &[("wrong-place: it is that of an operand, and must be that of the new record", |p, _| vec![p.places()[0] as f64])])
         .asks(found!("inputs"), op.section, &[Axis("inputs", "input")], |p| numbers(&p.places()))
-        .mistake(&["inputs"], "inputs-missing", "the record names no input, so no gradient can leave it", |_, _| Vec::new())
+        .mistakes(&["inputs"], &[("inputs-missing: the record names no input, so no gradient can leave it", |_, _| Vec::new())])
         .asks(found!("y"), op.section, &[Axis("elements of y", "element")], |p| p.y().to_vec())
         .asks(found!("the shape of y"), op.section, &[Axis("axes of y", "axis")], |p| shape(&p.dy))
         .asks(found!(GRADIENTS), op.section, &[], |p| vec![p.x.len() as f64])
-        .mistake(&[GRADIENTS], "gradient-count", "the backward half returns none: it gives one to each input", |_, _| vec![0.0])
+        .mistakes(&[GRADIENTS], &[("gradient-count: the backward half returns none: it gives one to each input", |_, _| vec![0.0])])
         .asks(found!("da"), op.section, &[Axis("elements of a", "element")], |p| p.of("da", &p.right()))
         .asks(found!("the shape of da"), op.section, &[Axis("axes of a", "axis")], |p| shape(&p.x[0]));
     if op.operands == 2 {
         part = part
-            .mistake(&["inputs"], "wrong-inputs", "the two inputs are exchanged: the gradients are given to them in this order", |p, _| p.places().iter().rev().map(|&at| at as f64).collect())
-            .mistake(&["inputs"], "second-forgotten", "the record does not name the second operand, so no gradient reaches it", |p, _| vec![p.places()[0] as f64])
-            .mistake(&["inputs"], "first-forgotten", "the record does not name the first operand, so no gradient reaches it", |p, _| vec![p.places()[1] as f64])
-            .mistake(&[GRADIENTS], "gradient-count", "the backward half returns one, and must give one to each of two inputs", |_, _| vec![1.0])
+            .mistakes(&["inputs"], &[("wrong-inputs: the two inputs are exchanged: the gradients are given to them in this order", |p, _| p.places().iter().rev().map(|&at| at as f64).collect())])
+            .mistakes(&["inputs"], &[("second-forgotten: the record does not name the second operand, so no gradient reaches it", |p, _| vec![p.places()[0] as f64])])
+            .mistakes(&["inputs"], &[("first-forgotten: the record does not name the first operand, so no gradient reaches it", |p, _| vec![p.places()[1] as f64])])
+            .mistakes(&[GRADIENTS], &[("gradient-count: the backward half returns one, and must give one to each of two inputs", |_, _| vec![1.0])])
             .asks(found!("db"), op.section, &[Axis("elements of b", "element")], |p| p.of("db", &p.right()))
             .asks(found!("the shape of db"), op.section, &[Axis("axes of b", "axis")], |p| shape(&p.x[1]));
     }
@@ -289,11 +288,8 @@ pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Appl
         cases.swap_remove(middle)
     };
     let inputs: [(&str, Numbers<Applied>); 2] = [("a", |p| p.x[0].data_mut()), ("b", |p| p.x[1].data_mut())];
-    let each = op.mistakes.iter().flat_map(|mistake| mistake.0.iter().map(move |target| (*target, mistake)));
-    let part = each.fold(part, |part, (target, (_, id, what, wrong))| {
-        part.knows(target, id, what, op.section, move |p| p.of(target, &wrong(&p.x, &p.y(), &p.dy)))
-    });
-    part.differentiates(Differences {
+    part.variants(&["da", "db"][..op.operands], op.mistakes, |p, target, wrong| p.of(target, &wrong(&p.x, &p.y(), &p.dy)))
+        .differentiates(Differences {
         name: op.name,
         case: middle,
         inputs: inputs[..op.operands].into(),
@@ -362,12 +358,8 @@ const SINGLE: &[Shapes] = &[
     (&[2, 3, 2], None, &[]),
 ];
 
-const OTHER: &str = "it is summed to the shape of the other operand";
-const SUMMED_FIRST: &str =
-    "dy is summed before it is multiplied; the product comes first, then the sum over the copies";
-const BOTH: &[&str] = &["da", "db"];
-const ONE: &[&str] = &["da"];
-
+const OTHER: &str = "summed-to-the-other: it is summed to the shape of the other operand";
+const SUMMED_FIRST: &str = "summed-first: dy is summed before it is multiplied; the product comes first, then the sum over the copies";
 #[rustfmt::skip]
 static OPS: [Op; 4] = [
     Op {
@@ -377,11 +369,11 @@ static OPS: [Op; 4] = [
         cases: PAIRS,
         book: |x, _| &x[0] + &x[1],
         mistakes: &[
-            (BOTH, "not-summed", "dy is handed on as it is; an operand that was repeated receives the sum over its copies", |_, _, dy| vec![dy.clone(), dy.clone()]),
-            (BOTH, "averaged", "the copies are averaged, and must be added up", |x, _, dy| averaged(x, [dy.clone(), dy.clone()])),
-            (BOTH, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, dy| x.iter().map(|x| Tape::sum_to(&ones(dy), x)).collect()),
-            (BOTH, "summed-to-the-other", OTHER, |x, _, dy| vec![Tape::sum_to(dy, &x[1]), Tape::sum_to(dy, &x[0])]),
-            (BOTH, "slopes-of-mul", "the slope is that of a product", |x, _, dy| products(x, dy)),
+            ("not-summed: dy is handed on as it is; an operand that was repeated receives the sum over its copies", |_, _, dy| vec![dy.clone(), dy.clone()]),
+            ("averaged: the copies are averaged, and must be added up", |x, _, dy| averaged(x, [dy.clone(), dy.clone()])),
+            ("dy-ignored: dy is not used: this is the gradient for a dy of ones", |x, _, dy| x.iter().map(|x| Tape::sum_to(&ones(dy), x)).collect()),
+            (OTHER, |x, _, dy| vec![Tape::sum_to(dy, &x[1]), Tape::sum_to(dy, &x[0])]),
+            ("slopes-of-mul: the slope is that of a product", |x, _, dy| products(x, dy)),
         ],
     },
     Op {
@@ -391,14 +383,14 @@ static OPS: [Op; 4] = [
         cases: PAIRS,
         book: |x, _| &x[0] * &x[1],
         mistakes: &[
-            (BOTH, "slopes-swapped", "the operand is multiplied by itself: the slope of a * b with respect to a is b", |x, _, dy| vec![Tape::sum_to(&times(dy, &x[0]), &x[0]), Tape::sum_to(&times(dy, &x[1]), &x[1])]),
-            (BOTH, "not-summed", "the products are not summed; an operand that was repeated receives the sum over its copies", |x, _, dy| vec![times(dy, &x[1]), times(dy, &x[0])]),
-            (BOTH, "averaged", "the copies are averaged, and must be added up", |x, _, dy| averaged(x, [times(dy, &x[1]), times(dy, &x[0])])),
-            (BOTH, "dy-ignored", "dy is not used: this is the gradient for a dy of ones", |x, _, dy| products(x, &ones(dy))),
-            (BOTH, "summed-to-the-other", OTHER, |x, _, dy| vec![Tape::sum_to(&times(dy, &x[1]), &x[1]), Tape::sum_to(&times(dy, &x[0]), &x[0])]),
-            (BOTH, "summed-first", SUMMED_FIRST, |x, _, dy| vec![times(&Tape::sum_to(dy, &x[0]), &x[1]), times(&Tape::sum_to(dy, &x[1]), &x[0])]),
-            (BOTH, "summed-first", SUMMED_FIRST, |x, _, dy| [0, 1].map(|k| Tape::sum_to(&times(&Tape::sum_to(dy, &x[k]), &x[1 - k]), &x[k])).into()),
-            (BOTH, "slopes-of-add", "the slope is that of a sum", |x, _, dy| x.iter().map(|x| Tape::sum_to(dy, x)).collect()),
+            ("slopes-swapped: the operand is multiplied by itself: the slope of a * b with respect to a is b", |x, _, dy| vec![Tape::sum_to(&times(dy, &x[0]), &x[0]), Tape::sum_to(&times(dy, &x[1]), &x[1])]),
+            ("not-summed: the products are not summed; an operand that was repeated receives the sum over its copies", |x, _, dy| vec![times(dy, &x[1]), times(dy, &x[0])]),
+            ("averaged: the copies are averaged, and must be added up", |x, _, dy| averaged(x, [times(dy, &x[1]), times(dy, &x[0])])),
+            ("dy-ignored: dy is not used: this is the gradient for a dy of ones", |x, _, dy| products(x, &ones(dy))),
+            (OTHER, |x, _, dy| vec![Tape::sum_to(&times(dy, &x[1]), &x[1]), Tape::sum_to(&times(dy, &x[0]), &x[0])]),
+            (SUMMED_FIRST, |x, _, dy| vec![times(&Tape::sum_to(dy, &x[0]), &x[1]), times(&Tape::sum_to(dy, &x[1]), &x[0])]),
+            (SUMMED_FIRST, |x, _, dy| [0, 1].map(|k| Tape::sum_to(&times(&Tape::sum_to(dy, &x[k]), &x[1 - k]), &x[k])).into()),
+            ("slopes-of-add: the slope is that of a sum", |x, _, dy| x.iter().map(|x| Tape::sum_to(dy, x)).collect()),
         ],
     },
     Op {
@@ -408,11 +400,11 @@ static OPS: [Op; 4] = [
         cases: SINGLE,
         book: |x, _| x[0].relu(),
         mistakes: &[
-            (ONE, "mask-missing", "dy passes everywhere; where x is negative the slope is 0", |_, _, dy| vec![dy.clone()]),
-            (ONE, "mask-inverted", "dy passes where x is negative, and must pass where it is positive", |_, y, dy| vec![Tape::zip(dy, y, |dy, y| if y > 0.0 { 0.0 } else { dy })]),
-            (ONE, "dy-ignored", "dy is not used: this is the slope alone", |_, y, _| vec![y.map(|y| if y > 0.0 { 1.0 } else { 0.0 })]),
-            (ONE, "value-for-slope", "dy is multiplied by the value; the slope is 1 where x is positive", |_, y, dy| vec![times(dy, y)]),
-            (ONE, "cut-again", "negative gradients are cut off; the sign of x decides, not that of dy", |_, _, dy| vec![dy.map(|dy| dy.max(0.0))]),
+            ("mask-missing: dy passes everywhere; where x is negative the slope is 0", |_, _, dy| vec![dy.clone()]),
+            ("mask-inverted: dy passes where x is negative, and must pass where it is positive", |_, y, dy| vec![Tape::zip(dy, y, |dy, y| if y > 0.0 { 0.0 } else { dy })]),
+            ("dy-ignored: dy is not used: this is the slope alone", |_, y, _| vec![y.map(|y| if y > 0.0 { 1.0 } else { 0.0 })]),
+            ("value-for-slope: dy is multiplied by the value; the slope is 1 where x is positive", |_, y, dy| vec![times(dy, y)]),
+            ("cut-again: negative gradients are cut off; the sign of x decides, not that of dy", |_, _, dy| vec![dy.map(|dy| dy.max(0.0))]),
         ],
     },
     Op {
@@ -422,11 +414,11 @@ static OPS: [Op; 4] = [
         cases: SINGLE,
         book: |x, _| x[0].exp(),
         mistakes: &[
-            (ONE, "slope-x", "the slope is x; the derivative of the exponential is the exponential itself", |x, _, dy| vec![times(dy, &x[0])]),
-            (ONE, "slope-product", "the slope is x * exp(x); the derivative of the exponential is the exponential alone", |x, y, dy| vec![times(dy, &times(&x[0], y))]),
-            (ONE, "slope-one", "dy is handed on as it is; it must be multiplied by the exponential", |_, _, dy| vec![dy.clone()]),
-            (ONE, "dy-ignored", "dy is not used: this is the slope alone", |_, y, _| vec![y.clone()]),
-            (ONE, "exp-twice", "the slope is the exponential of the value: exp was applied twice", |_, y, dy| vec![Tape::zip(dy, y, |dy, y| dy * y.exp())]),
+            ("slope-x: the slope is x; the derivative of the exponential is the exponential itself", |x, _, dy| vec![times(dy, &x[0])]),
+            ("slope-product: the slope is x * exp(x); the derivative of the exponential is the exponential alone", |x, y, dy| vec![times(dy, &times(&x[0], y))]),
+            ("slope-one: dy is handed on as it is; it must be multiplied by the exponential", |_, _, dy| vec![dy.clone()]),
+            ("dy-ignored: dy is not used: this is the slope alone", |_, y, _| vec![y.clone()]),
+            ("exp-twice: the slope is the exponential of the value: exp was applied twice", |_, y, dy| vec![Tape::zip(dy, y, |dy, y| dy * y.exp())]),
         ],
     },
 ];
@@ -535,17 +527,17 @@ fn sweeps() -> Part<Swept, Found> {
         .asks(found!(SOME), SWEEP, RECORDS, |p| p.of(SOME, p.right()))
         .answers(["has a gradient, and must have None", "has None, and must have a gradient"])
         .asks(found!("grads"), SWEEP, AXES, |p| p.of("grads", p.right()))
-        .mistake(&["grads"], "assigned", "an input used twice keeps one gradient of two: the second replaces the first, and must be added", |p, t| p.of(t, visit(&p.tape, p.y, p.dy.clone(), (0..=p.y).rev(), |_, dx| dx.clone())))
-        .mistake(BOTH, "oldest-first", "the records are visited oldest first; go from `y` down to 0", |p, t| p.of(t, p.in_order(0..=p.y)))
-        .mistake(&["grads"], "dy-ignored", "the sweep starts with ones, and must start with dy", |p, t| p.of(t, sweep(&p.tape, p.y, ones(&p.dy))))
-        .mistake(BOTH, "start-at-the-end", "it starts at the last record of the tape, and must start at `y`", |p, t| p.of(t, sweep(&p.tape, p.tape.records.len() - 1, p.dy.clone())))
-        .mistake(BOTH, "y-left-out", "only `y` has a gradient: nothing is handed on to its inputs. Begin with `y` itself, not below it", |p, t| p.of(t, p.in_order((0..p.y).rev())))
-        .mistake(BOTH, "all-taken", "no record has a gradient in the end: where the loop takes the gradient of a record out of its slot, as `take()` does, None is left; clone it", |p, t| p.of(t, vec![None; p.tape.records.len()]))
-        .mistake(BOTH, "intermediates-lost", "only leaves have a gradient in it; every record that one arrived at should, `y` included", |p, t| {
+        .mistakes(&["grads"], &[("assigned: an input used twice keeps one gradient of two: the second replaces the first, and must be added", |p, t| p.of(t, visit(&p.tape, p.y, p.dy.clone(), (0..=p.y).rev(), |_, dx| dx.clone())))])
+        .mistakes(BOTH, &[("oldest-first: the records are visited oldest first; go from `y` down to 0", |p, t| p.of(t, p.in_order(0..=p.y)))])
+        .mistakes(&["grads"], &[("dy-ignored: the sweep starts with ones, and must start with dy", |p, t| p.of(t, sweep(&p.tape, p.y, ones(&p.dy))))])
+        .mistakes(BOTH, &[("start-at-the-end: it starts at the last record of the tape, and must start at `y`", |p, t| p.of(t, sweep(&p.tape, p.tape.records.len() - 1, p.dy.clone())))])
+        .mistakes(BOTH, &[("y-left-out: only `y` has a gradient: nothing is handed on to its inputs. Begin with `y` itself, not below it", |p, t| p.of(t, p.in_order((0..p.y).rev())))])
+        .mistakes(BOTH, &[("all-taken: no record has a gradient in the end: where the loop takes the gradient of a record out of its slot, as `take()` does, None is left; clone it", |p, t| p.of(t, vec![None; p.tape.records.len()]))])
+        .mistakes(BOTH, &[("intermediates-lost: only leaves have a gradient in it; every record that one arrived at should, `y` included", |p, t| {
             let kept = |(g, r): (Option<Tensor>, &Record)| g.filter(|_| r.inputs.is_empty());
             p.of(t, p.right().into_iter().zip(&p.tape.records).map(kept).collect())
-        })
-        .mistake(&[SOME], "zeros-for-none", "a record that no gradient arrived at has zeros; it should have None", |p, _| vec![1.0; p.tape.records.len()])
+        })])
+        .mistakes(&[SOME], &[("zeros-for-none: a record that no gradient arrived at has zeros; it should have None", |p, _| vec![1.0; p.tape.records.len()])])
 }
 
 #[cfg(test)]
