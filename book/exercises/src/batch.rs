@@ -1,8 +1,9 @@
 //! What the exercises on a norm as a whole share: how to speak of each, and the random batches
 //! on which they are tried.
 
+use crate::arrays::Array;
 use gradcheck::attribution::norm::{Kind, Probe};
-use judge::{Axis, Case, Terms};
+use judge::{Axis, Case};
 
 /// A norm of a table, and how to speak of it. Batch Norm normalizes the columns of its table, the
 /// others normalize the rows: a *group* is what is normalized together.
@@ -124,11 +125,12 @@ impl Norm {
 
     /// One table.
     pub(crate) fn batch(&self, shape: [usize; 2], eps: f64, seed: u64) -> Batch {
-        Batch::of(match self.kind {
+        let probe = match self.kind {
             Kind::Batch => Probe::batch_norm(&shape, eps, seed),
             Kind::Layer => Probe::layer_norm(&shape, 1, eps, seed),
             Kind::Rms => Probe::rms_norm(&shape, 1, eps, seed),
-        })
+        };
+        Batch { probe }
     }
 
     /// The tables of a seed.
@@ -140,25 +142,12 @@ impl Norm {
 }
 
 /// A table, what is made of it, and what comes back.
+#[derive(Clone)]
 pub(crate) struct Batch {
     pub(crate) probe: Probe,
-    pub(crate) x_hat: Vec<f64>,
-    /// One for each group.
-    pub(crate) rstd: Vec<f64>,
 }
 
 impl Batch {
-    pub(crate) fn of(probe: Probe) -> Self {
-        let (x_hat, all) = (probe.x_hat(), probe.rstd());
-        let columns = probe.gamma.len();
-        let rstd = if probe.kind == Kind::Batch {
-            all[..columns].to_vec()
-        } else {
-            all.iter().step_by(columns).copied().collect()
-        };
-        Self { probe, x_hat, rstd }
-    }
-
     pub(crate) fn norm(&self) -> &'static Norm {
         Norm::of(self.probe.kind)
     }
@@ -171,23 +160,66 @@ impl Batch {
         self.probe.shape[1]
     }
 
+    /// The axis along which a group lies.
+    pub(crate) fn along(&self) -> usize {
+        usize::from(self.norm().of_rows())
+    }
+
     /// The number of values in a group.
     pub(crate) fn size(&self) -> usize {
-        self.probe.x.len() / self.rstd.len()
+        self.probe.shape[self.along()]
     }
 
-    /// The group of a value.
-    pub(crate) fn group(&self, k: usize) -> usize {
-        let (row, column) = (k / self.columns(), k % self.columns());
-        if self.norm().of_rows() { row } else { column }
+    /// The number of groups.
+    pub(crate) fn groups(&self) -> usize {
+        self.probe.shape[1 - self.along()]
     }
 
-    /// The column of each value, and `f` of it.
-    pub(crate) fn to_columns(&self, f: impl Fn(usize) -> f64) -> Terms {
-        let all = 0..self.probe.x.len();
-        all.map(|k| (k % self.columns(), f(k))).collect()
+    /// Values as large as the table.
+    pub(crate) fn table(&self, values: &[f64]) -> Array {
+        Array::new([self.rows(), self.columns()], values)
+    }
+
+    pub(crate) fn x(&self) -> Array {
+        self.table(&self.probe.x)
+    }
+
+    pub(crate) fn dy(&self) -> Array {
+        self.table(&self.probe.dy)
+    }
+
+    pub(crate) fn x_hat(&self) -> Array {
+        self.table(&self.probe.x_hat())
+    }
+
+    /// One number for each group, which stands beside all its values.
+    pub(crate) fn rstd(&self) -> Array {
+        let all = self.table(&self.probe.rstd());
+        if self.norm().of_rows() {
+            all.t().rows(&[0]).t()
+        } else {
+            all.rows(&[0])
+        }
+    }
+
+    /// The same table with its index transposed: read as if it lay column after column.
+    pub(crate) fn transposed(&self, table: &Array) -> Array {
+        table.reshaped([self.columns(), self.rows()]).t()
+    }
+
+    /// A table of what stands at an index of `values`, from row and column, as far as there are
+    /// so many.
+    pub(crate) fn picked(&self, values: &[f64], at: At) -> Array {
+        let element = |row, column| values[at(row, column) % values.len()];
+        Array::by([self.rows(), self.columns()], element)
     }
 }
+
+/// An index, from row and column.
+pub(crate) type At = fn(usize, usize) -> usize;
+
+pub(crate) const ROW: At = |row, _| row;
+pub(crate) const COLUMN: At = |_, column| column;
 
 impl Case for Batch {
     fn title(&self) -> String {
@@ -204,4 +236,14 @@ impl Case for Batch {
         let sizes = axes.zip(&self.probe.shape);
         sizes.map(|(axis, size)| (axis.0, *size)).collect()
     }
+}
+
+/// Sums of groups, each of which goes on from this share of the one before it.
+pub(crate) fn carried(sums: &Array, share: f64) -> Array {
+    let mut sum = 0.0;
+    let goes_on = |own: f64| {
+        sum = share * sum + own;
+        sum
+    };
+    Array::of(sums.shape(), sums.values().into_iter().map(goes_on))
 }

@@ -3,14 +3,15 @@
 //! Both norms compute the same four stages over groups of values: Batch Norm groups the
 //! columns of `x`, Layer Norm its rows. The first wrong stage is where the reader went wrong.
 
-use crate::batch::{Batch, Norm};
+use crate::arrays::Array;
+use crate::batch::{At, Batch, COLUMN, Norm, ROW, carried};
 use gradcheck::attribution::norm::{Target, explain};
 use judge::compare::{ROUNDING, largest};
-use judge::{Mistake, Named, Order, Part, field, slips};
+use judge::{Formulas, Mistake, Named, Order, Part, Terms, of, slips};
 
 /// What a norm computes for `x` of `N` rows; a group is a channel in Batch Norm, a row in
 /// Layer Norm.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Forward {
     /// The mean of each group.
     pub mean: Vec<f64>,
@@ -33,109 +34,42 @@ pub(crate) fn run(candidate: Candidate<'_>) -> impl Fn(&Batch, &mut Forward) {
     }
 }
 
-fn blank(b: &Batch) -> Forward {
-    let (groups, all) = (b.rstd.len(), b.probe.x.len());
-    Forward {
-        mean: vec![0.0; groups],
-        var: vec![0.0; groups],
-        x_hat: vec![0.0; all],
-        y: vec![0.0; all],
-    }
-}
+/// A number that describes the values along an axis.
+type Statistic = fn(&Array, usize) -> Array;
 
-/// A number that describes some values.
-type Statistic = fn(&[f64]) -> f64;
-
-fn mean(x: &[f64]) -> f64 {
-    x.iter().sum::<f64>() / x.len() as f64
-}
-
-fn mean_square(x: &[f64]) -> f64 {
-    x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64
-}
-
-fn variance(x: &[f64]) -> f64 {
-    let mu = mean(x);
-    x.iter().map(|x| (x - mu).powi(2)).sum::<f64>() / x.len() as f64
-}
-
-fn scaled(values: &[f64], by: f64) -> Vec<f64> {
-    values.iter().map(|v| v * by).collect()
-}
-
-/// An index, from row and column.
-type At = fn(usize, usize) -> usize;
-
-const ROW: At = |row, _| row;
-const COLUMN: At = |_, column| column;
+const MEAN: Statistic = Array::mean;
+const MEAN_SQUARE: Statistic = |x, axis| x.squared().mean(axis);
+const VARIANCE: Statistic = |x, axis| (x - x.mean(axis)).squared().mean(axis);
 
 impl Batch {
-    /// `f` of what `x` has in each of so many groups, of which `of` tells that of an element.
-    fn over(&self, groups: usize, of: impl Fn(usize) -> usize, f: Statistic) -> Vec<f64> {
-        let mut values = vec![Vec::new(); groups];
-        for (k, x) in self.probe.x.iter().enumerate() {
-            values[of(k)].push(*x);
-        }
-        values.iter().map(|values| f(values)).collect()
-    }
-
-    fn each(&self, f: Statistic) -> Vec<f64> {
-        self.over(self.rstd.len(), |k| self.group(k), f)
-    }
-
-    /// The same along the other axis.
-    fn across(&self, f: Statistic) -> Vec<f64> {
-        let columns = self.columns();
-        if self.norm().of_rows() {
-            self.over(columns, |k| k % columns, f)
-        } else {
-            self.over(self.rows(), |k| k / columns, f)
-        }
-    }
-
-    /// The same with the index transposed.
-    fn transposed(&self, f: Statistic) -> Vec<f64> {
-        let (groups, size) = (self.rstd.len(), self.size());
-        if self.norm().of_rows() {
-            self.over(groups, |k| k % groups, f)
-        } else {
-            self.over(groups, |k| k / size, f)
-        }
+    /// The statistic of each group.
+    fn each(&self, of: Statistic) -> Array {
+        of(&self.x(), self.along())
     }
 
     /// The same divided by another number than that of the values.
-    fn divided(&self, f: Statistic, divisor: f64) -> Vec<f64> {
-        scaled(&self.each(f), self.size() as f64 / divisor)
+    fn divided(&self, of: Statistic, divisor: usize) -> Array {
+        self.each(of) * (self.size() as f64 / divisor as f64)
     }
 
-    pub(crate) fn means(&self) -> Vec<f64> {
-        self.each(mean)
+    pub(crate) fn means(&self) -> Array {
+        self.each(MEAN)
     }
 
-    pub(crate) fn variances(&self) -> Vec<f64> {
-        self.each(variance)
+    pub(crate) fn variances(&self) -> Array {
+        self.each(VARIANCE)
     }
 
-    /// What each value adds to the mean of its group, and to its variance.
-    fn terms(&self, power: i32) -> Vec<(usize, f64)> {
-        let means = if power == 1 {
-            vec![0.0; self.rstd.len()]
-        } else {
-            self.means()
-        };
-        let term = |(k, x): (usize, &f64)| {
-            let group = self.group(k);
-            (group, (x - means[group]).powi(power) / self.size() as f64)
-        };
-        self.probe.x.iter().enumerate().map(term).collect()
+    /// What each value adds to a mean over its group.
+    fn terms(&self, values: &Array) -> Terms {
+        (values / self.size() as f64).terms(self.along())
     }
 
     /// gamma times `what`, plus beta, each with its own index.
-    fn output(&self, what: &[f64], gamma: At, beta: At) -> Vec<f64> {
-        let (p, columns) = (&self.probe, self.columns());
-        let at = |index: At, k: usize| index(k / columns, k % columns) % columns;
-        let y = |k: usize| p.gamma[at(gamma, k)] * what[k] + p.beta[at(beta, k)];
-        (0..what.len()).map(y).collect()
+    fn output(&self, what: &Array, gamma: At, beta: At) -> Array {
+        let [gamma, beta] = [(&self.probe.gamma, gamma), (&self.probe.beta, beta)]
+            .map(|(values, at)| self.picked(values, at));
+        what * gamma + beta
     }
 }
 
@@ -143,40 +77,29 @@ impl Batch {
 pub(crate) fn part(norm: &'static Norm) -> Part<Batch, Forward> {
     let (s, [groups, _], all) = (&norm.sections, norm.groups(), norm.axes);
     let takes = |what: &str| format!("the {what} of a {} takes all its values", groups[0].1);
-    let x_hat = |b: &Batch| b.x_hat.clone();
-    let part = Part::new(
-        "forward",
-        Order::FirstWrong,
-        |seed| norm.batches(seed),
-        blank,
-    )
-    .target("mean", s.stages, groups, Batch::means, field!(mean));
-    let part = statistic(part, norm, "mean", mean)
-        .wrong("mean", s.stages, "sign: it has the wrong sign", |b| {
-            scaled(&b.means(), -1.0)
+    let part = Part::<_, Forward>::new("forward", Order::FirstWrong, |seed| norm.batches(seed))
+        .asks(of!(mean), s.stages, groups, Batch::means);
+    let part = statistic(part, norm, "mean", MEAN)
+        .formulas(&["mean"], SIGN)
+        .sums(&takes("mean"), |b| b.terms(&b.x()))
+        .asks(of!(var), s.stages, groups, Batch::variances);
+    statistic(part, norm, "var", VARIANCE)
+        .formulas(&["var"], ROOT)
+        .formulas_in("sec:eps", &["var"], EPS_IN_VAR)
+        .formulas(&["var"], NOT_CENTERED)
+        .sums(&takes("variance"), |b| {
+            b.terms(&(b.x() - b.means()).squared())
         })
-        .sums(&takes("mean"), |b| b.terms(1))
-        .target("var", s.stages, groups, Batch::variances, field!(var));
-    statistic(part, norm, "var", variance)
-        .wrong("var", s.stages, ROOT, |b| {
-            b.variances().iter().map(|v| v.sqrt()).collect()
-        })
-        .wrong("var", "sec:eps", EPS_IN_VAR, |b| {
-            b.variances().iter().map(|v| v + b.probe.eps).collect()
-        })
-        .wrong("var", s.stages, NOT_CENTERED, |b| b.each(mean_square))
-        .sums(&takes("variance"), |b| b.terms(2))
-        .target("x_hat", s.stages, all, x_hat, field!(x_hat))
-        .target("y", s.stages, all, |b| b.probe.y(), field!(y))
-        .mistakes_in(s.gamma, &["y"], BY_ROW)
-        .wrong("y", s.stages, X_FOR_X_HAT, |b| {
-            b.output(&b.probe.x, COLUMN, COLUMN)
-        })
+        .asks(of!(x_hat), s.stages, all, Batch::x_hat)
+        .asks(of!(y), s.stages, all, |b| b.probe.y())
+        .formulas_in(s.gamma, &["y"], BY_ROW)
+        .formulas(&["y"], X_FOR_X_HAT)
         .attributed_by(|b, found, target| match target {
             "y" => Some(explain(&b.probe, Target::Y, found)),
             // It is judged through the output it would lead to, whose paths are not its own.
-            "x_hat" => {
-                let mut verdict = explain(&b.probe, Target::Y, &b.output(found, COLUMN, COLUMN));
+            "x_hat" if found.len() == b.probe.x.len() => {
+                let y = b.output(&b.table(found), COLUMN, COLUMN).values();
+                let mut verdict = explain(&b.probe, Target::Y, &y);
                 verdict.paths.clear();
                 Some(verdict)
             }
@@ -184,19 +107,31 @@ pub(crate) fn part(norm: &'static Norm) -> Part<Batch, Forward> {
         })
 }
 
-const ROOT: &str = "root: this is the standard deviation; var is its square";
-const EPS_IN_VAR: &str = "eps-in-var: eps is already in var; it belongs under the root only";
-const NOT_CENTERED: &str =
-    "mean-not-subtracted: this is the mean of x²; the mean of x is not subtracted first";
-const X_FOR_X_HAT: &str = "x-for-x-hat: x stands where x_hat belongs: y = gamma * x_hat + beta";
+type Table = Formulas<Batch, Array>;
 
-const BY_ROW: &[Mistake<Batch>] = slips![
+const SIGN: Table = slips!["sign: it has the wrong sign" => |b| -b.means()];
+const ROOT: Table = slips![
+    "root: this is the standard deviation; var is its square" => |b| b.variances().map(f64::sqrt),
+];
+const EPS_IN_VAR: Table = slips![
+    "eps-in-var: eps is already in var; it belongs under the root only" =>
+        |b| b.variances() + b.probe.eps,
+];
+const NOT_CENTERED: Table = slips![
+    "mean-not-subtracted: this is the mean of x²; the mean of x is not subtracted first" =>
+        |b| b.each(MEAN_SQUARE),
+];
+const X_FOR_X_HAT: Table = slips![
+    "x-for-x-hat: x stands where x_hat belongs: y = gamma * x_hat + beta" =>
+        |b| b.output(&b.x(), COLUMN, COLUMN),
+];
+const BY_ROW: Table = slips![
     "gamma-by-row: gamma and beta are indexed by the row; there is one number for each column" =>
-        |b, _| b.output(&b.x_hat, ROW, ROW),
+        |b| b.output(&b.x_hat(), ROW, ROW),
     "gamma-by-row: gamma is indexed by the row; there is one number for each column" =>
-        |b, _| b.output(&b.x_hat, ROW, COLUMN),
+        |b| b.output(&b.x_hat(), ROW, COLUMN),
     "beta-by-row: beta is indexed by the row; there is one number for each column" =>
-        |b, _| b.output(&b.x_hat, COLUMN, ROW),
+        |b| b.output(&b.x_hat(), COLUMN, ROW),
 ];
 
 /// What may be wrong with the last target, which is `of` the values of each group.
@@ -233,30 +168,28 @@ fn statistic(
     );
     let count = format!("wrong-count: {what} summed and divided by {m}; {whose} has {n} values");
     let wrong: [(&str, &str, Wrong); 8] = [
-        (s.layouts, &across, Batch::across),
+        (s.layouts, &across, |b, of| of(&b.x(), 1 - b.along()).into()),
         // As far as there is a place for each.
         (s.layouts, &across, |b, of| {
-            let mut values = b.across(of);
-            values.resize(b.rstd.len(), 0.0);
+            let mut values = of(&b.x(), 1 - b.along()).values();
+            values.resize(b.groups(), 0.0);
             values
         }),
         (s.layouts, &everything, |b, of| {
-            vec![of(&b.probe.x); b.rstd.len()]
+            let all = b.x().reshaped([b.probe.x.len()]);
+            b.means().filled(of(&all, 0).total()).into()
         }),
-        (s.layouts, &transposed, Batch::transposed),
+        (s.layouts, &transposed, |b, of| {
+            of(&b.transposed(&b.x()), b.along()).into()
+        }),
         (s.stages, &not_reset, |b, of| {
-            let mut sum = 0.0;
-            let goes_on = |own: &f64| {
-                sum += own;
-                sum
-            };
-            b.each(of).iter().map(goes_on).collect()
+            carried(&b.each(of), 1.0).into()
         }),
-        (s.stages, &summed, |b, of| b.divided(of, 1.0)),
+        (s.stages, &summed, |b, of| b.divided(of, 1).into()),
         (s.bessel, &bessel, |b, of| {
-            b.divided(of, b.size() as f64 - 1.0)
+            b.divided(of, b.size() - 1).into()
         }),
-        (s.stages, &count, |b, of| b.divided(of, b.rstd.len() as f64)),
+        (s.stages, &count, |b, of| b.divided(of, b.groups()).into()),
     ];
     wrong
         .into_iter()
@@ -271,7 +204,10 @@ const OFFSET: f64 = 3e6;
 const OFFSET_BOUND: f64 = 1e-6;
 const CANCELLATION: Mistake<Batch> = (
     "cancellation: with a mean of 3e6 deviations, E[x²] - E[x]² subtracts two numbers that agree in 13 digits, and the variance is lost. Subtract the mean first, then square",
-    |b, _| b.each(|x| mean_square(x) - mean(x).powi(2)),
+    |b, _| {
+        b.each(|x, axis| MEAN_SQUARE(x, axis) - MEAN(x, axis).squared())
+            .into()
+    },
 );
 
 /// Where a one-pass variance loses its digits.
@@ -281,16 +217,16 @@ pub(crate) fn far_from_zero(norm: &'static Norm) -> Part<Batch, Forward> {
         let mut probe = norm.batch(shape, 1e-5, seed * 100 + 99).probe;
         let deviation = largest(&probe.x);
         probe.x.iter_mut().for_each(|x| *x += OFFSET * deviation);
-        vec![Batch::of(probe)]
+        vec![Batch { probe }]
     };
     let [groups, _] = norm.groups();
-    Part::new("forward far from zero", Order::Together, cases, blank)
-        .target("var", "sec:two-pass", groups, Batch::variances, field!(var))
-        .cancels(|b| OFFSET_BOUND / ROUNDING * largest(&b.variances()))
+    Part::<_, Forward>::new("forward far from zero", Order::Together, cases)
+        .asks(of!(var), "sec:two-pass", groups, Batch::variances)
+        .cancels(|b| OFFSET_BOUND / ROUNDING * largest(&b.variances().values()))
         .mistakes(&["var"], &[CANCELLATION])
         // Which digits are lost depends on the order of the additions.
         .explained_by(|b, found, _| {
-            let right = b.variances();
+            let right = b.variances().values();
             let lost = |(r, f): (&f64, &f64)| (r - f).abs() <= 0.05 * largest(&right);
             let all_lost = right.iter().zip(&found.var).all(lost);
             all_lost.then(|| Named::of(CANCELLATION.0))

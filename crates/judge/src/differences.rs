@@ -27,7 +27,24 @@ impl<C: Case + Clone, A: 'static> Part<C, A> {
     /// If the gradient of an input is no target yet.
     #[must_use]
     #[track_caller]
-    pub fn differentiates<F>(mut self, of: Differences<C, F>) -> Self
+    pub fn differentiates<F>(self, of: Differences<C, F>) -> Self
+    where
+        F: Fn(u64) -> C + 'static,
+    {
+        self.differentiates_as(|check, _| check, of)
+    }
+
+    /// The same, where the check must know more of the function.
+    ///
+    /// # Panics
+    /// If the gradient of an input is no target yet.
+    #[must_use]
+    #[track_caller]
+    pub fn differentiates_as<F>(
+        mut self,
+        with: fn(Check, &C) -> Check,
+        of: Differences<C, F>,
+    ) -> Self
     where
         F: Fn(u64) -> C + 'static,
     {
@@ -39,7 +56,7 @@ impl<C: Case + Clone, A: 'static> Part<C, A> {
         let (inputs, blank): (Vec<_>, _) = (each.collect(), self.blank);
         let numeric: Numeric<C, A> = Box::new(move |run, seed| {
             let case = (of.case)(seed);
-            let with = |values: &[Vec<f64>]| {
+            let moved = |values: &[Vec<f64>]| {
                 let mut case = case.clone();
                 for ((_, numbers, ..), values) in inputs.iter().zip(values) {
                     numbers(&mut case).copy_from_slice(values);
@@ -51,10 +68,10 @@ impl<C: Case + Clone, A: 'static> Part<C, A> {
                 Input::new(*name, &extents(axes, &case), values)
             });
             let check = Check::new(of.name).inputs(&all.collect::<Vec<_>>());
-            check.seed(seed).run(
-                |values| (of.y)(&with(values)),
+            with(check, &case).seed(seed).run(
+                |values| (of.y)(&moved(values)),
                 |values, dy| {
-                    let mut case = with(values);
+                    let mut case = moved(values);
                     (of.dy)(&mut case).copy_from_slice(dy);
                     let mut answer = blank(&case);
                     run(&case, &mut answer);

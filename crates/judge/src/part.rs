@@ -204,10 +204,16 @@ pub struct Part<C: 'static, A: 'static> {
     pub(crate) numeric: Option<Numeric<C, A>>,
 }
 
+impl<C: Case, A: Default + 'static> Part<C, A> {
+    /// The reader's function `name`, tried on the `cases` of a seed.
+    pub fn new(name: &'static str, order: Order, cases: impl Fn(u64) -> Vec<C> + 'static) -> Self {
+        Self::over(name, order, cases, |_| A::default())
+    }
+}
+
 impl<C: Case, A: 'static> Part<C, A> {
-    /// The reader's function `name`, tried on the `cases` of a seed; the answer is `blank`
-    /// before anything is written in it.
-    pub fn new(
+    /// The same, where the function writes over something: the answer is `blank` before it does.
+    pub fn over(
         name: &'static str,
         order: Order,
         cases: impl Fn(u64) -> Vec<C> + 'static,

@@ -384,7 +384,7 @@ mod tests {
             };
             [(3, 5), (7, 6)].map(table).into()
         };
-        let report = Part::new("tables", Order::Together, cases, |_| Pair::default())
+        let report = Part::<_, Pair>::new("tables", Order::Together, cases)
             .target("m", "sec:sweep", AXES, Table::m, field!(m))
             .target("n", "sec:sweep", AXES, Table::n, field!(n))
             .report(

@@ -19,7 +19,7 @@ pub struct Head {
 }
 
 /// The gradients, `[T, d]` each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Gradients {
     /// Of the queries.
     pub dq: Vec<f64>,
@@ -204,8 +204,7 @@ const SIDES: &[&str] = &["dq", "dk"];
 const ALL: &[&str] = &["dv", "dq", "dk"];
 
 fn part() -> Part<Probe, Gradients> {
-    let blank = |p: &Probe| Gradients::zeros(&p.head);
-    Part::new("backward", Order::Together, probes, blank)
+    Part::<_, Gradients>::new("backward", Order::Together, probes)
         .asks(of!(dv), BACKWARD, AXES, |p| p.dv_of(&p.w()))
         .sums(
             "value j is used by every position i that looks at it",

@@ -43,10 +43,8 @@ exercise! {
     /// `(dy, saved, gamma)` of one channel to the stages.
     check(backward: Fn(&[f64], &Saved, f64) -> Stages),
     right: "all nine lines are right",
-    parts: [part(BATCH) => |g, out| *out = written(backward(&g.dy, &saved(g), g.gamma[0]))],
-    then: |report, seed| with_the_end(report, &BATCH.batches(seed), |g| {
-        backward(&g.dy, &saved(g), g.gamma[0]).dx
-    }),
+    parts: [part(BATCH) => |g, out| *out = written(run(backward, g))],
+    then: |report, seed| with_the_end(report, &BATCH.batches(seed), |g| run(backward, g).dx),
 }
 
 fn written(stages: Stages) -> Written {
@@ -65,10 +63,11 @@ fn written(stages: Stages) -> Written {
     }
 }
 
-fn saved(channel: &Given) -> Saved {
-    Saved {
-        centered: channel.centered.clone(),
-        rstd: channel.rstd[0],
-        x_hat: channel.x_hat.clone(),
-    }
+fn run(backward: Candidate<'_>, channel: &Given) -> Stages {
+    let saved = Saved {
+        centered: channel.centered.values(),
+        rstd: channel.rstd.total(),
+        x_hat: channel.x_hat.values(),
+    };
+    backward(&channel.dy.values(), &saved, channel.gamma.total())
 }

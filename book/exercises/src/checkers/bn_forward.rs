@@ -42,9 +42,9 @@ fn steps(seed: u64) -> Vec<Step> {
     let numbered = BATCH.batches(seed).into_iter().enumerate();
     let step = |(number, batch): (usize, Batch)| {
         let forward = Forward {
-            mean: batch.means(),
-            var: batch.variances(),
-            x_hat: batch.x_hat.clone(),
+            mean: batch.means().into(),
+            var: batch.variances().into(),
+            x_hat: batch.probe.x_hat(),
             y: batch.probe.y(),
         };
         // Values of the size of the batch's own, so that neither hides the other.
@@ -97,7 +97,7 @@ fn running() -> Part<Step, Running> {
         |s| s.after("running_var", UNBIASED),
     ];
     let blank = |s: &Step| s.before.clone();
-    Part::new("update_running", Order::Together, steps, blank)
+    Part::over("update_running", Order::Together, steps, blank)
         .target("running_mean", "sec:momentum", CHANNELS, mean, field!(mean))
         .target("running_var", "sec:momentum", CHANNELS, var, field!(var))
         .mistakes(&["running_mean", "running_var"], BOTH)

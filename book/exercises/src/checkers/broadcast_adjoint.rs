@@ -118,7 +118,7 @@ const SECTION: &str = "sec:adjoint";
 const COPIES: &str = "a value that was repeated receives the gradients of all its copies";
 
 fn part() -> Part<Probe, Vec<f64>> {
-    Part::new("sum_to", Order::Together, probes, |_| Vec::new())
+    Part::<_, Vec<f64>>::new("sum_to", Order::Together, probes)
         .target("dx", SECTION, AXES, |p| p.added(p.places()), field!())
         .sums(COPIES, |p| p.terms(p.places()))
         .no_mean(COPIES, |p| (p.dy.len() / p.count()) as f64)

@@ -25,7 +25,7 @@ const NEAR: f64 = 100.0;
 fn part() -> Part<Seeds, f64> {
     let cases = |_| [5, 9, 13, 17, 41].map(Seeds).into();
     let right = |n: &Seeds| vec![right(n.0)];
-    Part::new("by_chance", Order::Together, cases, |_| 0.0)
+    Part::<_, f64>::new("by_chance", Order::Together, cases)
         .target("the share", "sec:claims-rule", &[], right, field!(number))
         .cancels(|n| NEAR * self::right(n.0))
         .variants(&["the share"], MISTAKES, |n, _, wrong| vec![wrong(n.0)])

@@ -133,7 +133,7 @@ struct Answer {
 
 fn part() -> Part<Probe, Answer> {
     const SLOPE: &str = "the slope";
-    Part::new("slope", Order::Together, probes, |_| Answer::default())
+    Part::<_, Answer>::new("slope", Order::Together, probes)
         .target(
             SLOPE,
             SECANT,

@@ -257,32 +257,30 @@ const DW: &[&str] = &["dw"];
 
 fn part() -> Part<Probe, Gradients> {
     const PIXEL: &str = "a pixel is read by several taps, and at several positions";
-    let part = Part::new("backward", Order::Together, probes, |_| {
-        Gradients::default()
-    })
-    .asks(of!(dw), SECTION, FILTERS, |p| p.right("dw"))
-    .sums("a weight is used at every position of every image", |p| {
-        p.terms("dw", false, UNCHANGED)
-    })
-    .asks(of!(db), SECTION, BIASES, |p| p.right("db"))
-    .sums("the bias is used at every position of every image", |p| {
-        p.terms("db", false, UNCHANGED)
-    })
-    .asks(of!(dx), SECTION, IMAGES, |p| p.right("dx"))
-    .sums(PIXEL, |p| p.terms("dx", false, UNCHANGED))
-    .sums(PIXEL, |p| p.terms("dx", true, UNCHANGED))
-    .differentiates(Differences {
-        name: "convolution",
-        // The last, whose strides differ.
-        case: |seed| probes(seed).swap_remove(2),
-        inputs: vec![
-            ("x", |p| &mut p.x),
-            ("w", |p| &mut p.w),
-            ("b", |p| &mut p.b),
-        ],
-        dy: |p| &mut p.dy,
-        y: Probe::forward,
-    });
+    let part = Part::<_, Gradients>::new("backward", Order::Together, probes)
+        .asks(of!(dw), SECTION, FILTERS, |p| p.right("dw"))
+        .sums("a weight is used at every position of every image", |p| {
+            p.terms("dw", false, UNCHANGED)
+        })
+        .asks(of!(db), SECTION, BIASES, |p| p.right("db"))
+        .sums("the bias is used at every position of every image", |p| {
+            p.terms("db", false, UNCHANGED)
+        })
+        .asks(of!(dx), SECTION, IMAGES, |p| p.right("dx"))
+        .sums(PIXEL, |p| p.terms("dx", false, UNCHANGED))
+        .sums(PIXEL, |p| p.terms("dx", true, UNCHANGED))
+        .differentiates(Differences {
+            name: "convolution",
+            // The last, whose strides differ.
+            case: |seed| probes(seed).swap_remove(2),
+            inputs: vec![
+                ("x", |p| &mut p.x),
+                ("w", |p| &mut p.w),
+                ("b", |p| &mut p.b),
+            ],
+            dy: |p| &mut p.dy,
+            y: Probe::forward,
+        });
     let part = CHANGES
         .iter()
         .fold(part, |part, (text, (targets, change))| {

@@ -146,7 +146,7 @@ const WRONG_WEIGHTS: Formulas<Layers, Vec<f64>> = slips![
 ];
 
 fn part() -> Part<Layers, Folded> {
-    Part::new("fold", Order::Together, cases, |_| Folded::default())
+    Part::<_, Folded>::new("fold", Order::Together, cases)
         .asks(of!(weight), SECTION, WEIGHTS, |l| {
             l.weights(rstd, |row, _| row)
         })

@@ -160,12 +160,7 @@ const OF_DX: Formulas<Probe, Array> = slips![
 ];
 
 fn part() -> Part<Probe, Gradients> {
-    let blank = |_: &Probe| Gradients {
-        dx: vec![],
-        dgamma: vec![],
-        dbeta: vec![],
-    };
-    Part::new("backward", Order::Together, probes, blank)
+    Part::<_, Gradients>::new("backward", Order::Together, probes)
         .asks(of!(dbeta), SECTION, CHANNELS, |p| p.dy.sum(0))
         .formulas(&["dbeta"], OF_DBETA)
         .excludes("gamma", "beta is added after the scaling", |p| {

@@ -36,7 +36,7 @@ fn networks(seed: u64) -> Vec<Widths> {
 fn part() -> Part<Widths, Vec<f64>> {
     let (name, axes): (_, &[Axis]) = ("deviations", &[Axis("L", "layer")]);
     let right = |w: &Widths| all(&w.0, right);
-    Part::new(name, Order::Together, networks, |_| vec![])
+    Part::<_, Vec<f64>>::new(name, Order::Together, networks)
         .target(name, "sec:signal-size", axes, right, field!())
         .variants(&[name], MISTAKES, |w, _, rule| all(&w.0, *rule))
 }

@@ -274,31 +274,26 @@ fn part() -> Part<Measured, [f64; 3]> {
         vec![m.right(target) + 4.0 * elements]
     };
     let share = |m: &Measured, target: &str, share: &f64| vec![share * m.right(target)];
-    Part::new(
-        "kept",
-        Order::Together,
-        |_| MEASURED.clone(),
-        |_| [f64::NAN; 3],
-    )
-    .target(
-        "activations",
-        section,
-        &[],
-        |m| vec![m.kept[0]],
-        field!(number 0),
-    )
-    .variants(&["activations"], ACTIVATIONS, more)
-    .target(
-        "weights",
-        section,
-        &[],
-        |m| vec![m.kept[1]],
-        field!(number 1),
-    )
-    .variants(&["weights"], WEIGHTS, more)
-    .target("norms", section, &[], |m| vec![m.kept[2]], field!(number 2))
-    .variants(&["norms"], NORMS, more)
-    .variants(&TARGETS, UNITS, share)
+    Part::<_, [f64; 3]>::new("kept", Order::Together, |_| MEASURED.clone())
+        .target(
+            "activations",
+            section,
+            &[],
+            |m| vec![m.kept[0]],
+            field!(number 0),
+        )
+        .variants(&["activations"], ACTIVATIONS, more)
+        .target(
+            "weights",
+            section,
+            &[],
+            |m| vec![m.kept[1]],
+            field!(number 1),
+        )
+        .variants(&["weights"], WEIGHTS, more)
+        .target("norms", section, &[], |m| vec![m.kept[2]], field!(number 2))
+        .variants(&["norms"], NORMS, more)
+        .variants(&TARGETS, UNITS, share)
 }
 
 #[cfg(test)]

@@ -22,18 +22,19 @@ exercise! {
     /// `gamma.len()`.
     check(backward: Fn(&[f64], &Saved, &[f64], &mut Stages)),
     right: "all eight lines are right",
-    parts: [part(LAYER) => |g, out| backward(&g.dy, &saved(g), &g.gamma, &mut out.stages)],
+    parts: [part(LAYER) => |g, out| run(backward, g, &mut out.stages)],
     then: |report, seed| with_the_end(report, &LAYER.batches(seed), |g| {
         let mut out = Stages::over(g);
-        backward(&g.dy, &saved(g), &g.gamma, &mut out);
+        run(backward, g, &mut out);
         out.dx
     }),
 }
 
-fn saved(given: &Given) -> Saved {
-    Saved {
-        centered: given.centered.clone(),
-        rstd: given.rstd.clone(),
-        x_hat: given.x_hat.clone(),
-    }
+fn run(backward: Candidate<'_>, given: &Given, out: &mut Stages) {
+    let saved = Saved {
+        centered: given.centered.values(),
+        rstd: given.rstd.values(),
+        x_hat: given.x_hat.values(),
+    };
+    backward(&given.dy.values(), &saved, &given.gamma.values(), out);
 }

@@ -80,12 +80,11 @@ pub fn report(derivation: Candidate<'_>, wrong_step: u32, seed: u64) -> Report {
 
 /// The derivation of every row, one after the other.
 fn rows(derivation: Candidate<'_>, b: &Batch) -> Vec<f64> {
-    let (gamma, d) = (&b.probe.gamma, b.columns());
-    let row = |(r, rstd): (usize, &f64)| {
-        let at = r * d..(r + 1) * d;
-        derivation(&b.probe.dy[at.clone()], gamma, &b.x_hat[at], *rstd)
-    };
-    let rows: Vec<Vec<f64>> = b.rstd.iter().enumerate().map(row).collect();
+    let (gamma, d, x_hat, rstd) = (&b.probe.gamma, b.columns(), b.probe.x_hat(), b.rstd());
+    let given = b.probe.dy.chunks_exact(d).zip(x_hat.chunks_exact(d));
+    let rows = given.zip(rstd.values());
+    let rows = rows.map(|((dy, x_hat), rstd)| derivation(dy, gamma, x_hat, rstd));
+    let rows: Vec<Vec<f64>> = rows.collect();
     // A row of another length must not be made up for by the next.
     let broken = rows.iter().find(|row| row.len() != d);
     broken.cloned().unwrap_or_else(|| rows.concat())
@@ -102,15 +101,14 @@ fn plain() -> Part<Batch, Vec<f64>> {
         let plain = LAYER.batches(seed).into_iter().map(|b| {
             let mut probe = b.probe;
             probe.gamma.fill(1.0);
-            Batch::of(probe)
+            Batch { probe }
         });
         plain.collect()
     })
 }
 
 fn part(name: &'static str, cases: fn(u64) -> Vec<Batch>) -> Part<Batch, Vec<f64>> {
-    let blank = |b: &Batch| vec![0.0; b.probe.dy.len()];
-    Part::new(name, Order::Together, cases, blank)
+    Part::new(name, Order::Together, cases)
         .target(
             "dx",
             "sec:ln-closed-form",
@@ -123,17 +121,10 @@ fn part(name: &'static str, cases: fn(u64) -> Vec<Batch>) -> Part<Batch, Vec<f64
 
 /// What the derivation makes as it was shipped.
 fn shipped(b: &Batch) -> Vec<f64> {
-    let (dy, gamma, d) = (&b.probe.dy, &b.probe.gamma, b.columns());
-    let mean = |row: usize, f: &dyn Fn(usize) -> f64| {
-        (row * d..(row + 1) * d).map(f).sum::<f64>() / d as f64
-    };
-    let g = |k: usize| gamma[k % d] * dy[k];
-    let dx = |k: usize| {
-        let through_mean = gamma[k % d] * mean(k / d, &|k| dy[k]);
-        let through_variance = b.x_hat[k] * mean(k / d, &|k| g(k) * b.x_hat[k]);
-        b.rstd[k / d] * (g(k) - through_mean - through_variance)
-    };
-    (0..dy.len()).map(dx).collect()
+    let (dy, x_hat, gamma) = (b.dy(), b.x_hat(), &b.probe.gamma);
+    let g = &dy * gamma;
+    let through_variance = &x_hat * (&g * &x_hat).mean(1);
+    ((g - dy.mean(1) * gamma - through_variance) * b.rstd()).into()
 }
 
 /// How far the rows are from adding up to zero.

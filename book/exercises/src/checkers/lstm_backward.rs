@@ -269,23 +269,21 @@ const STEP: &str = "sec:lstm";
 const NORM: &str = "sec:ln-cell";
 
 fn part() -> Part<Probe, Gradients> {
-    let part = Part::new("backward", Order::Together, probes, |_| {
-        Gradients::default()
-    })
-    .asks(of!(dc_next), STEP, FEATURES, Probe::memory)
-    .asks(of!(da_i), STEP, FEATURES, |p| p.right(I))
-    .contains("g", MEMORY, |p| p.kept("g"))
-    .asks(of!(da_f), STEP, FEATURES, |p| p.right(F))
-    .contains("c", MEMORY, |p| p.kept("c"))
-    .asks(of!(da_g), STEP, FEATURES, |p| p.right(G))
-    .contains("i", MEMORY, |p| p.kept("i"))
-    .asks(of!(da_o), STEP, FEATURES, |p| p.right(O))
-    .contains("tanh", O.product(), |p| p.kept("tanh"))
-    .asks(of!(dc), STEP, FEATURES, |p| p.right(C))
-    .contains("f", MEMORY, |p| p.kept("f"))
-    .formulas(&["dc_next"], FORGOTTEN)
-    .formulas_in(NORM, &["dc_next"], AROUND_THE_NORM)
-    .formulas(&["dc_next"], SHOWN);
+    let part = Part::<_, Gradients>::new("backward", Order::Together, probes)
+        .asks(of!(dc_next), STEP, FEATURES, Probe::memory)
+        .asks(of!(da_i), STEP, FEATURES, |p| p.right(I))
+        .contains("g", MEMORY, |p| p.kept("g"))
+        .asks(of!(da_f), STEP, FEATURES, |p| p.right(F))
+        .contains("c", MEMORY, |p| p.kept("c"))
+        .asks(of!(da_g), STEP, FEATURES, |p| p.right(G))
+        .contains("i", MEMORY, |p| p.kept("i"))
+        .asks(of!(da_o), STEP, FEATURES, |p| p.right(O))
+        .contains("tanh", O.product(), |p| p.kept("tanh"))
+        .asks(of!(dc), STEP, FEATURES, |p| p.right(C))
+        .contains("f", MEMORY, |p| p.kept("f"))
+        .formulas(&["dc_next"], FORGOTTEN)
+        .formulas_in(NORM, &["dc_next"], AROUND_THE_NORM)
+        .formulas(&["dc_next"], SHOWN);
     let part = of_others(part, "dc_next", "dh", "o", O.product(), |p, other| {
         p.next(other, TANH.slope)
     });

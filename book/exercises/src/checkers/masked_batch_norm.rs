@@ -24,7 +24,7 @@ pub struct Batch {
 }
 
 /// What is to be computed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stages {
     /// `[C]`.
     pub mean: Vec<f64>,
@@ -309,8 +309,7 @@ const WEIGHTS: Formulas<Probe, [f64; 2]> = slips![
 
 fn part() -> Part<Probe, Stages> {
     const ALL_USE_IT: &str = "every position that counts uses it";
-    let blank = |p: &Probe| Stages::zeros(&p.batch);
-    Part::new("forward_and_backward", Order::FirstWrong, probes, blank)
+    Part::<_, Stages>::new("forward_and_backward", Order::FirstWrong, probes)
         .asks(of!(mean), MASKED, CHANNELS, Probe::mean)
         .sums("every position that counts adds its value", |p| {
             (p.counting(&p.x()) / p.count()).terms(0)

@@ -63,7 +63,7 @@ const OF_A: &[Axis] = &[Axis("m", "row"), Axis("k", "column")];
 const OF_B: &[Axis] = &[Axis("k", "row"), Axis("n", "column")];
 
 fn part() -> Part<Probe, Found> {
-    Part::new("backward", Order::Together, probes, |_| Found::default())
+    Part::new("backward", Order::Together, probes)
         .asks(found!("da"), SECTION, OF_A, |p| p.of("da", &p.dy))
         .sums("A[i, p] enters every element of row i of Y", |p| {
             (p.dy_at_each_p() * &p.b).terms(2)

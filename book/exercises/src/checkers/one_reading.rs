@@ -273,14 +273,14 @@ const ONE_EMPTY: &str =
     "it is wrong where one of the lists is empty: what is known of the other is the result";
 
 fn add_part() -> Part<Step, Seen> {
-    let part = Part::new("add", Order::FirstWrong, steps, |s: &Step| s.before);
+    let part = Part::over("add", Order::FirstWrong, steps, |s: &Step| s.before);
     fields!(part, after, [COUNTS_ADDED, MEANS_ADDED, SQUARES_ADDED])
         .edge(Step::first, FIELDS, "first-value", FIRST, SECTION)
         .edge(|s| s.far, &[SQUARES], "cancellation", LOST, "sec:two-pass")
 }
 
 fn merge_part() -> Part<Join, Seen> {
-    let part = Part::new("merge", Order::FirstWrong, joins, |_| Seen::default());
+    let part = Part::<_, Seen>::new("merge", Order::FirstWrong, joins);
     let two_empty = |j: &Join| j.whole.count == 0.0;
     let one_empty = |j: &Join| j.a.count * j.b.count == 0.0;
     fields!(part, whole, [COUNTS_MERGED, MEANS_MERGED, SQUARES_MERGED])

@@ -19,7 +19,7 @@ exercise! {
     right: "both gradients are right",
     parts: [part(RMS) => |b, out| {
         let p = &b.probe;
-        let found = backward(&p.dy, &p.x, &b.rstd, &p.gamma, b.rows(), b.columns());
+        let found = backward(&p.dy, &p.x, &b.rstd().values(), &p.gamma, b.rows(), b.columns());
         (out.dx, out.dgamma) = (found.dx, found.dgamma);
     }],
 }

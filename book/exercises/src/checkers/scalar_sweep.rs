@@ -140,7 +140,7 @@ fn forward(tape: &[Record]) -> Vec<f64> {
 #[rustfmt::skip]
 pub(crate) fn part() -> Part<Probe, Vec<f64>> {
     const AXES: &[Axis] = &[Axis("records", "record")];
-    Part::new("backward", Order::Together, probes, |_| Vec::new())
+    Part::<_, Vec<f64>>::new("backward", Order::Together, probes)
         .target("grads", SECTION, AXES, |p| sweep(&p.tape, p.y), field!())
         .mistakes(&["grads"], slips![
             "assigned: an input used twice keeps one gradient of two: `=` stands where `+=` belongs" => |p, _| p.loops((0..=p.y).rev(), |g, dy, slope| *g = dy * slope),

@@ -244,7 +244,7 @@ fn op<const AT: usize>() -> Part<Applied, Found> {
     const RECORDS: &[Axis] = &[Axis("records", "record")];
     const OPERANDS: &[Axis] = &[Axis("operands", "operand")];
     let op = &OPS[AT];
-    let part = Part::new(op.name, Order::Together, |seed| applied(&OPS[AT], seed), |_| Found::default())
+    let part = Part::new(op.name, Order::Together, |seed| applied(&OPS[AT], seed))
         .asks(found!(KEPT), SECTION, &[], |p| vec![p.at() as f64])
         .mistakes(&[KEPT], &[("records-changed: none is: an op appends one record, and leaves the others alone", |_, _| vec![0.0])]);
     let mut part = appends(part, SECTION, |p| vec![p.at() as f64])
@@ -367,7 +367,7 @@ fn by(rule: Rule) -> impl Fn(&mut Tape, usize, usize) -> usize {
 /// Whole programs, as a part.
 fn programs() -> Part<Program, Found> {
     const LEAVES: &[Axis] = &[Axis("leaves", "leaf")];
-    Part::new("programs", Order::Together, drawn, |_| Found::default())
+    Part::new("programs", Order::Together, drawn)
         .asks(found!("y"), SECTION, &[], |p| p.right().get("y"))
         .asks(found!("grads"), scalar_sweep::SECTION, LEAVES, |p| {
             p.right().get("grads")

@@ -203,13 +203,11 @@ const AXES: &[Axis] = &[Axis("N", "example"), Axis("classes", "class")];
 
 /// Both functions at small logits.
 fn small_part() -> Part<Probe, Found> {
-    Part::new("small logits", Order::Together, probes, |_| {
-        Found::default()
-    })
-    .asks(found!("loss"), LOSS, &[], |p| vec![p.right_loss()])
-    .variants(&["loss"], LOSSES, |p, _, wrong| vec![wrong(p)])
-    .asks(found!("dx"), GRADIENT, AXES, Probe::right_dx)
-    .formulas(&["dx"], GRADIENTS)
+    Part::new("small logits", Order::Together, probes)
+        .asks(found!("loss"), LOSS, &[], |p| vec![p.right_loss()])
+        .variants(&["loss"], LOSSES, |p, _, wrong| vec![wrong(p)])
+        .asks(found!("dx"), GRADIENT, AXES, Probe::right_dx)
+        .formulas(&["dx"], GRADIENTS)
 }
 
 /// Both at logits where formulas that are equal on paper are not. The right values lose digits
@@ -219,7 +217,7 @@ fn large_part() -> Part<Probe, Found> {
     // The gradient has no logarithm.
     let of_dx = UNSTABLE.iter().filter(|(_, (_, quotient))| !quotient);
     let of_dx: Vec<(&str, Shift)> = of_dx.map(|(text, (shift, _))| (*text, *shift)).collect();
-    Part::new("large logits", Order::Together, large, |_| Found::default())
+    Part::new("large logits", Order::Together, large)
         .asks(found!("loss"), STABLE, &[], |p| vec![p.right_loss()])
         .cancels(|p| LOST * p.right_loss().abs().max(1.0))
         .variants(&["loss"], &UNSTABLE, |p, _, (shift, quotient)| {

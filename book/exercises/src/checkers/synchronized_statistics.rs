@@ -289,7 +289,7 @@ const SQUARES: Formulas<Probe, Array> = slips![
 ];
 
 fn merging() -> judge::Part<Probe, Found> {
-    judge::Part::new("merge", Order::FirstWrong, probes, |_| Found::default())
+    judge::Part::new("merge", Order::FirstWrong, probes)
         .asks(found!("count"), MERGING, &[], |p| vec![p.all()])
         .formulas(&["count"], COUNTS)
         .sums("the rows of every worker count", |p| p.count().terms(0))
@@ -318,7 +318,7 @@ fn far(seed: u64) -> Vec<Probe> {
 
 fn merging_far() -> judge::Part<Probe, Found> {
     let name = "merge around a million";
-    judge::Part::new(name, Order::FirstWrong, far, |_| Found::default())
+    judge::Part::new(name, Order::FirstWrong, far)
         .asks(found!("squares"), MERGING, CHANNELS, Probe::squares)
         // The distance between means is known as far as the means are.
         .cancels(|_| FAR)
@@ -378,7 +378,7 @@ const WRONG_SUMS: &[Slip<Mean>] = slips![
 
 fn going_back() -> judge::Part<Probe, Found> {
     let lengths = |p: &Probe| (p.count() * p.gamma.len() as f64).values();
-    judge::Part::new("backward", Order::Together, probes, |_| Found::default())
+    judge::Part::new("backward", Order::Together, probes)
         .asks(found!(LENGTHS), BACKWARD, WORKERS, lengths)
         .asks(found!("dbeta"), BACKWARD, CHANNELS, |p| {
             p.adds("dbeta").sum(0)

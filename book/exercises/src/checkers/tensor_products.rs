@@ -190,7 +190,7 @@ fn networks() -> Part<Network, Found> {
     const X: &[Axis] = &[Axis("N", "example"), Axis("I", "input")];
     const W1: &[Axis] = &[Axis("I", "input"), Axis("H", "hidden unit")];
     const W2: &[Axis] = &[Axis("H", "hidden unit"), Axis("O", "output")];
-    Part::new("network", Order::Together, drawn, |_| Found::default())
+    Part::new("network", Order::Together, drawn)
         .asks(found!("y"), SECTION, Y, |p| p.right("y"))
         .asks(found!("dx"), SECTION, X, |p| p.right("dx"))
         .asks(found!("dw1"), SECTION, W1, |p| p.right("dw1"))

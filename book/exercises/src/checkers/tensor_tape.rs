@@ -262,7 +262,7 @@ fn shape(x: &Tensor) -> Vec<f64> {
 /// `op` as a part, with its cases from a seed.
 #[rustfmt::skip]
 pub(crate) fn part(op: &'static Op, cases: fn(u64) -> Vec<Applied>) -> Part<Applied, Found> {
-    let part = Part::new(op.name, Order::Together, cases, |_| Found::default());
+    let part = Part::new(op.name, Order::Together, cases);
     let mut part = appends(part, op.section, |p| vec![p.at() as f64])
         .mistakes(&[PLACE], &[("wrong-place: it is that of an operand, and must be that of the new record", |p, _| vec![p.places()[0] as f64])])
         .asks(found!("inputs"), op.section, &[Axis("inputs", "input")], |p| numbers(&p.places()))
@@ -523,7 +523,7 @@ fn sweeps() -> Part<Swept, Found> {
     const BOTH: &[&str] = &[SOME, "grads"];
     const RECORDS: &[Axis] = &[Axis("records", "record")];
     const AXES: &[Axis] = &[Axis("records", "record"), Axis("2", "row"), Axis("3", "column")];
-    Part::new("backward", Order::Together, swept, |_| Found::default())
+    Part::new("backward", Order::Together, swept)
         .asks(found!(SOME), SWEEP, RECORDS, |p| p.of(SOME, p.right()))
         .answers(["has a gradient, and must have None", "has None, and must have a gradient"])
         .asks(found!("grads"), SWEEP, AXES, |p| p.of("grads", p.right()))

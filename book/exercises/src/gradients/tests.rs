@@ -6,9 +6,6 @@ use verdict::Weight;
 
 const NORMS: [&Norm; 3] = [BATCH, LAYER, RMS];
 
-/// An index, from row and column.
-type At = fn(usize, usize) -> usize;
-
 /// The closed form in loops over groups, with the places at which a reader can go wrong taken as
 /// arguments.
 #[derive(Clone, Copy)]
@@ -44,7 +41,7 @@ const RIGHT: Slips = Slips {
     inner: 1,
     divisor: |size, _| size,
     across: false,
-    gamma_at: |_, column| column,
+    gamma_at: COLUMN,
     rstd_at: None,
     add: |sum, term| *sum += term,
     not_reset: false,
