@@ -4,16 +4,23 @@
 use judge::compare::largest;
 use tape::{Param, Tape, Tensor, Var};
 
-/// Whether `after` is this factor times `before`, to a thousandth of the largest of them.
-pub fn is_times(factor: f64, before: &[f64], after: &[f64]) -> bool {
-    let bound = 1e-3 * factor.abs() * largest(before);
-    let mut pairs = before.iter().zip(after);
-    pairs.all(|(b, a)| (factor * b - a).abs() <= bound)
+/// Whether what was before became this factor times as large, to a thousandth of the largest.
+pub fn is_times(factor: f64) -> impl Fn(&[f64], &[f64]) -> bool {
+    move |before, after| {
+        let bound = 1e-3 * factor.abs() * largest(before);
+        let mut pairs = before.iter().zip(after);
+        pairs.all(|(b, a)| (factor * b - a).abs() <= bound)
+    }
 }
 
-/// Whether nothing of `before` is left in `after` but this share of the largest.
-pub fn is_gone(share: f64, before: &[f64], after: &[f64]) -> bool {
-    largest(after) <= share * largest(before)
+/// Whether nothing is left of what was before but this share of the largest.
+pub fn is_gone(share: f64) -> impl Fn(&[f64], &[f64]) -> bool {
+    move |before, after| after.iter().all(|a| a.abs() <= share * largest(before))
+}
+
+/// Whatever comes.
+pub fn otherwise(_: &[f64], _: &[f64]) -> bool {
+    true
 }
 
 /// What `net` makes of `x`, and the gradient of each `x` for this `dy` of the output.
@@ -41,6 +48,3 @@ pub fn column_sums(columns: usize, x: &[f64]) -> Vec<f64> {
     let column = |c: usize| x.iter().skip(c).step_by(columns).sum();
     (0..columns).map(column).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -562,3 +562,23 @@ pub fn numeric_line(report: &gradcheck::Report) -> Line {
         detail,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A margin that is far above 1 is told by its size, not in all its digits.
+    #[test]
+    fn a_huge_margin_can_be_read() {
+        for (slope, margin) in [(1.0, "margin 0."), (1e20, "e")] {
+            let checked = gradcheck::Check::new("line")
+                .input("x", &[1], vec![0.5])
+                .run(|x| vec![x[0][0]], |_, dy| vec![vec![dy[0] * slope]]);
+            let line = numeric_line(&checked);
+            let (_, told) = line.detail.rsplit_once("margin ").unwrap();
+            assert!(told.len() < 7, "{}", line.detail);
+            assert!(line.detail.contains(margin), "{}", line.detail);
+            assert_eq!(line.right, slope == 1.0);
+        }
+    }
+}

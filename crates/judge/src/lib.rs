@@ -50,10 +50,10 @@
 //! section, case, place, the value found and the value wanted.
 //!
 //! No checker needs a test of its own that mistakes are named or that nonsense fails:
-//! the tests of all exercises make each known mistake in each, and many nameless ones ([`Checked`]). What a
-//! module tests itself is what cannot be known here: that the right values are right, held to
-//! the crates or to loops of another shape, and that what a reader types leads to the mistake
-//! that it should ([`testing::named`]).
+//! [`testing::exercises`] makes each known mistake in each exercise, and many nameless ones.
+//! What a module tests itself is what cannot be known there: that the right values are right,
+//! held to the crates or to loops of another shape, and that what a reader types leads to the
+//! mistake that it should ([`testing::named`]).
 
 #![forbid(unsafe_code)]
 

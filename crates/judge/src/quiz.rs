@@ -79,9 +79,48 @@ impl Quiz {
     }
 }
 
-/// Makes a quiz of answers and questions, in the module that has its name.
+/// Makes a quiz of answers and questions, in the module that has its name. If each answer says
+/// when it holds, as `Same if is_times(1.0)`, from the values before and after, the first that
+/// does is what `observed` makes of them.
+///
+/// ```ignore
+/// quiz! {
+///     /// What becomes of a value.
+///     enum Change {
+///         /// It stays, to a thousandth.
+///         Same if is_times(1.0),
+///         /// Something else.
+///         Different if otherwise,
+///     }
+///
+///     larger_rows in "sec:rows":
+///         "rows times 10, the output",
+///         "the norm divides by what it is multiplied by";
+/// }
+/// ```
 #[macro_export]
 macro_rules! quiz {
+    (
+        $(#[$about:meta])*
+        enum $answers:ident {
+            $($(#[$said:meta])* $answer:ident if $holds:expr,)+
+        }
+        $($questions:tt)+
+    ) => {
+        $crate::quiz! {
+            $(#[$about])*
+            enum $answers { $($(#[$said])* $answer,)+ }
+            $($questions)+
+        }
+
+        /// What happened, from the values before and after.
+        fn observed(before: &[f64], after: &[f64]) -> $answers {
+            $(if $holds(before, after) {
+                return $answers::$answer;
+            })+
+            $answers::Undecided
+        }
+    };
     (
         $(#[$about:meta])*
         enum $answers:ident { $($(#[$said:meta])* $answer:ident,)+ }

@@ -1,6 +1,9 @@
 //! What the tests of a checker ask: that what is right passes, and that what a reader types
 //! leads to the mistake that it should.
 
+pub mod exercises;
+pub mod quizzes;
+
 use verdict::{Outcome, Report};
 
 const SEEDS: std::ops::Range<u64> = 0..6;

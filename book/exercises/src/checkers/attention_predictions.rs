@@ -1,9 +1,9 @@
 //! Checks the exercise `attention_predictions`: runs what was predicted.
 
-use crate::predictions::{column_sums, is_gone, is_times, passed};
+use crate::arrays::Draws;
+use crate::predictions::{column_sums, is_gone, is_times, otherwise, passed};
 use judge::quiz;
 use layernorm::LayerNorm;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::Tensor;
 
@@ -11,13 +11,13 @@ quiz! {
     /// What becomes of a value or a gradient when something is changed.
     enum Change {
         /// It stays, to a thousandth.
-        Same,
+        Same if is_times(1.0),
         /// It becomes zero, to a thousandth.
-        Zero,
+        Zero if is_gone(1e-3),
         /// It is a tenth as large, to a thousandth.
-        OneTenth,
+        OneTenth if is_times(0.1),
         /// Something else.
-        Different,
+        Different if otherwise,
     }
 
     key_shift in "sec:attention":
@@ -57,8 +57,6 @@ quiz! {
         "an idle branch, the norm after the sum instead of in front, the gradient of x",
         "with the norm in front the sum hands dy on untouched; after it, the norm stands on the road and projects";
 }
-
-use Change::{Different, OneTenth, Same, Zero};
 
 /// T and d.
 const T: usize = 5;
@@ -122,18 +120,8 @@ fn shifted(x: &Matrix, by: &Matrix) -> Matrix {
     Tensor::from_fn([T, D], |at| x.data()[at] + by.data()[at % D])
 }
 
-/// What happened, from the values before and after.
-fn observed(before: &[f64], after: &[f64]) -> Change {
-    match () {
-        () if is_times(1.0, before, after) => Same,
-        () if is_gone(1e-3, before, after) => Zero,
-        () if is_times(0.1, before, after) => OneTenth,
-        () => Different,
-    }
-}
-
 fn found(seed: u64) -> Predictions {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let rng = &mut Draws::new(seed).0;
     let [q, k, v, dout] = [(); 4].map(|()| draw(T, rng));
     let shift = draw(1, rng);
     let head = Head {

@@ -1,26 +1,25 @@
 //! Checks the exercise `cnn_predictions`: runs what was predicted.
 
-use crate::predictions::{is_gone, is_times, made, passed};
+use crate::arrays::Draws;
+use crate::predictions::{is_gone, is_times, made, otherwise, passed};
 use batchnorm::BatchNorm;
 use judge::quiz;
 use layernorm::LayerNorm;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use tape::{Slide, Tensor};
 
 quiz! {
     /// What becomes of a value or a gradient when something is changed.
     enum Change {
         /// It stays, to a thousandth.
-        Same,
+        Same if is_times(1.0),
         /// It becomes zero, to rounding.
-        Zero,
+        Zero if is_gone(1e-10),
         /// It is ten times as large, to a thousandth.
-        TimesTen,
+        TimesTen if is_times(10.0),
         /// It is a tenth as large, to a thousandth.
-        OneTenth,
+        OneTenth if is_times(0.1),
         /// Something else.
-        Different,
+        Different if otherwise,
     }
 
     bias_batch_norm in "sec:conv-bias":
@@ -57,8 +56,6 @@ quiz! {
         "the other images replaced, the output of the first, at inference",
         "at inference the statistics are fixed numbers";
 }
-
-use Change::{Different, OneTenth, Same, TimesTen, Zero};
 
 const INPUT: [usize; 4] = [4, 2, 6, 6];
 const FILTERS: [usize; 4] = [3, 2, 3, 3];
@@ -130,19 +127,8 @@ impl Block {
     }
 }
 
-/// What happened, from the values before and after.
-fn observed(before: &[f64], after: &[f64]) -> Change {
-    match () {
-        () if is_gone(1e-10, before, after) => Zero,
-        () if is_times(1.0, before, after) => Same,
-        () if is_times(10.0, before, after) => TimesTen,
-        () if is_times(0.1, before, after) => OneTenth,
-        () => Different,
-    }
-}
-
 fn found(seed: u64) -> Predictions {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let rng = &mut Draws::new(seed).0;
     let mut draw = |shape: &[usize]| Tensor::uniform(shape, -1.0, 1.0, rng);
     let block = Block {
         x: draw(&INPUT),

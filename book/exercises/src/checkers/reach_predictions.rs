@@ -1,11 +1,10 @@
 //! Checks the exercise `reach_predictions`: runs what was predicted.
 
+use crate::arrays::Draws;
 use crate::predictions::{made, passed};
 use batchnorm::BatchNorm;
 use judge::quiz;
 use layernorm::{LayerNorm, RmsNorm};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use tape::{Slide, Tensor, Var};
 
 quiz! {
@@ -121,7 +120,7 @@ fn reach(before: &[f64], after: &[f64]) -> Reach {
 }
 
 fn found(seed: u64) -> Predictions {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let rng = &mut Draws::new(seed).0;
     let [x, dy] = [(); 2].map(|()| Tensor::uniform(SHAPE, -1.0, 1.0, rng));
     let weights = Tensor::uniform([CHANNELS, CHANNELS, 1, 1], 0.5, 1.5, rng);
     let changed = |values: &Tensor<f64>, f: fn(usize, f64) -> f64| {

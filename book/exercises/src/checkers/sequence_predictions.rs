@@ -1,10 +1,10 @@
 //! Checks the exercise `sequence_predictions`: runs what was predicted.
 
-use crate::predictions::{column_sums, is_gone, is_times, made, passed};
+use crate::arrays::Draws;
+use crate::predictions::{column_sums, is_gone, is_times, made, otherwise, passed};
 use batchnorm::BatchNorm;
 use judge::quiz;
 use layernorm::LayerNorm;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Tensor, Var};
 
@@ -12,17 +12,17 @@ quiz! {
     /// What becomes of a value or a gradient when something is changed.
     enum Change {
         /// It stays, to a thousandth.
-        Same,
+        Same if is_times(1.0),
         /// It becomes zero, to a thousandth.
-        Zero,
+        Zero if is_gone(1e-3),
         /// It is half as large, to a thousandth.
-        Half,
+        Half if is_times(0.5),
         /// It is a tenth as large, to a thousandth.
-        OneTenth,
+        OneTenth if is_times(0.1),
         /// It becomes NaN.
-        NotANumber,
+        NotANumber if is_nan,
         /// Something else.
-        Different,
+        Different if otherwise,
     }
 
     longer_layer_norm in "sec:lengths":
@@ -62,8 +62,6 @@ quiz! {
         "a step that two sequences reach, the gradient of its input",
         "two values leave no gradient through: there are two directions, and both are removed";
 }
-
-use Change::{Different, Half, NotANumber, OneTenth, Same, Zero};
 
 /// M is 8, and the rectangle has 16 positions.
 const LENGTHS: [usize; 4] = [4, 2, 1, 1];
@@ -162,20 +160,12 @@ fn step(x: &Tensor<f64>, dy: &Tensor<f64>, training: bool) -> (Vec<f64>, [Vec<f6
     })
 }
 
-/// What happened, from the values before and after.
-fn observed(before: &[f64], after: &[f64]) -> Change {
-    match () {
-        () if after.iter().any(|v| v.is_nan()) => NotANumber,
-        () if is_times(1.0, before, after) => Same,
-        () if is_gone(1e-3, before, after) => Zero,
-        () if is_times(0.5, before, after) => Half,
-        () if is_times(0.1, before, after) => OneTenth,
-        () => Different,
-    }
+fn is_nan(_: &[f64], after: &[f64]) -> bool {
+    after.iter().any(|v| v.is_nan())
 }
 
 fn found(seed: u64) -> Predictions {
-    let rng = &mut StdRng::seed_from_u64(seed);
+    let rng = &mut Draws::new(seed).0;
     let batch = Padded::new(rng);
     let longer = batch.longer();
     let both = |f: &dyn Fn(&Padded) -> Vec<f64>| observed(&f(&batch), &f(&longer));
