@@ -2,12 +2,12 @@
 //! squares overflow, and the order in which the rows' shares of the parameters' gradients
 //! are added.
 //!
-//! What a norm does to one row is its own: a function forward and a function backward.
+//! What a norm does to a few rows is its own: a function forward and a function backward.
 
 use std::array;
 
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
-use tape::parallel::{self, rows, starting};
+use tape::parallel::{self, Split, rows, starting};
 use tape::{Real, Tensor};
 
 use crate::rows::{check_lengths, whole};
@@ -62,26 +62,36 @@ pub(crate) struct Rows<'a, T> {
 }
 
 impl<T: Real> Rows<'_, T> {
-    /// Calls `row(x, eps, y)` on every row, which normalizes it and returns its statistics.
+    /// Calls `normalize(x, eps, y, stats)` on many rows at a time, which normalizes them and
+    /// writes their statistics.
     #[track_caller]
     pub(crate) fn forward<S: Stats<T>>(
         self,
         eps: T,
         y: &mut [T],
         stats: &mut [S],
-        row: impl Fn(&[T], T, &mut [T]) -> S + Sync,
+        normalize: impl Fn(&[T], T, &mut [T], &mut [S]) + Sync,
     ) {
         let Rows { kernel, x, d } = self;
         let (count, whole) = (stats.len(), whole(kernel, stats.len(), d));
         check_lengths(kernel, &[("x", x.len(), whole), ("y", y.len(), whole)]);
         let buffers = (rows(y, d), rows(stats, 1));
-        parallel::for_each_item(count, whole, buffers, |r, (y, stats)| {
-            let x = &x[r * d..][..d];
-            stats[0] = row(x, eps, y);
-            if !squares_fit(stats[0].rstd()) {
-                let unit = largest_to_one(x);
-                let found = row(&times(x, unit), eps * unit * unit, y);
-                stats[0] = found.of_times(T::ONE / unit);
+        parallel::for_each_part(count, whole, buffers, |range, buffers| {
+            let (y, stats) = buffers.slices();
+            let x = &x[range.start * d..range.end * d];
+            normalize(x, eps, y, stats);
+            let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
+            for ((x, y), stats) in rows.zip(stats) {
+                if !squares_fit(stats.rstd()) {
+                    let unit = largest_to_one(x);
+                    normalize(
+                        &times(x, unit),
+                        eps * unit * unit,
+                        y,
+                        array::from_mut(stats),
+                    );
+                    *stats = stats.of_times(T::ONE / unit);
+                }
             }
         });
     }
@@ -92,10 +102,14 @@ impl<T: Real> Rows<'_, T> {
 /// total. The number is fixed, so that the order of every addition is, too.
 pub const ROWS_PER_BLOCK: usize = 64;
 
+/// Most elements of the rows that a norm is called with at a time, if they are several: few
+/// enough to be found in the innermost cache by whoever reads them next.
+const PIECE: usize = 2048;
+
 impl<T: Real> Rows<'_, T> {
-    /// Calls `row(x, stats, dy, sums)` on every row, which turns its `dy` into `dx`, in place,
-    /// and adds its share to the gradient of each parameter. The `parameters` come with their
-    /// names. Without a `dy`, `dx` holds it on entry.
+    /// Calls `project(x, stats, dy, sums)` on a few rows at a time, which turns their `dy` into
+    /// `dx`, in place, and adds their share to the gradient of each parameter. The `parameters`
+    /// come with their names. Without a `dy`, `dx` holds it on entry.
     #[track_caller]
     pub(crate) fn backward<S: Stats<T>, const P: usize>(
         self,
@@ -103,7 +117,7 @@ impl<T: Real> Rows<'_, T> {
         dy: Option<&[T]>,
         dx: &mut [T],
         parameters: [(&str, &mut [T]); P],
-        row: impl Fn(&[T], S, &mut [T], [&mut [T]; P]) + Sync,
+        project: impl Fn(&[T], &[S], &mut [T], [&mut [T]; P]) + Sync,
     ) {
         let Rows { kernel, x, d } = self;
         let (count, whole) = (stats.len(), whole(kernel, stats.len(), d));
@@ -120,15 +134,24 @@ impl<T: Real> Rows<'_, T> {
             starting(dx, |block| first_row(block) * d),
             rows(sums.data_mut(), P * d),
         );
+        let piece = (PIECE / d).max(1);
         parallel::for_each_item(blocks, whole, buffers, |block, (dx, mut sums)| {
             let mut sums: [&mut [T]; P] =
                 array::from_fn(|_| sums.split_off_mut(..d).expect("one for each parameter"));
-            for (r, dx) in (first_row(block)..).zip(dx.chunks_exact_mut(d)) {
+            let first_rows = (first_row(block)..).step_by(piece);
+            for (first, dx) in first_rows.zip(dx.chunks_mut(piece * d)) {
+                let rows = first * d..first * d + dx.len();
                 if let Some(dy) = dy {
-                    dx.copy_from_slice(&dy[r * d..][..d]);
+                    dx.copy_from_slice(&dy[rows.clone()]);
                 }
-                let sums = sums.each_mut().map(|sum| &mut **sum);
-                any_row(&x[r * d..][..d], stats[r], dx, sums, &row);
+                let (x, stats) = (&x[rows], &stats[first..][..dx.len() / d]);
+                if stats.iter().all(|stats| squares_fit(stats.rstd())) {
+                    project(x, stats, dx, lend(&mut sums));
+                } else {
+                    for ((x, dx), stats) in x.chunks(d).zip(dx.chunks_mut(d)).zip(stats) {
+                        any_row(x, *stats, dx, lend(&mut sums), &project);
+                    }
+                }
             }
         });
         for (p, (_, total)) in parameters.into_iter().enumerate() {
@@ -137,20 +160,23 @@ impl<T: Real> Rows<'_, T> {
     }
 }
 
-/// `row` of a row that may be too large for it.
-#[inline]
+fn lend<'a, T, const P: usize>(sums: &'a mut [&mut [T]; P]) -> [&'a mut [T]; P] {
+    sums.each_mut().map(|sum| &mut **sum)
+}
+
+/// `project` of a row that may be too large for it.
 fn any_row<T: Real, S: Stats<T>, const P: usize>(
     x: &[T],
     stats: S,
     dy: &mut [T],
     sums: [&mut [T]; P],
-    row: impl Fn(&[T], S, &mut [T], [&mut [T]; P]),
+    project: impl Fn(&[T], &[S], &mut [T], [&mut [T]; P]),
 ) {
     if squares_fit(stats.rstd()) {
-        return row(x, stats, dy, sums);
+        return project(x, &[stats], dy, sums);
     }
     let unit = T::ONE / to_one(stats.rstd());
-    row(&times(x, unit), stats.of_times(unit), dy, sums);
+    project(&times(x, unit), &[stats.of_times(unit)], dy, sums);
     for dx in dy {
         *dx *= unit;
     }
@@ -188,8 +214,10 @@ mod tests {
                 &mut dx,
                 parameters,
                 |x, _, dx, [sum]| {
-                    dx[0] += x[0];
-                    sum[0] += 1.0;
+                    for (dx, x) in dx.iter_mut().zip(x) {
+                        *dx += x;
+                        sum[0] += 1.0;
+                    }
                 },
             );
             assert_eq!((&dx, total), (&x, [count as f64]));

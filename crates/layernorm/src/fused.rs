@@ -40,6 +40,7 @@
 
 use tape::Real;
 use tape::lanes::{LANES, fold, lopsided, sum_map};
+use vectorized::vectorized;
 
 use crate::driver::Rows;
 use crate::rows::check_lengths;
@@ -79,14 +80,24 @@ pub fn forward<T: Real>(
 ) {
     let (kernel, d) = ("layer_norm forward", gamma.len());
     check_lengths(kernel, &[("beta", beta.len(), d)]);
-    Rows { kernel, x, d }.forward(eps, y, stats, |x, eps, y| {
-        let stats = stats_of(x, eps);
-        normalize_row(x, stats, gamma, beta, y);
-        stats
+    Rows { kernel, x, d }.forward(eps, y, stats, |x, eps, y, stats| {
+        normalize(x, gamma, beta, eps, y, stats);
     });
 }
 
+/// The same for rows whose squares fit `T`.
+#[vectorized]
+fn normalize<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T, y: &mut [T], stats: &mut [[T; 3]]) {
+    let d = gamma.len();
+    let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
+    for ((x, y), stats) in rows.zip(stats) {
+        *stats = stats_of(x, eps);
+        normalize_row(x, *stats, gamma, beta, y);
+    }
+}
+
 /// `[shift, offset, rstd]` of a row, in two readings.
+#[inline(always)]
 fn stats_of<T: Real>(x: &[T], eps: T) -> [T; 3] {
     let (first, share) = (x[0], 1.0 / x.len() as f64);
     let near = first + sum_map(x, |x| x - first) / T::from_usize(x.len());
@@ -131,6 +142,7 @@ fn deviations<T: Real>(x: &[T], near: T) -> [f64; 2] {
     totals
 }
 
+#[inline(always)]
 fn normalize_row<T: Real>(x: &[T], stats: [T; 3], gamma: &[T], beta: &[T], y: &mut [T]) {
     let [shift, offset, rstd] = stats;
     for ((y, &x), (&gamma, &beta)) in y.iter_mut().zip(x).zip(gamma.iter().zip(beta)) {
@@ -175,17 +187,30 @@ pub fn backward<T: Real>(
         dx,
         parameters,
         |x, stats, dy, [dgamma, dbeta]| {
-            project_row(x, stats, gamma, dy, dgamma, dbeta);
+            project(x, stats, gamma, dy, dgamma, dbeta);
         },
     );
 }
 
-/// Turns `dy` of one row into `dx`, in place, and adds the row's share to `dgamma` and
-/// `dbeta`.
-///
-/// Not inlined: that the slices do not overlap is known of a function's arguments, and a
-/// closure's body may forget it.
-#[inline(never)]
+/// The same for rows whose squares fit `T`: turns `dy` into `dx`, in place, and adds the rows'
+/// share to `dgamma` and `dbeta`.
+#[vectorized]
+fn project<T: Real>(
+    x: &[T],
+    stats: &[[T; 3]],
+    gamma: &[T],
+    dy: &mut [T],
+    dgamma: &mut [T],
+    dbeta: &mut [T],
+) {
+    let d = gamma.len();
+    let rows = x.chunks_exact(d).zip(dy.chunks_exact_mut(d));
+    for ((x, dy), &stats) in rows.zip(stats) {
+        project_row(x, stats, gamma, dy, dgamma, dbeta);
+    }
+}
+
+#[inline(always)]
 fn project_row<T: Real>(
     x: &[T],
     [shift, offset, rstd]: [T; 3],

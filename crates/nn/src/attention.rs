@@ -30,6 +30,7 @@ use rand::Rng;
 use tape::gemm::{Matrix, gemm};
 use tape::parallel::{self, Split, starting};
 use tape::{Backward, InputGrads, Param, Real, Tensor, Var, elements, lanes};
+use vectorized::vectorized;
 
 use crate::init::Init;
 use crate::layer::Layer;
@@ -222,10 +223,7 @@ impl Plan {
                     gather(dy, self.width, h * d, d, dout);
                     gemm(by_row(dout, d), by_row(v, d).t(), T::ZERO, ds);
                     for (ds, p) in ds.chunks_exact_mut(steps).zip(p.chunks_exact(steps)) {
-                        let along = lanes::dot(ds, p);
-                        for (ds, &p) in ds.iter_mut().zip(p) {
-                            *ds = p * (*ds - along) * scale;
-                        }
+                        softmax_backward(ds, p, scale);
                     }
                     let (p, ds) = (Matrix::new(p, steps, steps), Matrix::new(ds, steps, steps));
                     gemm(ds, by_row(k, d), T::ZERO, grad);
@@ -270,15 +268,19 @@ fn scatter<T: Real>(from: &[T], width: usize, at: usize, d: usize, rows: &mut [T
 
 /// The softmax of `scale · row`, in place. The largest is subtracted first, so that
 /// nothing overflows.
+#[vectorized]
 fn softmax<T: Real>(row: &mut [T], scale: T) {
     let largest = row.iter().fold(T::NEG_INFINITY, |m, &x| x.max(m));
-    for x in row.iter_mut() {
-        *x = (scale * (*x - largest)).exp();
-    }
+    lanes::map_assign(row, |x| (scale * (x - largest)).exp());
     let norm = T::ONE / lanes::sum(row);
-    for x in row {
-        *x *= norm;
-    }
+    lanes::map_assign(row, |x| x * norm);
+}
+
+/// From the gradient of a row of weights, in `ds`, to that of its scores, which were scaled.
+#[vectorized]
+fn softmax_backward<T: Real>(ds: &mut [T], p: &[T], scale: T) {
+    let along = lanes::dot(ds, p);
+    lanes::zip_assign(ds, p, |ds, p| p * (ds - along) * scale);
 }
 
 struct Attention<T: Real> {

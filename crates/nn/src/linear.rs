@@ -9,7 +9,7 @@
 
 use rand::Rng;
 use tape::gemm::{Matrix, gemm};
-use tape::{Backward, InputGrads, Param, Real, Tensor, Var};
+use tape::{Backward, InputGrads, Param, Real, Tensor, Var, vector};
 
 use crate::init::{Draw, Init};
 use crate::layer::Layer;
@@ -117,14 +117,7 @@ pub(crate) fn add_rows<T: Real>(rows: &[T], beta: T, out: &mut [T]) {
         out.fill(T::ZERO);
     }
     for row in rows.chunks_exact(out.len().max(1)) {
-        add_to(out, row);
-    }
-}
-
-/// `sum += x`, element by element.
-pub(crate) fn add_to<T: Real>(sum: &mut [T], x: &[T]) {
-    for (sum, &x) in sum.iter_mut().zip(x) {
-        *sum += x;
+        vector::add(&mut *out, row);
     }
 }
 

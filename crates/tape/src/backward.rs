@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::broadcast::sum_to;
 use crate::{Real, Shape, Tensor};
@@ -72,8 +72,10 @@ pub trait Backward<T: Real> {
 pub struct InputGrads<'a, T: Real> {
     op: &'static str,
     inputs: &'a [Option<NodeId>],
-    /// Which inputs have been given their gradient.
-    served: SmallVec<[bool; 8]>,
+    /// Which inputs have been given their gradient: a bit for each of the first 64.
+    served: u64,
+    /// And those after them.
+    served_later: Vec<bool>,
     records: &'a [Record<T>],
     grads: &'a mut [Option<Tensor<T>>],
 }
@@ -89,7 +91,8 @@ impl<'a, T: Real> InputGrads<'a, T> {
         InputGrads {
             op,
             inputs,
-            served: smallvec![false; inputs.len()],
+            served: 0,
+            served_later: vec![false; inputs.len().saturating_sub(64)],
             records,
             grads,
         }
@@ -111,7 +114,10 @@ impl<'a, T: Real> InputGrads<'a, T> {
     #[track_caller]
     fn serve(&mut self, i: usize) -> Option<NodeId> {
         self.check_input(i);
-        self.served[i] = true;
+        match i.checked_sub(64) {
+            None => self.served |= 1 << i,
+            Some(later) => self.served_later[later] = true,
+        }
         self.inputs[i]
     }
 
@@ -128,9 +134,13 @@ impl<'a, T: Real> InputGrads<'a, T> {
     /// Panics if an input that needs a gradient was left out: its gradient would be taken
     /// for 0, and whatever is learned below it would never move.
     pub(crate) fn check_served(&self) {
-        for (i, (node, served)) in self.inputs.iter().zip(&self.served).enumerate() {
+        for (i, node) in self.inputs.iter().enumerate() {
+            let served = match i.checked_sub(64) {
+                None => self.served & (1 << i) != 0,
+                Some(later) => self.served_later[later],
+            };
             assert!(
-                *served || node.is_none(),
+                served || node.is_none(),
                 "{}: its backward pass left out input {i}, which needs a gradient; add one, or \
                  say with InputGrads::none that there is none",
                 self.op

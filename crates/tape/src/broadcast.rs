@@ -7,7 +7,7 @@
 
 use crate::shape::Axes;
 use crate::strided::Loops;
-use crate::{Real, Shape, Tensor, lanes};
+use crate::{Real, Shape, Tensor, vector};
 
 /// The shape two operands of `op` broadcast to.
 ///
@@ -84,21 +84,9 @@ fn zip_along<T: Real>(
     loops.for_each_row(|[i, j]| {
         let row = rows.next().expect("one output row for each inner loop");
         match stride {
-            [1, 1] => {
-                for ((y, &p), &q) in row.iter_mut().zip(&a[i..]).zip(&b[j..]) {
-                    *y = f(p, q);
-                }
-            }
-            [1, 0] => {
-                for (y, &p) in row.iter_mut().zip(&a[i..]) {
-                    *y = f(p, b[j]);
-                }
-            }
-            [0, 1] => {
-                for (y, &q) in row.iter_mut().zip(&b[j..]) {
-                    *y = f(a[i], q);
-                }
-            }
+            [1, 1] => vector::zip(row, &a[i..], &b[j..], &f),
+            [1, 0] => vector::map(row, &a[i..], |p| f(p, b[j])),
+            [0, 1] => vector::map(row, &b[j..], |q| f(a[i], q)),
             _ => row.fill(f(a[i], b[j])),
         }
     });
@@ -124,11 +112,9 @@ pub fn sum_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
     loops.for_each_row(|[i, j]| {
         let row = &data[i..i + length];
         if stride[1] == 0 {
-            sums[j] += lanes::sum(row);
+            sums[j] += vector::sum(row);
         } else {
-            for (s, &v) in sums[j..].iter_mut().zip(row) {
-                *s += v;
-            }
+            vector::add(&mut sums[j..], row);
         }
     });
     out
@@ -148,6 +134,7 @@ pub fn sum_to<T: Real>(dy: &Tensor<T>, shape: &Shape) -> Tensor<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes;
 
     fn iota(shape: &[usize]) -> Tensor<f64> {
         Tensor::from_fn(shape, |i| (i + 1) as f64)

@@ -1,4 +1,6 @@
-//! Reductions that vectorize: sums kept in [`LANES`] independent accumulators.
+//! Loops that vectorize: element by element, and sums kept in [`LANES`] independent
+//! accumulators. They are inlined into kernels, which are compiled for several instruction sets
+//! ([`vectorized`](vectorized::vectorized)).
 //!
 //! Floating-point addition is not associative, so a compiler may not reorder
 //! `iter().sum()`: it stays one long chain of dependent additions. With an array of
@@ -56,7 +58,7 @@ pub fn sum_map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
 }
 
 /// `Σ xᵢ`.
-#[inline]
+#[inline(always)]
 pub fn sum<T: Real>(x: &[T]) -> T {
     sum_map(x, |v| v)
 }
@@ -65,7 +67,7 @@ pub fn sum<T: Real>(x: &[T]) -> T {
 ///
 /// # Panics
 /// If the lengths differ.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     sum_map2(a, b, |x, y| x * y)
@@ -92,6 +94,38 @@ pub fn lopsided<T: Real>(squares: &[T; LANES]) -> bool {
     let quarter = fold(*squares) * T::from_f64(0.25);
     // All are looked at, for a loop without a way out can be made into vectors.
     squares.iter().filter(|&&lane| lane > quarter).count() > 0
+}
+
+/// `y = f(x)`, element by element; as many as the shorter slice has, as in all of these.
+#[inline(always)]
+pub fn map<T: Real>(y: &mut [T], x: &[T], f: impl Fn(T) -> T) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = f(x);
+    }
+}
+
+/// `y = f(y)`.
+#[inline(always)]
+pub fn map_assign<T: Real>(y: &mut [T], f: impl Fn(T) -> T) {
+    for y in y {
+        *y = f(*y);
+    }
+}
+
+/// `y = f(a, b)`.
+#[inline(always)]
+pub fn zip<T: Real>(y: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
+    for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+        *y = f(a, b);
+    }
+}
+
+/// `y = f(y, x)`.
+#[inline(always)]
+pub fn zip_assign<T: Real>(y: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = f(*y, x);
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@
 //! - [`Tape`], [`Var`], [`Param`], [`Grads`]: recording and differentiating.
 //! - [`Backward`], [`InputGrads`]: the contract of an op, for this crate and others.
 //! - [`ops`]: one op, one file: formula, derivative, kernel, tests.
-//! - [`lanes`], [`parallel`], [`gemm`], [`broadcast`], [`magnitude`]: what kernels are
+//! - [`lanes`], [`vector`], [`parallel`], [`gemm`], [`broadcast`], [`magnitude`]: what kernels are
 //!   built from.
 
 mod backward;
@@ -49,6 +49,7 @@ mod tensor;
 #[cfg(test)]
 mod testing;
 mod var;
+pub mod vector;
 
 pub use backward::{Backward, InputGrads};
 pub use buffer::{POOL_LIMIT, clear_pool, pooled_bytes};

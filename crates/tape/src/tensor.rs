@@ -5,7 +5,7 @@ use std::fmt;
 use rand::{Rng, RngExt};
 
 use crate::buffer::Buffer;
-use crate::{Real, Shape};
+use crate::{Real, Shape, vector};
 
 /// A dense array of numbers, contiguous and row-major.
 ///
@@ -210,9 +210,7 @@ impl<T: Real> Tensor<T> {
     #[inline]
     pub fn map(&self, f: impl Fn(T) -> T) -> Self {
         let mut out = Tensor::scratch(self.shape);
-        for (y, &x) in out.data_mut().iter_mut().zip(self.data()) {
-            *y = f(x);
-        }
+        vector::map(out.data_mut(), self.data(), f);
         out
     }
 
@@ -225,9 +223,7 @@ impl<T: Real> Tensor<T> {
     pub fn zip(&self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
         self.check_same_shape(other);
         let mut out = Tensor::scratch(self.shape);
-        for ((y, &a), &b) in out.data_mut().iter_mut().zip(self.data()).zip(other.data()) {
-            *y = f(a, b);
-        }
+        vector::zip(out.data_mut(), self.data(), other.data(), f);
         out
     }
 
@@ -248,9 +244,7 @@ impl<T: Real> Tensor<T> {
     #[track_caller]
     pub fn zip_assign(&mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T) {
         self.check_same_shape(other);
-        for (a, &b) in self.data_mut().iter_mut().zip(other.data()) {
-            *a = f(*a, b);
-        }
+        vector::zip_assign(self.data_mut(), other.data(), f);
     }
 
     /// [`Tensor::zip_assign`] on a tensor passed by value: how backward passes turn `dy`
@@ -266,9 +260,7 @@ impl<T: Real> Tensor<T> {
 
     /// Replaces every element by `f` of it; in place when nobody shares the buffer.
     pub fn map_in_place(mut self, f: impl Fn(T) -> T) -> Self {
-        for a in self.data_mut() {
-            *a = f(*a);
-        }
+        vector::map_assign(self.data_mut(), f);
         self
     }
 

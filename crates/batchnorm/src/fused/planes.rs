@@ -5,8 +5,9 @@
 
 use std::ops::Range;
 
-use tape::Real;
 use tape::lanes::{self, LANES};
+use tape::{Real, vector};
+use vectorized::vectorized;
 
 use super::columns::Columns;
 use super::slab::{Slab, pieces};
@@ -83,14 +84,26 @@ fn step<T: Real, S: Real, const K: usize>(
     }
 }
 
+/// [`Sums::add`], compiled for the machine it runs on.
+#[vectorized]
+fn add<T: Real, S: Real, F: Fn(T, T) -> [S; K], const K: usize>(
+    sums: &mut Sums<S, K>,
+    a: &[T],
+    b: &[T],
+    f: F,
+) {
+    sums.add(a, b, f);
+}
+
 /// `Σ (x − shift)` and `Σ (x − shift)²` of a channel's block, in `f64`.
 fn wide_sums<'a, T: Real>(pieces: impl Iterator<Item = &'a [T]>, shift: T) -> [f64; 2] {
     let (mut sums, shift) = (Sums::new(), shift.to_f64());
     for piece in pieces {
-        sums.add(piece, piece, |x, _| {
+        let terms = |x: T, _| {
             let off = x.to_f64() - shift;
             [off, off * off]
-        });
+        };
+        add(&mut sums, piece, piece, terms);
     }
     sums.total()
 }
@@ -122,7 +135,7 @@ impl Walk for Planes {
             if count == 0 {
                 for n in examples.clone() {
                     for (seen, plane) in seen.iter_mut().zip(planes(n)) {
-                        let sum = lanes::sum(&plane[positions.clone()]);
+                        let sum = vector::sum(&plane[positions.clone()]);
                         seen.mean += sum.to_f64() / size as f64;
                     }
                 }
@@ -131,7 +144,8 @@ impl Walk for Planes {
             for n in examples.clone() {
                 for ((sums, seen), plane) in sums.iter_mut().zip(&*seen).zip(planes(n)) {
                     let (shift, piece): (T, _) = (seen.shift(), &plane[positions.clone()]);
-                    sums.add(piece, piece, |x, _| [x - shift, (x - shift) * (x - shift)]);
+                    let terms = |x, _| [x - shift, (x - shift) * (x - shift)];
+                    add(sums, piece, piece, terms);
                 }
             }
             let weights = Weights::new(count, size);
@@ -165,7 +179,7 @@ impl Walk for Planes {
                 let dy = dy(n).chunks_exact(layout.positions);
                 for ((sums, &shift), (x, dy)) in sums.iter_mut().zip(shift).zip(x.zip(dy)) {
                     let (x, dy) = (&x[positions.clone()], &dy[positions.clone()]);
-                    sums.add(dy, x, |dy, x| [dy, dy * (x - shift)]);
+                    add(sums, dy, x, |dy, x| [dy, dy * (x - shift)]);
                 }
             }
             for (totals, sums) in totals.iter_mut().zip(sums) {
@@ -194,9 +208,7 @@ impl Walk for Planes {
                 if let Some(from) = from {
                     out.copy_from_slice(&from[plane.clone()]);
                 }
-                for (out, &x) in out.iter_mut().zip(&x[plane]) {
-                    *out = f(numbers, x, *out);
-                }
+                vector::zip_assign(out, &x[plane], |out, x| f(numbers, x, out));
             }
         }
     }

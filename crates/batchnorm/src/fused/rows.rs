@@ -10,6 +10,7 @@ use std::array;
 use std::ops::Range;
 
 use tape::Real;
+use vectorized::vectorized;
 
 use super::columns::Columns;
 use super::slab::{Slab, pieces};
@@ -28,12 +29,12 @@ const COLUMNS: usize = 2048;
 pub(super) struct Rows;
 
 /// `K` sums for each column over the rows of a block: `Σ f(a, b, shift)`.
-#[inline(always)]
-fn sum_rows<T: Real, const K: usize>(
+#[vectorized]
+fn sum_rows<T: Real, F: Fn(T, T, T) -> [T; K], const K: usize>(
     a: &[&[T]],
     b: &[&[T]],
     shift: &[T],
-    f: impl Fn(T, T, T) -> [T; K],
+    f: F,
 ) -> [Vec<T>; K] {
     let mut sums = array::from_fn(|_| vec![T::ZERO; shift.len()]);
     let (a, a_rest) = a.as_chunks::<TOGETHER>();
@@ -49,12 +50,12 @@ fn sum_rows<T: Real, const K: usize>(
 
 /// Adds the terms of `R` rows to each column's sums.
 #[inline(always)]
-fn add_rows<T: Real, const K: usize, const R: usize>(
+fn add_rows<T: Real, F: Fn(T, T, T) -> [T; K], const K: usize, const R: usize>(
     sums: &mut [Vec<T>; K],
     a: &[&[T]; R],
     b: &[&[T]; R],
     shift: &[T],
-    f: impl Fn(T, T, T) -> [T; K],
+    f: F,
 ) {
     // Slices of one known length, so that the loop needs no bounds checks.
     let width = shift.len();
@@ -101,14 +102,15 @@ fn per_channel<T: Real>(columns: &[T], positions: usize) -> Vec<f64> {
 /// `Σ (x − shift)` and `Σ (x − shift)²` of each column over the rows of a block. The first
 /// decides over the mean, and is kept in `f64`, [`TOGETHER`] rows at a time: otherwise an
 /// outlier would round all that is added to it to digits of its own.
+#[vectorized]
 fn moment_rows<T: Real>(rows: &[&[T]], shift: &[T]) -> (Vec<f64>, Vec<T>) {
     let (mut sums, mut squares) = (vec![0.0; shift.len()], vec![T::ZERO; shift.len()]);
     let (rows, rest) = rows.as_chunks::<TOGETHER>();
     for rows in rows {
-        add_moments(&mut sums, &mut squares, rows, shift);
+        add_moments(&mut sums[..], &mut squares[..], rows, shift);
     }
     for &row in rest {
-        add_moments(&mut sums, &mut squares, &[row], shift);
+        add_moments(&mut sums[..], &mut squares[..], &[row], shift);
     }
     (sums, squares)
 }
@@ -240,18 +242,20 @@ impl Walk for Rows {
             let [first, second] = out.write(n, channels.clone());
             fill(n, first);
             fill(n + 1, second);
-            update_two(columns, [&x[row(n)], &x[row(n + 1)]], first, second, &f);
+            let x = [&x[row(n)], &x[row(n + 1)]];
+            update_two(columns, x, first, second, &f);
         }
     }
 }
 
 /// Replaces every value of a row by `f` of its column's numbers, of x, and of itself.
 // ANCHOR: update_rows
-fn update_row<T: Real, const K: usize>(
+#[vectorized]
+fn update_row<T: Real, F: Fn([T; K], T, T) -> T, const K: usize>(
     columns: [&[T]; K],
     x: &[T],
     out: &mut [T],
-    f: impl Fn([T; K], T, T) -> T,
+    f: F,
 ) {
     let width = out.len();
     let (columns, x) = (columns.map(|list| &list[..width]), &x[..width]);
@@ -261,12 +265,13 @@ fn update_row<T: Real, const K: usize>(
 }
 
 /// The same for two rows at a time: the numbers of a column are loaded once for both.
-fn update_two<T: Real, const K: usize>(
+#[vectorized]
+fn update_two<T: Real, F: Fn([T; K], T, T) -> T, const K: usize>(
     columns: [&[T]; K],
     x: [&[T]; 2],
     first: &mut [T],
     second: &mut [T],
-    f: impl Fn([T; K], T, T) -> T,
+    f: F,
 ) {
     let width = first.len();
     let columns = columns.map(|list| &list[..width]);

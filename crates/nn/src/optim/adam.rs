@@ -13,6 +13,7 @@
 //! division by `√v̂` undoes most of it, or decoupled, `p ← p − η λ p`.
 
 use tape::{Grads, Real};
+use vectorized::vectorized;
 
 use super::memory::Memory;
 use super::optimizer::Optimizer;
@@ -90,12 +91,26 @@ impl<T: Real> Optimizer<T> for Adam<T> {
         self.memory.update(module, grads, |p, g, [m, v], t| {
             let step = T::from_f64(rate / (1.0 - beta1.powi(t)));
             let correct = T::from_f64((1.0 - beta2.powi(t)).sqrt().recip());
-            for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                let g = scale * g + coupled * *p;
-                *m = b1 * *m + c1 * g;
-                *v = b2 * *v + c2 * g * g;
-                *p = keep * *p - step * *m / (v.sqrt() * correct + eps);
-            }
+            let moments = move |p: T, g: T, m: T, v: T| {
+                let g = scale * g + coupled * p;
+                let (m, v) = (b1 * m + c1 * g, b2 * v + c2 * g * g);
+                (keep * p - step * m / (v.sqrt() * correct + eps), m, v)
+            };
+            with_moments(p, g, m, v, moments);
         });
+    }
+}
+
+/// `(p, m, v) = step(p, g, m, v)`, element by element.
+#[vectorized]
+fn with_moments<T: Real, F: Fn(T, T, T, T) -> (T, T, T)>(
+    p: &mut [T],
+    g: &[T],
+    m: &mut [T],
+    v: &mut [T],
+    step: F,
+) {
+    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+        (*p, *m, *v) = step(*p, g, *m, *v);
     }
 }

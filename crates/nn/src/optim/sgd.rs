@@ -12,7 +12,8 @@
 //! (Sutskever et al., "On the importance of initialization and momentum", 2013, have it
 //! inside.)
 
-use tape::{Grads, Real};
+use tape::{Grads, Real, vector};
+use vectorized::vectorized;
 
 use super::memory::Memory;
 use super::optimizer::Optimizer;
@@ -77,18 +78,26 @@ impl<T: Real> Optimizer<T> for Sgd<T> {
             [rate, grad_scale, self.momentum, self.weight_decay].map(T::from_f64);
         if self.momentum == 0.0 {
             return self.plain.update(module, grads, |p, g, [], _| {
-                for (p, &g) in p.iter_mut().zip(g) {
-                    *p -= rate * (scale * g + lambda * *p);
-                }
+                let step = |p, g| p - rate * (scale * g + lambda * p);
+                vector::zip_assign(p, g, step);
             });
         }
         let nesterov = self.nesterov;
         self.velocity.update(module, grads, |p, g, [v], _| {
-            for ((p, &g), v) in p.iter_mut().zip(g).zip(v) {
-                let g = scale * g + lambda * *p;
-                *v = mu * *v + g;
-                *p -= rate * if nesterov { g + mu * *v } else { *v };
-            }
+            let step = |p: T, g: T, v: T| {
+                let g = scale * g + lambda * p;
+                let v = mu * v + g;
+                (p - rate * if nesterov { g + mu * v } else { v }, v)
+            };
+            with_velocity(p, g, v, step);
         });
+    }
+}
+
+/// `(p, v) = step(p, g, v)`, element by element.
+#[vectorized]
+fn with_velocity<T: Real, F: Fn(T, T, T) -> (T, T)>(p: &mut [T], g: &[T], v: &mut [T], step: F) {
+    for ((p, &g), v) in p.iter_mut().zip(g).zip(v) {
+        (*p, *v) = step(*p, g, *v);
     }
 }

@@ -17,6 +17,7 @@
 //! ```
 
 use tape::{Backward, InputGrads, Real, Tensor, Var};
+use vectorized::vectorized;
 
 use super::schedule::Rows;
 use crate::activation::sigmoid;
@@ -42,15 +43,7 @@ pub(super) fn gru_cell<'t, T: Real>(
         .chunks_exact_mut(h)
         .zip(acts.data_mut().chunks_exact_mut(3 * h));
     for (((x, g), state), (y, acts)) in from.zip(state.value().data().chunks_exact(h)).zip(to) {
-        let [[xr, xz, xn], [gr, gz, gn]] = [x, g].map(|row| [0, 1, 2].map(|p| &row[p * h..][..h]));
-        let (r, rest) = acts.split_at_mut(h);
-        let (z, n) = rest.split_at_mut(h);
-        for j in 0..h {
-            r[j] = sigmoid(xr[j] + gr[j]);
-            z[j] = sigmoid(xz[j] + gz[j]);
-            n[j] = (xn[j] + r[j] * gn[j]).tanh();
-            y[j] = (T::ONE - z[j]) * n[j] + z[j] * state[j];
-        }
+        cell(x, g, state, acts, y);
     }
     let tape = gates_x.tape();
     tape.record(&[gates_x, gates_h, state], y, || GruCell {
@@ -59,6 +52,47 @@ pub(super) fn gru_cell<'t, T: Real>(
         gates_h: gates_h.value().clone(),
         state: state.value().clone(),
     })
+}
+
+/// One row of `h'` in `y`, and r, z and n in `acts`.
+#[vectorized]
+fn cell<T: Real>(x: &[T], g: &[T], state: &[T], acts: &mut [T], y: &mut [T]) {
+    let h = state.len();
+    let [[xr, xz, xn], [gr, gz, gn]] = [x, g].map(|row| [0, 1, 2].map(|p| &row[p * h..][..h]));
+    let (r, rest) = acts.split_at_mut(h);
+    let (z, n) = rest.split_at_mut(h);
+    for j in 0..h {
+        r[j] = sigmoid(xr[j] + gr[j]);
+        z[j] = sigmoid(xz[j] + gz[j]);
+        n[j] = (xn[j] + r[j] * gn[j]).tanh();
+        y[j] = (T::ONE - z[j]) * n[j] + z[j] * state[j];
+    }
+}
+
+/// From `dh'` of a row in `dh`: dh there, the gradients of the gates from the input in place of
+/// r, z and n, and those of the gates from the state in `into_h`.
+#[vectorized]
+fn cell_backward<T: Real>(
+    gates: &[T],
+    state: &[T],
+    acts: &mut [T],
+    into_h: &mut [T],
+    dh: &mut [T],
+) {
+    let h = state.len();
+    let (r, rest) = acts.split_at_mut(h);
+    let (z, n) = rest.split_at_mut(h);
+    let gn = &gates[2 * h..][..h];
+    for j in 0..h {
+        let (rj, zj, nj, d) = (r[j], z[j], n[j], dh[j]);
+        n[j] = d * (T::ONE - zj) * (T::ONE - nj * nj);
+        z[j] = d * (state[j] - nj) * (zj * (T::ONE - zj));
+        r[j] = n[j] * gn[j] * (rj * (T::ONE - rj));
+        into_h[j] = r[j];
+        into_h[h + j] = z[j];
+        into_h[2 * h + j] = n[j] * rj;
+        dh[j] = d * zj;
+    }
 }
 
 struct GruCell<T: Real> {
@@ -87,19 +121,7 @@ impl<T: Real> Backward<T> for GruCell<T> {
         for (((acts, into_h), dh), (gates, state)) in
             to.zip(dh.data_mut().chunks_exact_mut(h)).zip(from)
         {
-            let (r, rest) = acts.split_at_mut(h);
-            let (z, n) = rest.split_at_mut(h);
-            let gn = &gates[2 * h..][..h];
-            for j in 0..h {
-                let (rj, zj, nj, d) = (r[j], z[j], n[j], dh[j]);
-                n[j] = d * (T::ONE - zj) * (T::ONE - nj * nj);
-                z[j] = d * (state[j] - nj) * (zj * (T::ONE - zj));
-                r[j] = n[j] * gn[j] * (rj * (T::ONE - rj));
-                into_h[j] = r[j];
-                into_h[h + j] = z[j];
-                into_h[2 * h + j] = n[j] * rj;
-                dh[j] = d * zj;
-            }
+            cell_backward(gates, state, acts, into_h, dh);
         }
         self.rows.add_x(dx, into_x.data(), h, 3, 0..3);
         dx.add(1, into_h);

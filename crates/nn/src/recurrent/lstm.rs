@@ -23,17 +23,15 @@
 //!
 //! The four row functions below are the equations. `lstm_sequence` uses them too.
 
-use tape::{Backward, InputGrads, Real, Tensor, Var};
+use tape::{Backward, InputGrads, Real, Tensor, Var, vector};
+use vectorized::vectorized;
 
 use super::schedule::Rows;
 use crate::activation::sigmoid;
 
-// Never inlined: slices that are arguments of a function cannot overlap, so the compiler
-// vectorizes. Of parts of one row it does not know that.
-
 /// `c'` of one row in `next`, from c and the gates i, f and g, which become σ(i),
 /// σ(f) and tanh(g).
-#[inline(never)]
+#[vectorized]
 pub(super) fn state<T: Real>(i: &mut [T], f: &mut [T], g: &mut [T], c: &[T], next: &mut [T]) {
     let h = c.len();
     let (i, f, g, next) = (&mut i[..h], &mut f[..h], &mut g[..h], &mut next[..h]);
@@ -46,7 +44,7 @@ pub(super) fn state<T: Real>(i: &mut [T], f: &mut [T], g: &mut [T], c: &[T], nex
 }
 
 /// From `dc'` in `dc`: dc there, and di, df, dg in place of the activations.
-#[inline(never)]
+#[vectorized]
 pub(super) fn state_backward<T: Real>(
     i: &mut [T],
     f: &mut [T],
@@ -67,7 +65,7 @@ pub(super) fn state_backward<T: Real>(
 
 /// `h'` of one row in `y`, and `tanh(c')`, from `c'` and the gate o, which becomes
 /// σ(o).
-#[inline(never)]
+#[vectorized]
 pub(super) fn output<T: Real>(o: &mut [T], c: &[T], tanh: &mut [T], y: &mut [T]) {
     let h = c.len();
     let (o, tanh, y) = (&mut o[..h], &mut tanh[..h], &mut y[..h]);
@@ -79,7 +77,7 @@ pub(super) fn output<T: Real>(o: &mut [T], c: &[T], tanh: &mut [T], y: &mut [T])
 }
 
 /// From `dh'` in `dh`: what it gives to `dc'` there, and do in place of σ(o).
-#[inline(never)]
+#[vectorized]
 pub(super) fn output_backward<T: Real>(o: &mut [T], tanh: &[T], dh: &mut [T]) {
     let h = tanh.len();
     let (o, dh) = (&mut o[..h], &mut dh[..h]);
@@ -97,10 +95,8 @@ pub(super) fn gates<T, const N: usize>(row: &mut [T]) -> [&mut [T]; N] {
 }
 
 /// `out = a + b`, as far as `out` reaches.
-fn set_sum<T: Real>(out: &mut [T], a: &[T], b: &[T]) {
-    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *out = a + b;
-    }
+pub(super) fn set_sum<T: Real>(out: &mut [T], a: &[T], b: &[T]) {
+    vector::zip(out, a, b, |a, b| a + b);
 }
 
 /// `c'`, `[n, H]`, from the rows `rows` of `gates_x` `[M, 4 H]`, `gates_h` `[n, 4 H]` and

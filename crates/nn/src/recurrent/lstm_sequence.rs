@@ -13,11 +13,11 @@ use std::ops::Range;
 
 use tape::gemm::{Matrix, gemm};
 use tape::parallel::{self, Split, interleaved};
-use tape::{Backward, InputGrads, Real, Tensor, Var};
+use tape::{Backward, InputGrads, Real, Tensor, Var, vector};
 
-use super::lstm::{gates, output, output_backward, state, state_backward};
+use super::lstm::{gates, output, output_backward, set_sum, state, state_backward};
 use super::schedule::Rows;
-use crate::linear::{add_rows, add_to};
+use crate::linear::add_rows;
 
 /// `h'` of all steps, `[M, H]`, from what came from the inputs, `gates_x` `[M, 4 H]`, and
 /// the weights `w` `[4 H, H]` and `bias` `[4 H]` of the last state.
@@ -53,9 +53,7 @@ pub(super) fn lstm_sequence<'t, T: Real>(
             let rows = parts.rows(t, p);
             let (acts, x) = (&mut *acts[t], &x[rows.start * 4 * h..rows.end * 4 * h]);
             for (acts, x) in acts.chunks_exact_mut(4 * h).zip(x.chunks_exact(4 * h)) {
-                for ((a, &x), &b) in acts.iter_mut().zip(x).zip(bias_row) {
-                    *a = x + b;
-                }
+                set_sum(acts, x, bias_row);
             }
             let (c_before, c) = c.split_at_mut(t);
             let (y_before, y) = y.split_at_mut(t);
@@ -70,8 +68,8 @@ pub(super) fn lstm_sequence<'t, T: Real>(
             let from = acts.chunks_exact_mut(4 * h).zip(c_before.chunks_exact(h));
             for ((acts, c), ((next, tanh), y)) in from.zip(to) {
                 let [i, f, g, o] = gates(acts);
-                state(i, f, g, c, next);
-                output(o, next, tanh, y);
+                state(i, f, g, c, &mut *next);
+                output(o, &*next, tanh, y);
             }
         }
     });
@@ -173,14 +171,14 @@ impl<T: Real> LstmSequence<T> {
                 let acts = &mut *acts[t];
                 let dh = &mut dh.data_mut()[..here.len()];
                 let dc = &mut dc.data_mut()[..here.len()];
-                add_to(dh, &dy[here.clone()]);
+                vector::add(&mut *dh, &dy[here.clone()]);
                 let from = tanh[here].chunks_exact(h).zip(c_before.chunks_exact(h));
                 let to = dh.chunks_exact_mut(h).zip(dc.chunks_exact_mut(h));
                 let to = acts.chunks_exact_mut(4 * h).zip(to);
                 for ((tanh, c), (acts, (dh, dc))) in from.zip(to) {
                     let [i, f, g, o] = gates(acts);
-                    output_backward(o, tanh, dh);
-                    add_to(dc, dh);
+                    output_backward(o, tanh, &mut *dh);
+                    vector::add(&mut *dc, &*dh);
                     state_backward(i, f, g, c, dc);
                 }
                 if t > 0 {

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use tape::{InputGrads, Real, Var};
+use tape::{InputGrads, Real, Var, vector};
 
 use crate::lengths::Lengths;
-use crate::linear::add_to;
 
 /// Where the steps of the sequences lie: sorted by length, step after step.
 pub(super) struct Schedule {
@@ -133,7 +132,7 @@ impl Rows {
             let rows = &mut out[self.start * gates * h..][..self.count * gates * h];
             let rows = rows.chunks_exact_mut(gates * h);
             for (row, grad) in rows.zip(grads.chunks_exact(parts.len() * h)) {
-                add_to(&mut row[parts.start * h..parts.end * h], grad);
+                vector::add(&mut row[parts.start * h..parts.end * h], grad);
             }
         });
     }

@@ -1,7 +1,7 @@
 //! A tensor seen along one of its axes, for the ops that cut, join or pick there.
 
 use crate::shape::check_axis;
-use crate::{Real, Shape};
+use crate::{Real, Shape, vector};
 
 /// A shape as `[outer, length, inner]`: what lies outside an axis, the axis, and what
 /// lies inside it.
@@ -46,9 +46,7 @@ pub(crate) fn store<T: Real>(beta: T, values: &[T], out: &mut [T]) {
 
 /// `out += values`.
 pub(crate) fn add_to<T: Real>(out: &mut [T], values: &[T]) {
-    for (o, &v) in out.iter_mut().zip(values) {
-        *o += v;
-    }
+    vector::add(out, values);
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 //! Each element enters the mean of every window that holds it with weight 1/(kh·kw), so
 //! dX is, at each element, the sum of `dY / (kh·kw)` over those windows.
 
+use vectorized::vectorized;
+
 use super::pool::Pool;
-use super::window::{Pair, Slide};
-use crate::{Backward, InputGrads, Real, Tensor, Var, elements};
+use super::window::{Pair, Slide, Window};
+use crate::{Backward, InputGrads, Real, Tensor, Var, elements, lanes};
 
 impl<'t, T: Real> Var<'t, T> {
     /// The mean of each window: `[N, C, H, W]` becomes `[N, C, H', W']` with
@@ -25,17 +27,20 @@ impl<'t, T: Real> Var<'t, T> {
         let taps = T::from_usize(elements(&pool.window.kernel));
         let x = self.value();
         let y = pool.each_plane(&pool.output, |n, y| {
-            let x = pool.input_plane(x, n);
-            y.fill(T::ZERO);
-            for tap in pool.window.taps() {
-                pool.window.gather(tap, x, y, |x, y| *y += x);
-            }
-            for y in y {
-                *y /= taps;
-            }
+            mean(&pool.window, pool.input_plane(x, n), y, taps);
         });
         self.tape().record(&[self], y, || AvgPool2d { pool })
     }
+}
+
+/// The mean of each window of the plane `x`.
+#[vectorized]
+fn mean<T: Real>(window: &Window, x: &[T], y: &mut [T], taps: T) {
+    y.fill(T::ZERO);
+    for tap in window.taps() {
+        window.gather(tap, x, y, |x, y| *y += x);
+    }
+    lanes::map_assign(y, |y| y / taps);
 }
 
 struct AvgPool2d {

@@ -22,7 +22,7 @@ use super::along::add_to;
 use super::window::{Slide, Window};
 use crate::gemm::{Matrix, gemm};
 use crate::parallel::{self, Split, rows, starting};
-use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, elements, lanes};
+use crate::{Backward, InputGrads, Real, Shape, Tensor, Var, elements, vector};
 
 impl<'t, T: Real> Var<'t, T> {
     /// Convolves this, `[N, C, H, W]`, with `weight`, `[O, C, kh, kw]`, and adds `bias`,
@@ -206,7 +206,7 @@ impl Plan {
             let dy = part(dy, n, self.output_len());
             if let Some(db) = &mut db {
                 for (db, dy) in db.iter_mut().zip(dy.chunks_exact(self.positions())) {
-                    *db += lanes::sum(dy);
+                    *db += vector::sum(dy);
                 }
             }
             let dy = Matrix::new(dy, self.outputs, self.positions());

@@ -10,6 +10,8 @@
 //!
 //! With weights, the mean is `Σ wₙ ℓₙ / Σ wₙ`, and `dxₙ = (p − onehot(cₙ)) · dy wₙ / Σ w`.
 
+use vectorized::vectorized;
+
 use super::log_softmax::exponentials;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
 
@@ -114,6 +116,7 @@ fn cross_entropy<'t, T: Real>(
 }
 
 /// Fills `p` with the softmax of `x` and returns `ln Σ eˣ − x[class]`.
+#[vectorized]
 fn softmax_and_loss<T: Real>(p: &mut [T], x: &[T], class: usize) -> T {
     let (max, others) = exponentials(p, x);
     let sum = T::ONE + others;
@@ -121,6 +124,15 @@ fn softmax_and_loss<T: Real>(p: &mut [T], x: &[T], class: usize) -> T {
         *p /= sum;
     }
     others.ln_1p() - (x[class] - max)
+}
+
+/// `(p − onehot(class)) · scale`, in place of p.
+#[vectorized]
+fn difference<T: Real>(p: &mut [T], class: usize, scale: T) {
+    // p − 1 of the right class, without its cancellation where p is close to 1.
+    p[class] = T::ZERO;
+    p[class] = -lanes::sum(p);
+    lanes::map_assign(p, |p| p * scale);
 }
 
 struct CrossEntropy<T: Real> {
@@ -143,13 +155,7 @@ impl<T: Real> Backward<T> for CrossEntropy<T> {
         let dy = dy.item() / self.total;
         let rows = p.data_mut().chunks_exact_mut(classes);
         for ((row, &class), &weight) in rows.zip(&self.targets).zip(&self.weights) {
-            let scale = dy * weight;
-            // p − 1 of the right class, without its cancellation where p is close to 1.
-            row[class] = T::ZERO;
-            row[class] = -lanes::sum(row);
-            for p in row {
-                *p *= scale;
-            }
+            difference(row, class, dy * weight);
         }
         dx.add(0, p);
     }

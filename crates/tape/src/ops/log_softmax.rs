@@ -7,6 +7,8 @@
 //! logarithm of a finished softmax would give −∞ wherever a weight underflows; this does
 //! not.
 
+use vectorized::vectorized;
+
 use super::max::row_max;
 use super::softmax::{along_last, each_row};
 use crate::shape::check_axis;
@@ -23,13 +25,7 @@ impl<'t, T: Real> Var<'t, T> {
         check_axis("log_softmax", axis, self.shape());
         along_last(self, axis, |x| {
             let mut y = Tensor::scratch(x.shape());
-            each_row(&mut y, x.value(), |y, x| {
-                let (max, others) = exponentials(y, x);
-                let log_sum = others.ln_1p();
-                for (y, &x) in y.iter_mut().zip(x) {
-                    *y = (x - max) - log_sum;
-                }
-            });
+            each_row(&mut y, x.value(), log_softmax_row);
             x.tape().record(&[x], y.clone(), || LogSoftmax { y })
         })
     }
@@ -42,14 +38,27 @@ impl<'t, T: Real> Var<'t, T> {
 /// away an s that is small; `s.ln_1p()` is the logarithm of the sum with all its digits.
 /// And m is kept apart because, where it is large, to add it would round away what x − m
 /// still holds.
+#[inline(always)]
 pub(crate) fn exponentials<T: Real>(p: &mut [T], x: &[T]) -> (T, T) {
     let max = row_max(x);
-    for (p, &x) in p.iter_mut().zip(x) {
-        *p = (x - max).exp();
-    }
+    lanes::map(p, x, |x| (x - max).exp());
     let ones = lanes::sum_map(p, |p| if p == T::ONE { T::ONE } else { T::ZERO });
     let others = lanes::sum_map(p, |p| if p == T::ONE { T::ZERO } else { p });
     (max, others + (ones - T::ONE))
+}
+
+#[vectorized]
+fn log_softmax_row<T: Real>(y: &mut [T], x: &[T]) {
+    let (max, others) = exponentials(y, x);
+    let log_sum = others.ln_1p();
+    lanes::map(y, x, |x| (x - max) - log_sum);
+}
+
+/// Turns `dy` of a row into `dx`.
+#[vectorized]
+fn log_softmax_row_backward<T: Real>(dy: &mut [T], y: &[T]) {
+    let sum = lanes::sum(dy);
+    lanes::zip_assign(dy, y, |dy, y| dy - y.exp() * sum);
 }
 
 struct LogSoftmax<T: Real> {
@@ -62,12 +71,7 @@ impl<T: Real> Backward<T> for LogSoftmax<T> {
     }
 
     fn backward(self: Box<Self>, mut dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
-        each_row(&mut dy, &self.y, |dy, y| {
-            let sum = lanes::sum(dy);
-            for (dy, &y) in dy.iter_mut().zip(y) {
-                *dy -= y.exp() * sum;
-            }
-        });
+        each_row(&mut dy, &self.y, log_softmax_row_backward);
         dx.add(0, dy);
     }
 

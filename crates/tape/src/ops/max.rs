@@ -8,7 +8,7 @@ use super::without;
 use crate::broadcast::{sum_axes, zip};
 use crate::lanes::LANES;
 use crate::strided::Loops;
-use crate::{Axes, Backward, InputGrads, Real, Shape, Tensor, Var};
+use crate::{Axes, Backward, InputGrads, Real, Shape, Tensor, Var, vector};
 
 impl<'t, T: Real> Var<'t, T> {
     /// The largest element over `axes`, which vanish: `[2, 3, 4]` over `[0, 2]` is
@@ -74,15 +74,14 @@ fn max_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
         if stride[1] == 0 {
             largest[j] = largest[j].max(row_max(row));
         } else {
-            for (m, &v) in largest[j..].iter_mut().zip(row) {
-                *m = m.max(v);
-            }
+            vector::zip_assign(&mut largest[j..], row, T::max);
         }
     });
     out
 }
 
 /// The largest element of a row; −∞ if there is none.
+#[inline(always)]
 pub(crate) fn row_max<T: Real>(row: &[T]) -> T {
     let mut acc = [T::NEG_INFINITY; LANES];
     let mut chunks = row.chunks_exact(LANES);

@@ -6,8 +6,10 @@
 //! with Y: after a relu and before a convolution those two are saved anyway, and no
 //! indices need be kept.
 
+use vectorized::vectorized;
+
 use super::pool::Pool;
-use super::window::{Pair, Slide};
+use super::window::{Pair, Slide, Window};
 use crate::{Backward, InputGrads, Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
@@ -24,11 +26,7 @@ impl<'t, T: Real> Var<'t, T> {
         let pool = Pool::new("max_pool2d", self.shape(), kernel.into(), slide);
         let x = self.value();
         let y = pool.each_plane(&pool.output, |n, y| {
-            let x = pool.input_plane(x, n);
-            y.fill(T::NEG_INFINITY);
-            for tap in pool.window.taps() {
-                pool.window.gather(tap, x, y, |x, y| *y = x.max(*y));
-            }
+            largest(&pool.window, pool.input_plane(x, n), y);
         });
         self.tape().record(&[self], y.clone(), || MaxPool2d {
             x: x.clone(),
@@ -38,31 +36,37 @@ impl<'t, T: Real> Var<'t, T> {
     }
 }
 
-impl Pool {
-    /// Adds to one plane of `dx` what is `left` of `dy`, where an element `wins` its window:
-    /// the first of each takes it all. `padding` is what the taps beyond the image see.
-    #[inline(always)]
-    fn hand_out<T: Real>(
-        &self,
-        x: &[T],
-        y: &[T],
-        left: &mut [T],
-        dx: &mut [T],
-        padding: T,
-        wins: impl Fn(T, T) -> bool,
-    ) {
-        let mut taken = vec![T::ZERO; left.len()];
-        for tap in self.window.taps() {
-            let seen = &mut taken;
-            seen.fill(padding);
-            self.window.gather(tap, x, seen, |x, seen| *seen = x);
-            for ((seen, &y), left) in seen.iter_mut().zip(y).zip(&mut *left) {
-                let wins = wins(*seen, y);
-                *seen = if wins { *left } else { T::ZERO };
-                *left = if wins { T::ZERO } else { *left };
-            }
-            self.window.scatter(tap, &taken, dx);
+/// The largest of each window of the plane `x`.
+#[vectorized]
+fn largest<T: Real>(window: &Window, x: &[T], y: &mut [T]) {
+    y.fill(T::NEG_INFINITY);
+    for tap in window.taps() {
+        window.gather(tap, x, y, |x, y| *y = x.max(*y));
+    }
+}
+
+/// Adds to one plane of `dx` what is `left` of `dy`, where an element `wins` its window: the
+/// first of each takes it all. `padding` is what the taps beyond the image see.
+#[vectorized]
+fn hand_out<T: Real, F: Fn(T, T) -> bool>(
+    window: &Window,
+    [x, y]: [&[T]; 2],
+    left: &mut [T],
+    dx: &mut [T],
+    padding: T,
+    wins: F,
+) {
+    let mut taken = vec![T::ZERO; left.len()];
+    for tap in window.taps() {
+        let seen = &mut taken;
+        seen.fill(padding);
+        window.gather(tap, x, seen, |x, seen| *seen = x);
+        for ((seen, &y), left) in seen.iter_mut().zip(y).zip(&mut *left) {
+            let wins = wins(*seen, y);
+            *seen = if wins { *left } else { T::ZERO };
+            *left = if wins { T::ZERO } else { *left };
         }
+        window.scatter(tap, &taken, dx);
     }
 }
 
@@ -86,11 +90,11 @@ impl<T: Real> Backward<T> for MaxPool2d<T> {
             dx.fill(T::ZERO);
             // In the padding stands what wins nothing: NaN, which is no number's equal, and
             // for the windows that a NaN has won, a number.
-            pool.hand_out(x, y, &mut left, dx, T::NAN, |x, y| x == y);
+            let window = &pool.window;
+            hand_out(window, [x, y], &mut left, dx, T::NAN, |x, y| x == y);
             if y.iter().any(|y| y.is_nan()) {
-                pool.hand_out(x, y, &mut left, dx, T::ZERO, |x, y| {
-                    x.is_nan() && y.is_nan()
-                });
+                let both = |x: T, y: T| x.is_nan() && y.is_nan();
+                hand_out(window, [x, y], &mut left, dx, T::ZERO, both);
             }
         });
         dx.add(0, grad);

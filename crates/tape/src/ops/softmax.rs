@@ -6,6 +6,8 @@
 //! The largest xⱼ is subtracted first. That changes no yᵢ, and keeps every exponent at 0
 //! or below, so that nothing overflows and the denominator is at least 1.
 
+use vectorized::vectorized;
+
 use super::max::row_max;
 use crate::shape::check_axis;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes, parallel};
@@ -48,7 +50,7 @@ pub(crate) fn along_last<'t, T: Real>(
 pub(crate) fn each_row<T: Real>(
     out: &mut Tensor<T>,
     x: &Tensor<T>,
-    f: impl Fn(&mut [T], &[T]) + Sync,
+    f: impl Fn(&mut [T], &[T]) + Copy + Sync,
 ) {
     if x.is_empty() {
         return;
@@ -61,15 +63,21 @@ pub(crate) fn each_row<T: Real>(
     });
 }
 
+#[vectorized]
 fn softmax_row<T: Real>(y: &mut [T], x: &[T]) {
     let max = row_max(x);
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = (x - max).exp();
-    }
+    lanes::map(y, x, |x| (x - max).exp());
     let sum = lanes::sum(y);
     for y in y {
         *y /= sum;
     }
+}
+
+/// Turns `dy` of a row into `dx`.
+#[vectorized]
+fn softmax_row_backward<T: Real>(dy: &mut [T], y: &[T]) {
+    let dot = lanes::dot(dy, y);
+    lanes::zip_assign(dy, y, |dy, y| y * (dy - dot));
 }
 
 struct Softmax<T: Real> {
@@ -82,12 +90,7 @@ impl<T: Real> Backward<T> for Softmax<T> {
     }
 
     fn backward(self: Box<Self>, mut dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
-        each_row(&mut dy, &self.y, |dy, y| {
-            let dot = lanes::dot(dy, y);
-            for (dy, &y) in dy.iter_mut().zip(y) {
-                *dy = y * (*dy - dot);
-            }
-        });
+        each_row(&mut dy, &self.y, softmax_row_backward);
         dx.add(0, dy);
     }
 

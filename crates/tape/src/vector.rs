@@ -1,0 +1,86 @@
+//! Whole loops over slices, compiled for several instruction sets ([`vectorized`]). Loops that
+//! stand inside of others are in [`lanes`].
+
+use vectorized::vectorized;
+
+use crate::Real;
+use crate::lanes::{self, LANES};
+
+/// Below so many elements a loop is over before the choice between its versions would pay.
+const FEW: usize = LANES;
+
+/// `y = f(x)`, element by element; as many as the shorter slice has, as in all of these.
+#[inline]
+pub fn map<T: Real>(y: &mut [T], x: &[T], f: impl Fn(T) -> T) {
+    if y.len() < FEW {
+        lanes::map(y, x, f);
+    } else {
+        many::map(y, x, f);
+    }
+}
+
+/// `y = f(y)`.
+#[inline]
+pub fn map_assign<T: Real>(y: &mut [T], f: impl Fn(T) -> T) {
+    if y.len() < FEW {
+        lanes::map_assign(y, f);
+    } else {
+        many::map_assign(y, f);
+    }
+}
+
+/// `y = f(a, b)`.
+#[inline]
+pub fn zip<T: Real>(y: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
+    if y.len() < FEW {
+        lanes::zip(y, a, b, f);
+    } else {
+        many::zip(y, a, b, f);
+    }
+}
+
+/// `y = f(y, x)`.
+#[inline]
+pub fn zip_assign<T: Real>(y: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
+    if y.len() < FEW {
+        lanes::zip_assign(y, x, f);
+    } else {
+        many::zip_assign(y, x, f);
+    }
+}
+
+/// `y += x`.
+#[inline]
+pub fn add<T: Real>(y: &mut [T], x: &[T]) {
+    zip_assign(y, x, |y, x| y + x);
+}
+
+/// `Σ xᵢ`, in the order of [`lanes::sum`].
+#[vectorized]
+pub fn sum<T: Real>(x: &[T]) -> T {
+    lanes::sum(x)
+}
+
+mod many {
+    use super::*;
+
+    #[vectorized]
+    pub fn map<T: Real, F: Fn(T) -> T>(y: &mut [T], x: &[T], f: F) {
+        lanes::map(y, x, f);
+    }
+
+    #[vectorized]
+    pub fn map_assign<T: Real, F: Fn(T) -> T>(y: &mut [T], f: F) {
+        lanes::map_assign(y, f);
+    }
+
+    #[vectorized]
+    pub fn zip<T: Real, F: Fn(T, T) -> T>(y: &mut [T], a: &[T], b: &[T], f: F) {
+        lanes::zip(y, a, b, f);
+    }
+
+    #[vectorized]
+    pub fn zip_assign<T: Real, F: Fn(T, T) -> T>(y: &mut [T], x: &[T], f: F) {
+        lanes::zip_assign(y, x, f);
+    }
+}
