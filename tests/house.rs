@@ -269,8 +269,8 @@ fn no_files_of_a_crate_are_in_a_circle() {
     for (name, folder) in FLOORS {
         let all = modules(&root().join(folder));
         assert!(
-            all.values().any(|source| !source.named.is_empty()),
-            "{name} names nothing"
+            all.len() == 1 || all.values().any(|source| !source.named.is_empty()),
+            "no file of {name} names another: was it read?"
         );
         if let Some(circle) = circle(&arrows(&all)) {
             found.push(format!("{name}: {}", circle.join(" -> ")));
