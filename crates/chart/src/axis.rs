@@ -12,6 +12,8 @@ pub struct Axis {
     pub log: bool,
     /// The lowest and highest value that is seen.
     pub range: (f64, f64),
+    /// What stands at 0, 1, 2, …, where these are not numbers but things.
+    pub names: Vec<String>,
 }
 
 /// A marked value: its share of the way along the axis, and its text.
@@ -20,12 +22,21 @@ pub(crate) type Tick = (f64, String);
 impl Axis {
     /// An axis of equal steps.
     pub fn linear(caption: impl Into<String>, low: f64, high: f64) -> Self {
-        let (caption, range) = (caption.into(), (low, high));
-        let log = false;
         Self {
-            caption,
-            log,
+            caption: caption.into(),
+            log: false,
+            range: (low, high),
+            names: Vec::new(),
+        }
+    }
+
+    /// An axis of things, from the top down; the first stands at 0.
+    pub fn rows(caption: impl Into<String>, names: Vec<String>) -> Self {
+        let range = (names.len() as f64 - 0.5, -0.5);
+        Self {
             range,
+            names,
+            ..Self::linear(caption, 0.0, 0.0)
         }
     }
 
@@ -36,6 +47,12 @@ impl Axis {
             log,
             ..Self::linear(caption, low, high)
         }
+    }
+
+    /// Whether a value is between the ends.
+    pub(crate) fn sees(&self, value: f64) -> bool {
+        let (low, high) = self.range;
+        (low.min(high)..=low.max(high)).contains(&value)
     }
 
     /// Where a value stands, from 0 at the low end to 1 at the high end; beyond an end: there.
@@ -49,6 +66,12 @@ impl Axis {
     /// The marks, as many as there is room for: at the values that were measured where they
     /// are few, at round numbers otherwise.
     pub(crate) fn ticks(&self, measured: &[f64], fit: impl Fn(&[Tick]) -> bool) -> Vec<Tick> {
+        if !self.names.is_empty() {
+            let names = self.names.iter().enumerate();
+            return names
+                .map(|(row, name)| (self.share(row as f64), name.clone()))
+                .collect();
+        }
         let strides = (1..=4).filter(|_| (2..=FEW).contains(&measured.len()));
         let at_data = strides.map(|stride| measured.iter().copied().step_by(stride).collect());
         let marks = |values: Vec<f64>| -> Vec<Tick> {
@@ -216,6 +239,17 @@ mod tests {
                 "0.25",
                 "0"
             ]
+        );
+    }
+
+    #[test]
+    fn things_stand_in_rows_from_the_top_down() {
+        let axis = Axis::rows("", ["a", "b"].map(String::from).into());
+        assert_eq!(marks(&axis, &[], 0), ["a", "b"]);
+        assert_eq!([0.0, 1.0].map(|row| axis.share(row)), [0.75, 0.25]);
+        assert_eq!(
+            [0.0, 1.0, 2.0].map(|row| axis.sees(row)),
+            [true, true, false]
         );
     }
 

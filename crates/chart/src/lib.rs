@@ -28,6 +28,8 @@ use sheet::{Sheet, width, wrapped};
 const FONT: f64 = 16.0;
 /// From one line of text to the next.
 const ROW: f64 = 19.0;
+/// From one thing of an axis to the next.
+const PITCH: f64 = 25.0;
 /// From the frame to the names beside it; lines lead there.
 const LEAD: f64 = 16.0;
 
@@ -191,8 +193,7 @@ impl Chart {
         ink: impl Into<Ink>,
         points: impl IntoIterator<Item = (f64, f64)>,
     ) -> Self {
-        let (low, high) = self.y.range;
-        let seen = |y: f64| (low..=high).contains(&y).then(|| Spread::exactly(y));
+        let seen = |y: f64| self.y.sees(y).then(|| Spread::exactly(y));
         let points = points.into_iter().map(|(x, y)| (x, seen(y)));
         let points: Vec<_> = points.collect();
         self.spread(name, ink.into(), points)
@@ -235,8 +236,13 @@ impl Chart {
     fn drawn(&self, form: &Form) -> String {
         let caption = wrapped(&self.y.caption, form.size.0 / FONT);
         let top = ROW * caption.len() as f64 + 12.0;
-        let bottom = form.size.1 - 2.0 * ROW - 18.0;
-        let high = bottom - top;
+        let below = 2.0 * ROW + 18.0;
+        let high = match self.y.names.len() {
+            0 => form.size.1 - below - top,
+            rows => PITCH * rows as f64,
+        };
+        let bottom = top + high;
+        let size = (form.size.0, bottom + below);
         let rows = |ticks: &[Tick]| {
             ticks
                 .windows(2)
@@ -269,15 +275,15 @@ impl Chart {
             sheet.path(&[(left, y), (right, y)], rule);
             sheet.text(&[text], (left - 7.0, y + 0.35 * FONT), ROW, &before);
         }
-        let below = format!("{plain} text-anchor=\"middle\"");
+        let centred = format!("{plain} text-anchor=\"middle\"");
         for (share, text) in self.x.ticks(&self.measured(), columns) {
             let x = left + share * (right - left);
             sheet.path(&[(x, bottom), (x, bottom + 5.0)], edge);
-            sheet.text(&[text], (x, bottom + ROW + 4.0), ROW, &below);
+            sheet.text(&[text], (x, bottom + ROW + 4.0), ROW, &centred);
         }
         sheet.path(&[(left, bottom), (right, bottom)], edge);
-        let foot = (frame.middle.0, form.size.1 - 8.0);
-        sheet.text(&[&self.x.caption], foot, ROW, &below);
+        let foot = (frame.middle.0, size.1 - 8.0);
+        sheet.text(&[&self.x.caption], foot, ROW, &centred);
         sheet.text(&caption, (1.0, FONT), ROW, plain);
 
         let lines = self.lines.iter().map(|line| self.line_in(frame, line));
@@ -286,7 +292,7 @@ impl Chart {
         lines.iter().for_each(|line| line.stroke(&mut sheet));
         self.write_at_end(&mut sheet, &lines, &at_end, frame);
         self.write_others(&mut sheet, &lines, &at_end, frame, form);
-        sheet.svg(form.size, FONT, &self.title, &self.about)
+        sheet.svg(size, FONT, &self.title, &self.about)
     }
 
     /// The values of the horizontal axis at which something was measured.

@@ -25,7 +25,7 @@ use benches::timing::median;
 use benches::{ours, protocol};
 use clap::Parser;
 
-use results::{Measured, Run, publish};
+use results::{Measured, Run, draw, publish};
 use side::{Launcher, NAMES, Prints, Side};
 
 /// Measure The Backward Pass beside PyTorch, Candle and Burn.
@@ -53,6 +53,9 @@ struct Options {
     /// The folder for comparison.json, comparison.md and the plots.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     out: PathBuf,
+    /// Measure nothing, and draw the plots of the numbers in the folder again.
+    #[arg(long)]
+    draw: bool,
     /// Be our side, with this many threads (used by the runner itself).
     #[arg(long, hide = true)]
     serve: Option<usize>,
@@ -77,6 +80,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if options.draw {
+        return draw(&options.out);
+    }
     let cases: Vec<Case> = cases::all()
         .into_iter()
         .filter(|c| c.to_string().contains(&options.only))

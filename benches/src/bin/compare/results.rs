@@ -59,12 +59,23 @@ pub fn publish(folder: &Path, runs: &[Run]) -> Result<()> {
     };
     save("comparison.md", tables)?;
     save("comparison.json", format!("{:#}\n", to_json(runs)))?;
-    for run in runs {
-        if let Some(svg) = plot::svg(run)? {
-            save(&format!("comparison-threads-{}.svg", run.threads), svg)?;
+    eprintln!("written to {}", folder.display());
+    draw(folder)
+}
+
+/// Draws the plots of the numbers in `folder`.
+pub fn draw(folder: &Path) -> Result<()> {
+    let path = folder.join("comparison.json");
+    let text = fs::read_to_string(&path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    let results: Value = serde_json::from_str(&text)?;
+    for run in results["runs"].as_array().into_iter().flatten() {
+        if let Some(chart) = plot::chart(run) {
+            let path = folder.join(format!("comparison-threads-{}.svg", run["threads"]));
+            fs::write(&path, chart.svg())
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
     }
-    eprintln!("written to {}", folder.display());
     Ok(())
 }
 
