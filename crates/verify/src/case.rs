@@ -1,6 +1,6 @@
 //! One gradient to check.
 
-use tape::{Param, Tape, Tensor, Var};
+use tape::{Tensor, Var};
 
 use crate::report::Row;
 
@@ -15,9 +15,7 @@ pub struct Case {
     pub name: String,
     /// The source file with the backward pass, from the folder `crates`.
     pub source: &'static str,
-    pub(crate) check: Box<dyn Fn(&str) -> gradcheck::Report + Send + Sync>,
-    /// The names of the ops it records.
-    records: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    check: Box<dyn Fn(&str) -> gradcheck::Report + Send + Sync>,
 }
 
 impl Case {
@@ -27,16 +25,10 @@ impl Case {
         source: &'static str,
         name: impl Into<String>,
         inputs: Vec<Tensor<f64>>,
-        op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + Clone + 'static,
+        op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + 'static,
     ) -> Self {
-        let (recorded, recorder) = (inputs.clone(), op.clone());
-        Case {
-            group,
-            name: name.into(),
-            source,
-            check: Box::new(move |name| nn::check::check_op(name, &inputs, &op)),
-            records: Box::new(move || records(&recorded, &recorder)),
-        }
+        let check = move |name: &str| nn::check::check_op(name, &inputs, &op);
+        Case::own(group, source, name, check)
     }
 
     /// A case with a check of its own, which is told the name.
@@ -51,13 +43,7 @@ impl Case {
             name: name.into(),
             source,
             check: Box::new(check),
-            records: Box::new(Vec::new),
         }
-    }
-
-    /// The names of the ops that the case records on its tape.
-    pub fn records(&self) -> Vec<String> {
-        (self.records)()
     }
 
     /// Runs the check.
@@ -69,21 +55,4 @@ impl Case {
             check: (self.check)(&self.name),
         }
     }
-}
-
-/// The ops on the tape after `op`, from its printed table.
-fn records(
-    inputs: &[Tensor<f64>],
-    op: &dyn for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>,
-) -> Vec<String> {
-    let params: Vec<_> = inputs.iter().map(|x| Param::new("x", x.clone())).collect();
-    let (_, table, _) = Tape::new().grad_with(|t| {
-        let vars: Vec<_> = params.iter().map(|p| t.param(p)).collect();
-        op(&vars);
-        (t.constant(Tensor::scalar(0.0)), t.to_string())
-    });
-    let rows = table
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(1));
-    rows.map(str::to_owned).collect()
 }

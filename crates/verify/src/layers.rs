@@ -28,7 +28,7 @@ fn on_tape(
     source: &'static str,
     name: impl Into<String>,
     inputs: Vec<Tensor<f64>>,
-    op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + Clone + 'static,
+    op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + 'static,
 ) -> Case {
     Case::on_tape("layers", source, name, inputs, op)
 }

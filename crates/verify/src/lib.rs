@@ -13,8 +13,7 @@ mod norms;
 mod ops;
 mod report;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use rayon::prelude::*;
 
 pub use case::Case;
 pub use report::{Report, Row};
@@ -35,24 +34,8 @@ pub fn run() -> Report {
 
 /// Runs the given cases, several at a time; the report keeps their order.
 pub fn run_cases(cases: &[Case]) -> Report {
-    let next = AtomicUsize::new(0);
-    let rows = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..tape::parallel::threads().min(cases.len()) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = cases.get(at) else { break };
-                    let row = case.run();
-                    let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-                    rows.push((at, row));
-                }
-            });
-        }
-    });
-    let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-    rows.sort_by_key(|(at, _)| *at);
+    let rows = cases.par_iter().with_max_len(1).map(Case::run);
     Report {
-        rows: rows.into_iter().map(|(_, row)| row).collect(),
+        rows: rows.collect(),
     }
 }

@@ -126,7 +126,7 @@ impl Norm {
         &self,
         name: &str,
         inputs: Vec<Tensor<f64>>,
-        op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + Clone + 'static,
+        op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + 'static,
     ) -> Case {
         Case::on_tape(self.group, self.sources[2], name, inputs, op)
     }

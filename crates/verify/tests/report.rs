@@ -1,16 +1,10 @@
 //! The gradient report is complete, passes, and can fail.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nn::check::normal;
 use tape::{Backward, InputGrads, Tensor};
 use verify::{Case, cases, run_cases};
-
-fn crates() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 #[test]
 fn every_gradient_passes() {
@@ -27,78 +21,11 @@ fn every_gradient_passes() {
     );
 }
 
-/// Files in the folder of ops that hold no op.
-const HELPERS: [&str; 5] = ["mod.rs", "along.rs", "cases.rs", "pool.rs", "window.rs"];
-
-/// The file with the record that the ops of one kind share, and the functions that make it.
-const SHARED: &str = "elementwise.rs";
-const MAKERS: [&str; 3] = ["unary(", "unary_from(", "binary("];
-
-#[test]
-fn every_op_of_the_tape_has_a_case() {
-    let cases = cases();
-    let sources: BTreeSet<&str> = cases.iter().map(|case| case.source).collect();
-    let recorded: BTreeSet<String> = cases.iter().flat_map(Case::records).collect();
-    let mut ops = 0;
-    for entry in fs::read_dir(crates().join("tape/src/ops")).expect("the folder of ops") {
-        let path = entry.expect("an entry").path();
-        let file = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
-        let text = fs::read_to_string(&path).expect("a source file");
-        if file == SHARED {
-            continue;
-        }
-        let names = op_names(&text);
-        if HELPERS.contains(&&file[..]) {
-            assert!(
-                names.is_empty(),
-                "{file} is listed as a helper but holds the op {names:?}"
-            );
-            continue;
-        }
-        let source = format!("tape/src/ops/{file}");
-        assert!(sources.contains(&source[..]), "no case checks {source}");
-        for name in names {
-            assert!(
-                recorded.contains(&name),
-                "no case records the op {name:?} of {source}"
-            );
-            ops += 1;
-        }
-    }
-    assert!(
-        ops >= 25,
-        "only {ops} ops were found: has the way they are written changed?"
-    );
-}
-
-/// The names of the ops that a source file defines, as far as they are written out; concat
-/// and stack share a backward that is told its name.
-fn op_names(text: &str) -> Vec<String> {
-    let own = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let bodies = own.split("Backward<T> for ").skip(1);
-    let own_records = bodies.map(|body| {
-        let name = body.split_once("fn name").expect("a backward has a name").1;
-        let name = name.split('}').next().unwrap_or_default();
-        name.split('"').nth(1).unwrap_or("concat").to_owned()
-    });
-    let shared = MAKERS.iter().flat_map(|maker| {
-        let calls = own.split(maker).skip(1);
-        calls.filter_map(|call| {
-            let name = call.trim_start().strip_prefix("|| \"")?;
-            name.split('"').next().map(str::to_owned)
-        })
-    });
-    own_records.chain(shared).collect()
-}
-
 #[test]
 fn every_source_that_is_named_exists() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for case in cases() {
-        let path = crates().join(case.source);
+        let path = crates.join(case.source);
         assert!(path.is_file(), "{}: there is no {}", case.name, case.source);
     }
 }

@@ -378,8 +378,13 @@ pub fn cases() -> Vec<Case> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
     use super::*;
+    use crate::backward::Kind;
     use crate::testing::check_gradient;
+    use crate::{Param, Tape};
 
     #[test]
     fn every_gradient_is_right() {
@@ -401,6 +406,68 @@ mod tests {
                 "no case for {module}"
             );
         }
+    }
+
+    /// The names of the ops that a case records.
+    fn recorded(case: &Case) -> Vec<&'static str> {
+        let params = case.inputs.iter().map(|x| Param::new("x", x.clone()));
+        let params: Vec<Param<f64>> = params.collect();
+        let (_, names, _) = Tape::new().grad_with(|t| {
+            let x: Vec<_> = params.iter().map(|p| t.param(p)).collect();
+            let y = (case.apply)(&x);
+            let records = t.records.borrow();
+            let names = records.iter().filter_map(|record| match &record.kind {
+                Kind::Leaf { .. } => None,
+                Kind::Op(backward) => Some(backward.name()),
+            });
+            let names = names.collect();
+            drop(records);
+            (y.sum_all(), names)
+        });
+        names
+    }
+
+    /// The names of the ops that a source file defines, as far as they are written out; concat
+    /// and stack share a backward that is told its name.
+    fn defined(text: &str) -> Vec<&str> {
+        let own = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let bodies = own.split("Backward<T> for ").skip(1);
+        let own_records = bodies.map(|body| {
+            let (_, name) = body.split_once("fn name").expect("a backward has a name");
+            let name = name.split('}').next().unwrap_or_default();
+            name.split('"').nth(1).unwrap_or("concat")
+        });
+        // What makes the record that ops of one kind share.
+        let shared = ["unary(", "unary_from(", "binary("].into_iter();
+        let shared = shared.flat_map(|maker| own.split(maker).skip(1));
+        let shared = shared.filter_map(|call| {
+            let name = call.trim_start().strip_prefix("|| \"")?;
+            name.split('"').next()
+        });
+        own_records.chain(shared).collect()
+    }
+
+    #[test]
+    fn every_op_is_recorded_in_a_case() {
+        let cases = cases();
+        let recorded: BTreeSet<&str> = cases.iter().flat_map(recorded).collect();
+        let mut ops = 0;
+        for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/ops")).expect("ops") {
+            let path = entry.expect("an entry").path();
+            // The record that several ops share has the name that it is told.
+            if path.ends_with("elementwise.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("a source file");
+            for name in defined(&text) {
+                assert!(recorded.contains(name), "no case records the op {name:?}");
+                ops += 1;
+            }
+        }
+        assert!(
+            ops >= 25,
+            "only {ops} ops were found: has the way they are written changed?"
+        );
     }
 
     #[test]
