@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstream::{eprintln, print, println};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use verdict::COMMAND;
 
 /// The exit code when something went wrong: a flag, a file.
@@ -28,21 +28,8 @@ enum Command {
     Run {
         /// The experiment, or "all"; they are listed when left out.
         name: Option<String>,
-        /// A small form that takes seconds; it answers nothing and gives no verdict.
-        #[arg(long)]
-        quick: bool,
-        /// Another number of seeds than the protocol's.
-        #[arg(long, value_name = "COUNT")]
-        seeds: Option<usize>,
-        /// How many runs at a time; one for each core when left out.
-        #[arg(long, value_name = "COUNT")]
-        threads: Option<usize>,
-        /// Start afresh, even if an interrupted run can be taken up.
-        #[arg(long)]
-        fresh: bool,
-        /// Write the results here, and leave those of the book alone.
-        #[arg(long, value_name = "FOLDER")]
-        out: Option<PathBuf>,
+        #[command(flatten)]
+        how: How,
     },
     /// Draw the charts of an experiment again, or of "all", from its results; nothing is run.
     #[command(override_usage = format!("{COMMAND} lab draw <NAME>"))]
@@ -53,6 +40,26 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         from: Option<PathBuf>,
     },
+}
+
+/// How an experiment is run.
+#[derive(Args, Debug, Default, PartialEq)]
+struct How {
+    /// A small form that takes seconds; it answers nothing and gives no verdict.
+    #[arg(long)]
+    quick: bool,
+    /// Another number of seeds than the protocol's.
+    #[arg(long, value_name = "COUNT")]
+    seeds: Option<usize>,
+    /// How many runs at a time; one for each core when left out.
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<usize>,
+    /// Start afresh, even if an interrupted run can be taken up.
+    #[arg(long)]
+    fresh: bool,
+    /// Write the results here, and leave those of the book alone.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -82,14 +89,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
-        Command::Run {
-            name: None,
-            quick: false,
-            seeds: None,
-            threads: None,
-            fresh: false,
-            out: None,
-        } => print!("{}", lab::overview()?),
+        Command::Run { name: None, how } if how == How::default() => {
+            print!("{}", lab::overview()?);
+        }
         Command::Run { name: None, .. } => {
             return Err(format!(
                 "these options are for an experiment: name one, as in `{COMMAND} lab digits --quick`, or `all`; `{COMMAND} lab` lists them"
@@ -98,18 +100,14 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         }
         Command::Run {
             name: Some(name),
-            quick,
-            seeds,
-            threads,
-            fresh,
-            out,
+            how,
         } => {
             let options = lab::Options {
-                quick,
-                seeds,
-                threads,
-                fresh,
-                out: out.map(beside_the_reader),
+                quick: how.quick,
+                seeds: how.seeds,
+                threads: how.threads,
+                fresh: how.fresh,
+                out: how.out.map(beside_the_reader),
                 ..lab::Options::default()
             };
             if name == "all" {

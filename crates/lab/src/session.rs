@@ -2,12 +2,12 @@
 //! that survives an interruption.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -138,59 +138,38 @@ impl Session {
     ) -> Result<Vec<R>, Error> {
         let journal = self.journal.as_mut().expect("begin comes before map");
         let journal = Mutex::new(journal);
-        let results: Vec<Mutex<Option<R>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
-        let failure = Mutex::new(None);
-        let next = AtomicUsize::new(0);
-        let work = || {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(at) else { return };
-                if lock(&failure).is_some() {
-                    return;
+        let bar = &self.bar;
+        let work = |job: &J| {
+            let key = key(job);
+            let kept = lock(&journal).get(&key);
+            let result = match kept {
+                Some(result) => {
+                    // Taken up, not run: no measure of how long the others take.
+                    bar.reset_eta();
+                    result
                 }
-                let key = key(job);
-                let kept = lock(&journal).get(&key);
-                let result = match kept {
-                    Some(result) => {
-                        // Taken up, not run: no measure of how long the others take.
-                        self.bar.reset_eta();
-                        result
-                    }
-                    None => {
-                        let result = run(job);
-                        // Held while it is written, so that an end on request tears no line.
-                        let mut running = lock(&RUNNING);
-                        match lock(&journal).put(&key, &result) {
-                            Ok(()) => running.iter_mut().for_each(|running| running.kept += 1),
-                            Err(error) => *lock(&failure) = Some(error),
-                        }
-                        result
-                    }
-                };
-                *lock(&results[at]) = Some(result);
-                self.bar.inc(1);
-            }
+                None => {
+                    let result = run(job);
+                    // Held while it is written, so that an end on request tears no line.
+                    let mut running = lock(&RUNNING);
+                    lock(&journal).put(&key, &result)?;
+                    running.iter_mut().for_each(|running| running.kept += 1);
+                    result
+                }
+            };
+            bar.inc(1);
+            Ok(result)
         };
         let before = tape::parallel::threads();
         tape::parallel::set_threads(1);
-        thread::scope(|scope| {
-            for _ in 1..self.threads.min(jobs.len()) {
-                // The work is done without the threads that the system does not give.
-                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
-        });
+        let threads = self.threads.min(jobs.len()).max(1);
+        let results = match ThreadPoolBuilder::new().num_threads(threads).build() {
+            Ok(pool) => pool.install(|| jobs.par_iter().with_max_len(1).map(work).collect()),
+            // The work is done without the threads that the system does not give.
+            Err(_) => jobs.iter().map(work).collect(),
+        };
         tape::parallel::set_threads(before);
-        if let Some(error) = lock(&failure).take() {
-            return Err(error);
-        }
-        let done = results.into_iter().map(|result| {
-            let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
-            result.expect("every job was run")
-        });
-        Ok(done.collect())
+        results
     }
 
     /// The same for each of `items` from every seed: for each item its results, seed by seed.
@@ -261,6 +240,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn options(threads: usize) -> Options {
         Options {
@@ -331,16 +311,11 @@ mod tests {
             ..options(2)
         };
         assert_eq!(squares(folder.path(), &three, "a", 10).1, 10);
-        assert_eq!(squares(folder.path(), &options(2), "b", 10).1, 10);
+        for runs in [10, 0] {
+            assert_eq!(squares(folder.path(), &options(2), "b", 10).1, runs);
+        }
         assert_eq!(squares(folder.path(), &options(2), "a", 25).1, 0);
-    }
-
-    #[test]
-    fn another_protocol_or_a_wish_starts_afresh() {
-        let folder = tempfile::tempdir().expect("a folder");
-        squares(folder.path(), &options(2), "a", 10);
-        assert_eq!(squares(folder.path(), &options(2), "b", 10).1, 10);
-        assert_eq!(squares(folder.path(), &options(2), "b", 10).1, 0);
+        // And somebody may wish to start afresh.
         let fresh = Options {
             fresh: true,
             ..options(2)

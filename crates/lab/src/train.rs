@@ -213,17 +213,19 @@ mod tests {
     use nn::{MlpSpec, NormKind, Sgd, each_param};
     use rand::SeedableRng;
 
+    const TRAINING: Training = Training {
+        epochs: 3,
+        batch: BatchSize::Fixed(32),
+        rate: 0.1,
+        schedule: Schedule::Constant,
+        score_each: None,
+    };
+
     fn run(rate: f64, norm: NormKind) -> Result<Vec<Epoch>, Diverged> {
         let data = Digits::load(Set::Small).expect("it comes with the crate");
         let rng = &mut StdRng::seed_from_u64(1);
         let mut model = MlpSpec::new(&[64, 16, 10]).norm(norm).build(rng);
-        let training = Training {
-            epochs: 3,
-            batch: BatchSize::Fixed(32),
-            rate,
-            schedule: Schedule::Constant,
-            score_each: None,
-        };
+        let training = Training { rate, ..TRAINING };
         let mut sgd = Sgd::new().momentum(0.9);
         fit(&mut model, &mut sgd, &data, &training, rng, |_, _| {})
     }
@@ -246,9 +248,8 @@ mod tests {
             let training = Training {
                 epochs: 2,
                 batch: BatchSize::Fixed(100),
-                rate: 0.1,
-                schedule: Schedule::Constant,
                 score_each,
+                ..TRAINING
             };
             let mut seen = Vec::new();
             let mut sgd = Sgd::new();
