@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::experiments::experiments;
 use crate::journal::{Journal, program};
 use crate::options::{Options, results};
+use crate::refusal::refusal;
 use crate::runs::{self, Ran};
 use crate::session::Session;
 use crate::study::{Experiment, Finding, read};
@@ -116,13 +117,18 @@ pub fn draw(name: &str, folder: &Path) -> Result<Outcome, Error> {
     let experiment = find(name)?;
     let results = read(folder, name)?;
     let quick = results["quick"] == json!(true);
+    let unfit = |reason: String| Error::Results {
+        name: name.to_owned(),
+        reason,
+    };
     if results["protocol"] != experiment.protocol(quick) {
-        return Err(Error::Results {
-            name: name.to_owned(),
-            reason: "they are of another protocol".to_owned(),
-        });
+        return Err(unfit("they are of another protocol".to_owned()));
     }
-    let found = Found::read(experiment, results, folder)?;
+    // Numbers that somebody has cut can each be of the right kind, and no results together.
+    let found = refusal(|| Found::read(experiment, results, folder)).map_err(|why| {
+        let why = why.lines().next().unwrap_or_default();
+        unfit(format!("they are not whole: {why}"))
+    })??;
     let unchanged = found.stands();
     if !unchanged {
         found.write()?;

@@ -17,6 +17,12 @@ fn quick(folder: &Path, threads: usize) -> Options {
     }
 }
 
+/// The JSON in a file.
+fn json_in(file: &Path) -> Value {
+    let text = fs::read_to_string(file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+    serde_json::from_str(&text).expect("JSON")
+}
+
 #[test]
 fn quick_forms_run_and_do_not_depend_on_threads() {
     for experiment in experiments() {
@@ -54,7 +60,7 @@ fn quick_forms_run_and_do_not_depend_on_threads() {
             );
         }
         let data = one.files.last().expect("there is data");
-        let data: Value = serde_json::from_slice(&fs::read(data).expect("read")).expect("JSON");
+        let data = json_in(data);
         assert_eq!(
             data["command"],
             json!(format!("lab {} --quick", experiment.name))
@@ -76,8 +82,7 @@ fn other_seeds_give_other_numbers() {
             ..quick(folder.path(), 2)
         };
         let outcome = run(name, &options).expect("it runs");
-        let text = fs::read(outcome.files.last().expect("there is data")).expect("read");
-        let data: Value = serde_json::from_slice(&text).expect("JSON");
+        let data = json_in(outcome.files.last().expect("there is data"));
         assert_eq!(
             data["command"],
             json!(format!("lab {name} --quick --seeds {seeds}"))
@@ -171,8 +176,7 @@ fn a_number_that_is_changed_shows() {
     ] {
         let folder = copied(name);
         let file = folder.path().join(format!("{name}.json"));
-        let text = fs::read_to_string(&file).expect("read");
-        let mut results: Value = serde_json::from_str(&text).expect("JSON");
+        let mut results = json_in(&file);
         let number = results.pointer_mut(number).expect("there is such a number");
         *number = json!(number.as_f64().expect("a number") * 0.5);
         fs::write(&file, results.to_string()).expect("written");
@@ -197,11 +201,57 @@ fn results_of_another_protocol_are_not_drawn() {
     );
 }
 
+/// The place of every list that is not of numbers.
+fn lists(at: &str, value: &Value, found: &mut Vec<String>) {
+    let below: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(key, v)| (key.clone(), v)).collect(),
+        Value::Array(all) if all.iter().any(|v| !v.is_number()) => {
+            found.push(at.to_owned());
+            // The others of a list are like its last.
+            let last = all.len() - 1;
+            vec![(last.to_string(), &all[last])]
+        }
+        _ => return,
+    };
+    for (key, value) in below {
+        lists(&format!("{at}/{key}"), value, found);
+    }
+}
+
+/// Whatever is cut from the results, what is needed and missing is told in a line.
+#[test]
+fn results_that_are_not_whole_are_told_in_a_line() {
+    let mut refused = Vec::new();
+    for experiment in experiments() {
+        let name = experiment.name;
+        let folder = copied(name);
+        let file = folder.path().join(format!("{name}.json"));
+        let whole = json_in(&file);
+        let mut places = Vec::new();
+        lists("/data", &whole["data"], &mut places);
+        assert!(!places.is_empty(), "{name} has no list");
+        for place in places {
+            let mut cut = whole.clone();
+            let list = cut.pointer_mut(&place).and_then(Value::as_array_mut);
+            list.expect("a list").pop();
+            fs::write(&file, cut.to_string()).expect("written");
+            if let Err(error) = draw(name, folder.path()) {
+                let error = error.to_string();
+                let start = format!("the results of {name:?} cannot be used: ");
+                assert!(error.starts_with(&start), "{error}");
+                assert!(!error.contains('\n'), "{error}");
+                refused.push(name);
+            }
+        }
+    }
+    refused.dedup();
+    assert!(refused.len() > 8, "only {refused:?} say what is missing");
+}
+
 /// What the page on reproduction lists is all there is, as it is.
 #[test]
 fn every_run_is_noted() {
-    let text = fs::read_to_string(results().join("runs.json")).expect("a list");
-    let mut noted: Value = serde_json::from_str(&text).expect("JSON");
+    let mut noted = json_in(&results().join("runs.json"));
     for run in noted.as_array_mut().expect("a list") {
         let run = run.as_object_mut().expect("a run");
         run.retain(|key, _| ["name", "chapter", "about"].contains(&key.as_str()));
@@ -219,11 +269,7 @@ fn every_run_is_noted() {
 #[test]
 fn committed_results_carry_the_protocol_they_state() {
     for experiment in experiments() {
-        let path = results().join(format!("{}.json", experiment.name));
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| {
-            panic!("{}: {error}; run `lab {}`", path.display(), experiment.name)
-        });
-        let data: Value = serde_json::from_str(&text).expect("JSON");
+        let data = json_in(&results().join(format!("{}.json", experiment.name)));
         let again = format!("run `lab {}` again", experiment.name);
         assert_eq!(data["protocol"], experiment.protocol(false), "{again}");
         assert_eq!(
@@ -252,8 +298,7 @@ fn committed_results_carry_the_protocol_they_state() {
 
 #[test]
 fn batches_of_one_are_refused_and_it_is_shown() {
-    let text = fs::read_to_string(results().join("batch.json")).expect("the results");
-    let data: Value = serde_json::from_str(&text).expect("JSON");
+    let data = json_in(&results().join("batch.json"));
     let settings = data["data"]["settings"].as_array().expect("settings");
     let one = settings
         .iter()

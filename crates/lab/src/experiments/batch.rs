@@ -133,7 +133,7 @@ impl Study for Asked {
         let sizes = &protocol.own.batches;
         let rows: Vec<_> = results.settings.chunks(sizes.len()).collect();
         let [_, batch, layer] = rows[..] else {
-            unreachable!("there are three methods")
+            panic!("three methods are compared")
         };
         let degrades_at = degraded(batch, layer);
         let refusal = refused(batch);

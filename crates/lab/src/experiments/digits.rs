@@ -48,7 +48,7 @@ impl Study for Asked {
     fn read(protocol: &Self::Protocol, Results { methods }: &Results) -> Finding {
         let target = 100.0 * protocol.plan.target.expect("it is given");
         let [none, others @ ..] = &methods[..] else {
-            unreachable!("there are three methods")
+            panic!("three methods are compared")
         };
         let against = |cell: &Cell<Method>| {
             let [with, without] = [cell, none].map(Cell::to_target);

@@ -115,7 +115,7 @@ impl Study for Asked {
         let row = |cells| Row::of(cells, *usual_scale, *trains_at);
         let rows: Vec<Row<'_>> = settings.chunks(scales.len()).map(row).collect();
         let [none, batch, layer] = &rows[..] else {
-            unreachable!("there are three methods")
+            panic!("three methods are compared")
         };
         let ranges = rows.iter().map(|row| {
             let [own_rate, one_rate] = row.ranges;

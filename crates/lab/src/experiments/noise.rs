@@ -256,7 +256,7 @@ impl Study for Asked {
     fn read(protocol: &Self::Protocol, Results { methods }: &Results) -> Finding {
         let target = percent(protocol.plan.target.expect("there is a target"));
         let [none, batch, noisy @ ..] = &methods[..] else {
-            unreachable!("no norm and Batch Norm come first")
+            panic!("no norm and Batch Norm come first")
         };
         let entries = methods.iter().map(|row| {
             json!({ "noise": row.size(), "brings_the_shift_back": row.brings_back(none),

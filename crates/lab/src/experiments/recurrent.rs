@@ -224,7 +224,7 @@ impl Study for Asked {
     fn read(_: &Self::Protocol, results: &Results) -> Finding {
         let methods = &results.methods;
         let [none, layer, by_step, shared] = &methods[..] else {
-            unreachable!("there are four forms")
+            panic!("four forms are compared")
         };
         let batch = match shared.validation().median < by_step.validation().median {
             true => shared,

@@ -107,7 +107,7 @@ impl Study for Asked {
 
     fn read(protocol: &Self::Protocol, Results { methods }: &Results) -> Finding {
         let [none, batch, layer] = &methods[..] else {
-            unreachable!("there are three methods")
+            panic!("three methods are compared")
         };
         let keeps = |cell: &Row| cell.keeps(&protocol.own);
         let shift = none.last().shift.median;

@@ -126,7 +126,7 @@ impl Depth {
     fn parts(&self) -> [bool; 2] {
         let layer = self.layer()[0].of.test_loss;
         let [none, .., batch] = &self.forms[..] else {
-            unreachable!("there are five forms")
+            panic!("five forms are compared")
         };
         [none, batch].map(|other| layer.seen_from(other.of.test_loss) == Apart::Below)
     }
@@ -208,7 +208,7 @@ impl Study for Asked {
         let told = depths.iter().map(|depth| {
             let [layer, other] = depth.layer();
             let [none, _, _, rms, batch] = &depth.forms[..] else {
-                unreachable!("there are five forms")
+                panic!("five forms are compared")
             };
             let against = [none, batch, other, rms].map(|other| {
                 let Tested {
