@@ -62,8 +62,11 @@ pub struct Line {
     /// Its colour.
     pub ink: Ink,
     /// Where, and what was measured there. A gap is left where nothing could be measured.
-    pub points: Vec<(f64, Option<Spread>)>,
+    pub points: Points,
 }
+
+/// Points of a line.
+pub type Points = Vec<(f64, Option<Spread>)>;
 
 /// A chart.
 #[derive(Clone, Debug)]
@@ -174,7 +177,60 @@ impl Name {
     }
 }
 
+impl Line {
+    /// A line through these points.
+    pub fn new(name: impl Into<String>, ink: Ink, points: Points) -> Self {
+        let name = name.into();
+        Line { name, ink, points }
+    }
+}
+
 impl Chart {
+    /// A chart of these lines, whose axes go from 0 to 1 until [`Chart::x`] and [`Chart::y`]
+    /// say how they follow from the lines.
+    pub fn of(
+        title: impl Into<String>,
+        about: impl Into<String>,
+        lines: impl IntoIterator<Item = Line>,
+    ) -> Self {
+        let unit = Axis::linear("", 0.0, 1.0);
+        Chart {
+            title: title.into(),
+            about: about.into(),
+            x: unit.clone(),
+            y: unit,
+            lines: lines.into_iter().collect(),
+        }
+    }
+
+    /// With a horizontal axis that is made of where the lines begin and where they end.
+    pub fn x(mut self, axis: impl FnOnce(f64, f64) -> Axis) -> Self {
+        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let first = points().fold(f64::INFINITY, |first, (x, _)| x.min(first));
+        let last = points().fold(0.0, |last, (x, _)| x.max(last));
+        self.x = axis(first, last);
+        self
+    }
+
+    /// With a vertical axis that is made of the lowest first quartile and the highest third.
+    pub fn y(mut self, axis: impl FnOnce(f64, f64) -> Axis) -> Self {
+        let points = self.lines.iter().flat_map(|line| &line.points);
+        let seen = points.filter_map(|(_, spread)| *spread);
+        let (low, high) = seen.fold((f64::INFINITY, 0.0), |(low, high), s| {
+            (s.low.min(low), s.high.max(high))
+        });
+        self.y = axis(low, high);
+        self
+    }
+
+    /// With one more line, at a level, from one end of the horizontal axis to the other.
+    pub fn level(mut self, name: impl Into<String>, ink: Ink, at: Spread) -> Self {
+        let (first, last) = self.x.range;
+        let points = [first, last].map(|x| (x, at.finite()));
+        self.lines.push(Line::new(name, ink, points.into()));
+        self
+    }
+
     /// A chart without lines yet.
     pub fn new(title: &str, about: &str, x: Axis, y: Axis) -> Self {
         Chart {
@@ -206,11 +262,8 @@ impl Chart {
         ink: Ink,
         points: impl IntoIterator<Item = (f64, Option<Spread>)>,
     ) -> Self {
-        self.lines.push(Line {
-            name: name.into(),
-            ink,
-            points: points.into_iter().collect(),
-        });
+        let points = points.into_iter().collect();
+        self.lines.push(Line::new(name, ink, points));
         self
     }
 
@@ -404,13 +457,25 @@ mod tests {
     }
 
     fn chart() -> Chart {
-        Chart {
-            title: "a < b".into(),
-            about: "A & B.".into(),
-            x: Axis::log("rate", 0.01, 1.0),
-            y: Axis::linear("accuracy", 0.0, 1.0),
-            lines: vec![line(Ink::None, 0.0), line(Ink::Batch, 0.1)],
-        }
+        Chart::of(
+            "a < b",
+            "A & B.",
+            [line(Ink::None, 0.0), line(Ink::Batch, 0.1)],
+        )
+        .x(|first, last| Axis::log("rate", first, last))
+        .y(|_, _| Axis::linear("accuracy", 0.0, 1.0))
+    }
+
+    #[test]
+    fn axes_follow_from_the_lines() {
+        let chart = chart().y(|low, high| Axis::linear("", 2.0 * low, high + 1.0));
+        assert_eq!(chart.x.range, (0.01, 1.0));
+        let (low, high) = chart.y.range;
+        assert!((low - 0.8).abs() < 1e-12 && (high - 2.0).abs() < 1e-12);
+        let level = Spread::exactly(0.7);
+        let chart = chart.level("", Ink::Theory, level);
+        let ends = [(0.01, Some(level)), (1.0, Some(level))];
+        assert_eq!(chart.lines[2].points, ends);
     }
 
     #[test]

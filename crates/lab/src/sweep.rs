@@ -10,7 +10,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::protocol::{Protocol, Rule};
+use crate::protocol::{Plan, Protocol, Rule};
 use crate::session::Session;
 use crate::setting::Setting;
 use crate::train::{Curve, Epoch, Run};
@@ -117,6 +117,23 @@ fn sweep<S: Clone + Sync, R: Serialize + for<'de> Deserialize<'de> + Send>(
         .into_iter();
     let by_rate = |_| runs.by_ref().take(rates.len()).collect();
     Ok(settings.iter().map(by_rate).collect())
+}
+
+/// Trains every setting as its plan says, where nothing else is looked at.
+///
+/// # Errors
+/// When the data cannot be loaded, or the journal of the session not be written.
+pub(crate) fn swept<S: Setting, X>(
+    session: &mut Session,
+    protocol: &Protocol<X>,
+    settings: &[S],
+    plan: impl Fn(&S) -> Plan + Sync,
+) -> Result<Vec<Cell<S>>, Error> {
+    let data = protocol.plan.data.load()?;
+    session.begin(size(session, protocol, settings.len()))?;
+    cells(session, protocol, settings, |of, rate, seed| {
+        plan(of).run(&data, rate, seed)
+    })
 }
 
 /// Trains every setting of a classifier at every rate from every seed, picks the rate of

@@ -309,18 +309,16 @@ fn unexplained(norm: NormKind, seed: u64, images: &Tensor<f32>) -> [f64; 2] {
 fn chart(group: &[Cell<Of>], last: usize) -> (String, Chart) {
     let activation = group[0].of.activation.to_string();
     let curve = |cell: &Cell<Of>| cell.line(cell.curve(Curve::ValidationAccuracy, 1.0));
-    let chart = Chart {
-        title: format!("With and without γ and β, {activation}"),
-        about: format!(
-            "The accuracy on the validation part after each epoch, with {activation} between the \
-             layers, without norm and with Batch Norm and Layer Norm whose γ and β are learned or \
-             kept at 1 and 0, each at the rate that validation picks: median and quartiles over \
-             the seeds."
-        ),
-        x: epochs(last.max(2)),
-        y: Axis::linear("validation accuracy", 0.0, 1.0),
-        lines: group.iter().map(curve).collect(),
-    };
+    let about = format!(
+        "The accuracy on the validation part after each epoch, with {activation} between the \
+         layers, without norm and with Batch Norm and Layer Norm whose γ and β are learned or \
+         kept at 1 and 0, each at the rate that validation picks: median and quartiles over the \
+         seeds."
+    );
+    let title = format!("With and without γ and β, {activation}");
+    let chart = Chart::of(title, about, group.iter().map(curve))
+        .x(|_, _| epochs(last.max(2)))
+        .y(|_, _| Axis::linear("validation accuracy", 0.0, 1.0));
     (activation, chart)
 }
 

@@ -272,11 +272,6 @@ fn told(cell: &Cell<Of>) -> String {
     }
 }
 
-fn batch_axis(lines: &[Line]) -> Axis {
-    let [first, last] = ends(lines);
-    Axis::log("examples in a batch", first, last)
-}
-
 fn accuracy_chart(rows: &[&[Cell<Of>]]) -> Chart {
     // A refused run has no accuracy to draw.
     let point = |cell: &Cell<Of>| {
@@ -284,43 +279,37 @@ fn accuracy_chart(rows: &[&[Cell<Of>]]) -> Chart {
         (cell.of.batch as f64, trained)
     };
     let of = |row: &&[Cell<Of>]| row[0].line(row.iter().map(point).collect());
-    let lines: Vec<Line> = rows.iter().map(of).collect();
-    let low = range(&lines).0.min(1.0);
-    Chart {
-        title: "Test accuracy over the batch size".into(),
-        about: "The accuracy on the test part after equally many examples in batches of \
-                different sizes, without norm, with Batch Norm and with Layer Norm, each at the \
-                rate that validation picks: median and quartiles over the seeds. Batch Norm has \
-                no point at batches of 1, which it refuses."
-            .into(),
-        x: batch_axis(&lines),
-        y: Axis::linear("test accuracy", (10.0 * low - 0.1).floor() / 10.0, 1.0),
-        lines,
-    }
+    Chart::of(
+        "Test accuracy over the batch size",
+        "The accuracy on the test part after equally many examples in batches of different \
+         sizes, without norm, with Batch Norm and with Layer Norm, each at the rate that \
+         validation picks: median and quartiles over the seeds. Batch Norm has no point at \
+         batches of 1, which it refuses.",
+        rows.iter().map(of),
+    )
+    .x(batch_sizes)
+    .y(|low, _| accuracy("test accuracy", low, 10.0))
 }
 
 fn projection_chart(left: &[Left]) -> Chart {
-    let of = |name: &str, ink, of: fn(&Left) -> Spread| {
+    let of = |name, ink, of: fn(&Left) -> Spread| {
         let points = left.iter().map(|left| (left.batch as f64, Some(of(left))));
-        line(name, ink, points.collect())
+        Line::new(name, ink, points.collect())
     };
-    let lines = vec![
-        of("random dy", Ink::Batch, |left| left.normal),
-        of("dy of the loss", Ink::Noise, |left| left.loss),
-        of("(N − 2)/N", Ink::Theory, |left| {
-            Spread::exactly(left.theory())
-        }),
-    ];
-    Chart {
-        title: "What Batch Norm's backward pass leaves of a gradient".into(),
-        about: "The share of the energy of the upstream gradient that is left after the \
-                projection, over the batch size N: for random gradients, for those of the loss, \
-                and (N − 2)/N."
-            .into(),
-        x: batch_axis(&lines),
-        y: Axis::linear("share of the energy left", 0.0, 1.0),
-        lines,
-    }
+    Chart::of(
+        "What Batch Norm's backward pass leaves of a gradient",
+        "The share of the energy of the upstream gradient that is left after the projection, over \
+         the batch size N: for random gradients, for those of the loss, and (N − 2)/N.",
+        [
+            of("random dy", Ink::Batch, |left| left.normal),
+            of("dy of the loss", Ink::Noise, |left| left.loss),
+            of("(N − 2)/N", Ink::Theory, |left| {
+                Spread::exactly(left.theory())
+            }),
+        ],
+    )
+    .x(batch_sizes)
+    .y(|_, _| Axis::linear("share of the energy left", 0.0, 1.0))
 }
 
 fn tables(rows: &[&[Cell<Of>]], left: &[Left]) -> String {

@@ -389,35 +389,24 @@ fn chart(leads: &[Leads]) -> Chart {
             .by_batch
             .iter()
             .map(|(batch, lead)| (*batch as f64, *lead));
-        line(name, ink, points.collect())
+        Line::new(name, ink, points.collect())
     };
     let drawn = [
         ("MLP, 8 x 8 digits", Ink::Batch),
         ("CNN, 28 x 28 digits", Ink::Group),
     ];
-    let mut lines: Vec<Line> = leads.iter().zip(drawn).map(of).collect();
-    let (low, high) = range(&lines);
-    let low = low.min(0.0);
-    let last = ends(&lines)[1].max(2.0);
-    lines.push(level(
-        "no lead",
-        Ink::Theory,
-        [1.0, last],
-        Spread::exactly(0.0),
-    ));
-    Chart {
-        title: "How far Batch Norm is ahead of Layer Norm".into(),
-        about: "Test accuracy of Batch Norm less that of Layer Norm, seed by seed, over the batch \
-                size, for an MLP and a CNN: median and quartiles. Below zero Layer Norm is ahead."
-            .into(),
-        x: Axis::log("examples in a batch", 1.0, last),
-        y: Axis::linear(
-            "lead in test accuracy",
-            (20.0 * low).floor() / 20.0,
-            (20.0 * high + 0.5).ceil() / 20.0,
-        ),
-        lines,
-    }
+    Chart::of(
+        "How far Batch Norm is ahead of Layer Norm",
+        "Test accuracy of Batch Norm less that of Layer Norm, seed by seed, over the batch size, \
+         for an MLP and a CNN: median and quartiles. Below zero Layer Norm is ahead.",
+        leads.iter().zip(drawn).map(of),
+    )
+    .x(|_, last| batch_sizes(1.0, last.max(2.0)))
+    .level("no lead", Ink::Theory, Spread::exactly(0.0))
+    .y(|low, high| {
+        let (low, high) = ((20.0 * low).floor(), (20.0 * high + 0.5).ceil());
+        Axis::linear("lead in test accuracy", low / 20.0, high / 20.0)
+    })
 }
 
 #[cfg(test)]

@@ -84,13 +84,11 @@ impl Study for Asked {
     }
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
-        let data = protocol.plan.data.load()?;
         let of = |&batch| NORMS.map(|method| Of { batch, method });
         let settings: Vec<Of> = protocol.own.batches.iter().flat_map(of).collect();
-        session.begin(size(session, protocol, settings.len()))?;
-        let settings = cells(session, protocol, &settings, |of, rate, seed| {
-            let plan = protocol.plan.clone().batch(BatchSize::Fixed(of.batch));
-            plan.norm(of.method).run(&data, rate, seed)
+        let settings = swept(session, protocol, &settings, |of| {
+            let batch = BatchSize::Fixed(of.batch);
+            protocol.plan.clone().batch(batch).norm(of.method)
         })?;
         Ok(Results { settings })
     }
@@ -150,17 +148,13 @@ fn chart(groups: &[&[Cell<Of>]]) -> Chart {
         let point = |cell: &Cell<Of>| (cell.of.batch as f64, Some(cell.test_accuracy));
         groups[0][i].line(groups.iter().map(|group| point(&group[i])).collect())
     };
-    let lines: Vec<Line> = (0..NORMS.len()).map(of).collect();
-    let [first, last] = ends(&lines);
-    let low = range(&lines).0.min(1.0);
-    Chart {
-        title: "A CNN over the batch size".into(),
-        about: "The accuracy of a CNN on the test part after equally many examples in batches of \
-                different sizes, without norm and with Batch Norm, Layer Norm and Group Norm, \
-                each at the rate that validation picks: median and quartiles over the seeds."
-            .into(),
-        x: Axis::log("examples in a batch", first, last),
-        y: Axis::linear("test accuracy", (20.0 * low - 0.1).floor() / 20.0, 1.0),
-        lines,
-    }
+    Chart::of(
+        "A CNN over the batch size",
+        "The accuracy of a CNN on the test part after equally many examples in batches of \
+         different sizes, without norm and with Batch Norm, Layer Norm and Group Norm, each at \
+         the rate that validation picks: median and quartiles over the seeds.",
+        (0..NORMS.len()).map(of),
+    )
+    .x(batch_sizes)
+    .y(|low, _| accuracy("test accuracy", low, 20.0))
 }

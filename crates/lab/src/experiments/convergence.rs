@@ -102,19 +102,17 @@ impl Study for Asked {
     }
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
-        let data = protocol.plan.data.load()?;
         let networks = &protocol.own.networks;
         let of = |&network| METHODS.map(|method| Of { network, method });
         let settings: Vec<Of> = networks.keys().flat_map(of).collect();
-        session.begin(size(session, protocol, settings.len()))?;
-        let settings = cells(session, protocol, &settings, |of, rate, seed| {
+        let settings = swept(session, protocol, &settings, |of| {
             let Learned { network, epochs } = networks[&of.network].clone();
             let plan = Plan {
                 network: Some(network),
                 epochs,
                 ..protocol.plan.clone()
             };
-            plan.norm(of.method).run(&data, rate, seed)
+            plan.norm(of.method)
         })?;
         Ok(Results { settings })
     }
@@ -183,19 +181,15 @@ fn chart(group: &[Cell<Of>], each: f64, target: &str) -> (String, Chart) {
         name: cell.name_and_rate(),
         ..cell.line(cell.curve(Curve::ValidationAccuracy, each))
     });
-    let lines: Vec<Line> = lines.collect();
     let network = group[0].of.network;
-    let chart = Chart {
-        title: "Validation accuracy over steps".into(),
-        about: format!(
-            "The accuracy on the validation part while {} learns, without norm, with Batch Norm \
-             and with Layer Norm, each at the rate at which it first reaches {target} %: median \
-             and quartiles over the seeds.",
-            network.name()
-        ),
-        x: Axis::log("steps", each, ends(&lines)[1].max(2.0 * each)),
-        y: Axis::linear("validation accuracy", 0.0, 1.0),
-        lines,
-    };
+    let about = format!(
+        "The accuracy on the validation part while {} learns, without norm, with Batch Norm and \
+         with Layer Norm, each at the rate at which it first reaches {target} %: median and \
+         quartiles over the seeds.",
+        network.name()
+    );
+    let chart = Chart::of("Validation accuracy over steps", about, lines)
+        .x(|_, last| Axis::log("steps", each, last.max(2.0 * each)))
+        .y(|_, _| Axis::linear("validation accuracy", 0.0, 1.0));
     (format!("{network:?}").to_lowercase(), chart)
 }

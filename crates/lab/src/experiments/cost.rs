@@ -341,7 +341,7 @@ fn chart(networks: &[&[Cost]]) -> Chart {
                 _ => ink(cost.method).second(),
             };
             let name = format!("{}, {}", name(cost.method), cost.network.to_uppercase());
-            lines.push(line(name, ink, quantiles(&cost.step_by_round)));
+            lines.push(Line::new(name, ink, quantiles(&cost.step_by_round)));
         }
     }
     let all = networks.iter().flat_map(|costs| *costs);
@@ -349,13 +349,12 @@ fn chart(networks: &[&[Cost]]) -> Chart {
     all.sort_by(f64::total_cmp);
     // Nearly all: a round in which the machine did something else is not worth the room.
     let high = all[(all.len() - 1) * 98 / 100];
-    Chart {
-        title: "What a training step costs".into(),
-        about: "The time of a training step with Batch Norm and with Layer Norm over that without \
-                norm in the same round, for an MLP and a CNN, sorted over the rounds."
-            .into(),
-        x: Axis::linear("rounds (%)", 0.0, 100.0),
-        y: Axis::linear("time over that of no norm", 0.9, (1.05 * high).max(1.5)),
+    Chart::of(
+        "What a training step costs",
+        "The time of a training step with Batch Norm and with Layer Norm over that without norm \
+         in the same round, for an MLP and a CNN, sorted over the rounds.",
         lines,
-    }
+    )
+    .x(|_, _| Axis::linear("rounds (%)", 0.0, 100.0))
+    .y(|_, _| Axis::linear("time over that of no norm", 0.9, (1.05 * high).max(1.5)))
 }

@@ -36,12 +36,8 @@ impl Study for Asked {
     }
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
-        let data = protocol.plan.data.load()?;
-        let methods = Method::all();
-        session.begin(size(session, protocol, methods.len()))?;
-        let methods = cells(session, protocol, &methods, |of, rate, seed| {
-            protocol.plan.clone().norm(of.method).run(&data, rate, seed)
-        })?;
+        let plan = |of: &Method| protocol.plan.clone().norm(of.method);
+        let methods = swept(session, protocol, &Method::all(), plan)?;
         Ok(Results { methods })
     }
 
@@ -107,16 +103,12 @@ fn curves(methods: &[Cell<Method>], last: usize) -> Chart {
         name: cell.name_and_rate(),
         ..cell.line(cell.curve(Curve::TestLoss, 1.0))
     };
-    let lines: Vec<Line> = methods.iter().map(loss).collect();
-    let (low, high) = range(&lines);
-    Chart {
-        title: "Test loss over training".into(),
-        about: "The cross-entropy on the test part after each epoch, without norm, with Batch \
-                Norm and with Layer Norm, each at its own best rate: median and quartiles over \
-                the seeds."
-            .into(),
-        x: epochs(last),
-        y: Axis::log("test loss (nats)", 0.9 * low, 1.1 * high),
-        lines,
-    }
+    Chart::of(
+        "Test loss over training",
+        "The cross-entropy on the test part after each epoch, without norm, with Batch Norm and \
+         with Layer Norm, each at its own best rate: median and quartiles over the seeds.",
+        methods.iter().map(loss),
+    )
+    .x(|_, _| epochs(last))
+    .y(|low, high| Axis::log("test loss (nats)", 0.9 * low, 1.1 * high))
 }

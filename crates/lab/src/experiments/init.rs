@@ -95,14 +95,10 @@ impl Study for Asked {
     }
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
-        let data = protocol.plan.data.load()?;
         let scales = &protocol.own.scales;
         let of = |method| scales.iter().map(move |&scale| Of { method, scale });
         let settings: Vec<Of> = METHODS.into_iter().flat_map(of).collect();
-        session.begin(size(session, protocol, settings.len()))?;
-        let settings = cells(session, protocol, &settings, |of, rate, seed| {
-            of.plan(protocol).run(&data, rate, seed)
-        })?;
+        let settings = swept(session, protocol, &settings, |of| of.plan(protocol))?;
         Ok(Results { settings })
     }
 
@@ -202,25 +198,21 @@ fn chart(rows: &[Row<'_>], own: bool) -> Chart {
         };
         let scales = row.cells.iter().map(|cell| cell.of.scale);
         let points = scales.zip(spreads.iter().copied().map(Some)).collect();
-        line(name, row.cells[0].of.ink(), points)
+        Line::new(name, row.cells[0].of.ink(), points)
     };
-    let lines: Vec<Line> = rows.iter().map(of).collect();
-    let [first, last] = ends(&lines);
     let rate = match own {
         true => "the rate that validation picks at each scale",
         false => "the rate that validation picked at the scale of √2",
     };
-    Chart {
-        title: "Test accuracy over the scale of the initial weights".into(),
-        about: format!(
-            "The accuracy on the test part, without norm, with Batch Norm and with Layer Norm, \
-             with weights of deviation scale/√fan_in at the start and {rate}: median and \
-             quartiles over the seeds; a run that diverged counts as 0."
-        ),
-        x: Axis::log("scale of the initial weights", first, last),
-        y: Axis::linear("test accuracy", 0.0, 1.0),
-        lines,
-    }
+    let about = format!(
+        "The accuracy on the test part, without norm, with Batch Norm and with Layer Norm, with \
+         weights of deviation scale/√fan_in at the start and {rate}: median and quartiles over \
+         the seeds; a run that diverged counts as 0."
+    );
+    let title = "Test accuracy over the scale of the initial weights";
+    Chart::of(title, about, rows.iter().map(of))
+        .x(|first, last| Axis::log("scale of the initial weights", first, last))
+        .y(|_, _| Axis::linear("test accuracy", 0.0, 1.0))
 }
 
 fn told(rows: &[Row<'_>], scales: &[f64]) -> String {

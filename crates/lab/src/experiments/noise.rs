@@ -441,25 +441,24 @@ fn judge(none: &Row, batch: &Row, noisy: &[Row]) -> Answer {
 /// One number over the size of the noise, with no norm and Batch Norm as levels.
 fn levels(rows: &[Row], caption: &str, of: fn(&Row) -> Spread) -> Chart {
     let points = rows[2..].iter().map(|row| (row.size(), of(row).finite()));
-    let noisy = line("Batch Norm with noise", Ink::Noise, points.collect());
-    let [mut first, mut last] = ends(std::slice::from_ref(&noisy));
-    if first == last {
-        (first, last) = (first / 2.0, first * 2.0);
+    let noisy = Line::new("Batch Norm with noise", Ink::Noise, points.collect());
+    let about = format!(
+        "{caption}, for Batch Norm followed by noise of growing size, with the levels of no norm \
+         and of Batch Norm: median and quartiles over the seeds."
+    );
+    let mut chart = Chart::of("Batch Norm with noise after it", about, [noisy]).x(|first, last| {
+        match first < last {
+            true => Axis::log("size of the noise, a", first, last),
+            false => Axis::log("size of the noise, a", first / 2.0, first * 2.0),
+        }
+    });
+    for row in &rows[..2] {
+        chart = chart.level(row.of.name(), row.of.ink(), of(row));
     }
-    let level = |row: &Row| level(row.of.name(), row.of.ink(), [first, last], of(row));
-    let lines = vec![level(&rows[0]), level(&rows[1]), noisy];
-    let (low, high) = match range(&lines) {
-        (low, high) if low < high => (low, high),
-        _ => (1.0, 10.0),
-    };
-    Chart {
-        title: "Batch Norm with noise after it".into(),
-        about: format!(
-            "{caption}, for Batch Norm followed by noise of growing size, with the levels of no \
-             norm and of Batch Norm: median and quartiles over the seeds."
-        ),
-        x: Axis::log("size of the noise, a", first, last),
-        y: Axis::log(caption, 0.8 * low, 1.25 * high),
-        lines,
-    }
+    // The noise is painted last, over the levels.
+    chart.lines.rotate_left(1);
+    chart.y(|low, high| match low < high {
+        true => Axis::log(caption, 0.8 * low, 1.25 * high),
+        false => Axis::log(caption, 0.8, 12.5),
+    })
 }

@@ -96,7 +96,6 @@ impl Study for Asked {
     }
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
-        let data = protocol.plan.data.load()?;
         let mut settings = Vec::new();
         for &hidden_layers in &protocol.own.hidden_layers {
             for &momentum in &protocol.own.momentum {
@@ -107,10 +106,7 @@ impl Study for Asked {
                 }));
             }
         }
-        session.begin(size(session, protocol, settings.len()))?;
-        let settings = cells(session, protocol, &settings, |of, rate, seed| {
-            of.plan(protocol).run(&data, rate, seed)
-        })?;
+        let settings = swept(session, protocol, &settings, |of| of.plan(protocol))?;
         Ok(Results { settings })
     }
 

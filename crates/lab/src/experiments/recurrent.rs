@@ -355,8 +355,7 @@ fn by_step(model: &mut RecurrentLm<f32>, words: &[Vec<usize>]) -> Vec<Vec<f64>> 
 }
 
 /// The range of what is drawn, in steps of a fifth.
-fn losses_axis(caption: &str, lines: &[Line]) -> Axis {
-    let (low, high) = range(lines);
+fn losses_axis(caption: &str, low: f64, high: f64) -> Axis {
     Axis::linear(
         caption,
         (5.0 * low).floor() / 5.0,
@@ -367,20 +366,17 @@ fn losses_axis(caption: &str, lines: &[Line]) -> Axis {
 fn rates_chart(cells: &[LossCell<Tested>]) -> Chart {
     let of = |cell: &LossCell<Tested>| {
         let method = cell.of.method;
-        line(method.to_string(), method.ink(), cell.over_rates())
+        Line::new(method.to_string(), method.ink(), cell.over_rates())
     };
-    let lines: Vec<Line> = cells.iter().map(of).collect();
-    let [first, last] = ends(&lines);
-    Chart {
-        title: "An LSTM that spells words".into(),
-        about: "The validation loss after the last epoch at each learning rate, without norm, \
-                with Layer Norm, and with Batch Norm whose statistics belong to a step or are \
-                shared by all steps: median and quartiles over the seeds."
-            .into(),
-        x: Axis::log("learning rate", first, last.max(2.0 * first)),
-        y: losses_axis("validation loss (nats per letter)", &lines),
-        lines,
-    }
+    Chart::of(
+        "An LSTM that spells words",
+        "The validation loss after the last epoch at each learning rate, without norm, with Layer \
+         Norm, and with Batch Norm whose statistics belong to a step or are shared by all steps: \
+         median and quartiles over the seeds.",
+        cells.iter().map(of),
+    )
+    .x(|first, last| Axis::log("learning rate", first, last.max(2.0 * first)))
+    .y(|low, high| losses_axis("validation loss (nats per letter)", low, high))
 }
 
 fn steps_chart(cells: &[LossCell<Tested>]) -> Chart {
@@ -388,20 +384,17 @@ fn steps_chart(cells: &[LossCell<Tested>]) -> Chart {
         let losses = cell.of.long_words_by_step.iter().enumerate();
         let points = losses.map(|(i, loss)| ((i + 1) as f64, loss.finite()));
         let method = cell.of.method;
-        line(method.to_string(), method.ink(), points.collect())
+        Line::new(method.to_string(), method.ink(), points.collect())
     };
-    let lines: Vec<Line> = cells.iter().map(of).collect();
-    Chart {
-        title: "Long words, step by step".into(),
-        about: "The test loss at each step of words longer than any that was trained on, without \
-                norm, with Layer Norm, and with Batch Norm whose statistics belong to a step or \
-                are shared by all steps: median and quartiles over the seeds. Training ended at \
-                step 9."
-            .into(),
-        x: Axis::linear("step", 1.0, ends(&lines)[1]),
-        y: losses_axis("loss (nats per letter)", &lines),
-        lines,
-    }
+    Chart::of(
+        "Long words, step by step",
+        "The test loss at each step of words longer than any that was trained on, without norm, \
+         with Layer Norm, and with Batch Norm whose statistics belong to a step or are shared by \
+         all steps: median and quartiles over the seeds. Training ended at step 9.",
+        cells.iter().map(of),
+    )
+    .x(|_, last| Axis::linear("step", 1.0, last))
+    .y(|low, high| losses_axis("loss (nats per letter)", low, high))
 }
 
 #[cfg(test)]

@@ -233,8 +233,6 @@ fn chart(methods: &[Row], which: &str, of: fn(&Stop<Spread>) -> Spread) -> (Stri
                 .collect(),
         )
     };
-    let lines: Vec<Line> = methods.iter().map(after).collect();
-    let high = range(&lines).1;
     let (title, caption) = match which {
         "mean" => (
             "Means before the last ReLU",
@@ -249,16 +247,12 @@ fn chart(methods: &[Row], which: &str, of: fn(&Stop<Spread>) -> Spread) -> (Stri
             "shift (deviations at step 0)",
         ),
     };
-    let chart = Chart {
-        title: title.into(),
-        about: format!(
-            "What goes into the last ReLU while the network learns: {caption}, after each step, \
-             without norm, with Batch Norm and with Layer Norm: median and quartiles over the \
-             seeds."
-        ),
-        x: Axis::log("steps", 1.0, ends(&lines)[1]),
-        y: Axis::linear(caption, 0.0, 1.05 * high),
-        lines,
-    };
+    let about = format!(
+        "What goes into the last ReLU while the network learns: {caption}, after each step, \
+         without norm, with Batch Norm and with Layer Norm: median and quartiles over the seeds."
+    );
+    let chart = Chart::of(title, about, methods.iter().map(after))
+        .x(|_, last| Axis::log("steps", 1.0, last))
+        .y(|_, high| Axis::linear(caption, 0.0, 1.05 * high));
     (which.to_owned(), chart)
 }

@@ -311,34 +311,31 @@ fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossR
 const HIGHEST: f64 = 4.5;
 
 fn chart(depth: &Depth, frequencies: f64) -> Chart {
-    let of = |(cell, form): (&LossCell<Tested>, Form)| line(form.name, form.ink, cell.over_rates());
-    let mut lines: Vec<Line> = depth.forms.iter().zip(FORMS).map(of).collect();
-    let [first, last] = ends(&lines);
-    let frequencies = Spread::exactly(frequencies);
-    lines.push(level(
+    let of =
+        |(cell, form): (&LossCell<Tested>, Form)| Line::new(form.name, form.ink, cell.over_rates());
+    Chart::of(
+        format!("A Transformer of {} blocks that reads prose", depth.blocks),
+        "The validation loss after the last step at each learning rate, without norm, with Layer \
+         Norm in front of each part or after each sum, and with RMS Norm and Batch Norm in front: \
+         median and quartiles over the seeds. A gap is left where the upper quartile is of runs \
+         that diverged; losses above 4.5 are drawn at the upper edge. A level line is the loss of \
+         a model that knows only how frequent each character is.",
+        depth.forms.iter().zip(FORMS).map(of),
+    )
+    .x(|first, last| Axis::log("learning rate", first, last))
+    .level(
         "frequencies only",
         Ink::Theory,
-        [first, last],
-        frequencies,
-    ));
-    let (low, high) = range(&lines);
-    Chart {
-        title: format!("A Transformer of {} blocks that reads prose", depth.blocks),
-        about: "The validation loss after the last step at each learning rate, without norm, \
-                with Layer Norm in front of each part or after each sum, and with RMS Norm and \
-                Batch Norm in front: median and quartiles over the seeds. A gap is left where \
-                the upper quartile is of runs that diverged; losses above 4.5 are drawn at the \
-                upper edge. A level line is the loss of a model that knows only how frequent \
-                each character is."
-            .into(),
-        x: Axis::log("learning rate", first, last),
-        y: Axis::linear(
+        Spread::exactly(frequencies),
+    )
+    .y(|low, high| {
+        let (low, high) = ((10.0 * low).floor() / 10.0, (10.0 * high).ceil() / 10.0);
+        Axis::linear(
             "validation loss (nats per character)",
-            (10.0 * low).floor() / 10.0,
-            ((10.0 * high).ceil() / 10.0).min(HIGHEST),
-        ),
-        lines,
-    }
+            low,
+            high.min(HIGHEST),
+        )
+    })
 }
 
 fn in_rows(depths: &[Depth], rates: &[f64]) -> String {

@@ -325,20 +325,19 @@ fn told(number: Option<usize>) -> String {
 fn chart(rows: &[&[Cell<Of>]], last: usize, first: usize) -> Chart {
     let pairs = rows.iter().flat_map(|row| &row[first..first + 2]);
     let curve = |cell: &Cell<Of>| cell.line(cell.curve(Curve::ValidationAccuracy, 1.0));
-    let lines: Vec<Line> = pairs.map(curve).collect();
-    let low = range(&lines).0.min(1.0);
     let [fixed, varying] = [0, 1].map(|i| rows[0][first + i].of.sizes());
-    Chart {
-        title: "Batches of fixed and of varying size".into(),
-        about: format!(
-            "The accuracy on the validation part after each epoch with batches of {fixed} and \
-             of {varying} examples, without norm, with Batch Norm and with Layer Norm, each at \
-             the rate that validation picks: median and quartiles over the seeds."
-        ),
-        x: epochs(last.max(2)),
-        y: Axis::linear("validation accuracy", (10.0 * low).floor() / 10.0, 1.0),
-        lines,
-    }
+    let about = format!(
+        "The accuracy on the validation part after each epoch with batches of {fixed} and of \
+         {varying} examples, without norm, with Batch Norm and with Layer Norm, each at the rate \
+         that validation picks: median and quartiles over the seeds."
+    );
+    let title = "Batches of fixed and of varying size";
+    Chart::of(title, about, pairs.map(curve))
+        .x(|_, _| epochs(last.max(2)))
+        .y(|low, _| {
+            let low = (10.0 * low.min(1.0)).floor() / 10.0;
+            Axis::linear("validation accuracy", low, 1.0)
+        })
 }
 
 fn tables(rows: &[&[Cell<Of>]], cut: &[Cuts]) -> String {

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tape::Tape;
 
-use crate::kit::{Measurement, Output, curve, each, number};
+use crate::kit::{Measurement, Output, curve, each, number, rows};
 use crate::random::{Draws, columns, dot, length, mean, mean_of, median};
 use chart::{Axis, Chart, Hue, Ink};
 
@@ -235,13 +235,7 @@ fn run() -> Output {
 }
 
 fn plot([none, pre, post]: &[Value; 3]) -> Chart {
-    let points = |form: &Value| {
-        curve(
-            form["depths"].as_array().into_iter().flatten(),
-            "blocks",
-            "last",
-        )
-    };
+    let points = |form: &Value| curve(rows(&form["depths"]), "blocks", "last");
     let first = points(pre)[0].1;
     let theory = BLOCKS.map(|blocks| (blocks as f64, first / (blocks as f64).sqrt()));
     Chart::new(

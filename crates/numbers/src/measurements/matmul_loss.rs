@@ -257,6 +257,7 @@ fn run() -> Output {
 }
 
 fn plot(rows: &[Value]) -> Chart {
+    let curve = |lost| curve(rows, "scale", lost);
     Chart::new(
         "Share of losses that are lost, against the size of the logits",
         "The horizontal axis is logarithmic. The formula, in 32-bit arithmetic, loses more and \
@@ -265,10 +266,6 @@ fn plot(rows: &[Value]) -> Chart {
         Axis::log("standard deviation of the logits", 1.0, 320.0),
         Axis::linear("share of losses infinite or NaN", 0.0, 1.0),
     )
-    .line(
-        "the formula",
-        Hue::Wrong,
-        curve(rows, "scale", "formula_lost"),
-    )
-    .line("stable", Hue::Direct, curve(rows, "scale", "stable_lost"))
+    .line("the formula", Hue::Wrong, curve("formula_lost"))
+    .line("stable", Hue::Direct, curve("stable_lost"))
 }

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use crate::kit::{Measurement, Output, each, number, survives};
 use crate::random::{Draws, dot, mean, mean_of, quantile};
-use chart::Spread;
-use chart::{Axis, Chart, Hue, Ink};
+use chart::{Axis, Chart, Hue, Ink, Spread};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "projection",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::kit::{Measurement, Output, curve};
 use crate::random::{Draws, mean, mean_of, quantile};
-use chart::{Axis, Chart, Hue, Ink};
+use chart::{Axis, Chart, Hue, Ink, Spread};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "running_stats",
@@ -112,21 +112,16 @@ fn run() -> Output {
 
 fn plot(rows: &[Value]) -> Chart {
     let curve = |y| curve(rows, "batch", y);
-    let end = BATCHES as f64;
     Chart::new(
         "Running variance against the number of batches seen",
         "Batches of four values whose true variance is 4; the running variance starts at 1. \
          The exponential average of the unbiased batch variance climbs to 4 within about \
          fifty batches. The same average of the biased batch variance settles at 3. The \
          plain average of the unbiased ones is at 4 from the first batch on.",
-        Axis::log("batches seen", 1.0, end),
+        Axis::log("batches seen", 1.0, BATCHES as f64),
         Axis::linear("running variance, mean over seeds", 0.0, 5.0),
     )
-    .line(
-        "",
-        Ink::Theory,
-        [(1.0, TRUE_VARIANCE), (end, TRUE_VARIANCE)],
-    )
+    .level("", Ink::Theory, Spread::exactly(TRUE_VARIANCE))
     .line(
         "cumulative average, unbiased",
         Hue::Var,

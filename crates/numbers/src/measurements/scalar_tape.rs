@@ -275,6 +275,7 @@ fn run() -> Output {
 }
 
 fn plot(squares: &[Value]) -> Chart {
+    let curve = |products| curve(squares, "depth", products);
     Chart::new(
         "Multiplications for one derivative, against the number of squarings",
         "The vertical axis is logarithmic. Following every route takes twice as many \
@@ -283,14 +284,6 @@ fn plot(squares: &[Value]) -> Chart {
         Axis::linear("squarings, one after the other", 0.0, 20.0),
         Axis::log("multiplications", 1.0, 1e7),
     )
-    .line(
-        "every route",
-        Hue::Wrong,
-        curve(squares, "depth", "route_products"),
-    )
-    .line(
-        "the sweep",
-        Hue::Direct,
-        curve(squares, "depth", "sweep_products"),
-    )
+    .line("every route", Hue::Wrong, curve("route_products"))
+    .line("the sweep", Hue::Direct, curve("sweep_products"))
 }
