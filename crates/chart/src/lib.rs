@@ -233,13 +233,7 @@ impl Chart {
 
     /// A chart without lines yet.
     pub fn new(title: &str, about: &str, x: Axis, y: Axis) -> Self {
-        Chart {
-            title: title.into(),
-            about: about.into(),
-            x,
-            y,
-            lines: Vec::new(),
-        }
+        Chart::of(title, about, []).x(|_, _| x).y(|_, _| y)
     }
 
     /// With one more line, that has no spread, and a gap where a value is not in sight.
@@ -303,7 +297,9 @@ impl Chart {
         };
         let y_ticks = self.y.ticks(&[], rows);
         let marks = y_ticks.iter().map(|(_, text)| FONT * width(text));
-        let left = marks.fold(0.0, f64::max) + 9.0;
+        // A wide font makes more of a name than of a number.
+        let room = if self.y.names.is_empty() { 1.0 } else { 1.15 };
+        let left = room * marks.fold(0.0, f64::max) + 9.0;
         let at_end = self.names_at_end(form, high);
         let widest = at_end.iter().map(|name| LEAD + 2.0 * name.half.0);
         let right = form.size.0 - widest.fold(14.0, f64::max);
