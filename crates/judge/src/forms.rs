@@ -53,7 +53,7 @@ macro_rules! case {
 }
 
 /// An answer that is looked up by the names of its targets; what is not there is NaN.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Found(BTreeMap<&'static str, Vec<f64>>);
 
 impl Found {

@@ -324,6 +324,21 @@ impl<C: Case, A: 'static> Part<C, A> {
         self.tabulated(|_, _| section, targets, table, makes)
     }
 
+    /// Variants of which each names its targets.
+    #[must_use]
+    #[track_caller]
+    pub fn variants_of<I: Copy + 'static>(
+        self,
+        table: &[Slip<(&[&'static str], I)>],
+        makes: fn(&C, &str, &I) -> Vec<f64>,
+    ) -> Self {
+        table
+            .iter()
+            .fold(self, |part, (text, (targets, ingredient))| {
+                part.variants(targets, &[(text, *ingredient)], makes)
+            })
+    }
+
     #[track_caller]
     fn tabulated<I: Copy + 'static>(
         self,

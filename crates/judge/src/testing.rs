@@ -21,8 +21,25 @@ pub fn passes(lines: usize, report: impl Fn(u64) -> Report) {
     }
 }
 
+/// The report on something wrong names this mistake, or its outcome if it has none, and tells
+/// these things in its headline and notes, and no file that is not the reader's.
+///
+/// # Panics
+/// If it does not.
+#[track_caller]
+pub fn tells(report: &Report, named: &str, things: &[&str]) {
+    let outcome = format!("{:?}", report.outcome);
+    let found = report.mistake.as_deref().unwrap_or(&outcome);
+    assert_eq!(found, named, "{report}");
+    let told = format!("{}\n{}", report.headline, report.notes.join("\n"));
+    for thing in things {
+        assert!(told.contains(thing), "{thing:?} is not told:\n{report}");
+    }
+    assert!(!told.contains(".rs"), "{report}");
+}
+
 /// Each of `typed` leads to the target and the mistake, `target: its-name`, that stand before
-/// it, whatever is drawn.
+/// it, whatever is drawn; or the headline begins with what stands in place of the target.
 ///
 /// # Panics
 /// If one does not.
@@ -35,7 +52,9 @@ pub fn named<T: Copy>(typed: &[(&str, T)], report: impl Fn(T, u64) -> Report) {
             let found = report.mistake.as_deref();
             assert_eq!(found, Some(id), "{wanted}, seed {seed}: {report}");
             assert_eq!(report.outcome, Outcome::Wrong, "{wanted}: {report}");
-            let of_target = report.headline.contains(&format!("{target}: "));
+            let headline = &report.headline;
+            let of_target =
+                headline.starts_with(target) || headline.contains(&format!("{target}: "));
             assert!(of_target, "{wanted}, seed {seed}: {report}");
             assert!(report.section.is_some(), "{wanted}: {report}");
         }

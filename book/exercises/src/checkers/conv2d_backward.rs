@@ -257,7 +257,7 @@ const DW: &[&str] = &["dw"];
 
 fn part() -> Part<Probe, Gradients> {
     const PIXEL: &str = "a pixel is read by several taps, and at several positions";
-    let part = Part::<_, Gradients>::new("backward", Order::Together, probes)
+    Part::<_, Gradients>::new("backward", Order::Together, probes)
         .asks(of!(dw), SECTION, FILTERS, |p| p.right("dw"))
         .sums("a weight is used at every position of every image", |p| {
             p.terms("dw", false, UNCHANGED)
@@ -280,22 +280,13 @@ fn part() -> Part<Probe, Gradients> {
             ],
             dy: |p| &mut p.dy,
             y: Probe::forward,
-        });
-    let part = CHANGES
-        .iter()
-        .fold(part, |part, (text, (targets, change))| {
-            part.variants(targets, &[(text, *change)], |p, target, change| {
-                p.made(target, *change)
-            })
-        });
-    let part = FACTORS
-        .iter()
-        .fold(part, |part, (text, (targets, factor))| {
-            part.variants(targets, &[(text, *factor)], |p, target, factor| {
-                p.right(target).iter().map(|v| v * factor(&p.s)).collect()
-            })
-        });
-    part.mistakes(&["db"], OF_DB).mistakes(ALL, OF_ALL)
+        })
+        .variants_of(CHANGES, |p, target, change| p.made(target, *change))
+        .variants_of(FACTORS, |p, target, factor| {
+            p.right(target).iter().map(|v| v * factor(&p.s)).collect()
+        })
+        .mistakes(&["db"], OF_DB)
+        .mistakes(ALL, OF_ALL)
 }
 
 /// What wrong lines do to each product, in these targets.

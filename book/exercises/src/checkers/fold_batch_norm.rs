@@ -121,9 +121,7 @@ const WRONG_BIASES: &[Slip<Bias>] = slips![
     "mean-missing: the running mean is not subtracted" => |l, a| a * l.bias() + &l.beta,
     "mean-added: the running mean is added; it must be subtracted" =>
         |l, a| (l.bias() + l.mean()) * a + &l.beta,
-    "beta-missing: beta is left out" => |l, a| {
-        (l.bias() - l.mean()) * a
-    },
+    "beta-missing: beta is left out" => |l, a| (l.bias() - l.mean()) * a,
     "beta-scaled: beta is multiplied by the factor; it comes after the scaling" =>
         |l, a| (l.bias() - l.mean() + &l.beta) * a,
     "gamma-forgotten: gamma is forgotten: the factor is gamma / sqrt(running_var + eps), as for the weight" =>
@@ -134,15 +132,9 @@ const WRONG_BIASES: &[Slip<Bias>] = slips![
 const BY_INPUT: &str = "factor-by-input: the factor is chosen by the input, and belongs to the output: a row of the weight has one factor";
 
 const WRONG_WEIGHTS: Formulas<Layers, Vec<f64>> = slips![
-    "weight-unchanged: the weight is as it was" => |l| {
-        l.weight.clone()
-    },
-    BY_INPUT => |l| {
-        l.weights(rstd, |_, input| input % l.bias.len())
-    },
-    BY_INPUT => |l| {
-        l.weights(rstd, |row, input| (row * l.inputs() + input) % l.bias.len())
-    },
+    "weight-unchanged: the weight is as it was" => |l| l.weight.clone(),
+    BY_INPUT => |l| l.weights(rstd, |_, input| input % l.bias.len()),
+    BY_INPUT => |l| l.weights(rstd, |row, input| (row * l.inputs() + input) % l.bias.len()),
 ];
 
 fn part() -> Part<Layers, Folded> {

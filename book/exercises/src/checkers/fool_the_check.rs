@@ -134,6 +134,14 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     let mut evidence = None;
     for (number, probe) in probes(seed).iter().enumerate() {
         let shape = format!("{:?}", probe.x.shape());
+        let mut tell = |right, check: &str, detail| {
+            let name = format!("{check}, {shape}");
+            lines.push(Line {
+                name,
+                right,
+                detail,
+            });
+        };
         let judged = attempt(|| {
             let fooled = weak(candidate, probe);
             fooled.map(|()| strong(candidate, probe, seed * 10 + number as u64))
@@ -151,41 +159,26 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
                 return report;
             }
             Ok(Err((name, what))) => {
-                lines.push(Line {
-                    name: format!("the weak check, {shape}"),
-                    right: false,
-                    detail: what.clone(),
-                });
+                tell(false, "the weak check", what.clone());
                 let (id, template) = CAUGHT[usize::from(name == "dw")];
                 let rest = what.strip_prefix(name).unwrap_or(&what);
                 let rest = format!("{rest}, for x of shape {shape}");
                 return failure(id, fill(template, &[&rest]), lines);
             }
         };
-        lines.push(Line {
-            name: format!("the weak check, {shape}"),
-            right: true,
-            detail: "passes: fooled".to_owned(),
-        });
+        tell(true, "the weak check", "passes: fooled".to_owned());
         // What is NaN is not found wrong there, but not to be a number before that.
         let nan = |i: &gradcheck::InputReport| i.analytic.iter().filter(|dx| dx.is_nan()).count();
         let wrong: usize = checked.inputs.iter().map(|i| i.wrong + nan(i)).sum();
         seen &= !checked.passed();
-        lines.push(Line {
-            name: format!("a random upstream gradient, {shape}"),
-            right: !checked.passed(),
-            detail: if checked.passed() {
-                "passes: nothing is wrong with it".to_owned()
-            } else {
-                format!(
-                    "fails in {wrong} of {} places",
-                    probe.x.values().len() + probe.w.len()
-                )
-            },
-        });
-        if !checked.passed() {
+        let places = probe.x.values().len() + probe.w.len();
+        let detail = if checked.passed() {
+            "passes: nothing is wrong with it".to_owned()
+        } else {
             evidence = Some(checked.to_string());
-        }
+            format!("fails in {wrong} of {places} places")
+        };
+        tell(!checked.passed(), "a random upstream gradient", detail);
     }
     if !seen {
         let some = evidence.is_some();

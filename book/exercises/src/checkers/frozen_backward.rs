@@ -120,9 +120,7 @@ const OF_DBETA: Formulas<Probe, Array> = slips![
         |p| p.dy.mean(0),
     "dbeta-slope: it has the slope gamma / sqrt(running_var + eps) of x; beta is added after it" =>
         |p| p.right_dx().sum(0),
-    "dbeta-is-dgamma: this is the gradient by gamma" => |p| {
-        p.dgamma(p.x_hat())
-    },
+    "dbeta-is-dgamma: this is the gradient by gamma" => |p| p.dgamma(p.x_hat()),
 ];
 
 const OF_DGAMMA: Formulas<Probe, Array> = slips![
@@ -137,9 +135,7 @@ const OF_DGAMMA: Formulas<Probe, Array> = slips![
         |p| p.dgamma(p.batch().0),
     "dgamma-averaged: it is divided by N; every row uses gamma, so their gradients are added" =>
         |p| (p.x_hat() * &p.dy).mean(0),
-    "dgamma-is-dbeta: this is the gradient by beta" => |p| {
-        p.dy.sum(0)
-    },
+    "dgamma-is-dbeta: this is the gradient by beta" => |p| p.dy.sum(0),
 ];
 
 const OF_DX: Formulas<Probe, Array> = slips![

@@ -2,7 +2,7 @@
 //! network.
 
 use batchnorm::BatchNorm;
-use judge::{Order, Part, Slip, case, exercise, field, slips};
+use judge::{Found, Order, Part, Slip, case, exercise, found, slips};
 use layernorm::LayerNorm;
 use std::sync::LazyLock;
 use tape::{Param, Tape, Tensor};
@@ -47,14 +47,17 @@ exercise! {
     right: "every byte accounted for, in nine networks",
     parts: [part() => |m, bytes| {
         let net = &m.network;
-        *bytes = kept(net.rows, &net.sizes, net.norm).bytes();
+        *bytes = kept(net.rows, &net.sizes, net.norm).found();
     }],
 }
 
 impl Kept {
-    /// As numbers of any kind.
-    fn bytes(self) -> [f64; 3] {
-        [self.activations, self.weights, self.norms].map(|bytes| bytes as f64)
+    fn found(self) -> Found {
+        let mut found = Found::default();
+        found.set("activations", [self.activations as f64]);
+        found.set("weights", [self.weights as f64]);
+        found.set("norms", [self.norms as f64]);
+        found
     }
 }
 
@@ -62,7 +65,7 @@ impl Kept {
 #[derive(Clone)]
 struct Measured {
     network: Network,
-    kept: [f64; 3],
+    kept: Found,
 }
 
 case!(
@@ -91,7 +94,7 @@ static MEASURED: LazyLock<Vec<Measured>> = LazyLock::new(|| {
         [Norm::None, Norm::Batch, Norm::Layer].map(|norm| {
             let sizes = sizes.to_vec();
             let network = Network { rows, sizes, norm };
-            let kept = measured(&network).bytes();
+            let kept = measured(&network).found();
             Measured { network, kept }
         })
     };
@@ -257,43 +260,23 @@ const UNITS: &[Slip<f64>] = slips![
     "eight-bytes: an f32 has 4 bytes, not 8" => 2.0,
 ];
 
-const TARGETS: [&str; 3] = ["activations", "weights", "norms"];
-
-impl Measured {
-    /// The right bytes of a target.
-    fn right(&self, target: &str) -> f64 {
-        let at = TARGETS.iter().position(|name| *name == target);
-        at.map_or(f64::NAN, |at| self.kept[at])
-    }
-}
-
-fn part() -> Part<Measured, [f64; 3]> {
-    let section = "sec:cost-bytes";
+fn part() -> Part<Measured, Found> {
+    const SECTION: &str = "sec:cost-bytes";
     let more = |m: &Measured, target: &str, more: &More| {
         let elements = more(&Counts::of(&m.network))[m.network.norm as usize];
-        vec![m.right(target) + 4.0 * elements]
+        vec![m.kept.get(target)[0] + 4.0 * elements]
     };
-    let share = |m: &Measured, target: &str, share: &f64| vec![share * m.right(target)];
-    Part::<_, [f64; 3]>::new("kept", Order::Together, |_| MEASURED.clone())
-        .target(
-            "activations",
-            section,
-            &[],
-            |m| vec![m.kept[0]],
-            field!(number 0),
-        )
+    let share = |m: &Measured, target: &str, share: &f64| vec![share * m.kept.get(target)[0]];
+    Part::new("kept", Order::Together, |_| MEASURED.clone())
+        .asks(found!("activations"), SECTION, &[], |m| {
+            m.kept.get("activations")
+        })
         .variants(&["activations"], ACTIVATIONS, more)
-        .target(
-            "weights",
-            section,
-            &[],
-            |m| vec![m.kept[1]],
-            field!(number 1),
-        )
+        .asks(found!("weights"), SECTION, &[], |m| m.kept.get("weights"))
         .variants(&["weights"], WEIGHTS, more)
-        .target("norms", section, &[], |m| vec![m.kept[2]], field!(number 2))
+        .asks(found!("norms"), SECTION, &[], |m| m.kept.get("norms"))
         .variants(&["norms"], NORMS, more)
-        .variants(&TARGETS, UNITS, share)
+        .variants(&["activations", "weights", "norms"], UNITS, share)
 }
 
 #[cfg(test)]

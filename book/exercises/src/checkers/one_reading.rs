@@ -204,9 +204,7 @@ const MEANS_ADDED: Table<Step> = slips![
         |s| s.before.mean + s.off() / s.before.count,
     "mean-of-two: it is the average of the old mean and x: as if x weighed as much as all values before" =>
         |s| f64::midpoint(s.before.mean, s.x),
-    "sign: it moves away from x: the sign is wrong" => |s| {
-        s.before.mean - s.off() / s.after.count
-    },
+    "sign: it moves away from x: the sign is wrong" => |s| s.before.mean - s.off() / s.after.count,
 ];
 
 const SQUARES_ADDED: Table<Step> = slips![

@@ -75,8 +75,11 @@ struct Op {
     name: &'static str,
     operands: usize,
     rule: Rule,
-    mistakes: &'static [(&'static str, Slip<Rule>)],
+    mistakes: &'static [Slip<(&'static [&'static str], Rule)>],
 }
+
+const VALUE: &[&str] = &["value"];
+const SLOPES: &[&str] = &["slopes"];
 
 #[rustfmt::skip]
 const OPS: [Op; 4] = [
@@ -91,9 +94,9 @@ const OPS: [Op; 4] = [
         operands: 2,
         rule: |a, b| (a + b, 1.0, 1.0),
         mistakes: &[
-            ("value", ("add-multiplies: it is the product", |a, b| (a * b, 1.0, 1.0))),
-            ("slopes", ("add-slopes-of-mul: they are those of a product; a sum grows by 1 with each operand", |a, b| (a + b, b, a))),
-            ("slopes", ("add-slopes-values: they are the operands' values; a sum grows by 1 with each operand", |a, b| (a + b, a, b))),
+            ("add-multiplies: it is the product", (VALUE, |a, b| (a * b, 1.0, 1.0))),
+            ("add-slopes-of-mul: they are those of a product; a sum grows by 1 with each operand", (SLOPES, |a, b| (a + b, b, a))),
+            ("add-slopes-values: they are the operands' values; a sum grows by 1 with each operand", (SLOPES, |a, b| (a + b, a, b))),
         ],
     },
     Op {
@@ -101,10 +104,10 @@ const OPS: [Op; 4] = [
         operands: 2,
         rule: |a, b| (a * b, b, a),
         mistakes: &[
-            ("value", ("mul-adds: it is the sum", |a, b| (a + b, b, a))),
-            ("slopes", ("mul-slopes-swapped: they are exchanged: the slope of a * b with respect to a is b", |a, b| (a * b, a, b))),
-            ("slopes", ("mul-slopes-of-add: they are 1, those of a sum: the slope of a * b with respect to a is b", |a, b| (a * b, 1.0, 1.0))),
-            ("slopes", ("mul-slopes-products: they are a * b: the slope of a * b with respect to a is b alone", |a, b| (a * b, a * b, a * b))),
+            ("mul-adds: it is the sum", (VALUE, |a, b| (a + b, b, a))),
+            ("mul-slopes-swapped: they are exchanged: the slope of a * b with respect to a is b", (SLOPES, |a, b| (a * b, a, b))),
+            ("mul-slopes-of-add: they are 1, those of a sum: the slope of a * b with respect to a is b", (SLOPES, |a, b| (a * b, 1.0, 1.0))),
+            ("mul-slopes-products: they are a * b: the slope of a * b with respect to a is b alone", (SLOPES, |a, b| (a * b, a * b, a * b))),
         ],
     },
     Op {
@@ -112,12 +115,12 @@ const OPS: [Op; 4] = [
         operands: 1,
         rule: |x, _| (x.exp(), x.exp(), 0.0),
         mistakes: &[
-            ("value", ("exp-value-x: it is x", |x, _| (x, x.exp(), 0.0))),
-            ("slopes", ("exp-slope-x: it is x; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), x, 0.0))),
-            ("slopes", ("exp-slope-product: it is x * exp(x); the derivative of the exponential is the exponential alone", |x, _| (x.exp(), x * x.exp(), 0.0))),
-            ("slopes", ("exp-slope-one: it is 1; the derivative of the exponential is the exponential itself", |x, _| (x.exp(), 1.0, 0.0))),
-            ("slopes", ("exp-power-rule: it is x * exp(x - 1), the rule for powers of x; here x is the exponent", |x, _| (x.exp(), x * (x - 1.0).exp(), 0.0))),
-            ("slopes", ("exp-twice: it is the exponential of the value: exp was applied twice", |x, _| (x.exp(), x.exp().exp(), 0.0))),
+            ("exp-value-x: it is x", (VALUE, |x, _| (x, x.exp(), 0.0))),
+            ("exp-slope-x: it is x; the derivative of the exponential is the exponential itself", (SLOPES, |x, _| (x.exp(), x, 0.0))),
+            ("exp-slope-product: it is x * exp(x); the derivative of the exponential is the exponential alone", (SLOPES, |x, _| (x.exp(), x * x.exp(), 0.0))),
+            ("exp-slope-one: it is 1; the derivative of the exponential is the exponential itself", (SLOPES, |x, _| (x.exp(), 1.0, 0.0))),
+            ("exp-power-rule: it is x * exp(x - 1), the rule for powers of x; here x is the exponent", (SLOPES, |x, _| (x.exp(), x * (x - 1.0).exp(), 0.0))),
+            ("exp-twice: it is the exponential of the value: exp was applied twice", (SLOPES, |x, _| (x.exp(), x.exp().exp(), 0.0))),
         ],
     },
 ];
@@ -273,11 +276,9 @@ fn op<const AT: usize>() -> Part<Applied, Found> {
                 .wrong("inputs", SECTION, "wrong-inputs: the record names its own place in place of an operand's: an input is a record before it", move |p| p.named(&[without(p, 1 - left), p.at()]));
         }
     }
-    op.mistakes.iter().fold(part, |part, (target, slip)| {
-        part.variants(&[target], &[*slip], |p, target, rule| match target {
-            "value" => vec![p.by(*rule).0],
-            _ => p.by(*rule).1,
-        })
+    part.variants_of(op.mistakes, |p, target, rule| match target {
+        "value" => vec![p.by(*rule).0],
+        _ => p.by(*rule).1,
     })
 }
 

@@ -148,23 +148,18 @@ const LOSSES: Formulas<Probe, f64> = slips![
 
 /// What a wrong gradient may be.
 const GRADIENTS: Formulas<Probe, Array> = slips![
-    "not-divided: the 1/N of the mean is missing" => |p| {
-        p.p(LARGEST) - p.hot()
-    },
+    "not-divided: the 1/N of the mean is missing" => |p| p.p(LARGEST) - p.hot(),
     "one-hot-missing: the 1 of the right class is not subtracted: this is the softmax alone" =>
         |p| p.p(LARGEST) / p.x.length(0) as f64,
     "softmax-alone: the 1 of the right class is not subtracted, and the 1/N is missing: this is the softmax" =>
         |p| p.p(LARGEST),
     "not-normalized: the exponentials are not divided by their sum" =>
         |p| p.dx_of(&p.shifted(LARGEST).exp()),
-    "sign: it has the wrong sign: softmax minus one-hot" => |p| {
-        -p.right_dx()
-    },
+    "sign: it has the wrong sign: softmax minus one-hot" => |p| -p.right_dx(),
     "target-only: only the right class has a gradient; the others push the sum up too" =>
         |p| p.right_dx() * p.hot(),
-    "target-missing: the right class has no gradient" => |p| {
-        p.right_dx() * p.hot().map(|hot| 1.0 - hot)
-    },
+    "target-missing: the right class has no gradient" =>
+        |p| p.right_dx() * p.hot().map(|hot| 1.0 - hot),
     "mean-over-elements: it is divided by the number of elements, and must be divided by the number of examples" =>
         |p| p.right_dx() / p.x.length(1) as f64,
     "through-softmax-twice: softmax minus one-hot went through the derivative of the softmax once more; it has it inside already" =>

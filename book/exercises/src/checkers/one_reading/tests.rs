@@ -1,7 +1,7 @@
 use super::*;
+use crate::Report;
 use crate::known::assert_listed;
-use crate::{Outcome, Report};
-use judge::testing::{named, passes};
+use judge::testing::{named, passes, tells};
 
 fn add(seen: &mut Seen, x: f64) {
     seen.count += 1.0;
@@ -188,10 +188,7 @@ fn a_wrong_merge_is_named() {
 #[test]
 fn a_function_that_is_not_written_is_said_to_be() {
     let second = of_merge(&|_, _| todo!(), 0);
-    assert_eq!(second.outcome, Outcome::Unwritten);
-    assert!(second.headline.starts_with("merge: not written yet"));
-    let first = of_add(&|_, _| todo!(), 0);
-    assert_eq!(first.notes, ["Right already: merge."]);
-    let told = "add: not written yet";
-    assert!(first.headline.starts_with(told), "{first}");
+    tells(&second, "Unwritten", &["merge: not written yet"]);
+    let told = ["add: not written yet", "\nRight already: merge."];
+    tells(&of_add(&|_, _| todo!(), 0), "Unwritten", &told);
 }

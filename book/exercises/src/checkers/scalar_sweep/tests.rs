@@ -1,6 +1,6 @@
 use super::*;
 use crate::Report;
-use judge::testing::{named, passes};
+use judge::testing::{named, passes, tells};
 
 #[test]
 fn the_right_loop_passes_however_it_is_written() {
@@ -48,8 +48,7 @@ fn a_loop_that_hands_nothing_on_is_not_told_where_it_begins() {
     named(&[("grads: nothing-leaves-y", ())], |(), seed| {
         let report = typed(of_input, seed);
         let both = ["Either the sweep begins below `y`", "; or it multiplies"];
-        let told = both.iter().all(|one| report.headline.contains(one));
-        assert!(told, "{report}");
+        tells(&report, "nothing-leaves-y", &both);
         report
     });
 }
@@ -61,15 +60,7 @@ fn the_order_of_the_sweep_is_told() {
         |grads, input, at, slope| grads[input] += (grads[at] * slope).powi(2) + 3.0,
         0,
     );
-    assert_eq!(report.mistake.as_deref(), Some("unknown"), "{report}");
-    assert!(
-        report.headline.contains("grads[0] (record 0) is "),
-        "{report}"
-    );
-    let note = report.notes.join("\n");
-    let expected = "In the order of the sweep, from y down, record ";
-    assert!(
-        note.starts_with(expected) && note.contains("(used by record "),
-        "{report}"
-    );
+    let order = "\nIn the order of the sweep, from y down, record ";
+    let told = ["grads[0] (record 0) is ", order, "(used by record "];
+    tells(&report, "unknown", &told);
 }

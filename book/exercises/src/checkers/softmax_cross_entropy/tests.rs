@@ -23,26 +23,33 @@ fn the_right_loss_passes() {
     passes(4, |seed| report(&own, seed));
 }
 
-/// A loss by formulas that fail at large logits: the offset, and how the logarithm is taken.
-fn unstable(x: &[f64], classes: usize, targets: &[usize], shift: bool) -> (f64, Vec<f64>) {
+/// Loss and gradient in loops, from what is subtracted of a row; the logarithm is that of a
+/// quotient, or resolved.
+fn by(
+    shift: impl Fn(&[f64]) -> f64,
+    quotient: bool,
+    (x, classes, targets): (&[f64], usize, &[usize]),
+) -> (f64, Vec<f64>) {
     let n = targets.len() as f64;
     let (mut loss, mut dx) = (0.0, vec![]);
     for (row, &target) in x.chunks_exact(classes).zip(targets) {
-        let max = if shift {
-            row.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+        let shift = shift(row);
+        let sum: f64 = row.iter().map(|x| (x - shift).exp()).sum();
+        loss += if quotient {
+            -((row[target] - shift).exp() / sum).ln()
         } else {
-            0.0
+            sum.ln() - (row[target] - shift)
         };
-        let sum: f64 = row.iter().map(|x| (x - max).exp()).sum();
-        loss -= ((row[target] - max).exp() / sum).ln();
-        let hot = |class| if class == target { 1.0 } else { 0.0 };
-        dx.extend(
-            row.iter()
-                .enumerate()
-                .map(|(class, x)| ((x - max).exp() / sum - hot(class)) / n),
-        );
+        for (class, x) in row.iter().enumerate() {
+            let hot = f64::from(u8::from(class == target));
+            dx.push(((x - shift).exp() / sum - hot) / n);
+        }
     }
     (loss / n, dx)
+}
+
+fn largest(x: &[f64]) -> f64 {
+    x.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
 #[test]
@@ -52,8 +59,8 @@ fn what_breaks_at_large_logits_is_named() {
         right(&x, c, t)
     };
     let typed: [(&str, Candidate<'_>); 3] = [
-        ("loss: overflow", &|x, c, t| unstable(x, c, t, false)),
-        ("loss: underflow", &|x, c, t| unstable(x, c, t, true)),
+        ("loss: overflow", &|x, c, t| by(|_| 0.0, true, (x, c, t))),
+        ("loss: underflow", &|x, c, t| by(largest, true, (x, c, t))),
         ("loss: inexact", &clamped),
     ];
     named(&typed, report);
@@ -63,22 +70,8 @@ fn what_breaks_at_large_logits_is_named() {
 /// until the rows lie far apart. The loss, the gradient or both are made with it.
 #[test]
 fn one_maximum_for_all_rows_is_found_out() {
-    let with = |x: &[f64], classes: usize, targets: &[usize], max: f64| {
-        let (mut loss, mut dx) = (0.0, vec![]);
-        let n = targets.len() as f64;
-        for (row, &target) in x.chunks_exact(classes).zip(targets) {
-            let sum: f64 = row.iter().map(|x| (x - max).exp()).sum();
-            loss += (sum.ln() - (row[target] - max)) / n;
-            for (class, x) in row.iter().enumerate() {
-                let hot = f64::from(u8::from(class == target));
-                dx.push(((x - max).exp() / sum - hot) / n);
-            }
-        }
-        (loss, dx)
-    };
-    let largest = |x: &[f64]| x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let of_batch = |x: &[f64], c: usize, t: &[usize]| with(x, c, t, largest(x));
-    let of_first = |x: &[f64], c: usize, t: &[usize]| with(x, c, t, largest(&x[..c]));
+    let of_batch = |x: &[f64], c: usize, t: &[usize]| by(|_| largest(x), false, (x, c, t));
+    let of_first = |x: &[f64], c: usize, t: &[usize]| by(|_| largest(&x[..c]), false, (x, c, t));
     let in_loss = |x: &[f64], c: usize, t: &[usize]| (of_batch(x, c, t).0, right(x, c, t).1);
     let in_dx = |x: &[f64], c: usize, t: &[usize]| (right(x, c, t).0, of_batch(x, c, t).1);
     let typed: [(&str, Candidate<'_>); 4] = [
@@ -102,7 +95,7 @@ fn one_maximum_for_all_rows_is_found_out() {
 #[test]
 fn small_logits_are_told_of_first() {
     let summed = |x: &[f64], c: usize, t: &[usize]| {
-        let (loss, dx) = unstable(x, c, t, false);
+        let (loss, dx) = by(|_| 0.0, true, (x, c, t));
         (loss * t.len() as f64, dx)
     };
     let typed: [(&str, Candidate<'_>); 1] = [("small logits: loss: summed", &summed)];

@@ -1,7 +1,6 @@
 use super::*;
-use crate::Outcome;
 use judge::compare::same;
-use judge::testing::{named, passes};
+use judge::testing::{named, passes, tells};
 
 const SEEDS: std::ops::Range<u64> = 0..10;
 
@@ -159,16 +158,14 @@ fn a_dx_that_is_not_cut_as_the_batch_is_told() {
         report(&right_merge, &backward, 0)
     };
     let fewer = returned(&|g| g.dx.truncate(1));
-    assert_eq!(fewer.mistake.as_deref(), Some("shape"), "{fewer}");
     let told = "lengths of dx has 1 value, and must have 3";
-    assert!(fewer.headline.contains(told), "{fewer}");
+    tells(&fewer, "shape", &[told]);
     // As many values as there must be, but not where they belong.
     let moved = returned(&|g| {
         if let Some(last) = g.dx[0].pop() {
             g.dx[1].insert(0, last);
         }
     });
-    assert_eq!(moved.outcome, Outcome::Wrong, "{moved}");
     let told = "lengths of dx[0] (worker 0) is 14, and must be 15";
-    assert!(moved.headline.contains(told), "{moved}");
+    tells(&moved, "unknown", &[told]);
 }
