@@ -156,21 +156,14 @@ fn slips(norm: &Norm) -> [(String, Typed); 4] {
     );
     let across = Some(if norm.of_rows() { COLUMN } else { ROW });
     let carried = |carry| Typed { carry, ..RIGHT };
+    let read_at = |gamma, rstd| Typed {
+        gamma,
+        rstd,
+        ..RIGHT
+    };
     [
-        (
-            read("rstd", other, group),
-            Typed {
-                rstd: across,
-                ..RIGHT
-            },
-        ),
-        (
-            read("gamma", row, column),
-            Typed {
-                gamma: ROW,
-                ..RIGHT
-            },
-        ),
+        (read("rstd", other, group), read_at(COLUMN, across)),
+        (read("gamma", row, column), read_at(ROW, None)),
         (sums.clone(), carried(|_| 1.0)),
         (sums, carried(|size| 1.0 / size)),
     ]

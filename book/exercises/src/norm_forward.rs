@@ -7,7 +7,7 @@ use crate::arrays::Array;
 use crate::batch::{At, Batch, COLUMN, Norm, ROW, carried};
 use gradcheck::attribution::norm::{Target, explain};
 use judge::compare::{ROUNDING, largest};
-use judge::{Formulas, Mistake, Named, Order, Part, Terms, of, slips};
+use judge::{Formulas, Named, Order, Part, Slip, Terms, of, slips};
 
 /// What a norm computes for `x` of `N` rows; a group is a channel in Batch Norm, a row in
 /// Layer Norm.
@@ -141,7 +141,7 @@ fn statistic(
     target: &'static str,
     of: Statistic,
 ) -> Part<Batch, Forward> {
-    type Wrong = fn(&Batch, Statistic) -> Vec<f64>;
+    type Wrong = fn(&Batch, Statistic) -> Array;
     let (s, whose, [id, other_norm]) = (&norm.sections, norm.whose, norm.across);
     let [(m, group), (n, other)] = norm
         .groups()
@@ -168,33 +168,29 @@ fn statistic(
     );
     let count = format!("wrong-count: {what} summed and divided by {m}; {whose} has {n} values");
     let wrong: [(&str, &str, Wrong); 8] = [
-        (s.layouts, &across, |b, of| of(&b.x(), 1 - b.along()).into()),
+        (s.layouts, &across, |b, of| of(&b.x(), 1 - b.along())),
         // As far as there is a place for each.
         (s.layouts, &across, |b, of| {
             let mut values = of(&b.x(), 1 - b.along()).values();
             values.resize(b.groups(), 0.0);
-            values
+            Array::from(&values)
         }),
         (s.layouts, &everything, |b, of| {
             let all = b.x().reshaped([b.probe.x.len()]);
-            b.means().filled(of(&all, 0).total()).into()
+            b.means().filled(of(&all, 0).total())
         }),
         (s.layouts, &transposed, |b, of| {
-            of(&b.transposed(&b.x()), b.along()).into()
+            of(&b.transposed(&b.x()), b.along())
         }),
-        (s.stages, &not_reset, |b, of| {
-            carried(&b.each(of), 1.0).into()
-        }),
-        (s.stages, &summed, |b, of| b.divided(of, 1).into()),
-        (s.bessel, &bessel, |b, of| {
-            b.divided(of, b.size() - 1).into()
-        }),
-        (s.stages, &count, |b, of| b.divided(of, b.groups()).into()),
+        (s.stages, &not_reset, |b, of| carried(&b.each(of), 1.0)),
+        (s.stages, &summed, |b, of| b.divided(of, 1)),
+        (s.bessel, &bessel, |b, of| b.divided(of, b.size() - 1)),
+        (s.stages, &count, |b, of| b.divided(of, b.groups())),
     ];
     wrong
         .into_iter()
         .fold(part, |part, (section, text, wrong)| {
-            part.wrong(target, section, text, move |b| wrong(b, of))
+            part.wrong(target, section, text, move |b| wrong(b, of).into())
         })
 }
 
@@ -202,12 +198,9 @@ fn statistic(
 const OFFSET: f64 = 3e6;
 /// The variance may be off by this share there, when it is computed from `x - mean`.
 const OFFSET_BOUND: f64 = 1e-6;
-const CANCELLATION: Mistake<Batch> = (
+const CANCELLATION: Slip<fn(&Batch) -> Array> = (
     "cancellation: with a mean of 3e6 deviations, E[x²] - E[x]² subtracts two numbers that agree in 13 digits, and the variance is lost. Subtract the mean first, then square",
-    |b, _| {
-        b.each(|x, axis| MEAN_SQUARE(x, axis) - MEAN(x, axis).squared())
-            .into()
-    },
+    |b| b.each(|x, axis| MEAN_SQUARE(x, axis) - MEAN(x, axis).squared()),
 );
 
 /// Where a one-pass variance loses its digits.
@@ -223,7 +216,7 @@ pub(crate) fn far_from_zero(norm: &'static Norm) -> Part<Batch, Forward> {
     Part::<_, Forward>::new("forward far from zero", Order::Together, cases)
         .asks(of!(var), "sec:two-pass", groups, Batch::variances)
         .cancels(|b| OFFSET_BOUND / ROUNDING * largest(&b.variances().values()))
-        .mistakes(&["var"], &[CANCELLATION])
+        .formulas(&["var"], &[CANCELLATION])
         // Which digits are lost depends on the order of the additions.
         .explained_by(|b, found, _| {
             let right = b.variances().values();

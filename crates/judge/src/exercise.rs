@@ -1,8 +1,9 @@
 //! An exercise as a whole: its parts, or what else is known of it.
 
 use crate::checked::Checked;
-use crate::known::Known;
+use crate::known::{ANY, Known};
 use crate::quiz::Quiz;
+use crate::shared;
 
 /// Makes an exercise of its parts, in the module that has its name:
 ///
@@ -135,4 +136,35 @@ fn of_parts(exercise: &'static str, parts: &[Box<dyn Checked>]) -> Vec<Known> {
         known
     });
     of_part.collect()
+}
+
+/// Every mistake that one of these exercises knows by name, in their order, each once, and those
+/// that are looked for in [`ANY`] exercise.
+#[must_use]
+pub fn all_known(exercises: &[Entry]) -> Vec<Known> {
+    let of_one = |(name, checker): &Entry| checker().known(name);
+    let mut all: Vec<Known> = Vec::new();
+    for known in exercises.iter().flat_map(of_one).chain(shared::known(ANY)) {
+        if !all.contains(&known) {
+            all.push(known);
+        }
+    }
+    all
+}
+
+/// Those of these exercises that know no mistake by name, and why.
+#[must_use]
+pub fn nameless(exercises: &[Entry]) -> Vec<(&'static str, &'static str)> {
+    let nameless = |(name, checker): &Entry| match checker() {
+        Checker::Quiz(_) => Some((*name, "it asks for predictions")),
+        Checker::Parts(_) | Checker::And(..) | Checker::Listed(_) => None,
+    };
+    exercises.iter().filter_map(nameless).collect()
+}
+
+/// The labels of the sections that their verdicts refer to.
+pub fn sections(exercises: &[Entry]) -> impl Iterator<Item = &'static str> {
+    let of_one = |(name, checker): &Entry| checker().sections(name);
+    let of_any = shared::known(ANY).into_iter().map(|known| known.section);
+    exercises.iter().flat_map(of_one).chain(of_any)
 }

@@ -1,9 +1,13 @@
 //! A mistake that is known by name, and sentences with blanks.
 
 use std::fmt::Display;
+use verdict::{Outcome, Report};
 
 /// Stands in a sentence for what depends on the numbers.
 pub const BLANK: &str = "…";
+
+/// Stands in place of an exercise's name for all that are judged by the engine.
+pub const ANY: &str = "any";
 
 /// A mistake that a checker knows by name.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +23,26 @@ pub struct Known {
 }
 
 impl Known {
+    /// A mistake of this exercise, of `its-name: what is said`.
+    ///
+    /// # Panics
+    /// If there is no name.
+    #[must_use]
+    #[track_caller]
+    pub fn of(exercise: &'static str, text: &str, section: &'static str) -> Self {
+        let (id, sentence) = named(text);
+        Self::new(exercise, id, sentence, section)
+    }
+
+    /// The report that this was made, with `values` in the blanks.
+    #[must_use]
+    pub fn report(&self, values: &[&dyn Display]) -> Report {
+        let mut report = Report::new(self.exercise, Outcome::Wrong, fill(&self.sentence, values));
+        report.mistake = Some(self.id.clone());
+        report.section = Some(self.section.to_owned());
+        report
+    }
+
     /// A mistake of this exercise.
     #[must_use]
     pub fn new(
@@ -34,6 +58,13 @@ impl Known {
             section,
         }
     }
+}
+
+/// Name and sentence of `its-name: what is said`.
+#[track_caller]
+pub(crate) fn named(text: &str) -> (&str, &str) {
+    let parts = text.split_once(": ");
+    parts.unwrap_or_else(|| panic!("a mistake is `its-name: what is said`, not {text:?}"))
 }
 
 /// `template` with each [`BLANK`] replaced by the next of `values`.

@@ -73,7 +73,7 @@ pub mod testing;
 
 pub use checked::{Checked, Spoil};
 pub use differences::{Differences, Numbers};
-pub use exercise::{Checker, Entry, name_of};
+pub use exercise::{Checker, Entry, all_known, name_of, nameless, sections};
 pub use forms::{Formulas, Found};
 pub use judged::{Judged, conclude, numeric_line};
 pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip, only};

@@ -1,6 +1,7 @@
 //! One function of the reader: what it is tried on, what it must make, what may be wrong.
 
 use crate::compare::{ROUNDING, same};
+use crate::known::named;
 
 use gradcheck::attribution::Verdict;
 use std::rc::Rc;
@@ -90,9 +91,7 @@ impl Named {
     /// If there is no name.
     #[track_caller]
     pub fn of(text: &str) -> Self {
-        let Some((id, sentence)) = text.split_once(": ") else {
-            panic!("a mistake is `its-name: what is said`, not {text:?}");
-        };
+        let (id, sentence) = named(text);
         Self {
             id: id.to_owned(),
             sentence: sentence.to_owned(),

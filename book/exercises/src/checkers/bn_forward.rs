@@ -4,7 +4,7 @@ use crate::batch::{BATCH, Batch};
 use crate::norm_forward::{far_from_zero, part, run};
 use gradcheck::attribution::norm::{explain_running_mean, explain_running_var};
 use judge::compare::largest;
-use judge::{Axis, Case, Mistake, Order, Part, exercise, field, slips};
+use judge::{Axis, Mistake, Order, Part, case, exercise, field, slips};
 
 pub use crate::norm_forward::Forward;
 
@@ -80,15 +80,11 @@ impl Step {
     }
 }
 
-impl Case for Step {
-    fn title(&self) -> String {
-        format!("{} with momentum {}", self.batch.title(), self.momentum)
-    }
-
-    fn sizes(&self) -> Vec<(&'static str, usize)> {
-        self.batch.sizes()
-    }
-}
+case!(
+    Step,
+    |s| format!("{} with momentum {}", s.batch.title(), s.momentum),
+    sizes: ["N": s.batch.rows(), "C": s.batch.columns()],
+);
 
 fn running() -> Part<Step, Running> {
     const CHANNELS: &[Axis] = &[Axis("C", "channel")];

@@ -187,32 +187,15 @@ fn products(s: &Sizes, taps_first: bool) -> impl Iterator<Item = Term> {
     })
 }
 
-/// What a mistake does to a product, and whether it is added at all.
-type Change = fn(&Sizes, &mut Term) -> bool;
-const UNCHANGED: Change = |_, _| true;
-
-impl Term {
-    /// With another place of the weight.
-    fn reading(&mut self, w: usize) -> bool {
-        self.w = w;
-        true
-    }
-
-    /// With another place of dy.
-    fn with_dy(&mut self, dy: usize) -> bool {
-        self.dy = dy;
-        true
-    }
-}
+/// What a mistake makes of a product, if it is added at all.
+type Change = fn(&Sizes, Term) -> Option<Term>;
+const UNCHANGED: Change = |_, t| Some(t);
 
 impl Probe {
     /// What is added to `target`, and where, if each product is changed in this way.
     fn terms(&self, target: &str, taps_first: bool, change: Change) -> Terms {
         let mut terms = Terms::new();
-        for mut t in products(&self.s, taps_first) {
-            if !change(&self.s, &mut t) {
-                continue;
-            }
+        for t in products(&self.s, taps_first).filter_map(|t| change(&self.s, t)) {
             let dy = self.dy[t.dy];
             terms.extend(match (target, t.x) {
                 ("dx", Some(x)) => Some((x, dy * self.w[t.w])),
@@ -292,16 +275,19 @@ fn part() -> Part<Probe, Gradients> {
 /// What wrong lines do to each product, in these targets.
 const CHANGES: &[Slip<(&[&str], Change)>] = slips![
     "first-filter-only: only the first filter is followed back: a pixel is read by all of them" =>
-        (DX, |_, t| t.o == 0),
+        (DX, |_, t| (t.o == 0).then_some(t)),
     "filter-flipped: the filters are read backwards: what tap k read in the forward pass belongs to tap k in the backward pass" =>
         (&["dw", "dx"], |s, t| {
             let window = s.kernel[0] * s.kernel[1];
-            t.reading(t.w / window * window + (window - 1 - t.w % window))
+            let w = t.w / window * window + (window - 1 - t.w % window);
+            Some(Term { w, ..t })
         }),
     "filter-flipped: the filters are read backwards, and their channels too: what tap k read in the forward pass belongs to tap k in the backward pass" =>
-        (&["dw", "dx"], |s, t| t.reading(t.o * s.taps() + (s.taps() - 1 - t.k))),
+        (&["dw", "dx"], |s, t| {
+            Some(Term { w: t.o * s.taps() + (s.taps() - 1 - t.k), ..t })
+        }),
     "filter-transposed: the filters are taken as [K, O], and are [O, K]: tap k of filter o stands at o * K + k" =>
-        (&["dw", "dx"], |s, t| t.reading(t.k * s.outputs + t.o)),
+        (&["dw", "dx"], |s, t| Some(Term { w: t.k * s.outputs + t.o, ..t })),
     "padding-is-a-pixel: what read the padding is added to pixel 0: it must go nowhere" =>
         (DX, PADDING_IS_A_PIXEL),
     "padding-is-a-pixel: where a tap reads padding, pixel 0 is taken: the padding is 0" =>
@@ -311,22 +297,22 @@ const CHANGES: &[Slip<(&[&str], Change)>] = slips![
     "first-image-read: the pixels of the first image are taken for all of them: image n begins at n times the pixels" =>
         (DW, OF_THE_FIRST_IMAGE),
     "first-image-only: only the first image counts: every image goes through the filters and past the bias" =>
-        (ALL, |_, t| t.n == 0),
+        (ALL, |_, t| (t.n == 0).then_some(t)),
     "first-dy-read: dy of the first image is taken for all of them: that of image n, filter o and position p stands at (n * O + o) * L + p" =>
-        (ALL, |s, t| t.with_dy(t.o * s.positions() + t.p)),
+        (ALL, |s, t| Some(Term { dy: t.o * s.positions() + t.p, ..t })),
     "dy-layout: dy is taken as [O, N, L], and is [N, O, L]: that of image n, filter o and position p stands at (n * O + o) * L + p" =>
-        (ALL, |s, t| t.with_dy((t.o * s.images + t.n) * s.positions() + t.p)),
+        (ALL, |s, t| Some(Term { dy: (t.o * s.images + t.n) * s.positions() + t.p, ..t })),
     "dy-layout: dy is taken as [N, L, O], and is [N, O, L]: that of image n, filter o and position p stands at (n * O + o) * L + p" =>
-        (ALL, |s, t| t.with_dy((t.n * s.positions() + t.p) * s.outputs + t.o)),
+        (ALL, |s, t| Some(Term { dy: (t.n * s.positions() + t.p) * s.outputs + t.o, ..t })),
 ];
 
 const PADDING_IS_A_PIXEL: Change = |s, t| {
-    t.x = t.x.or(Some(t.n * s.pixels()));
-    true
+    let x = t.x.or(Some(t.n * s.pixels()));
+    Some(Term { x, ..t })
 };
 const OF_THE_FIRST_IMAGE: Change = |s, t| {
-    t.x = t.x.map(|x| x - t.n * s.pixels());
-    true
+    let x = t.x.map(|x| x - t.n * s.pixels());
+    Some(Term { x, ..t })
 };
 
 type Factor = fn(&Sizes) -> f64;

@@ -7,7 +7,8 @@ use gradcheck::Check;
 use judge::Checker;
 use judge::compare::quoted;
 use judge::harness::{self, attempt};
-use judge::known::{Known, fill};
+use judge::known::Known;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 const NAME: &str = "fool_the_check";
@@ -92,38 +93,26 @@ fn strong(candidate: Candidate<'_>, probe: &Probe, seed: u64) -> gradcheck::Repo
         )
 }
 
-const CAUGHT: [(&str, &str); 2] = [
-    ("dx-caught", "the weak check caught it: dx…"),
-    ("dw-caught", "the weak check caught it: dw…"),
+const CAUGHT: [&str; 2] = [
+    "dx-caught: the weak check caught it: dx…",
+    "dw-caught: the weak check caught it: dw…",
 ];
-const SOMETIMES_RIGHT: (&str, &str) = (
-    "sometimes-right",
-    "at some shapes this is the right gradient; it must be wrong at all of them",
-);
-const RIGHT: (&str, &str) = (
-    "right",
-    "this is the right gradient: it fools nobody. Make it wrong where the check does not look",
-);
+const SOMETIMES_RIGHT: &str =
+    "sometimes-right: at some shapes this is the right gradient; it must be wrong at all of them";
+const RIGHT: &str = "right: this is the right gradient: it fools nobody. Make it wrong where the check does not look";
 const SECTION: &str = "sec:weak-checks";
 
-/// The mistakes that this checker knows.
-fn known() -> Vec<Known> {
-    let all = [CAUGHT[0], CAUGHT[1], SOMETIMES_RIGHT, RIGHT];
-    all.map(|(id, what)| Known::new(NAME, id, what, SECTION))
-        .into()
-}
-
-fn failure(id: &str, headline: String, lines: Vec<Line>) -> Report {
-    let mut report = Report::new(NAME, Outcome::Wrong, headline);
-    report.mistake = Some(id.to_owned());
-    report.section = Some(SECTION.to_owned());
+fn failure(text: &str, values: &[&dyn Display], lines: Vec<Line>) -> Report {
+    let mut report = Known::of(NAME, text, SECTION).report(values);
     report.lines = lines;
     report
 }
 
 /// What is known of this exercise without running it.
 pub(crate) fn checker() -> Checker {
-    Checker::Listed(known())
+    let all = [CAUGHT[0], CAUGHT[1], SOMETIMES_RIGHT, RIGHT];
+    let known = all.map(|text| Known::of(NAME, text, SECTION));
+    Checker::Listed(known.into())
 }
 
 /// The report on `candidate`, from random inputs of this seed.
@@ -160,10 +149,10 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
             }
             Ok(Err((name, what))) => {
                 tell(false, "the weak check", what.clone());
-                let (id, template) = CAUGHT[usize::from(name == "dw")];
+                let caught = CAUGHT[usize::from(name == "dw")];
                 let rest = what.strip_prefix(name).unwrap_or(&what);
                 let rest = format!("{rest}, for x of shape {shape}");
-                return failure(id, fill(template, &[&rest]), lines);
+                return failure(caught, &[&rest], lines);
             }
         };
         tell(true, "the weak check", "passes: fooled".to_owned());
@@ -182,8 +171,8 @@ pub fn report(candidate: Candidate<'_>, seed: u64) -> Report {
     }
     if !seen {
         let some = evidence.is_some();
-        let (id, headline) = if some { SOMETIMES_RIGHT } else { RIGHT };
-        return failure(id, headline.to_owned(), lines);
+        let text = if some { SOMETIMES_RIGHT } else { RIGHT };
+        return failure(text, &[], lines);
     }
     let headline = "fooled: the weak check passes a gradient that is wrong";
     let mut report = Report::new(NAME, Outcome::Passed, headline);

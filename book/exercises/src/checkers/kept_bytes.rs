@@ -31,7 +31,7 @@ struct Network {
 }
 
 /// Bytes of `f32` arrays that are kept, each array counted once.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Kept {
     /// Inputs of the linear layers; the results of the ReLUs are among them.
     pub activations: usize,
@@ -103,21 +103,13 @@ static MEASURED: LazyLock<Vec<Measured>> = LazyLock::new(|| {
 
 /// Records the network and asks the tape, op by op, what has been added.
 fn measured(net: &Network) -> Kept {
-    let ones = |shape: [usize; 2]| Tensor::<f32>::ones(shape);
-    let mut kept = Kept {
-        activations: 0,
-        weights: 0,
-        norms: 0,
+    let ones = |shape: &[usize]| Tensor::<f32>::ones(shape);
+    let mut kept = Kept::default();
+    let params = |name: &str, axes: usize| -> Vec<Param<f32>> {
+        let shapes = net.sizes.windows(2).map(|shape| &shape[2 - axes..]);
+        shapes.map(|shape| Param::new(name, ones(shape))).collect()
     };
-    let weights: Vec<Param<f32>> = net
-        .sizes
-        .windows(2)
-        .map(|size| Param::new("weight", ones([size[0], size[1]])))
-        .collect();
-    let biases: Vec<Param<f32>> = net.sizes[1..]
-        .iter()
-        .map(|&size| Param::new("bias", Tensor::ones([size])))
-        .collect();
+    let (weights, biases) = (params("weight", 2), params("bias", 1));
     let hidden = &net.sizes[1..net.sizes.len() - 1];
     let mut batch: Vec<BatchNorm<f32>> = hidden.iter().map(|&c| BatchNorm::new(c)).collect();
     let layer: Vec<LayerNorm<f32>> = hidden.iter().map(|&d| LayerNorm::new([d])).collect();
@@ -127,7 +119,7 @@ fn measured(net: &Network) -> Kept {
             let now = t.saved_bytes();
             now - std::mem::replace(&mut before, now)
         };
-        let mut x = t.constant(ones([net.rows, net.sizes[0]]));
+        let mut x = t.constant(ones(&[net.rows, net.sizes[0]]));
         for (i, (weight, bias)) in weights.iter().zip(&biases).enumerate() {
             x = x.matmul(&t.param(weight)) + t.param(bias);
             // The first keeps the data. The input of the others is a ReLU's result.
@@ -293,12 +285,11 @@ mod tests {
             Norm::Batch => (n.rows + 1.0) * n.units,
             Norm::Layer => (n.rows + 1.0) * n.units + A_ROW * n.rows * n.hidden,
         };
-        let bytes = [n.rows * (n.data + n.units), n.behind, norms].map(|n| 4 * n as usize);
-        let [activations, weights, norms] = bytes;
+        let bytes = |elements: f64| 4 * elements as usize;
         Kept {
-            activations,
-            weights,
-            norms,
+            activations: bytes(n.rows * (n.data + n.units)),
+            weights: bytes(n.behind),
+            norms: bytes(norms),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Checks the exercise `ln_find_the_bug`: a derivation with one wrong step.
 
 use crate::batch::{Batch, LAYER};
-use crate::{Line, Outcome, Report};
+use crate::{Line, Report};
 use gradcheck::attribution::norm::{Target, explain};
 use judge::harness;
-use judge::known::{Known, fill};
+use judge::known::Known;
 use judge::{Checker, Mistake, Order, Part, conclude};
 use std::process::ExitCode;
 
@@ -29,20 +29,14 @@ const SHIPPED: Mistake<Batch> = (
     "shipped: the bug is still there. With every gamma 1 this dx is right, and with gammas that differ it is wrong",
     |b, _| shipped(b),
 );
-const NOT_SAID: (&str, &str) = (
-    "step",
-    "dx is right now; say which step was wrong: set WRONG_STEP",
-);
-const OTHER_STEP: (&str, &str) = (
-    "step",
-    "dx is right now, but step … was right from the beginning",
-);
+const NOT_SAID: &str = "step: dx is right now; say which step was wrong: set WRONG_STEP";
+const OTHER_STEP: &str = "step: dx is right now, but step … was right from the beginning";
 const SECTION: &str = "sec:ln-staged";
 
 /// What is known of this exercise without running it.
 pub(crate) fn checker() -> Checker {
     let steps = [NOT_SAID, OTHER_STEP];
-    let steps = steps.map(|(id, what)| Known::new(NAME, id, what, SECTION));
+    let steps = steps.map(|text| Known::of(NAME, text, SECTION));
     Checker::And(vec![Box::new(varied()), Box::new(plain())], steps.into())
 }
 
@@ -55,15 +49,15 @@ pub fn report(derivation: Candidate<'_>, wrong_step: u32, seed: u64) -> Report {
     let mut report = conclude(NAME, right, parts);
     // Which step it was is not told to who guesses.
     if report.passed() && wrong_step != WRONG_STEP {
-        let (id, what) = if wrong_step == 0 {
+        let text = if wrong_step == 0 {
             NOT_SAID
         } else {
             OTHER_STEP
         };
-        report.outcome = Outcome::Wrong;
-        report.headline = fill(what, &[&wrong_step]);
-        report.mistake = Some(id.to_owned());
-        report.section = Some(SECTION.to_owned());
+        report = Report {
+            lines: report.lines,
+            ..Known::of(NAME, text, SECTION).report(&[&wrong_step])
+        };
     }
     if report.lines.iter().all(|line| line.right) {
         report.lines.push(Line {

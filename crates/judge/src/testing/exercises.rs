@@ -2,6 +2,7 @@
 //! that nothing wrong passes or is told without section, case, place and both values. Each of
 //! these panics on an exercise of the list that breaks it.
 
+use crate::known::{Known, fits};
 use crate::{Checked, Checker, Entry, Judged, Outcome, Report, Spoil, conclude};
 
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -246,4 +247,18 @@ pub fn a_part_of_many_targets_that_is_right_is_told_in_one_row(all: &[Entry]) {
         .0;
     let mixed = rows(vec![right(), wrong]);
     assert_eq!((mixed.len(), &mixed[0]), (1 + part.targets().len(), &all));
+}
+
+/// The list of all mistakes has the one that `report` names, with this sentence and this section.
+#[track_caller]
+pub fn lists(all: &[Known], report: &Report) {
+    assert!(
+        all.iter().any(|known| {
+            known.exercise == report.exercise
+                && Some(known.id.as_str()) == report.mistake.as_deref()
+                && Some(known.section) == report.section.as_deref()
+                && fits(&known.sentence, &report.headline)
+        }),
+        "the catalogue does not have this: {report:?}"
+    );
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Outcome;
 use crate::known::assert_listed;
 use judge::testing::{named, passes};
 

@@ -4,14 +4,12 @@ use judge::testing::{named, passes, tells};
 
 const SEEDS: std::ops::Range<u64> = 0..10;
 
-/// Joins worker by worker, by the formula for two parts.
-fn right_merge(parts: &[Part]) -> Part {
+/// Joins worker by worker, by the formula for two parts; without a look at who has rows it is 0
+/// over 0 while nobody had any.
+fn joined(parts: &[Part], looks: bool) -> Part {
     let mut all = parts[0].clone();
-    for part in &parts[1..] {
+    for part in parts[1..].iter().filter(|part| !looks || part.count > 0) {
         let count = all.count + part.count;
-        if part.count == 0 || count == 0 {
-            continue;
-        }
         let share = part.count as f64 / count as f64;
         for c in 0..all.mean.len() {
             let apart = part.mean[c] - all.mean[c];
@@ -21,6 +19,10 @@ fn right_merge(parts: &[Part]) -> Part {
         all.count = count;
     }
     all
+}
+
+fn right_merge(parts: &[Part]) -> Part {
+    joined(parts, true)
 }
 
 fn right_backward(workers: &[Worker], gamma: &[f64], rstd: &[f64]) -> Gradients {
@@ -80,22 +82,6 @@ fn the_right_values_are_those_of_the_crate() {
     }
 }
 
-/// The formula for two parts, from the first on: 0 over 0 while nobody had rows.
-fn from_the_first(parts: &[Part]) -> Part {
-    let mut all = parts[0].clone();
-    for part in &parts[1..] {
-        let count = (all.count + part.count) as f64;
-        for c in 0..all.mean.len() {
-            let apart = part.mean[c] - all.mean[c];
-            all.mean[c] += apart * part.count as f64 / count;
-            all.squares[c] +=
-                part.squares[c] + apart * apart * (all.count * part.count) as f64 / count;
-        }
-        all.count += part.count;
-    }
-    all
-}
-
 /// What a reader writes in place of a line that is right.
 #[test]
 fn a_wrong_merge_is_named() {
@@ -109,12 +95,12 @@ fn a_wrong_merge_is_named() {
             all.squares[c] = sum / parts.len() as f64 * all.count as f64;
         }),
         ("mean: empty-worker", |parts, all, c| {
-            let joined = from_the_first(parts);
+            let joined = joined(parts, false);
             (all.mean[c], all.squares[c]) = (joined.mean[c], joined.squares[c]);
         }),
         // The same with a mean that is right.
         ("squares: empty-worker", |parts, all, c| {
-            all.squares[c] = from_the_first(parts).squares[c];
+            all.squares[c] = joined(parts, false).squares[c];
         }),
         // Right near zero: the squares of all values less that of the mean, however it is added
         // up.
