@@ -1,5 +1,5 @@
-//! Whole loops over slices, compiled for several instruction sets ([`vectorized`]). Loops that
-//! stand inside of others are in [`lanes`].
+//! Whole loops over slices, compiled for several instruction sets ([`macro@vectorized`]). Loops
+//! that stand inside of others are in [`lanes`].
 
 use vectorized::vectorized;
 
