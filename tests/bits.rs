@@ -8,7 +8,8 @@
 
 use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};
-use tape::{Param, Slide, Tape, Tensor, Var};
+use nn::{Adam, Optimizer, Sgd};
+use tape::{Grads, Param, Slide, Tape, Tensor, Var};
 
 /// Numbers around 0.3, the same on every machine: sums of four uniform draws.
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
@@ -37,26 +38,50 @@ fn digest<'a>(arrays: impl IntoIterator<Item = &'a Tensor<f32>>) -> u64 {
 type Function<'a> = &'a mut dyn for<'t> FnMut(&Var<'t, f32>) -> Var<'t, f32>;
 
 /// The output of `f` at an input of this shape and its gradient, for an upstream gradient that is
-/// drawn too.
-fn run(shape: &[usize], f: Function<'_>) -> u64 {
+/// drawn too; and the gradients of what is learned.
+fn run(shape: &[usize], f: Function<'_>) -> ([Tensor<f32>; 2], Grads<f32>) {
     let count = shape.iter().product();
     let x = Param::new("x", Tensor::new(shape, numbers(count, 1)));
     let y = Tape::eval(|t| f(&t.constant(x.value().clone())).shape().to_vec());
     let dy = Tensor::new(&y[..], numbers(y.iter().product(), 2));
     let (y, grads) = Tape::new().vjp(&dy, |t| f(&t.param(&x)));
-    digest([&y, &grads.of(&x)])
+    ([y, grads.of(&x)], grads)
 }
 
-fn scaled(gamma: Option<&mut Param<f32>>) {
-    let gamma = gamma.expect("it has one");
-    let values = numbers(gamma.value().len(), 3);
-    gamma.set(Tensor::new(*gamma.value().shape(), values));
+/// Gives each a value that is drawn.
+fn draw(params: Vec<&mut Param<f32>>) {
+    for (seed, param) in (3..).zip(params) {
+        let values = numbers(param.value().len(), seed);
+        param.set(Tensor::new(*param.value().shape(), values));
+    }
+}
+
+/// What a layer gives, and the gradients of what it has learned.
+fn of_layer(found: ([Tensor<f32>; 2], Grads<f32>), params: Vec<&Param<f32>>) -> u64 {
+    let learned: Vec<_> = params.into_iter().map(|param| found.1.of(param)).collect();
+    digest(found.0.iter().chain(&learned))
+}
+
+/// Gamma and beta of a Layer Norm after a few steps.
+fn trained(mut optimizer: impl Optimizer<f32>) -> u64 {
+    let mut norm = LayerNorm::new([100]);
+    draw(norm.params_mut());
+    for _ in 0..3 {
+        let (_, grads) = run(&[70, 100], &mut |x| norm.forward(x));
+        optimizer.step(&mut norm, &grads, 0.01);
+    }
+    let params: Vec<_> = norm
+        .params_mut()
+        .into_iter()
+        .map(|p| p.value().clone())
+        .collect();
+    digest(&params)
 }
 
 #[test]
 fn bits_are_the_same_on_every_processor() {
     let mut found: Vec<(String, u64)> = Vec::new();
-    let ops: [(&str, Function<'_>); 13] = [
+    let ops: [(&str, Function<'_>); 14] = [
         ("exp", &mut |x| x.exp()),
         ("tanh", &mut |x| x.tanh()),
         ("sigmoid", &mut |x| x.sigmoid()),
@@ -67,6 +92,7 @@ fn bits_are_the_same_on_every_processor() {
         ("sum", &mut |x| x.sum(&[1])),
         ("sum over rows", &mut |x| x.sum(&[0])),
         ("mean", &mut |x| x.mean(&[0, 1])),
+        ("mse", &mut |x| x.mse(&x.exp())),
         ("max", &mut |x| x.max(&[1])),
         ("max pool", &mut |x| {
             let (n, d) = (x.shape()[0], x.shape()[1]);
@@ -80,21 +106,23 @@ fn bits_are_the_same_on_every_processor() {
     ];
     for (name, f) in ops {
         for shape in [[3, 7], [70, 100]] {
-            found.push((format!("{name} {shape:?}"), run(&shape, f)));
+            found.push((format!("{name} {shape:?}"), digest(&run(&shape, f).0)));
         }
     }
     for shape in [[3, 7], [70, 100], [5, 5000]] {
         let mut layer = LayerNorm::new([shape[1]]);
-        scaled(layer.params_mut().into_iter().next());
+        draw(layer.params_mut());
+        let results = run(&shape, &mut |x| layer.forward(x));
         found.push((
             format!("layer norm {shape:?}"),
-            run(&shape, &mut |x| layer.forward(x)),
+            of_layer(results, layer.params()),
         ));
         let mut rms = RmsNorm::new([shape[1]]);
-        scaled(rms.params_mut().into_iter().next());
+        draw(rms.params_mut());
+        let results = run(&shape, &mut |x| rms.forward(x));
         found.push((
             format!("RMS norm {shape:?}"),
-            run(&shape, &mut |x| rms.forward(x)),
+            of_layer(results, rms.params()),
         ));
     }
     for shape in [
@@ -104,19 +132,22 @@ fn bits_are_the_same_on_every_processor() {
         &[2, 3, 70, 70],
     ] {
         let mut norm = BatchNorm::new(shape[1]);
-        scaled(norm.params_mut().into_iter().next());
+        draw(norm.params_mut());
+        let results = run(shape, &mut |x| norm.train(x));
         found.push((
             format!("batch norm {shape:?}"),
-            run(shape, &mut |x| norm.train(x)),
+            of_layer(results, norm.params()),
         ));
+        let results = run(shape, &mut |x| norm.eval(x));
         found.push((
             format!("frozen batch norm {shape:?}"),
-            run(shape, &mut |x| norm.eval(x)),
+            of_layer(results, norm.params()),
         ));
     }
+    found.push(("SGD".to_owned(), trained(Sgd::new().momentum(0.9))));
+    found.push(("Adam".to_owned(), trained(Adam::new())));
     let expected = include_str!("bits.txt");
-    let found: String = found
-        .iter()
+    let found: String = (found.iter())
         .map(|(name, digest)| format!("{digest:016x} {name}\n"))
         .collect();
     if std::env::var_os("UPDATE").is_some() {

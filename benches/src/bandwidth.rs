@@ -8,6 +8,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use tape::vector;
+
 use crate::cases::{Case, Pass};
 use crate::timing::median;
 
@@ -62,9 +64,7 @@ impl Probe {
     pub fn scale(&mut self) {
         let b = &self.b;
         sweep(self.threads, &mut self.a, |a, start| {
-            for (a, b) in a.iter_mut().zip(&b[start..]) {
-                *a = 3.0 * b;
-            }
+            vector::map(a, &b[start..], |b| 3.0 * b);
         });
     }
 
@@ -72,9 +72,7 @@ impl Probe {
     pub fn triad(&mut self) {
         let (b, c) = (&self.b, &self.c);
         sweep(self.threads, &mut self.a, |a, start| {
-            for ((a, b), c) in a.iter_mut().zip(&b[start..]).zip(&c[start..]) {
-                *a = b + 3.0 * c;
-            }
+            vector::zip(a, &b[start..], &c[start..], |b, c| b + 3.0 * c);
         });
     }
 }

@@ -8,7 +8,7 @@ use std::array;
 
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
 use tape::parallel::{self, Split, rows, starting};
-use tape::{Real, Tensor};
+use tape::{Real, Tensor, vector};
 
 use crate::rows::{check_lengths, whole};
 
@@ -186,9 +186,7 @@ fn any_row<T: Real, S: Stats<T>, const P: usize>(
 fn add_blocks<'a, T: Real>(blocks: impl Iterator<Item = &'a [T]>, first: usize, total: &mut [T]) {
     total.fill(T::ZERO);
     for block in blocks {
-        for (total, &sum) in total.iter_mut().zip(&block[first..]) {
-            *total += sum;
-        }
+        vector::add(total, &block[first..]);
     }
 }
 

@@ -85,7 +85,7 @@ pub fn forward<T: Real>(
     });
 }
 
-/// The same for rows whose squares fit `T`.
+/// Normalizes rows. One whose squares do not fit `T` comes again, times a power of two.
 #[vectorized]
 fn normalize<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T, y: &mut [T], stats: &mut [[T; 3]]) {
     let d = gamma.len();

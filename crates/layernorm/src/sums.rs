@@ -11,7 +11,13 @@ pub(crate) fn sums<T: Real, A: Real, const S: usize, const K: usize>(
     slices: [&[T]; S],
     f: impl Fn([T; S]) -> [A; K],
 ) -> [A; K] {
-    lane_sums(slices, f).map(fold)
+    let lanes = lane_sums(slices, f);
+    let mut sums = [A::ZERO; K];
+    // A loop, since `map` of an array may not be inlined.
+    for k in 0..K {
+        sums[k] = fold(lanes[k]);
+    }
+    sums
 }
 
 /// The same before the lanes are added up.

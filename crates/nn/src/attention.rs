@@ -270,7 +270,7 @@ fn scatter<T: Real>(from: &[T], width: usize, at: usize, d: usize, rows: &mut [T
 /// nothing overflows.
 #[vectorized]
 fn softmax<T: Real>(row: &mut [T], scale: T) {
-    let largest = row.iter().fold(T::NEG_INFINITY, |m, &x| x.max(m));
+    let largest = lanes::max(row);
     lanes::map_assign(row, |x| (scale * (x - largest)).exp());
     let norm = T::ONE / lanes::sum(row);
     lanes::map_assign(row, |x| x * norm);

@@ -5,6 +5,8 @@
 //! correctly rounded arithmetic and the `libm` crate only, so that the files come out
 //! the same, byte for byte, on every machine; a test holds the committed ones to it.
 
+#![forbid(unsafe_code)]
+
 #[cfg(test)]
 mod claims;
 mod kit;

@@ -96,6 +96,30 @@ pub fn lopsided<T: Real>(squares: &[T; LANES]) -> bool {
     squares.iter().filter(|&&lane| lane > quarter).count() > 0
 }
 
+/// The largest element, NaN if there is one, and −∞ if there is none: in lanes as well, for a
+/// chain of comparisons waits as a chain of additions does.
+#[inline(always)]
+pub fn max<T: Real>(x: &[T]) -> T {
+    let mut acc = [T::NEG_INFINITY; LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (m, &v) in acc.iter_mut().zip(chunk) {
+            *m = m.max(v);
+        }
+    }
+    for (m, &v) in acc.iter_mut().zip(chunks.remainder()) {
+        *m = m.max(v);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            acc[lane] = acc[lane].max(acc[lane + width]);
+        }
+        width /= 2;
+    }
+    acc[0]
+}
+
 /// `y = f(x)`, element by element; as many as the shorter slice has, as in all of these.
 #[inline(always)]
 pub fn map<T: Real>(y: &mut [T], x: &[T], f: impl Fn(T) -> T) {
@@ -141,6 +165,20 @@ mod tests {
             assert_eq!(dot(&x, &vec![2.0; x.len()]), 2.0 * expected);
             assert_eq!(sum_map(&x, |v| v + 1.0), expected + f64::from(n));
         }
+    }
+
+    #[test]
+    fn finds_the_largest_at_every_place_of_a_row() {
+        for n in 1..=2 * LANES + 3 {
+            for place in 0..n {
+                let mut row = vec![-2.0_f32; n];
+                row[place] = -1.0;
+                assert_eq!(max(&row), -1.0, "{place} of {n}");
+                row[place] = f32::NAN;
+                assert!(max(&row).is_nan(), "{place} of {n}");
+            }
+        }
+        assert_eq!(max::<f64>(&[]), f64::NEG_INFINITY);
     }
 
     #[test]

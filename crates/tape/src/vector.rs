@@ -56,9 +56,28 @@ pub fn add<T: Real>(y: &mut [T], x: &[T]) {
 }
 
 /// `Σ xᵢ`, in the order of [`lanes::sum`].
-#[vectorized]
+#[inline]
 pub fn sum<T: Real>(x: &[T]) -> T {
-    lanes::sum(x)
+    if x.len() < FEW {
+        lanes::sum(x)
+    } else {
+        many::sum(x)
+    }
+}
+
+/// `Σ aᵢ bᵢ`, in the order of [`lanes::dot`].
+///
+/// # Panics
+/// If the slices differ in length.
+#[vectorized]
+pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    lanes::dot(a, b)
+}
+
+/// The largest element, NaN if there is one, and −∞ if there is none.
+#[vectorized]
+pub fn max<T: Real>(x: &[T]) -> T {
+    lanes::max(x)
 }
 
 mod many {
@@ -77,6 +96,11 @@ mod many {
     #[vectorized]
     pub fn zip<T: Real, F: Fn(T, T) -> T>(y: &mut [T], a: &[T], b: &[T], f: F) {
         lanes::zip(y, a, b, f);
+    }
+
+    #[vectorized]
+    pub fn sum<T: Real>(x: &[T]) -> T {
+        lanes::sum(x)
     }
 
     #[vectorized]

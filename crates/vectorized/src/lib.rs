@@ -37,7 +37,8 @@ use proc_macro::TokenStream;
 /// assert_eq!(y, [2.0, 4.0, 6.0]);
 /// ```
 #[proc_macro_attribute]
-pub fn vectorized(_: TokenStream, function: TokenStream) -> TokenStream {
+pub fn vectorized(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    assert!(arguments.is_empty(), "vectorized: it takes no arguments");
     let versions = r#"#[::multiversion::multiversion(targets(
         "x86_64+avx512f+avx512bw+avx512dq+avx512vl",
         "x86_64+avx2",

@@ -6,6 +6,8 @@
 //! small multiple of that estimate and of the measured rounding of the backward pass.
 //! A case that could not fail is refused and does not pass.
 
+#![forbid(unsafe_code)]
+
 mod case;
 mod large;
 mod layers;

@@ -211,11 +211,13 @@ fn build_peers() -> Result<PathBuf> {
         .nth(2)
         .context("no target folder")?
         .join("peers");
-    // From within its folder, so that it is built with the flags of our .cargo/config.toml.
+    // Our kernels choose their instruction set when they run. The peers are compiled for this
+    // machine, so that they have it too.
     let status = Command::new("cargo")
         .args(["build", "--release", "--locked", "--target-dir"])
         .arg(&target)
         .current_dir(folder())
+        .env("RUSTFLAGS", "-C target-cpu=native")
         .status()
         .context("cannot run cargo")?;
     if !status.success() {

@@ -81,7 +81,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates whose code the book may show.
-const CODE: [&str; 8] = [
+const CODE: [&str; 9] = [
+    "vectorized",
     "tape",
     "gradcheck",
     "batchnorm",

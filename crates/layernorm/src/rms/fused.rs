@@ -37,7 +37,7 @@ pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T], rstd: &mut [T
     });
 }
 
-/// The same for rows whose squares fit `T`.
+/// Normalizes rows. One whose squares do not fit `T` comes again, times a power of two.
 #[vectorized]
 fn normalize<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T], rstd: &mut [T]) {
     let d = gamma.len();

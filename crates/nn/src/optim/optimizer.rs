@@ -1,6 +1,6 @@
 //! What an optimizer is.
 
-use tape::{Grads, Real, lanes};
+use tape::{Grads, Real, vector};
 
 use crate::module::{Module, each_param};
 
@@ -51,7 +51,7 @@ pub fn grad_norm<T: Real>(module: &mut (impl Module<T> + ?Sized), grads: &Grads<
     let mut square = 0.0;
     each_param(module, |param| {
         if let Some(grad) = grads.get(param) {
-            square += lanes::dot(grad.data(), grad.data()).to_f64();
+            square += vector::dot(grad.data(), grad.data()).to_f64();
         }
     });
     square.sqrt()

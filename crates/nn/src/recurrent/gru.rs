@@ -58,7 +58,8 @@ pub(super) fn gru_cell<'t, T: Real>(
 #[vectorized]
 fn cell<T: Real>(x: &[T], g: &[T], state: &[T], acts: &mut [T], y: &mut [T]) {
     let h = state.len();
-    let [[xr, xz, xn], [gr, gz, gn]] = [x, g].map(|row| [0, 1, 2].map(|p| &row[p * h..][..h]));
+    let ((xr, rest), (gr, from_state)) = (x.split_at(h), g.split_at(h));
+    let ((xz, xn), (gz, gn)) = (rest.split_at(h), from_state.split_at(h));
     let (r, rest) = acts.split_at_mut(h);
     let (z, n) = rest.split_at_mut(h);
     for j in 0..h {

@@ -40,13 +40,8 @@ pub(crate) fn store<T: Real>(beta: T, values: &[T], out: &mut [T]) {
     if beta == T::ZERO {
         out.copy_from_slice(values);
     } else {
-        add_to(out, values);
+        vector::add(out, values);
     }
-}
-
-/// `out += values`.
-pub(crate) fn add_to<T: Real>(out: &mut [T], values: &[T]) {
-    vector::add(out, values);
 }
 
 #[cfg(test)]

@@ -43,6 +43,15 @@ fn mean<T: Real>(window: &Window, x: &[T], y: &mut [T], taps: T) {
     lanes::map_assign(y, |y| y / taps);
 }
 
+/// The adjoint, without the division: every element of `dy` goes to all of its window.
+#[vectorized]
+fn spread<T: Real>(window: &Window, dy: &[T], dx: &mut [T]) {
+    dx.fill(T::ZERO);
+    for tap in window.taps() {
+        window.scatter(tap, dy, dx);
+    }
+}
+
 struct AvgPool2d {
     pool: Pool,
 }
@@ -57,10 +66,7 @@ impl<T: Real> Backward<T> for AvgPool2d {
         let taps = T::from_usize(elements(&pool.window.kernel));
         let dy = dy.map_in_place(|dy| dy / taps);
         let grad = pool.each_plane(&pool.input, |n, dx| {
-            dx.fill(T::ZERO);
-            for tap in pool.window.taps() {
-                pool.window.scatter(tap, pool.output_plane(&dy, n), dx);
-            }
+            spread(&pool.window, pool.output_plane(&dy, n), dx);
         });
         dx.add(0, grad);
     }

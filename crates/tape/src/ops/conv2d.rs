@@ -18,7 +18,6 @@
 
 use std::ops::Range;
 
-use super::along::add_to;
 use super::window::{Slide, Window};
 use crate::gemm::{Matrix, gemm};
 use crate::parallel::{self, Split, rows, starting};
@@ -278,7 +277,7 @@ fn sum_blocks<T: Real>(blocks: Tensor<T>) -> Tensor<T> {
     let mut sum = Tensor::zeros(&blocks.shape()[1..]);
     if !sum.is_empty() {
         for block in blocks.data().chunks_exact(sum.len()) {
-            add_to(sum.data_mut(), block);
+            vector::add(sum.data_mut(), block);
         }
     }
     sum

@@ -19,11 +19,13 @@ impl<'t, T: Real> Var<'t, T> {
 }
 
 /// Φ(x).
+#[inline(always)]
 fn normal_cdf<T: Real>(x: T) -> T {
     T::from_f64(0.5) * (T::ONE + (x * T::from_f64(FRAC_1_SQRT_2)).erf())
 }
 
 /// φ(x).
+#[inline(always)]
 fn normal_pdf<T: Real>(x: T) -> T {
     (T::from_f64(-0.5) * x * x).exp() * T::from_f64(1.0 / TAU.sqrt())
 }

@@ -4,8 +4,8 @@
 //! the parts of `dy` that came from there (a scatter-add), and 0 where nothing was
 //! picked. The parts are added in the order of the indices.
 
-use super::along::{Along, add_to, with_length};
-use crate::{Backward, InputGrads, Real, Tensor, Var};
+use super::along::{Along, with_length};
+use crate::{Backward, InputGrads, Real, Tensor, Var, vector};
 
 impl<'t, T: Real> Var<'t, T> {
     /// Element k along `axis` is element `indices[k]` of this: `[5, 2]` picked by
@@ -86,7 +86,7 @@ impl<T: Real> Backward<T> for IndexSelect {
             let mut rest = dy.data();
             for to in picks(self.along, &self.indices) {
                 let (chunk, after) = rest.split_at(inner);
-                add_to(&mut out[to..to + inner], chunk);
+                vector::add(&mut out[to..to + inner], chunk);
                 rest = after;
             }
         });

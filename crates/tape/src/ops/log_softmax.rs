@@ -9,7 +9,6 @@
 
 use vectorized::vectorized;
 
-use super::max::row_max;
 use super::softmax::{along_last, each_row};
 use crate::shape::check_axis;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
@@ -40,7 +39,7 @@ impl<'t, T: Real> Var<'t, T> {
 /// still holds.
 #[inline(always)]
 pub(crate) fn exponentials<T: Real>(p: &mut [T], x: &[T]) -> (T, T) {
-    let max = row_max(x);
+    let max = lanes::max(x);
     lanes::map(p, x, |x| (x - max).exp());
     let ones = lanes::sum_map(p, |p| if p == T::ONE { T::ONE } else { T::ZERO });
     let others = lanes::sum_map(p, |p| if p == T::ONE { T::ZERO } else { p });

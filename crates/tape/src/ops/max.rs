@@ -6,7 +6,6 @@
 
 use super::without;
 use crate::broadcast::{sum_axes, zip};
-use crate::lanes::LANES;
 use crate::strided::Loops;
 use crate::{Axes, Backward, InputGrads, Real, Shape, Tensor, Var, vector};
 
@@ -72,35 +71,12 @@ fn max_axes<T: Real>(x: &Tensor<T>, axes: Axes) -> Tensor<T> {
     loops.for_each_row(|[i, j]| {
         let row = &data[i..i + length];
         if stride[1] == 0 {
-            largest[j] = largest[j].max(row_max(row));
+            largest[j] = largest[j].max(vector::max(row));
         } else {
             vector::zip_assign(&mut largest[j..], row, T::max);
         }
     });
     out
-}
-
-/// The largest element of a row; −∞ if there is none.
-#[inline(always)]
-pub(crate) fn row_max<T: Real>(row: &[T]) -> T {
-    let mut acc = [T::NEG_INFINITY; LANES];
-    let mut chunks = row.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (m, &v) in acc.iter_mut().zip(chunk) {
-            *m = m.max(v);
-        }
-    }
-    for (m, &v) in acc.iter_mut().zip(chunks.remainder()) {
-        *m = m.max(v);
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            acc[lane] = acc[lane].max(acc[lane + width]);
-        }
-        width /= 2;
-    }
-    acc[0]
 }
 
 struct Max<T: Real> {
@@ -149,20 +125,6 @@ mod tests {
             assert_eq!(x.max_all().value(), &Tensor::scalar(7.0));
             assert_eq!(x.max(&[]).value(), x.value());
         });
-    }
-
-    #[test]
-    fn finds_the_largest_at_every_place_of_a_row() {
-        for n in 1..=2 * LANES + 3 {
-            for place in 0..n {
-                let mut row = vec![-2.0_f32; n];
-                row[place] = -1.0;
-                assert_eq!(row_max(&row), -1.0, "{place} of {n}");
-                row[place] = f32::NAN;
-                assert!(row_max(&row).is_nan(), "{place} of {n}");
-            }
-        }
-        assert_eq!(row_max::<f64>(&[]), f64::NEG_INFINITY);
     }
 
     fn slope(x: &[f64], dy: f64) -> Vec<f64> {

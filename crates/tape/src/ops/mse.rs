@@ -4,7 +4,7 @@
 //! difference is all that must be saved, and it is turned into the gradient in place.
 
 use crate::broadcast::zip;
-use crate::{Backward, InputGrads, Real, Tensor, Var, lanes};
+use crate::{Backward, InputGrads, Real, Tensor, Var, vector};
 
 impl<'t, T: Real> Var<'t, T> {
     /// The mean squared difference to `target`, a scalar. PyTorch's `mse_loss`, but
@@ -22,7 +22,7 @@ impl<'t, T: Real> Var<'t, T> {
             target.shape()
         );
         let d = zip(self.shape(), self.value(), target.value(), |a, b| a - b);
-        let y = lanes::sum_map(d.data(), |d| d * d) / T::from_usize(d.len());
+        let y = vector::dot(d.data(), d.data()) / T::from_usize(d.len());
         self.tape()
             .record(&[self, target], Tensor::scalar(y), || Mse { d })
     }

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::along::{Along, add_to, with_length};
-use crate::{Backward, InputGrads, Real, Tensor, Var};
+use super::along::{Along, with_length};
+use crate::{Backward, InputGrads, Real, Tensor, Var, vector};
 
 impl<'t, T: Real> Var<'t, T> {
     /// The elements whose index along `axis` lies in `range`: `[2, 5]` sliced by
@@ -86,7 +86,7 @@ impl<T: Real> Backward<T> for Slice {
             let mut rest = dy.data();
             for part in self.parts() {
                 let (chunk, after) = rest.split_at(part.len());
-                add_to(&mut out[part], chunk);
+                vector::add(&mut out[part], chunk);
                 rest = after;
             }
         });

@@ -8,7 +8,6 @@
 
 use vectorized::vectorized;
 
-use super::max::row_max;
 use crate::shape::check_axis;
 use crate::{Backward, InputGrads, Real, Tensor, Var, lanes, parallel};
 
@@ -65,7 +64,7 @@ pub(crate) fn each_row<T: Real>(
 
 #[vectorized]
 fn softmax_row<T: Real>(y: &mut [T], x: &[T]) {
-    let max = row_max(x);
+    let max = lanes::max(x);
     lanes::map(y, x, |x| (x - max).exp());
     let sum = lanes::sum(y);
     for y in y {

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use super::along::add_to;
-use crate::Real;
+use vectorized::vectorized;
+
+use crate::{Real, lanes, vector};
 
 /// Two lengths, along the height and along the width. One number stands for both:
 /// `3.into()` is `[3, 3]`.
@@ -192,11 +193,12 @@ impl Window {
 
     /// The adjoint of gathering: adds every element of an output plane to the element of
     /// an input plane that the tap `[i, j]` reads for it.
+    #[inline(always)]
     pub(crate) fn scatter<T: Real>(&self, tap: [usize; 2], output: &[T], input: &mut [T]) {
         for (from, to) in self.runs(tap) {
             let output = &output[to];
             if self.stride[1] == 1 {
-                add_to(&mut input[from..], output);
+                lanes::zip_assign(&mut input[from..], output, |x, y| x + y);
             } else {
                 let mut at = from;
                 for &y in output {
@@ -225,9 +227,9 @@ impl Window {
     pub(crate) fn add_back<T: Real>(&self, tap: [usize; 2], output: &mut [T], input: &mut [T]) {
         if let Some((from, to)) = self.shifted(tap) {
             self.clear_margins(tap, output);
-            add_to(&mut input[from..from + to.len()], &output[to]);
+            vector::add(&mut input[from..from + to.len()], &output[to]);
         } else {
-            self.scatter(tap, output, input);
+            scatter(self, tap, output, input);
         }
     }
 
@@ -258,6 +260,12 @@ impl Window {
             }
         }
     }
+}
+
+/// [`Window::scatter`], compiled for several instruction sets.
+#[vectorized]
+fn scatter<T: Real>(window: &Window, tap: [usize; 2], output: &[T], input: &mut [T]) {
+    window.scatter(tap, output, input);
 }
 
 #[cfg(test)]
