@@ -10,7 +10,7 @@ pub struct Axis {
     pub caption: String,
     /// Whether equal distances are equal ratios.
     pub log: bool,
-    /// The lowest and highest value that is seen.
+    /// The values at its two ends, the left or the lower one first.
     pub range: (f64, f64),
     /// What stands at 0, 1, 2, …, where these are not numbers but things.
     pub names: Vec<String>,

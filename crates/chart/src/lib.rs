@@ -203,7 +203,8 @@ impl Chart {
         }
     }
 
-    /// With a horizontal axis that is made of where the lines begin and where they end.
+    /// With a horizontal axis that is made of where the lines begin and where they end, which is
+    /// taken to be 0 at least.
     pub fn x(mut self, axis: impl FnOnce(f64, f64) -> Axis) -> Self {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let first = points().fold(f64::INFINITY, |first, (x, _)| x.min(first));
@@ -212,7 +213,8 @@ impl Chart {
         self
     }
 
-    /// With a vertical axis that is made of the lowest first quartile and the highest third.
+    /// With a vertical axis that is made of the lowest first quartile and the highest third, which
+    /// is taken to be 0 at least.
     pub fn y(mut self, axis: impl FnOnce(f64, f64) -> Axis) -> Self {
         let points = self.lines.iter().flat_map(|line| &line.points);
         let seen = points.filter_map(|(_, spread)| *spread);

@@ -21,7 +21,7 @@ pub struct Differences<C, F> {
 }
 
 impl<C: Case + Clone, A: 'static> Part<C, A> {
-    /// Asks finite differences, once everything is right, which know their own error.
+    /// Once everything is right, asks finite differences, which know their own error.
     ///
     /// # Panics
     /// If the gradient of an input is no target yet.

@@ -23,7 +23,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// A mistake of this exercise, of `its-name: what is said`.
+    /// A mistake of this exercise, from `its-name: what is said`.
     ///
     /// # Panics
     /// If there is no name.
@@ -34,7 +34,7 @@ impl Known {
         Self::new(exercise, id, sentence, section)
     }
 
-    /// The report that this was made, with `values` in the blanks.
+    /// The report that says that this mistake was made, with `values` in its blanks.
     #[must_use]
     pub fn report(&self, values: &[&dyn Display]) -> Report {
         let mut report = Report::new(self.exercise, Outcome::Wrong, fill(&self.sentence, values));

@@ -1,6 +1,6 @@
 //! The engine that judges the exercises, and how to write a checker for it. It knows no
-//! exercise: those are in the package `exercises`. Predictions have
-//! [`mod@quiz`], and `fool_the_check` keeps a list of its own.
+//! exercise: those are in the package `exercises`. Predictions have [`mod@quiz`], and an
+//! exercise may keep a list of its own ([`Checker::Listed`]).
 //!
 //! A checker is a value. It says on what the reader's function is tried (its *cases*), what
 //! arrays are asked for (its *targets*, each with the right values), and what wrong values
