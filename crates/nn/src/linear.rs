@@ -117,7 +117,7 @@ pub(crate) fn add_rows<T: Real>(rows: &[T], beta: T, out: &mut [T]) {
         out.fill(T::ZERO);
     }
     for row in rows.chunks_exact(out.len().max(1)) {
-        vector::add(&mut *out, row);
+        vector::add(out, row);
     }
 }
 

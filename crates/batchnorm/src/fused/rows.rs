@@ -50,12 +50,12 @@ fn sum_rows<T: Real, F: Fn(T, T, T) -> [T; K], const K: usize>(
 
 /// Adds the terms of `R` rows to each column's sums.
 #[inline(always)]
-fn add_rows<T: Real, F: Fn(T, T, T) -> [T; K], const K: usize, const R: usize>(
+fn add_rows<T: Real, const K: usize, const R: usize>(
     sums: &mut [Vec<T>; K],
     a: &[&[T]; R],
     b: &[&[T]; R],
     shift: &[T],
-    f: F,
+    f: impl Fn(T, T, T) -> [T; K],
 ) {
     // Slices of one known length, so that the loop needs no bounds checks.
     let width = shift.len();
@@ -107,10 +107,10 @@ fn moment_rows<T: Real>(rows: &[&[T]], shift: &[T]) -> (Vec<f64>, Vec<T>) {
     let (mut sums, mut squares) = (vec![0.0; shift.len()], vec![T::ZERO; shift.len()]);
     let (rows, rest) = rows.as_chunks::<TOGETHER>();
     for rows in rows {
-        add_moments(&mut sums[..], &mut squares[..], rows, shift);
+        add_moments(&mut sums, &mut squares, rows, shift);
     }
     for &row in rest {
-        add_moments(&mut sums[..], &mut squares[..], &[row], shift);
+        add_moments(&mut sums, &mut squares, &[row], shift);
     }
     (sums, squares)
 }

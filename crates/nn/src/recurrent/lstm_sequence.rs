@@ -68,8 +68,8 @@ pub(super) fn lstm_sequence<'t, T: Real>(
             let from = acts.chunks_exact_mut(4 * h).zip(c_before.chunks_exact(h));
             for ((acts, c), ((next, tanh), y)) in from.zip(to) {
                 let [i, f, g, o] = gates(acts);
-                state(i, f, g, c, &mut *next);
-                output(o, &*next, tanh, y);
+                state(i, f, g, c, next);
+                output(o, next, tanh, y);
             }
         }
     });
@@ -171,14 +171,14 @@ impl<T: Real> LstmSequence<T> {
                 let acts = &mut *acts[t];
                 let dh = &mut dh.data_mut()[..here.len()];
                 let dc = &mut dc.data_mut()[..here.len()];
-                vector::add(&mut *dh, &dy[here.clone()]);
+                vector::add(dh, &dy[here.clone()]);
                 let from = tanh[here].chunks_exact(h).zip(c_before.chunks_exact(h));
                 let to = dh.chunks_exact_mut(h).zip(dc.chunks_exact_mut(h));
                 let to = acts.chunks_exact_mut(4 * h).zip(to);
                 for ((tanh, c), (acts, (dh, dc))) in from.zip(to) {
                     let [i, f, g, o] = gates(acts);
-                    output_backward(o, tanh, &mut *dh);
-                    vector::add(&mut *dc, &*dh);
+                    output_backward(o, tanh, dh);
+                    vector::add(dc, dh);
                     state_backward(i, f, g, c, dc);
                 }
                 if t > 0 {
