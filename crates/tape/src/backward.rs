@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::broadcast::sum_to;
 use crate::{Real, Shape, Tensor};
@@ -27,7 +27,8 @@ impl NodeId {
 }
 
 /// The inputs of an op: where the gradient of each goes, or `None` if it depends on no
-/// parameter and wants none. Most ops have at most four, which fit without an allocation.
+/// parameter and wants none. Every op of a fixed number of inputs has at most three; there is room
+/// for four without an allocation, and a list that holds less would be no smaller.
 pub(crate) type Inputs = SmallVec<[Option<NodeId>; 4]>;
 
 /// One line of the tape.
@@ -72,10 +73,8 @@ pub trait Backward<T: Real> {
 pub struct InputGrads<'a, T: Real> {
     op: &'static str,
     inputs: &'a [Option<NodeId>],
-    /// Which inputs have been given their gradient: a bit for each of the first 64.
-    served: u64,
-    /// And those after them.
-    served_later: Vec<bool>,
+    /// Which inputs have been given their gradient.
+    served: SmallVec<[bool; 16]>,
     records: &'a [Record<T>],
     grads: &'a mut [Option<Tensor<T>>],
 }
@@ -91,8 +90,7 @@ impl<'a, T: Real> InputGrads<'a, T> {
         InputGrads {
             op,
             inputs,
-            served: 0,
-            served_later: vec![false; inputs.len().saturating_sub(64)],
+            served: smallvec![false; inputs.len()],
             records,
             grads,
         }
@@ -114,10 +112,7 @@ impl<'a, T: Real> InputGrads<'a, T> {
     #[track_caller]
     fn serve(&mut self, i: usize) -> Option<NodeId> {
         self.check_input(i);
-        match i.checked_sub(64) {
-            None => self.served |= 1 << i,
-            Some(later) => self.served_later[later] = true,
-        }
+        self.served[i] = true;
         self.inputs[i]
     }
 
@@ -134,13 +129,9 @@ impl<'a, T: Real> InputGrads<'a, T> {
     /// Panics if an input that needs a gradient was left out: its gradient would be taken
     /// for 0, and whatever is learned below it would never move.
     pub(crate) fn check_served(&self) {
-        for (i, node) in self.inputs.iter().enumerate() {
-            let served = match i.checked_sub(64) {
-                None => self.served & (1 << i) != 0,
-                Some(later) => self.served_later[later],
-            };
+        for (i, (node, served)) in self.inputs.iter().zip(&self.served).enumerate() {
             assert!(
-                served || node.is_none(),
+                *served || node.is_none(),
                 "{}: its backward pass left out input {i}, which needs a gradient; add one, or \
                  say with InputGrads::none that there is none",
                 self.op
@@ -209,5 +200,20 @@ impl<'a, T: Real> InputGrads<'a, T> {
     #[track_caller]
     pub fn none(&mut self, i: usize) {
         self.serve(i);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn four_inputs_take_no_more_room_than_one() {
+        type List<const N: usize> = SmallVec<[Option<NodeId>; N]>;
+        assert_eq!(size_of::<Option<NodeId>>(), 4);
+        assert_eq!(Inputs::new().inline_size(), 4);
+        assert_eq!(size_of::<Inputs>(), size_of::<List<1>>());
+        assert!(size_of::<Inputs>() < size_of::<List<5>>());
     }
 }

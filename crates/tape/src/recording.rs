@@ -458,7 +458,7 @@ mod tests {
         });
     }
 
-    /// An op of five inputs whose backward pass gives or excuses those it is told to.
+    /// An op whose backward pass gives or excuses the inputs it is told to.
     struct Partly {
         given: &'static [usize],
         none: &'static [usize],
@@ -519,6 +519,19 @@ mod tests {
     #[should_panic(expected = "partly: its backward pass left out input 0, which needs a gradient")]
     fn an_input_that_is_left_out_is_named_when_there_are_few() {
         partly(3, &[1], &[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "partly: its backward pass left out input 2, which needs a gradient")]
+    fn an_input_that_is_left_out_is_named_when_there_are_many() {
+        let x = param(1.0);
+        Tape::new().grad(|t| {
+            let (x, given) = (t.param(&x), &[99, 1, 0]);
+            t.record(&[&x; 100], Tensor::scalar(0.0), || Partly {
+                given,
+                none: &[],
+            })
+        });
     }
 
     #[test]
