@@ -11,8 +11,10 @@ use tape::{Param, Shape, Tape, Tensor, Var};
 use crate::layer::Layer;
 use crate::lengths::Lengths;
 use crate::module::{Module, each_param};
+use crate::norm::NormKind;
 use crate::pass::Pass;
 use crate::tokens::TokenModel;
+use crate::transformer::{BlockSpec, NormPlace};
 
 /// Checks the gradient of `op` at `inputs` with respect to all of them, which the report
 /// names `x0`, `x1`, ….
@@ -167,6 +169,38 @@ impl CheckTokens {
             model.forward(x.tape(), &self.tokens, &self.lengths, pass) * x
         })
     }
+}
+
+/// The forms of a Transformer block that are checked: without a norm, and with each norm in each
+/// place.
+pub const BLOCK_FORMS: [(NormKind, NormPlace); 7] = [
+    (NormKind::None, NormPlace::Pre),
+    (NormKind::Layer, NormPlace::Pre),
+    (NormKind::Layer, NormPlace::Post),
+    (NormKind::Batch, NormPlace::Pre),
+    (NormKind::Batch, NormPlace::Post),
+    (NormKind::Rms, NormPlace::Pre),
+    (NormKind::Rms, NormPlace::Post),
+];
+
+/// The small block of this form that [`check_block`] checks: four features, two heads.
+pub fn small_block(norm: NormKind, place: NormPlace) -> BlockSpec {
+    BlockSpec::new(4, 2).hidden(5).norm(norm, place)
+}
+
+/// Checks the gradient of a [`small_block`] on two sequences of three steps.
+pub fn check_block(name: &str, norm: NormKind, place: NormPlace, trains: bool) -> Report {
+    let mut check = CheckLayer::new(name, normal([2, 3, 4], 1)).training(trains);
+    if norm == NormKind::Batch && place == NormPlace::Post && trains {
+        // Only a norm behind a sum has biases right in front of it. Batch Norm subtracts the
+        // mean, and any bias with it: of the biases on the way in, those of the values. Those
+        // of the keys never count, for they add the same to all scores of a row.
+        check = check
+            .may_be_zero("self_attn.in_proj_bias")
+            .may_be_zero("self_attn.out_proj.bias")
+            .may_be_zero("linear2.bias");
+    }
+    check.run(|| small_block(norm, place).build(&mut StdRng::seed_from_u64(4)))
 }
 
 /// A tensor of independent normal draws.

@@ -318,58 +318,31 @@ impl<T: Real> TokenModel<T> for Transformer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{CheckLayer, CheckTokens, normal};
+    use crate::check::{BLOCK_FORMS, CheckTokens, check_block, normal, small_block};
     use crate::module::each_param;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
-
-    const FORMS: [(NormKind, NormPlace); 7] = [
-        (NormKind::None, NormPlace::Pre),
-        (NormKind::Layer, NormPlace::Pre),
-        (NormKind::Layer, NormPlace::Post),
-        (NormKind::Batch, NormPlace::Pre),
-        (NormKind::Batch, NormPlace::Post),
-        (NormKind::Rms, NormPlace::Pre),
-        (NormKind::Rms, NormPlace::Post),
-    ];
-
-    fn block(norm: NormKind, place: NormPlace) -> BlockSpec {
-        BlockSpec::new(4, 2).hidden(5).norm(norm, place)
-    }
 
     fn rng() -> StdRng {
         StdRng::seed_from_u64(4)
     }
 
     fn model(norm: NormKind, place: NormPlace) -> Transformer<f64> {
-        TransformerSpec::new(5, 4, 2, block(norm, place)).build(&mut rng())
+        TransformerSpec::new(5, 4, 2, small_block(norm, place)).build(&mut rng())
     }
 
     #[test]
     fn block_gradient() {
-        for (norm, place) in FORMS {
+        for (norm, place) in BLOCK_FORMS {
             for trains in [true, false] {
-                let name = format!("{place}-{norm}");
-                let mut check = CheckLayer::new(&name, normal([2, 3, 4], 1)).training(trains);
-                if norm == NormKind::Batch && place == NormPlace::Post && trains {
-                    // Batch Norm subtracts the mean, and any bias with it: of the biases
-                    // on the way in, those of the values. Those of the keys never count,
-                    // for they add the same to all scores of a row.
-                    check = check
-                        .may_be_zero("self_attn.in_proj_bias")
-                        .may_be_zero("self_attn.out_proj.bias")
-                        .may_be_zero("linear2.bias");
-                }
-                check
-                    .run(|| block(norm, place).build(&mut rng()))
-                    .assert_passes();
+                check_block(&format!("{place}-{norm}"), norm, place, trains).assert_passes();
             }
         }
     }
 
     #[test]
     fn model_gradient() {
-        for (norm, place) in [FORMS[0], FORMS[1], FORMS[2], FORMS[5]] {
+        for (norm, place) in [0, 1, 2, 5].map(|form| BLOCK_FORMS[form]) {
             CheckTokens::new("transformer", 5, &[3, 4])
                 .run(|| model(norm, place))
                 .assert_passes();
@@ -462,7 +435,7 @@ mod tests {
                                [5, 4]"
     )]
     fn the_width_must_agree() {
-        let block = block(NormKind::Layer, NormPlace::Pre).build(&mut rng());
+        let block = small_block(NormKind::Layer, NormPlace::Pre).build(&mut rng());
         Tape::eval(|t| drop(block.eval(&t.constant(normal([2, 3, 5], 1)))));
     }
 }

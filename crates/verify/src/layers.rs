@@ -1,10 +1,10 @@
 //! Cases for the layers and networks of `nn`, with respect to input and parameters.
 
-use nn::check::{CheckLayer, CheckTokens, normal};
+use nn::check::{BLOCK_FORMS, CheckLayer, CheckTokens, check_block, normal};
 use nn::{
     Activation, AvgPool2d, BlockSpec, CellKind, CellNorm, CnnSpec, Conv2d, GroupNorm, Lengths,
-    Linear, MaxPool2d, MlpSpec, MultiHeadAttention, NormKind, NormPlace, RecurrentLmSpec,
-    RecurrentSpec, TransformerSpec,
+    Linear, MaxPool2d, MlpSpec, MultiHeadAttention, NormKind, RecurrentLmSpec, RecurrentSpec,
+    TransformerSpec,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -170,31 +170,11 @@ fn attention() -> Vec<Case> {
                 .run(|| MultiHeadAttention::new(4, 2, &mut rng()).causal(causal))
         }));
     }
-    let forms = [
-        (NormKind::None, NormPlace::Pre),
-        (NormKind::Layer, NormPlace::Pre),
-        (NormKind::Layer, NormPlace::Post),
-        (NormKind::Batch, NormPlace::Pre),
-        (NormKind::Batch, NormPlace::Post),
-        (NormKind::Rms, NormPlace::Pre),
-        (NormKind::Rms, NormPlace::Post),
-    ];
     let source = "nn/src/transformer.rs";
-    for (norm, place) in forms {
-        let block = BlockSpec::new(4, 2).hidden(5).norm(norm, place);
-        // Only a norm behind a sum has biases right in front of it.
-        let biases: &[&'static str] = match place {
-            NormPlace::Pre => &[],
-            NormPlace::Post => &[
-                "self_attn.in_proj_bias",
-                "self_attn.out_proj.bias",
-                "linear2.bias",
-            ],
-        };
+    for (norm, place) in BLOCK_FORMS {
         let name = format!("transformer block, {place} {norm} norm");
         cases.push(own(source, name, move |name| {
-            let check = check(name, normal([2, 3, 4], 1), true, norm, biases);
-            check.run(|| block.build(&mut rng()))
+            check_block(name, norm, place, true)
         }));
     }
     cases.push(own(source, "transformer language model", |name| {
