@@ -278,7 +278,7 @@ impl Chart {
     }
 
     /// The same for the width of a phone: with fewer marks, and higher than wide.
-    pub fn narrow_svg(&self) -> String {
+    fn narrow_svg(&self) -> String {
         self.drawn(&PHONE)
     }
 

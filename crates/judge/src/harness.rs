@@ -95,8 +95,7 @@ impl Thrown {
     }
 
     /// That it was a `todo!()`, and where.
-    #[must_use]
-    pub fn not_written(&self) -> String {
+    pub(crate) fn not_written(&self) -> String {
         format!("not written yet: {}", self.place())
     }
 

@@ -546,7 +546,7 @@ pub(crate) fn apart(found: f64, wanted: f64) -> [String; 2] {
 }
 
 /// The line for a check against finite differences.
-pub fn numeric_line(report: &gradcheck::Report) -> Line {
+fn numeric_line(report: &gradcheck::Report) -> Line {
     let detail = match report.worst() {
         Some((name, worst)) => format!(
             "worst in d{name}: apart {:.0e}, may be {:.0e}, margin {}",

@@ -75,7 +75,7 @@ pub use checked::{Checked, Spoil};
 pub use differences::{Differences, Numbers};
 pub use exercise::{Checker, Entry, all_known, name_of, nameless, sections};
 pub use forms::{Formulas, Found};
-pub use judged::{Judged, conclude, numeric_line};
+pub use judged::{Judged, conclude};
 pub use part::{Axis, Case, Field, Mistake, Named, Order, Part, Run, Slip, only};
 pub use shared::{Deviation, Terms, added};
 pub use verdict::{Heatmap, Line, Outcome, Report, Weight};

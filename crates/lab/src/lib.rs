@@ -28,6 +28,5 @@ pub use error::Error;
 pub use experiments::experiments;
 pub use options::{Options, results};
 pub use run::{Outcome, draw, overview, run, run_all};
-pub use session::{Session, interrupted};
+pub use session::interrupted;
 pub use study::Experiment;
-pub use train::{Epoch, Score, Training, fit, score};

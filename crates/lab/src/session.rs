@@ -17,7 +17,7 @@ use crate::journal::{Journal, program};
 use crate::options::Options;
 
 /// What an experiment works with: its options, its seeds, and [`Session::map`].
-pub struct Session {
+pub(crate) struct Session {
     name: &'static str,
     quick: bool,
     seeds: Vec<u64>,
@@ -57,13 +57,8 @@ impl Session {
         }
     }
 
-    /// Whether the small form was asked for.
-    pub fn quick(&self) -> bool {
-        self.quick
-    }
-
     /// The seeds, counted from 0.
-    pub fn seeds(&self) -> &[u64] {
+    pub(crate) fn seeds(&self) -> &[u64] {
         &self.seeds
     }
 
@@ -83,7 +78,7 @@ impl Session {
     ///
     /// # Errors
     /// When another process runs the same, or the journal cannot be written.
-    pub fn begin(&mut self, jobs: usize) -> Result<(), Error> {
+    pub(crate) fn begin(&mut self, jobs: usize) -> Result<(), Error> {
         let header = json!({ "experiment": self.name, "quick": self.quick,
             "seeds": self.seeds.len(), "protocol": self.protocol, "program": program() });
         let form = if self.quick { "-quick" } else { "" };
@@ -130,7 +125,7 @@ impl Session {
     ///
     /// # Panics
     /// If [`Session::begin`] was not called, or a job panics.
-    pub fn map<J: Sync, R: Serialize + DeserializeOwned + Send>(
+    pub(crate) fn map<J: Sync, R: Serialize + DeserializeOwned + Send>(
         &mut self,
         jobs: &[J],
         key: impl Fn(&J) -> String + Sync,

@@ -9,38 +9,38 @@ use tape::Tape;
 
 /// How a classifier is trained.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Training {
+pub(crate) struct Training {
     /// How often every example is seen.
-    pub epochs: usize,
+    pub(crate) epochs: usize,
     /// Examples in a batch.
-    pub batch: BatchSize,
+    pub(crate) batch: BatchSize,
     /// The base learning rate.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// How the learning rate changes from step to step.
-    pub schedule: Schedule,
+    pub(crate) schedule: Schedule,
     /// Steps from one scoring to the next; if not given, an epoch.
-    pub score_each: Option<usize>,
+    pub(crate) score_each: Option<usize>,
 }
 
 /// Loss and accuracy on one part of the data, in evaluation mode.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Score {
+pub(crate) struct Score {
     /// The mean cross-entropy, in nats.
-    pub loss: f64,
+    pub(crate) loss: f64,
     /// The share of right answers.
-    pub accuracy: f64,
+    pub(crate) accuracy: f64,
 }
 
 /// What is measured at each scoring, by default after each epoch.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Epoch {
+pub(crate) struct Epoch {
     /// The mean of the training loss over the steps since the last scoring, in training
     /// mode.
-    pub train_loss: f64,
+    pub(crate) train_loss: f64,
     /// On the validation part.
-    pub validation: Score,
+    pub(crate) validation: Score,
     /// On the test part.
-    pub test: Score,
+    pub(crate) test: Score,
 }
 
 /// What came of training a classifier once.
@@ -119,7 +119,7 @@ impl Curve {
 ///
 /// # Errors
 /// When the loss is not finite; the error names the step and the layer.
-pub fn fit<M: Layer<f32>>(
+pub(crate) fn fit<M: Layer<f32>>(
     model: &mut M,
     optimizer: &mut impl Optimizer<f32>,
     data: &Digits<f32>,
@@ -173,7 +173,7 @@ pub fn fit<M: Layer<f32>>(
 }
 
 /// Loss and accuracy of `model` on `examples`, in evaluation mode.
-pub fn score(model: &impl Layer<f32>, examples: &Examples<f32>) -> Score {
+pub(crate) fn score(model: &impl Layer<f32>, examples: &Examples<f32>) -> Score {
     const AT_ONCE: usize = 512;
     let (mut loss, mut right) = (0.0, 0);
     let numbers: Vec<usize> = (0..examples.len()).collect();

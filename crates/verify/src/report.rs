@@ -70,7 +70,7 @@ impl Report {
     }
 
     /// The rows that did not pass.
-    pub fn failures(&self) -> impl Iterator<Item = &Row> {
+    fn failures(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| !row.passed())
     }
 }
