@@ -1,6 +1,7 @@
 //! Numbers taken from result files, so that no measured number is typed.
 
 use serde_json::Value;
+use std::rc::Rc;
 
 /// How a number stands in the text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -266,7 +267,7 @@ fn superscript(exponent: &str) -> String {
 pub fn rows(
     pattern: &str,
     key: &str,
-    json: impl Fn(&str) -> Result<Value, String>,
+    json: impl Fn(&str) -> Result<Rc<Value>, String>,
 ) -> Result<Vec<Value>, String> {
     let files = files(pattern)?;
     let mut rows = Vec::new();

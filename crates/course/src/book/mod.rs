@@ -140,6 +140,7 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
         used: RefCell::default(),
         problems: RefCell::new(problems),
         texts: RefCell::default(),
+        results: RefCell::default(),
     };
     book.book.for_each_chapter_mut(|chapter| {
         let Some(path) = &chapter.path else { return };

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use verdict::command;
 
 /// What every chapter needs to be rendered; it collects what goes wrong.
@@ -44,6 +45,8 @@ pub struct Renderer<'a> {
     pub problems: RefCell<Vec<Problem>>,
     /// Texts of files already read.
     pub texts: RefCell<BTreeMap<PathBuf, String>>,
+    /// Results already read: a chapter takes many numbers from one file.
+    pub results: RefCell<BTreeMap<String, Rc<Value>>>,
 }
 
 /// A chapter's file and page.
@@ -273,9 +276,16 @@ impl Renderer<'_> {
         data::print(value, format, place).map_err(|e| format!("{file}, `{key}`: {e}"))
     }
 
-    fn json(&self, file: &str) -> Result<Value, String> {
+    fn json(&self, file: &str) -> Result<Rc<Value>, String> {
+        if let Some(value) = self.results.borrow().get(file) {
+            return Ok(Rc::clone(value));
+        }
         let text = self.read(&self.workspace.root().join(file))?;
-        serde_json::from_str(&text).map_err(|e| format!("{file} is not JSON: {e}"))
+        let value = serde_json::from_str(&text).map_err(|e| format!("{file} is not JSON: {e}"))?;
+        let value = Rc::new(value);
+        let mut results = self.results.borrow_mut();
+        results.insert(file.to_owned(), Rc::clone(&value));
+        Ok(value)
     }
 
     fn read(&self, path: &Path) -> Result<String, String> {
