@@ -1,13 +1,14 @@
-//! Every mistake in dx that the catalogue knows is named, and only it, for Batch Norm
-//! and Layer Norm, at several shapes and seeds.
+//! Every mistake in dx that the catalogue knows is named, and only it, for Batch Norm,
+//! Layer Norm and Group Norm, at several shapes and seeds.
 
-use crate::learner::{Rows, Slips, channels, columns, dx, gamma_of, rows};
+use crate::learner::{Rows, Slips, channels, columns, dx, gamma_of, groups, rows};
 use gradcheck::attribution::norm::{Probe, Target, explain};
 
 const SEEDS: std::ops::Range<u64> = 0..3;
 const BATCH: [&[usize]; 5] = [&[6, 4], &[7, 5], &[5, 3, 4], &[3, 5, 7], &[3, 4, 3, 5]];
 const LAYER: [(&[usize], usize); 4] =
     [(&[6, 5], 1), (&[4, 9], 1), (&[3, 4, 7], 1), (&[5, 3, 4], 2)];
+const GROUP: [(&[usize], usize); 3] = [(&[4, 6], 2), (&[3, 4, 3], 2), (&[3, 6, 2, 2], 3)];
 
 /// Cases whose search over pairs of mistakes is quick.
 fn small_cases() -> Vec<Case> {
@@ -46,6 +47,14 @@ fn cases_of(seeds: std::ops::Range<u64>) -> Vec<Case> {
                 probe: Probe::layer_norm(shape, normalized, eps, seed),
                 right: rows(lead, d),
                 transposed: (columns(lead, d), "per-feature"),
+            });
+        }
+        for (shape, count) in GROUP {
+            let (probe, right, channels) = groups(shape, count, eps, seed);
+            cases.push(Case {
+                probe,
+                right,
+                transposed: (channels, "batch-norm"),
             });
         }
     }
@@ -361,10 +370,10 @@ fn means_of_the_closed_form_over_the_wrong_axis() {
             ([other, &case.right], "mean-path"),
             ([&case.right, other], "variance-path"),
         ] {
-            // Over a column of Layer Norm gamma is one number; but not over the row that
-            // the other mean is taken over.
+            // Over a column of Layer Norm, and a channel of Group Norm, gamma is one number;
+            // but not over the row or group that the other mean is taken over.
             let mut slips = slips;
-            if *id == "per-feature" {
+            if *id != "per-example" {
                 slips.gamma_outside = over.map(|groups| std::ptr::eq(groups, other));
             }
             let candidate = dx(&case.probe, &case.right, over, &gamma, &slips);

@@ -1,7 +1,9 @@
 //! Every mistake in y, dgamma, dbeta and the running statistics that the catalogue knows
 //! is named, and only it; and RMS Norm.
 
-use crate::learner::{Rows, Slips, channels, columns, dx, gamma_of, param, rows, statistics};
+use crate::learner::{
+    Rows, Slips, channels, columns, dx, gamma_of, groups, param, rows, statistics,
+};
 use gradcheck::attribution::norm::{
     Kind, Probe, Target, explain, explain_running_mean, explain_running_var, explain_to, mistakes,
 };
@@ -43,6 +45,14 @@ fn cases_of(seed: u64) -> Vec<Case> {
                 transposed,
             });
         }
+    }
+    for (shape, count) in [(&[4, 6][..], 2), (&[3, 4, 3], 2), (&[3, 6, 2, 2], 3)] {
+        let (probe, right, channels) = groups(shape, count, 1e-3, seed);
+        cases.push(Case {
+            probe,
+            right,
+            transposed: (channels, "batch-norm"),
+        });
     }
     cases
 }
@@ -434,6 +444,9 @@ fn known(kind: Kind, target: Target) -> usize {
         (Kind::Rms, Target::Y) => 16,
         (Kind::Rms, Target::Dx) => 71,
         (Kind::Rms, Target::Dgamma) => 19,
+        (Kind::Group, Target::Y) => 28,
+        (Kind::Group, Target::Dx) => 125,
+        (Kind::Group, Target::Dgamma) => 22,
         (_, Target::Dbeta) => 13,
     }
 }

@@ -1,7 +1,7 @@
 //! A normalization as a learner writes it: forward, then backward line by line, with
 //! every line open to a slip. It shares no code with the catalogue it tests.
 
-use gradcheck::attribution::norm::Probe;
+use gradcheck::attribution::norm::{Kind, Norm, Probe};
 
 /// How a line is written. The default is right.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,14 @@ pub fn columns(rows: usize, d: usize) -> Rows {
     (0..d)
         .map(|j| (0..rows).map(|r| r * d + j).collect())
         .collect()
+}
+
+/// A Group Norm probe, its groups, and the channels that a Batch Norm would take.
+pub fn groups(shape: &[usize], groups: usize, eps: f64, seed: u64) -> (Probe, Rows, Rows) {
+    let (n, c) = (shape[0], shape[1]);
+    let l: usize = shape[2..].iter().product();
+    let probe = Probe::new(Norm::Group { groups }, shape, eps, seed);
+    (probe, rows(n * groups, c / groups * l), channels(n, c, l))
 }
 
 /// Mean and rstd of each element.
@@ -177,7 +185,7 @@ fn beta_of(p: &Probe, k: usize) -> f64 {
 /// The number of the gamma that scales element k.
 pub fn param(p: &Probe, k: usize) -> usize {
     match p.kind {
-        gradcheck::attribution::norm::Kind::Batch => {
+        Kind::Batch | Kind::Group => {
             let l: usize = p.shape[2..].iter().product();
             k / l % p.shape[1]
         }

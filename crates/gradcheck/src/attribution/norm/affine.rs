@@ -3,7 +3,8 @@
 use super::catalogue::Catalogue;
 use super::change::Changes;
 use super::factors;
-use super::probe::{Kind, Probe};
+use super::layout::Kind;
+use super::probe::Probe;
 use super::recipe::{DIRECT, Recipe, XHat};
 use crate::attribution::{Finding, Path, Question};
 
@@ -120,7 +121,10 @@ fn shared(probe: &Probe) -> Changes {
         .others
         .iter()
         .map(|o| (o.id, o.over.as_str(), &o.groups));
-    let rows = ("per-row", "each row, over its features", &probe.groups);
+    let rows = match probe.kind {
+        Kind::Group => ("per-group", "each group, over its channels", &probe.groups),
+        _ => ("per-row", "each row, over its features", &probe.groups),
+    };
     for (number, (id, over, groups)) in std::iter::once(rows).chain(others).enumerate() {
         // Sums over other elements can only be mistaken when there are equally many, or
         // one, which broadcasts.
@@ -163,11 +167,7 @@ fn catalogue<'a>(
         };
         vec![sums]
     };
-    let unit = if probe.kind == Kind::Batch {
-        "channel"
-    } else {
-        "feature"
-    };
+    let unit = probe.kind.parameter();
     let why = format!(
         "one for each {unit}, summed over all {}",
         probe.params.size()

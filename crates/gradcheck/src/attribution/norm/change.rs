@@ -1,6 +1,7 @@
 //! Changes to a recipe, each of which reproduces a mistake.
 
-use super::probe::{Kind, Probe};
+use super::layout::Kind;
+use super::probe::Probe;
 use super::recipe::{Eps, Recipe};
 use crate::attribution::{Finding, Mistake};
 

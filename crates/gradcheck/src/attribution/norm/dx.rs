@@ -3,7 +3,8 @@
 use super::catalogue::Catalogue;
 use super::change::Changes;
 use super::factors;
-use super::probe::{Kind, Probe};
+use super::layout::Kind;
+use super::probe::Probe;
 use super::recipe::{DIRECT, MEAN, Recipe, VARIANCE, XHat};
 use crate::attribution::{Finding, Path, Question, Verdict};
 
@@ -193,7 +194,7 @@ fn add_gamma(changes: &mut Changes, probe: &Probe, paths: &Paths) {
         let places = paths.places(&through);
         let finding = Finding::new("gamma-outside-mean", what);
         changes.add("gamma", &places, finding, |r| r.gamma_outside = [true; 2]);
-        for path in through.into_iter().filter(|_| probe.kind == Kind::Layer) {
+        for path in through.into_iter().filter(|_| probe.kind.is_centred()) {
             let finding = in_paths(probe, &[path], paths, "gamma-outside-mean", what);
             changes.add("gamma", &paths.places(&[path]), finding, move |r| {
                 r.gamma_outside[path - MEAN] = true;
@@ -332,12 +333,11 @@ pub(super) fn locate(probe: &Probe, candidate: &[f64], mut verdict: Verdict) -> 
     let right = probe.dx();
     let largest = right.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
     let wrong = |k: usize| (candidate[k] - right[k]).abs() > 1e-9 * largest;
-    let unit = if probe.kind == Kind::Batch {
-        "channel"
-    } else {
-        "row"
-    };
-    let places = [(unit, &probe.groups), ("feature", &probe.params)];
+    let kind = probe.kind;
+    let places = [
+        (kind.group(), &probe.groups),
+        (kind.parameter(), &probe.params),
+    ];
     for (unit, groups) in &places[..if probe.kind == Kind::Batch { 1 } else { 2 }] {
         let mut bad: Vec<usize> = (0..right.len())
             .filter(|&k| wrong(k))

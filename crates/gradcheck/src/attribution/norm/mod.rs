@@ -1,4 +1,4 @@
-//! The catalogue of mistakes in normalization: Batch Norm, Layer Norm, RMS Norm.
+//! The catalogue of mistakes in normalization: Batch Norm, Layer Norm, RMS Norm, Group Norm.
 //!
 //! [`Probe`] makes an input on which every mistake shows; [`explain`] names the mistake
 //! in an output or a gradient computed from it.
@@ -8,13 +8,15 @@ mod catalogue;
 mod change;
 mod dx;
 mod factors;
+mod layout;
 mod output;
 mod probe;
 mod recipe;
 mod running;
 mod sections;
 
-pub use probe::{Kind, Probe, Target};
+pub use layout::{Kind, Norm};
+pub use probe::{Given, Probe, Target};
 pub use running::{explain_running_mean, explain_running_var};
 
 use super::{F64_PRECISION, Finding, Verdict};

@@ -3,7 +3,8 @@
 use super::catalogue::Catalogue;
 use super::change::Changes;
 use super::factors;
-use super::probe::{Kind, Probe};
+use super::layout::Kind;
+use super::probe::Probe;
 use super::recipe::{DIRECT, Recipe, XHat};
 use crate::attribution::{Finding, Path, Question};
 

@@ -3,7 +3,8 @@
 //! PyTorch's convention: `running = (1 - momentum) * running + momentum * batch`, with
 //! the variance of the batch divided by `M - 1`.
 
-use super::probe::{Kind, Probe};
+use super::layout::Kind;
+use super::probe::Probe;
 use super::recipe::times;
 use super::sections;
 use crate::attribution::{Basis, F64_PRECISION, Factor, Finding, Mistake, Path, Question, Verdict};

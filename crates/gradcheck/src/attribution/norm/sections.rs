@@ -1,6 +1,7 @@
 //! Where the book explains what a mistake touches.
 
-use super::probe::{Kind, Target};
+use super::layout::Kind;
+use super::probe::Target;
 
 /// A slug in its parts, such as `mean-path-and-variance-path`, `axes`, `per-feature`.
 struct Slug<'a> {
@@ -72,6 +73,7 @@ pub(super) fn of(kind: Kind, target: Target, id: &str) -> &'static str {
     match kind {
         Kind::Batch => of_batch_norm(target, &slug),
         Kind::Layer | Kind::Rms => of_rows(kind, target, &slug),
+        Kind::Group => "sec:group-norm",
     }
 }
 
