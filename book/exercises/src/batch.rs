@@ -2,13 +2,15 @@
 //! on which they are tried.
 
 use crate::arrays::Array;
-use gradcheck::attribution::norm::{Kind, Probe};
+use gradcheck::attribution::norm::{Kind, Norm as Over, Probe};
 use judge::{Axis, Case};
 
 /// A norm of a table, and how to speak of it. Batch Norm normalizes the columns of its table, the
 /// others normalize the rows: a *group* is what is normalized together.
 pub(crate) struct Norm {
     pub(crate) kind: Kind,
+    /// How a probe of it is made.
+    over: Over,
     /// The axes of the table.
     pub(crate) axes: &'static [Axis; 2],
     /// Sizes of tables, which are never square, and `eps`.
@@ -39,6 +41,7 @@ pub(crate) struct Sections {
 
 pub(crate) const BATCH: &Norm = &Norm {
     kind: Kind::Batch,
+    over: Over::Batch,
     axes: &[Axis("N", "example"), Axis("C", "channel")],
     tables: [
         ([6, 4], 1e-3),
@@ -63,6 +66,7 @@ pub(crate) const BATCH: &Norm = &Norm {
 
 pub(crate) const LAYER: &Norm = &Norm {
     kind: Kind::Layer,
+    over: Over::Layer { normalized: 1 },
     axes: &[Axis("N", "row"), Axis("D", "feature")],
     tables: [
         ([4, 6], 1e-3),
@@ -88,6 +92,7 @@ pub(crate) const LAYER: &Norm = &Norm {
 /// Layer Norm without a mean.
 pub(crate) const RMS: &Norm = &Norm {
     kind: Kind::Rms,
+    over: Over::Rms { normalized: 1 },
     sections: Sections {
         closed: "sec:rms-norm",
         ..LAYER.sections
@@ -96,14 +101,6 @@ pub(crate) const RMS: &Norm = &Norm {
 };
 
 impl Norm {
-    fn of(kind: Kind) -> &'static Self {
-        match kind {
-            Kind::Batch => BATCH,
-            Kind::Layer => LAYER,
-            Kind::Rms => RMS,
-        }
-    }
-
     pub(crate) fn of_rows(&self) -> bool {
         self.kind != Kind::Batch
     }
@@ -124,17 +121,15 @@ impl Norm {
     }
 
     /// One table.
-    pub(crate) fn batch(&self, shape: [usize; 2], eps: f64, seed: u64) -> Batch {
-        let probe = match self.kind {
-            Kind::Batch => Probe::batch_norm(&shape, eps, seed),
-            Kind::Layer => Probe::layer_norm(&shape, 1, eps, seed),
-            Kind::Rms => Probe::rms_norm(&shape, 1, eps, seed),
-        };
-        Batch { probe }
+    pub(crate) fn batch(&'static self, shape: [usize; 2], eps: f64, seed: u64) -> Batch {
+        Batch {
+            norm: self,
+            probe: Probe::new(self.over, &shape, eps, seed),
+        }
     }
 
     /// The tables of a seed.
-    pub(crate) fn batches(&self, seed: u64) -> Vec<Batch> {
+    pub(crate) fn batches(&'static self, seed: u64) -> Vec<Batch> {
         let numbered = self.tables.into_iter().zip(seed * 100..);
         let batch = |((shape, eps), seed)| self.batch(shape, eps, seed);
         numbered.map(batch).collect()
@@ -144,14 +139,11 @@ impl Norm {
 /// A table, what is made of it, and what comes back.
 #[derive(Clone)]
 pub(crate) struct Batch {
+    pub(crate) norm: &'static Norm,
     pub(crate) probe: Probe,
 }
 
 impl Batch {
-    pub(crate) fn norm(&self) -> &'static Norm {
-        Norm::of(self.probe.kind)
-    }
-
     pub(crate) fn rows(&self) -> usize {
         self.probe.shape[0]
     }
@@ -162,7 +154,7 @@ impl Batch {
 
     /// The axis along which a group lies.
     pub(crate) fn along(&self) -> usize {
-        usize::from(self.norm().of_rows())
+        usize::from(self.norm.of_rows())
     }
 
     /// The number of values in a group.
@@ -195,7 +187,7 @@ impl Batch {
     /// One number for each group, which stands beside all its values.
     pub(crate) fn rstd(&self) -> Array {
         let all = self.table(&self.probe.rstd());
-        if self.norm().of_rows() {
+        if self.norm.of_rows() {
             all.t().rows(&[0]).t()
         } else {
             all.rows(&[0])
@@ -223,7 +215,7 @@ pub(crate) const COLUMN: At = |_, column| column;
 
 impl Case for Batch {
     fn title(&self) -> String {
-        let [of, each] = if self.norm().of_rows() {
+        let [of, each] = if self.norm.of_rows() {
             ["rows", "features"]
         } else {
             ["examples", "channels"]
@@ -232,7 +224,7 @@ impl Case for Batch {
     }
 
     fn sizes(&self) -> Vec<(&'static str, usize)> {
-        let axes = self.norm().axes.iter();
+        let axes = self.norm.axes.iter();
         let sizes = axes.zip(&self.probe.shape);
         sizes.map(|(axis, size)| (axis.0, *size)).collect()
     }

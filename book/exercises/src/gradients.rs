@@ -197,7 +197,7 @@ impl Typed {
     fn dx(&self, b: &Batch) -> Vec<f64> {
         let (x_hat, gamma) = (self.normalized(b), b.picked(&b.probe.gamma, self.gamma));
         let one = gamma.filled(1.0);
-        let (inside, front) = if b.norm().of_rows() {
+        let (inside, front) = if b.norm.of_rows() {
             (gamma, one)
         } else {
             (one, gamma)

@@ -30,7 +30,7 @@ pub fn labels() -> BTreeSet<&'static str> {
 /// Where gradcheck's attribution sends the reader of a norm.
 fn of_norms() -> impl Iterator<Item = &'static str> {
     let targets = [Target::Y, Target::Dx, Target::Dgamma, Target::Dbeta];
-    let of = move |norm: &Norm| {
+    let of = move |norm: &'static Norm| {
         let probe = norm.batch([5, 4], 1e-3, 0).probe;
         targets.into_iter().flat_map(move |target| {
             let mistakes = mistakes(&probe, target).into_iter();

@@ -207,10 +207,11 @@ const CANCELLATION: Slip<fn(&Batch) -> Array> = (
 pub(crate) fn far_from_zero(norm: &'static Norm) -> Part<Batch, Forward> {
     let cases = |seed| {
         let shape = if norm.of_rows() { [3, 8] } else { [8, 3] };
-        let mut probe = norm.batch(shape, 1e-5, seed * 100 + 99).probe;
-        let deviation = largest(&probe.x);
-        probe.x.iter_mut().for_each(|x| *x += OFFSET * deviation);
-        vec![Batch { probe }]
+        let mut batch = norm.batch(shape, 1e-5, seed * 100 + 99);
+        let x = &mut batch.probe.x;
+        let deviation = largest(x);
+        x.iter_mut().for_each(|x| *x += OFFSET * deviation);
+        vec![batch]
     };
     let [groups, _] = norm.groups();
     Part::<_, Forward>::new("forward far from zero", Order::Together, cases)

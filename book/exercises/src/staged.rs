@@ -112,7 +112,7 @@ impl Given {
     /// The groups of a batch: all rows together, or one channel after the other.
     pub(crate) fn of(b: &Batch) -> Vec<Self> {
         let (values, gamma) = ([b.x(), b.x_hat(), b.dy()], &b.probe.gamma);
-        if b.norm().of_rows() {
+        if b.norm.of_rows() {
             return vec![Self::new(b.title(), ["N", "D"], values, b.rstd(), gamma)];
         }
         let channel = |ch: usize| {
@@ -387,7 +387,7 @@ pub(crate) fn with_the_end(
     let verdicts = batches.iter().filter_map(|b| {
         let of_groups = || Given::of(b).iter().map(&dx).collect();
         let dx: Vec<Vec<f64>> = attempt(of_groups).ok()?;
-        let dx = if b.norm().of_rows() {
+        let dx = if b.norm.of_rows() {
             dx.concat()
         } else {
             let columns = b.columns();

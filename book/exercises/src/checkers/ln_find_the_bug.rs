@@ -92,10 +92,9 @@ fn varied() -> Part<Batch, Vec<f64>> {
 
 fn plain() -> Part<Batch, Vec<f64>> {
     part("every gamma 1", |seed| {
-        let plain = LAYER.batches(seed).into_iter().map(|b| {
-            let mut probe = b.probe;
-            probe.gamma.fill(1.0);
-            Batch { probe }
+        let plain = LAYER.batches(seed).into_iter().map(|mut b| {
+            b.probe.gamma.fill(1.0);
+            b
         });
         plain.collect()
     })
