@@ -9,44 +9,40 @@ use crate::lanes::{self, LANES};
 /// Below so many elements a loop is over before the choice between its versions would pay.
 const FEW: usize = LANES;
 
+/// The loop of this name over the elements of the first slice: as it stands in [`lanes`] if they
+/// are few, or else as [`many`] has it.
+macro_rules! fitting {
+    ($name:ident($first:ident $(, $other:ident)*)) => {
+        if $first.len() < FEW {
+            lanes::$name($first $(, $other)*)
+        } else {
+            many::$name($first $(, $other)*)
+        }
+    };
+}
+
 /// `y = f(x)`, element by element; as many as the shorter slice has, as in all of these.
 #[inline]
 pub fn map<T: Real>(y: &mut [T], x: &[T], f: impl Fn(T) -> T) {
-    if y.len() < FEW {
-        lanes::map(y, x, f);
-    } else {
-        many::map(y, x, f);
-    }
+    fitting!(map(y, x, f));
 }
 
 /// `y = f(y)`.
 #[inline]
 pub fn map_assign<T: Real>(y: &mut [T], f: impl Fn(T) -> T) {
-    if y.len() < FEW {
-        lanes::map_assign(y, f);
-    } else {
-        many::map_assign(y, f);
-    }
+    fitting!(map_assign(y, f));
 }
 
 /// `y = f(a, b)`.
 #[inline]
 pub fn zip<T: Real>(y: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
-    if y.len() < FEW {
-        lanes::zip(y, a, b, f);
-    } else {
-        many::zip(y, a, b, f);
-    }
+    fitting!(zip(y, a, b, f));
 }
 
 /// `y = f(y, x)`.
 #[inline]
 pub fn zip_assign<T: Real>(y: &mut [T], x: &[T], f: impl Fn(T, T) -> T) {
-    if y.len() < FEW {
-        lanes::zip_assign(y, x, f);
-    } else {
-        many::zip_assign(y, x, f);
-    }
+    fitting!(zip_assign(y, x, f));
 }
 
 /// `y += x`.
@@ -58,11 +54,7 @@ pub fn add<T: Real>(y: &mut [T], x: &[T]) {
 /// `Σ xᵢ`, in the order of [`lanes::sum`].
 #[inline]
 pub fn sum<T: Real>(x: &[T]) -> T {
-    if x.len() < FEW {
-        lanes::sum(x)
-    } else {
-        many::sum(x)
-    }
+    fitting!(sum(x))
 }
 
 /// `Σ aᵢ bᵢ`, in the order of [`lanes::dot`].
@@ -80,6 +72,7 @@ pub fn max<T: Real>(x: &[T]) -> T {
     lanes::max(x)
 }
 
+/// The loops compiled for several instruction sets, between which every call chooses.
 mod many {
     use super::*;
 
