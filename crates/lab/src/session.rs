@@ -116,8 +116,9 @@ impl Session {
     }
 
     /// Runs `run` on every job, several at a time, and returns the results in the order
-    /// of the jobs. Each job has a `key` of its own, under which its result is kept until
-    /// the experiment is done. While this runs, kernels use one thread each; their
+    /// of the jobs. They are begun in this order too, so that an interruption leaves whole
+    /// settings, and not a part of each. Each job has a `key` of its own, under which its
+    /// result is kept until the experiment is done. While this runs, kernels use one thread each; their
     /// results do not depend on it.
     ///
     /// # Errors
@@ -159,7 +160,15 @@ impl Session {
         tape::parallel::set_threads(1);
         let threads = self.threads.min(jobs.len()).max(1);
         let results = match ThreadPoolBuilder::new().num_threads(threads).build() {
-            Ok(pool) => pool.install(|| jobs.par_iter().with_max_len(1).map(work).collect()),
+            Ok(pool) => pool.install(|| {
+                // The threads take one after the other, where a parallel list would be cut in
+                // halves, and begun in as many places as there are threads.
+                let jobs = jobs.iter().enumerate().par_bridge();
+                let results = jobs.map(|(at, job)| Ok((at, work(job)?)));
+                let mut results: Vec<(usize, R)> = results.collect::<Result<_, Error>>()?;
+                results.sort_unstable_by_key(|(at, _)| *at);
+                Ok(results.into_iter().map(|(_, result)| result).collect())
+            }),
             // The work is done without the threads that the system does not give.
             Err(_) => jobs.iter().map(work).collect(),
         };
@@ -235,7 +244,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use std::fs;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     fn options(threads: usize) -> Options {
         Options {
@@ -277,6 +286,30 @@ mod tests {
             };
             let results = squares(folder.path(), &options, "a", 40);
             assert_eq!(results, (expected(40), 40));
+        }
+    }
+
+    /// When a job begins, all before it are done, but for those that other threads are at.
+    #[test]
+    fn jobs_are_begun_in_their_order() {
+        for threads in [1, 2, 7] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut session = Session::new("order", &options(threads), json!("a"), folder.path());
+            session.begin(40).expect("begun");
+            let done: Vec<AtomicBool> = (0..40).map(|_| AtomicBool::new(false)).collect();
+            let jobs: Vec<usize> = (0..done.len()).collect();
+            let missing = session.map(&jobs, usize::to_string, |&job| {
+                let before = done[..job].iter();
+                let missing = before.filter(|done| !done.load(Ordering::SeqCst)).count();
+                // Time for the other threads to begin.
+                std::thread::sleep(Duration::from_millis(1));
+                done[job].store(true, Ordering::SeqCst);
+                missing
+            });
+            let missing = missing.expect("written");
+            assert_eq!(missing.len(), jobs.len());
+            let in_order = missing.iter().all(|missing| *missing < threads);
+            assert!(in_order, "{threads} threads: {missing:?}");
         }
     }
 
