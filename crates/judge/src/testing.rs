@@ -6,6 +6,7 @@ pub mod quizzes;
 
 use verdict::{Outcome, Report};
 
+/// What is drawn from each of these is tried.
 const SEEDS: std::ops::Range<u64> = 0..6;
 
 /// What is right passes, whatever is drawn, and so many lines say so.
@@ -45,6 +46,7 @@ pub fn tells(report: &Report, named: &str, things: &[&str]) {
 /// If one does not.
 #[track_caller]
 pub fn named<T: Copy>(typed: &[(&str, T)], report: impl Fn(T, u64) -> Report) {
+    assert!(!typed.is_empty(), "nothing is typed");
     for (wanted, typed) in typed {
         let (target, id) = wanted.rsplit_once(": ").expect("target: its-name");
         for seed in SEEDS {
@@ -58,5 +60,28 @@ pub fn named<T: Copy>(typed: &[(&str, T)], report: impl Fn(T, u64) -> Report) {
             assert!(of_target, "{wanted}, seed {seed}: {report}");
             assert!(report.section.is_some(), "{wanted}: {report}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exercises, named, quizzes};
+
+    #[test]
+    #[should_panic(expected = "the list has no exercise of parts")]
+    fn a_list_without_exercises_holds_to_nothing() {
+        exercises::right_values_pass(&[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the list has no quiz")]
+    fn a_list_without_quizzes_holds_to_nothing() {
+        quizzes::what_is_wrong_is_named(&[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "nothing is typed")]
+    fn a_reader_who_types_nothing_is_told_nothing() {
+        named::<()>(&[], |_, _| unreachable!());
     }
 }

@@ -2,19 +2,29 @@
 //! that nothing wrong passes or is told without section, case, place and both values. Each of
 //! these panics on an exercise of the list that breaks it.
 
+use super::SEEDS;
 use crate::known::{Known, fits};
 use crate::{Checked, Checker, Entry, Judged, Outcome, Report, Spoil, conclude};
 
-const SEEDS: std::ops::Range<u64> = 0..6;
-
-/// The parts of all exercises that this engine judges.
-fn parts(all: &[Entry]) -> impl Iterator<Item = (&'static str, Box<dyn Checked>)> {
-    all.iter().flat_map(|(name, checker)| match checker() {
+/// The parts of all exercises that this engine judges, of which there must be some, each with
+/// something to judge.
+fn parts(all: &[Entry]) -> Vec<(&'static str, Box<dyn Checked>)> {
+    let parts = all.iter().flat_map(|(name, checker)| match checker() {
         Checker::Parts(parts) | Checker::And(parts, _) => {
+            assert!(!parts.is_empty(), "{name} has no parts");
             parts.into_iter().map(|part| (*name, part)).collect()
         }
         Checker::Listed(_) | Checker::Quiz(_) => Vec::new(),
-    })
+    });
+    let parts: Vec<_> = parts.collect();
+    assert!(!parts.is_empty(), "the list has no exercise of parts");
+    for (name, part) in &parts {
+        assert!(
+            !part.targets().is_empty(),
+            "{name} has a part without a target"
+        );
+    }
+    parts
 }
 
 fn report(judged: Judged) -> Report {
@@ -39,9 +49,18 @@ pub fn right_values_pass(all: &[Entry]) {
 
 /// What each known mistake makes gets its name and its sentence, beside both values.
 pub fn each_known_mistake_gets_its_name(all: &[Entry]) {
+    let mut made = 0;
     for (name, part) in parts(all) {
         for seed in SEEDS {
-            for (wanted, judged) in part.mistaken(seed) {
+            let mistaken = part.mistaken(seed);
+            let known = !part.known(name).is_empty();
+            assert_eq!(
+                !mistaken.is_empty(),
+                known,
+                "{name}: a known mistake is not made"
+            );
+            made += mistaken.len();
+            for (wanted, judged) in mistaken {
                 let report = report(judged);
                 let (id, headline) = wanted.split_once('\n').expect("a name and a headline");
                 assert_eq!(
@@ -59,6 +78,7 @@ pub fn each_known_mistake_gets_its_name(all: &[Entry]) {
             }
         }
     }
+    assert!(made > 0, "no mistake is known");
 }
 
 /// What is done to the values of a target, and the name that it must get; none if that
@@ -228,8 +248,10 @@ pub fn what_is_written_before_a_todo_counts(all: &[Entry]) {
 
 /// Of an exercise of several parts, one that is right takes no more than a few rows.
 pub fn a_part_of_many_targets_that_is_right_is_told_in_one_row(all: &[Entry]) {
-    let mut parts = parts(all).filter(|(_, part)| part.targets().len() > 3);
-    let (_, part) = parts.next().expect("an exercise of many targets");
+    let mut parts = parts(all).into_iter();
+    let (_, part) = parts
+        .find(|(_, part)| part.targets().len() > 3)
+        .expect("an exercise of many targets");
     let first = part.targets()[0];
     let right = || part.spoiled(0, first, &|values, _| values).0;
     let rows = |judged: Vec<Judged>| {
