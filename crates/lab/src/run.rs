@@ -124,10 +124,14 @@ pub fn draw(name: &str, folder: &Path) -> Result<Outcome, Error> {
     if results["protocol"] != experiment.protocol(quick) {
         return Err(unfit("they are of another protocol".to_owned()));
     }
-    // Numbers that somebody has cut can each be of the right kind, and no results together.
-    let found = refusal(|| Found::read(experiment, results, folder)).map_err(|why| {
-        let why = why.lines().next().unwrap_or_default();
-        unfit(format!("they are not whole: {why}"))
+    // Numbers that somebody has cut can each be of the right kind, and no results together. What
+    // fails then is a line that takes them to be whole, and a mistake in it would look the same.
+    let found = refusal(|| Found::read(experiment, results, folder)).map_err(|refused| {
+        let why = refused.message.lines().next().unwrap_or_default();
+        let place = refused.place;
+        unfit(format!(
+            "they are not whole, or {place} is wrong about them: {why}"
+        ))
     })??;
     let unchanged = found.stands();
     if !unchanged {

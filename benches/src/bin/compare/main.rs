@@ -25,7 +25,7 @@ use benches::timing::median;
 use benches::{ours, protocol};
 use clap::Parser;
 
-use results::{Measured, Run, draw, publish};
+use results::{Measured, Run, draw_again, publish};
 use side::{Launcher, NAMES, Prints, Side};
 
 /// Measure The Backward Pass beside PyTorch, Candle and Burn.
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     if options.draw {
-        return draw(&options.out);
+        return draw_again(&options.out);
     }
     let cases: Vec<Case> = cases::all()
         .into_iter()

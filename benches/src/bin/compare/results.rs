@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use benches::bandwidth::{Bandwidth, compulsory_bytes};
 use benches::cases::Case;
 use benches::timing::median;
@@ -60,21 +60,38 @@ pub fn publish(folder: &Path, runs: &[Run]) -> Result<()> {
     save("comparison.md", tables)?;
     save("comparison.json", format!("{:#}\n", to_json(runs)))?;
     eprintln!("written to {}", folder.display());
-    draw(folder)
+    // Without PyTorch there is no plot, and nobody asked for one.
+    draw(folder).map(drop)
 }
 
-/// Draws the plots of the numbers in `folder`.
-pub fn draw(folder: &Path) -> Result<()> {
+/// Draws the plots of the numbers in `folder`, and says how many there are.
+fn draw(folder: &Path) -> Result<usize> {
     let path = folder.join("comparison.json");
-    let text = fs::read_to_string(&path);
-    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    let results: Value = serde_json::from_str(&text)?;
+    let unread = || format!("cannot read {}", path.display());
+    let text = fs::read_to_string(&path).with_context(unread)?;
+    let results: Value = serde_json::from_str(&text).with_context(unread)?;
+    let mut drawn = 0;
     for run in results["runs"].as_array().into_iter().flatten() {
         if let Some(chart) = plot::chart(run) {
+            drawn += 1;
             let path = folder.join(format!("comparison-threads-{}.svg", run["threads"]));
             fs::write(&path, chart.svg())
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
+    }
+    Ok(drawn)
+}
+
+/// Draws the plots of the numbers in `folder` again.
+///
+/// # Errors
+/// When nothing in them can be drawn, too.
+pub fn draw_again(folder: &Path) -> Result<()> {
+    if draw(folder)? == 0 {
+        bail!(
+            "{} holds no run with times of PyTorch and of another side: there is nothing to draw",
+            folder.join("comparison.json").display()
+        );
     }
     Ok(())
 }

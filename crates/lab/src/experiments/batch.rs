@@ -112,7 +112,8 @@ impl Study for Asked {
         let settings = cells(session, protocol, &settings, |of, rate, seed| {
             let plan = protocol.plan.clone().batch(BatchSize::Fixed(of.batch));
             let plan = plan.norm(of.method);
-            refusal(|| plan.run(&data, rate, seed)).unwrap_or_else(Run::Refused)
+            let run = refusal(|| plan.run(&data, rate, seed));
+            run.unwrap_or_else(|refused| Run::Refused(refused.message))
         })?;
         let key = |batch: &usize| format!("projection {batch}");
         let shares = session.by_seed(&projected, key, |&batch, seed| {
