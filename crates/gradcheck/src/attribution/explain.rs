@@ -83,6 +83,9 @@ pub struct Question {
 /// Rounding that a candidate in `f64` may carry on a well-conditioned probe.
 pub const F64_PRECISION: f64 = 1e-10;
 
+/// A weight is never read as one further away than this share of it.
+const MOST_OFF: f64 = 0.02;
+
 /// A mistake counts one; a weight without a meaning is worse than any three mistakes.
 const NO_MEANING: usize = 4;
 
@@ -151,7 +154,12 @@ impl Question {
                 self.is(weight, 0.0) || (weight * norm(term)).abs() <= negligible
             };
             let moot = |m: &Mistake| m.paths.iter().all(gone);
-            for readings in self.read(&coefficients) {
+            for (readings, weights) in self.read(&coefficients) {
+                // Weights may be anything like what they are read as; they must also do it.
+                let done = misfit(&columns, &weights, candidate);
+                if done > self.precision.max(residual) * (1.0 + f64::EPSILON) {
+                    continue;
+                }
                 let meaningless = readings.iter().any(|r| r.meaningless);
                 if basis.mistakes.iter().any(moot) || (meaningless && !right) {
                     continue;
@@ -211,13 +219,14 @@ impl Question {
         list
     }
 
-    /// What the weights say, in every way they can be read.
-    fn read(&self, coefficients: &[f64]) -> Vec<Vec<Reading>> {
+    /// What the weights say, in every way they can be read, and the weights that it means.
+    fn read(&self, coefficients: &[f64]) -> Vec<(Vec<Reading>, Vec<f64>)> {
+        let ones = vec![1.0; coefficients.len()];
         let off: Vec<usize> = (0..coefficients.len())
             .filter(|&p| !self.is(coefficients[p], 1.0))
             .collect();
         let Some(&first) = off.first() else {
-            return vec![Vec::new()];
+            return vec![(Vec::new(), ones)];
         };
         let shared = off.len() > 1
             && off
@@ -227,22 +236,32 @@ impl Question {
             // One mistake made in several places is one mistake.
             let meanings = self.meanings(coefficients[first]);
             if !meanings.is_empty() {
-                let name = |f: &Factor| Reading::named(self.several(&off, f));
-                return meanings.into_iter().map(|f| vec![name(f)]).collect();
+                let name = |f: &Factor| {
+                    let mut weights = ones.clone();
+                    off.iter().for_each(|&p| weights[p] = f.value);
+                    (vec![Reading::named(self.several(&off, f))], weights)
+                };
+                return meanings.into_iter().map(name).collect();
             }
         }
-        let mut ways = vec![Vec::new()];
+        let mut ways = vec![(Vec::new(), ones)];
         for &p in &off {
-            let options: Vec<Reading> = match self.meanings(coefficients[p]) {
-                none if none.is_empty() => vec![self.weight(p, coefficients[p])],
+            let options: Vec<(Reading, f64)> = match self.meanings(coefficients[p]) {
+                none if none.is_empty() => {
+                    vec![(self.weight(p, coefficients[p]), coefficients[p])]
+                }
                 some => some
                     .into_iter()
-                    .map(|f| Reading::named(self.one(p, f)))
+                    .map(|f| (Reading::named(self.one(p, f)), f.value))
                     .collect(),
             };
-            let extend = |way: &Vec<Reading>| -> Vec<Vec<Reading>> {
-                let join = |o: &Reading| way.iter().chain([o]).cloned().collect();
-                options.iter().map(join).collect()
+            let extend = |(way, weights): &(Vec<Reading>, Vec<f64>)| {
+                let join = |(option, value): &(Reading, f64)| {
+                    let mut weights = weights.clone();
+                    weights[p] = *value;
+                    (way.iter().chain([option]).cloned().collect(), weights)
+                };
+                options.iter().map(join).collect::<Vec<_>>()
             };
             ways = ways.iter().flat_map(extend).collect();
         }
@@ -251,7 +270,8 @@ impl Question {
 
     fn is(&self, coefficient: f64, value: f64) -> bool {
         // The weights of nearly parallel terms carry more rounding than the candidate.
-        (coefficient - value).abs() <= 1e3 * self.precision * (1.0 + value.abs())
+        let off = (1e3 * self.precision).min(MOST_OFF);
+        (coefficient - value).abs() <= off * (1.0 + value.abs())
     }
 
     fn meanings(&self, coefficient: f64) -> Vec<&Factor> {

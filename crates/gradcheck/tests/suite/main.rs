@@ -4,6 +4,7 @@ mod adversary;
 mod attribution_dx;
 mod attribution_rest;
 mod check;
+mod execution;
 mod explain;
 mod false_alarms;
 mod learner;

@@ -7,6 +7,7 @@ mod affine;
 mod catalogue;
 mod change;
 mod dx;
+mod execution;
 mod factors;
 mod layout;
 mod output;
@@ -55,6 +56,27 @@ pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f
         return dx::locate(probe, candidate, verdict);
     }
     verdict
+}
+
+/// Like [`explain_to`], and what no mistake in the formula explains is looked for in how it was
+/// carried out: elements that were not written, sums over some of the values only, arrays in
+/// another order, statistics of another group, old content, lost digits.
+///
+/// ```
+/// use gradcheck::attribution::norm::{Norm, Probe, Target, diagnose};
+/// let probe = Probe::new(Norm::Layer { normalized: 1 }, &[6, 8], 1e-5, 0);
+/// let mut y = probe.y();
+/// y[40..].fill(0.0);
+/// let verdict = diagnose(&probe, Target::Y, &y, 1e-10);
+/// assert!(verdict.sentence.starts_with("y: row 5 is zero"), "{verdict}");
+/// ```
+pub fn diagnose(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> Verdict {
+    let verdict = explain_to(probe, target, candidate, precision);
+    let zero = candidate.iter().all(|v| *v == 0.0);
+    if zero || ["correct", "shape"].contains(&verdict.id.as_str()) {
+        return verdict;
+    }
+    execution::explain(probe, target, candidate, precision, verdict)
 }
 
 /// Every single mistake that [`explain`] knows for this target, each with the candidate

@@ -1,0 +1,109 @@
+//! Values and sums of fewer digits than the arithmetic should have.
+
+use super::scene::Scene;
+use crate::attribution::Finding;
+use crate::attribution::norm::probe::Target;
+
+/// A format, its significant bits, and half a unit in its last place, relative.
+const FORMATS: [(&str, u32); 3] = [("bf16", 8), ("f16", 11), ("f32", 24)];
+
+/// `value` rounded to `bits` significant bits, half to even, the exponent unlimited.
+fn rounded(value: f64, bits: u32) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    // Veltkamp's splitting keeps the upper digits.
+    let factor = (1_u64 << (53 - bits)) as f64 + 1.0;
+    let up = factor * value;
+    up - (up - value)
+}
+
+fn unit(bits: u32) -> f64 {
+    0.5_f64.powi(bits as i32)
+}
+
+impl Scene<'_> {
+    /// Right, but stored in a format with fewer digits than it is checked to.
+    pub fn stored_low(&self) -> Option<Finding> {
+        for (name, bits) in FORMATS {
+            let all = |is: &dyn Fn(usize) -> bool| (0..self.right.len()).all(is);
+            let near = |k: usize| {
+                (self.candidate[k] - self.right[k]).abs() <= 4.0 * unit(bits) * self.scale(k)
+            };
+            if unit(bits) > self.precision
+                && all(&|k| rounded(self.candidate[k], bits) == self.candidate[k])
+                && all(&near)
+            {
+                let sentence = format!(
+                    "it is right to the digits of {name}: every value has {bits} significant bits \
+                     and no more, so the result was stored in {name} on its way"
+                );
+                return Some(Finding::new(format!("stored-in-{name}"), sentence));
+            }
+        }
+        None
+    }
+
+    /// The size that an element's rounding is a share of.
+    fn scale(&self, k: usize) -> f64 {
+        let largest = self.right.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        self.right[k].abs().max(0.1 * largest)
+    }
+
+    /// Right, but for errors such as a sum in few digits leaves.
+    pub fn summed_low(&self) -> Option<Finding> {
+        let (probe, v) = (self.probe, &self.values);
+        // What was summed, into how many sums, and what came out.
+        let sums: Vec<(Vec<Vec<f64>>, Vec<f64>)> = match self.target {
+            Target::Y => return None,
+            Target::Dgamma | Target::Dbeta => {
+                let terms = v.terms(self.target);
+                let members = super::moved::members(&probe.params.of, probe.params.count);
+                vec![(pick(&members, &terms), self.candidate.to_vec())]
+            }
+            Target::Dx => {
+                let size = probe.groups.size() as f64;
+                let members = super::moved::members(&probe.groups.of, probe.groups.count);
+                let found = self.means_of_the_backward()?;
+                let pairs = v.summed(probe).into_iter().zip(found);
+                let sums = |(terms, means): (Vec<f64>, Vec<f64>)| {
+                    let sums = means.iter().map(|mean| mean * size).collect();
+                    (pick(&members, &terms), sums)
+                };
+                pairs
+                    .map(sums)
+                    .filter(|(terms, _)| terms.iter().flatten().any(|t| *t != 0.0))
+                    .collect()
+            }
+        };
+        for (name, bits) in FORMATS.into_iter().rev() {
+            let u = unit(bits);
+            if u <= self.precision {
+                continue;
+            }
+            // The rounding of partial sums that walk at random comes to half a unit of the
+            // size of all terms, however many there are. The formats are 8 and 8192 times
+            // apart, so that five times that much tells them apart, nearly always.
+            let likely = sums.iter().all(|(terms, sums)| {
+                terms.iter().zip(sums).all(|(terms, sum)| {
+                    let size: f64 = terms.iter().map(|t| t.abs()).sum();
+                    let right: f64 = terms.iter().sum();
+                    (sum - right).abs() <= 2.5 * u * size
+                })
+            });
+            if likely {
+                let sentence = format!(
+                    "it is right but for errors as large as a sum in {name} leaves: add up in a \
+                     wider format, and round the result"
+                );
+                return Some(Finding::new(format!("summed-in-{name}"), sentence));
+            }
+        }
+        None
+    }
+}
+
+fn pick(members: &[Vec<usize>], terms: &[f64]) -> Vec<Vec<f64>> {
+    let of = |group: &Vec<usize>| group.iter().map(|&k| terms[k]).collect();
+    members.iter().map(of).collect()
+}

@@ -1,0 +1,587 @@
+//! Kernels whose formula is right and whose execution is not: each is written as it would run,
+//! with a fault in it, and must be named with its place.
+
+use crate::learner::{Rows, channels, groups, param, rows};
+use gradcheck::attribution::norm::{Kind, Norm, Probe, Target, diagnose};
+
+/// A kernel that can be broken. It shares no code with what it tests.
+struct Kernel<'a> {
+    p: &'a Probe,
+    rows: &'a Rows,
+    /// Whether value `j` of a row is in the sums of the forward, and of the backward.
+    forward: &'a dyn Fn(usize) -> bool,
+    backward: &'a dyn Fn(usize) -> bool,
+    /// Sums divided by the number of values that are in them.
+    by_counted: bool,
+    /// The row whose mean and rstd a row takes.
+    mean_of: &'a dyn Fn(usize) -> usize,
+    rstd_of: &'a dyn Fn(usize) -> usize,
+    /// Where `dy`, `x` (after the statistics), gamma and beta are read.
+    dy_at: &'a dyn Fn(usize) -> usize,
+    x_at: &'a dyn Fn(usize) -> usize,
+    gamma_at: &'a dyn Fn(usize) -> usize,
+    beta_at: &'a dyn Fn(usize) -> usize,
+    /// What the saved rstd becomes.
+    saved: &'a dyn Fn(f64) -> f64,
+    /// Rounds a running sum.
+    sum_in: &'a dyn Fn(f64) -> f64,
+}
+
+impl<'a> Kernel<'a> {
+    fn right(p: &'a Probe, rows: &'a Rows) -> Self {
+        Self {
+            p,
+            rows,
+            forward: &|_| true,
+            backward: &|_| true,
+            by_counted: false,
+            mean_of: &|row| row,
+            rstd_of: &|row| row,
+            dy_at: &|k| k,
+            x_at: &|k| k,
+            gamma_at: &|p| p,
+            beta_at: &|p| p,
+            saved: &|rstd| rstd,
+            sum_in: &|sum| sum,
+        }
+    }
+
+    fn over(&self, row: &[usize], used: &dyn Fn(usize) -> bool, f: &dyn Fn(usize) -> f64) -> f64 {
+        let (mut sum, mut count) = (0.0, 0);
+        for (j, &k) in row.iter().enumerate() {
+            if used(j) {
+                sum = (self.sum_in)(sum + f(k));
+                count += 1;
+            }
+        }
+        sum / if self.by_counted { count } else { row.len() } as f64
+    }
+
+    fn statistics(&self) -> Vec<(f64, f64)> {
+        let of = |row: &Vec<usize>| {
+            let exact = Kernel {
+                sum_in: &|sum| sum,
+                ..Kernel::right(self.p, self.rows)
+            };
+            let exact = Kernel {
+                by_counted: self.by_counted,
+                ..exact
+            };
+            let mean = match self.p.kind {
+                Kind::Rms => 0.0,
+                _ => exact.over(row, self.forward, &|k| self.p.x[k]),
+            };
+            let var = exact.over(row, self.forward, &|k| (self.p.x[k] - mean).powi(2));
+            (mean, (self.saved)(1.0 / (var + self.p.eps).sqrt()))
+        };
+        let own: Vec<(f64, f64)> = self.rows.iter().map(of).collect();
+        (0..own.len())
+            .map(|r| (own[(self.mean_of)(r)].0, own[(self.rstd_of)(r)].1))
+            .collect()
+    }
+
+    fn run(&self, target: Target) -> Vec<f64> {
+        let (p, statistics) = (self.p, self.statistics());
+        let mut out = vec![0.0; p.x.len()];
+        let mut sums = vec![0.0; p.gamma.len()];
+        for (r, row) in self.rows.iter().enumerate() {
+            let (mean, rstd) = statistics[r];
+            let x_hat = |k: usize| (p.x[(self.x_at)(k)] - mean) * rstd;
+            let gamma = |k: usize| p.gamma[(self.gamma_at)(param(p, k))];
+            let dy = |k: usize| p.dy[(self.dy_at)(k)];
+            let g = |k: usize| gamma(k) * dy(k);
+            let mut a = self.over(row, self.backward, &g);
+            let b = self.over(row, self.backward, &|k| g(k) * x_hat(k));
+            if p.kind == Kind::Rms {
+                a = 0.0;
+            }
+            for &k in row {
+                out[k] = match target {
+                    Target::Y => gamma(k) * x_hat(k) + p.beta[(self.beta_at)(param(p, k))],
+                    _ => rstd * (g(k) - a - x_hat(k) * b),
+                };
+            }
+        }
+        if !matches!(target, Target::Dgamma | Target::Dbeta) {
+            return out;
+        }
+        let mut place = vec![0; sums.len()];
+        let row_of = row_of(self.rows, p.x.len());
+        for k in 0..p.x.len() {
+            let (mean, rstd) = statistics[row_of[k]];
+            let to = param(p, k);
+            if (self.backward)(place[to]) {
+                let x_hat = (p.x[(self.x_at)(k)] - mean) * rstd;
+                let dy = p.dy[(self.dy_at)(k)];
+                let term = if target == Target::Dgamma {
+                    dy * x_hat
+                } else {
+                    dy
+                };
+                sums[to] = (self.sum_in)(sums[to] + term);
+            }
+            place[to] += 1;
+        }
+        sums
+    }
+}
+
+fn row_of(rows: &Rows, total: usize) -> Vec<usize> {
+    let mut of = vec![0; total];
+    for (r, row) in rows.iter().enumerate() {
+        row.iter().for_each(|&k| of[k] = r);
+    }
+    of
+}
+
+/// Probes of every norm, in five shapes each.
+fn probes(seed: u64) -> Vec<(Probe, Rows)> {
+    let mut all = Vec::new();
+    for shape in [&[6, 4][..], &[9, 5], &[5, 3, 4], &[3, 4, 7], &[3, 4, 3, 5]] {
+        let l: usize = shape[2..].iter().product();
+        let right = channels(shape[0], shape[1], l);
+        all.push((Probe::batch_norm(shape, 1e-5, seed), right));
+    }
+    for shape in [&[6, 5][..], &[4, 9], &[8, 16], &[3, 4, 7], &[2, 3, 12]] {
+        let d = shape[shape.len() - 1];
+        let lead = shape.iter().product::<usize>() / d;
+        for norm in [Norm::Layer { normalized: 1 }, Norm::Rms { normalized: 1 }] {
+            all.push((Probe::new(norm, shape, 1e-5, seed), rows(lead, d)));
+        }
+    }
+    for (shape, count) in [
+        (&[4, 6][..], 2),
+        (&[3, 4, 3], 2),
+        (&[3, 6, 2, 2], 3),
+        (&[2, 8, 5], 2),
+        (&[5, 9, 2], 3),
+    ] {
+        let (probe, right, _) = groups(shape, count, 1e-5, seed);
+        all.push((probe, right));
+    }
+    all
+}
+
+const ALL: [Target; 4] = [Target::Y, Target::Dx, Target::Dgamma, Target::Dbeta];
+
+/// Formats: their significant bits, and what a right result in one may be off.
+const FORMATS: [(&str, u32, f64); 4] = [
+    ("f64", 53, 1e-10),
+    ("f32", 24, 1e-6),
+    ("f16", 11, 5e-4),
+    ("bf16", 8, 4e-3),
+];
+
+fn stored(values: &[f64], bits: u32) -> Vec<f64> {
+    let round = |v: &f64| {
+        if bits == 53 || *v == 0.0 {
+            return *v;
+        }
+        let unit = 2.0_f64.powi(v.abs().log2().floor() as i32 + 1 - bits as i32);
+        (v / unit).round_ties_even() * unit
+    };
+    values.iter().map(round).collect()
+}
+
+/// How the faults of one sort were named.
+#[derive(Default)]
+struct Tally {
+    named: usize,
+    unknown: Vec<String>,
+    wrong: Vec<String>,
+}
+
+impl Tally {
+    fn count(
+        &mut self,
+        probe: &Probe,
+        target: Target,
+        candidate: &[f64],
+        precision: f64,
+        ids: &[&str],
+        words: &str,
+    ) {
+        let verdict = diagnose(probe, target, candidate, precision);
+        let what = format!(
+            "{:?} {:?} {target:?}, wanted {ids:?} {words:?}: {}: {verdict}",
+            probe.kind, probe.shape, verdict.id
+        );
+        if ids.contains(&verdict.id.as_str()) && verdict.sentence.contains(words) {
+            self.named += 1;
+        } else if ["unknown", "ambiguous", "not-finite"].contains(&verdict.id.as_str()) {
+            self.unknown.push(what);
+        } else {
+            self.wrong.push(what);
+        }
+    }
+}
+
+/// The probe, the target, the candidate, the names that are right for it, and words that its
+/// sentence must have.
+type Judge<'a> = dyn FnMut(&Probe, Target, &[f64], &[&str], &str) + 'a;
+
+/// Makes every fault, and hands each to `judge`: the probe, the target, the candidate, the names
+/// that are right for it, and words that its sentence must have.
+fn each_fault(seed: u64, judge: &mut Judge<'_>) {
+    for (p, right) in probes(seed) {
+        let kernel = || Kernel::right(&p, &right);
+        let (count, size) = (right.len(), right[0].len());
+        let (unit, total) = (p.kind.group(), p.x.len());
+        for target in ALL {
+            let spread = matches!(target, Target::Y | Target::Dx);
+            let correct = kernel().run(target);
+            let all = correct.len();
+            if p.kind == Kind::Rms && target == Target::Dbeta {
+                continue;
+            }
+            // Never written, or not a number.
+            for (value, ids) in [
+                (0.0, ["unwritten"]),
+                (-7.5, ["unwritten"]),
+                (f64::NAN, ["not-finite-in-places"]),
+            ] {
+                let mut c = correct.clone();
+                if spread {
+                    right[count - 1].iter().for_each(|&k| c[k] = value);
+                    judge(&p, target, &c, &ids, &format!("{unit} {}", count - 1));
+                } else {
+                    c[all - 2..].fill(value);
+                    judge(
+                        &p,
+                        target,
+                        &c,
+                        &ids,
+                        &format!("{} and {}", all - 2, all - 1),
+                    );
+                }
+            }
+            // In the wrong places.
+            let mut c = correct.clone();
+            c.rotate_right(1);
+            judge(&p, target, &c, &["written-shifted"], "1 place");
+            let c: Vec<f64> = correct.iter().rev().copied().collect();
+            judge(
+                &p,
+                target,
+                &c,
+                &["written-reversed"],
+                "from its end to its start",
+            );
+            if spread && p.shape.len() == 2 {
+                let (n, d) = (p.shape[0], p.shape[1]);
+                let c: Vec<f64> = (0..total).map(|k| correct[k % n * d + k / n]).collect();
+                judge(&p, target, &c, &["written-transposed"], "");
+            }
+            // On top of old content.
+            let c: Vec<f64> = correct.iter().map(|v| v + 3.25).collect();
+            judge(&p, target, &c, &["added-to-old"], "everywhere");
+            if spread {
+                let c: Vec<f64> = correct.iter().zip(&p.dy).map(|(v, dy)| v + dy).collect();
+                judge(&p, target, &c, &["added-to-old"], "plus dy");
+                // The result of another group.
+                let mut c = correct.clone();
+                for (&k, &from) in right[1].iter().zip(&right[0]) {
+                    c[k] = correct[from];
+                }
+                judge(
+                    &p,
+                    target,
+                    &c,
+                    &["exchanged"],
+                    &format!("{unit} 1 holds what belongs to {unit} 0"),
+                );
+            }
+            // Statistics of another group.
+            if target != Target::Dbeta && spread {
+                let first: &dyn Fn(usize) -> usize = &|_| 0;
+                let before: &dyn Fn(usize) -> usize = &|r| if r == 0 { 0 } else { r - 1 };
+                let both = Kernel {
+                    mean_of: first,
+                    rstd_of: first,
+                    ..kernel()
+                };
+                let same = if p.kind == Kind::Rms {
+                    ["statistics-of-another", "rstd-of-another"]
+                } else {
+                    ["statistics-of-another"; 2]
+                };
+                judge(&p, target, &both.run(target), &same, &format!("{unit} 0"));
+                let late = Kernel {
+                    mean_of: before,
+                    rstd_of: before,
+                    ..kernel()
+                };
+                judge(&p, target, &late.run(target), &same, "before");
+                let rstd = Kernel {
+                    rstd_of: first,
+                    ..kernel()
+                };
+                let ids = if p.kind == Kind::Rms {
+                    &same[..]
+                } else {
+                    &["rstd-of-another"]
+                };
+                judge(&p, target, &rstd.run(target), ids, &format!("{unit} 0"));
+            }
+            // The variance where rstd belongs.
+            if matches!(target, Target::Dx | Target::Dgamma) {
+                let kernel = Kernel {
+                    saved: &|r| 1.0 / (r * r),
+                    ..kernel()
+                };
+                judge(
+                    &p,
+                    target,
+                    &kernel.run(target),
+                    &["variance-for-rstd"],
+                    "variance",
+                );
+            }
+            // Sums over a part.
+            for out in [1, 2] {
+                let most_are_in = size >= 2 * out;
+                let words = if most_are_in {
+                    "leaves out"
+                } else {
+                    "takes in only"
+                };
+                let most: &dyn Fn(usize) -> bool = &|j| j < size - out;
+                let but_one: &dyn Fn(usize) -> bool = &|j| j != 1;
+                if target != Target::Dbeta && spread {
+                    for by_counted in [false, true] {
+                        let k = Kernel {
+                            forward: most,
+                            by_counted,
+                            ..kernel()
+                        };
+                        judge(&p, target, &k.run(target), &["partial-statistics"], words);
+                    }
+                }
+                if target == Target::Dx {
+                    for part in [most, but_one] {
+                        let k = Kernel {
+                            backward: part,
+                            ..kernel()
+                        };
+                        judge(&p, target, &k.run(target), &["partial-means"], "");
+                    }
+                }
+                if !spread {
+                    let per_parameter = total / p.gamma.len();
+                    let k = Kernel {
+                        backward: &|j| j < per_parameter - out,
+                        ..kernel()
+                    };
+                    judge(&p, target, &k.run(target), &["partial-sum"], "");
+                    let k = Kernel {
+                        backward: &|j| j != 1,
+                        ..kernel()
+                    };
+                    judge(&p, target, &k.run(target), &["partial-sum"], "1 of");
+                }
+            }
+            // Arrays read in another order.
+            if target != Target::Y {
+                let k = Kernel {
+                    dy_at: &|k| (k + total - 1) % total,
+                    ..kernel()
+                };
+                let mut c = k.run(target);
+                if target == Target::Dbeta && p.kind != Kind::Batch {
+                    // A column further on: the sums are right, and stand a place further on.
+                    c = correct.clone();
+                    c.rotate_right(1);
+                }
+                judge(
+                    &p,
+                    target,
+                    &c,
+                    &["dy-shifted", "written-shifted"],
+                    "1 place",
+                );
+            }
+            if spread {
+                let n = p.gamma.len();
+                let k = Kernel {
+                    gamma_at: &|q| n - 1 - q,
+                    ..kernel()
+                };
+                judge(
+                    &p,
+                    target,
+                    &k.run(target),
+                    &["gamma-reversed"],
+                    "gamma is read",
+                );
+            }
+        }
+    }
+}
+
+/// In this format, every fault is named, and what is right is not called wrong.
+#[track_caller]
+fn all_are_named(format: usize) {
+    let (name, bits, precision) = FORMATS[format];
+    let mut tally = Tally::default();
+    each_fault(1, &mut |probe, target, candidate, ids, words| {
+        let candidate = stored(candidate, bits);
+        tally.count(probe, target, &candidate, precision, ids, words);
+    });
+    assert!(tally.named > 1000, "{}", tally.named);
+    let (unknown, wrong) = (tally.unknown, tally.wrong);
+    assert!(
+        unknown.is_empty() && wrong.is_empty(),
+        "{name}: {unknown:#?} {wrong:#?}"
+    );
+    for (probe, right) in (0..20).flat_map(probes) {
+        for target in ALL {
+            let candidate = stored(&Kernel::right(&probe, &right).run(target), bits);
+            let verdict = diagnose(&probe, target, &candidate, precision);
+            assert!(verdict.is_correct(), "{name} {:?}: {verdict}", probe.kind);
+        }
+    }
+}
+
+#[test]
+fn faults_are_named_with_their_place_in_f64() {
+    all_are_named(0);
+}
+
+#[test]
+fn faults_are_named_with_their_place_in_f32() {
+    all_are_named(1);
+}
+
+#[test]
+fn faults_are_named_with_their_place_in_f16() {
+    all_are_named(2);
+}
+
+#[test]
+fn faults_are_named_with_their_place_in_bf16() {
+    all_are_named(3);
+}
+
+/// A result, or the sums in it, with fewer digits than it is checked to.
+#[test]
+fn lost_digits_are_told_from_wrong_formulas() {
+    let (mut told, mut all) = (0, 0);
+    for (probe, right) in probes(2) {
+        for (name, bits, _) in &FORMATS[1..] {
+            let round = |v: f64| stored(&[v], *bits)[0];
+            let low = Kernel {
+                sum_in: &round,
+                ..Kernel::right(&probe, &right)
+            };
+            for target in [Target::Dx, Target::Dgamma, Target::Dbeta] {
+                let verdict = diagnose(&probe, target, &low.run(target), 1e-12);
+                let sum = format!("summed-in-{name}");
+                let stored = format!("stored-in-{name}");
+                let is = verdict.id == sum || (target != Target::Dx && verdict.id == stored);
+                told += usize::from(is);
+                all += 1;
+                // A few sums may have been lucky, or not, by as much as the formats differ.
+                let low = verdict.id.starts_with("summed-in-");
+                assert!(is || low, "{:?} {target:?} {name}: {verdict}", probe.kind);
+            }
+            for target in ALL {
+                let right = Kernel::right(&probe, &right).run(target);
+                if right.iter().any(|v| *v != 0.0) {
+                    let verdict = diagnose(
+                        &probe,
+                        target,
+                        &right.iter().map(|v| round(*v)).collect::<Vec<_>>(),
+                        1e-12,
+                    );
+                    assert_eq!(verdict.id, format!("stored-in-{name}"), "{verdict}");
+                }
+            }
+        }
+    }
+    assert!(told * 20 >= all * 19, "{told} of {all}");
+}
+
+/// A backward that works in place, and reads what it has already written.
+#[test]
+fn what_was_overwritten_is_named() {
+    for (probe, right) in probes(3) {
+        let dx = Kernel::right(&probe, &right).run(Target::Dx);
+        let y = Kernel::right(&probe, &right).run(Target::Y);
+        let mut dy_gone = probe.clone();
+        dy_gone.dy = dx;
+        let statistics = Kernel::right(&probe, &right).statistics();
+        let row_of = row_of(&right, probe.x.len());
+        for target in [Target::Dgamma, Target::Dbeta] {
+            let candidate = Kernel::right(&dy_gone, &right).run(target);
+            if candidate.iter().all(|v| v.abs() < 1e-9) {
+                continue;
+            }
+            let verdict = diagnose(&probe, target, &candidate, 1e-10);
+            assert_eq!(
+                verdict.id, "dy-overwritten",
+                "{:?} {:?} {target:?}: {verdict}",
+                probe.kind, probe.shape
+            );
+            assert!(
+                verdict.sentence.contains("dx stands where dy is read"),
+                "{verdict}"
+            );
+        }
+        let mut sums = vec![0.0; probe.gamma.len()];
+        for k in 0..y.len() {
+            let (mean, rstd) = statistics[row_of[k]];
+            sums[param(&probe, k)] += probe.dy[k] * (y[k] - mean) * rstd;
+        }
+        let verdict = diagnose(&probe, Target::Dgamma, &sums, 1e-10);
+        assert_eq!(verdict.id, "x-overwritten", "{verdict}");
+        assert!(
+            verdict.sentence.contains("y stands where x is read"),
+            "{verdict}"
+        );
+    }
+}
+
+/// Weights of a sum that no list of faults has: they follow from the numbers.
+#[test]
+fn any_rows_that_a_sum_leaves_out_are_found() {
+    let probe = Probe::new(Norm::Layer { normalized: 1 }, &[9, 12], 1e-5, 4);
+    let x_hat = probe.x_hat();
+    let dgamma = |counts: [f64; 9]| -> Vec<f64> {
+        let sum = |j: usize| {
+            (0..9)
+                .map(|i| counts[i] * probe.dy[i * 12 + j] * x_hat[i * 12 + j])
+                .sum()
+        };
+        (0..12).map(sum).collect()
+    };
+    for (counts, words) in [
+        (
+            [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0],
+            "leaves out rows 1, 3, 4 and 7 of 9",
+        ),
+        (
+            [1.0, 2.0, 1.0, 0.0, 1.0, 1.0, 3.0, 1.0, 1.0],
+            "leaves out row 3 and counts rows 1 and 6 more than once",
+        ),
+    ] {
+        let verdict = diagnose(&probe, Target::Dgamma, &dgamma(counts), 1e-10);
+        assert_eq!(verdict.id, "partial-sum");
+        assert!(verdict.sentence.contains(words), "{verdict}");
+    }
+}
+
+/// What fits nothing stays unknown.
+#[test]
+fn noise_is_not_explained() {
+    for (probe, right) in probes(5) {
+        for target in ALL {
+            let mut wrong = Kernel::right(&probe, &right).run(target);
+            for (k, v) in wrong.iter_mut().enumerate() {
+                *v *= 1.0 + 0.3 * ((k * k) as f64 + 1.0).sin();
+            }
+            let verdict = diagnose(&probe, target, &wrong, 1e-6);
+            let zero = wrong.iter().all(|v| *v == 0.0);
+            assert!(verdict.id == "unknown" || zero, "{target:?} {verdict}");
+        }
+    }
+}
