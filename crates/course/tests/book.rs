@@ -56,6 +56,7 @@ fn rendered(workspace: &Workspace, maths: &Maths, text: &str) -> (String, Vec<Pr
         used: RefCell::default(),
         problems: RefCell::default(),
         texts: RefCell::default(),
+        results: RefCell::default(),
     };
     let page = Page {
         file: "one.md",

@@ -20,8 +20,7 @@ impl Scene<'_> {
             }
             let mut made = self.right.clone();
             set.iter().for_each(|&k| made[k] = f64::NAN);
-            let are = if set.len() == 1 { "is" } else { "are" };
-            let sentence = format!("{} {are} {what}", self.place(&set));
+            let sentence = format!("{} {what}", self.place(&set));
             self.propose_in_part(made, || (id.to_owned(), sentence));
         };
         let what = "not a finite number, and all else is right: nothing was written there, or \

@@ -35,18 +35,30 @@ fn nth(step: usize) -> String {
     }
 }
 
-/// `row 3`, `rows 4 and 5`.
+/// `row 3`, `rows 4 and 5`, `places 4 and 5 on axis 0`.
 pub(super) fn counted(unit: &str, list: &[usize]) -> String {
     let plural = if list.len() == 1 { "" } else { "s" };
-    format!("{unit}{plural} {}", numbers(list))
+    let (unit, on) = unit
+        .split_once(" on ")
+        .map_or((unit, String::new()), |(unit, on)| {
+            (unit, format!(" on {on}"))
+        });
+    format!("{unit}{plural} {}{on}", numbers(list))
 }
 
 impl Scene<'_> {
-    /// Elements of the target, in order and not all of them, in the largest units that fit.
+    /// Elements of the target, in order and not all of them, in the largest units that fit, with
+    /// the verb: `rows 2 and 3 are`.
     pub fn place(&self, set: &[usize]) -> String {
+        let (unit, list) = self.units(set);
+        let verb = if list.len() == 1 { "is" } else { "are" };
+        format!("{} {verb}", counted(&unit, &list))
+    }
+
+    fn units(&self, set: &[usize]) -> (String, Vec<usize>) {
         let probe = self.probe;
         if !self.is_spread() {
-            return counted(probe.kind.parameter(), set);
+            return (probe.kind.parameter().to_owned(), set.to_vec());
         }
         let of_groups = |of: &[usize], count: usize| {
             let mut hit = vec![false; count];
@@ -56,23 +68,20 @@ impl Scene<'_> {
             (whole == set.len() && list.len() < count).then_some(list)
         };
         if let Some(list) = of_groups(&probe.groups.of, probe.groups.count) {
-            return counted(probe.kind.group(), &list);
+            return (probe.kind.group().to_owned(), list);
         }
         if let Some(list) = of_groups(&probe.params.of, probe.params.count) {
-            return counted(probe.kind.parameter(), &list);
+            return (probe.kind.parameter().to_owned(), list);
         }
         for axis in 0..probe.shape.len() {
             let below: usize = probe.shape[axis + 1..].iter().product();
             let at = |k: usize| k / below % probe.shape[axis];
             let of: Vec<usize> = (0..probe.x.len()).map(at).collect();
             if let Some(list) = of_groups(&of, probe.shape[axis]) {
-                return format!(
-                    "{} along axis {axis}",
-                    counted("index", &list).replace("indexs", "indices")
-                );
+                return (format!("place on axis {axis}"), list);
             }
         }
-        counted("element", set)
+        ("element".to_owned(), set.to_vec())
     }
 }
 
@@ -94,5 +103,9 @@ mod tests {
         }
         assert_eq!(counted("row", &[1]), "row 1");
         assert_eq!(counted("row", &[1, 2]), "rows 1 and 2");
+        assert_eq!(
+            counted("place on axis 0", &[1, 2]),
+            "places 1 and 2 on axis 0"
+        );
     }
 }

@@ -65,7 +65,7 @@ impl Index {
             let unit = match (axis, probe.kind) {
                 (0, _) => "example".to_owned(),
                 (1, Kind::Group) => "channel".to_owned(),
-                _ => format!("index on axis {axis}"),
+                _ => format!("place on axis {axis}"),
             };
             all.push(Self { unit, of, length });
         }
@@ -306,10 +306,8 @@ impl Scene<'_> {
         }
         Some([a, b])
     }
-}
 
-/// The right formula, with another number where rstd belongs.
-impl Scene<'_> {
+    /// The right formula, with another number where rstd belongs.
     pub fn saved_another(&self) {
         let v = &self.values;
         for (id, name, power) in [
