@@ -14,7 +14,7 @@ fn root() -> PathBuf {
 }
 
 /// The packages with a library, from the floor upward: none may use one behind it.
-const FLOORS: [(&str, &str); 14] = [
+const FLOORS: [(&str, &str); 15] = [
     ("vectorized", "crates/vectorized"),
     ("tape", "crates/tape"),
     ("gradcheck", "crates/gradcheck"),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, &str); 14] = [
     ("judge", "crates/judge"),
     ("exercises", "book/exercises"),
     ("verify", "crates/verify"),
+    ("diagnose", "crates/diagnose"),
     ("chart", "crates/chart"),
     ("lab", "crates/lab"),
     ("numbers", "crates/numbers"),

@@ -83,6 +83,20 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Write an input on which the mistakes of a normalization show; `probe --help` tells more.
+    #[command(disable_help_flag = true)]
+    Probe {
+        /// The file and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Judge what another program computed from such an input; `diagnose --help` tells more.
+    #[command(disable_help_flag = true)]
+    Diagnose {
+        /// The files and the options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Build the book.
     Book {
         #[command(subcommand)]
@@ -214,6 +228,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             let arguments: Vec<&OsStr> = run.into_iter().chain(given).collect();
             program::run(&workspace, "lab", &arguments)
         }
+        Command::Probe { arguments } => diagnose(&workspace, "probe", arguments),
+        Command::Diagnose { arguments } => diagnose(&workspace, "diagnose", arguments),
         Command::Book {
             command: BookCommand::Numbers,
         } => program::run(&workspace, "numbers", &[]),
@@ -230,6 +246,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn diagnose(workspace: &Workspace, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
+    let given = arguments.iter().map(OsString::as_os_str);
+    let arguments: Vec<&OsStr> = [OsStr::new(command)].into_iter().chain(given).collect();
+    program::run(workspace, "diagnose", &arguments)
 }
 
 fn exit(good: bool) -> ExitCode {

@@ -21,7 +21,7 @@
 //! | [`serve`] | HTTP on loopback, and the stream of events to the open page |
 //! | [`watch`] | noticing a save, however the editor writes it |
 //! | [`live`] | the default command: all of the above at once |
-//! | [`program`] | starting the lab, `verify` and `numbers`, which are programs of their own |
+//! | [`program`] | starting the lab, `verify`, `diagnose` and `numbers`, which are programs of their own |
 //! | [`prose`] | Markdown as a terminal shows it |
 //! | [`terminal`] | verdicts for people |
 //! | [`exit`] | the exit codes |

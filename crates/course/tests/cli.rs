@@ -689,7 +689,7 @@ fn main() -> std::process::ExitCode {
 #[test]
 fn the_lab_and_its_like_are_programs_of_their_own() {
     let checkout = Checkout::new();
-    let programs = ["lab", "verify", "numbers"];
+    let programs = ["lab", "verify", "diagnose", "numbers"];
     let members = programs.map(|name| format!("\"{name}\", ")).concat();
     checkout.write(
         "Cargo.toml",
@@ -710,6 +710,8 @@ fn the_lab_and_its_like_are_programs_of_their_own() {
         (&["lab", "--help"], "lab run --help"),
         (&["lab", "draw", "digits"], "lab draw digits"),
         (&["verify"], "verify"),
+        (&["probe", "--norm", "rms"], "diagnose probe --norm rms"),
+        (&["diagnose", "--help"], "diagnose diagnose --help"),
         (&["book", "numbers"], "numbers"),
     ] {
         let finished = checkout.run(arguments);

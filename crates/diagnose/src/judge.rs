@@ -1,0 +1,322 @@
+//! Each array judged: right, wrong in a way that has a name, or not to be judged.
+
+use crate::array::Array;
+use crate::sample::{self, Sample};
+use crate::search::{Comparison, Outcome, READABLE, Search, Told, explained, right};
+use crate::subject::{Candidate, Running, Subject, place};
+use crate::tolerance::{Tolerance, Types, length};
+use gradcheck::attribution::norm::{Target, explain_running_mean, explain_running_var, explain_to};
+use gradcheck::attribution::{Finding, Verdict};
+use serde::Serialize;
+
+/// The place of the largest error, measured by what is allowed there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Worst {
+    /// The indices.
+    pub at: String,
+    /// What stands there.
+    pub found: f64,
+    /// What belongs there.
+    pub right: f64,
+}
+
+/// The judgement of one array.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judged {
+    /// Its name.
+    pub target: &'static str,
+    /// Its type.
+    pub dtype: &'static str,
+    /// What is concluded.
+    pub outcome: Outcome,
+    /// `correct`, the slug of the mistake, `ambiguous`, `unknown`, and what else the engine
+    /// says; `refused`.
+    pub id: String,
+    /// The verdict in one sentence.
+    pub sentence: String,
+    /// The mistakes in it; under `ambiguous` those that cannot be told apart.
+    pub findings: Vec<Finding>,
+    /// The length of the error as a share of the length of what is right.
+    pub error: Option<f64>,
+    /// How long rounding may make it.
+    pub allowed: Option<f64>,
+    /// How many elements are further off than rounding may take them.
+    pub off: usize,
+    /// Of so many.
+    pub elements: usize,
+    /// The element that is furthest off.
+    pub worst: Option<Worst>,
+    /// The error of each element, for the picture.
+    #[serde(skip)]
+    pub errors: Vec<f64>,
+    /// The bound on the error of each element.
+    #[serde(skip)]
+    pub bounds: Vec<f64>,
+}
+
+/// Where rounding alone may change so much, hardly a mistake can be told from it.
+const HOPELESS: f64 = 0.3;
+
+impl Subject {
+    /// Judges every array.
+    pub fn judge(&self) -> Vec<Judged> {
+        self.candidates.iter().map(|c| self.one(c)).collect()
+    }
+
+    fn one(&self, candidate: &Candidate) -> Judged {
+        let stored = candidate.array.dtype;
+        let name = candidate.name;
+        let target = match name {
+            "y" => Target::Y,
+            "dx" => Target::Dx,
+            "dgamma" => Target::Dgamma,
+            "dbeta" => Target::Dbeta,
+            _ => {
+                let sums = stored.accumulator();
+                let types = Types {
+                    input: self.input,
+                    stored,
+                    sums,
+                };
+                return self.running(candidate, types);
+            }
+        };
+        let right = right(&self.probe, target);
+        let array = &candidate.array;
+        if array.values.len() != right.len() || array.values.iter().any(|v| !v.is_finite()) {
+            if let Some(refused) = overflowing(candidate, &right) {
+                return refused;
+            }
+            let verdict = explain_to(&self.probe, target, &array.values, READABLE);
+            return Judged::of(candidate, verdict);
+        }
+        let ladder = Types::ladder(self.input, stored, target);
+        let compare = |types: &Types| {
+            let tolerance = Tolerance::new(&self.probe, target, &right, *types);
+            let compared = Judged::compare(candidate, &right, &tolerance);
+            (*types, tolerance, compared)
+        };
+        let mut tried: Vec<(Types, Tolerance, Judged)> = ladder.iter().map(compare).collect();
+        if let Some(refused) = tried[0].2.hopeless() {
+            return refused;
+        }
+        // The finest sums under which it is right; without any, those under which it is nearest
+        // to having been wrong by a mistake that has a name.
+        let fits = tried.iter().position(|(.., compared)| compared.off == 0);
+        let (sample, mut told) = self.told(target, array, &right, &tried[fits.unwrap_or(0)]);
+        if fits.is_none() && told.id == "unknown" && tried.len() > 1 {
+            let (_, coarser) = self.told(target, array, &right, &tried[1]);
+            if coarser.id != "unknown" {
+                told = coarser;
+            }
+        }
+        let (types, _, compared) = tried.swap_remove(fits.unwrap_or(0));
+        if types.sums != ladder[0].sums && told.outcome == Outcome::Right {
+            told = told.coarse(types.sums.name());
+        }
+        let mut judged = compared.told(told);
+        if let Some(sample) = sample.filter(|_| judged.outcome == Outcome::Wrong) {
+            judged.sentence += &sample.note;
+        }
+        if judged.id == "unknown" {
+            judged.sentence += &self.places(target, &judged);
+        }
+        judged
+    }
+
+    /// What is found in an array, or in the part of it that it was looked for in.
+    fn told(
+        &self,
+        target: Target,
+        array: &Array,
+        right: &[f64],
+        (types, tolerance, compared): &(Types, Tolerance, Judged),
+    ) -> (Option<Sample>, Told) {
+        let is_right = compared.off == 0;
+        let sample = sample::of(self, target, array, &compared.errors, &compared.bounds);
+        let told = match &sample {
+            Some(sample) => sample.explained(target, *types, is_right),
+            None => {
+                let comparison = Comparison {
+                    array,
+                    right,
+                    tolerance,
+                    is_right,
+                };
+                explained(&self.probe, target, &comparison, Search::All)
+            }
+        };
+        (sample, told)
+    }
+
+    fn running(&self, candidate: &Candidate, types: Types) -> Judged {
+        let Some(Running { old, momentum }) = &candidate.running else {
+            unreachable!("a running statistic is read with where it started")
+        };
+        let (probe, values) = (&self.probe, &candidate.array.values);
+        let explain = match candidate.name {
+            "running_mean" => explain_running_mean,
+            _ => explain_running_var,
+        };
+        let verdict = explain(probe, old, *momentum, values);
+        if values.len() != old.len() || values.iter().any(|v| !v.is_finite()) {
+            return Judged::of(candidate, verdict);
+        }
+        let m = probe.groups.size() as f64;
+        let mut sums = vec![0.0; old.len()];
+        let mut sizes = vec![0.0; old.len()];
+        let (x_hat, rstd) = (probe.x_hat(), probe.rstd());
+        let shifts = probe.groups.means(&probe.x);
+        for (k, &group) in probe.groups.of.iter().enumerate() {
+            let off = x_hat[k] / rstd[k];
+            let (term, size) = match candidate.name {
+                "running_mean" => (probe.x[k] / m, probe.x[k].abs() / m),
+                // In one pass or by a recursion the mean comes into its error.
+                _ => (
+                    off * off / (m - 1.0),
+                    (off.abs() * (off.abs() + shifts[k].abs())) / (m - 1.0),
+                ),
+            };
+            sums[group] += term;
+            sizes[group] += size;
+        }
+        let step = |old: f64, new: f64| (1.0 - momentum) * old + momentum * new;
+        let all = 0..old.len();
+        let right: Vec<f64> = all.clone().map(|g| step(old[g], sums[g])).collect();
+        let terms: Vec<f64> = all.map(|g| step(old[g].abs(), sizes[g])).collect();
+        let tolerance = Tolerance::of_running(probe, &right, &terms, types);
+        let compared = Judged::compare(candidate, &right, &tolerance);
+        if compared.off == 0 {
+            return compared.told(Told::right(candidate.name, Vec::new(), ""));
+        }
+        compared.told(Told::of(verdict, candidate.name))
+    }
+
+    /// Where the wrong elements are, when they are not everywhere.
+    fn places(&self, target: Target, judged: &Judged) -> String {
+        let Some(worst) = &judged.worst else {
+            return String::new();
+        };
+        let Worst { at, found, right } = worst;
+        let mut told = format!(
+            "; {} of {} elements are further off than rounding can take them, the furthest at \
+             {at}: {found:.6e} where {right:.6e} belongs",
+            judged.off, judged.elements
+        );
+        if !matches!(target, Target::Y | Target::Dx) {
+            return told;
+        }
+        let groups = &self.probe.groups;
+        let off = |k: &usize| judged.errors[*k].abs() > judged.bounds[*k];
+        let bad = (0..judged.elements).filter(off).map(|k| groups.of[k]);
+        let bad: std::collections::BTreeSet<usize> = bad.collect();
+        if bad.len() < groups.count {
+            let first: Vec<String> = bad.iter().take(8).map(usize::to_string).collect();
+            let more = if bad.len() > 8 { ", ..." } else { "" };
+            let unit = self.probe.kind.group();
+            told += &format!(
+                "; all are in {unit} {}{more} of {}",
+                first.join(", "),
+                groups.count
+            );
+        }
+        told
+    }
+}
+
+/// What is right may not fit into the type: then an infinity stands there rightly.
+fn overflowing(candidate: &Candidate, right: &[f64]) -> Option<Judged> {
+    let Array { dtype, values, .. } = &candidate.array;
+    let over =
+        |(found, right): (&f64, &f64)| !found.is_finite() && !dtype.round(*right).is_finite();
+    let at = values.iter().zip(right).position(over)?;
+    let why = format!(
+        "what is right, {:.1e} at {}, is too large for {dtype}",
+        right[at],
+        place(&candidate.array.shape, at)
+    );
+    Some(Judged::refused(candidate, &why))
+}
+
+impl Judged {
+    fn blank(candidate: &Candidate) -> Self {
+        Self {
+            target: candidate.name,
+            dtype: candidate.array.dtype.name(),
+            outcome: Outcome::Wrong,
+            id: String::new(),
+            sentence: String::new(),
+            findings: Vec::new(),
+            error: None,
+            allowed: None,
+            off: 0,
+            elements: candidate.array.values.len(),
+            worst: None,
+            errors: Vec::new(),
+            bounds: Vec::new(),
+        }
+    }
+
+    fn of(candidate: &Candidate, verdict: Verdict) -> Self {
+        Self::blank(candidate).told(Told::of(verdict, candidate.name))
+    }
+
+    fn refused(candidate: &Candidate, why: &str) -> Self {
+        Self::blank(candidate).told(Told {
+            outcome: Outcome::Refused,
+            id: "refused".to_owned(),
+            sentence: format!("{}: not judged: {why}", candidate.name),
+            findings: Vec::new(),
+        })
+    }
+
+    fn told(mut self, told: Told) -> Self {
+        self.outcome = told.outcome;
+        self.id = told.id;
+        self.sentence = told.sentence;
+        self.findings = told.findings;
+        self
+    }
+
+    /// The errors, and the bounds on them.
+    fn compare(candidate: &Candidate, right: &[f64], tolerance: &Tolerance) -> Self {
+        let found = &candidate.array.values;
+        let errors: Vec<f64> = found.iter().zip(right).map(|(f, r)| f - r).collect();
+        let bounds: Vec<f64> = (0..right.len()).map(|k| tolerance.at(k)).collect();
+        let excess = |k: &usize| errors[*k].abs() / bounds[*k].max(f64::MIN_POSITIVE);
+        let worst = (0..right.len()).max_by(|a, b| excess(a).total_cmp(&excess(b)));
+        Self {
+            error: Some(length(&errors) / length(right)),
+            allowed: Some(tolerance.relative()),
+            off: (0..right.len())
+                .filter(|k| errors[*k].abs() > bounds[*k])
+                .count(),
+            worst: worst.map(|k| Worst {
+                at: place(&candidate.array.shape, k),
+                found: found[k],
+                right: right[k],
+            }),
+            errors,
+            bounds,
+            ..Self::blank(candidate)
+        }
+    }
+
+    /// When rounding alone may change too much of it.
+    fn hopeless(&self) -> Option<Self> {
+        let allowed = self.allowed?;
+        if allowed <= HOPELESS {
+            return None;
+        }
+        let mut refused = self.clone();
+        refused.outcome = Outcome::Refused;
+        refused.id = "refused".to_owned();
+        refused.sentence = format!(
+            "{}: not judged: on these data rounding may change {:.0}% of what is right; |x| is \
+             much larger than the deviation, or the terms of a sum cancel",
+            self.target,
+            100.0 * allowed.min(1.0)
+        );
+        Some(refused)
+    }
+}

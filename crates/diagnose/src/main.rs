@@ -1,0 +1,190 @@
+//! The commands `probe` and `diagnose`, which `course probe` and `course diagnose` start.
+#![forbid(unsafe_code)]
+
+use anstream::{eprintln, print, println};
+use clap::{Parser, Subcommand};
+use diagnose::{Dtype, Facts, Report, Subject, picture, probe, write_text};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use verdict::COMMAND;
+
+/// The exit code when nothing could be judged: a flag, a file, data that prove nothing.
+const FAILED: u8 = 2;
+
+/// Judge a normalization that another program computed.
+#[derive(Debug, Parser)]
+#[command(name = "diagnose", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write an input on which mistakes show: x, gamma, beta and dy.
+    ///
+    /// The file is .safetensors or .npz, or a folder for .npy files. numpy has no bf16: there
+    /// the numbers are stored in f32.
+    #[command(override_usage = format!("{COMMAND} probe --norm <NORM> --shape <SHAPE> [OPTIONS] <FILE>"))]
+    Probe {
+        /// batch, layer, rms or group.
+        #[arg(long)]
+        norm: String,
+        /// The shape of x, such as 6,8.
+        #[arg(long, value_delimiter = ',', required = true)]
+        shape: Vec<usize>,
+        /// Over how many of the last axes Layer Norm and RMS Norm go.
+        #[arg(long, value_name = "AXES")]
+        normalized: Option<usize>,
+        /// The groups of Group Norm.
+        #[arg(long, value_name = "COUNT")]
+        groups: Option<usize>,
+        /// What is added to the variance.
+        #[arg(long, default_value_t = 1e-5)]
+        eps: f64,
+        /// f64, f32, f16 or bf16.
+        #[arg(long, default_value = "f32")]
+        dtype: Dtype,
+        /// Another seed makes other numbers.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Where to write.
+        file: PathBuf,
+    },
+    /// Judge y, dx, dgamma, dbeta, running_mean and running_var, as far as they are there.
+    ///
+    /// The arrays may be in one file or in several: .safetensors, .npz, .npy, or a folder of
+    /// these. Exit code 0 when all is right, 1 when something is wrong, 2 when something could
+    /// not be judged.
+    #[command(override_usage = format!("{COMMAND} diagnose [OPTIONS] <FILES>..."))]
+    Diagnose {
+        /// Files with x, gamma, beta and dy, and with what was computed from them.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// batch, layer, rms or group, if no file says so.
+        #[arg(long)]
+        norm: Option<String>,
+        /// What was added to the variance.
+        #[arg(long)]
+        eps: Option<f64>,
+        /// Over how many of the last axes Layer Norm and RMS Norm go; as many as gamma has, if
+        /// left out.
+        #[arg(long, value_name = "AXES")]
+        normalized: Option<usize>,
+        /// The groups of Group Norm.
+        #[arg(long, value_name = "COUNT")]
+        groups: Option<usize>,
+        /// The weight of a new running statistic.
+        #[arg(long)]
+        momentum: Option<f64>,
+        /// What arrays of f32 stand for: bf16 from numpy, which has none.
+        #[arg(long)]
+        dtype: Option<Dtype>,
+        /// Print JSON, and nothing else.
+        #[arg(long)]
+        json: bool,
+        /// Draw the errors into an SVG file.
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    run(arguments.command).unwrap_or_else(|why| {
+        eprintln!("error: {why}");
+        ExitCode::from(FAILED)
+    })
+}
+
+/// Help goes to the reader as it is; a wrong flag gives one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        print!("{}", error.render().ansi());
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim);
+    // What is missing stands below the first line, and then comes the usage.
+    let told =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let told: Vec<&str> = told.filter(|line| !line.is_empty()).collect();
+    eprintln!("{}", told.join(" "));
+    ExitCode::from(FAILED)
+}
+
+fn run(command: Command) -> Result<ExitCode, String> {
+    match command {
+        Command::Probe {
+            norm,
+            shape,
+            normalized,
+            groups,
+            eps,
+            dtype,
+            seed,
+            file,
+        } => {
+            let facts = Facts {
+                norm: Some(norm),
+                normalized,
+                groups,
+                ..Facts::default()
+            };
+            let contents = probe(facts.norm(None)?, &shape, eps, dtype, seed)?;
+            contents.write(&beside_the_reader(&file))?;
+            let names: Vec<&str> = contents.entries.keys().map(String::as_str).collect();
+            let file = file.display();
+            println!("{file}: {} in {dtype}", names.join(", "));
+            println!("Add y, dx, dgamma, dbeta, any of them, and `{COMMAND} diagnose {file}`");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Diagnose {
+            files,
+            norm,
+            eps,
+            normalized,
+            groups,
+            momentum,
+            dtype,
+            json,
+            picture: drawn,
+        } => {
+            let facts = Facts {
+                norm,
+                eps,
+                normalized,
+                groups,
+                dtype,
+                momentum,
+            };
+            let files: Vec<PathBuf> = files.iter().map(|file| beside_the_reader(file)).collect();
+            let subject = Subject::read(&files, facts)?;
+            let report = Report::new(&subject);
+            if let Some(file) = drawn {
+                write_text(
+                    &beside_the_reader(&file),
+                    &picture(&subject, &report.judged),
+                )?;
+            }
+            if json {
+                println!("{}", report.json());
+            } else {
+                print!("{report}");
+            }
+            Ok(ExitCode::from(report.code()))
+        }
+    }
+}
+
+/// A path that is relative to where the reader is, who may have come here through the course.
+fn beside_the_reader(path: &Path) -> PathBuf {
+    match env::var_os("COURSE_FOLDER") {
+        Some(folder) => Path::new(&folder).join(path),
+        None => path.to_owned(),
+    }
+}

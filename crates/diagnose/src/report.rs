@@ -1,0 +1,119 @@
+//! What is said of all arrays, in words and as JSON.
+
+use crate::book::Sections;
+use crate::judge::Judged;
+use crate::search::Outcome;
+use crate::subject::{Subject, facts_of};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The judgement of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The norm and what it takes.
+    pub norm: BTreeMap<&'static str, String>,
+    /// The shape of x.
+    pub shape: Vec<usize>,
+    /// What was added to the variance.
+    pub eps: f64,
+    /// The seriousest outcome.
+    pub outcome: Outcome,
+    /// Why these data can prove nothing; then nothing is judged.
+    pub refused: Vec<String>,
+    /// Each array.
+    pub judged: Vec<Judged>,
+    /// What a person should know beside it.
+    pub notes: Vec<String>,
+    #[serde(skip)]
+    sections: Sections,
+}
+
+impl Report {
+    /// Judges, unless the data can prove nothing.
+    pub fn new(subject: &Subject) -> Self {
+        let refused = subject.probe.vacuous();
+        let judged = if refused.is_empty() {
+            subject.judge()
+        } else {
+            Vec::new()
+        };
+        let any = |outcome| judged.iter().any(|j| j.outcome == outcome);
+        let outcome = if any(Outcome::Wrong) {
+            Outcome::Wrong
+        } else if any(Outcome::Refused) || !refused.is_empty() {
+            Outcome::Refused
+        } else {
+            Outcome::Right
+        };
+        Self {
+            norm: facts_of(subject.norm).into_iter().collect(),
+            shape: subject.probe.shape.clone(),
+            eps: subject.probe.eps,
+            outcome,
+            refused: refused.iter().map(ToString::to_string).collect(),
+            judged,
+            notes: subject.notes.clone(),
+            sections: Sections::of_the_book(),
+        }
+    }
+
+    /// For scripts: 0 when all is right, 1 when something is wrong, 2 when nothing is known to
+    /// be wrong and something could not be judged.
+    pub fn code(&self) -> u8 {
+        match self.outcome {
+            Outcome::Right => 0,
+            Outcome::Wrong => 1,
+            Outcome::Refused => 2,
+        }
+    }
+
+    /// The same as JSON.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("numbers and texts")
+    }
+
+    fn of_one(&self, judged: &Judged, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", judged.sentence)?;
+        // Where a mistake was found; not where to read of what could not be seen.
+        let mut sections: Vec<&str> = judged.findings.iter().filter_map(|f| f.section).collect();
+        sections.dedup();
+        if judged.outcome == Outcome::Wrong {
+            for section in sections {
+                writeln!(out, "    read {}", self.sections.told(section))?;
+            }
+        }
+        let (Some(error), Some(allowed)) = (judged.error, judged.allowed) else {
+            return Ok(());
+        };
+        let Judged { target, dtype, .. } = judged;
+        match (judged.outcome, &judged.worst) {
+            (Outcome::Right, _) => writeln!(
+                out,
+                "    {target}, {dtype}: right to {error:.1e} of its size, {allowed:.1e} allowed"
+            ),
+            (Outcome::Wrong, Some(worst)) => writeln!(
+                out,
+                "    {target}, {dtype}: off by {error:.1e} of its size, {allowed:.1e} allowed; \
+                 at {} it is {:.6e} where {:.6e} belongs",
+                worst.at, worst.found, worst.right
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for reason in &self.refused {
+            writeln!(out, "not judged: {reason}")?;
+        }
+        for judged in &self.judged {
+            self.of_one(judged, out)?;
+        }
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! A part of a large array in which a mistake is looked for.
+//!
+//! All of an array is compared with what is right. To find a name for what is wrong takes
+//! hundreds of arrays of its size, and so a large one is explained by a part that can be
+//! computed by itself: whole rows for Layer Norm and RMS Norm, whole channels for Batch Norm,
+//! whole examples for Group Norm. dgamma and dbeta of all but Batch Norm are sums over all rows;
+//! they are explained in full, without pairs of mistakes.
+
+use crate::array::Array;
+use crate::search::{Comparison, Search, Told, explained, right};
+use crate::subject::Subject;
+use crate::tolerance::{Tolerance, Types};
+use gradcheck::attribution::norm::{Given, Kind, Norm, Probe, Target};
+
+/// The most elements that are explained at once.
+pub const MOST: usize = 1 << 13;
+
+/// The part, or all, that is explained.
+pub struct Sample {
+    probe: Probe,
+    array: Array,
+    search: Search,
+    /// What the verdict should add.
+    pub note: String,
+}
+
+/// Nothing for an array that is explained in full.
+pub fn of(
+    subject: &Subject,
+    target: Target,
+    array: &Array,
+    errors: &[f64],
+    bounds: &[f64],
+) -> Option<Sample> {
+    let probe = &subject.probe;
+    if probe.x.len() <= MOST {
+        return None;
+    }
+    let whole = matches!(target, Target::Dgamma | Target::Dbeta) && probe.kind != Kind::Batch;
+    let part = if whole {
+        None
+    } else {
+        part(subject, target, array, errors, bounds)
+    };
+    part.or_else(|| {
+        let (search, note) = match target {
+            Target::Y | Target::Dx => (
+                Search::Nothing,
+                "; what is normalized together is too large",
+            ),
+            Target::Dgamma | Target::Dbeta => {
+                (Search::Singles, "; pairs of mistakes were not tried")
+            }
+        };
+        Some(Sample {
+            probe: probe.clone(),
+            array: array.clone(),
+            search,
+            note: note.to_owned(),
+        })
+    })
+}
+
+/// A shape as a list of slices along one axis, each a probe by itself.
+fn part(
+    subject: &Subject,
+    target: Target,
+    array: &Array,
+    errors: &[f64],
+    bounds: &[f64],
+) -> Option<Sample> {
+    let probe = &subject.probe;
+    let shape = &probe.shape;
+    // The slices lie one behind the other, `inner` elements at a time.
+    let (axis, short) = match subject.norm {
+        Norm::Batch => (1, shape.clone()),
+        Norm::Group { .. } => (0, shape.clone()),
+        Norm::Layer { normalized } | Norm::Rms { normalized } => {
+            let rows = shape.len() - normalized;
+            let flat = shape[..rows].iter().product();
+            (0, [&[flat], &shape[rows..]].concat())
+        }
+    };
+    let inner: usize = short[axis + 1..].iter().product();
+    let slices = short[axis];
+    let size = probe.x.len() / slices;
+    let count = (MOST / size).max(2).min(slices);
+    if count * size > 8 * MOST || count == slices {
+        return None;
+    }
+    let slice = |k: usize| k / inner % slices;
+    // Those with the largest error first, if there are any.
+    let mut largest = vec![0.0_f64; slices];
+    if matches!(target, Target::Y | Target::Dx) {
+        for (k, (error, bound)) in errors.iter().zip(bounds).enumerate() {
+            let excess = error.abs() / bound.max(f64::MIN_POSITIVE);
+            largest[slice(k)] = largest[slice(k)].max(excess);
+        }
+    }
+    let mut order: Vec<usize> = (0..slices).collect();
+    order.sort_by(|a, b| largest[*b].total_cmp(&largest[*a]));
+    let mut chosen = order[..count].to_vec();
+    chosen.sort_unstable();
+    let of_x = |values: &[f64]| -> Vec<f64> {
+        let kept = |k: &usize| chosen.binary_search(&slice(*k)).is_ok();
+        (0..values.len()).filter(kept).map(|k| values[k]).collect()
+    };
+    let of_parameters = |values: &[f64]| -> Vec<f64> {
+        match subject.norm {
+            Norm::Batch => chosen.iter().map(|c| values[*c]).collect(),
+            _ => values.to_vec(),
+        }
+    };
+    let mut part = short.clone();
+    part[axis] = count;
+    let given = Given {
+        x: of_x(&probe.x),
+        gamma: of_parameters(&probe.gamma),
+        beta: of_parameters(&probe.beta),
+        dy: of_x(&probe.dy),
+    };
+    let values = match target {
+        Target::Y | Target::Dx => of_x(&array.values),
+        Target::Dgamma | Target::Dbeta => of_parameters(&array.values),
+    };
+    let probe = Probe::given(subject.norm, &part, probe.eps, given).ok()?;
+    if !probe.vacuous().is_empty() {
+        return None;
+    }
+    let unit = match subject.norm {
+        Norm::Batch => "channels",
+        Norm::Group { .. } => "examples",
+        Norm::Layer { .. } | Norm::Rms { .. } => "rows",
+    };
+    Some(Sample {
+        probe,
+        array: Array {
+            shape: part,
+            dtype: array.dtype,
+            values,
+        },
+        search: Search::All,
+        note: format!("; looked for in {count} of {slices} {unit}"),
+    })
+}
+
+impl Sample {
+    /// What is wrong in the part.
+    pub fn explained(&self, target: Target, types: Types, is_right: bool) -> Told {
+        let right = right(&self.probe, target);
+        let tolerance = Tolerance::new(&self.probe, target, &right, types);
+        let comparison = Comparison {
+            array: &self.array,
+            right: &right,
+            tolerance: &tolerance,
+            is_right,
+        };
+        explained(&self.probe, target, &comparison, self.search)
+    }
+}

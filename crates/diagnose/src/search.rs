@@ -1,0 +1,297 @@
+//! The search for a name for what is wrong.
+
+use crate::array::Array;
+use crate::tolerance::{Tolerance, length};
+use gradcheck::attribution::norm::{Probe, Target, explain_to, mistakes};
+use gradcheck::attribution::{F64_PRECISION, Finding, Verdict};
+use serde::Serialize;
+
+/// What is concluded about an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is right, as far as its type can show.
+    Right,
+    /// It is wrong.
+    Wrong,
+    /// These data prove nothing about it.
+    Refused,
+}
+
+/// The coarsest precision at which the engine can read weights: those of terms that are nearly
+/// parallel carry a thousand times more rounding than the candidate, and 2 must not look like 1.
+pub const READABLE: f64 = 1e-4;
+
+/// The right values.
+pub fn right(probe: &Probe, target: Target) -> Vec<f64> {
+    match target {
+        Target::Y => probe.y(),
+        Target::Dx => probe.dx(),
+        Target::Dgamma => probe.dgamma(),
+        Target::Dbeta => probe.dbeta(),
+    }
+}
+
+/// What the search for a mistake found.
+pub struct Told {
+    pub outcome: Outcome,
+    pub id: String,
+    pub sentence: String,
+    pub findings: Vec<Finding>,
+}
+
+impl Told {
+    /// Right, but for mistakes that these data do not show.
+    pub fn right(name: &str, unseen: Vec<Finding>, dtype: &str) -> Self {
+        let (id, sentence) = if unseen.is_empty() {
+            ("correct", format!("{name}: it is right"))
+        } else {
+            let list: Vec<&str> = unseen.iter().map(|f| f.sentence.as_str()).collect();
+            let more = match list.len().saturating_sub(3) {
+                0 => String::new(),
+                n => format!("; or for {n} other reasons"),
+            };
+            let list = list[..list.len().min(3)].join("; or ");
+            let sentence = format!(
+                "{name}: it is right, as far as {dtype} shows on these data, on which it would \
+                 look the same if {list}{more}"
+            );
+            ("ambiguous", sentence)
+        };
+        Self {
+            outcome: Outcome::Right,
+            id: id.to_owned(),
+            sentence,
+            findings: unseen,
+        }
+    }
+
+    /// Right, though the sums were taken in a type of few bits.
+    pub fn coarse(mut self, dtype: &str) -> Self {
+        if self.id == "correct" {
+            self.id = "low-precision-sum".to_owned();
+        }
+        self.sentence +=
+            &format!("; but it was added up in {dtype}, and has lost digits that sums in f32 keep");
+        self
+    }
+
+    fn unknown(name: &str, why: &str) -> Self {
+        Self {
+            outcome: Outcome::Wrong,
+            id: "unknown".to_owned(),
+            sentence: format!("{name}: it is wrong, and {why}"),
+            findings: Vec::new(),
+        }
+    }
+
+    pub fn of(verdict: Verdict, name: &str) -> Self {
+        // Right to the engine, which looks at the whole, but not in every element.
+        if verdict.is_correct() {
+            return Self::unknown(name, "no known mistake explains it");
+        }
+        let explanations = verdict.explanations.into_iter();
+        Self {
+            outcome: Outcome::Wrong,
+            id: verdict.id,
+            sentence: verdict.sentence,
+            findings: explanations.flat_map(|e| e.findings).collect(),
+        }
+    }
+
+    /// The first of several mistakes that look the same.
+    fn simplest(name: &str, findings: Vec<Finding>) -> Self {
+        let list: Vec<&str> = findings.iter().map(|f| f.sentence.as_str()).collect();
+        let sentence = format!(
+            "{name}: {}; on these data it looks the same if {}",
+            list[0],
+            list[1..].join("; or if ")
+        );
+        Self {
+            outcome: Outcome::Wrong,
+            id: findings[0].id.clone(),
+            sentence,
+            findings,
+        }
+    }
+
+    fn several(name: &str, findings: Vec<Finding>) -> Self {
+        let count = findings.len();
+        let (id, sentence) = match findings.as_slice() {
+            [one] => (one.id.clone(), one.sentence.clone()),
+            all => {
+                let list: Vec<&str> = all.iter().map(|f| f.sentence.as_str()).collect();
+                let list = list.join("; or ");
+                (
+                    "ambiguous".to_owned(),
+                    format!("{count} mistakes fit equally well: {list}"),
+                )
+            }
+        };
+        Self {
+            outcome: Outcome::Wrong,
+            id,
+            sentence: format!("{name}: {sentence}"),
+            findings,
+        }
+    }
+}
+
+/// How far a mistake is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Single ones, and pairs.
+    All,
+    /// Single ones.
+    Singles,
+    /// Not at all.
+    Nothing,
+}
+
+/// An array beside what is right.
+pub struct Comparison<'a> {
+    pub array: &'a Array,
+    pub right: &'a [f64],
+    pub tolerance: &'a Tolerance,
+    /// Whether each element is as near as rounding allows.
+    pub is_right: bool,
+}
+
+/// A mistake, or none, and what it makes of a target.
+struct Hypothesis {
+    finding: Option<Finding>,
+    distance: f64,
+    values: Vec<f64>,
+}
+
+/// Finds the mistake in an array, or what could be one unseen in an array that is `right`.
+///
+/// Every single mistake is a hypothesis, and so is that there is none. Those are kept that lie
+/// within the tolerance, the nearest of them is held against each other one: how far the array
+/// lies on the way from one to the other is 0 or 1, but for what rounding can do in this very
+/// direction. Where that leaves both, the verdict does. What no single mistake makes goes to
+/// the engine, which knows pairs of them.
+pub fn explained(
+    probe: &Probe,
+    target: Target,
+    comparison: &Comparison<'_>,
+    search: Search,
+) -> Told {
+    let Comparison {
+        array,
+        right,
+        tolerance,
+        is_right,
+    } = *comparison;
+    let name = match target {
+        Target::Y => "y",
+        Target::Dx => "dx",
+        Target::Dgamma => "dgamma",
+        Target::Dbeta => "dbeta",
+    };
+    let (found, allowed) = (&array.values, tolerance.relative());
+    let precision = allowed.min(READABLE);
+    let size = length(right);
+    if search == Search::Nothing {
+        return match is_right {
+            true => Told::right(name, Vec::new(), ""),
+            false => Told::unknown(name, "no mistake was looked for"),
+        };
+    }
+    if length(found) <= F64_PRECISION * size {
+        return Told::of(explain_to(probe, target, found, F64_PRECISION), name);
+    }
+    let minus =
+        |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
+    let none = Hypothesis {
+        finding: None,
+        distance: length(&minus(found, right)),
+        values: right.to_vec(),
+    };
+    // What a mistake makes too small is lost below the range of f16.
+    let lost = array.dtype.underflow() * (right.len() as f64).sqrt();
+    let mut fitting: Vec<Hypothesis> = Vec::new();
+    fitting.extend(is_right.then_some(none));
+    for (finding, values) in mistakes(probe, target) {
+        let distance = length(&minus(found, &values));
+        // What makes no difference at all on these data is none here: eps left out where it
+        // is 0.
+        let idle = length(&minus(&values, right)) <= 1e-13 * size;
+        if distance <= allowed * length(&values) + lost && !idle {
+            fitting.push(Hypothesis {
+                finding: Some(finding),
+                distance,
+                values,
+            });
+        }
+    }
+    let nearest = |h: &&Hypothesis| h.distance;
+    let Some(best) = fitting
+        .iter()
+        .min_by(|a, b| nearest(a).total_cmp(&nearest(b)))
+    else {
+        if search == Search::Singles {
+            return Told::unknown(name, "no single known mistake explains it");
+        }
+        return Told::of(explain_to(probe, target, found, precision), name);
+    };
+    let off = minus(found, &best.values);
+    let stands = |other: &Hypothesis| {
+        let way = minus(&other.values, &best.values);
+        let squared = way.iter().map(|d| d * d).sum::<f64>();
+        if squared <= (1e-13 * size).powi(2) {
+            return true;
+        }
+        let along = off.iter().zip(&way).map(|(o, w)| o * w).sum::<f64>() / squared;
+        let rounding = length(&best.values) / size * tolerance.along(&way) + lost * squared.sqrt();
+        (along - 1.0).abs() <= rounding / squared
+    };
+    let left: Vec<&Hypothesis> = fitting.iter().filter(|h| stands(h)).collect();
+    // What is right is within the bounds of each element; only a nearer mistake, in whose
+    // direction rounding cannot have led so far, speaks against it.
+    let right_left =
+        is_right && (best.finding.is_none() || left.iter().any(|h| h.finding.is_none()));
+    let mut findings: Vec<Finding> = Vec::new();
+    for finding in left.iter().chain([&best]).filter_map(|h| h.finding.clone()) {
+        if findings.iter().all(|f| f.id != finding.id) {
+            findings.push(finding);
+        }
+    }
+    if right_left {
+        return Told::right(name, findings, array.dtype.name());
+    }
+    if let Some(at) = simplest(&findings) {
+        findings[..=at].rotate_right(1);
+        return Told::simplest(name, findings);
+    }
+    if findings.len() > 1 && allowed <= READABLE {
+        // Where numbers are precise enough, the engine knows which is the simplest.
+        let simplest = explain_to(probe, target, found, precision).id;
+        if let Some(at) = findings.iter().position(|f| f.id == simplest) {
+            findings[..=at].rotate_right(1);
+            return Told::simplest(name, findings);
+        }
+    }
+    Told::several(name, findings)
+}
+
+/// Of several mistakes that look the same: a path that is missing, rather than one in which
+/// factors are wrong that make it too small to be seen.
+fn simplest(findings: &[Finding]) -> Option<usize> {
+    const PATHS: [&str; 5] = [
+        "direct-path",
+        "mean-path",
+        "variance-path",
+        "scaled",
+        "shift",
+    ];
+    let missing = |f: &Finding| {
+        f.id.strip_suffix("-missing")
+            .is_some_and(|p| PATHS.contains(&p))
+    };
+    let mut found = findings.iter().enumerate().filter(|(_, f)| missing(f));
+    match (findings.len(), found.next(), found.next()) {
+        (2.., Some((at, _)), None) => Some(at),
+        _ => None,
+    }
+}

@@ -1,0 +1,409 @@
+//! What is to be judged: a normalization, its inputs, and what somebody computed from them.
+
+use crate::array::{Array, Contents, Entry};
+use crate::dtype::Dtype;
+use crate::file::read;
+use crate::names::{JUDGED, known, spelled};
+use gradcheck::attribution::norm::{Given, Kind, Norm, Probe};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What the files say, or else flags.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// `batch`, `layer`, `rms` or `group`.
+    pub norm: Option<String>,
+    /// What is added to the variance.
+    pub eps: Option<f64>,
+    /// Over how many of the last axes Layer Norm and RMS Norm go.
+    pub normalized: Option<usize>,
+    /// The groups of Group Norm.
+    pub groups: Option<usize>,
+    /// The type that arrays of `f32` stand for.
+    pub dtype: Option<Dtype>,
+    /// The weight of a new running statistic.
+    pub momentum: Option<f64>,
+}
+
+/// A running statistic after one step.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// What it was before.
+    pub old: Vec<f64>,
+    /// The weight of the new value.
+    pub momentum: f64,
+}
+
+/// Something that was computed.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// One of [`JUDGED`].
+    pub name: &'static str,
+    /// The array.
+    pub array: Array,
+    /// For a running statistic, where it started.
+    pub running: Option<Running>,
+}
+
+/// All that is needed for a judgement.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Which normalization.
+    pub norm: Norm,
+    /// Its inputs.
+    pub probe: Probe,
+    /// The type of x.
+    pub input: Dtype,
+    /// What is judged.
+    pub candidates: Vec<Candidate>,
+    /// What a person should know beside it.
+    pub notes: Vec<String>,
+}
+
+/// The name of a norm and what it takes, as facts.
+pub fn facts_of(norm: Norm) -> Vec<(&'static str, String)> {
+    match norm {
+        Norm::Batch => vec![("norm", "batch".to_owned())],
+        Norm::Layer { normalized } => vec![
+            ("norm", "layer".to_owned()),
+            ("normalized", normalized.to_string()),
+        ],
+        Norm::Rms { normalized } => vec![
+            ("norm", "rms".to_owned()),
+            ("normalized", normalized.to_string()),
+        ],
+        Norm::Group { groups } => {
+            vec![("norm", "group".to_owned()), ("groups", groups.to_string())]
+        }
+    }
+}
+
+impl Facts {
+    /// The normalization; `gamma` has the axes that Layer Norm goes over, if nobody says.
+    ///
+    /// # Errors
+    /// One line: what is missing, unknown or does not belong.
+    pub fn norm(&self, gamma: Option<usize>) -> Result<Norm, String> {
+        let Some(name) = &self.norm else {
+            return Err("which norm? Give --norm batch, layer, rms or group".to_owned());
+        };
+        let rows = matches!(name.as_str(), "layer" | "rms");
+        if !rows && self.normalized.is_some() {
+            return Err(format!(
+                "`normalized` belongs to layer and rms, not to {name}"
+            ));
+        }
+        if name != "group" && self.groups.is_some() {
+            return Err(format!("`groups` belongs to group, not to {name}"));
+        }
+        let normalized = self.normalized.or(gamma).unwrap_or(1);
+        match name.as_str() {
+            "batch" => Ok(Norm::Batch),
+            "layer" => Ok(Norm::Layer { normalized }),
+            "rms" => Ok(Norm::Rms { normalized }),
+            "group" => match self.groups {
+                Some(groups) => Ok(Norm::Group { groups }),
+                None => Err("how many groups? Give --groups".to_owned()),
+            },
+            _ => Err(format!("`{name}` is no norm: batch, layer, rms or group")),
+        }
+    }
+
+    /// What files say, which must not contradict what flags do.
+    fn add(&mut self, facts: &BTreeMap<String, String>) -> Result<(), String> {
+        for (name, value) in facts {
+            let unread = |why: String| format!("`{name}` is `{value}` in the file: {why}");
+            let contradicts = |flag: &dyn std::fmt::Display| {
+                format!("--{name} {flag} contradicts the file, which says {value}")
+            };
+            // A number as it is, and nearly as it is: 1e-5 may have been an f32.
+            let number = || value.parse::<f64>().map_err(|why| unread(why.to_string()));
+            let same = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b.abs();
+            let count = || {
+                value
+                    .parse::<f64>()
+                    .ok()
+                    .filter(|n| n.fract() == 0.0 && *n >= 1.0)
+            };
+            let count = || {
+                count()
+                    .map(|n| n as usize)
+                    .ok_or(unread("no count".to_owned()))
+            };
+            match name.as_str() {
+                "norm" => match &self.norm {
+                    Some(flag) if flag != value => return Err(contradicts(flag)),
+                    _ => self.norm = Some(value.clone()),
+                },
+                "dtype" => {
+                    let dtype = value.parse::<Dtype>().map_err(unread)?;
+                    match self.dtype {
+                        Some(flag) if flag != dtype => return Err(contradicts(&flag)),
+                        _ => self.dtype = Some(dtype),
+                    }
+                }
+                "eps" | "momentum" => {
+                    let number = number()?;
+                    let slot = if name == "eps" {
+                        &mut self.eps
+                    } else {
+                        &mut self.momentum
+                    };
+                    match *slot {
+                        Some(flag) if !same(flag, number) => return Err(contradicts(&flag)),
+                        Some(_) => {}
+                        None => *slot = Some(number),
+                    }
+                }
+                "normalized" | "groups" => {
+                    let count = count()?;
+                    let slot = match name.as_str() {
+                        "groups" => &mut self.groups,
+                        _ => &mut self.normalized,
+                    };
+                    match *slot {
+                        Some(flag) if flag != count => return Err(contradicts(&flag)),
+                        _ => *slot = Some(count),
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The arrays of all files, by the names that they have here.
+struct Arrays {
+    by_name: BTreeMap<&'static str, Array>,
+    notes: Vec<String>,
+}
+
+impl Arrays {
+    fn gather(files: Vec<(PathBuf, Contents)>) -> Result<Self, String> {
+        let mut arrays = Self {
+            by_name: BTreeMap::new(),
+            notes: Vec::new(),
+        };
+        for (path, contents) in files {
+            let path = path.display();
+            for (written, entry) in contents.entries {
+                let Some(name) = known(&written) else {
+                    arrays
+                        .notes
+                        .push(format!("{path}: `{written}` is not looked at"));
+                    continue;
+                };
+                let array = match entry {
+                    Entry::Array(array) => array,
+                    Entry::Text(text) => {
+                        return Err(format!("{path}: `{written}` is `{text}`, and no array"));
+                    }
+                    Entry::Other(what) => {
+                        let types = "f64, f32, f16 and bf16 can be read";
+                        return Err(format!("{path}: `{written}` holds {what}; {types}"));
+                    }
+                };
+                match arrays.by_name.get(name) {
+                    // The inputs, saved again beside the results.
+                    Some(same) if *same == array => {}
+                    Some(_) => {
+                        return Err(format!(
+                            "{path}: `{written}` is {name}, which was there before"
+                        ));
+                    }
+                    None => drop(arrays.by_name.insert(name, array)),
+                }
+            }
+        }
+        Ok(arrays)
+    }
+
+    /// An input, which must be there, and hold numbers.
+    fn input(&mut self, name: &'static str) -> Result<Option<Array>, String> {
+        let Some(array) = self.by_name.remove(name) else {
+            return Ok(None);
+        };
+        match array.values.iter().position(|v| !v.is_finite()) {
+            Some(at) => {
+                let (value, place) = (array.values[at], place(&array.shape, at));
+                Err(format!(
+                    "{name} is {value} at {place}: nothing can be computed from it"
+                ))
+            }
+            None => Ok(Some(array)),
+        }
+    }
+
+    fn needed(&mut self, name: &'static str) -> Result<Array, String> {
+        let missing = || format!("there is no {} in the files", spelled(name));
+        self.input(name)?.ok_or_else(missing)
+    }
+}
+
+/// The indices of element `flat`.
+pub fn place(shape: &[usize], flat: usize) -> String {
+    let (mut rest, mut indices) = (flat, Vec::new());
+    for d in shape.iter().rev() {
+        indices.push(rest % d);
+        rest /= d;
+    }
+    indices.reverse();
+    format!("{indices:?}")
+}
+
+/// Whether two shapes differ only in axes of length 1.
+fn alike(a: &[usize], b: &[usize]) -> bool {
+    let long =
+        |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|d| *d != 1).collect() };
+    long(a) == long(b)
+}
+
+impl Subject {
+    /// From files, each of which may hold some of the arrays, and flags.
+    ///
+    /// # Errors
+    /// One line: a file that cannot be read, an array that is missing or does not fit, a flag
+    /// that contradicts a file.
+    pub fn read(paths: &[PathBuf], mut facts: Facts) -> Result<Self, String> {
+        let mut files = Vec::new();
+        for path in paths {
+            let mut contents = read(path)?;
+            facts.add(&contents.facts)?;
+            if let Some(dtype) = facts.dtype.filter(|d| *d == Dtype::Bf16) {
+                contents.narrow_f32(dtype);
+            }
+            files.push((path.clone(), contents));
+        }
+        Self::of(Arrays::gather(files)?, &facts)
+    }
+
+    fn of(mut arrays: Arrays, facts: &Facts) -> Result<Self, String> {
+        if !JUDGED.iter().any(|name| arrays.by_name.contains_key(name)) {
+            let all: Vec<String> = JUDGED.iter().map(|name| spelled(name)).collect();
+            return Err(format!(
+                "there is nothing to judge: none of {}",
+                all.join("; ")
+            ));
+        }
+        let (x, gamma) = (arrays.needed("x")?, arrays.needed("gamma")?);
+        let gamma_axes = gamma.shape.len().max(1);
+        let norm = facts.norm(Some(gamma_axes).filter(|axes| *axes < x.shape.len()))?;
+        let eps = facts.eps.ok_or("eps is not in the files: give --eps")?;
+        if !(eps.is_finite() && eps >= 0.0) {
+            return Err(format!("eps is {eps}, and must be 0 or more"));
+        }
+        let beta = arrays.input("beta")?;
+        let dy = arrays.input("dy")?;
+        let gradients = ["dx", "dgamma", "dbeta"];
+        let gradient = gradients
+            .iter()
+            .find(|name| arrays.by_name.contains_key(*name));
+        if let (None, Some(name)) = (&dy, gradient) {
+            return Err(format!(
+                "{name} needs dy: there is no {} in the files",
+                spelled("dy")
+            ));
+        }
+        if let Some(dy) = &dy
+            && !alike(&dy.shape, &x.shape)
+        {
+            let (got, wanted) = (&dy.shape, &x.shape);
+            return Err(format!("dy has shape {got:?} and must have {wanted:?}"));
+        }
+        if matches!(norm, Norm::Rms { .. })
+            && (beta
+                .as_ref()
+                .is_some_and(|b| b.values.iter().any(|b| *b != 0.0))
+                || arrays.by_name.contains_key("dbeta"))
+        {
+            return Err("RMS Norm has no beta: leave beta and dbeta out".to_owned());
+        }
+        let given = Given {
+            beta: beta.map_or(vec![0.0; gamma.values.len()], |beta| beta.values),
+            // The output does not ask for it; it must only not look like a mistake.
+            dy: dy.map_or_else(
+                || (0..x.values.len()).map(|k| (k as f64).sin()).collect(),
+                |dy| dy.values,
+            ),
+            gamma: gamma.values,
+            x: x.values,
+        };
+        let probe = Probe::given(norm, &x.shape, eps, given)?;
+        let mut candidates = Vec::new();
+        for name in JUDGED {
+            let Some(mut array) = arrays.by_name.remove(name) else {
+                continue;
+            };
+            let of_x = matches!(name, "y" | "dx");
+            let running = match name {
+                "running_mean" => Some(running(&mut arrays, "old_running_mean", &probe, facts)?),
+                "running_var" => Some(running(&mut arrays, "old_running_var", &probe, facts)?),
+                _ => None,
+            };
+            // The engine speaks of a wrong number of elements; axes in another order are worse.
+            let wanted = if of_x { &x.shape } else { &gamma.shape };
+            let count = |shape: &[usize]| shape.iter().product::<usize>();
+            if count(&array.shape) == count(wanted) {
+                if of_x && !alike(&array.shape, wanted) {
+                    return Err(format!(
+                        "{name} has shape {:?} and must have {wanted:?}: as many elements, whose \
+                         order is then unknown",
+                        array.shape
+                    ));
+                }
+                array.shape.clone_from(wanted);
+            }
+            candidates.push(Candidate {
+                name,
+                array,
+                running,
+            });
+        }
+        let mut notes = arrays.notes;
+        for name in arrays
+            .by_name
+            .keys()
+            .filter(|name| name.starts_with("old_"))
+        {
+            notes.push(format!("{name} is there without what came of it"));
+        }
+        Ok(Self {
+            norm,
+            probe,
+            input: x.dtype,
+            candidates,
+            notes,
+        })
+    }
+}
+
+fn running(
+    arrays: &mut Arrays,
+    old: &'static str,
+    probe: &Probe,
+    facts: &Facts,
+) -> Result<Running, String> {
+    if probe.kind != Kind::Batch {
+        return Err("only Batch Norm has running statistics".to_owned());
+    }
+    let old_values = arrays.needed(old)?.values;
+    let channels = probe.groups.count;
+    if old_values.len() != channels {
+        let got = old_values.len();
+        return Err(format!(
+            "{old} has {got} elements and must have {channels}, one per channel"
+        ));
+    }
+    let momentum = facts.momentum;
+    let momentum = momentum.ok_or("momentum is not in the files: give --momentum")?;
+    if !(momentum > 0.0 && momentum < 1.0) {
+        return Err(format!(
+            "momentum is {momentum}, and must be between 0 and 1"
+        ));
+    }
+    Ok(Running {
+        old: old_values,
+        momentum,
+    })
+}
