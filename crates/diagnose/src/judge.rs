@@ -5,7 +5,7 @@ use crate::sample::{self, Sample};
 use crate::search::{Comparison, Outcome, READABLE, Search, Told, explained, right};
 use crate::subject::{Candidate, Running, Subject, place};
 use crate::tolerance::{Tolerance, Types, length};
-use gradcheck::attribution::norm::{Target, explain_running_mean, explain_running_var, explain_to};
+use gradcheck::attribution::norm::{Target, diagnose, explain_running_mean, explain_running_var};
 use gradcheck::attribution::{Finding, Verdict};
 use serde::Serialize;
 
@@ -87,7 +87,7 @@ impl Subject {
             if let Some(refused) = overflowing(candidate, &right) {
                 return refused;
             }
-            let verdict = explain_to(&self.probe, target, &array.values, READABLE);
+            let verdict = diagnose(&self.probe, target, &array.values, READABLE);
             return Judged::of(candidate, verdict);
         }
         let ladder = Types::ladder(self.input, stored, target);

@@ -139,7 +139,7 @@ fn part(
             dtype: array.dtype,
             values,
         },
-        search: Search::All,
+        search: Search::Part,
         note: format!("; looked for in {count} of {slices} {unit}"),
     })
 }

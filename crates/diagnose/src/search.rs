@@ -2,7 +2,7 @@
 
 use crate::array::Array;
 use crate::tolerance::{Tolerance, length};
-use gradcheck::attribution::norm::{Probe, Target, explain_to, mistakes};
+use gradcheck::attribution::norm::{Probe, Target, diagnose, explain_to, mistakes};
 use gradcheck::attribution::{F64_PRECISION, Finding, Verdict};
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ impl Told {
     /// Right, though the sums were taken in a type of few bits.
     pub fn coarse(mut self, dtype: &str) -> Self {
         if self.id == "correct" {
-            self.id = "low-precision-sum".to_owned();
+            self.id = format!("summed-in-{dtype}");
         }
         self.sentence +=
             &format!("; but it was added up in {dtype}, and has lost digits that sums in f32 keep");
@@ -140,8 +140,10 @@ impl Told {
 /// How far a mistake is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Search {
-    /// Single ones, and pairs.
+    /// Single ones, pairs, and faults of execution.
     All,
+    /// Single ones, and pairs, in a part of an array.
+    Part,
     /// Single ones.
     Singles,
     /// Not at all.
@@ -170,7 +172,7 @@ struct Hypothesis {
 /// within the tolerance, the nearest of them is held against each other one: how far the array
 /// lies on the way from one to the other is 0 or 1, but for what rounding can do in this very
 /// direction. Where that leaves both, the verdict does. What no single mistake makes goes to
-/// the engine, which knows pairs of them.
+/// the engine, which knows pairs of them and faults of execution.
 pub fn explained(
     probe: &Probe,
     target: Target,
@@ -233,7 +235,12 @@ pub fn explained(
         if search == Search::Singles {
             return Told::unknown(name, "no single known mistake explains it");
         }
-        return Told::of(explain_to(probe, target, found, precision), name);
+        let verdict = match search {
+            // How a part was carried out says nothing of places in the whole.
+            Search::Part => explain_to(probe, target, found, allowed),
+            _ => diagnose(probe, target, found, allowed),
+        };
+        return Told::of(verdict, name);
     };
     let off = minus(found, &best.values);
     let stands = |other: &Hypothesis| {

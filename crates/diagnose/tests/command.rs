@@ -358,13 +358,42 @@ fn what_is_not_a_number_or_of_another_size_is_wrong() {
     let finished = run(folder.path(), &["diagnose", "a.npz"]);
     assert_eq!(finished.code, 1, "{}", finished.err);
     for said in [
-        "dx: element 11 is inf",
+        "dx: element 11 is not a finite number, and all else is right",
         "dgamma: it has 6 elements and must have 8",
         "1 of 48 elements are further off than rounding can take them, the furthest at [2, 4]",
         "all are in row 2 of 6",
         "dbeta: it is right",
     ] {
         assert!(finished.out.contains(said), "{said}: {}", finished.out);
+    }
+}
+
+#[test]
+fn a_fault_of_execution_is_named_with_its_place_in_every_type() {
+    let folder = TempDir::new().unwrap();
+    for dtype in Dtype::ALL {
+        let (mut contents, probe) = solved(folder.path(), "a.safetensors", dtype);
+        let mut dx = probe.dx();
+        dx[40..].fill(0.0);
+        add(&mut contents, "dx", &[6, 8], dtype, &dx);
+        // The last two rows are left out of the sum.
+        let kept = |k: usize| if k < 32 { probe.dy[k] } else { 0.0 };
+        let dy: Vec<f64> = (0..48).map(kept).collect();
+        add(&mut contents, "dbeta", &[8], dtype, &probe.params.sums(&dy));
+        contents
+            .write(&folder.path().join("a.safetensors"))
+            .unwrap();
+        let finished = run(folder.path(), &["diagnose", "a.safetensors"]);
+        assert_eq!(finished.code, 1, "{}", finished.err);
+        for said in ["dx: row 5 is zero, and all else is right", "dbeta: "] {
+            assert!(finished.out.contains(said), "{dtype}: {}", finished.out);
+        }
+        let dbeta = finished
+            .out
+            .lines()
+            .find(|line| line.starts_with("dbeta: "))
+            .unwrap();
+        assert!(dbeta.contains("rows 4 and 5"), "{dtype}: {dbeta}");
     }
 }
 
