@@ -37,7 +37,7 @@ pub struct Running {
 /// Something that was computed.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// One of [`JUDGED`].
+    /// One of those that are judged: `y`, `dx`, `dgamma`, `dbeta`, `running_mean`, `running_var`.
     pub name: &'static str,
     /// The array.
     pub array: Array,

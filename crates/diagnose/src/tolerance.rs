@@ -17,7 +17,7 @@
 //! roundoff times the partial sum that is rounded. The worst case, all with the same sign, does
 //! not happen; by Hoeffding's inequality, roundings that are independent and have no preferred
 //! sign add up to more than `λ` times the root of the sum of their squares with a probability of
-//! less than `2 exp(-λ²/2)`. [`ALARM`] is the probability that is accepted for a whole array,
+//! less than `2 exp(-λ²/2)`. `ALARM` is the probability that is accepted for a whole array,
 //! and `λ` follows from it and from the number of sums (Higham and Mary, "A new approach to
 //! probabilistic rounding error analysis", 2019).
 //!
