@@ -190,6 +190,17 @@ mod tests {
             [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
         );
         assert_eq!(row_major(&[7.0], &[]), [7.0]);
+        let mut bytes = Vec::new();
+        let writer = WriteOptions::<f32>::new()
+            .default_dtype()
+            .order(Order::Fortran);
+        let mut writer = writer.shape(&[2, 3]).writer(&mut bytes).begin_nd().unwrap();
+        writer.extend([0.0, 3.0, 1.0, 4.0, 2.0, 5.0]).unwrap();
+        writer.finish().unwrap();
+        let Entry::Array(array) = read(&bytes).unwrap() else {
+            panic!("an array")
+        };
+        assert_eq!(array.values, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     }
 
     #[test]
