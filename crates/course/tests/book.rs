@@ -4,6 +4,7 @@ mod claims;
 mod common;
 
 use common::{CHAPTER, Checkout};
+use course::book::files::Files;
 use course::book::maths::Maths;
 use course::book::presented::Presented;
 use course::book::render::{Page, Renderer};
@@ -51,12 +52,10 @@ fn rendered(workspace: &Workspace, maths: &Maths, text: &str) -> (String, Vec<Pr
         maths,
         labels: &Labels::new(),
         catalogue: &Catalogue::load(workspace).unwrap(),
-        inputs: RefCell::default(),
+        files: Files::default(),
         listed: RefCell::default(),
         used: RefCell::default(),
         problems: RefCell::default(),
-        texts: RefCell::default(),
-        results: RefCell::default(),
     };
     let page = Page {
         file: "one.md",

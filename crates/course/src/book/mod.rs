@@ -51,6 +51,7 @@ pub mod directive;
 mod edits;
 pub mod fence;
 pub mod figure;
+pub mod files;
 pub mod items;
 pub mod labels;
 pub mod links;
@@ -67,6 +68,7 @@ use crate::catalogue::Catalogue;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use claim::Claim;
+use files::Files;
 use labels::{Labels, Target};
 use maths::Maths;
 use mdbook_core::book::{BookItem, Chapter};
@@ -135,12 +137,10 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
         maths: &maths,
         labels: &labels,
         catalogue: &catalogue,
-        inputs: RefCell::new(BTreeSet::from([workspace.catalogue(), macros])),
+        files: Files::with_inputs([workspace.catalogue(), macros]),
         listed: RefCell::default(),
         used: RefCell::default(),
         problems: RefCell::new(problems),
-        texts: RefCell::default(),
-        results: RefCell::default(),
     };
     book.book.for_each_chapter_mut(|chapter| {
         let Some(path) = &chapter.path else { return };
@@ -153,15 +153,14 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
         }
     });
     let Renderer {
-        inputs,
+        files,
         listed,
         used,
         problems,
-        texts,
         ..
     } = renderer;
-    let (inputs, listed) = (inputs.into_inner(), listed.into_inner());
-    let (used, texts) = (used.into_inner(), texts.into_inner());
+    let (inputs, texts) = (files.inputs.into_inner(), files.texts.into_inner());
+    let (used, listed) = (used.into_inner(), listed.into_inner());
     let mut problems = problems.into_inner();
     let anchors = idle_anchors(workspace, &texts, &used, &presented, &mut problems)?;
     if problems.is_empty() {

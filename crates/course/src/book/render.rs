@@ -6,6 +6,7 @@ use super::data::{self, Place};
 use super::directive::Arguments;
 use super::edits::{Edit, apply, close, escape, hold, id, unclear, unwrapped};
 use super::figure;
+use super::files::Files;
 use super::labels::{Kind, Labels, link};
 use super::maths::{self, Maths, shield};
 use super::presented;
@@ -35,18 +36,14 @@ pub struct Renderer<'a> {
     pub labels: &'a Labels,
     /// The exercises.
     pub catalogue: &'a Catalogue,
-    /// Every file that was read, so that a change of it rebuilds the book.
-    pub inputs: RefCell<BTreeSet<PathBuf>>,
+    /// What was read.
+    pub files: Files,
     /// Which lines of which file a listing has shown.
     pub listed: RefCell<BTreeMap<PathBuf, BTreeSet<usize>>>,
     /// Which anchors of which file a listing has used.
     pub used: RefCell<BTreeSet<(PathBuf, String)>>,
     /// What is wrong.
     pub problems: RefCell<Vec<Problem>>,
-    /// Texts of files already read.
-    pub texts: RefCell<BTreeMap<PathBuf, String>>,
-    /// Results already read: a chapter takes many numbers from one file.
-    pub results: RefCell<BTreeMap<String, Rc<Value>>>,
 }
 
 /// A chapter's file and page.
@@ -277,29 +274,11 @@ impl Renderer<'_> {
     }
 
     fn json(&self, file: &str) -> Result<Rc<Value>, String> {
-        if let Some(value) = self.results.borrow().get(file) {
-            return Ok(Rc::clone(value));
-        }
-        let text = self.read(&self.workspace.root().join(file))?;
-        let value = serde_json::from_str(&text).map_err(|e| format!("{file} is not JSON: {e}"))?;
-        let value = Rc::new(value);
-        let mut results = self.results.borrow_mut();
-        results.insert(file.to_owned(), Rc::clone(&value));
-        Ok(value)
+        self.files.json(self.workspace, file)
     }
 
     fn read(&self, path: &Path) -> Result<String, String> {
-        if let Some(text) = self.texts.borrow().get(path) {
-            return Ok(text.clone());
-        }
-        self.inputs.borrow_mut().insert(path.to_owned());
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(path)))?;
-        // A checkout may end its lines with two characters; to a browser these are two lines.
-        let text = text.replace("\r\n", "\n");
-        let mut texts = self.texts.borrow_mut();
-        texts.insert(path.to_owned(), text.clone());
-        Ok(text)
+        self.files.text(self.workspace, path)
     }
 
     /// A short text as HTML on one line: captions, headings of tables, hints.
