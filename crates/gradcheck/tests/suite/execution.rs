@@ -418,7 +418,8 @@ fn each_fault(seed: u64, judge: &mut Judge<'_>) {
     }
 }
 
-/// In this format, every fault is named, and what is right is not called wrong.
+/// In this format, every fault is named (one in fifty may be refused where digits are few), none
+/// by a wrong name, and what is right is not called wrong.
 #[track_caller]
 fn all_are_named(format: usize) {
     let (name, bits, precision) = FORMATS[format];
@@ -429,10 +430,10 @@ fn all_are_named(format: usize) {
     });
     assert!(tally.named > 1000, "{}", tally.named);
     let (unknown, wrong) = (tally.unknown, tally.wrong);
-    assert!(
-        unknown.is_empty() && wrong.is_empty(),
-        "{name}: {unknown:#?} {wrong:#?}"
-    );
+    assert!(wrong.is_empty(), "{name}: {wrong:#?}");
+    // With few digits a fault may change hardly more than rounding does; then it has no name.
+    let most = if bits < 24 { tally.named / 50 } else { 0 };
+    assert!(unknown.len() <= most, "{name}: {unknown:#?}");
     for (probe, right) in (0..20).flat_map(probes) {
         for target in ALL {
             let candidate = stored(&Kernel::right(&probe, &right).run(target), bits);
@@ -475,13 +476,13 @@ fn lost_digits_are_told_from_wrong_formulas() {
             };
             for target in [Target::Dx, Target::Dgamma, Target::Dbeta] {
                 let verdict = diagnose(&probe, target, &low.run(target), 1e-12);
-                let sum = format!("summed-in-{name}");
+                let sum = format!("digits-of-{name}");
                 let stored = format!("stored-in-{name}");
                 let is = verdict.id == sum || (target != Target::Dx && verdict.id == stored);
                 told += usize::from(is);
                 all += 1;
                 // A few sums may have been lucky, or not, by as much as the formats differ.
-                let low = verdict.id.starts_with("summed-in-");
+                let low = verdict.id.starts_with("digits-of-");
                 assert!(is || low, "{:?} {target:?} {name}: {verdict}", probe.kind);
             }
             for target in ALL {
@@ -539,6 +540,58 @@ fn what_was_overwritten_is_named() {
             "{verdict}"
         );
     }
+}
+
+/// What is a little less precise than asked has no cause that could be named, and the direction
+/// in which an array is read is that of its index.
+#[test]
+fn nothing_is_made_up() {
+    for (probe, right) in (6..16).flat_map(probes) {
+        for target in ALL {
+            let mut near = Kernel::right(&probe, &right).run(target);
+            let scale = near.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+            for (k, v) in near.iter_mut().enumerate() {
+                *v += 2.5e-6 * scale * ((k * k + 7 * k) as f64).sin();
+            }
+            let verdict = diagnose(&probe, target, &near, 1e-6);
+            let told = ["correct", "unknown", "zero"].contains(&verdict.id.as_str());
+            assert!(
+                told || verdict.id.starts_with("stored-in"),
+                "{target:?} {verdict}"
+            );
+        }
+    }
+    let probe = Probe::new(Norm::Layer { normalized: 1 }, &[6, 8], 1e-5, 0);
+    let right = rows(6, 8);
+    let next = Kernel {
+        gamma_at: &|j| (j + 1) % 8,
+        ..Kernel::right(&probe, &right)
+    };
+    let verdict = diagnose(&probe, Target::Y, &next.run(Target::Y), 1e-10);
+    assert!(
+        verdict
+            .sentence
+            .contains("gamma is read 1 place after where it should be"),
+        "{verdict}"
+    );
+    let back = Kernel {
+        dy_at: &|k| k / 8 * 8 + (k + 7) % 8,
+        ..Kernel::right(&probe, &right)
+    };
+    let verdict = diagnose(&probe, Target::Dx, &back.run(Target::Dx), 1e-10);
+    assert!(
+        verdict
+            .sentence
+            .contains("dy is read 1 place back along axis 1"),
+        "{verdict}"
+    );
+    let plus: Vec<f64> = (0..48)
+        .map(|k| probe.x_hat()[k] * (1.0 + probe.gamma[k % 8]) + probe.beta[k % 8])
+        .collect();
+    assert_eq!(
+        diagnose(&probe, Target::Y, &plus, 1e-10).id,
+        "gamma-plus-one"
+    );
 }
 
 /// Weights of a sum that no list of faults has: they follow from the numbers.

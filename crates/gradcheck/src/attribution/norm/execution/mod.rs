@@ -16,7 +16,7 @@ mod values;
 
 use super::probe::{Probe, Target};
 use crate::attribution::{Explanation, Finding, Verdict};
-use scene::{ALIKE, ROUNDING, Scene};
+use scene::{ALIKE, ROUNDING, Scene, WORSE};
 
 /// The verdict on a candidate, of which `formula` is what mistakes in the formula make.
 pub(super) fn explain(
@@ -27,6 +27,22 @@ pub(super) fn explain(
     formula: Verdict,
 ) -> Verdict {
     let scene = Scene::new(probe, target, candidate, precision);
+    // One mistake in the formula stands, unless something fits clearly better; two do not.
+    let single = formula.explanations.iter().filter(|e| e.cost == 1);
+    let fits = single.map(|e| e.residual).fold(f64::INFINITY, f64::min);
+    if scene.wrong().is_empty() {
+        // A cause of what is hardly off would be made up.
+        let off = scene.off();
+        if fits <= WORSE * off {
+            return formula;
+        }
+        let digits = -off.log10();
+        let sentence = format!(
+            "it is right to {digits:.1} digits in every place, and less precise than {precision:.0e} \
+             as a whole"
+        );
+        return Verdict::plain(&formula.target, "unknown", sentence);
+    }
     scene.unwritten();
     if scene.is_spread() {
         scene.exchanged();
@@ -35,17 +51,14 @@ pub(super) fn explain(
         scene.partial_parameters();
     }
     scene.misplaced();
-    scene.on_top();
     scene.saved_another();
+    scene.on_top();
     scene.partial_groups();
     scene.overwritten();
     scene.misread();
     let digits = scene.stored_low().or_else(|| scene.summed_low());
     let found = scene.best();
     let left = found.iter().map(|f| f.left).fold(f64::INFINITY, f64::min);
-    // One mistake in the formula stands, unless a fault fits clearly better; two do not.
-    let single = formula.explanations.iter().filter(|e| e.cost == 1);
-    let fits = single.map(|e| e.residual).fold(f64::INFINITY, f64::min);
     if fits <= (ALIKE * left).max(ROUNDING) && fits.is_finite() {
         return formula;
     }

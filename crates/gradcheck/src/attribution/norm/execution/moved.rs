@@ -36,13 +36,16 @@ impl Scene<'_> {
             } else {
                 value.to_string()
             };
-            let what = format!("{name}, and all else is right: nothing was written there");
+            let what = format!(
+                "{name}, and all else is right: nothing was written there, or a factor is zero there"
+            );
             propose("unwritten", &|k| self.candidate[k] == value, &what);
         }
         for (name, values) in self.arrays() {
+            let usual = usual(&values);
             let what =
                 format!("as in {name}, and all else is right: the result was not written there");
-            let is = |k: usize| !self.is_right(k) && self.near(k, values[k], usual(&values));
+            let is = |k: usize| !self.is_right(k) && self.near(k, values[k], usual);
             propose("unwritten", &is, &what);
         }
     }
@@ -55,7 +58,7 @@ impl Scene<'_> {
         };
         for order in orders(&shape) {
             self.propose_in_part(order.of(&self.right, f64::NAN), || {
-                let sentence = format!("the values are right, and are written {}", order.told);
+                let sentence = format!("the values are right, and are written {}", order.written);
                 (format!("written-{}", order.id), sentence)
             });
         }
@@ -128,7 +131,7 @@ impl Scene<'_> {
                     self.propose(values.target(probe, self.target), || {
                         (
                             format!("{name}-{}", order.id),
-                            format!("{name} is read {}", order.told),
+                            format!("{name} is read {}", order.read),
                         )
                     });
                 }
@@ -164,7 +167,7 @@ impl Scene<'_> {
                 self.propose(values.target(probe, self.target), || {
                     (
                         format!("{id}-{}", order.id),
-                        format!("{name} read {}", order.told),
+                        format!("{name} read {}", order.read),
                     )
                 });
             }
@@ -244,8 +247,12 @@ impl Scene<'_> {
         let (groups, unit) = (&probe.groups, probe.kind.group());
         let members = members(&groups.of, groups.count);
         let wrong = self.wrong_groups(&members);
+        let both = match probe.kind.is_centred() {
+            true => "mean and rstd are",
+            false => "rstd is",
+        };
         for (what, id, mean, rstd) in [
-            ("mean and rstd are", "statistics-of-another", true, true),
+            (both, "statistics-of-another", true, true),
             ("the mean is", "mean-of-another", true, false),
             ("rstd is", "rstd-of-another", false, true),
         ] {
@@ -317,7 +324,10 @@ fn told(unit: &str, pairs: &[(usize, usize)], say: impl Fn(&str, &str) -> String
         )
     } else if alike {
         let side = if places > 0 { "before" } else { "after" };
-        say(&of, &format!("the {unit} {} {side}", places.abs()))
+        match places.abs() {
+            1 => say(&of, &format!("the {unit} {side}")),
+            far => say(&of, &format!("the {unit} {far} places {side}")),
+        }
     } else {
         say(&of, &counted(unit, &other))
     }

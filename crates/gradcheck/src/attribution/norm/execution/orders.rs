@@ -6,7 +6,10 @@ const LONGEST_SHIFT: usize = 64;
 /// An order, and how it is told: element `k` comes from element `from[k]`, or from nowhere.
 pub(super) struct Order {
     pub id: &'static str,
-    pub told: String,
+    /// Of an array that is written so.
+    pub written: String,
+    /// Of an array that is read so.
+    pub read: String,
     pub from: Vec<Option<usize>>,
 }
 
@@ -22,10 +25,23 @@ impl Order {
 pub(super) fn orders(shape: &[usize]) -> Vec<Order> {
     let total: usize = shape.iter().product();
     let mut all: Vec<Order> = Vec::new();
-    let mut add = |id, told: String, from: Vec<Option<usize>>| {
+    let mut add = |id, [written, read]: [String; 2], from: Vec<Option<usize>>| {
         let moved = from.iter().enumerate().any(|(k, from)| *from != Some(k));
         if moved && all.iter().all(|order| order.from != from) {
-            all.push(Order { id, told, from });
+            all.push(Order {
+                id,
+                written,
+                read,
+                from,
+            });
+        }
+    };
+    let same = |told: String| [told.clone(), told];
+    let places = |by: usize| {
+        if by == 1 {
+            "1 place".to_owned()
+        } else {
+            format!("{by} places")
         }
     };
     // Axes exchanged when read: the array has its shape, and is taken to have another order.
@@ -39,19 +55,19 @@ pub(super) fn orders(shape: &[usize]) -> Vec<Order> {
         let from: Vec<Option<usize>> = (0..total).map(from).collect();
         let back: Vec<Option<usize>> = inverse(&from);
         let told = format!("with its axes in the order {axes:?}");
-        add("transposed", told.clone(), from);
-        add("transposed", told, back);
+        add("transposed", same(told.clone()), from);
+        add("transposed", same(told), back);
     }
     // Rows and columns of other sizes: the rest of the array lies in one of them.
     for columns in (2..total).filter(|columns| total.is_multiple_of(*columns)) {
         let rows = total / columns;
         let from = (0..total).map(|k| Some(k % rows * columns + k / rows));
         let told = format!("as {columns} rows of {rows} where it has {rows} rows of {columns}");
-        add("transposed", told, from.collect());
+        add("transposed", same(told), from.collect());
     }
     add(
         "reversed",
-        "from its end to its start".to_owned(),
+        same("from its end to its start".to_owned()),
         (0..total).rev().map(Some).collect(),
     );
     for (axis, &length) in shape.iter().enumerate().filter(|_| shape.len() > 1) {
@@ -61,31 +77,52 @@ pub(super) fn orders(shape: &[usize]) -> Vec<Order> {
             Some(k + (length - 1 - at) * below - at * below)
         };
         let told = format!("with axis {axis} from its end to its start");
-        add("reversed", told, (0..total).map(from).collect());
+        add("reversed", same(told), (0..total).map(from).collect());
         for by in (1..length.min(9)).chain([length.saturating_sub(1)]) {
             let around = |k: usize| {
                 let at = k / below % length;
                 Some(k - at * below + (at + length - by) % length * below)
             };
-            let told = format!("{by} places further along axis {axis}, and around its end");
-            add("shifted", told, (0..total).map(around).collect());
+            let by = places(by);
+            let written = format!("{by} further along axis {axis}, and around its end");
+            let read = format!("{by} back along axis {axis}, and around its start");
+            add("shifted", [written, read], (0..total).map(around).collect());
         }
     }
     // By less than half, so that most of it can be told.
     for by in 1..=(total / 2).min(LONGEST_SHIFT) {
-        let places = if by == 1 { "place" } else { "places" };
-        let late = |k: usize| k.checked_sub(by);
-        let told = format!("{by} {places} late");
-        add("shifted", told, (0..total).map(late).collect());
-        let early = |k: usize| Some(k + by).filter(|&from| from < total);
-        let told = format!("{by} {places} early");
-        add("shifted", told, (0..total).map(early).collect());
-        let around = |k: usize| Some((k + total - by) % total);
-        let told = format!("{by} {places} late, and around its end");
-        add("shifted", told, (0..total).map(around).collect());
-        let around = |k: usize| Some((k + by) % total);
-        let told = format!("{by} {places} early, and around its end");
-        add("shifted", told, (0..total).map(around).collect());
+        let told = |written: &str, read: &str, end: &str| {
+            let by = places(by);
+            [
+                format!("{by} {written}{end}"),
+                format!("{by} {read} where it should be{end}"),
+            ]
+        };
+        for end in ["", ", and around its end"] {
+            let beyond = |k: usize| {
+                if end.is_empty() {
+                    None
+                } else {
+                    Some(k % total)
+                }
+            };
+            let late = |k: usize| k.checked_sub(by).or_else(|| beyond(k + total - by));
+            let early = |k: usize| {
+                Some(k + by)
+                    .filter(|&k| k < total)
+                    .or_else(|| beyond(k + by))
+            };
+            add(
+                "shifted",
+                told("late", "before", end),
+                (0..total).map(late).collect(),
+            );
+            add(
+                "shifted",
+                told("early", "after", end),
+                (0..total).map(early).collect(),
+            );
+        }
     }
     all
 }

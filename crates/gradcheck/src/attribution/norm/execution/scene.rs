@@ -12,6 +12,8 @@ const SLACK: f64 = 4.0;
 
 /// What fits up to this many times worse fits as well.
 pub(super) const ALIKE: f64 = 1.25;
+/// An explanation leaves over at most this share of what is off.
+pub(super) const WORSE: f64 = 0.5;
 /// What is left over is rounding of `f64`, and all alike, up to this share.
 pub(super) const ROUNDING: f64 = 1e-11;
 
@@ -100,12 +102,26 @@ impl<'a> Scene<'a> {
         }
         let known = (0..made.len()).filter(|&k| !made[k].is_nan());
         let off: Vec<f64> = known.map(|k| self.candidate[k] - made[k]).collect();
+        let left = norm(&off) / usual / (made.len() as f64).sqrt();
+        // What hardly comes closer than the right values do explains nothing.
+        if left > WORSE * self.off() {
+            return;
+        }
         let (id, sentence) = fault();
         self.found.borrow_mut().push(Found {
             finding: Finding::new(id, sentence),
-            left: norm(&off) / usual / (made.len() as f64).sqrt(),
+            left,
             made,
         });
+    }
+
+    /// How far the candidate is off, as a share of what is right; without bound when it is not
+    /// finite.
+    pub fn off(&self) -> f64 {
+        let pairs = self.candidate.iter().zip(&self.right);
+        let off: Vec<f64> = pairs.map(|(c, r)| c - r).collect();
+        let off = norm(&off) / norm(&self.right);
+        if off.is_nan() { f64::INFINITY } else { off }
     }
 
     /// The faults that explain the candidate best. There are several only when they make

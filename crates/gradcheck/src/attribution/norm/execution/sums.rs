@@ -307,7 +307,7 @@ impl Scene<'_> {
         Some([a, b])
     }
 
-    /// The right formula, with another number where rstd belongs.
+    /// The right formula, with another number where rstd or gamma belongs.
     pub fn saved_another(&self) {
         let v = &self.values;
         for (id, name, power) in [
@@ -322,5 +322,20 @@ impl Scene<'_> {
                 (id.to_owned(), sentence)
             });
         }
+        let gamma = v.gamma.iter().map(|gamma| 1.0 + gamma).collect();
+        let values = Values { gamma, ..v.clone() };
+        self.propose(values.target(self.probe, self.target), || {
+            let sentence = "1 + gamma stands where gamma belongs: what is stored may be gamma - 1";
+            ("gamma-plus-one".to_owned(), sentence.to_owned())
+        });
+        let values = Values {
+            gamma: v.beta.clone(),
+            beta: v.gamma.clone(),
+            ..v.clone()
+        };
+        self.propose(values.target(self.probe, self.target), || {
+            let sentence = "beta is read where gamma belongs";
+            ("beta-for-gamma".to_owned(), sentence.to_owned())
+        });
     }
 }
