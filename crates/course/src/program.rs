@@ -11,6 +11,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::process::{Command, ExitCode};
+use verdict::FOLDER;
 
 /// Runs the program `package` with `arguments` in this terminal, building it first where that is
 /// needed, and returns its exit code, or ends with it.
@@ -30,9 +31,6 @@ pub fn run(workspace: &Workspace, package: &str, arguments: &[&OsStr]) -> Result
     cargo.env(FOLDER, here).arg("--").args(arguments);
     become_it(&mut cargo).context("cannot run cargo")
 }
-
-/// The variable that tells the program where its reader is.
-const FOLDER: &str = "COURSE_FOLDER";
 
 /// Puts cargo in the place of this process: what the terminal sends, such as Ctrl-C, then
 /// reaches one process, and the prompt comes back when that has ended.

@@ -4,10 +4,9 @@
 use anstream::{eprintln, print, println};
 use clap::{Parser, Subcommand};
 use diagnose::{Dtype, Facts, Report, Subject, picture, probe, write_text};
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use verdict::COMMAND;
+use verdict::{COMMAND, beside_the_reader};
 
 /// The exit code when nothing could be judged: a flag, a file, data that prove nothing.
 const FAILED: u8 = 2;
@@ -178,13 +177,5 @@ fn run(command: Command) -> Result<ExitCode, String> {
             }
             Ok(ExitCode::from(report.code()))
         }
-    }
-}
-
-/// A path that is relative to where the reader is, who may have come here through the course.
-fn beside_the_reader(path: &Path) -> PathBuf {
-    match env::var_os("COURSE_FOLDER") {
-        Some(folder) => Path::new(&folder).join(path),
-        None => path.to_owned(),
     }
 }

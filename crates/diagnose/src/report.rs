@@ -5,6 +5,7 @@ use crate::judge::Judged;
 use crate::search::Outcome;
 use crate::subject::{Subject, facts_of};
 use serde::Serialize;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -25,8 +26,6 @@ pub struct Report {
     pub judged: Vec<Judged>,
     /// What a person should know beside it.
     pub notes: Vec<String>,
-    #[serde(skip)]
-    sections: Sections,
 }
 
 impl Report {
@@ -54,7 +53,6 @@ impl Report {
             refused: refused.iter().map(ToString::to_string).collect(),
             judged,
             notes: subject.notes.clone(),
-            sections: Sections::of_the_book(),
         }
     }
 
@@ -73,14 +71,22 @@ impl Report {
         serde_json::to_string_pretty(self).expect("numbers and texts")
     }
 
-    fn of_one(&self, judged: &Judged, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn of_one(
+        judged: &Judged,
+        book: &OnceCell<Sections>,
+        out: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
         writeln!(out, "{}", judged.sentence)?;
         // Where a mistake was found; not where to read of what could not be seen.
         let mut sections: Vec<&str> = judged.findings.iter().filter_map(|f| f.section).collect();
         sections.dedup();
         if judged.outcome == Outcome::Wrong {
             for section in sections {
-                writeln!(out, "    read {}", self.sections.told(section))?;
+                writeln!(
+                    out,
+                    "    read {}",
+                    book.get_or_init(Sections::of_the_book).told(section)
+                )?;
             }
         }
         let (Some(error), Some(allowed)) = (judged.error, judged.allowed) else {
@@ -108,8 +114,10 @@ impl fmt::Display for Report {
         for reason in &self.refused {
             writeln!(out, "not judged: {reason}")?;
         }
+        // The chapters are read only when something is wrong.
+        let book = OnceCell::new();
         for judged in &self.judged {
-            self.of_one(judged, out)?;
+            Self::of_one(judged, &book, out)?;
         }
         for note in &self.notes {
             writeln!(out, "note: {note}")?;

@@ -2,7 +2,9 @@
 
 use crate::array::Array;
 use crate::tolerance::{Tolerance, length};
-use gradcheck::attribution::norm::{Probe, Target, diagnose, explain_to, mistakes};
+use gradcheck::attribution::norm::{
+    Probe, Target, diagnose, explain_to, is_missing_path, mistakes,
+};
 use gradcheck::attribution::{F64_PRECISION, Finding, Verdict};
 use serde::Serialize;
 
@@ -285,18 +287,10 @@ pub fn explained(
 /// Of several mistakes that look the same: a path that is missing, rather than one in which
 /// factors are wrong that make it too small to be seen.
 fn simplest(findings: &[Finding]) -> Option<usize> {
-    const PATHS: [&str; 5] = [
-        "direct-path",
-        "mean-path",
-        "variance-path",
-        "scaled",
-        "shift",
-    ];
-    let missing = |f: &Finding| {
-        f.id.strip_suffix("-missing")
-            .is_some_and(|p| PATHS.contains(&p))
-    };
-    let mut found = findings.iter().enumerate().filter(|(_, f)| missing(f));
+    let mut found = findings
+        .iter()
+        .enumerate()
+        .filter(|(_, f)| is_missing_path(&f.id));
     match (findings.len(), found.next(), found.next()) {
         (2.., Some((at, _)), None) => Some(at),
         _ => None,

@@ -52,6 +52,15 @@ impl Groups {
         self.of.len() / self.count.max(1)
     }
 
+    /// The elements of each group, in order.
+    pub(crate) fn members(&self) -> Vec<Vec<usize>> {
+        let mut members = vec![Vec::new(); self.count];
+        for (k, &group) in self.of.iter().enumerate() {
+            members[group].push(k);
+        }
+        members
+    }
+
     /// The sum over each group.
     pub fn sums(&self, values: &[f64]) -> Vec<f64> {
         let mut sums = vec![0.0; self.count];

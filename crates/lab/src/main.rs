@@ -1,14 +1,13 @@
 //! The command `lab`, which `course lab` starts.
 #![forbid(unsafe_code)]
 
-use std::env;
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstream::{eprintln, print, println};
 use clap::{Args, Parser, Subcommand};
-use verdict::COMMAND;
+use verdict::{COMMAND, beside_the_reader};
 
 /// The exit code when something went wrong: a flag, a file.
 const FAILED: u8 = 2;
@@ -107,7 +106,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
                 seeds: how.seeds,
                 threads: how.threads,
                 fresh: how.fresh,
-                out: how.out.map(beside_the_reader),
+                out: how.out.as_deref().map(beside_the_reader),
                 ..lab::Options::default()
             };
             if name == "all" {
@@ -119,7 +118,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             }
         }
         Command::Draw { name, from } => {
-            let folder = from.map_or_else(lab::results, beside_the_reader);
+            let folder = from.as_deref().map_or_else(lab::results, beside_the_reader);
             if name == "all" {
                 for lab::Experiment { name, .. } in lab::experiments() {
                     println!("# {name}\n\n{}", lab::draw(name, &folder)?);
@@ -130,12 +129,4 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
-}
-
-/// A path that is relative to where the reader is, who may have come here through the course.
-fn beside_the_reader(path: PathBuf) -> PathBuf {
-    match env::var_os("COURSE_FOLDER") {
-        Some(folder) => Path::new(&folder).join(path),
-        None => path,
-    }
 }

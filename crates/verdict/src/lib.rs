@@ -7,6 +7,9 @@
 pub mod channel;
 mod report;
 
+use std::env;
+use std::path::{Path, PathBuf};
+
 pub use report::{Heatmap, Line, Outcome, Report, Weight};
 
 /// What a reader types before every command, in the folder of the book.
@@ -16,4 +19,17 @@ pub const COMMAND: &str = "cargo run --";
 #[must_use]
 pub fn command(arguments: &str) -> String {
     format!("{COMMAND} {arguments}")
+}
+
+/// The variable that tells a program which the course starts where its reader is: it runs in the
+/// folder of the checkout.
+pub const FOLDER: &str = "COURSE_FOLDER";
+
+/// A path that is relative to where the reader is, who may have come here through the course.
+#[must_use]
+pub fn beside_the_reader(path: &Path) -> PathBuf {
+    match env::var_os(FOLDER) {
+        Some(folder) => Path::new(&folder).join(path),
+        None => path.to_owned(),
+    }
 }

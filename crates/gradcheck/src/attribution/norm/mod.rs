@@ -19,6 +19,7 @@ mod sections;
 pub use layout::{Kind, Norm};
 pub use probe::{Given, Probe, Target};
 pub use running::{explain_running_mean, explain_running_var};
+pub use sections::is_missing_path;
 
 use super::{F64_PRECISION, Finding, Verdict};
 use catalogue::Catalogue;

@@ -64,6 +64,13 @@ impl<'a> Slug<'a> {
     }
 }
 
+/// Whether the mistake with this slug is that a single path is missing: the simplest of all that
+/// look like it, which make the path too small to be seen.
+pub fn is_missing_path(id: &str) -> bool {
+    let slug = Slug::of(id);
+    slug.paths.len() == 1 && slug.is(&["missing"])
+}
+
 /// The anchor of the section to read again.
 pub(super) fn of(kind: Kind, target: Target, id: &str) -> &'static str {
     let slug = Slug::of(id);

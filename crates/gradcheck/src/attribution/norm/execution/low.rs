@@ -28,11 +28,13 @@ fn unit(bits: u32) -> f64 {
 impl Scene<'_> {
     /// Right, but stored in a format with fewer digits than it is checked to.
     pub fn stored_low(&self) -> Option<Finding> {
+        let largest = self.right.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        // The size that an element's rounding is a share of.
+        let scale = |k: usize| self.right[k].abs().max(0.1 * largest);
         for (name, bits) in FORMATS {
             let all = |is: &dyn Fn(usize) -> bool| (0..self.right.len()).all(is);
-            let near = |k: usize| {
-                (self.candidate[k] - self.right[k]).abs() <= 4.0 * unit(bits) * self.scale(k)
-            };
+            let near =
+                |k: usize| (self.candidate[k] - self.right[k]).abs() <= 4.0 * unit(bits) * scale(k);
             if unit(bits) > self.precision
                 && all(&|k| rounded(self.candidate[k], bits) == self.candidate[k])
                 && all(&near)
@@ -47,12 +49,6 @@ impl Scene<'_> {
         None
     }
 
-    /// The size that an element's rounding is a share of.
-    fn scale(&self, k: usize) -> f64 {
-        let largest = self.right.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-        self.right[k].abs().max(0.1 * largest)
-    }
-
     /// Right, but for errors such as a sum in few digits leaves.
     pub fn summed_low(&self) -> Option<Finding> {
         let (probe, v) = (self.probe, &self.values);
@@ -61,12 +57,12 @@ impl Scene<'_> {
             Target::Y => return None,
             Target::Dgamma | Target::Dbeta => {
                 let terms = v.terms(self.target);
-                let members = super::moved::members(&probe.params.of, probe.params.count);
+                let members = probe.params.members();
                 vec![(pick(&members, &terms), self.candidate.to_vec())]
             }
             Target::Dx => {
                 let size = probe.groups.size() as f64;
-                let members = super::moved::members(&probe.groups.of, probe.groups.count);
+                let members = probe.groups.members();
                 let found = self.means_of_the_backward()?;
                 let pairs = v.summed(probe).into_iter().zip(found);
                 let sums = |(terms, means): (Vec<f64>, Vec<f64>)| {

@@ -32,7 +32,7 @@ pub(super) fn explain(
     let fits = single.map(|e| e.residual).fold(f64::INFINITY, f64::min);
     if scene.wrong().is_empty() {
         // A cause of what is hardly off would be made up.
-        let off = scene.off();
+        let off = scene.off;
         if fits <= WORSE * off {
             return formula;
         }

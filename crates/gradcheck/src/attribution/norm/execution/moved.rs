@@ -216,7 +216,7 @@ impl Scene<'_> {
     /// Whole rows, channels or groups in each other's place.
     pub fn exchanged(&self) {
         let groups = &self.probe.groups;
-        let members = members(&groups.of, groups.count);
+        let members = groups.members();
         let mut made = self.right.clone();
         let mut pairs = Vec::new();
         for group in self.wrong_groups(&members) {
@@ -245,7 +245,7 @@ impl Scene<'_> {
     pub fn of_another_group(&self) {
         let (probe, v) = (self.probe, &self.values);
         let (groups, unit) = (&probe.groups, probe.kind.group());
-        let members = members(&groups.of, groups.count);
+        let members = groups.members();
         let wrong = self.wrong_groups(&members);
         let both = match probe.kind.is_centred() {
             true => "mean and rstd are",
@@ -296,15 +296,6 @@ impl Scene<'_> {
         let wrong = |group: &usize| members[*group].iter().any(|&k| !self.is_right(k));
         (0..members.len()).filter(wrong).collect()
     }
-}
-
-/// The elements of each group, in order.
-pub(super) fn members(of: &[usize], count: usize) -> Vec<Vec<usize>> {
-    let mut members = vec![Vec::new(); count];
-    of.iter()
-        .enumerate()
-        .for_each(|(k, &group)| members[group].push(k));
-    members
 }
 
 /// Groups that have something of others, in words.

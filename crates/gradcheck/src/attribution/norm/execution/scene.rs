@@ -45,6 +45,9 @@ pub(super) struct Scene<'a> {
     pub values: Values,
     /// The usual size of a right element.
     usual: f64,
+    /// How far the candidate is off, as a share of what is right; without bound when it is not
+    /// finite.
+    pub off: f64,
     found: RefCell<Vec<Found>>,
 }
 
@@ -53,6 +56,8 @@ impl<'a> Scene<'a> {
         let values = Values::of(probe);
         let right = values.target(probe, target);
         let usual = usual(&right);
+        let off: Vec<f64> = candidate.iter().zip(&right).map(|(c, r)| c - r).collect();
+        let off = norm(&off) / norm(&right);
         Self {
             probe,
             target,
@@ -61,6 +66,7 @@ impl<'a> Scene<'a> {
             right,
             values,
             usual,
+            off: if off.is_nan() { f64::INFINITY } else { off },
             found: RefCell::default(),
         }
     }
@@ -104,7 +110,7 @@ impl<'a> Scene<'a> {
         let off: Vec<f64> = known.map(|k| self.candidate[k] - made[k]).collect();
         let left = norm(&off) / usual / (made.len() as f64).sqrt();
         // What hardly comes closer than the right values do explains nothing.
-        if left > WORSE * self.off() {
+        if left > WORSE * self.off {
             return;
         }
         let (id, sentence) = fault();
@@ -113,15 +119,6 @@ impl<'a> Scene<'a> {
             left,
             made,
         });
-    }
-
-    /// How far the candidate is off, as a share of what is right; without bound when it is not
-    /// finite.
-    pub fn off(&self) -> f64 {
-        let pairs = self.candidate.iter().zip(&self.right);
-        let off: Vec<f64> = pairs.map(|(c, r)| c - r).collect();
-        let off = norm(&off) / norm(&self.right);
-        if off.is_nan() { f64::INFINITY } else { off }
     }
 
     /// The faults that explain the candidate best. There are several only when they make

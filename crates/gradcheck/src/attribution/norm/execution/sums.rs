@@ -279,7 +279,7 @@ impl Scene<'_> {
         let (v, probe) = (&self.values, self.probe);
         let centred = probe.kind.is_centred();
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        for group in super::moved::members(&probe.groups.of, probe.groups.count) {
+        for group in probe.groups.members() {
             let rest: Vec<f64> = group
                 .iter()
                 .map(|&k| v.g(k) - self.candidate[k] / v.rstd[k])
