@@ -50,6 +50,12 @@ use std::collections::HashMap;
 /// The probability at which a right array may be called wrong.
 const ALARM: f64 = 1e-9;
 
+/// How many times the root of the sum of squares the errors of `sums` sums may reach, each and
+/// all, but for the probability that is accepted for a whole array: `λ`.
+pub fn deviations(sums: usize) -> f64 {
+    (2.0 * (2.0 * sums as f64 / ALARM).ln()).sqrt()
+}
+
 /// The types in which a result came about.
 #[derive(Clone, Copy, Debug)]
 pub struct Types {
@@ -215,8 +221,8 @@ impl<'a> Model<'a> {
         let coarser = types.input.coarser(types.stored);
         let sum = coarser.accumulator().roundoff();
         let between = coarser.roundoff();
-        let sums = (probe.groups.count + probe.params.count) as f64;
-        let lambda = (2.0 * (2.0 * sums / ALARM).ln()).sqrt();
+        let sums = probe.groups.count + probe.params.count;
+        let lambda = deviations(sums);
         // No sum of n errors is larger than sqrt(n) times the root of their squares.
         let few = lambda.min((probe.groups.size() as f64).sqrt());
         let (rstd, x_hat) = (probe.rstd(), probe.x_hat());

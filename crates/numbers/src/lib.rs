@@ -11,6 +11,7 @@
 mod claims;
 mod kit;
 mod measurements;
+mod museum;
 mod random;
 
 use std::fs;

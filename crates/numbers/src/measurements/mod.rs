@@ -3,6 +3,7 @@
 mod attention;
 mod by_chance;
 mod cancellation;
+mod check_kernel;
 mod convolution;
 mod cost_counted;
 mod family;
@@ -13,6 +14,7 @@ mod ln_scale;
 mod ln_worked;
 mod matmul_loss;
 pub mod mistakes;
+mod museum;
 mod on_tape;
 mod one_reading;
 mod paired;
@@ -61,4 +63,6 @@ pub const MEASUREMENTS: &[Measurement] = &[
     family::MEASUREMENT,
     mistakes::MEASUREMENT,
     pytorch::MEASUREMENT,
+    check_kernel::MEASUREMENT,
+    museum::MEASUREMENT,
 ];

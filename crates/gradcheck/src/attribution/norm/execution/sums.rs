@@ -310,12 +310,25 @@ impl Scene<'_> {
     /// The right formula, with another number where rstd or gamma belongs.
     pub fn saved_another(&self) {
         let v = &self.values;
-        for (id, name, power) in [
-            ("variance-for-rstd", "the variance, with eps in it,", -2),
-            ("deviation-for-rstd", "the standard deviation", -1),
-            ("square-for-rstd", "the square of rstd", 2),
-        ] {
-            let rstd = v.rstd.iter().map(|r| r.powi(power)).collect();
+        type Read = fn(f64, f64) -> f64;
+        let read: [(&str, &str, Read); 4] = [
+            (
+                "variance-for-rstd",
+                "the variance, with eps in it,",
+                |r, _| r.powi(-2),
+            ),
+            ("deviation-for-rstd", "the standard deviation", |r, _| {
+                r.recip()
+            }),
+            ("square-for-rstd", "the square of rstd", |r, _| r.powi(2)),
+            (
+                "root-of-rstd",
+                "1/sqrt(rstd + eps), a root that was taken before,",
+                |r, eps| (r + eps).sqrt().recip(),
+            ),
+        ];
+        for (id, name, read) in read {
+            let rstd = v.rstd.iter().map(|r| read(*r, self.probe.eps)).collect();
             let values = Values { rstd, ..v.clone() };
             self.propose(values.target(self.probe, self.target), || {
                 let sentence = format!("{name} stands wherever rstd belongs, in x_hat too");
