@@ -27,6 +27,9 @@ pub mod masked_batch_norm;
 pub mod matmul_backward;
 pub mod one_reading;
 pub mod reach_predictions;
+pub mod review_blocks;
+pub mod review_saved;
+pub mod review_the_test;
 pub mod rms_backward;
 pub mod scalar_sweep;
 pub mod scalar_tape;
@@ -72,4 +75,7 @@ pub(crate) const ALL: &[Entry] = &[
     ("kept_bytes", kept_bytes::checker),
     ("synchronized_statistics", synchronized_statistics::checker),
     ("reach_predictions", reach_predictions::checker),
+    ("review_blocks", review_blocks::checker),
+    ("review_saved", review_saved::checker),
+    ("review_the_test", review_the_test::checker),
 ];
