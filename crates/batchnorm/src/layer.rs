@@ -112,7 +112,7 @@ impl<T: Real> BatchNorm<T> {
     /// If the input has another number of channels or axes than the layer can take, or a
     /// channel has fewer than two values.
     #[track_caller]
-    pub fn normalize<'t>(&self, x: &Var<'t, T>) -> (Var<'t, T>, Moments) {
+    pub fn normalize<'t>(&self, x: &Var<'t, T>) -> (Var<'t, T>, Moments<T::Wide>) {
         let [gamma, beta] = self.parameters_for(x);
         batch_norm(x, &gamma, &beta, self.eps)
     }

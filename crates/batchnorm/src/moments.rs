@@ -6,28 +6,28 @@ use crate::Layout;
 
 /// What Batch Norm knows of each channel, `[C]` each.
 ///
-/// Held in `f64` whatever the batch is made of. There are only C of them, and the mean
-/// of `f32` values near 10⁶ needs more digits than `f32` has: rounded to `f32`, it may
-/// be off by 0.03.
+/// Held in `f64` for a batch of `f32` as well ([`Real::Wide`]). There are only C of them, and
+/// the mean of `f32` values near 10⁶ needs more digits than `f32` has: rounded to `f32`, it
+/// may be off by 0.03.
 // ANCHOR: statistics
 #[derive(Clone, PartialEq, Debug)]
-pub struct Moments {
+pub struct Moments<W = f64> {
     /// `μ`, the average of the channel's M values.
-    pub mean: Vec<f64>,
+    pub mean: Vec<W>,
     /// `σ²`, the average squared distance from the mean: biased, with 1/M and not
     /// 1/(M − 1).
-    pub var: Vec<f64>,
+    pub var: Vec<W>,
     /// `1/√(σ² + eps)`.
-    pub rstd: Vec<f64>,
+    pub rstd: Vec<W>,
 }
 
-impl Moments {
+impl<W: Real> Moments<W> {
     /// From the mean and the variance of each channel.
     ///
     /// # Panics
     /// If there are more of one than of the other.
     #[track_caller]
-    pub fn new(mean: Vec<f64>, var: Vec<f64>, eps: f64) -> Self {
+    pub fn new(mean: Vec<W>, var: Vec<W>, eps: f64) -> Self {
         assert_eq!(
             mean.len(),
             var.len(),
@@ -35,7 +35,7 @@ impl Moments {
             mean.len(),
             var.len()
         );
-        let rstd = var.iter().map(|var| 1.0 / (var + eps).sqrt()).collect();
+        let rstd = var.iter().map(|&var| rstd(var, eps)).collect();
         Moments { mean, var, rstd }
     }
 
@@ -45,22 +45,27 @@ impl Moments {
         layout.check_channels("mean", self.mean.len());
     }
 }
+
+/// `1/√(σ² + eps)`.
+pub(crate) fn rstd<W: Real>(var: W, eps: f64) -> W {
+    W::ONE / (var + W::from_f64(eps)).sqrt()
+}
 // ANCHOR_END: statistics
 
 /// What is known of a channel after some of its blocks.
 // ANCHOR: merge
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Seen {
-    pub(crate) mean: f64,
+pub(crate) struct Seen<W> {
+    pub(crate) mean: W,
     /// `Σ (x − mean)²`.
-    pub(crate) squares: f64,
+    pub(crate) squares: W,
 }
 
-impl Seen {
+impl<W: Real> Seen<W> {
     /// What to subtract from the values of the next block before they are squared.
     #[inline(always)]
-    pub(crate) fn shift<T: Real>(&self) -> T {
-        T::from_f64(self.mean)
+    pub(crate) fn shift<T: Real<Wide = W>>(&self) -> T {
+        T::narrow(self.mean)
     }
 
     /// Adds a block, given `Σ (x − shift)` and `Σ (x − shift)²` over it (Chan, Golub &
@@ -73,12 +78,12 @@ impl Seen {
     /// roundings of it. Only for the first block must `mean` be set beforehand, to the
     /// block's own mean.
     #[inline(always)]
-    pub(crate) fn add<T: Real>(&mut self, weights: Weights, sum: f64, squares: f64) {
+    pub(crate) fn add<T: Real<Wide = W>>(&mut self, weights: Weights<W>, sum: W, squares: W) {
         let off = sum / weights.block;
         // Rounding must not make a constant channel's variance negative; and this `max`
         // keeps a NaN.
-        let within = Real::max(squares - sum * off, 0.0);
-        let delta = (self.shift::<T>().to_f64() - self.mean) + off;
+        let within = Real::max(squares - sum * off, W::ZERO);
+        let delta = (self.shift::<T>().widen() - self.mean) + off;
         self.squares += within + delta * delta * weights.between;
         self.mean += delta * weights.share;
     }
@@ -86,15 +91,15 @@ impl Seen {
 
 /// How much a block of `block` values counts after `seen` others.
 #[derive(Clone, Copy)]
-pub(crate) struct Weights {
-    block: f64,
-    share: f64,
-    between: f64,
+pub(crate) struct Weights<W> {
+    block: W,
+    share: W,
+    between: W,
 }
 
-impl Weights {
+impl<W: Real> Weights<W> {
     pub(crate) fn new(seen: usize, block: usize) -> Self {
-        let (seen, block) = (seen as f64, block as f64);
+        let (seen, block) = (W::from_usize(seen), W::from_usize(block));
         let share = block / (seen + block);
         Weights {
             block,
@@ -110,7 +115,7 @@ mod tests {
     use super::*;
 
     /// Adds up blocks of the given sizes the way the kernels do.
-    fn add_up<T: Real>(values: &[T], cuts: &[usize]) -> Seen {
+    fn add_up<T: Real<Wide = f64>>(values: &[T], cuts: &[usize]) -> Seen<f64> {
         let (mut seen, mut before) = (Seen::default(), 0);
         for cut in cuts {
             let block = &values[before..before + cut];
@@ -127,7 +132,7 @@ mod tests {
         seen
     }
 
-    fn exactly<T: Real>(values: &[T]) -> Seen {
+    fn exactly<T: Real>(values: &[T]) -> Seen<f64> {
         let values = values.iter().map(|x| x.to_f64());
         let mean = values.clone().sum::<f64>() / values.len() as f64;
         let squares = values.map(|x| (x - mean) * (x - mean)).sum();

@@ -26,7 +26,7 @@ pub fn batch_norm<'t, T: Real>(
     gamma: &Var<'t, T>,
     beta: &Var<'t, T>,
     eps: f64,
-) -> (Var<'t, T>, Moments) {
+) -> (Var<'t, T>, Moments<T::Wide>) {
     let layout = layout(x, gamma, beta);
     checked_eps::<T>("batch norm", eps);
     // ANCHOR: one_value
@@ -62,7 +62,7 @@ struct BatchNorm<T: Real> {
     layout: Layout,
     x: Tensor<T>,
     gamma: Tensor<T>,
-    moments: Moments,
+    moments: Moments<T::Wide>,
 }
 
 impl<T: Real> Backward<T> for BatchNorm<T> {
@@ -117,7 +117,7 @@ pub fn frozen_batch_norm<'t, T: Real>(
     x: &Var<'t, T>,
     gamma: &Var<'t, T>,
     beta: &Var<'t, T>,
-    moments: Moments,
+    moments: Moments<T::Wide>,
 ) -> Var<'t, T> {
     let layout = layout(x, gamma, beta);
     let mut y = Tensor::scratch(x.shape());
@@ -142,7 +142,7 @@ struct Frozen<T: Real> {
     /// Kept only for the gradients of gamma and beta; `dx` does without.
     x: Option<Tensor<T>>,
     gamma: Tensor<T>,
-    moments: Moments,
+    moments: Moments<T::Wide>,
 }
 
 impl<T: Real> Backward<T> for Frozen<T> {

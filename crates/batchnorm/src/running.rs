@@ -53,7 +53,7 @@ impl<T: Real> RunningStats<T> {
     /// not between 0 and 1, or if the new mean or variance of a channel is too large for `T`, as
     /// the variance of `f32` values beyond 10¹⁹ is.
     #[track_caller]
-    pub fn update(&mut self, batch: &Moments, values: usize, momentum: Option<f64>) {
+    pub fn update(&mut self, batch: &Moments<T::Wide>, values: usize, momentum: Option<f64>) {
         for (name, running) in [("mean", &self.mean), ("var", &self.var)] {
             assert_eq!(
                 batch.mean.len(),
@@ -85,8 +85,8 @@ impl<T: Real> RunningStats<T> {
     }
 
     /// The averages as statistics to normalize by.
-    pub fn moments(&self, eps: f64) -> Moments {
-        let wide = |tensor: &Tensor<T>| tensor.data().iter().map(|x| x.to_f64()).collect();
+    pub fn moments(&self, eps: f64) -> Moments<T::Wide> {
+        let wide = |tensor: &Tensor<T>| tensor.data().iter().map(|x| x.widen()).collect();
         Moments::new(wide(&self.mean), wide(&self.var), eps)
     }
 }
@@ -109,14 +109,15 @@ pub(crate) fn check_momentum(momentum: Option<f64>) {
 fn averages<T: Real>(
     what: &str,
     running: &Tensor<T>,
-    batch: &[f64],
+    batch: &[T::Wide],
     factor: f64,
     momentum: f64,
 ) -> Vec<T> {
+    let [old, new, factor] = [1.0 - momentum, momentum, factor].map(T::Wide::from_f64);
     let mut averages = Vec::with_capacity(batch.len());
     for (c, (running, &found)) in running.data().iter().zip(batch).enumerate() {
-        let average = (1.0 - momentum) * running.to_f64() + momentum * (found * factor);
-        let average = T::from_f64(average);
+        let average = old * running.widen() + new * (found * factor);
+        let average = T::narrow(average);
         assert!(
             average.is_finite(),
             "batch norm: channel {c} of the batch has {what} {found:.1e}, with which its \

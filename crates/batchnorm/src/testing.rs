@@ -45,7 +45,7 @@ impl<T: Real> Case<T> {
     }
 
     /// The case as the backward pass takes it.
-    pub(crate) fn batch<'a>(&'a self, moments: &'a Moments) -> Batch<'a, T> {
+    pub(crate) fn batch<'a>(&'a self, moments: &'a Moments<T::Wide>) -> Batch<'a, T> {
         Batch {
             layout: &self.layout,
             x: &self.x,

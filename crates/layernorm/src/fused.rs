@@ -99,14 +99,14 @@ fn normalize<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T, y: &mut [T], sta
 /// `[shift, offset, rstd]` of a row, in two readings.
 #[inline(always)]
 fn stats_of<T: Real>(x: &[T], eps: T) -> [T; 3] {
-    let (first, share) = (x[0], 1.0 / x.len() as f64);
+    let (first, share) = (x[0], T::Wide::ONE / T::Wide::from_usize(x.len()));
     let near = first + sum_map(x, |x| x - first) / T::from_usize(x.len());
     let [sum, squares] = deviations(x, near);
     let rest = sum * share;
     // This `max` keeps a NaN.
-    let var = Real::max(squares * share - rest * rest, 0.0);
-    let rstd = T::ONE / (T::from_f64(var) + eps).sqrt();
-    let mean = near.to_f64() + rest;
+    let var = Real::max(squares * share - rest * rest, T::Wide::ZERO);
+    let rstd = T::ONE / (T::narrow(var) + eps).sqrt();
+    let mean = near.widen() + rest;
     // To subtract a mean that is smaller than the deviation would only be one rounding
     // more.
     let (shift, rest) = if mean * mean < var {
@@ -114,26 +114,26 @@ fn stats_of<T: Real>(x: &[T], eps: T) -> [T; 3] {
     } else {
         (near, rest)
     };
-    [shift, T::from_f64(-rest * rstd.to_f64()), rstd]
+    [shift, T::narrow(-rest * rstd.widen()), rstd]
 }
 
 /// `Σ (x − near)` and `Σ (x − near)²`.
 #[inline(always)]
-fn deviations<T: Real>(x: &[T], near: T) -> [f64; 2] {
+fn deviations<T: Real>(x: &[T], near: T) -> [T::Wide; 2] {
     let terms = |[x]: [T; 1]| [x - near, (x - near) * (x - near)];
     if x.len() <= SHORT {
-        return sums([x], terms).map(T::to_f64);
+        return sums([x], terms).map(T::widen);
     }
-    let mut totals = [0.0; 2];
+    let mut totals = [T::Wide::ZERO; 2];
     for block in x.chunks(BLOCK) {
         let [sum, squares] = lane_sums([block], terms);
         let found = if lopsided(&squares) {
             sums([block], |[x]| {
-                let off = x.to_f64() - near.to_f64();
+                let off = x.widen() - near.widen();
                 [off, off * off]
             })
         } else {
-            [fold(sum).to_f64(), fold(squares).to_f64()]
+            [fold(sum).widen(), fold(squares).widen()]
         };
         for (total, found) in totals.iter_mut().zip(found) {
             *total += found;

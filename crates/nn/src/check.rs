@@ -1,12 +1,16 @@
 //! Gradient checks of ops and layers: the tape against finite differences, in `f64`.
 //!
 //! The checks themselves are [`gradcheck`]'s: every element, a random upstream gradient,
-//! no tolerance picked by hand. This module feeds them from the tape.
+//! no tolerance picked by hand. This module feeds them from the tape, and makes of a layer what
+//! other judges can look at, in whatever arithmetic they need ([`witness`]).
+
+use std::sync::Arc;
 
 use gradcheck::{Check, Report};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::{Param, Shape, Tape, Tensor, Var};
+use tape::{Param, Real, Shape, Tape, Tensor, Var};
+use witness::{Argument, Subject};
 
 use crate::layer::Layer;
 use crate::lengths::Lengths;
@@ -68,60 +72,83 @@ impl CheckLayer {
 
     /// Runs the check. `make` makes the layer, the same every time; a fresh one serves
     /// each evaluation, so that random states do not move on.
-    pub fn run<L: Layer<f64>>(&self, make: impl Fn() -> L) -> Report {
-        self.run_with(make, |layer, x, pass| layer.forward(x, pass))
+    pub fn run<L: Layer<f64>>(&self, make: impl Fn() -> L + Send + Sync) -> Report {
+        self.of(make).differences(Check::new(&self.name))
     }
 
     /// Runs the check of a module that is no layer: `forward` maps the input to the
     /// output.
-    pub fn run_with<L: Module<f64>>(
+    pub fn run_with<M: Module<f64>>(
         &self,
-        make: impl Fn() -> L,
-        forward: impl for<'t> Fn(&L, &Var<'t, f64>, &mut Pass<'_, f64>) -> Var<'t, f64>,
+        make: impl Fn() -> M + Send + Sync,
+        forward: impl for<'t> Fn(&M, &Var<'t, f64>, &mut Pass<'_, f64>) -> Var<'t, f64> + Send + Sync,
     ) -> Report {
-        let pass = || Pass::new(self.trains);
-        let x = Param::new("x", self.x.clone());
-        let mut check = Check::new(&self.name).input("x", x.value().shape(), x.value().to_vec());
-        let mut start = vec![self.x.to_vec()];
+        self.of_module(make, forward)
+            .differences(Check::new(&self.name))
+    }
+
+    /// The layer as a function of its input and its parameters.
+    pub fn of<'a, T: Real, L: Layer<T>>(
+        &self,
+        make: impl Fn() -> L + Send + Sync + 'a,
+    ) -> Subject<'a, T> {
+        self.of_module(make, |layer, x, pass| layer.forward(x, pass))
+    }
+
+    /// The same of a module that is no layer.
+    pub fn of_module<'a, T: Real, M: Module<T>>(
+        &self,
+        make: impl Fn() -> M + Send + Sync + 'a,
+        forward: impl for<'t> Fn(&M, &Var<'t, T>, &mut Pass<'_, T>) -> Var<'t, T> + Send + Sync + 'a,
+    ) -> Subject<'a, T> {
+        let argument = |name: &str, value: Tensor<T>| Argument {
+            name: name.to_owned(),
+            value,
+            may_be_zero: self.zero.contains(&name),
+        };
+        let mut arguments = vec![argument("x", self.x.cast())];
         let mut rng = StdRng::seed_from_u64(0x6c61_7965);
         each_param(&mut make(), |p| {
-            let step = Tensor::<f64>::randn(*p.value().shape(), &mut rng);
-            let moved = p
-                .value()
-                .clone()
-                .zip_in_place(&step, |p, step| p + 0.3 * step);
-            check = check.clone().input(p.name(), moved.shape(), moved.to_vec());
-            start.push(moved.to_vec());
+            let step = Tensor::<T>::randn(*p.value().shape(), &mut rng);
+            let size = T::from_f64(0.3);
+            let moved = p.value().clone();
+            let moved = moved.zip_in_place(&step, |p, step| p + size * step);
+            arguments.push(argument(p.name(), moved));
         });
-        for param in &self.zero {
-            check = check.may_be_zero(param);
+        for name in &self.zero {
+            assert!(
+                arguments.iter().any(|a| a.may_be_zero && a.name == *name),
+                "{}: there is no parameter {name} that could be zero",
+                self.name
+            );
         }
-        let at = |data: &[Vec<f64>]| {
+        let make = Arc::new(make);
+        let at = move |values: &[Tensor<T>]| {
             let mut layer = make();
-            let mut values = data[1..].iter();
+            let mut rest = values[1..].iter();
             each_param(&mut layer, |p| {
-                let value = values.next().expect("one value for each parameter");
-                p.set(Tensor::new(*p.value().shape(), value.clone()));
+                p.set(rest.next().expect("one value for each parameter").clone());
             });
-            (
-                Param::new("x", Tensor::new(*self.x.shape(), data[0].clone())),
-                layer,
-            )
+            (Param::new("x", values[0].clone()), layer)
         };
-        let value = |data: &[Vec<f64>]| {
-            let (x, layer) = at(data);
-            Tape::eval(|t| forward(&layer, &t.param(&x), &mut pass()).value().clone())
-        };
-        let shape = *value(&start).shape();
-        check.output_shape(&shape).run(
-            |data| value(data).to_vec(),
-            |data, dy| {
-                let (x, mut layer) = at(data);
-                let dy = Tensor::new(shape, dy.to_vec());
-                let (_, grads) =
-                    Tape::new().vjp(&dy, |t| forward(&layer, &t.param(&x), &mut pass()));
-                let mut all = vec![grads.of(&x).to_vec()];
-                each_param(&mut layer, |p| all.push(grads.of(p).to_vec()));
+        let (trains, forward) = (self.trains, Arc::new(forward));
+        let (at_too, forward_too) = (at.clone(), forward.clone());
+        Subject::new(
+            arguments,
+            move |values| {
+                let (x, layer) = at(values);
+                Tape::eval(|t| {
+                    let pass = &mut Pass::new(trains);
+                    forward(&layer, &t.param(&x), pass).value().clone()
+                })
+            },
+            move |values, dy| {
+                let (x, mut layer) = at_too(values);
+                let (_, grads) = Tape::new().vjp(dy, |t| {
+                    forward_too(&layer, &t.param(&x), &mut Pass::new(trains))
+                });
+                let mut all = vec![grads.of(&x).clone()];
+                each_param(&mut layer, |p| all.push(grads.of(p).clone()));
                 all
             },
         )
@@ -158,15 +185,23 @@ impl CheckTokens {
 
     /// Runs the check, as [`CheckLayer::run`] does. The outputs are multiplied by an input,
     /// elementwise, so that the report has an `x` too.
-    pub fn run<M: TokenModel<f64>>(&self, make: impl Fn() -> M) -> Report {
-        let shape = Tape::eval(|t| {
-            let y = make().eval(t, &self.tokens, &self.lengths);
-            *y.shape()
-        });
+    pub fn run<M: TokenModel<f64>>(&self, make: impl Fn() -> M + Send + Sync) -> Report {
+        self.of(make).differences(Check::new(&self.name))
+    }
+
+    /// The model as a function of that input and its parameters.
+    pub fn of<'a, T: Real, M: TokenModel<T>>(
+        &self,
+        make: impl Fn() -> M + Send + Sync + 'a,
+    ) -> Subject<'a, T> {
+        let Self {
+            tokens, lengths, ..
+        } = self.clone();
+        let shape = Tape::eval(|t| *make().eval(t, &tokens, &lengths).shape());
         let mut check = CheckLayer::new(&self.name, normal(shape, 7));
         check.zero.clone_from(&self.zero);
-        check.run_with(make, |model, x, pass| {
-            model.forward(x.tape(), &self.tokens, &self.lengths, pass) * x
+        check.of_module(make, move |model, x, pass| {
+            model.forward(x.tape(), &tokens, &lengths, pass) * x
         })
     }
 }
@@ -188,19 +223,20 @@ pub fn small_block(norm: NormKind, place: NormPlace) -> BlockSpec {
     BlockSpec::new(4, 2).hidden(5).norm(norm, place)
 }
 
-/// Checks the gradient of a [`small_block`] on two sequences of three steps.
-pub fn check_block(name: &str, norm: NormKind, place: NormPlace, trains: bool) -> Report {
-    let mut check = CheckLayer::new(name, normal([2, 3, 4], 1)).training(trains);
+/// The check of a [`small_block`] on two sequences of three steps.
+pub fn check_block(name: &str, norm: NormKind, place: NormPlace, trains: bool) -> CheckLayer {
+    let check = CheckLayer::new(name, normal([2, 3, 4], 1)).training(trains);
     if norm == NormKind::Batch && place == NormPlace::Post && trains {
         // Only a norm behind a sum has biases right in front of it. Batch Norm subtracts the
         // mean, and any bias with it: of the biases on the way in, those of the values. Those
         // of the keys never count, for they add the same to all scores of a row.
-        check = check
+        check
             .may_be_zero("self_attn.in_proj_bias")
             .may_be_zero("self_attn.out_proj.bias")
-            .may_be_zero("linear2.bias");
+            .may_be_zero("linear2.bias")
+    } else {
+        check
     }
-    check.run(|| small_block(norm, place).build(&mut StdRng::seed_from_u64(4)))
 }
 
 /// A tensor of independent normal draws.

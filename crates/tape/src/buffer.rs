@@ -8,9 +8,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use crate::Real;
+
 /// A shared buffer. Its length may exceed what its tensor shows: the pool hands
 /// out lengths rounded up to a power of two, and starts them on a cache line.
-pub(crate) struct Buffer<T: Pooled> {
+pub(crate) struct Buffer<T: Real> {
     vec: Option<Arc<Vec<T>>>,
     /// Where the elements begin.
     start: usize,
@@ -22,7 +24,15 @@ const LINE: usize = 64;
 
 /// Elements a vector needs beyond its use, so that this can start on a cache line.
 const fn slack<T>() -> usize {
-    LINE / size_of::<T>() - 1
+    (LINE / size_of::<T>()).saturating_sub(1)
+}
+
+/// The first element of `vec` on a cache line, or 0 where none is, as it may be for a type whose
+/// size is no power of two.
+#[inline]
+fn first_on_a_line<T>(vec: &[T]) -> usize {
+    let start = vec.as_ptr().align_offset(LINE);
+    if start <= slack::<T>() { start } else { 0 }
 }
 
 /// Most bytes that one thread's pool keeps; beyond it, buffers are freed.
@@ -74,17 +84,14 @@ fn class_that_fits(n: usize) -> usize {
 }
 
 // ANCHOR: pooled
-/// Element types that have a thread-local pool. Sealed by [`crate::Real`].
-pub trait Pooled: Sized + Copy {
-    /// Runs `f` on this thread's pool; `None` while the thread is being torn down.
+/// Element types that may have a thread-local pool; by default there is none.
+pub trait Pooled: Sized {
+    /// Runs `f` on this thread's pool; `None` if there is none, as while the thread is being
+    /// torn down.
     #[doc(hidden)]
-    fn with_pool<R>(f: impl FnOnce(&mut Pool<Self>) -> R) -> Option<R>;
-    /// What a new buffer is filled with.
-    #[doc(hidden)]
-    const NEW: Self;
-    /// What stale contents are overwritten with in debug builds.
-    #[doc(hidden)]
-    const POISON: Self;
+    fn with_pool<R>(_: impl FnOnce(&mut Pool<Self>) -> R) -> Option<R> {
+        None
+    }
 }
 
 macro_rules! pooled {
@@ -97,8 +104,6 @@ macro_rules! pooled {
             fn with_pool<R>(f: impl FnOnce(&mut Pool<Self>) -> R) -> Option<R> {
                 $pool.try_with(|pool| f(&mut pool.borrow_mut())).ok()
             }
-            const NEW: Self = 0.0;
-            const POISON: Self = $t::NAN;
         }
     };
 }
@@ -107,24 +112,21 @@ pooled!(f32, POOL_F32);
 pooled!(f64, POOL_F64);
 // ANCHOR_END: pooled
 
-impl<T: Pooled> Buffer<T> {
+impl<T: Real> Buffer<T> {
     /// At least `n` elements with arbitrary contents: every one must be written
     /// before it is read. In debug builds they are NaN, so that a kernel which
     /// forgets one is found by any test that looks at its output.
     #[inline]
-    pub(crate) fn scratch(n: usize) -> Self
-    where
-        Vec<T>: FromIterator<T>,
-    {
+    pub(crate) fn scratch(n: usize) -> Self {
         let pooled = T::with_pool(|pool| pool.take(n)).flatten();
         // `vec![0; n]` asks the system for zeroed pages, which cost nothing until touched.
         let length = (1 << class_that_fits(n)) + slack::<T>();
-        let mut vec = pooled.unwrap_or_else(|| Arc::new(vec![T::NEW; length]));
-        let start = vec.as_ptr().align_offset(LINE);
+        let mut vec = pooled.unwrap_or_else(|| Arc::new(vec![T::ZERO; length]));
+        let start = first_on_a_line(&vec);
         if cfg!(debug_assertions)
             && let Some(stale) = Arc::get_mut(&mut vec)
         {
-            stale[start..start + n].fill(T::POISON);
+            stale[start..start + n].fill(T::NAN);
         }
         Buffer {
             vec: Some(vec),
@@ -184,7 +186,7 @@ impl<T: Pooled> Buffer<T> {
     }
 }
 
-impl<T: Pooled> Clone for Buffer<T> {
+impl<T: Real> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         Buffer {
             vec: self.vec.clone(),
@@ -193,7 +195,7 @@ impl<T: Pooled> Clone for Buffer<T> {
     }
 }
 
-impl<T: Pooled> Drop for Buffer<T> {
+impl<T: Real> Drop for Buffer<T> {
     #[inline]
     fn drop(&mut self) {
         // Only the last handle returns the buffer; earlier ones count down.
@@ -206,12 +208,12 @@ impl<T: Pooled> Drop for Buffer<T> {
 }
 
 /// Bytes of free buffers that this thread's pool holds for element type `T`.
-pub fn pooled_bytes<T: Pooled>() -> usize {
+pub fn pooled_bytes<T: Real>() -> usize {
     T::with_pool(|pool| pool.bytes).unwrap_or(0)
 }
 
 /// Gives this thread's free buffers of element type `T` back to the system.
-pub fn clear_pool<T: Pooled>() {
+pub fn clear_pool<T: Real>() {
     T::with_pool(|pool| *pool = Pool::new());
 }
 

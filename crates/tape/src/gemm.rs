@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use crate::elements;
 use crate::parallel::{self, Split};
+use crate::{Real, elements};
 
 /// Multiplications below which a product stays on the calling thread: fewer are done
 /// in well under a millisecond.
@@ -91,6 +91,14 @@ impl<'a, T> Matrix<'a, T> {
             .map(|stride| isize::try_from(stride).expect("no more than the largest slice"))
     }
 
+    /// Element `(i, j)`.
+    fn at(&self, i: usize, j: usize) -> T
+    where
+        T: Copy,
+    {
+        self.data[i * self.row_stride + j * self.col_stride]
+    }
+
     /// The transpose, `cols × rows`, over the same elements.
     pub fn t(self) -> Self {
         Matrix {
@@ -113,7 +121,7 @@ impl<'a, T> Matrix<'a, T> {
 /// # Panics
 /// If the inner dimensions differ, or `out` has the wrong length.
 #[track_caller]
-pub fn gemm<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T]) {
+pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T]) {
     assert_eq!(
         a.cols, b.rows,
         "cannot multiply [{}, {}] by [{}, {}]: the inner dimensions must agree",
@@ -145,11 +153,26 @@ fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
 }
 
 // ANCHOR: kernel
-/// Types that `matrixmultiply` has a kernel for. Sealed by [`Real`](crate::Real).
+/// Types that may have a kernel of `matrixmultiply`; the others multiply by the definition.
 pub trait Gemm: Copy + Send + Sync {
     /// The product, shapes already checked.
     #[doc(hidden)]
-    fn call(a: Matrix<'_, Self>, b: Matrix<'_, Self>, beta: Self, out: &mut [Self]);
+    fn call(a: Matrix<'_, Self>, b: Matrix<'_, Self>, beta: Self, out: &mut [Self])
+    where
+        Self: Real,
+    {
+        for (i, row) in out.chunks_exact_mut(b.cols).enumerate() {
+            for (j, out) in row.iter_mut().enumerate() {
+                let sum: Self = (0..a.cols).map(|k| a.at(i, k) * b.at(k, j)).sum();
+                // Where beta is 0, `out` may be NaN.
+                *out = if beta == Self::ZERO {
+                    sum
+                } else {
+                    sum + beta * *out
+                };
+            }
+        }
+    }
 }
 
 macro_rules! gemm {

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! What it is not: there are no second derivatives, a recording is differentiated once,
-//! and tensors are contiguous `f32` or `f64` on the CPU.
+//! and tensors are contiguous, on the CPU.
 //!
 //! # How it is laid out
 //! - [`Tensor`], [`Shape`]: values. [`Real`]: what they are made of.
@@ -52,7 +52,7 @@ mod var;
 pub mod vector;
 
 pub use backward::{Backward, InputGrads};
-pub use buffer::{POOL_LIMIT, clear_pool, pooled_bytes};
+pub use buffer::{POOL_LIMIT, Pooled, clear_pool, pooled_bytes};
 pub use grads::{Grads, Watch};
 pub use ops::window::{Pair, Slide};
 pub use param::{Param, ParamId};

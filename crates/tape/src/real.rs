@@ -1,7 +1,9 @@
-//! The numbers a tensor may hold: [`f32`] and [`f64`], and nothing else.
+//! The numbers a tensor may hold: [`f32`], [`f64`], and whatever else behaves like a number.
 //!
 //! One trait over both means that the very code which trains in `f32` is checked
-//! in `f64`, where finite differences are sharp enough to trust.
+//! in `f64`, where finite differences are sharp enough to trust. And as other crates may
+//! implement it, the same code runs on numbers that are made for a check: a number that
+//! carries its derivative, or one of a finite field, where nothing is rounded.
 
 use std::fmt::{Debug, Display, LowerExp};
 use std::iter::Sum;
@@ -11,7 +13,12 @@ use crate::buffer::Pooled;
 use crate::elementary;
 use crate::gemm::Gemm;
 
-/// A floating-point type that tensors are made of. Sealed: `f32` and `f64`.
+/// A type that tensors are made of: `f32`, `f64`, or a number of your own.
+///
+/// Kernels compare numbers, for a maximum or to see whether squares would overflow. So a type of
+/// its own, whatever it computes, needs an order and a size ([`Real::to_f64`]) that a
+/// floating-point number in its place would have. It gets buffers that are not pooled, and
+/// products of matrices by the definition: `impl Pooled for Mine {}`, `impl Gemm for Mine {}`.
 pub trait Real:
     Copy
     + Default
@@ -47,12 +54,21 @@ pub trait Real:
     const NEG_INFINITY: Self;
     /// Not a number.
     const NAN: Self;
-    /// The type's name, `"f32"` or `"f64"`.
+    /// The type's name, such as `"f32"`.
     const NAME: &'static str;
 
-    /// Rounds an `f64` to this type.
+    /// What sums are kept in where the digits of this type are too few: `f64` for both
+    /// floating-point types, or else the type itself.
+    type Wide: Real<Wide = Self::Wide>;
+
+    /// This number as one with more digits; exact.
+    fn widen(self) -> Self::Wide;
+    /// The number rounded to this type.
+    fn narrow(wide: Self::Wide) -> Self;
+
+    /// The constant `x`, rounded to this type.
     fn from_f64(x: f64) -> Self;
-    /// Widens to `f64`; exact.
+    /// How large the number is, for decisions and for people; exact for `f32` and `f64`.
     fn to_f64(self) -> f64;
     /// Rounds a count to this type.
     fn from_usize(n: usize) -> Self;
@@ -92,6 +108,16 @@ macro_rules! real {
             const NAN: Self = $t::NAN;
             const NAME: &'static str = stringify!($t);
 
+            type Wide = f64;
+
+            #[inline(always)]
+            fn widen(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn narrow(wide: f64) -> Self {
+                wide as $t
+            }
             #[inline(always)]
             fn from_f64(x: f64) -> Self {
                 x as $t

@@ -1,58 +1,154 @@
-//! One gradient to check.
+//! One gradient to check, in one arithmetic.
 
-use tape::{Tensor, Var};
+use gradcheck::Check;
+use tape::{Real, Tensor, Var};
+use witness::{Dual, Exact, Subject};
 
-use crate::report::Row;
+use crate::report::{Row, Witnesses};
 
 /// An op on the tape.
-pub(crate) type Op = for<'t> fn(&[Var<'t, f64>]) -> Var<'t, f64>;
+pub(crate) type Op<T> = for<'t> fn(&[Var<'t, T>]) -> Var<'t, T>;
 
 /// One gradient to check.
-pub struct Case {
+pub struct Case<T: Real> {
     /// The part of the report: `ops`, `batch norm`, ….
     pub group: &'static str,
     /// What is checked, and how it is called.
     pub name: String,
     /// The source file with the backward pass, from the folder `crates`.
     pub source: &'static str,
-    check: Box<dyn Fn(&str) -> gradcheck::Report + Send + Sync>,
+    /// The function and its backward pass.
+    pub subject: Subject<'static, T>,
+    /// The same function made of other ops, where there is one.
+    composed: Option<Subject<'static, T>>,
+    /// Whether it is the same in the field too.
+    composed_exactly: bool,
+    /// Whether finite differences look along a random direction in place of every element.
+    along_a_direction: bool,
+    /// Why dual numbers cannot judge it, if they cannot.
+    not_dual: Option<&'static str>,
+    /// Why the finite field cannot judge it, if it cannot.
+    not_exact: Option<&'static str>,
 }
 
-impl Case {
-    /// A case that checks `op` on the tape at `inputs`.
+impl<T: Real> Case<T> {
+    /// A case of `op` on the tape at `inputs`.
     pub fn on_tape(
         group: &'static str,
         source: &'static str,
         name: impl Into<String>,
-        inputs: Vec<Tensor<f64>>,
-        op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + 'static,
+        inputs: Vec<Tensor<T>>,
+        op: impl for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T> + Send + Sync + 'static,
     ) -> Self {
-        let check = move |name: &str| nn::check::check_op(name, &inputs, &op);
-        Case::own(group, source, name, check)
+        Case::own(group, source, name, Subject::on_tape(inputs, op))
     }
 
-    /// A case with a check of its own, which is told the name.
+    /// A case of a function with a backward pass of its own.
     pub fn own(
         group: &'static str,
         source: &'static str,
         name: impl Into<String>,
-        check: impl Fn(&str) -> gradcheck::Report + Send + Sync + 'static,
+        subject: Subject<'static, T>,
     ) -> Self {
         Case {
             group,
             name: name.into(),
             source,
-            check: Box::new(check),
+            subject,
+            composed: None,
+            composed_exactly: true,
+            along_a_direction: false,
+            not_dual: None,
+            not_exact: None,
         }
     }
 
-    /// Runs the check.
-    pub fn run(&self) -> Row {
+    /// Compares with the same function of the same inputs, made of other ops.
+    #[must_use]
+    pub fn composed(
+        mut self,
+        op: impl for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T> + Send + Sync + 'static,
+    ) -> Self {
+        self.composed = Some(Subject::on_tape(self.subject.point(), op));
+        self
+    }
+
+    /// Lets finite differences look along a random direction, in place of every element.
+    #[must_use]
+    pub(crate) fn along_a_direction(mut self) -> Self {
+        self.along_a_direction = true;
+        self
+    }
+
+    /// Compares with the other ops in `f64` alone.
+    #[must_use]
+    pub(crate) fn not_exactly(mut self) -> Self {
+        self.composed_exactly = false;
+        self
+    }
+
+    /// Leaves the case to finite differences.
+    #[must_use]
+    pub(crate) fn not_dual(mut self, reason: &'static str) -> Self {
+        self.not_dual = Some(reason);
+        self
+    }
+
+    /// Leaves the case to others than the finite field.
+    #[must_use]
+    pub(crate) fn not_exact(mut self, reason: &'static str) -> Self {
+        self.not_exact = Some(reason);
+        self
+    }
+}
+
+/// A case in the two arithmetics that the witnesses need. One carries derivatives, of numbers that
+/// are exact and know their size in `f64`.
+pub(crate) struct Twice {
+    pub(crate) plain: Case<f64>,
+    pub(crate) dual: Case<Dual<Exact>>,
+}
+
+/// The seed of what the witnesses draw.
+const SEED: u64 = 0x7769_746e;
+
+impl Twice {
+    /// Hears every witness.
+    pub(crate) fn run(&self) -> Row {
+        let Case {
+            group,
+            ref name,
+            source,
+            ref subject,
+            ..
+        } = self.plain;
+        let check = match self.plain.along_a_direction {
+            true => Check::new(name).projections(1),
+            false => Check::new(name),
+        };
+        let dual = match self.plain.not_dual {
+            Some(reason) => Err(reason),
+            None => Ok(witness::in_f64(&self.dual.subject, SEED)),
+        };
+        let exact = match self.plain.not_dual.or(self.plain.not_exact) {
+            Some(reason) => Err(reason),
+            None => Ok(witness::exactly(&self.dual.subject, SEED)),
+        };
+        let composed = self.plain.composed.as_ref();
+        let exactly_composed = (self.dual.composed.as_ref())
+            .filter(|_| self.plain.composed_exactly)
+            .map(|composed| witness::same(&self.dual.subject, composed, SEED));
         Row {
-            group: self.group,
-            name: self.name.clone(),
-            source: self.source,
-            check: (self.check)(&self.name),
+            group,
+            name: name.clone(),
+            source,
+            check: subject.differences(check),
+            witnesses: Witnesses {
+                dual,
+                exact,
+                composed: composed.map(|composed| witness::alike(subject, composed, SEED)),
+                exactly_composed,
+            },
         }
     }
 }

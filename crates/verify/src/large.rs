@@ -3,11 +3,10 @@
 //!
 //! Inputs of this size are compared along random directions in place of every element.
 
-use gradcheck::Check;
 use nn::Lengths;
 use nn::check::normal;
 use tape::parallel::SERIAL_BELOW;
-use tape::{Slide, Tape, Tensor, Var};
+use tape::{Real, Slide, Tape, Tensor, Var};
 
 use crate::case::Case;
 use crate::norms::{affine, frozen, moments};
@@ -20,37 +19,34 @@ const EPS: f64 = 1e-5;
 /// The output is weighted at random and summed over all axes but the first: each element
 /// still has an upstream gradient of its own, and there are few outputs whose rounding
 /// noise the check must measure.
-fn case(
+fn case<T: Real>(
     source: &'static str,
     name: &'static str,
     work: usize,
-    inputs: Vec<Tensor<f64>>,
-    op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + 'static,
-) -> Case {
+    inputs: Vec<Tensor<T>>,
+    op: impl for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T> + Send + Sync + 'static,
+) -> Case<T> {
     assert!(
         work >= SERIAL_BELOW,
         "{name}: {work} elements stay on one thread"
     );
-    Case::own(GROUP, source, name, move |name| {
-        let mut check = Check::new(name).projections(1);
-        for (i, x) in inputs.iter().enumerate() {
-            check = check.input(format!("x{i}"), x.shape(), x.to_vec());
-        }
-        let shape = Tape::eval(|t| {
-            let x: Vec<_> = inputs.iter().map(|x| t.constant(x.clone())).collect();
-            *op(&x).shape()
-        });
-        let weights = normal(&shape[..], 6);
-        let axes: Vec<usize> = (1..shape.len()).collect();
-        check.run_tape(|x| {
-            let y = op(x);
-            let weights = y.tape().constant(weights.clone());
-            (y * weights).sum(&axes)
-        })
-    })
+    let shape = Tape::eval(|t| {
+        let x: Vec<_> = inputs.iter().map(|x| t.constant(x.clone())).collect();
+        *op(&x).shape()
+    });
+    let weights: Tensor<T> = normal(&shape[..], 6).cast();
+    let axes: Vec<usize> = (1..shape.len()).collect();
+    let case = Case::on_tape(GROUP, source, name, inputs, move |x| {
+        let y = op(x);
+        let weights = y.tape().constant(weights.clone());
+        (y * weights).sum(&axes)
+    });
+    case.along_a_direction()
+        .not_dual("is too large; the same code is judged at smaller sizes")
 }
 
-pub fn cases() -> Vec<Case> {
+pub fn cases<T: Real>() -> Vec<Case<T>> {
+    let normal = |shape: &[usize], seed| normal(shape, seed).cast::<T>();
     let lengths = [36, 9, 21, 40, 17, 33, 28, 38, 25, 30];
     let products: usize = lengths.iter().map(|t| t * t * 128).sum();
     vec![
@@ -58,7 +54,7 @@ pub fn cases() -> Vec<Case> {
             "tape/src/ops/softmax.rs",
             "softmax [517, 511]",
             517 * 511,
-            vec![normal([517, 511], 1)],
+            vec![normal(&[517, 511], 1)],
             |x| x[0].softmax(1),
         ),
         case(
@@ -66,9 +62,9 @@ pub fn cases() -> Vec<Case> {
             "conv2d, 21 images",
             21 * 36 * 351,
             vec![
-                normal([21, 4, 13, 27], 1),
-                normal([2, 4, 3, 3], 2),
-                normal([2], 3),
+                normal(&[21, 4, 13, 27], 1),
+                normal(&[2, 4, 3, 3], 2),
+                normal(&[2], 3),
             ],
             |x| x[0].conv2d(&x[1], Some(&x[2]), Slide::by(1).padded(1)),
         ),
@@ -76,7 +72,7 @@ pub fn cases() -> Vec<Case> {
             "tape/src/ops/avg_pool2d.rs",
             "avg_pool2d [7, 3, 112, 112]",
             21 * 112 * 112,
-            vec![normal([7, 3, 112, 112], 1)],
+            vec![normal(&[7, 3, 112, 112], 1)],
             |x| x[0].avg_pool2d(3, Slide::by(2).padded(1)),
         ),
         case(
@@ -125,7 +121,7 @@ pub fn cases() -> Vec<Case> {
             "nn/src/attention.rs",
             "attention op, 10 sequences",
             products / 4,
-            vec![normal([lengths.iter().sum(), 3 * 128], 1)],
+            vec![normal(&[lengths.iter().sum(), 3 * 128], 1)],
             move |x| nn::attention(&x[0], &Lengths::new(&lengths), 4, true),
         ),
     ]

@@ -1,10 +1,16 @@
-//! The gradient report: every op and every layer against finite differences.
+//! The gradient report: every op and every layer before several witnesses.
 //!
-//! Each case is checked in `f64`, at random inputs, with a random upstream gradient and
-//! with scales and shifts that are not 1 and 0. The finite differences estimate their own
-//! error (book, chapter 1); a case passes when it disagrees with them by no more than a
-//! small multiple of that estimate and of the measured rounding of the backward pass.
-//! A case that could not fail is refused and does not pass.
+//! Each case is checked at random inputs, with a random upstream gradient and with scales and
+//! shifts that are not 1 and 0, by
+//!
+//! - finite differences in `f64`, which estimate their own error (book, chapter 1): a case passes
+//!   when it disagrees with them by no more than a small multiple of that estimate and of the
+//!   measured rounding of the backward pass;
+//! - dual numbers, which derive the forward pass without a step;
+//! - a finite field, in which the same code is derived without rounding;
+//! - the same function made of primitive ops, where there is one, in `f64` and in the field.
+//!
+//! A case that could not fail is refused and does not pass. [`witness`] says what each is.
 
 #![forbid(unsafe_code)]
 
@@ -16,27 +22,42 @@ mod ops;
 mod report;
 
 use rayon::prelude::*;
+use tape::Real;
+
+use case::Twice;
 
 pub use case::Case;
-pub use report::{Report, Row};
+pub use report::{Report, Row, Witnesses};
+
+/// A list of cases that can be made in any arithmetic.
+pub trait Cases {
+    /// The cases, the same ones in the same order whatever the arithmetic.
+    fn each<T: Real>(&self) -> Vec<Case<T>>;
+}
 
 /// Every case: the ops of the tape, the norms in each of their forms, the layers.
-pub fn cases() -> Vec<Case> {
-    let mut cases = ops::cases();
-    cases.extend(norms::cases());
-    cases.extend(layers::cases());
-    cases.extend(large::cases());
-    cases
+pub struct All;
+
+impl Cases for All {
+    fn each<T: Real>(&self) -> Vec<Case<T>> {
+        let mut cases = ops::cases();
+        cases.extend(norms::cases());
+        cases.extend(layers::cases());
+        cases.extend(large::cases());
+        cases
+    }
 }
 
 /// Runs every case.
 pub fn run() -> Report {
-    run_cases(&cases())
+    run_cases(&All)
 }
 
 /// Runs the given cases, several at a time; the report keeps their order.
-pub fn run_cases(cases: &[Case]) -> Report {
-    let rows = cases.par_iter().with_max_len(1).map(Case::run);
+pub fn run_cases(cases: &impl Cases) -> Report {
+    let each = cases.each().into_iter().zip(cases.each());
+    let each: Vec<Twice> = each.map(|(plain, dual)| Twice { plain, dual }).collect();
+    let rows = each.par_iter().with_max_len(1).map(Twice::run);
     Report {
         rows: rows.collect(),
     }

@@ -5,143 +5,178 @@
 //! the kernels through their vector loops and through what is left over.
 
 use batchnorm::{Layout, Moments, RunningStats, staged as bn};
-use gradcheck::Check;
 use layernorm::fused::ROWS_PER_BLOCK;
 use layernorm::rms::staged as rms;
 use layernorm::staged as ln;
 use nn::check::{CheckLayer, normal};
-use tape::{Tensor, Var};
+use tape::{Real, Tensor, Var};
+use witness::{Argument, Subject};
 
 use crate::case::{Case, Op};
 
 const EPS: f64 = 1e-5;
 
 /// A staged backward pass: the gradients of all inputs from the shape of x, them, and dy.
-type Staged = fn(&[usize], &[Vec<f64>], &[f64]) -> Vec<Vec<f64>>;
+type Staged<T> = fn(&[usize], &[&[T]], &[T]) -> Vec<Vec<T>>;
 
 /// A norm in its forms.
-struct Norm {
+struct Norm<T: Real> {
     group: &'static str,
     /// The sources: composed, staged, and fused on the tape.
     sources: [&'static str; 3],
     /// x, gamma, and beta if there is one.
     inputs: &'static [&'static str],
-    composed: Op,
+    composed: Op<T>,
     /// Staged, for x of this shape.
-    forward: fn(&[usize], &[Vec<f64>]) -> Vec<f64>,
-    backward: Staged,
-    fused: Op,
+    forward: fn(&[usize], &[&[T]]) -> Vec<T>,
+    backward: Staged<T>,
+    fused: Op<T>,
 }
 
-const BATCH: Norm = Norm {
-    group: "batch norm",
-    sources: [
-        "batchnorm/src/composed.rs",
-        "batchnorm/src/staged.rs",
-        "batchnorm/src/op.rs",
-    ],
-    inputs: &["x", "gamma", "beta"],
-    composed: |x| batchnorm::composed::batch_norm(&x[0], &x[1], &x[2], EPS),
-    forward: |shape, v| bn::forward(&Layout::of(shape), &v[0], &v[1], &v[2], EPS).0,
-    backward: |shape, v, dy| {
-        let layout = Layout::of(shape);
-        let (_, forward) = bn::forward(&layout, &v[0], &v[1], &v[2], EPS);
-        let (dx, each) = bn::backward(&layout, &forward, &v[1], dy);
-        let dgamma = each.iter().map(|channel| channel.dgamma).collect();
-        let dbeta = each.iter().map(|channel| channel.dbeta).collect();
-        vec![dx, dgamma, dbeta]
-    },
-    fused: |x| batchnorm::op::batch_norm(&x[0], &x[1], &x[2], EPS).0,
-};
+fn batch_norm<T: Real>() -> Norm<T> {
+    Norm {
+        group: "batch norm",
+        sources: [
+            "batchnorm/src/composed.rs",
+            "batchnorm/src/staged.rs",
+            "batchnorm/src/op.rs",
+        ],
+        inputs: &["x", "gamma", "beta"],
+        composed: |x| batchnorm::composed::batch_norm(&x[0], &x[1], &x[2], EPS),
+        forward: |shape, v| bn::forward(&Layout::of(shape), v[0], v[1], v[2], EPS).0,
+        backward: |shape, v, dy| {
+            let layout = Layout::of(shape);
+            let (_, forward) = bn::forward(&layout, v[0], v[1], v[2], EPS);
+            let (dx, each) = bn::backward(&layout, &forward, v[1], dy);
+            let dgamma = each.iter().map(|channel| channel.dgamma).collect();
+            let dbeta = each.iter().map(|channel| channel.dbeta).collect();
+            vec![dx, dgamma, dbeta]
+        },
+        fused: |x| batchnorm::op::batch_norm(&x[0], &x[1], &x[2], EPS).0,
+    }
+}
 
-const LAYER: Norm = Norm {
-    group: "layer norm",
-    sources: [
-        "layernorm/src/composed.rs",
-        "layernorm/src/staged.rs",
-        "layernorm/src/op.rs",
-    ],
-    inputs: &["x", "gamma", "beta"],
-    composed: |x| layernorm::composed::layer_norm(&x[0], &x[1], &x[2], EPS),
-    forward: |_, v| ln::forward(&v[0], &v[1], &v[2], EPS).y,
-    backward: |_, v, dy| {
-        let forward = ln::forward(&v[0], &v[1], &v[2], EPS);
-        let d = ln::backward(&forward, &v[1], dy);
-        vec![d.dx, d.dgamma, d.dbeta]
-    },
-    fused: |x| layernorm::layer_norm(&x[0], &x[1], &x[2], EPS),
-};
+fn layer_norm<T: Real>() -> Norm<T> {
+    Norm {
+        group: "layer norm",
+        sources: [
+            "layernorm/src/composed.rs",
+            "layernorm/src/staged.rs",
+            "layernorm/src/op.rs",
+        ],
+        inputs: &["x", "gamma", "beta"],
+        composed: |x| layernorm::composed::layer_norm(&x[0], &x[1], &x[2], EPS),
+        forward: |_, v| ln::forward(v[0], v[1], v[2], T::from_f64(EPS)).y,
+        backward: |_, v, dy| {
+            let forward = ln::forward(v[0], v[1], v[2], T::from_f64(EPS));
+            let d = ln::backward(&forward, v[1], dy);
+            vec![d.dx, d.dgamma, d.dbeta]
+        },
+        fused: |x| layernorm::layer_norm(&x[0], &x[1], &x[2], EPS),
+    }
+}
 
-const RMS: Norm = Norm {
-    group: "rms norm",
-    sources: [
-        "layernorm/src/rms/composed.rs",
-        "layernorm/src/rms/staged.rs",
-        "layernorm/src/rms/op.rs",
-    ],
-    inputs: &["x", "gamma"],
-    composed: |x| layernorm::rms::composed::rms_norm(&x[0], &x[1], EPS),
-    forward: |_, v| rms::forward(&v[0], &v[1], EPS).y,
-    backward: |_, v, dy| {
-        let forward = rms::forward(&v[0], &v[1], EPS);
-        let d = rms::backward(&forward, &v[0], &v[1], dy);
-        vec![d.dx, d.dgamma]
-    },
-    fused: |x| layernorm::rms_norm(&x[0], &x[1], EPS),
-};
+fn rms_norm<T: Real>() -> Norm<T> {
+    Norm {
+        group: "rms norm",
+        sources: [
+            "layernorm/src/rms/composed.rs",
+            "layernorm/src/rms/staged.rs",
+            "layernorm/src/rms/op.rs",
+        ],
+        inputs: &["x", "gamma"],
+        composed: |x| layernorm::rms::composed::rms_norm(&x[0], &x[1], EPS),
+        forward: |_, v| rms::forward(v[0], v[1], T::from_f64(EPS)).y,
+        backward: |_, v, dy| {
+            let forward = rms::forward(v[0], v[1], T::from_f64(EPS));
+            let d = rms::backward(&forward, v[0], v[1], dy);
+            vec![d.dx, d.dgamma]
+        },
+        fused: |x| layernorm::rms_norm(&x[0], &x[1], EPS),
+    }
+}
 
-impl Norm {
+impl<T: Real> Norm<T> {
     /// x, gamma and beta. Gamma is of either sign and never near 0.
-    fn inputs(&self, x: &[usize], features: &[usize]) -> Vec<Tensor<f64>> {
+    fn inputs(&self, x: &[usize], features: &[usize]) -> Vec<Tensor<T>> {
         let mut all = affine(x, features);
         all.truncate(self.inputs.len());
         all
     }
 
     /// All forms at x of this shape, with gamma of that.
-    fn forms(&self, shape: &[usize], features: &[usize], title: &str) -> [Case; 3] {
-        let given = self.inputs(shape, features);
-        let [composed, staged, _] = self.sources;
-        let (names, forward, backward) = (self.inputs, self.forward, self.backward);
-        let inputs = given.clone();
-        let check = move |name: &str| {
-            let shape = inputs[0].shape();
-            let check = names.iter().zip(&inputs);
-            let check = check.fold(Check::new(name), |check, (name, x)| {
-                check.input(*name, x.shape(), x.to_vec())
-            });
-            check.run(|v| forward(shape, v), |v, dy| backward(shape, v, dy))
-        };
-        let name = format!("composed {title}");
-        let (group, op) = (self.group, self.composed);
+    fn forms(&self, shape: &[usize], features: &[usize], title: &str) -> [Case<T>; 3] {
+        let inputs = self.inputs(shape, features);
+        let [of_ops, staged, _] = self.sources;
+        let name = |form| format!("{form} {title}");
         [
-            Case::on_tape(group, composed, name, given.clone(), op),
-            Case::own(group, staged, format!("staged {title}"), check),
-            self.fused(&format!("fused {title}"), given, self.fused),
+            Case::on_tape(
+                self.group,
+                of_ops,
+                name("composed"),
+                inputs.clone(),
+                self.composed,
+            ),
+            Case::own(self.group, staged, name("staged"), self.staged(&inputs))
+                .composed(self.composed),
+            self.fused(&name("fused"), inputs, self.fused)
+                .composed(self.composed),
         ]
+    }
+
+    /// The staged form at these inputs.
+    fn staged(&self, inputs: &[Tensor<T>]) -> Subject<'static, T> {
+        let (forward, backward) = (self.forward, self.backward);
+        let arguments = self.inputs.iter().zip(inputs).map(|(name, x)| Argument {
+            name: (*name).to_owned(),
+            value: x.clone(),
+            may_be_zero: false,
+        });
+        Subject::new(
+            arguments.collect(),
+            move |at| {
+                let shape = at[0].shape();
+                let data: Vec<&[T]> = at.iter().map(Tensor::data).collect();
+                Tensor::new(*shape, forward(shape, &data))
+            },
+            move |at, dy| {
+                let data: Vec<&[T]> = at.iter().map(Tensor::data).collect();
+                let grads = backward(at[0].shape(), &data, dy.data());
+                let pairs = at.iter().zip(grads);
+                pairs
+                    .map(|(x, grad)| Tensor::new(*x.shape(), grad))
+                    .collect()
+            },
+        )
     }
 
     /// A case of the fused form.
     fn fused(
         &self,
         name: &str,
-        inputs: Vec<Tensor<f64>>,
-        op: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + 'static,
-    ) -> Case {
+        inputs: Vec<Tensor<T>>,
+        op: impl for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T> + Send + Sync + 'static,
+    ) -> Case<T> {
         Case::on_tape(self.group, self.sources[2], name, inputs, op)
     }
 }
 
 /// x, gamma and beta. Gamma is of either sign and never near 0.
-pub(crate) fn affine(x: &[usize], features: &[usize]) -> Vec<Tensor<f64>> {
+pub(crate) fn affine<T: Real>(x: &[usize], features: &[usize]) -> Vec<Tensor<T>> {
     let gamma = normal(features, 2).map(|g| if g < 0.0 { g - 0.5 } else { g + 0.5 });
-    vec![normal(x, 1), gamma, normal(features, 3)]
+    [normal(x, 1), gamma, normal(features, 3)]
+        .map(|x| x.cast())
+        .to_vec()
 }
 
 /// Moments of so many channels.
-pub(crate) fn moments(channels: usize) -> Moments {
-    let var = normal([channels], 5).map(|x| 0.5 + x * x).to_vec();
-    Moments::new(normal([channels], 4).to_vec(), var, EPS)
+pub(crate) fn moments<T: Real>(channels: usize) -> Moments<T> {
+    let var = normal([channels], 5).map(|x| 0.5 + x * x);
+    Moments::new(
+        normal([channels], 4).cast().to_vec(),
+        var.cast().to_vec(),
+        EPS,
+    )
 }
 
 /// The shape as it stands in names, with the names of its axes.
@@ -151,7 +186,7 @@ fn axes(shape: &[usize], names: &str) -> String {
     format!("[{}]", pairs.collect::<Vec<_>>().join(", "))
 }
 
-pub fn cases() -> Vec<Case> {
+pub fn cases<T: Real>() -> Vec<Case<T>> {
     let mut cases = batch();
     cases.extend(layer());
     cases.extend(root_mean_square());
@@ -159,13 +194,13 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Batch Norm with moments that do not depend on x.
-pub(crate) fn frozen(
-    moments: Moments,
-) -> impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync + Clone {
+pub(crate) fn frozen<T: Real>(
+    moments: Moments<T::Wide>,
+) -> impl for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T> + Send + Sync + Clone {
     move |x| batchnorm::op::frozen_batch_norm(&x[0], &x[1], &x[2], moments.clone())
 }
 
-fn batch() -> Vec<Case> {
+fn batch<T: Real>() -> Vec<Case<T>> {
     let layouts: [(&[usize], &str); 7] = [
         (&[6, 3], "NC"),
         (&[70, 2], "NC"),
@@ -178,23 +213,28 @@ fn batch() -> Vec<Case> {
     let mut cases = Vec::new();
     for (shape, names) in layouts {
         let (title, channels) = (axes(shape, names), shape[1]);
-        cases.extend(BATCH.forms(shape, &[channels], &title));
-        let inputs = affine(shape, &[channels]);
+        cases.extend(batch_norm::<T>().forms(shape, &[channels], &title));
+        let inputs = affine::<T>(shape, &[channels]);
         let name = format!("frozen {title}");
-        cases.push(BATCH.fused(&name, inputs, frozen(moments(channels))));
+        cases.push(batch_norm::<T>().fused(&name, inputs, frozen(moments(channels))));
     }
     // A residual: the upstream gradient belongs to two, and may not be overwritten, in planes
     // that are walked in rows and in planes of their own. A constant x: only gamma and beta
     // want gradients.
-    let two = || Moments::new(vec![0.5, -1.0], vec![2.0, 0.3], EPS);
+    let two = || {
+        let [mean, var] = [[0.5, -1.0], [2.0, 0.3]].map(|each| each.map(T::Wide::from_f64));
+        Moments::new(mean.to_vec(), var.to_vec(), EPS)
+    };
     for (name, positions) in [("plus x", 4), ("long planes, plus x", 130)] {
-        let inputs = || affine(&[2, 2, positions], &[2]);
+        let inputs = || affine::<T>(&[2, 2, positions], &[2]);
         let fused = format!("fused, {name}");
-        cases.push(BATCH.fused(&fused, inputs(), |x| (BATCH.fused)(x) + &x[0]));
+        cases.push(
+            batch_norm::<T>().fused(&fused, inputs(), |x| (batch_norm::<T>().fused)(x) + &x[0]),
+        );
         let (name, op) = (format!("frozen, {name}"), frozen(two()));
-        cases.push(BATCH.fused(&name, inputs(), move |x| op(x) + &x[0]));
+        cases.push(batch_norm::<T>().fused(&name, inputs(), move |x| op(x) + &x[0]));
     }
-    let inputs = affine(&[3, 2, 4], &[2]);
+    let inputs = affine::<T>(&[3, 2, 4], &[2]);
     for (name, at, op) in [
         ("fused, x constant", 0, None),
         ("frozen, gamma constant", 1, Some(frozen(two()))),
@@ -202,12 +242,12 @@ fn batch() -> Vec<Case> {
     ] {
         let mut given = inputs.clone();
         let constant = given.remove(at);
-        cases.push(BATCH.fused(name, given, move |p| {
+        cases.push(batch_norm::<T>().fused(name, given, move |p| {
             let mut all = p.to_vec();
             all.insert(at, p[0].tape().constant(constant.clone()));
             match &op {
                 Some(frozen) => frozen(&all),
-                None => (BATCH.fused)(&all),
+                None => (batch_norm::<T>().fused)(&all),
             }
         }));
     }
@@ -215,21 +255,20 @@ fn batch() -> Vec<Case> {
     for (trains, of) in [(true, "training"), (false, "evaluation")] {
         for (affine, with) in [(true, ""), (false, ", no affine")] {
             let name = format!("layer, {of}{with}");
-            cases.push(Case::own(BATCH.group, source, name, move |name| {
-                let check = CheckLayer::new(name, normal([3, 2, 2, 2], 1)).training(trains);
-                check.run(|| {
-                    let mut layer = batchnorm::BatchNorm::new(2);
-                    layer.set_running(RunningStats {
-                        mean: normal([2], 4),
-                        var: normal([2], 5).map(|x| 0.5 + x * x),
-                        num_batches_tracked: 3,
-                    });
-                    match affine {
-                        true => layer,
-                        false => layer.without_affine(),
-                    }
-                })
-            }));
+            let check = CheckLayer::new(&name, normal([3, 2, 2, 2], 1)).training(trains);
+            let subject = check.of(move || {
+                let mut layer = batchnorm::BatchNorm::<T>::new(2);
+                layer.set_running(RunningStats {
+                    mean: normal([2], 4).cast(),
+                    var: normal([2], 5).map(|x| 0.5 + x * x).cast(),
+                    num_batches_tracked: 3,
+                });
+                match affine {
+                    true => layer,
+                    false => layer.without_affine(),
+                }
+            });
+            cases.push(Case::own(batch_norm::<T>().group, source, name, subject));
         }
     }
     cases
@@ -243,9 +282,9 @@ const SHAPES: [(&[usize], usize, &str); 4] = [
     (&[3, 2, 2, 3], 3, "NCHW"),
 ];
 
-impl Norm {
+impl<T: Real> Norm<T> {
     /// The cases of a norm over features; `plus_x` has a residual.
-    fn over_features(&self, names: &[&str], plus_x: Op) -> Vec<Case> {
+    fn over_features(&self, names: &[&str], plus_x: Op<T>) -> Vec<Case<T>> {
         let mut cases = Vec::new();
         for (shape, axes_normalized, axis_names) in SHAPES {
             if !names.contains(&axis_names) {
@@ -263,33 +302,44 @@ impl Norm {
     }
 }
 
-fn layer() -> Vec<Case> {
-    let mut cases = LAYER.over_features(&["ND", "NTD", "NCHW"], |x| (LAYER.fused)(x) + &x[0]);
+fn layer<T: Real>() -> Vec<Case<T>> {
+    let mut cases = layer_norm::<T>().over_features(&["ND", "NTD", "NCHW"], |x| {
+        (layer_norm::<T>().fused)(x) + &x[0]
+    });
     let make: [(&'static str, fn(_) -> _); 3] = [
-        ("layer", |layer: layernorm::LayerNorm<f64>| layer),
+        ("layer", |layer: layernorm::LayerNorm<T>| layer),
         ("layer, no beta", |layer| layer.without_beta()),
         ("layer, no affine", |layer| layer.without_affine()),
     ];
     cases.extend(make.map(|(name, of)| {
-        Case::own(LAYER.group, "layernorm/src/layer.rs", name, move |name| {
-            let check = CheckLayer::new(name, normal([4, 2, 3], 1));
-            check.run(|| of(layernorm::LayerNorm::new([2, 3])))
-        })
+        let check = CheckLayer::new(name, normal([4, 2, 3], 1));
+        let subject = check.of(move || of(layernorm::LayerNorm::new([2, 3])));
+        Case::own(
+            layer_norm::<T>().group,
+            "layernorm/src/layer.rs",
+            name,
+            subject,
+        )
     }));
     cases
 }
 
-fn root_mean_square() -> Vec<Case> {
-    let mut cases = RMS.over_features(&["ND", "NCHW"], |x| (RMS.fused)(x) + &x[0]);
+fn root_mean_square<T: Real>() -> Vec<Case<T>> {
+    let mut cases =
+        rms_norm::<T>().over_features(&["ND", "NCHW"], |x| (rms_norm::<T>().fused)(x) + &x[0]);
     let make: [(&'static str, fn(_) -> _); 2] = [
-        ("layer", |layer: layernorm::RmsNorm<f64>| layer),
+        ("layer", |layer: layernorm::RmsNorm<T>| layer),
         ("layer, no affine", |layer| layer.without_affine()),
     ];
     cases.extend(make.map(|(name, of)| {
-        Case::own(RMS.group, "layernorm/src/rms/layer.rs", name, move |name| {
-            let check = CheckLayer::new(name, normal([4, 2, 3], 1));
-            check.run(|| of(layernorm::RmsNorm::new([2, 3])))
-        })
+        let check = CheckLayer::new(name, normal([4, 2, 3], 1));
+        let subject = check.of(move || of(layernorm::RmsNorm::new([2, 3])));
+        Case::own(
+            rms_norm::<T>().group,
+            "layernorm/src/rms/layer.rs",
+            name,
+            subject,
+        )
     }));
     cases
 }

@@ -1,6 +1,84 @@
 //! The gradient report as a table.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+use witness::{Apart, Equality, Products, Verdict};
+
+/// What the witnesses beside finite differences found; or why one was not asked.
+#[derive(Clone, Debug)]
+pub struct Witnesses {
+    /// Dual numbers, for each argument.
+    pub dual: Result<Vec<Verdict<Products>>, &'static str>,
+    /// The finite field, for each argument.
+    pub exact: Result<Vec<Verdict<Equality>>, &'static str>,
+    /// The same function made of other ops, where there is one.
+    pub composed: Option<Apart>,
+    /// The same, exactly.
+    pub exactly_composed: Option<Equality>,
+}
+
+impl Witnesses {
+    /// What each of them says against the gradient, in words.
+    fn objections(&self) -> Vec<String> {
+        let mut objections = Vec::new();
+        for Verdict { argument, found } in self.dual.iter().flatten().filter(|v| !v.found.agree()) {
+            objections.push(format!(
+                "dual numbers find {:e} for a product with the derivative with respect to \
+                 {argument}, the backward pass {:e}; rounding explains no more than {:.0e}",
+                found.forward, found.backward, found.rounding
+            ));
+        }
+        for verdict in self.exact.iter().flatten() {
+            if verdict.found == Equality::Different {
+                objections.push(format!(
+                    "in a finite field, the gradient of {} is not the derivative",
+                    verdict.argument
+                ));
+            }
+        }
+        if let Some(composed) = self.composed.filter(|composed| !composed.agrees()) {
+            objections.push(format!(
+                "the same made of other ops is {:.1e} off, {:.0} times what rounding explains",
+                composed.apart, composed.of_rounding
+            ));
+        }
+        if self.exactly_composed == Some(Equality::Different) {
+            objections.push("in a finite field, the same made of other ops is not the same".into());
+        }
+        objections
+    }
+
+    /// Why the finite field has nothing to say on some argument.
+    fn silence(&self) -> Option<&'static str> {
+        let verdicts = match &self.exact {
+            Ok(verdicts) => verdicts,
+            Err(reason) => return Some(reason),
+        };
+        verdicts.iter().find_map(|verdict| match verdict.found {
+            Equality::Silent(reason) => Some(reason),
+            _ => None,
+        })
+    }
+
+    /// The largest chance with which the finite field would have let a wrong gradient pass.
+    pub fn chance(&self) -> Option<f64> {
+        let found = self.exact.iter().flatten().map(|verdict| verdict.found);
+        let chances = found
+            .chain(self.exactly_composed)
+            .filter_map(|found| match found {
+                Equality::Equal { chance } => Some(chance),
+                _ => None,
+            });
+        chances.reduce(f64::max)
+    }
+
+    /// The largest distance of both products, by dual numbers.
+    fn dual_apart(&self) -> Option<f64> {
+        let found = self.dual.as_ref().ok()?.iter();
+        found.map(|verdict| verdict.found.apart()).reduce(f64::max)
+    }
+}
 
 /// The result of one case.
 #[derive(Clone, Debug)]
@@ -11,14 +89,16 @@ pub struct Row {
     pub name: String,
     /// The source file with the backward pass, from the folder `crates`.
     pub source: &'static str,
-    /// The check in full.
+    /// The check against finite differences, in full.
     pub check: gradcheck::Report,
+    /// What other witnesses say.
+    pub witnesses: Witnesses,
 }
 
 impl Row {
     /// Whether nothing is wrong and the check could have failed.
     pub fn passed(&self) -> bool {
-        self.check.passed()
+        self.check.passed() && self.witnesses.objections().is_empty()
     }
 
     /// How many derivatives were compared.
@@ -69,6 +149,28 @@ impl Report {
         !self.rows.is_empty() && self.rows.iter().all(Row::passed)
     }
 
+    /// Why the finite field does not judge all cases, and how sure it is of the others.
+    fn silence(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        for reason in self.rows.iter().filter_map(|row| row.witnesses.silence()) {
+            *reasons.entry(reason).or_default() += 1;
+        }
+        if !reasons.is_empty() {
+            writeln!(out, "\nNot judged in the field:")?;
+        }
+        for (reason, count) in reasons {
+            writeln!(out, "  {count:>3}  {reason}")?;
+        }
+        let chances = self.rows.iter().filter_map(|row| row.witnesses.chance());
+        if let Some(chance) = chances.reduce(f64::max) {
+            writeln!(
+                out,
+                "\nIn the field, a wrong gradient would pass with a probability of at most {chance:.0e}."
+            )?;
+        }
+        Ok(())
+    }
+
     /// The rows that did not pass.
     fn failures(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| !row.passed())
@@ -85,15 +187,19 @@ impl fmt::Display for Report {
             .unwrap_or(0);
         writeln!(
             out,
-            "Gradients against finite differences, in f64, with random upstream gradients.\n\
-             apart: the largest disagreement. known to: the largest estimated error of a finite\n\
-             difference. margin: the largest disagreement as a share of what it may be at its\n\
-             place, which is a small multiple of both sides' errors there; up to 1 passes.\n"
+            "Gradients before several witnesses, with random upstream gradients.\n\
+             Finite differences in f64. apart: the largest disagreement. known to: the largest\n\
+             estimated error of a finite difference. margin: the largest disagreement as a share of\n\
+             what it may be at its place, which is a small multiple of both sides' errors there; up\n\
+             to 1 passes.\n\
+             dual: how far a product with the derivative by dual numbers is from the same by the\n\
+             backward pass. exact: whether both are equal in a field where nothing is rounded.\n\
+             ops: how far the same function made of other ops is; = if it is equal in the field.\n"
         )?;
         let title = "";
         writeln!(
             out,
-            "  {title:width$}  compared     apart  known to  margin"
+            "  {title:width$}  compared     apart  known to  margin     dual  exact      ops"
         )?;
         let mut group = "";
         for row in &self.rows {
@@ -106,7 +212,10 @@ impl fmt::Display for Report {
                 let (apart, known) = (row.disagreement(), row.error());
                 let margin = row.margin();
                 write!(out, "  {apart:>8.1e}  {known:>8.1e}  {margin:>6}")?;
+            } else {
+                write!(out, "{:28}", "")?;
             }
+            write!(out, "{}", row.witnesses)?;
             let verdict = if row.passed() { "" } else { "  FAILS" };
             writeln!(out, "{verdict}")?;
         }
@@ -116,7 +225,11 @@ impl fmt::Display for Report {
                 "\n{}: {} ({})\n{}",
                 row.group, row.name, row.source, row.check
             )?;
+            for objection in row.witnesses.objections() {
+                writeln!(out, "  {objection}.")?;
+            }
         }
+        self.silence(out)?;
         let failures = self.failures().count();
         let compared: usize = self.rows.iter().map(Row::compared).sum();
         let total = self.rows.len();
@@ -127,6 +240,31 @@ impl fmt::Display for Report {
                 out,
                 "\nAll {total} cases pass; {compared} derivatives compared."
             )
+        }
+    }
+}
+
+impl fmt::Display for Witnesses {
+    /// Three columns of the table.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.dual_apart() {
+            Some(apart) => write!(out, "  {apart:>7.0e}")?,
+            None => write!(out, "  {:>7}", "–")?,
+        }
+        let differs = |found| found == Equality::Different;
+        let exact = match &self.exact {
+            Ok(verdicts) if verdicts.iter().any(|v| differs(v.found)) => "differs",
+            _ if self.silence().is_some() => "–",
+            _ => "equal",
+        };
+        write!(out, "  {exact:>5}")?;
+        match self.composed {
+            Some(Apart { apart, .. }) => write!(out, "  {apart:>6.0e}")?,
+            None => write!(out, "  {:>6}", "")?,
+        }
+        match self.exactly_composed {
+            Some(Equality::Equal { .. }) => write!(out, " ="),
+            _ => write!(out, "  "),
         }
     }
 }

@@ -39,9 +39,9 @@ impl<T: Real, const K: usize> Columns<T, K> {
 
 /// A number as a `T` and what is lost by that: `x = rounded + rest`.
 // ANCHOR: round
-pub(super) fn round<T: Real>(x: f64) -> (T, f64) {
-    let rounded = T::from_f64(x);
-    (rounded, x - rounded.to_f64())
+pub(super) fn round<T: Real>(x: T::Wide) -> (T, T::Wide) {
+    let rounded = T::narrow(x);
+    (rounded, x - rounded.widen())
 }
 // ANCHOR_END: round
 
@@ -52,12 +52,18 @@ pub(super) fn round<T: Real>(x: f64) -> (T, f64) {
 /// is made up for in `offset`, so `y` is right to the last digits even where the mean is a
 /// million times the deviation.
 // ANCHOR: line
-pub(super) fn line<T: Real>(mean: f64, var: f64, rstd: f64, gamma: T, beta: T) -> [T; 3] {
+pub(super) fn line<T: Real>(
+    mean: T::Wide,
+    var: T::Wide,
+    rstd: T::Wide,
+    gamma: T,
+    beta: T,
+) -> [T; 3] {
     let near = mean * mean < var;
     let (shift, rest) = if near { (T::ZERO, mean) } else { round(mean) };
-    let scale = gamma.to_f64() * rstd;
-    let offset = beta.to_f64() - rest * scale;
-    [shift, T::from_f64(scale), T::from_f64(offset)]
+    let scale = gamma.widen() * rstd;
+    let offset = beta.widen() - rest * scale;
+    [shift, T::narrow(scale), T::narrow(offset)]
 }
 
 /// `y = γ x̂ + β`, as a line in x. What `y` was before does not matter.
@@ -71,22 +77,17 @@ pub(super) fn y<T: Real>([shift, scale, offset]: [T; 3], x: T, _: T) -> T {
 /// and of `dy · x̂`.
 // ANCHOR: projection
 pub(super) fn projection<T: Real>(
-    mean: f64,
-    rstd: f64,
+    mean: T::Wide,
+    rstd: T::Wide,
     gamma: T,
-    dy: f64,
-    dy_x_hat: f64,
+    dy: T::Wide,
+    dy_x_hat: T::Wide,
 ) -> [T; 4] {
     let (shift, rest) = round(mean);
     let slope = rstd * dy_x_hat;
     let level = dy - rest * slope;
-    let scale = gamma.to_f64() * rstd;
-    [
-        shift,
-        T::from_f64(level),
-        T::from_f64(slope),
-        T::from_f64(scale),
-    ]
+    let scale = gamma.widen() * rstd;
+    [shift, T::narrow(level), T::narrow(slope), T::narrow(scale)]
 }
 
 /// `dx = γ·rstd · (dy − mean(dy) − x̂ · mean(dy·x̂))`, with `x̂ = (x − μ)·rstd` put in, so

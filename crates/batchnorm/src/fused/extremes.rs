@@ -12,9 +12,9 @@ use crate::staged::{gather, scatter};
 use crate::{Layout, Moments};
 
 /// The channels that need it.
-pub(super) fn channels<T: Real>(moments: &Moments) -> Vec<usize> {
+pub(super) fn channels<T: Real>(moments: &Moments<T::Wide>) -> Vec<usize> {
     let rstd = moments.rstd.iter().enumerate();
-    rstd.filter(|(_, rstd)| !squares_fit(T::from_f64(**rstd)))
+    rstd.filter(|(_, rstd)| !squares_fit(T::narrow(**rstd)))
         .map(|(c, _)| c)
         .collect()
 }
@@ -36,27 +36,27 @@ pub(super) fn forward<T: Real>(
     [gamma, beta]: [T; 2],
     eps: f64,
     y: &mut [T],
-    moments: &mut Moments,
+    moments: &mut Moments<T::Wide>,
 ) {
     let mut x = gather(layout, x, c);
     let unit = largest_to_one(&x);
     for x in &mut x {
         *x *= unit;
     }
-    let unit = unit.to_f64();
+    let (unit, eps_unit) = (unit.widen(), unit.to_f64());
     let mut channel = vec![beta; x.len()];
     let found = passes::forward(
         &alone(x.len()),
         &x,
         &[gamma],
         &[beta],
-        eps * unit * unit,
+        eps * eps_unit * eps_unit,
         &mut channel,
     );
     moments.mean[c] = found.mean[0] / unit;
     moments.var[c] = found.var[0] / unit / unit;
     moments.rstd[c] = found.rstd[0] * unit;
-    if found.var[0] == 0.0 {
+    if found.var[0] == T::Wide::ZERO {
         // A constant: x̂ is 0, while its rstd in these units need not be a T.
         channel.fill(beta);
     }
@@ -68,13 +68,13 @@ pub(super) fn forward<T: Real>(
 pub(super) fn backward<T: Real>(
     mut x: Vec<T>,
     gamma: T,
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     c: usize,
     dy: &mut [T],
 ) -> T {
-    let unit = 1.0 / to_one(moments.rstd[c]);
+    let unit = T::Wide::ONE / to_one(moments.rstd[c]);
     for x in &mut x {
-        *x *= T::from_f64(unit);
+        *x *= T::narrow(unit);
     }
     let moments = Moments {
         mean: vec![moments.mean[c] * unit],
@@ -89,7 +89,7 @@ pub(super) fn backward<T: Real>(
     };
     let ParameterGradients { dgamma, .. } = passes::backward(batch, None, dy);
     for dx in dy {
-        *dx *= T::from_f64(unit);
+        *dx *= T::narrow(unit);
     }
     dgamma[0]
 }

@@ -45,7 +45,7 @@ pub fn forward<T: Real>(
     beta: &[T],
     eps: f64,
     y: &mut [T],
-) -> Moments {
+) -> Moments<T::Wide> {
     layout.check("x", x.len());
     layout.check("y", y.len());
     layout.check_channels("gamma", gamma.len());
@@ -104,7 +104,7 @@ pub fn forward_frozen<T: Real>(
     x: &[T],
     gamma: &[T],
     beta: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     y: &mut [T],
 ) {
     layout.check("x", x.len());
@@ -124,7 +124,7 @@ pub fn forward_frozen<T: Real>(
 pub fn backward_frozen<T: Real>(
     layout: &Layout,
     gamma: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     dy: &[T],
     dx: &mut [T],
 ) {
@@ -143,7 +143,7 @@ pub fn backward_frozen<T: Real>(
 pub fn parameter_gradients<T: Real>(
     layout: &Layout,
     x: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     dy: &[T],
 ) -> ParameterGradients<T> {
     layout.check("x", x.len());
@@ -180,7 +180,7 @@ mod tests {
     }
 
     /// Along one walk, whatever the layout.
-    fn run_along<W: Walk, T: Real>(case: &Case<T>) -> Results<T> {
+    fn run_along<W: Walk, T: Real<Wide = f64>>(case: &Case<T>) -> Results<T> {
         let layout = &case.layout;
         let values = layout.values_per_channel() as f64;
         let mut y = vec![T::NAN; case.x.len()];

@@ -11,11 +11,11 @@ use super::rows::Rows;
 use super::slab::{Slab, pieces};
 use super::walk::Walk;
 use crate::Layout;
-use crate::moments::{Moments, Seen};
+use crate::moments::{Moments, Seen, rstd};
 
 /// A batch whose forward pass is done: what the backward pass needs of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Batch<'a, T> {
+pub struct Batch<'a, T: Real> {
     /// How the batch is laid out.
     pub layout: &'a Layout,
     /// The input, the whole batch.
@@ -23,7 +23,7 @@ pub struct Batch<'a, T> {
     /// The scale, one value for each channel.
     pub gamma: &'a [T],
     /// The statistics that the forward pass returned.
-    pub moments: &'a Moments,
+    pub moments: &'a Moments<T::Wide>,
 }
 
 /// Gradients of the scale and the shift, `[C]` each.
@@ -36,10 +36,10 @@ pub struct ParameterGradients<T> {
 }
 
 impl<T: Real> ParameterGradients<T> {
-    pub(super) fn from_sums(sums: &[[f64; 2]]) -> Self {
+    pub(super) fn from_sums(sums: &[[T::Wide; 2]]) -> Self {
         ParameterGradients {
-            dgamma: sums.iter().map(|sum| T::from_f64(sum[1])).collect(),
-            dbeta: sums.iter().map(|sum| T::from_f64(sum[0])).collect(),
+            dgamma: sums.iter().map(|sum| T::narrow(sum[1])).collect(),
+            dbeta: sums.iter().map(|sum| T::narrow(sum[0])).collect(),
         }
     }
 }
@@ -67,10 +67,10 @@ pub(super) fn forward<T: Real>(
     beta: &[T],
     eps: f64,
     y: &mut [T],
-) -> Moments {
-    let mut seen = vec![Seen::default(); layout.channels];
+) -> Moments<T::Wide> {
+    let mut seen = vec![Seen::<T::Wide>::default(); layout.channels];
     walk!(layout, normalize(layout, x, gamma, beta, eps, y, &mut seen));
-    let values = layout.values_per_channel() as f64;
+    let values = T::Wide::from_usize(layout.values_per_channel());
     Moments::new(
         seen.iter().map(|seen| seen.mean).collect(),
         seen.iter().map(|seen| seen.squares / values).collect(),
@@ -84,7 +84,7 @@ pub(super) fn backward<T: Real>(
     dy: Option<&[T]>,
     dx: &mut [T],
 ) -> ParameterGradients<T> {
-    let mut sums = vec![[0.0; 2]; batch.layout.channels];
+    let mut sums = vec![[T::Wide::ZERO; 2]; batch.layout.channels];
     walk!(batch.layout, project(batch, dy, dx, &mut sums));
     ParameterGradients::from_sums(&sums)
 }
@@ -151,15 +151,15 @@ pub(super) fn normalize<W: Walk, T: Real>(
     beta: &[T],
     eps: f64,
     y: &mut [T],
-    seen: &mut [Seen],
+    seen: &mut [Seen<T::Wide>],
 ) {
-    let values = layout.values_per_channel() as f64;
+    let values = T::Wide::from_usize(layout.values_per_channel());
     for_each_group::<W, _, _>(layout, y, seen, |channels, y, seen| {
         W::moments(layout, x, channels.clone(), seen);
         let mut lines = Columns::new(channels.len(), W::columns(layout));
         for (c, seen) in channels.clone().zip(seen) {
             let var = seen.squares / values;
-            let rstd = 1.0 / (var + eps).sqrt();
+            let rstd = rstd(var, eps);
             lines.push(columns::line(seen.mean, var, rstd, gamma[c], beta[c]));
         }
         W::update(layout, &lines, x, None, channels, y, columns::y);
@@ -173,7 +173,7 @@ pub(super) fn project<W: Walk, T: Real>(
     batch: Batch<'_, T>,
     dy: Option<&[T]>,
     dx: &mut [T],
-    sums: &mut [[f64; 2]],
+    sums: &mut [[T::Wide; 2]],
 ) {
     let Batch {
         layout,
@@ -181,7 +181,7 @@ pub(super) fn project<W: Walk, T: Real>(
         gamma,
         moments,
     } = batch;
-    let values = layout.values_per_channel() as f64;
+    let values = T::Wide::from_usize(layout.values_per_channel());
     for_each_group::<W, _, _>(layout, dx, sums, |channels, dx, sums| {
         let example = |n| match dy {
             Some(dy) => &dy[layout.range(n, channels.clone())],
@@ -205,9 +205,9 @@ fn sum_group<'a, W: Walk, T: Real>(
     layout: &Layout,
     x: &[T],
     dy: impl Fn(usize) -> &'a [T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     channels: Range<usize>,
-    sums: &mut [[f64; 2]],
+    sums: &mut [[T::Wide; 2]],
 ) {
     let mut shift = Columns::new(channels.len(), W::columns(layout));
     for &mean in &moments.mean[channels.clone()] {
@@ -228,7 +228,7 @@ pub(super) fn forward_frozen<T: Real>(
     x: &[T],
     gamma: &[T],
     beta: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     y: &mut [T],
 ) {
     walk!(layout, draw_lines(layout, x, gamma, beta, moments, y));
@@ -239,7 +239,7 @@ fn draw_lines<W: Walk, T: Real>(
     x: &[T],
     gamma: &[T],
     beta: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     y: &mut [T],
 ) {
     let nothing = &mut vec![(); layout.channels];
@@ -257,7 +257,7 @@ fn draw_lines<W: Walk, T: Real>(
 pub(super) fn backward_frozen<T: Real>(
     layout: &Layout,
     gamma: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     dy: &[T],
     dx: &mut [T],
 ) {
@@ -267,7 +267,7 @@ pub(super) fn backward_frozen<T: Real>(
 fn rescale<W: Walk, T: Real>(
     layout: &Layout,
     gamma: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     dy: &[T],
     dx: &mut [T],
 ) {
@@ -275,7 +275,7 @@ fn rescale<W: Walk, T: Real>(
     for_each_group::<W, _, _>(layout, dx, nothing, |channels, dx, _| {
         let mut scales = Columns::new(channels.len(), W::columns(layout));
         for c in channels.clone() {
-            scales.push([T::from_f64(gamma[c].to_f64() * moments.rstd[c])]);
+            scales.push([T::narrow(gamma[c].widen() * moments.rstd[c])]);
         }
         let dy_times = |[scale]: [T; 1], dy, _| dy * scale;
         W::update(layout, &scales, dy, None, channels, dx, dy_times);
@@ -286,10 +286,10 @@ fn rescale<W: Walk, T: Real>(
 pub(super) fn parameter_gradients<T: Real>(
     layout: &Layout,
     x: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     dy: &[T],
 ) -> ParameterGradients<T> {
-    let mut sums = vec![[0.0; 2]; layout.channels];
+    let mut sums = vec![[T::Wide::ZERO; 2]; layout.channels];
     walk!(layout, sum_all(layout, x, moments, dy, &mut sums));
     ParameterGradients::from_sums(&sums)
 }
@@ -297,9 +297,9 @@ pub(super) fn parameter_gradients<T: Real>(
 fn sum_all<W: Walk, T: Real>(
     layout: &Layout,
     x: &[T],
-    moments: &Moments,
+    moments: &Moments<T::Wide>,
     dy: &[T],
-    sums: &mut [[f64; 2]],
+    sums: &mut [[T::Wide; 2]],
 ) {
     let units = Units::of::<W>(layout);
     let sums = parallel::starting(sums, |unit| units.first(unit));

@@ -63,8 +63,8 @@ impl<S: Real, const K: usize> Sums<S, K> {
         }
     }
 
-    fn total(self) -> [f64; K] {
-        self.0.map(|sums| lanes::fold(sums).to_f64())
+    fn total(self) -> [S::Wide; K] {
+        self.0.map(|sums| lanes::fold(sums).widen())
     }
 }
 
@@ -96,11 +96,11 @@ fn add<T: Real, S: Real, F: Fn(T, T) -> [S; K], const K: usize>(
 }
 
 /// `Σ (x − shift)` and `Σ (x − shift)²` of a channel's block, in `f64`.
-fn wide_sums<'a, T: Real>(pieces: impl Iterator<Item = &'a [T]>, shift: T) -> [f64; 2] {
-    let (mut sums, shift) = (Sums::new(), shift.to_f64());
+fn wide_sums<'a, T: Real>(pieces: impl Iterator<Item = &'a [T]>, shift: T) -> [T::Wide; 2] {
+    let (mut sums, shift) = (Sums::new(), shift.widen());
     for piece in pieces {
         let terms = |x: T, _| {
-            let off = x.to_f64() - shift;
+            let off = x.widen() - shift;
             [off, off * off]
         };
         add(&mut sums, piece, piece, terms);
@@ -127,7 +127,12 @@ impl Walk for Planes {
     /// lane rounds everything to the digits of the outlier, so the block is summed again
     /// in `f64`.
     // ANCHOR: moments
-    fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
+    fn moments<T: Real>(
+        layout: &Layout,
+        x: &[T],
+        channels: Range<usize>,
+        seen: &mut [Seen<T::Wide>],
+    ) {
         let planes = |n| x[layout.range(n, channels.clone())].chunks_exact(layout.positions);
         let mut count = 0;
         for (examples, positions) in blocks(layout) {
@@ -136,7 +141,7 @@ impl Walk for Planes {
                 for n in examples.clone() {
                     for (seen, plane) in seen.iter_mut().zip(planes(n)) {
                         let sum = vector::sum(&plane[positions.clone()]);
-                        seen.mean += sum.to_f64() / size as f64;
+                        seen.mean += sum.widen() / T::Wide::from_usize(size);
                     }
                 }
             }
@@ -169,7 +174,7 @@ impl Walk for Planes {
         dy: impl Fn(usize) -> &'a [T],
         channels: Range<usize>,
         shift: &Columns<T, 1>,
-        totals: &mut [[f64; 2]],
+        totals: &mut [[T::Wide; 2]],
     ) {
         let [shift] = shift.lists();
         for (examples, positions) in blocks(layout) {

@@ -89,13 +89,13 @@ fn spread<T: Real>(values: impl Iterator<Item = T>, positions: usize, columns: &
 }
 
 /// Adds up the columns of each channel.
-fn per_channel<T: Real>(columns: &[T], positions: usize) -> Vec<f64> {
+fn per_channel<T: Real>(columns: &[T], positions: usize) -> Vec<T::Wide> {
     if positions == 1 {
-        return columns.iter().map(|sum| sum.to_f64()).collect();
+        return columns.iter().map(|sum| sum.widen()).collect();
     }
     let channels = columns.chunks_exact(positions);
     channels
-        .map(|columns| columns.iter().map(|sum| sum.to_f64()).sum())
+        .map(|columns| columns.iter().map(|sum| sum.widen()).sum())
         .collect()
 }
 
@@ -103,8 +103,9 @@ fn per_channel<T: Real>(columns: &[T], positions: usize) -> Vec<f64> {
 /// decides over the mean, and is kept in `f64`, [`TOGETHER`] rows at a time: otherwise an
 /// outlier would round all that is added to it to digits of its own.
 #[vectorized]
-fn moment_rows<T: Real>(rows: &[&[T]], shift: &[T]) -> (Vec<f64>, Vec<T>) {
-    let (mut sums, mut squares) = (vec![0.0; shift.len()], vec![T::ZERO; shift.len()]);
+fn moment_rows<T: Real>(rows: &[&[T]], shift: &[T]) -> (Vec<T::Wide>, Vec<T>) {
+    let mut sums = vec![T::Wide::ZERO; shift.len()];
+    let mut squares = vec![T::ZERO; shift.len()];
     let (rows, rest) = rows.as_chunks::<TOGETHER>();
     for rows in rows {
         add_moments(&mut sums, &mut squares, rows, shift);
@@ -118,7 +119,7 @@ fn moment_rows<T: Real>(rows: &[&[T]], shift: &[T]) -> (Vec<f64>, Vec<T>) {
 /// Adds the terms of `R` rows to each column's sums.
 #[inline(always)]
 fn add_moments<T: Real, const R: usize>(
-    sums: &mut [f64],
+    sums: &mut [T::Wide],
     squares: &mut [T],
     rows: &[&[T]; R],
     shift: &[T],
@@ -133,7 +134,7 @@ fn add_moments<T: Real, const R: usize>(
             sum += off;
             square += off * off;
         }
-        sums[i] += sum.to_f64();
+        sums[i] += sum.widen();
         squares[i] += square;
     }
 }
@@ -167,7 +168,12 @@ impl Walk for Rows {
     /// Only the first block is read twice: for its means, which later blocks have from
     /// those before them, and for the distances from them.
     // ANCHOR: moments
-    fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]) {
+    fn moments<T: Real>(
+        layout: &Layout,
+        x: &[T],
+        channels: Range<usize>,
+        seen: &mut [Seen<T::Wide>],
+    ) {
         let positions = layout.positions;
         let mut shift = vec![T::ZERO; channels.len() * positions];
         for examples in pieces(0..layout.examples, BLOCK) {
@@ -179,7 +185,7 @@ impl Walk for Rows {
             if first {
                 let [sum] = sum_rows(&rows, &rows, &shift, |x, _, _| [x]);
                 for (seen, sum) in seen.iter_mut().zip(per_channel(&sum, positions)) {
-                    seen.mean = sum / size as f64;
+                    seen.mean = sum / T::Wide::from_usize(size);
                 }
             }
             spread(seen.iter().map(Seen::shift), positions, &mut shift);
@@ -200,7 +206,7 @@ impl Walk for Rows {
         dy: impl Fn(usize) -> &'a [T],
         channels: Range<usize>,
         shift: &Columns<T, 1>,
-        sums: &mut [[f64; 2]],
+        sums: &mut [[T::Wide; 2]],
     ) {
         let [shift] = shift.lists();
         for examples in pieces(0..layout.examples, BLOCK) {

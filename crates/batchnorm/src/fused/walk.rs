@@ -27,7 +27,12 @@ pub(super) trait Walk {
     fn columns(layout: &Layout) -> usize;
 
     /// Mean and squared deviations of each channel.
-    fn moments<T: Real>(layout: &Layout, x: &[T], channels: Range<usize>, seen: &mut [Seen]);
+    fn moments<T: Real>(
+        layout: &Layout,
+        x: &[T],
+        channels: Range<usize>,
+        seen: &mut [Seen<T::Wide>],
+    );
 
     /// Adds `Σ dy` and `Σ dy · (x − shift)` of each channel to `sums`. `dy(n)` is the
     /// group's part of example n.
@@ -37,7 +42,7 @@ pub(super) trait Walk {
         dy: impl Fn(usize) -> &'a [T],
         channels: Range<usize>,
         shift: &Columns<T, 1>,
-        sums: &mut [[f64; 2]],
+        sums: &mut [[T::Wide; 2]],
     );
 
     /// Replaces every value of `out` by `f` of its column's numbers, of the value of `x`

@@ -83,12 +83,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates whose code the book may show.
-const CODE: [&str; 9] = [
+const CODE: [&str; 10] = [
     "vectorized",
     "tape",
     "gradcheck",
     "batchnorm",
     "layernorm",
+    "witness",
     "nn",
     "chart",
     "lab",

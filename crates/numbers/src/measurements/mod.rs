@@ -29,6 +29,7 @@ mod speed;
 mod tensors;
 mod u_curve;
 mod vacuous;
+mod witnesses;
 mod worked;
 
 use crate::kit::Measurement;
@@ -38,6 +39,7 @@ pub const MEASUREMENTS: &[Measurement] = &[
     u_curve::MEASUREMENT,
     ridders::MEASUREMENT,
     vacuous::MEASUREMENT,
+    witnesses::MEASUREMENT,
     scalar_tape::MEASUREMENT,
     tensors::MEASUREMENT,
     on_tape::MEASUREMENT,

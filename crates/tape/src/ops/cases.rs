@@ -1,30 +1,30 @@
 //! Where the gradients of the ops are checked: at least one case for each that has a backward
 //! pass, at inputs and with arguments that between them reach every branch.
 //!
-//! The list is used twice. The tests of this crate check every case, and so does the
-//! gradient report (`verify`), beside the norms and the layers.
+//! The list is used twice, and in several arithmetics. The tests of this crate check every case,
+//! and so does the gradient report (`verify`), beside the norms and the layers.
 
 use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::{Shape, Slide, Tensor, Var};
+use crate::{Real, Shape, Slide, Tensor, Var};
 
 /// A function of some inputs, made of ops.
-pub type Apply = dyn for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64> + Send + Sync;
+pub type Apply<T> = dyn for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T> + Send + Sync;
 
 /// An op at some inputs, for a check of its gradient with respect to all of them.
 #[derive(Clone)]
-pub struct Case {
+pub struct Case<T: Real> {
     /// The file that the op is in, from the folder `crates`.
     pub source: &'static str,
     /// The op, and what is special about this case.
     pub name: String,
     /// Random inputs, at a distance from where the op has no derivative.
-    pub inputs: Vec<Tensor<f64>>,
+    pub inputs: Vec<Tensor<T>>,
     /// The op itself.
-    pub apply: Arc<Apply>,
+    pub apply: Arc<Apply<T>>,
 }
 
 /// Adds a case: `case!(cases, "module", "name", [shapes or tensors], |x| …)`.
@@ -40,30 +40,30 @@ macro_rules! case {
 }
 
 /// An input: normal draws of a shape, or a tensor of one's own.
-enum Input {
+enum Input<T: Real> {
     Shape(Shape),
-    Values(Tensor<f64>),
+    Values(Tensor<T>),
 }
 
-impl<const N: usize> From<[usize; N]> for Input {
+impl<T: Real, const N: usize> From<[usize; N]> for Input<T> {
     fn from(shape: [usize; N]) -> Self {
         Input::Shape(shape.into())
     }
 }
 
-impl From<&[usize]> for Input {
+impl<T: Real> From<&[usize]> for Input<T> {
     fn from(shape: &[usize]) -> Self {
         Input::Shape(shape.into())
     }
 }
 
-impl From<Tensor<f64>> for Input {
-    fn from(values: Tensor<f64>) -> Self {
+impl<T: Real> From<Tensor<T>> for Input<T> {
+    fn from(values: Tensor<T>) -> Self {
         Input::Values(values)
     }
 }
 
-fn inputs(inputs: Vec<Input>) -> Vec<Tensor<f64>> {
+fn inputs<T: Real>(inputs: Vec<Input<T>>) -> Vec<Tensor<T>> {
     let tensor = |(i, input)| match input {
         Input::Shape(shape) => Tensor::randn(shape, &mut StdRng::seed_from_u64(i as u64 + 1)),
         Input::Values(values) => values,
@@ -72,18 +72,19 @@ fn inputs(inputs: Vec<Input>) -> Vec<Tensor<f64>> {
 }
 
 /// Draws between `low` and `high`.
-fn between(low: f64, high: f64, shape: impl Into<Shape>) -> Tensor<f64> {
+fn between<T: Real>(low: f64, high: f64, shape: impl Into<Shape>) -> Tensor<T> {
     Tensor::uniform(shape, low, high, &mut StdRng::seed_from_u64(9))
 }
 
 /// 1 above the diagonal of a 3 x 3 matrix.
-fn causal() -> Tensor<f64> {
-    Tensor::new([3, 3], vec![0., 1., 1., 0., 0., 1., 0., 0., 0.])
+fn causal<T: Real>() -> Tensor<T> {
+    Tensor::from_fn([3, 3], |i| if i % 3 > i / 3 { T::ONE } else { T::ZERO })
 }
 
 /// Every case, all ops with a backward pass of their own among them.
-pub fn cases() -> Vec<Case> {
+pub fn cases<T: Real>() -> Vec<Case<T>> {
     let mut c = Vec::new();
+
     let pairs: [(&[usize], &[usize]); 3] =
         [(&[3, 4], &[3, 4]), (&[4], &[3, 4]), (&[3, 1], &[2, 1, 4])];
     for (a, b) in pairs {
@@ -95,7 +96,7 @@ pub fn cases() -> Vec<Case> {
         case!(c, "div", format!("a / b {of}"), [a, divisor], |x| &x[0]
             / &x[1]);
     }
-    case!(c, "div", "a / 3", [[3]], |x| &x[0] / 3.0);
+    case!(c, "div", "a / 3", [[3]], |x| { &x[0] / T::from_f64(3.0) });
     case!(c, "div", "x / (x * x)", [between(-2.0, -0.5, [4])], |x| {
         &x[0] / &(&x[0] * &x[0])
     });
@@ -291,13 +292,13 @@ pub fn cases() -> Vec<Case> {
     case!(c, "index_select", "embedding", [[5, 3]], |x| x[0]
         .embedding(&[4, 0, 4]));
     case!(c, "masked_fill", "masked_fill", [[2, 3, 3]], |x| x[0]
-        .masked_fill(&causal(), 5.0));
+        .masked_fill(&causal(), T::from_f64(5.0)));
     case!(
         c,
         "masked_fill",
         "masked_fill -inf, softmax",
         [[2, 3, 3]],
-        |x| { x[0].masked_fill(&causal(), f64::NEG_INFINITY).softmax(2) }
+        |x| { x[0].masked_fill(&causal(), T::NEG_INFINITY).softmax(2) }
     );
 
     case!(
@@ -344,7 +345,7 @@ pub fn cases() -> Vec<Case> {
         "cross_entropy",
         "cross_entropy, weighted",
         [[4, 5]],
-        |x| { x[0].cross_entropy_weighted(&[3, 0, 4, 3], &[2.0, 0.0, 0.5, 1.0]) }
+        |x| { x[0].cross_entropy_weighted(&[3, 0, 4, 3], &[2.0, 0.0, 0.5, 1.0].map(T::from_f64)) }
     );
     case!(c, "mse", "mse", [[3, 4], [3, 4]], |x| x[0].mse(&x[1]));
     case!(c, "dropout", "dropout", [[3, 4]], |x| {
@@ -388,14 +389,14 @@ mod tests {
 
     #[test]
     fn every_gradient_is_right() {
-        for case in cases() {
+        for case in cases::<f64>() {
             check_gradient(&case.name, &case.inputs, |x| (case.apply)(x));
         }
     }
 
     #[test]
     fn every_op_has_a_case() {
-        let sources: Vec<&str> = cases().iter().map(|case| case.source).collect();
+        let sources: Vec<&str> = cases::<f64>().iter().map(|case| case.source).collect();
         let modules = include_str!("mod.rs").lines();
         for module in modules.filter_map(|line| line.strip_prefix("pub mod ")) {
             let module = module.trim_end_matches(';');
@@ -409,7 +410,7 @@ mod tests {
     }
 
     /// The names of the ops that a case records.
-    fn recorded(case: &Case) -> Vec<&'static str> {
+    fn recorded(case: &Case<f64>) -> Vec<&'static str> {
         let params = case.inputs.iter().map(|x| Param::new("x", x.clone()));
         let params: Vec<Param<f64>> = params.collect();
         let (_, names, _) = Tape::new().grad_with(|t| {
@@ -449,7 +450,7 @@ mod tests {
 
     #[test]
     fn every_op_is_recorded_in_a_case() {
-        let cases = cases();
+        let cases = cases::<f64>();
         let recorded: BTreeSet<&str> = cases.iter().flat_map(recorded).collect();
         let mut ops = 0;
         for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/ops")).expect("ops") {
@@ -472,7 +473,7 @@ mod tests {
 
     #[test]
     fn cases_are_told_apart_by_their_names() {
-        let mut names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
+        let mut names: Vec<String> = cases::<f64>().into_iter().map(|case| case.name).collect();
         let count = names.len();
         names.sort();
         names.dedup();

@@ -1,0 +1,332 @@
+//! The judges: `⟨w, J v⟩ = ⟨Jᵀ w, v⟩`.
+//!
+//! The derivative of a function at a point is a matrix `J`. Dual numbers push a direction `v`
+//! forward through the function, which gives `J v`; the backward pass pulls an upstream gradient
+//! `w` back, which gives `Jᵀ w`. Both products of `w` and `v` with `J` are the same number, if the
+//! backward pass is that of the function, and for random `w` and `v` nearly never otherwise.
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
+use tape::{Real, Shape, Tensor};
+
+use crate::dual::Dual;
+use crate::exact::{Exact, PRIME};
+use crate::subject::Subject;
+
+/// What a judge found for one argument.
+#[derive(Clone, Debug)]
+pub struct Verdict<N> {
+    /// The argument.
+    pub argument: String,
+    /// What was found.
+    pub found: N,
+}
+
+/// `⟨w, J v⟩` beside `⟨Jᵀ w, v⟩`, in `f64`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Products {
+    /// By dual numbers: `⟨w, J v⟩`.
+    pub forward: f64,
+    /// By the backward pass: `⟨Jᵀ w, v⟩`.
+    pub backward: f64,
+    /// How far rounding may take the one from the other.
+    pub rounding: f64,
+}
+
+impl Products {
+    /// How far they are apart.
+    pub fn apart(self) -> f64 {
+        (self.forward - self.backward).abs()
+    }
+
+    /// Whether rounding explains how far they are apart. NaN is explained by nothing.
+    pub fn agree(self) -> bool {
+        self.apart() <= self.rounding
+    }
+}
+
+/// What exact numbers can say.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Equality {
+    /// Both products are the same element. A wrong backward pass would have passed with at most
+    /// this probability.
+    Equal {
+        /// The bound of Schwartz and Zippel.
+        chance: f64,
+    },
+    /// They differ: one of the two is wrong, whatever rounding does.
+    Different,
+    /// The field cannot tell, for this reason.
+    Silent(&'static str),
+}
+
+/// How far from each other two runs of one program may be that differ by rounding, in units of
+/// what the last digits of its arguments do to it.
+const ROUNDINGS: f64 = 16.0;
+
+/// Judges the gradient of every argument in `f64`: by dual numbers in a random direction, and
+/// against the backward pass for a random upstream gradient. The numbers may be exact ones; of
+/// these, the sizes count here.
+///
+/// How far rounding may take the two products apart is measured: by how much they change when the
+/// last digit of every argument does.
+pub fn in_f64<N: Real>(subject: &Subject<'_, Dual<N>>, seed: u64) -> Vec<Verdict<Products>> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let point = values(&subject.point());
+    let normal = |shape: Shape, rng: &mut StdRng| Tensor::<N>::randn(shape, rng);
+    let w = normal(*subject.value(&constants(&point)).shape(), &mut rng);
+    let directions: Vec<_> = (point.iter())
+        .map(|x| normal(*x.shape(), &mut rng))
+        .collect();
+    let shaken = shaken(&point, &mut rng);
+    let ahead = |point: &[Tensor<N>], i: usize| {
+        let y = subject.value(&along(point, &directions[i], i));
+        let pairs = w.data().iter().zip(y.data());
+        sum(pairs.map(|(w, y)| w.to_f64() * y.tangent.to_f64()))
+    };
+    let back = |point: &[Tensor<N>]| -> Vec<(f64, f64)> {
+        let grads = subject.vjp(&constants(point), &constant(&w));
+        let pairs = grads.iter().zip(&directions).map(|(grad, v)| {
+            let pairs = grad.data().iter().zip(v.data());
+            sum(pairs.map(|(grad, v)| grad.value.to_f64() * v.to_f64()))
+        });
+        pairs.collect()
+    };
+    let (backward, backward_shaken) = (back(&point), back(&shaken));
+    let arguments = subject.arguments.iter().enumerate();
+    let verdicts = arguments.map(|(i, argument)| {
+        let (forward, forward_shaken) = (ahead(&point, i), ahead(&shaken, i));
+        let size = forward.1.max(backward[i].1);
+        let moved = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).abs();
+        let moved = moved(forward, forward_shaken) + moved(backward[i], backward_shaken[i]);
+        Verdict {
+            argument: argument.name.clone(),
+            found: Products {
+                forward: forward.0,
+                backward: backward[i].0,
+                rounding: ROUNDINGS * (moved + f64::EPSILON * size),
+            },
+        }
+    });
+    verdicts.collect()
+}
+
+/// How far two forms of a function are apart in `f64`, and their backward passes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Apart {
+    /// The largest distance, as a share of the largest element of the array that it is in: the
+    /// value, or the gradient of an argument.
+    pub apart: f64,
+    /// The largest share that a distance takes of what rounding may do; up to 1 agrees.
+    pub of_rounding: f64,
+}
+
+impl Apart {
+    /// Whether rounding explains the distance. NaN is explained by nothing.
+    pub fn agrees(self) -> bool {
+        self.of_rounding <= 1.0
+    }
+}
+
+/// Compares two forms of a function: the values, and the gradients of all arguments for a random
+/// upstream gradient. How far rounding may take them apart is measured, as in [`in_f64`].
+///
+/// # Panics
+/// If they have other arguments.
+#[track_caller]
+pub fn alike(a: &Subject<'_, f64>, b: &Subject<'_, f64>, seed: u64) -> Apart {
+    check_arguments(a, b);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let point = a.point();
+    let shaken = shaken(&point, &mut rng);
+    let w = Tensor::randn(*a.value(&point).shape(), &mut rng);
+    let all = |of: &Subject<'_, f64>, point: &[Tensor<f64>]| {
+        let mut all = of.vjp(point, &w);
+        all.push(of.value(point));
+        all
+    };
+    let (ours, theirs, moved) = (all(a, &point), all(b, &point), all(a, &shaken));
+    let mut worst = Apart {
+        apart: 0.0,
+        of_rounding: 0.0,
+    };
+    for ((a, b), moved) in ours.iter().zip(&theirs).zip(&moved) {
+        let size = largest(a.data().iter().copied());
+        let distance = |b: &Tensor<f64>| largest(a.data().iter().zip(b.data()).map(|(a, b)| a - b));
+        let rounding = ROUNDINGS * (distance(moved) + f64::EPSILON * size);
+        let of = |part: f64| distance(b) / part.max(f64::MIN_POSITIVE);
+        worst.apart = worst.apart.max(of(size));
+        worst.of_rounding = Real::max(worst.of_rounding, of(rounding));
+    }
+    worst
+}
+
+/// The largest absolute value; NaN, if there is one.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |largest, x| Real::max(x.abs(), largest))
+}
+
+/// Judges the gradient of every argument exactly, at a random point of the field where the
+/// subject's point says only how large things are.
+pub fn exactly(subject: &Subject<'_, Dual<Exact>>, seed: u64) -> Vec<Verdict<Equality>> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (point, w) = random_point(subject, &mut rng);
+    let grads = subject.vjp(&constants(&point), &constant(&w));
+    let numbers = w.len() + 2 * point.iter().map(Tensor::len).sum::<usize>();
+    let arguments = subject.arguments.iter().zip(&grads).enumerate();
+    let verdicts = arguments.map(|(i, (argument, grad))| {
+        let v = random(*grad.shape(), &mut rng);
+        let y = subject.value(&along(&point, &v, i));
+        let forward = w.data().iter().zip(y.data()).map(|(w, y)| *w * y.tangent);
+        let backward = v
+            .data()
+            .iter()
+            .zip(grad.data())
+            .map(|(v, grad)| *v * grad.value);
+        Verdict {
+            argument: argument.name.clone(),
+            found: compare(forward.sum(), backward.sum(), numbers),
+        }
+    });
+    verdicts.collect()
+}
+
+/// Whether two forms of a function and of its backward pass are the same, exactly: their values
+/// and the gradients of all arguments for a random upstream gradient, at a random point.
+///
+/// # Panics
+/// If they have other arguments.
+#[track_caller]
+pub fn same(a: &Subject<'_, Dual<Exact>>, b: &Subject<'_, Dual<Exact>>, seed: u64) -> Equality {
+    check_arguments(a, b);
+    let (point, w) = random_point(a, &mut StdRng::seed_from_u64(seed));
+    let numbers = w.len() + point.iter().map(Tensor::len).sum::<usize>();
+    let all = |of: &Subject<'_, Dual<Exact>>| -> Vec<Exact> {
+        let at = constants(&point);
+        let mut all = of.vjp(&at, &constant(&w));
+        all.push(of.value(&at));
+        values(&all).iter().flat_map(Tensor::to_vec).collect()
+    };
+    let mut worst = Equality::Equal { chance: 0.0 };
+    for (a, b) in all(a).into_iter().zip(all(b)) {
+        worst = match (worst, compare(a, b, numbers)) {
+            (Equality::Equal { chance: a }, Equality::Equal { chance: b }) => {
+                Equality::Equal { chance: a.max(b) }
+            }
+            (Equality::Equal { .. }, other) => other,
+            (_, Equality::Different) => Equality::Different,
+            (worst, _) => worst,
+        };
+    }
+    worst
+}
+
+/// A point of the field where a subject is judged, and an upstream gradient.
+fn random_point(
+    subject: &Subject<'_, Dual<Exact>>,
+    rng: &mut StdRng,
+) -> (Vec<Tensor<Exact>>, Tensor<Exact>) {
+    let point = values(&subject.point());
+    let point: Vec<_> = point.iter().map(|x| drawn(x, rng)).collect();
+    let shape = *subject.value(&constants(&point)).shape();
+    (point, random(shape, rng))
+}
+
+/// Two elements that should be one.
+///
+/// Their difference is a fraction of polynomials in the `numbers` that were drawn and in roots of
+/// sums of squares of some of them. As a function of the numbers below one root, its norm, the
+/// product with its conjugate, is a polynomial of at most twice the degree; it vanishes at no more
+/// than its degree of `p` values of the last of them. There are no more roots than numbers.
+fn compare(a: Exact, b: Exact, numbers: usize) -> Equality {
+    if !(a.is_defined() && b.is_defined()) {
+        return Equality::Silent("something is divided by 0, or a root of a root does not exist");
+    }
+    if !a.is(b) {
+        return Equality::Different;
+    }
+    if a.depth().max(b.depth()) > 1 {
+        return Equality::Silent("a root stands below a root");
+    }
+    let ([a_top, a_bottom], [b_top, b_bottom]) = (a.degrees(), b.degrees());
+    let degree = a_top
+        .saturating_add(b_bottom)
+        .max(b_top.saturating_add(a_bottom));
+    if degree == u32::MAX {
+        return Equality::Silent("the degree is too large");
+    }
+    Equality::Equal {
+        chance: 2.0 * f64::from(degree) * numbers as f64 / PRIME as f64,
+    }
+}
+
+/// The point with one argument on the move.
+fn along<N: Real>(point: &[Tensor<N>], v: &Tensor<N>, moved: usize) -> Vec<Tensor<Dual<N>>> {
+    let each = point.iter().enumerate();
+    each.map(|(i, x)| match i == moved {
+        true => Tensor::from_fn(*x.shape(), |k| Dual {
+            value: x.data()[k],
+            tangent: v.data()[k],
+        }),
+        false => constant(x),
+    })
+    .collect()
+}
+
+/// Numbers that do not move.
+fn constant<N: Real>(x: &Tensor<N>) -> Tensor<Dual<N>> {
+    Tensor::from_fn(*x.shape(), |k| Dual::constant(x.data()[k]))
+}
+
+fn constants<N: Real>(point: &[Tensor<N>]) -> Vec<Tensor<Dual<N>>> {
+    point.iter().map(constant).collect()
+}
+
+/// The numbers without their tangents.
+fn values<N: Real>(point: &[Tensor<Dual<N>>]) -> Vec<Tensor<N>> {
+    let each = point.iter();
+    each.map(|x| Tensor::from_fn(*x.shape(), |k| x.data()[k].value))
+        .collect()
+}
+
+/// Random elements of the sizes of `x`.
+fn drawn<N: Real>(x: &Tensor<N>, rng: &mut impl Rng) -> Tensor<Exact> {
+    Tensor::from_fn(*x.shape(), |k| {
+        Exact::drawn(rng.random_range(0..PRIME), x.data()[k].to_f64())
+    })
+}
+
+/// Random elements of random sizes.
+fn random(shape: Shape, rng: &mut impl Rng) -> Tensor<Exact> {
+    drawn(&Tensor::<f64>::randn(shape, rng), rng)
+}
+
+/// The point with the last digit of every number changed, up or down.
+fn shaken<N: Real>(point: &[Tensor<N>], rng: &mut impl Rng) -> Vec<Tensor<N>> {
+    let mut shake = |x: N| {
+        let sign = if rng.random() { 1.0 } else { -1.0 };
+        N::from_f64(x.to_f64() * (1.0 + sign * f64::EPSILON))
+    };
+    let each = point.iter();
+    each.map(|x| Tensor::from_fn(*x.shape(), |k| shake(x.data()[k])))
+        .collect()
+}
+
+/// The sum of terms, and of their sizes.
+fn sum(terms: impl Iterator<Item = f64>) -> (f64, f64) {
+    terms.fold((0.0, 0.0), |(sum, size), term| {
+        (sum + term, size + term.abs())
+    })
+}
+
+#[track_caller]
+fn check_arguments<A: Real, B: Real>(a: &Subject<'_, A>, b: &Subject<'_, B>) {
+    let shapes = |s: Vec<&[usize]>| format!("{s:?}");
+    let a = shapes(a.arguments.iter().map(|a| &a.value.shape()[..]).collect());
+    let b = shapes(b.arguments.iter().map(|b| &b.value.shape()[..]).collect());
+    assert_eq!(
+        a, b,
+        "two subjects that are judged together take arguments of the same shapes; make both by \
+         one function that is generic over the numbers"
+    );
+}

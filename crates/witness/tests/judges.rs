@@ -1,0 +1,186 @@
+//! The judges on functions whose faults are known.
+
+use tape::{Backward, InputGrads, Real, Tensor, Var};
+use witness::{Argument, Dual, Equality, Exact, Subject, alike, exactly, in_f64, same};
+
+/// x and y, three elements each.
+fn point<T: Real>() -> Vec<Tensor<T>> {
+    let of = |values: [f64; 3]| Tensor::new([3], values.map(T::from_f64).to_vec());
+    vec![of([0.3, -1.2, 2.0]), of([1.5, 0.7, -0.4])]
+}
+
+/// The length of x, times y.
+fn length<T: Real>() -> Subject<'static, T> {
+    Subject::on_tape(point(), |x| (&x[0] * &x[0]).sum(&[0]).sqrt() * &x[1])
+}
+
+fn found<N: Copy>(verdicts: &[witness::Verdict<N>]) -> Vec<N> {
+    verdicts.iter().map(|verdict| verdict.found).collect()
+}
+
+#[test]
+fn a_right_gradient_is_equal() {
+    let verdicts = exactly(&length(), 1);
+    let names: Vec<&str> = verdicts.iter().map(|v| &v.argument[..]).collect();
+    assert_eq!(names, ["x0", "x1"]);
+    for equality in found(&verdicts) {
+        let Equality::Equal { chance } = equality else {
+            panic!("{equality:?}");
+        };
+        // The length's own root counts half of a square: 1, and 2 with y, over a length.
+        assert!(chance > 1e-18 && chance < 1e-15, "{chance:e}");
+    }
+    for products in found(&in_f64::<f64>(&length(), 1)) {
+        assert!(products.agree() && products.apart() < 1e-14, "{products:?}");
+        assert!(
+            products.forward.abs() > 1e-3,
+            "it could have failed: {products:?}"
+        );
+    }
+    // Exact numbers know their size: the same judge on these finds the same.
+    for (plain, sizes) in in_f64::<f64>(&length(), 1)
+        .iter()
+        .zip(in_f64::<Exact>(&length(), 1))
+    {
+        assert!((plain.found.forward - sizes.found.forward).abs() < 1e-14);
+    }
+}
+
+/// The product with a backward pass that multiplies the second gradient by a factor.
+fn product<T: Real>(factor: f64) -> Subject<'static, T> {
+    let names = ["x", "y"];
+    let arguments = names.iter().zip(point()).map(|(name, value)| Argument {
+        name: (*name).to_owned(),
+        value,
+        may_be_zero: false,
+    });
+    Subject::new(
+        arguments.collect(),
+        |at| at[0].zip(&at[1], |x, y| x * y),
+        move |at, dy| {
+            let times = |i: usize| dy.zip(&at[i], |dy, x| dy * x);
+            let factor = T::from_f64(factor);
+            vec![times(1), times(0).map(|d| d * factor)]
+        },
+    )
+}
+
+#[test]
+fn the_argument_whose_gradient_is_wrong_is_named() {
+    let right = |wrong: usize, factor: f64| {
+        let exact = exactly(&product(factor), 2);
+        let dual = in_f64::<f64>(&product(factor), 2);
+        (
+            exact[wrong].found != Equality::Different,
+            dual[wrong].found.agree(),
+        )
+    };
+    assert_eq!(right(0, 1.5), (true, true));
+    assert_eq!(right(1, 1.5), (false, false));
+    // What is lost in rounding, nothing else sees.
+    assert_eq!(right(1, 1.0 + f64::EPSILON), (false, true));
+    assert_eq!(right(1, 1.0), (true, true));
+}
+
+#[test]
+fn a_nan_is_not_agreed_with() {
+    let nan = in_f64::<f64>(&product(f64::NAN), 3);
+    assert!(nan[0].found.agree() && !nan[1].found.agree());
+    assert!(matches!(
+        exactly(&product(f64::NAN), 3)[1].found,
+        Equality::Silent(_)
+    ));
+}
+
+#[test]
+fn two_forms_of_one_function_are_the_same() {
+    let by_power = || Subject::on_tape(point::<Dual<Exact>>(), |x| x[0].powi(2) * &x[1]);
+    let by_product = |factor: f64| {
+        Subject::on_tape(point::<Dual<Exact>>(), move |x| {
+            &(&x[0] * &x[1]) * &x[0] * Dual::from_f64(factor)
+        })
+    };
+    assert!(matches!(
+        same(&by_power(), &by_product(1.0), 4),
+        Equality::Equal { .. }
+    ));
+    assert_eq!(
+        same(&by_power(), &by_product(1.0 + f64::EPSILON), 4),
+        Equality::Different
+    );
+
+    let plain =
+        |factor: f64| Subject::on_tape(point::<f64>(), move |x| &(&x[0] * &x[1]) * &x[0] * factor);
+    let power = Subject::on_tape(point::<f64>(), |x| x[0].powi(2) * &x[1]);
+    assert!(alike(&power, &plain(1.0), 4).agrees());
+    assert!(alike(&power, &plain(1.0 + 4.0 * f64::EPSILON), 4).agrees());
+    let off = alike(&power, &plain(1.0 + 1e-12), 4);
+    assert!(
+        !off.agrees() && (1e-13..1e-11).contains(&off.apart),
+        "{off:?}"
+    );
+}
+
+#[test]
+fn what_the_field_cannot_judge_it_does_not() {
+    let nested = || {
+        Subject::on_tape(point(), |x: &[Var<'_, Dual<Exact>>]| {
+            let root = (&x[0] * &x[0]).sum(&[0]).sqrt() + &x[1];
+            (&root * &root + &root).sum(&[0]).sqrt()
+        })
+    };
+    let silent = |found: Equality| matches!(found, Equality::Silent(_));
+    assert!((1..8).all(|seed| silent(exactly(&nested(), seed)[0].found)));
+    let by_zero = || {
+        Subject::on_tape(point(), |x: &[Var<'_, Dual<Exact>>]| {
+            &x[1] / &(&x[0] - &x[0])
+        })
+    };
+    assert!(silent(exactly(&by_zero(), 1)[0].found));
+}
+
+/// An op that takes the branch of the larger of x and 0, and a backward that takes another.
+struct Relu<T: Real>(Tensor<T>);
+
+impl<T: Real> Backward<T> for Relu<T> {
+    fn name(&self) -> &'static str {
+        "relu"
+    }
+
+    fn backward(self: Box<Self>, dy: Tensor<T>, dx: &mut InputGrads<'_, T>) {
+        let least = T::from_f64(-1.0);
+        dx.add(
+            0,
+            dy.zip(&self.0, |dy, x| if x > least { dy } else { T::ZERO }),
+        );
+    }
+
+    fn saved(&self) -> Vec<&Tensor<T>> {
+        vec![&self.0]
+    }
+}
+
+#[test]
+fn branches_are_judged_by_sizes() {
+    let relu = |x: f64| {
+        let x = Tensor::new([1], vec![Dual::from_f64(x)]);
+        let subject = Subject::on_tape(vec![x], |x: &[Var<'_, Dual<Exact>>]| {
+            let value = x[0].value();
+            let positive = value.map(|x| Real::max(x, Dual::ZERO));
+            x[0].tape()
+                .record(&[&x[0]], positive, || Relu(value.clone()))
+        });
+        exactly(&subject, 5)[0].found
+    };
+    assert!(matches!(relu(2.0), Equality::Equal { .. }));
+    assert!(matches!(relu(-2.0), Equality::Equal { .. }));
+    assert_eq!(relu(-0.5), Equality::Different);
+}
+
+#[test]
+#[should_panic(expected = "take arguments of the same shapes")]
+fn forms_of_other_arguments_are_refused() {
+    let one = Subject::on_tape(vec![Tensor::<f64>::ones([2])], |x| x[0].exp());
+    let other = Subject::on_tape(vec![Tensor::<f64>::ones([3])], |x| x[0].exp());
+    alike(&one, &other, 1);
+}
