@@ -329,7 +329,7 @@ fn run() -> Output {
         let mut row = json!({ "mistake": what, "passes": passes });
         let seen = seen(mistake);
         for (witness, saw) in seen.as_object().expect("an object") {
-            row[witness] = json!(if saw == true { "seen" } else { "–" });
+            row[witness] = json!(if saw == true { "✓" } else { "–" });
         }
         row
     });
