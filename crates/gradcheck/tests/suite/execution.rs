@@ -475,6 +475,10 @@ fn lost_digits_are_told_from_wrong_formulas() {
                 ..Kernel::right(&probe, &right)
             };
             for target in [Target::Dx, Target::Dgamma, Target::Dbeta] {
+                // The noise of three sums says nothing of its cause.
+                if target != Target::Dx && probe.gamma.len() < 4 {
+                    continue;
+                }
                 let verdict = diagnose(&probe, target, &low.run(target), 1e-12);
                 let sum = format!("digits-of-{name}");
                 let stored = format!("stored-in-{name}");

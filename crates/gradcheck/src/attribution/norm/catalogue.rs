@@ -64,6 +64,11 @@ impl Catalogue<'_> {
         weighed.chain(changed).collect()
     }
 
+    /// How many single mistakes there are.
+    pub fn count(&self) -> usize {
+        self.changes.0.len() + self.question.factors.len() * (self.question.paths.len() + 1)
+    }
+
     fn basis(&self, changes: &[&Change]) -> Basis {
         let mut recipe = Recipe::default();
         changes.iter().for_each(|c| (c.apply)(&mut recipe));

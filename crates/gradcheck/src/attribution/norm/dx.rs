@@ -6,7 +6,7 @@ use super::factors;
 use super::layout::Kind;
 use super::probe::Probe;
 use super::recipe::{DIRECT, MEAN, Recipe, VARIANCE, XHat};
-use crate::attribution::{Finding, Path, Question, Verdict};
+use crate::attribution::{Finding, Path, Question};
 
 /// The mistakes in dx.
 pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
@@ -326,28 +326,4 @@ fn add_x_hat(changes: &mut Changes, probe: &Probe, paths: &Paths) {
             r.weighted_mean = true
         });
     }
-}
-
-/// Adds to an unexplained verdict where the candidate is right, if only in places.
-pub(super) fn locate(probe: &Probe, candidate: &[f64], mut verdict: Verdict) -> Verdict {
-    let right = probe.dx();
-    let largest = right.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-    let wrong = |k: usize| (candidate[k] - right[k]).abs() > 1e-9 * largest;
-    let kind = probe.kind;
-    let places = [
-        (kind.group(), &probe.groups),
-        (kind.parameter(), &probe.params),
-    ];
-    for (unit, groups) in &places[..if probe.kind == Kind::Batch { 1 } else { 2 }] {
-        let mut bad: Vec<usize> = (0..right.len())
-            .filter(|&k| wrong(k))
-            .map(|k| groups.of[k])
-            .collect();
-        bad.sort_unstable();
-        bad.dedup();
-        if bad.len() < groups.count {
-            verdict.sentence += &format!("; it is right except in {unit} {bad:?}");
-        }
-    }
-    verdict
 }

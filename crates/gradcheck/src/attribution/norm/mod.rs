@@ -45,7 +45,16 @@ pub fn explain(probe: &Probe, target: Target, candidate: &[f64]) -> Verdict {
 
 /// Like [`explain`], for a candidate with a relative rounding error up to `precision`.
 pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> Verdict {
-    let mut verdict = catalogue(probe, target, precision).explain(candidate);
+    let (mut verdict, _) = formula(probe, target, candidate, precision);
+    if verdict.id == "unknown" {
+        verdict.sentence += &execution::except(probe, target, candidate, precision);
+    }
+    verdict
+}
+
+fn formula(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> (Verdict, usize) {
+    let catalogue = catalogue(probe, target, precision);
+    let mut verdict = catalogue.explain(candidate);
     for finding in verdict
         .explanations
         .iter_mut()
@@ -53,10 +62,7 @@ pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f
     {
         finding.section = Some(sections::of(probe.kind, target, &finding.id));
     }
-    if verdict.id == "unknown" && target == Target::Dx {
-        return dx::locate(probe, candidate, verdict);
-    }
-    verdict
+    (verdict, catalogue.count())
 }
 
 /// Like [`explain_to`], and what no mistake in the formula explains is looked for in how it was
@@ -72,12 +78,12 @@ pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f
 /// assert!(verdict.sentence.starts_with("y: row 5 is zero"), "{verdict}");
 /// ```
 pub fn diagnose(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> Verdict {
-    let verdict = explain_to(probe, target, candidate, precision);
+    let (verdict, tried) = formula(probe, target, candidate, precision);
     let zero = candidate.iter().all(|v| *v == 0.0);
     if zero || ["correct", "shape"].contains(&verdict.id.as_str()) {
         return verdict;
     }
-    execution::explain(probe, target, candidate, precision, verdict)
+    execution::explain(probe, target, candidate, precision, (verdict, tried))
 }
 
 /// Every single mistake that [`explain`] knows for this target, each with the candidate

@@ -1,16 +1,21 @@
 //! Values and sums of fewer digits than the arithmetic should have.
 
+use super::kernel::Kernel;
 use super::scene::Scene;
 use crate::attribution::Finding;
 use crate::attribution::norm::probe::Target;
 
 /// A format, its significant bits, and half a unit in its last place, relative.
-const FORMATS: [(&str, u32); 3] = [("bf16", 8), ("f16", 11), ("f32", 24)];
+pub(super) const FORMATS: [(&str, u32); 3] = [("bf16", 8), ("f16", 11), ("f32", 24)];
 
-/// `value` rounded to `bits` significant bits, half to even, the exponent unlimited.
-fn rounded(value: f64, bits: u32) -> f64 {
+/// `value` rounded to `bits` significant bits, half to even; f16 has no smaller steps than 2⁻²⁴.
+pub(super) fn rounded(value: f64, bits: u32) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
+    }
+    const STEP: f64 = 1.0 / (1 << 24) as f64;
+    if bits == 11 && value.abs() < STEP * 1024.0 {
+        return (value / STEP).round_ties_even() * STEP;
     }
     // Veltkamp's splitting keeps the upper digits.
     let factor = (1_u64 << (53 - bits)) as f64 + 1.0;
@@ -18,10 +23,12 @@ fn rounded(value: f64, bits: u32) -> f64 {
     up - (up - value)
 }
 
+/// The noise of fewer sums says nothing of its cause.
+const FEWEST: usize = 4;
 /// The least rounding error that is told from none, in units.
 const LEAST: f64 = 0.05;
 
-fn unit(bits: u32) -> f64 {
+pub(super) fn unit(bits: u32) -> f64 {
     0.5_f64.powi(bits as i32)
 }
 
@@ -51,27 +58,27 @@ impl Scene<'_> {
 
     /// Right, but for errors such as a sum in few digits leaves.
     pub fn summed_low(&self) -> Option<Finding> {
-        let (probe, v) = (self.probe, &self.values);
+        let right = Kernel::right(self);
         // What was summed, into how many sums, and what came out.
         let sums: Vec<(Vec<Vec<f64>>, Vec<f64>)> = match self.target {
             Target::Y => return None,
             Target::Dgamma | Target::Dbeta => {
-                let terms = v.terms(self.target);
-                let members = probe.params.members();
-                vec![(pick(&members, &terms), self.candidate.to_vec())]
+                let term = |k: usize| match self.target {
+                    Target::Dgamma => (right.dy)(k) * right.x_hat(k),
+                    _ => (right.dy)(k),
+                };
+                vec![(pick(&self.params, &term), self.candidate.to_vec())]
             }
             Target::Dx => {
-                let size = probe.groups.size() as f64;
-                let members = probe.groups.members();
+                let size = self.probe.groups.size() as f64;
                 let found = self.means_of_the_backward()?;
-                let pairs = v.summed(probe).into_iter().zip(found);
-                let sums = |(terms, means): (Vec<f64>, Vec<f64>)| {
-                    let sums = means.iter().map(|mean| mean * size).collect();
-                    (pick(&members, &terms), sums)
+                let sums = |(number, terms): (usize, &Vec<f64>)| {
+                    let sums = found.iter().map(|means| means[number] * size).collect();
+                    (pick(&self.groups, &|k| terms[k]), sums)
                 };
-                pairs
-                    .map(sums)
-                    .filter(|(terms, _)| terms.iter().flatten().any(|t| *t != 0.0))
+                let summed = self.summed();
+                let all = summed.iter().enumerate().map(sums);
+                all.filter(|(terms, _)| terms.iter().flatten().any(|t| *t != 0.0))
                     .collect()
             }
         };
@@ -92,6 +99,9 @@ impl Scene<'_> {
                 })
             });
             let sizes: Vec<f64> = sizes.collect();
+            if sizes.len() < FEWEST {
+                return None;
+            }
             let noisy = sizes.iter().filter(|size| **size > LEAST).count();
             let likely = sizes.iter().all(|size| *size <= 2.5) && 2 * noisy >= sizes.len();
             if likely {
@@ -107,7 +117,7 @@ impl Scene<'_> {
     }
 }
 
-fn pick(members: &[Vec<usize>], terms: &[f64]) -> Vec<Vec<f64>> {
-    let of = |group: &Vec<usize>| group.iter().map(|&k| terms[k]).collect();
+fn pick(members: &[Vec<usize>], term: &dyn Fn(usize) -> f64) -> Vec<Vec<f64>> {
+    let of = |group: &Vec<usize>| group.iter().map(|&k| term(k)).collect();
     members.iter().map(of).collect()
 }

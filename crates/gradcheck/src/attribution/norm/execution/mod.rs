@@ -4,33 +4,41 @@
 //! statistics of the row before, adds to what it should overwrite. Each of these is a
 //! hypothesis about the values that a right formula would then give, and the one that gives
 //! the candidate is the finding. Where the numbers allow it, no list of hypotheses is needed:
-//! what a sum counts follows from its values by regression.
+//! what a sum counts, and the statistics of a group, follow from the values by regression.
+//!
+//! A thousand hypotheses fit something by chance if the numbers are few and have few digits.
+//! What is found must therefore account for more bits of the candidate than the search among
+//! them took.
 
+mod fitted;
+mod groups;
+mod kernel;
 mod low;
 mod moved;
 mod orders;
 mod place;
 mod scene;
+mod statistics;
 mod sums;
-mod values;
 
 use super::probe::{Probe, Target};
 use crate::attribution::{Explanation, Finding, Verdict};
-use scene::{ALIKE, ROUNDING, Scene, WORSE};
+use scene::{ALIKE, Found, ROUNDING, Scene, WORSE};
 
-/// The verdict on a candidate, of which `formula` is what mistakes in the formula make.
+/// The verdict on a candidate, of which `formula` is what mistakes in the formula make, each of
+/// them one of so many.
 pub(super) fn explain(
     probe: &Probe,
     target: Target,
     candidate: &[f64],
     precision: f64,
-    formula: Verdict,
+    (formula, singles): (Verdict, usize),
 ) -> Verdict {
     let scene = Scene::new(probe, target, candidate, precision);
     // One mistake in the formula stands, unless something fits clearly better; two do not.
     let single = formula.explanations.iter().filter(|e| e.cost == 1);
     let fits = single.map(|e| e.residual).fold(f64::INFINITY, f64::min);
-    if scene.wrong().is_empty() {
+    if scene.wrong.is_empty() {
         // A cause of what is hardly off would be made up.
         let off = scene.off;
         if fits <= WORSE * off {
@@ -43,23 +51,19 @@ pub(super) fn explain(
         );
         return Verdict::plain(&formula.target, "unknown", sentence);
     }
-    scene.unwritten();
-    if scene.is_spread() {
-        scene.exchanged();
-        scene.of_another_group();
-    } else {
-        scene.partial_parameters();
+    let likely = |e: &Explanation| {
+        let meaningless = e.findings.iter().filter(|f| f.id.ends_with("-weight"));
+        let tried = singles.saturating_pow(e.cost.min(3) as u32);
+        scene.is_formula(e.residual, tried, meaningless.count())
+    };
+    let clear = fits <= ROUNDING.max(0.5 * precision) && formula.explanations.iter().all(likely);
+    if clear && formula.explanations.len() == 1 {
+        return formula;
     }
-    scene.misplaced();
-    scene.saved_another();
-    scene.on_top();
-    scene.partial_groups();
-    scene.overwritten();
-    scene.misread();
-    let digits = scene.stored_low().or_else(|| scene.summed_low());
-    let found = scene.best();
+    let found = search(&scene, formula.explanations.is_empty());
     let left = found.iter().map(|f| f.left).fold(f64::INFINITY, f64::min);
-    if fits <= (ALIKE * left).max(ROUNDING) && fits.is_finite() {
+    let stands = fits <= (ALIKE * left).max(ROUNDING) && fits.is_finite();
+    if stands && formula.explanations.iter().any(likely) {
         return formula;
     }
     let explain = |finding: Finding, residual: f64| Explanation {
@@ -71,13 +75,85 @@ pub(super) fn explain(
         residual,
         cost: 1,
     };
-    let explanations: Vec<Explanation> = match (found.is_empty(), digits) {
-        (false, _) => found
-            .into_iter()
-            .map(|f| explain(f.finding, f.left))
-            .collect(),
-        (true, Some(finding)) => vec![explain(finding, precision)],
-        (true, None) => return formula,
+    let mut found: Vec<Explanation> = found
+        .into_iter()
+        .map(|f| explain(f.finding, f.left))
+        .collect();
+    if found.is_empty() && formula.explanations.is_empty() {
+        // What is less than a cause: digits, or the place and what is off there.
+        scene.by_a_factor();
+        let digits = || scene.stored_low().or_else(|| scene.summed_low());
+        found = match scene.best() {
+            none if none.is_empty() => digits()
+                .into_iter()
+                .map(|f| explain(f, precision))
+                .collect(),
+            some => some
+                .into_iter()
+                .map(|f| explain(f.finding, f.left))
+                .collect(),
+        };
+        if found.is_empty() {
+            scene.of_other_statistics();
+            let fitted = scene.best().into_iter();
+            found.extend(fitted.map(|f| explain(f.finding, f.left)));
+        }
+    }
+    if !found.is_empty() {
+        return formula.explained(found);
+    }
+    if formula.explanations.iter().any(likely) {
+        return formula;
+    }
+    let mut verdict = match formula.explanations.is_empty() {
+        true => formula,
+        // Something fits, as something always does.
+        false => formula.explained(Vec::new()),
     };
-    formula.explained(explanations)
+    verdict.sentence += &scene.except();
+    verdict
+}
+
+/// Where an unexplained candidate is right, if only in places.
+pub(super) fn except(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> String {
+    Scene::new(probe, target, candidate, precision).except()
+}
+
+/// Everything that is looked for; what shows by itself ends the search.
+fn search<'a>(scene: &Scene<'a>, unexplained: bool) -> Vec<Found> {
+    let everything: [&dyn Fn(&Scene<'a>); 16] = [
+        &Scene::unwritten,
+        &Scene::cut_off,
+        &Scene::rounded_on_the_way,
+        // Where it is nearly zero, and that is known, its value does not show.
+        &|scene| {
+            if unexplained {
+                scene.another_eps();
+            }
+        },
+        &Scene::saved_another,
+        &Scene::exchanged,
+        &Scene::mixed,
+        &Scene::of_another_group,
+        &Scene::not_reset,
+        &Scene::one_too_many,
+        &Scene::padded,
+        &Scene::merged,
+        &Scene::parts_apart,
+        &Scene::on_top,
+        &Scene::overwritten,
+        &|scene| {
+            scene.partial_parameters();
+            scene.partial_groups();
+            scene.misplaced();
+            scene.misread();
+        },
+    ];
+    for look in everything {
+        look(scene);
+        if scene.is_plain() {
+            break;
+        }
+    }
+    scene.best()
 }

@@ -1,52 +1,88 @@
 //! Arrays written or read in another order, from another buffer, or on top of old content.
 
-use super::orders::orders;
-use super::place::{counted, numbers};
-use super::scene::{Scene, usual};
-use super::values::Values;
+use super::kernel::{Kernel, Read};
+use super::orders::{Order, orders};
+use super::scene::{Evidence, Scene, usual};
+use crate::attribution::norm::layout::Kind;
 use crate::attribution::norm::probe::Target;
+use std::rc::Rc;
+
+/// Values that are the same by chance in fewer bits are no sign of anything.
+const SAME_BITS: f64 = 10.0;
+/// The largest finite f16.
+const LARGEST_F16: f64 = 65504.0;
 
 impl Scene<'_> {
     /// Elements that nobody wrote, while all others are right.
     pub fn unwritten(&self) {
-        let wrong = self.wrong();
-        let Some(&first) = wrong.first() else { return };
-        let value = self.candidate[first];
-        let propose = |id: &str, is: &dyn Fn(usize) -> bool, what: &str| {
+        let total = self.candidate.len();
+        let set = |is: &dyn Fn(usize) -> bool| -> Option<Vec<usize>> {
             // What is right by chance, or for want of digits, was not written either.
-            let set: Vec<usize> = (0..self.candidate.len()).filter(|&k| is(k)).collect();
-            if set.len() == self.candidate.len() || !wrong.iter().all(|&k| is(k)) {
-                return;
-            }
-            let mut made = self.right.clone();
-            set.iter().for_each(|&k| made[k] = f64::NAN);
-            let sentence = format!("{} {what}", self.place(&set));
-            self.propose_in_part(made, || (id.to_owned(), sentence));
+            let set: Vec<usize> = (0..total).filter(|&k| is(k)).collect();
+            (set.len() < total && self.wrong.iter().all(|&k| is(k))).then_some(set)
         };
-        let what = "not a finite number, and all else is right: nothing was written there, or \
-                    something divided by zero";
-        propose(
-            "not-finite-in-places",
-            &|k| !self.candidate[k].is_finite(),
-            what,
-        );
-        if wrong.len() > 1 || value == 0.0 {
+        if let Some(set) = set(&|k| !self.candidate[k].is_finite()) {
+            let sentence = format!(
+                "{} not a finite number, and all else is right: nothing was written there, or \
+                 something divided by zero or was too large for its format",
+                self.place(&set)
+            );
+            return self.plainly("not-finite-in-places", sentence);
+        }
+        let Some(&first) = self.wrong.first() else {
+            return;
+        };
+        let beta = |k: usize| self.probe.beta_at(k);
+        let shifted = self.target == Target::Y && self.wrong.iter().any(|&k| beta(k) != 0.0);
+        if let Some(set) = set(&|k| self.is(k, beta(k))).filter(|set| shifted && set.len() > 2) {
+            let sentence = format!(
+                "{} beta alone, and all else is right: rstd or gamma is zero there{}",
+                self.place(&set),
+                self.overflow()
+            );
+            return self.plainly("x-hat-zero", sentence);
+        }
+        let value = self.candidate[first];
+        // What is larger there, and was cut off, is something else.
+        let beyond = |k: &usize| self.right[*k] * value.signum() > value.abs();
+        let cut = value != 0.0 && self.wrong.iter().all(beyond);
+        if let Some(set) = set(&|k| self.candidate[k] == value).filter(|_| !cut) {
             let name = if value == 0.0 {
                 "zero".to_owned()
             } else {
                 value.to_string()
             };
-            let what = format!(
-                "{name}, and all else is right: nothing was written there, or a factor is zero there"
-            );
-            propose("unwritten", &|k| self.candidate[k] == value, &what);
+            // One number may be anything; the same in several places was not computed there.
+            let bits = -self.precision.log2() * (self.wrong.len() - 1) as f64;
+            if value == 0.0 || bits >= SAME_BITS {
+                let why = "nothing was written there, or a factor is zero there";
+                let sentence = format!("{} {name}, and all else is right: {why}", self.place(&set));
+                return self.plainly("unwritten", sentence);
+            }
         }
         for (name, values) in self.arrays() {
-            let usual = usual(&values);
-            let what =
-                format!("as in {name}, and all else is right: the result was not written there");
-            let is = |k: usize| !self.is_right(k) && self.near(k, values[k], usual);
-            propose("unwritten", &is, &what);
+            let size = usual(&values);
+            let is = |k: usize| !self.is_right(k) && self.near(k, values[k], size);
+            let Some(set) = set(&is) else { continue };
+            let made = |k: usize| if is(k) { values[k] } else { self.right[k] };
+            self.propose(Evidence::ELEMENTS, made, || {
+                let sentence = format!(
+                    "{} as in {name}, and all else is right: the result was not written there",
+                    self.place(&set)
+                );
+                ("unwritten".to_owned(), sentence)
+            });
+        }
+    }
+
+    /// What to add where the groups that are wrong are those whose squares f16 cannot add up.
+    fn overflow(&self) -> String {
+        let size = self.probe.groups.size() as f64;
+        let over = |group: usize| self.own.var[group] * size > LARGEST_F16;
+        let wrong = |group: usize| self.groups[group].iter().any(|&k| !self.is_right(k));
+        match (0..self.groups.len()).all(|group| over(group) == wrong(group)) {
+            true => format!(", where the sum of squares is above {LARGEST_F16}, the largest f16"),
+            false => String::new(),
         }
     }
 
@@ -56,8 +92,9 @@ impl Scene<'_> {
             true => self.probe.shape.clone(),
             false => vec![self.right.len()],
         };
-        for order in orders(&shape) {
-            self.propose_in_part(order.of(&self.right, f64::NAN), || {
+        for order in orders(&shape).iter().filter(|o| !o.written.is_empty()) {
+            let from = |k: usize| (order.from)(k).map_or(f64::NAN, |k| self.right[k]);
+            self.propose_in_part(Evidence::ELEMENTS, from, || {
                 let sentence = format!("the values are right, and are written {}", order.written);
                 (format!("written-{}", order.id), sentence)
             });
@@ -66,16 +103,15 @@ impl Scene<'_> {
 
     /// The right values, added to what the buffer held.
     pub fn on_top(&self) {
-        let old = self.candidate.iter().zip(&self.right).map(|(c, r)| c - r);
+        let old = self.errors();
         let constant = old.sum::<f64>() / self.right.len() as f64;
         let name = format!("{} everywhere", in_three_digits(constant));
         let mut held = self.arrays();
-        if constant.is_finite() {
-            held.push((name, vec![constant; self.right.len()]));
-        }
-        for (name, values) in held {
-            let made = self.right.iter().zip(&values).map(|(r, v)| r + v).collect();
-            self.propose(made, || {
+        held.push((&name, vec![constant; self.right.len()]));
+        for (number, (name, values)) in held.iter().enumerate() {
+            let fitted = usize::from(number + 1 == held.len());
+            let made = |k: usize| self.right[k] + values[k];
+            self.propose(Evidence::ELEMENTS.fitted(fitted), made, || {
                 let sentence = format!(
                     "it is right, plus {name}: it is added to what its buffer held, which must be \
                      zeroed first or overwritten"
@@ -85,50 +121,90 @@ impl Scene<'_> {
         }
     }
 
+    /// The right values, cut off at a bound.
+    pub fn cut_off(&self) {
+        let size = |v: &f64| v.abs();
+        let bound = self.candidate.iter().map(size).fold(0.0_f64, f64::max);
+        let at = |k: &&usize| self.candidate[**k].abs() == bound;
+        // Fewer have the same size by chance.
+        if self.wrong.iter().filter(at).count() > 2 {
+            let made = |k: usize| self.right[k].clamp(-bound, bound);
+            self.propose(Evidence::ELEMENTS.fitted(1), made, || {
+                let sentence = format!(
+                    "it is right, but cut off at {}, above which no value is",
+                    in_three_digits(bound)
+                );
+                ("cut-off".to_owned(), sentence)
+            });
+        }
+    }
+
     /// Other arrays that a buffer of this length may hold.
-    fn arrays(&self) -> Vec<(String, Vec<f64>)> {
-        let (probe, v) = (self.probe, &self.values);
+    fn arrays(&self) -> Vec<(&'static str, Vec<f64>)> {
+        let of = |target| self.other(target);
+        let probe = self.probe;
         if !self.is_spread() {
             return vec![
-                ("gamma".to_owned(), probe.gamma.clone()),
-                ("beta".to_owned(), probe.beta.clone()),
-                ("dgamma".to_owned(), v.target(probe, Target::Dgamma)),
-                ("dbeta".to_owned(), v.target(probe, Target::Dbeta)),
+                ("gamma", probe.gamma.clone()),
+                ("beta", probe.beta.clone()),
+                ("dgamma", of(Target::Dgamma)),
+                ("dbeta", of(Target::Dbeta)),
             ];
         }
+        let mut all = vec![("y", of(Target::Y)), ("dx", of(Target::Dx))];
+        all.extend(self.read());
+        all
+    }
+
+    /// What is read, or computed from it on the way.
+    fn read(&self) -> Vec<(&'static str, Vec<f64>)> {
+        let v = Kernel::right(self);
+        let spread = |f: &dyn Fn(usize) -> f64| (0..self.probe.x.len()).map(f).collect();
         vec![
-            ("dy".to_owned(), v.dy.clone()),
-            ("x".to_owned(), v.x.clone()),
-            ("y".to_owned(), v.target(probe, Target::Y)),
-            ("dx".to_owned(), v.target(probe, Target::Dx)),
-            ("gamma * dy".to_owned(), v.spread(|k| v.g(k))),
-            ("x_hat".to_owned(), v.spread(|k| v.x_hat(k))),
+            ("dy", self.probe.dy.clone()),
+            ("x", self.probe.x.clone()),
+            ("x_hat", spread(&|k| v.x_hat(k))),
+            ("gamma * dy", spread(&|k| v.g(k))),
+            ("x - mean", spread(&|k| (v.x)(k) - (v.statistics)(k)[0])),
         ]
+    }
+
+    /// The right values of another target.
+    fn other(&self, target: Target) -> Vec<f64> {
+        match target {
+            Target::Y => self.probe.y(),
+            Target::Dx => self.probe.dx(),
+            Target::Dgamma => self.probe.dgamma(),
+            Target::Dbeta => self.probe.dbeta(),
+        }
     }
 
     /// The right formula, with an array that it reads in another order.
     pub fn misread(&self) {
-        let (probe, v) = (self.probe, &self.values);
-        let all = vec![1.0; v.x.len()];
-        for order in orders(&probe.shape) {
-            let moved = |values: &[f64]| order.of(values, 0.0);
-            let kept = Values {
-                x: moved(&v.x),
-                ..v.clone()
+        let right = Kernel::right(self);
+        let mut orders = orders(&self.probe.shape);
+        orders.extend(self.within_groups());
+        for order in orders.iter().filter(|o| !o.read.is_empty()) {
+            let kept = right.clone().with_x(in_order(order, &right.x));
+            let anew = self.statistics_of(&kept.x);
+            let normalized = {
+                let right = right.clone();
+                let x_hat: Read<'_> = Rc::new(move |k| right.x_hat(k));
+                right_x_hat(&kept, in_order(order, &x_hat))
             };
-            let anew = kept.with_statistics(probe, &all, false);
-            let dy = Values {
-                dy: moved(&v.dy),
-                ..v.clone()
-            };
-            for (name, values) in [("dy", dy), ("x", kept), ("x", anew)] {
+            for (name, kernel) in [
+                ("dy", right.clone().with_dy(in_order(order, &right.dy))),
+                ("x", kept.clone()),
+                ("x", kept.with_statistics(anew)),
+                ("x_hat", normalized),
+            ] {
                 let reads = match self.target {
                     Target::Y => name == "x",
                     Target::Dbeta => name == "dy",
                     _ => true,
                 };
                 if reads {
-                    self.propose(values.target(probe, self.target), || {
+                    self.propose(Evidence::ELEMENTS, self.run(&kernel), || {
                         (
                             format!("{name}-{}", order.id),
                             format!("{name} is read {}", order.read),
@@ -137,41 +213,111 @@ impl Scene<'_> {
                 }
             }
         }
-        if !self.is_spread() {
-            return;
+        if self.is_spread() {
+            self.misread_parameters();
         }
-        for order in orders(&[probe.gamma.len()]) {
-            let spread = |of: &[f64]| -> Vec<f64> {
-                let of = order.of(of, 0.0);
-                probe.params.of.iter().map(|&p| of[p]).collect()
+    }
+
+    /// The first values of each group again and again.
+    fn within_groups(&self) -> Vec<Order> {
+        let (groups, of) = (
+            Rc::new(self.groups.clone()),
+            Rc::new(self.probe.groups.of.clone()),
+        );
+        let position = Rc::new(self.positions());
+        let unit = self.probe.kind.group();
+        let order = |part: usize| {
+            let (groups, of, position) = (groups.clone(), of.clone(), position.clone());
+            Order {
+                id: "repeated",
+                written: String::new(),
+                read: format!("at the first {part} values of each {unit} again and again"),
+                from: Box::new(move |k| Some(groups[of[k]][position[k] % part])),
+            }
+        };
+        self.splits().into_iter().map(order).collect()
+    }
+
+    /// The same for gamma and beta, in another order or by another index.
+    fn misread_parameters(&self) {
+        let (probe, n) = (self.probe, self.probe.gamma.len());
+        let right = Kernel::right(self);
+        let of = |order: Order| -> Pick<'_> {
+            let from = order.from;
+            let params = &probe.params.of;
+            (order.id, order.read, Rc::new(move |k| from(params[k])))
+        };
+        let orders = orders(&[n]).into_iter().filter(|o| !o.read.is_empty());
+        let picks: Vec<Pick<'_>> = orders.map(of).chain(self.indices()).collect();
+        for (id, read, from) in &picks {
+            let moved = |of: &'_ [f64]| -> Read<'_> {
+                let (of, from) = (of.to_vec(), from.clone());
+                Rc::new(move |k| from(k).map_or(0.0, |p| of[p]))
             };
-            let (gamma, beta) = (spread(&probe.gamma), spread(&probe.beta));
-            let one = Values {
-                gamma: gamma.clone(),
-                ..v.clone()
-            };
-            let other = Values {
-                beta: beta.clone(),
-                ..v.clone()
-            };
-            let both = Values {
-                gamma,
-                beta,
-                ..v.clone()
-            };
-            for (name, id, values) in [
-                ("gamma is", "gamma", one),
-                ("beta is", "beta", other),
-                ("gamma and beta are", "gamma-and-beta", both),
+            let (gamma, beta) = (moved(&probe.gamma), moved(&probe.beta));
+            for (name, what, gamma, beta) in [
+                ("gamma is", "gamma", &gamma, &right.beta),
+                ("beta is", "beta", &right.gamma, &beta),
+                ("gamma and beta are", "gamma-and-beta", &gamma, &beta),
             ] {
-                self.propose(values.target(probe, self.target), || {
-                    (
-                        format!("{id}-{}", order.id),
-                        format!("{name} read {}", order.read),
-                    )
+                let kernel = right.clone().with_parameters(gamma.clone(), beta.clone());
+                self.propose(Evidence::PARAMETERS, self.run(&kernel), || {
+                    (format!("{what}-{id}"), format!("{name} read {read}"))
                 });
             }
         }
+    }
+
+    /// Numbers by which a gamma may be looked up in place of its own.
+    fn indices<'b>(&'b self) -> Vec<Pick<'b>> {
+        let (probe, n) = (self.probe, self.probe.gamma.len());
+        let (unit, own) = (probe.kind.parameter(), &probe.params.of);
+        let groups = &probe.groups.of;
+        let last = probe.shape[probe.shape.len() - 1];
+        let mut all: Vec<Pick<'b>> = Vec::new();
+        let mut add = |read: String, from: Rc<dyn Fn(usize) -> Option<usize> + 'b>| {
+            all.push(("wrong-index", read, from));
+        };
+        add(
+            format!("by the place in memory modulo {n}, not by the {unit}"),
+            Rc::new(move |k| Some(k % n)),
+        );
+        let size = groups.len() / n;
+        add(
+            format!("by the place in memory divided by {size}, not by the {unit}"),
+            Rc::new(move |k| Some(k / size)),
+        );
+        add(
+            format!(
+                "by the number of the {}, not of the {unit}",
+                probe.kind.group()
+            ),
+            Rc::new(move |k| Some(groups[k] % n)),
+        );
+        let mut parts = vec![(last, "the last axis alone".to_owned())];
+        if probe.kind == Kind::Group {
+            let count = probe.groups.count / probe.shape[0];
+            let within = n / count;
+            parts.push((
+                within,
+                "the number of the channel within its group".to_owned(),
+            ));
+            add(
+                "by the number of the group of channels, not of the channel".to_owned(),
+                Rc::new(move |k| Some(own[k] / within)),
+            );
+        }
+        for (part, what) in parts.into_iter().filter(|(part, _)| *part < n) {
+            add(format!("by {what}"), Rc::new(move |k| Some(own[k] % part)));
+        }
+        // Past a mask nothing is read, and what is not read is zero.
+        for end in 1..n {
+            add(
+                format!("as zero from {unit} {end} on: a mask ends too early"),
+                Rc::new(move |k| Some(own[k]).filter(|&p| p < end)),
+            );
+        }
+        all
     }
 
     /// The right formula, with an array that was overwritten before its last use.
@@ -179,18 +325,16 @@ impl Scene<'_> {
         if self.target == Target::Y {
             return;
         }
-        let (probe, v) = (self.probe, &self.values);
-        for (name, array) in self.overwriting() {
-            let dy = Values {
-                dy: array.clone(),
-                ..v.clone()
-            };
-            let x = Values {
-                x: array,
-                ..v.clone()
-            };
-            for (of, values) in [("dy", dy), ("x", x)] {
-                self.propose(values.target(probe, self.target), || {
+        let right = Kernel::right(self);
+        let mut arrays = self.read();
+        arrays.extend([("dx", self.other(Target::Dx)), ("y", self.other(Target::Y))]);
+        for (name, array) in &arrays {
+            let read: Read<'_> = Rc::new(|k| array[k]);
+            for (of, kernel) in [
+                ("dy", right.clone().with_dy(read.clone())),
+                ("x", right.clone().with_x(read.clone())),
+            ] {
+                self.propose(Evidence::ELEMENTS, self.run(&kernel), || {
                     let sentence = format!(
                         "{name} stands where {of} is read: {of} was overwritten before its last use"
                     );
@@ -199,129 +343,29 @@ impl Scene<'_> {
             }
         }
     }
-
-    fn overwriting(&self) -> Vec<(&'static str, Vec<f64>)> {
-        let (probe, v) = (self.probe, &self.values);
-        vec![
-            ("dx", v.target(probe, Target::Dx)),
-            ("y", v.target(probe, Target::Y)),
-            ("x_hat", v.spread(|k| v.x_hat(k))),
-            ("gamma * dy", v.spread(|k| v.g(k))),
-            ("x - mean", v.spread(|k| v.x[k] - v.mean[k])),
-            ("x", v.x.clone()),
-            ("dy", v.dy.clone()),
-        ]
-    }
-
-    /// Whole rows, channels or groups in each other's place.
-    pub fn exchanged(&self) {
-        let groups = &self.probe.groups;
-        let members = groups.members();
-        let mut made = self.right.clone();
-        let mut pairs = Vec::new();
-        for group in self.wrong_groups(&members) {
-            let own = &members[group];
-            let same = |other: &Vec<usize>| {
-                own.iter()
-                    .zip(other)
-                    .all(|(&k, &from)| self.is(k, self.right[from]))
-            };
-            let Some(other) = members.iter().position(same) else {
-                return;
-            };
-            pairs.push((group, other));
-            own.iter()
-                .zip(&members[other])
-                .for_each(|(&k, &from)| made[k] = self.right[from]);
-        }
-        let verb = if pairs.len() == 1 { "holds" } else { "hold" };
-        let sentence = told(self.probe.kind.group(), &pairs, |of, there| {
-            format!("{of} {verb} what belongs to {there}")
-        });
-        self.propose(made, || ("exchanged".to_owned(), sentence));
-    }
-
-    /// The right formula, with the mean or rstd of other groups.
-    pub fn of_another_group(&self) {
-        let (probe, v) = (self.probe, &self.values);
-        let (groups, unit) = (&probe.groups, probe.kind.group());
-        let members = groups.members();
-        let wrong = self.wrong_groups(&members);
-        let both = match probe.kind.is_centred() {
-            true => "mean and rstd are",
-            false => "rstd is",
-        };
-        for (what, id, mean, rstd) in [
-            (both, "statistics-of-another", true, true),
-            ("the mean is", "mean-of-another", true, false),
-            ("rstd is", "rstd-of-another", false, true),
-        ] {
-            // For each wrong group, the other whose statistics come closest.
-            let mut nearest = vec![(f64::INFINITY, 0); groups.count];
-            let mut best = self.right.clone();
-            for (other, theirs) in members.iter().enumerate() {
-                let of = |own: &Vec<f64>, taken: bool| match taken {
-                    true => vec![own[theirs[0]]; own.len()],
-                    false => own.clone(),
-                };
-                let values = Values {
-                    mean: of(&v.mean, mean),
-                    rstd: of(&v.rstd, rstd),
-                    ..v.clone()
-                };
-                let made = values.target(probe, self.target);
-                for &group in wrong.iter().filter(|&&group| group != other) {
-                    let own = &members[group];
-                    let off = own
-                        .iter()
-                        .map(|&k| (self.candidate[k] - made[k]).powi(2))
-                        .sum();
-                    if off < nearest[group].0 {
-                        nearest[group] = (off, other);
-                        own.iter().for_each(|&k| best[k] = made[k]);
-                    }
-                }
-            }
-            let pairs: Vec<(usize, usize)> = wrong.iter().map(|&g| (g, nearest[g].1)).collect();
-            self.propose(best, || {
-                let sentence = told(unit, &pairs, |of, there| {
-                    format!("in {of}, {what} of {there}")
-                });
-                (id.to_owned(), sentence)
-            });
-        }
-    }
-
-    fn wrong_groups(&self, members: &[Vec<usize>]) -> Vec<usize> {
-        let wrong = |group: &usize| members[*group].iter().any(|&k| !self.is_right(k));
-        (0..members.len()).filter(wrong).collect()
-    }
 }
 
-/// Groups that have something of others, in words.
-fn told(unit: &str, pairs: &[(usize, usize)], say: impl Fn(&str, &str) -> String) -> String {
-    let own: Vec<usize> = pairs.iter().map(|(own, _)| *own).collect();
-    let other: Vec<usize> = pairs.iter().map(|(_, other)| *other).collect();
-    let of = counted(unit, &own);
-    let apart = |(own, other): &(usize, usize)| *own as i64 - *other as i64;
-    let alike = pairs
-        .windows(2)
-        .all(|pair| apart(&pair[0]) == apart(&pair[1]));
-    let places = pairs.first().map_or(0, apart);
-    if other.windows(2).all(|pair| pair[0] == pair[1]) {
-        say(
-            &of,
-            &format!("{unit} {}", numbers(&other[..1.min(other.len())])),
-        )
-    } else if alike {
-        let side = if places > 0 { "before" } else { "after" };
-        match places.abs() {
-            1 => say(&of, &format!("the {unit} {side}")),
-            far => say(&of, &format!("the {unit} {far} places {side}")),
-        }
-    } else {
-        say(&of, &counted(unit, &other))
-    }
+/// A kind of mistake, how it is told, and the parameter that an element then takes.
+type Pick<'a> = (
+    &'static str,
+    String,
+    Rc<dyn Fn(usize) -> Option<usize> + 'a>,
+);
+
+/// What is read in an order: zero where it comes from nowhere.
+fn in_order<'a>(order: &'a Order, of: &Read<'a>) -> Read<'a> {
+    let of = of.clone();
+    Rc::new(move |k| (order.from)(k).map_or(0.0, |k| of(k)))
+}
+
+/// With another `x_hat`, and rstd as it is.
+fn right_x_hat<'a>(kernel: &Kernel<'a>, x_hat: Read<'a>) -> Kernel<'a> {
+    let statistics = kernel.statistics.clone();
+    let x: Read<'a> = Rc::new(move |k| {
+        let [mean, rstd] = statistics(k);
+        mean + x_hat(k) / rstd
+    });
+    kernel.clone().with_x(x)
 }
 
 fn in_three_digits(value: f64) -> String {

@@ -1,6 +1,6 @@
 //! Sets of elements in words.
 
-use super::scene::Scene;
+use super::scene::{Evidence, Scene};
 
 /// Numbers in words: `3`, `3 and 7`, `3 to 7`, `0, 4 to 8 (every 4th)`.
 pub(super) fn numbers(list: &[usize]) -> String {
@@ -50,38 +50,99 @@ impl Scene<'_> {
     /// Elements of the target, in order and not all of them, in the largest units that fit, with
     /// the verb: `rows 2 and 3 are`.
     pub fn place(&self, set: &[usize]) -> String {
-        let (unit, list) = self.units(set);
-        let verb = if list.len() == 1 { "is" } else { "are" };
-        format!("{} {verb}", counted(&unit, &list))
+        let (place, one) = self.told(set);
+        let verb = if one { "is" } else { "are" };
+        format!("{place} {verb}")
     }
 
-    fn units(&self, set: &[usize]) -> (String, Vec<usize>) {
+    /// Where it is right, when it is wrong in a part only.
+    pub fn except(&self) -> String {
+        let (wrong, all) = (self.wrong.len(), self.right.len());
+        // Of what does not lie together, more than half is not told.
+        let together = self.is_spread() && self.whole_units(&self.wrong).is_some();
+        if wrong == 0 || wrong == all || !together && 2 * wrong > all {
+            return String::new();
+        }
+        format!("; it is right except in {}", self.told(&self.wrong).0)
+    }
+
+    /// Some places a multiple of what is right, and all else right.
+    pub fn by_a_factor(&self) {
+        // A part of a row has no reason to have a factor of its own.
+        let together = !self.is_spread() || self.whole_units(&self.wrong).is_some();
+        if self.wrong.len() == self.right.len() || !together {
+            return;
+        }
+        let (mut along, mut square) = (0.0, 0.0);
+        for &k in &self.wrong {
+            along += self.candidate[k] * self.right[k];
+            square += self.right[k] * self.right[k];
+        }
+        let factor = along / square;
+        let mut made = self.right.clone();
+        self.wrong.iter().for_each(|&k| made[k] *= factor);
+        let evidence = Evidence::ELEMENTS.fitted(1);
+        self.propose(
+            evidence,
+            |k| made[k],
+            || {
+                let sentence = format!(
+                    "{} {factor:.4} times what should be there, and all else is right",
+                    self.place(&self.wrong)
+                );
+                ("factor-in-places".to_owned(), sentence)
+            },
+        );
+    }
+
+    /// A set in words, and whether it is one thing.
+    fn told(&self, set: &[usize]) -> (String, bool) {
         let probe = self.probe;
         if !self.is_spread() {
-            return (probe.kind.parameter().to_owned(), set.to_vec());
+            return (counted(probe.kind.parameter(), set), set.len() == 1);
         }
-        let of_groups = |of: &[usize], count: usize| {
+        if let Some((unit, list)) = self.whole_units(set) {
+            return (counted(&unit, &list), list.len() == 1);
+        }
+        let unit = probe.kind.group();
+        let mut groups: Vec<usize> = set.iter().map(|&k| probe.groups.of[k]).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        if let [group] = groups[..] {
+            let at = |k: &usize| self.groups[group].iter().position(|j| j == k);
+            let within: Vec<usize> = set.iter().filter_map(at).collect();
+            let place = format!("{} of {unit} {group}", counted("value", &within));
+            return (place, set.len() == 1);
+        }
+        if 2 * groups.len() <= self.groups.len() {
+            let place = format!("{} values of {}", set.len(), counted(unit, &groups));
+            return (place, false);
+        }
+        (counted("element", set), false)
+    }
+
+    /// The rows, channels or places on an axis that a set consists of, if there are such.
+    fn whole_units(&self, set: &[usize]) -> Option<(String, Vec<usize>)> {
+        let probe = self.probe;
+        let of_groups = |unit: String, of: &[usize], count: usize| {
             let mut hit = vec![false; count];
             set.iter().for_each(|&k| hit[of[k]] = true);
             let whole: usize = of.iter().filter(|&&group| hit[group]).count();
             let list: Vec<usize> = (0..count).filter(|&group| hit[group]).collect();
-            (whole == set.len() && list.len() < count).then_some(list)
+            (whole == set.len() && list.len() < count).then_some((unit, list))
         };
-        if let Some(list) = of_groups(&probe.groups.of, probe.groups.count) {
-            return (probe.kind.group().to_owned(), list);
-        }
-        if let Some(list) = of_groups(&probe.params.of, probe.params.count) {
-            return (probe.kind.parameter().to_owned(), list);
-        }
-        for axis in 0..probe.shape.len() {
-            let below: usize = probe.shape[axis + 1..].iter().product();
-            let at = |k: usize| k / below % probe.shape[axis];
-            let of: Vec<usize> = (0..probe.x.len()).map(at).collect();
-            if let Some(list) = of_groups(&of, probe.shape[axis]) {
-                return (format!("place on axis {axis}"), list);
-            }
-        }
-        ("element".to_owned(), set.to_vec())
+        let (groups, params) = (&probe.groups, &probe.params);
+        let kind = probe.kind;
+        of_groups(kind.group().to_owned(), &groups.of, groups.count)
+            .or_else(|| of_groups(kind.parameter().to_owned(), &params.of, params.count))
+            .or_else(|| {
+                (0..probe.shape.len()).find_map(|axis| {
+                    let below: usize = probe.shape[axis + 1..].iter().product();
+                    let at = |k: usize| k / below % probe.shape[axis];
+                    let of: Vec<usize> = (0..probe.x.len()).map(at).collect();
+                    of_groups(format!("place on axis {axis}"), &of, probe.shape[axis])
+                })
+            })
     }
 }
 

@@ -1,14 +1,14 @@
 //! A candidate beside what is right, and how far the two may differ.
 
-use super::values::Values;
+use super::kernel::{Kernel, Statistics};
 use crate::attribution::Finding;
 use crate::attribution::least_squares::norm;
 use crate::attribution::norm::probe::{Probe, Target};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// An element may be off by this many times the precision, of its own size or of the usual one,
 /// whichever is larger.
-const SLACK: f64 = 4.0;
+pub(super) const SLACK: f64 = 4.0;
 
 /// What fits up to this many times worse fits as well.
 pub(super) const ALIKE: f64 = 1.25;
@@ -16,12 +16,80 @@ pub(super) const ALIKE: f64 = 1.25;
 pub(super) const WORSE: f64 = 0.5;
 /// What is left over is rounding of `f64`, and all alike, up to this share.
 pub(super) const ROUNDING: f64 = 1e-11;
+/// Bits by which what an explanation accounts for exceeds what was tried to find it: by chance
+/// one fits in less than one search in a hundred.
+const MARGIN: f64 = 7.0;
+/// A hypothesis is held against this many elements before it is made in full.
+const WITNESSES: usize = 4;
+
+/// What counts as evidence for a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evidence {
+    /// Of the elements that share a unit so many say something new: a wrong mean and rstd are two
+    /// numbers, however many elements show them.
+    each: usize,
+    of: Unit,
+    /// Numbers of the fault that were read off the candidate.
+    fitted: usize,
+    /// Bits of choices that were.
+    chosen: f64,
+}
+
+/// What shares the numbers that a fault changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Group,
+    Parameter,
+}
+
+impl Evidence {
+    /// Every element is evidence.
+    pub const ELEMENTS: Self = Self {
+        each: usize::MAX,
+        of: Unit::Group,
+        fitted: 0,
+        chosen: 0.0,
+    };
+    /// Two numbers of each group are.
+    pub const GROUPS: Self = Self {
+        each: 2,
+        ..Self::ELEMENTS
+    };
+    /// Gamma is, or beta.
+    pub const PARAMETERS: Self = Self {
+        each: 1,
+        of: Unit::Parameter,
+        ..Self::ELEMENTS
+    };
+
+    pub fn fitted(self, numbers: usize) -> Self {
+        Self {
+            fitted: numbers,
+            ..self
+        }
+    }
+
+    /// Of the fitted numbers so many could have been anything, and are within `near` of a whole
+    /// one.
+    pub fn whole_numbers(self, numbers: usize, near: f64) -> Self {
+        let chosen = self.chosen - numbers as f64 * (0.5 / near).log2();
+        Self { chosen, ..self }
+    }
+
+    /// One of `ways`, chosen so many times.
+    pub fn chosen(self, ways: usize, times: usize) -> Self {
+        let chosen = (ways.max(1) as f64).log2() * times as f64;
+        Self { chosen, ..self }
+    }
+}
 
 /// A fault that explains the candidate.
 pub(super) struct Found {
     pub finding: Finding,
     /// What it leaves over, as a share of what it makes.
     pub left: f64,
+    /// Bits of the candidate that it accounts for.
+    bits: f64,
     made: Vec<f64>,
 }
 
@@ -42,33 +110,78 @@ pub(super) struct Scene<'a> {
     pub candidate: &'a [f64],
     pub precision: f64,
     pub right: Vec<f64>,
-    pub values: Values,
-    /// The usual size of a right element.
-    usual: f64,
+    pub own: Statistics,
+    /// The elements of each group, and of each parameter.
+    pub groups: Vec<Vec<usize>>,
+    pub params: Vec<Vec<usize>>,
+    /// The elements that are wrong, in order.
+    pub wrong: Vec<usize>,
     /// How far the candidate is off, as a share of what is right; without bound when it is not
     /// finite.
     pub off: f64,
+    /// The usual size of a right element, and of any that is made and fits.
+    usual: f64,
+    loosely: f64,
+    witnesses: Vec<usize>,
+    tried: Cell<usize>,
     found: RefCell<Vec<Found>>,
 }
 
 impl<'a> Scene<'a> {
     pub fn new(probe: &'a Probe, target: Target, candidate: &'a [f64], precision: f64) -> Self {
-        let values = Values::of(probe);
-        let right = values.target(probe, target);
-        let usual = usual(&right);
-        let off: Vec<f64> = candidate.iter().zip(&right).map(|(c, r)| c - r).collect();
-        let off = norm(&off) / norm(&right);
-        Self {
+        let groups = probe.groups.members();
+        let finite: Vec<f64> = candidate
+            .iter()
+            .copied()
+            .filter(|v| v.is_finite())
+            .collect();
+        let mut scene = Self {
             probe,
             target,
             candidate,
             precision,
-            right,
-            values,
-            usual,
-            off: if off.is_nan() { f64::INFINITY } else { off },
+            right: Vec::new(),
+            own: Statistics::of(probe, &groups),
+            groups,
+            params: probe.params.members(),
+            wrong: Vec::new(),
+            off: 0.0,
+            usual: 0.0,
+            loosely: 0.0,
+            witnesses: Vec::new(),
+            tried: Cell::default(),
             found: RefCell::default(),
-        }
+        };
+        let right = scene.all(&Kernel::right(&scene));
+        scene.right = right;
+        scene.usual = usual(&scene.right);
+        scene.loosely = scene.usual.max(usual(&finite));
+        let off: Vec<f64> = scene.errors().collect();
+        let share = norm(&off) / norm(&scene.right);
+        scene.off = if share.is_nan() { f64::INFINITY } else { share };
+        let all = 0..candidate.len();
+        scene.wrong = all.filter(|&k| !scene.is_right(k)).collect();
+        // The most telling first, and no two of the same group.
+        let mut order = scene.wrong.clone();
+        order.sort_by(|&a, &b| off[b].abs().total_cmp(&off[a].abs()));
+        let mut groups = Vec::new();
+        order.retain(|&k| {
+            let group = if scene.is_spread() {
+                probe.groups.of[k]
+            } else {
+                k
+            };
+            let new = groups.len() < WITNESSES && !groups.contains(&group);
+            groups.push(group);
+            new
+        });
+        scene.witnesses = order;
+        scene
+    }
+
+    /// How far each element is off.
+    pub fn errors(&self) -> impl Iterator<Item = f64> {
+        self.candidate.iter().zip(&self.right).map(|(c, r)| c - r)
     }
 
     /// Whether element `k` of the candidate is `value`, but for rounding.
@@ -86,29 +199,66 @@ impl<'a> Scene<'a> {
         self.is(k, self.right[k])
     }
 
-    /// The elements that are wrong, in order.
-    pub fn wrong(&self) -> Vec<usize> {
-        let all = 0..self.candidate.len();
-        all.filter(|&k| !self.is_right(k)).collect()
-    }
-
     /// A fault, which is found when these values, that it makes, are the candidate.
-    pub fn propose(&self, made: Vec<f64>, fault: impl FnOnce() -> (String, String)) {
-        if !made.iter().any(|v| v.is_nan()) {
-            self.propose_in_part(made, fault);
-        }
+    pub fn propose(
+        &self,
+        evidence: Evidence,
+        made: impl Fn(usize) -> f64,
+        fault: impl FnOnce() -> (String, String),
+    ) {
+        self.try_out(evidence, &made, false, fault);
     }
 
     /// The same for a fault that leaves open what some elements are: those that are NaN.
-    pub fn propose_in_part(&self, made: Vec<f64>, fault: impl FnOnce() -> (String, String)) {
-        let usual = usual(&made);
+    pub fn propose_in_part(
+        &self,
+        evidence: Evidence,
+        made: impl Fn(usize) -> f64,
+        fault: impl FnOnce() -> (String, String),
+    ) {
+        self.try_out(evidence, &made, true, fault);
+    }
+
+    fn try_out(
+        &self,
+        evidence: Evidence,
+        made: &dyn Fn(usize) -> f64,
+        in_part: bool,
+        fault: impl FnOnce() -> (String, String),
+    ) {
+        self.tried.set(self.tried.get() + 1);
+        let fits = |k: usize, value: f64, usual: f64| match value.is_nan() {
+            true => in_part,
+            false => self.near(k, value, usual),
+        };
         // Most hypotheses fail in their first elements.
-        if !(0..made.len()).all(|k| made[k].is_nan() || self.near(k, made[k], usual)) {
+        if !self
+            .witnesses
+            .iter()
+            .all(|&k| fits(k, made(k), self.loosely))
+        {
             return;
         }
-        let known = (0..made.len()).filter(|&k| !made[k].is_nan());
-        let off: Vec<f64> = known.map(|k| self.candidate[k] - made[k]).collect();
-        let left = norm(&off) / usual / (made.len() as f64).sqrt();
+        let made: Vec<f64> = (0..self.candidate.len()).map(made).collect();
+        let size = usual(&made);
+        if !(0..made.len()).all(|k| fits(k, made[k], size)) {
+            return;
+        }
+        // What is open was not made right; where it is right all the same, this is no such fault.
+        let open = |k: &usize| made[*k].is_nan();
+        let all = (0..made.len()).filter(open).count();
+        if 2 * (0..made.len())
+            .filter(|k| open(k) && self.is_right(*k))
+            .count()
+            > all
+        {
+            return;
+        }
+        let off: Vec<f64> = (0..made.len())
+            .filter(|k| !open(k))
+            .map(|k| self.candidate[k] - made[k])
+            .collect();
+        let left = norm(&off) / size / (made.len() as f64).sqrt();
         // What hardly comes closer than the right values do explains nothing.
         if left > WORSE * self.off {
             return;
@@ -117,19 +267,82 @@ impl<'a> Scene<'a> {
         self.found.borrow_mut().push(Found {
             finding: Finding::new(id, sentence),
             left,
+            bits: self.bits(evidence, left * size, open),
             made,
         });
     }
 
+    /// The bits of the candidate that a fault accounts for: by chance a value as far off as
+    /// element `k` comes as near as `left` once in `off / left` times.
+    fn bits(&self, evidence: Evidence, left: f64, open: impl Fn(&usize) -> bool) -> f64 {
+        let least = left.max(self.precision * self.usual / 8.0);
+        let units = match (self.is_spread(), evidence.of) {
+            (false, _) => None,
+            (_, Unit::Group) => Some(&self.probe.groups),
+            (_, Unit::Parameter) => Some(&self.probe.params),
+        };
+        let mut bits = vec![Vec::new(); units.map_or(1, |units| units.count)];
+        for &k in self.wrong.iter().filter(|k| !open(k)) {
+            let off = (self.candidate[k] - self.right[k]).abs();
+            let unit = units.map_or(0, |units| units.of[k]);
+            bits[unit].push((off / least).log2().max(0.0));
+        }
+        let each = if units.is_some() {
+            evidence.each
+        } else {
+            usize::MAX
+        };
+        let mut most = 0.0_f64;
+        let mut sum = -evidence.chosen;
+        for unit in &mut bits {
+            unit.sort_by(|a, b| b.total_cmp(a));
+            sum += unit.iter().take(each).sum::<f64>();
+            most = most.max(unit.first().copied().unwrap_or(0.0));
+        }
+        sum - evidence.fitted as f64 * most
+    }
+
+    /// Whether what a fault accounts for is more than a search among so many finds by chance.
+    fn is_enough(&self, bits: f64, tried: usize) -> bool {
+        bits >= (tried.max(1) as f64).log2() + MARGIN
+    }
+
+    /// The same for a formula, found among `tried`, with weights that were `fitted`.
+    pub fn is_formula(&self, residual: f64, tried: usize, fitted: usize) -> bool {
+        let left = residual * usual(self.candidate);
+        let bits = self.bits(Evidence::ELEMENTS.fitted(fitted), left, |_| false);
+        self.is_enough(bits, tried)
+    }
+
+    pub fn has_found(&self) -> bool {
+        !self.found.borrow().is_empty()
+    }
+
+    /// Takes a fault down that needs no counting: nothing else looks like it.
+    pub fn plainly(&self, id: &str, sentence: String) {
+        self.found.borrow_mut().push(Found {
+            finding: Finding::new(id, sentence),
+            left: 0.0,
+            bits: f64::INFINITY,
+            made: vec![f64::NAN; self.right.len()],
+        });
+    }
+
+    /// Whether something was found that nothing else can be.
+    pub fn is_plain(&self) -> bool {
+        self.found.borrow().iter().any(|f| f.bits == f64::INFINITY)
+    }
+
     /// The faults that explain the candidate best. There are several only when they make
-    /// different values, and rounding hides which.
-    pub fn best(self) -> Vec<Found> {
-        let found = self.found.into_inner();
+    /// different values, and rounding hides which; and none when as much would be found by chance.
+    pub fn best(&self) -> Vec<Found> {
+        let found = self.found.take();
         let least = found.iter().map(|f| f.left).fold(f64::INFINITY, f64::min);
         let mut best: Vec<Found> = Vec::new();
         for one in found {
             let fits = one.left <= (ALIKE * least).max(ROUNDING);
-            if fits && !best.iter().any(|other| other.makes_as(&one)) {
+            let enough = self.is_enough(one.bits, self.tried.get());
+            if fits && enough && !best.iter().any(|other| other.makes_as(&one)) {
                 best.push(one);
             }
         }

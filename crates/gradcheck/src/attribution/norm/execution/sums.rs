@@ -1,16 +1,19 @@
 //! Sums that leave values out, or count them twice.
 
+use super::kernel::{Kernel, Pair};
 use super::place::counted;
-use super::scene::Scene;
-use super::values::Values;
+use super::scene::{Evidence, Scene};
 use crate::attribution::least_squares;
 use crate::attribution::norm::layout::Kind;
 use crate::attribution::norm::probe::Target;
 use crate::groups::Groups;
+use std::rc::Rc;
 
 /// Sets of single values and of pairs are tried up to this length.
 const SINGLES: usize = 1024;
 const PAIRS: usize = 40;
+/// Every so manieth value is left out up to this step.
+const MOST_STEPS: usize = 16;
 /// A weight from a regression is a count when it is this near to one.
 const NEAR: f64 = 0.02;
 
@@ -93,12 +96,46 @@ impl Index {
             add(of(&|i| out(i < b)));
             add(of(&|i| if i >= n - b { 2.0 } else { 1.0 }));
         }
-        for step in 2..=n.min(8) {
+        for step in 2..=n.min(MOST_STEPS) {
             for at in 0..step {
                 add(of(&|i| out(i % step == at)));
                 add(of(&|i| out(i % step != at)));
             }
         }
+        for width in (1..12).map(|p| 1 << p).take_while(|width| *width < n) {
+            // Blocks of which every other, or every fourth, is left out.
+            for blocks in [2, 4] {
+                for at in 0..blocks {
+                    add(of(&|i| out(i / width % blocks == at)));
+                    add(of(&|i| out(i / width % blocks != at)));
+                }
+            }
+        }
+        for width in (2..=8)
+            .chain((4..12).map(|p| 1 << p))
+            .filter(|&width| width < n)
+        {
+            // The same block again and again, and a last block that begins before the end of the
+            // one before it.
+            add((0..n)
+                .map(|i| {
+                    if i < width {
+                        (n - i).div_ceil(width) as f64
+                    } else {
+                        0.0
+                    }
+                })
+                .collect());
+            let whole = n / width * width;
+            add(of(&|i| {
+                if i >= n - width && i < whole {
+                    2.0
+                } else {
+                    1.0
+                }
+            }));
+        }
+        add(halved(n));
         if n <= SINGLES {
             for one in 0..n {
                 add(of(&|i| out(i == one)));
@@ -114,10 +151,6 @@ impl Index {
             }
         }
         all
-    }
-
-    fn spread(&self, counts: &Counts) -> Vec<f64> {
-        self.of.iter().map(|&i| counts.counts[i]).collect()
     }
 
     /// `leaves out rows 4 and 5`, `counts row 2 twice`.
@@ -140,6 +173,24 @@ impl Index {
         }
         format!("{} {of}", parts.join(" and "))
     }
+}
+
+/// What a tree of sums counts that halves an odd length and forgets the last.
+fn halved(n: usize) -> Vec<f64> {
+    let mut counts = vec![0.0; n];
+    let mut reached = vec![0];
+    let mut length = n;
+    let mut halves = Vec::new();
+    while length > 1 {
+        length /= 2;
+        halves.push(length);
+    }
+    for half in halves.iter().rev() {
+        let further: Vec<usize> = reached.iter().map(|i| i + half).collect();
+        reached.extend(further);
+    }
+    reached.iter().for_each(|&i| counts[i] = 1.0);
+    counts
 }
 
 impl Counts {
@@ -175,15 +226,27 @@ fn regression(columns: &[Vec<f64>], sums: &[f64]) -> Option<Counts> {
 impl Scene<'_> {
     /// The sums of dgamma and dbeta over some rows only.
     pub fn partial_parameters(&self) {
+        if self.is_spread() {
+            return;
+        }
         let params = &self.probe.params;
-        let terms = self.values.terms(self.target);
+        let right = Kernel::right(self);
+        let term = |k: usize| match self.target {
+            Target::Dgamma => (right.dy)(k) * right.x_hat(k),
+            _ => (right.dy)(k),
+        };
+        let terms: Vec<f64> = (0..self.probe.x.len()).map(term).collect();
         for index in Index::within(self, params) {
             let columns = columns(params, &index, &terms);
-            let exact = regression(&columns, self.candidate);
-            for counts in exact.into_iter().chain(index.sets()) {
+            let exact = regression(&columns, self.candidate).map(|counts| (counts, index.length));
+            let sets = index.sets().into_iter().map(|counts| (counts, 0));
+            for (counts, fitted) in exact.into_iter().chain(sets) {
                 let counted = columns.iter().zip(&counts.counts);
                 let sum = |p: usize| counted.clone().map(|(column, n)| column[p] * n).sum();
-                self.propose((0..params.count).map(sum).collect(), || {
+                let evidence = Evidence::ELEMENTS
+                    .fitted(fitted)
+                    .whole_numbers(fitted, NEAR);
+                self.propose(evidence, sum, || {
                     (
                         "partial-sum".to_owned(),
                         format!("the sum {}", index.told(&counts)),
@@ -198,57 +261,57 @@ impl Scene<'_> {
         if self.target == Target::Dbeta {
             return;
         }
-        let (probe, groups) = (self.probe, &self.probe.groups);
-        let summed = self.values.summed(probe);
-        let whole = summed.each_ref().map(|of| groups.means(of));
+        let groups = &self.probe.groups;
+        let right = Kernel::right(self);
         for index in Index::within(self, groups) {
-            for counts in self.exact(&index, &summed).into_iter().chain(index.sets()) {
-                let each = index.spread(&counts);
-                for by_counted in [false, true] {
-                    let propose = |id: &str, what: &str, made: Vec<f64>| {
-                        self.propose(made, || {
-                            (id.to_owned(), format!("{what} {}", index.told(&counts)))
+            for counts in self.exact(&index).into_iter().chain(index.sets()) {
+                let counted: f64 = self.groups[0]
+                    .iter()
+                    .map(|&k| counts.counts[index.of[k]])
+                    .sum();
+                for divisor in [groups.size() as f64, counted] {
+                    let over = |group: usize, term: &dyn Fn(usize) -> f64| -> f64 {
+                        let count = |k: usize| counts.counts[index.of[k]];
+                        let each = self.groups[group].iter().map(|&k| count(k) * term(k));
+                        each.sum::<f64>() / divisor
+                    };
+                    let by = match divisor == counted {
+                        true => format!(", and is divided by {counted}"),
+                        false => String::new(),
+                    };
+                    let propose = |id: &str, what: &str, kernel: &Kernel<'_>| {
+                        self.propose(Evidence::GROUPS, self.run(kernel), || {
+                            (id.to_owned(), format!("{what} {}{by}", index.told(&counts)))
                         });
                     };
-                    let values = self.values.with_statistics(probe, &each, by_counted);
-                    let made = values.target(probe, self.target);
-                    propose("partial-statistics", "the sum of the statistics", made);
+                    let forward = self.statistics_by(right.x.clone(), over);
+                    let forward = right.clone().with_statistics(forward);
+                    propose("partial-statistics", "the sum of the statistics", &forward);
                     if self.target != Target::Dx {
                         continue;
                     }
-                    let part = |of: &Vec<f64>| -> Vec<f64> {
-                        let counted: Vec<f64> = of.iter().zip(&each).map(|(v, c)| v * c).collect();
-                        let mut means = groups.means(&counted);
-                        if by_counted {
-                            let shares = groups.means(&each);
+                    let part = self.means_by(&right, over);
+                    let of = &groups.of;
+                    let only = |which: usize| -> Pair<'_> {
+                        let part = part.clone();
+                        Rc::new(move |k| {
+                            let mut means = self.own.means[of[k]];
+                            means[which] = part(k)[which];
                             means
-                                .iter_mut()
-                                .zip(&shares)
-                                .for_each(|(mean, s)| *mean /= s);
-                        }
-                        means
+                        })
                     };
-                    let [g, weighted] = summed.each_ref().map(part);
                     for (what, means) in [
-                        ("each sum of the backward", [&g, &weighted]),
-                        ("the sum of g in the backward", [&g, &whole[1]]),
-                        (
-                            "the sum of g * x_hat in the backward",
-                            [&whole[0], &weighted],
-                        ),
+                        ("each sum of the backward", part.clone()),
+                        ("the sum of g in the backward", only(0)),
+                        ("the sum of g * x_hat in the backward", only(1)),
                     ] {
-                        propose(
-                            "partial-means",
-                            what,
-                            self.values.dx(means.map(Vec::as_slice)),
-                        );
+                        propose("partial-means", what, &right.clone().with_means(means));
                     }
-                    let again = values.summed(probe).each_ref().map(part);
-                    let made = values.dx([&again[0], &again[1]]);
+                    let again = self.means_by(&forward, over);
                     propose(
                         "partial-everywhere",
                         "each sum, forward and backward,",
-                        made,
+                        &forward.with_means(again),
                     );
                 }
             }
@@ -257,13 +320,20 @@ impl Scene<'_> {
 
     /// From the form of dx, `rstd * (g - a - x_hat * b)` with `a` and `b` of each group, the sums
     /// that made `a` and `b`, and from those what they count.
-    fn exact(&self, index: &Index, summed: &[Vec<f64>; 2]) -> Option<Counts> {
+    fn exact(&self, index: &Index) -> Option<Counts> {
         if self.target != Target::Dx {
             return None;
         }
         let groups = &self.probe.groups;
-        let [a, b] = self.means_of_the_backward()?;
-        let columns = summed.each_ref().map(|terms| columns(groups, index, terms));
+        let (a, b): (Vec<f64>, Vec<f64>) = self
+            .means_of_the_backward()?
+            .iter()
+            .map(|[a, b]| (*a, *b))
+            .unzip();
+        let columns = self
+            .summed()
+            .each_ref()
+            .map(|terms| columns(groups, index, terms));
         let both: Vec<Vec<f64>> = columns[0]
             .iter()
             .zip(&columns[1])
@@ -274,15 +344,27 @@ impl Scene<'_> {
         regression(&both, &sums)
     }
 
+    /// What is summed over each group in the backward: `g`, and `g * x_hat`. RMS Norm, which
+    /// subtracts no mean, has zeros for the first.
+    pub fn summed(&self) -> [Vec<f64>; 2] {
+        let right = Kernel::right(self);
+        let centred = f64::from(u8::from(self.probe.kind.is_centred()));
+        let all = 0..self.probe.x.len();
+        [
+            all.clone().map(|k| centred * right.g(k)).collect(),
+            all.map(|k| right.g(k) * right.x_hat(k)).collect(),
+        ]
+    }
+
     /// The two means of the backward in each group, when dx has the right form.
-    pub fn means_of_the_backward(&self) -> Option<[Vec<f64>; 2]> {
-        let (v, probe) = (&self.values, self.probe);
-        let centred = probe.kind.is_centred();
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        for group in probe.groups.members() {
+    pub fn means_of_the_backward(&self) -> Option<Vec<[f64; 2]>> {
+        let (v, centred) = (Kernel::right(self), self.probe.kind.is_centred());
+        let mut all = Vec::new();
+        for (number, group) in self.groups.iter().enumerate() {
+            let rstd = self.own.rstd(number);
             let rest: Vec<f64> = group
                 .iter()
-                .map(|&k| v.g(k) - self.candidate[k] / v.rstd[k])
+                .map(|&k| v.g(k) - self.candidate[k] / rstd)
                 .collect();
             let x_hat: Vec<f64> = group.iter().map(|&k| v.x_hat(k)).collect();
             let ones = vec![1.0; group.len()];
@@ -297,58 +379,12 @@ impl Scene<'_> {
                 [weighted] => [0.0, weighted],
                 _ => return None,
             };
-            let made = |k: usize| v.rstd[k] * (v.g(k) - mean - v.x_hat(k) * weighted);
+            let made = |k: usize| rstd * (v.g(k) - mean - v.x_hat(k) * weighted);
             if !group.iter().all(|&k| self.is(k, made(k))) {
                 return None;
             }
-            a.push(mean);
-            b.push(weighted);
+            all.push([mean, weighted]);
         }
-        Some([a, b])
-    }
-
-    /// The right formula, with another number where rstd or gamma belongs.
-    pub fn saved_another(&self) {
-        let v = &self.values;
-        type Read = fn(f64, f64) -> f64;
-        let read: [(&str, &str, Read); 4] = [
-            (
-                "variance-for-rstd",
-                "the variance, with eps in it,",
-                |r, _| r.powi(-2),
-            ),
-            ("deviation-for-rstd", "the standard deviation", |r, _| {
-                r.recip()
-            }),
-            ("square-for-rstd", "the square of rstd", |r, _| r.powi(2)),
-            (
-                "root-of-rstd",
-                "1/sqrt(rstd + eps), a root that was taken before,",
-                |r, eps| (r + eps).sqrt().recip(),
-            ),
-        ];
-        for (id, name, read) in read {
-            let rstd = v.rstd.iter().map(|r| read(*r, self.probe.eps)).collect();
-            let values = Values { rstd, ..v.clone() };
-            self.propose(values.target(self.probe, self.target), || {
-                let sentence = format!("{name} stands wherever rstd belongs, in x_hat too");
-                (id.to_owned(), sentence)
-            });
-        }
-        let gamma = v.gamma.iter().map(|gamma| 1.0 + gamma).collect();
-        let values = Values { gamma, ..v.clone() };
-        self.propose(values.target(self.probe, self.target), || {
-            let sentence = "1 + gamma stands where gamma belongs: what is stored may be gamma - 1";
-            ("gamma-plus-one".to_owned(), sentence.to_owned())
-        });
-        let values = Values {
-            gamma: v.beta.clone(),
-            beta: v.gamma.clone(),
-            ..v.clone()
-        };
-        self.propose(values.target(self.probe, self.target), || {
-            let sentence = "beta is read where gamma belongs";
-            ("beta-for-gamma".to_owned(), sentence.to_owned())
-        });
+        Some(all)
     }
 }
