@@ -19,28 +19,40 @@ pub(super) struct Catalogue<'a> {
 impl Catalogue<'_> {
     /// Names the mistake, alone or with a second one, that makes the candidate.
     pub fn explain(&self, candidate: &[f64]) -> Verdict {
+        let verdict = self.explain_single(candidate);
+        let known = !["unknown", "shape"].contains(&verdict.id.as_str());
+        // A pair costs two: it cannot be simpler than what was found.
+        if verdict.id == "shape" || known && verdict.explanations.iter().all(|e| e.cost <= 2) {
+            return verdict;
+        }
+        self.explain_pair(candidate)
+    }
+
+    /// Names the mistake that makes the candidate alone.
+    pub fn explain_single(&self, candidate: &[f64]) -> Verdict {
         let (length, why) = &self.length;
         let got = candidate.len();
         if got != *length {
             let sentence = format!("it has {got} elements and must have {length}, {why}");
             return Verdict::plain(&self.question.target, "shape", sentence);
         }
-        let single = || {
-            let right = std::iter::once(self.basis(&[]));
-            right.chain(self.changes.0.iter().map(|c| self.basis(&[c])))
-        };
-        let verdict = self.question.explain(candidate, single());
-        let known = verdict.id != "unknown";
-        // A pair costs two: it cannot be simpler than what was found.
-        if known && verdict.explanations.iter().all(|e| e.cost <= 2) {
-            return verdict;
-        }
+        self.question.explain(candidate, self.singles())
+    }
+
+    fn singles(&self) -> impl Iterator<Item = Basis> {
+        let right = std::iter::once_with(|| self.basis(&[]));
+        right.chain(self.changes.0.iter().map(|c| self.basis(&[c])))
+    }
+
+    /// Names the two mistakes that make the candidate, or the one.
+    pub fn explain_pair(&self, candidate: &[f64]) -> Verdict {
         let common: Vec<&Change> = self.changes.0.iter().filter(|c| c.pairs).collect();
         let pairs = common.iter().enumerate().flat_map(|(i, a)| {
             let others = common[i + 1..].iter().filter(|b| a.part != b.part);
             others.map(|b| self.basis(&[a, b]))
         });
-        self.question.explain(candidate, single().chain(pairs))
+        self.question
+            .explain(candidate, self.singles().chain(pairs))
     }
 
     /// Every single mistake, each with what it makes of the target.

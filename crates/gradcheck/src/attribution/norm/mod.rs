@@ -23,6 +23,7 @@ pub use sections::is_missing_path;
 
 use super::{F64_PRECISION, Finding, Verdict};
 use catalogue::Catalogue;
+use execution::Asked;
 
 /// Names the mistake in a candidate computed from `probe`.
 ///
@@ -45,16 +46,21 @@ pub fn explain(probe: &Probe, target: Target, candidate: &[f64]) -> Verdict {
 
 /// Like [`explain`], for a candidate with a relative rounding error up to `precision`.
 pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> Verdict {
-    let (mut verdict, _) = formula(probe, target, candidate, precision);
+    let catalogue = catalogue(probe, target, precision);
+    let mut verdict = with_sections(probe, target, catalogue.explain(candidate));
     if verdict.id == "unknown" {
-        verdict.sentence += &execution::except(probe, target, candidate, precision);
+        verdict.sentence += &execution::except(Asked {
+            probe,
+            target,
+            candidate,
+            precision,
+            first: 0,
+        });
     }
     verdict
 }
 
-fn formula(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> (Verdict, usize) {
-    let catalogue = catalogue(probe, target, precision);
-    let mut verdict = catalogue.explain(candidate);
+fn with_sections(probe: &Probe, target: Target, mut verdict: Verdict) -> Verdict {
     for finding in verdict
         .explanations
         .iter_mut()
@@ -62,7 +68,7 @@ fn formula(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> 
     {
         finding.section = Some(sections::of(probe.kind, target, &finding.id));
     }
-    (verdict, catalogue.count())
+    verdict
 }
 
 /// Like [`explain_to`], and what no mistake in the formula explains is looked for in how it was
@@ -78,12 +84,33 @@ fn formula(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> 
 /// assert!(verdict.sentence.starts_with("y: row 5 is zero"), "{verdict}");
 /// ```
 pub fn diagnose(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> Verdict {
-    let (verdict, tried) = formula(probe, target, candidate, precision);
+    diagnose_part(probe, target, candidate, precision, 0)
+}
+
+/// Like [`diagnose`], for a part of a larger array: whole groups, of which the first has this
+/// number in the whole.
+pub fn diagnose_part(
+    probe: &Probe,
+    target: Target,
+    candidate: &[f64],
+    precision: f64,
+    first: usize,
+) -> Verdict {
+    let catalogue = catalogue(probe, target, precision);
+    let verdict = with_sections(probe, target, catalogue.explain_single(candidate));
     let zero = candidate.iter().all(|v| *v == 0.0);
     if zero || ["correct", "shape"].contains(&verdict.id.as_str()) {
         return verdict;
     }
-    execution::explain(probe, target, candidate, precision, (verdict, tried))
+    let asked = Asked {
+        probe,
+        target,
+        candidate,
+        precision,
+        first,
+    };
+    let pairs = || with_sections(probe, target, catalogue.explain_pair(candidate));
+    execution::explain(asked, verdict, catalogue.count(), pairs)
 }
 
 /// Every single mistake that [`explain`] knows for this target, each with the candidate

@@ -4,8 +4,6 @@
 //! mean and rstd that a group was normalized by follow from its values, and so do the means of
 //! its backward; what is compared is these, group by group.
 
-use super::kernel::Kernel;
-use super::place::counted;
 use super::scene::{Evidence, Scene};
 use crate::attribution::least_squares;
 use crate::attribution::norm::probe::Target;
@@ -32,7 +30,7 @@ impl Scene<'_> {
 
     /// From y, the mean and rstd of each group that is wrong.
     fn of_other_moments(&self) {
-        let (v, centred) = (Kernel::right(self), self.probe.kind.is_centred());
+        let (v, centred) = (self.kernel(), self.probe.kind.is_centred());
         let mut pairs: Vec<[f64; 2]> = (0..self.groups.len()).map(|g| self.own.pair(g)).collect();
         let wrong = self.wrong_groups();
         for &group in &wrong {
@@ -64,7 +62,7 @@ impl Scene<'_> {
             return;
         };
         let statistics = self.each_group(|group| pairs[group]);
-        let kernel = Kernel::right(self).with_statistics(statistics);
+        let kernel = self.kernel().with_statistics(statistics);
         self.propose(evidence, self.run(&kernel), || fault);
     }
 
@@ -122,7 +120,7 @@ impl Scene<'_> {
         let groups: Vec<usize> = off.iter().map(|(group, ..)| *group).collect();
         let place = match groups.len() == self.groups.len() {
             true => format!("every {unit}"),
-            false => counted(unit, &groups),
+            false => self.numbered(&groups),
         };
         let near = |a: f64, b: f64| (a - b).abs() <= SAME * self.precision * a.abs().max(b.abs());
         let all = |is: &dyn Fn(&Off) -> bool| off.iter().all(is);
@@ -135,7 +133,10 @@ impl Scene<'_> {
         } else if off.len() == 1 {
             format!("were {found:.4e} where {right:.4e} belongs")
         } else {
-            format!("were off, {found:.4e} for {right:.4e} in {unit} {group}")
+            format!(
+                "were off, {found:.4e} for {right:.4e} in {unit} {}",
+                group + self.first
+            )
         };
         Some(format!("in {place}, {name} {what}"))
     }
@@ -146,7 +147,7 @@ impl Scene<'_> {
     /// standard deviations, dx is `s rstd (g - a - d b' - x_hat b')`, where
     /// `b' = s² (b + d a)`: of the three coefficients that are fitted the two make the third.
     fn of_other_means(&self) {
-        let (v, centred) = (Kernel::right(self), self.probe.kind.is_centred());
+        let (v, centred) = (self.kernel(), self.probe.kind.is_centred());
         let wrong = self.wrong_groups();
         let mut pairs: Vec<[f64; 2]> = (0..self.groups.len()).map(|g| self.own.pair(g)).collect();
         for &group in &wrong {
@@ -207,7 +208,7 @@ impl Scene<'_> {
         if self.groups.len() < 2 || self.right.len() < 4 {
             return;
         }
-        let (probe, v) = (self.probe, Kernel::right(self));
+        let (probe, v) = (self.probe, self.kernel());
         let off: Vec<f64> = self.errors().collect();
         let centred = probe.kind.is_centred();
         let mut best: Option<(f64, usize, [f64; 2])> = None;

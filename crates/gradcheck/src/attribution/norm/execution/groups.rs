@@ -1,7 +1,6 @@
 //! What belongs to one group, taken for another: its statistics, its sums, its place.
 
-use super::kernel::{Kernel, Pair};
-use super::place::{counted, numbers};
+use super::kernel::Pair;
 use super::scene::{Evidence, Scene};
 use crate::attribution::norm::probe::Target;
 use std::rc::Rc;
@@ -34,6 +33,10 @@ impl Scene<'_> {
             format!("of the {unit} after"),
             Box::new(move |g| (g + 1).min(count - 1)),
         );
+        if self.first > 0 {
+            // A part of an array knows neighbours only.
+            return all;
+        }
         for one in [0, count - 1] {
             let told = format!("of {unit} {one} in every {unit}");
             add(told, Box::new(move |_| one));
@@ -66,7 +69,7 @@ impl Scene<'_> {
         if self.target == Target::Dbeta {
             return;
         }
-        let right = Kernel::right(self);
+        let right = self.kernel();
         let centred = self.probe.kind.is_centred();
         let of = &self.probe.groups.of;
         for mix in self.mixes() {
@@ -115,7 +118,7 @@ impl Scene<'_> {
             return;
         }
         let (count, unit) = (self.groups.len(), self.probe.kind.group());
-        let right = Kernel::right(self);
+        let right = self.kernel();
         let centred = self.probe.kind.is_centred();
         let blocks = [2, 4, 8].into_iter().filter(|&b| b < count).chain([count]);
         for block in blocks {
@@ -218,7 +221,7 @@ impl Scene<'_> {
             places.for_each(|(&k, &from)| made[k] = self.right[from]);
         }
         let verb = if pairs.len() == 1 { "holds" } else { "hold" };
-        let sentence = told(self.probe.kind.group(), &pairs, |of, there| {
+        let sentence = self.told_pairs(&pairs, |of, there| {
             format!("{of} {verb} what belongs to {there}")
         });
         let evidence = Evidence::ELEMENTS.chosen(self.groups.len(), pairs.len());
@@ -236,7 +239,7 @@ impl Scene<'_> {
         if wrong.len() * count > MOST_PAIRS {
             return;
         }
-        let right = Kernel::right(self);
+        let right = self.kernel();
         for (id, what, mean, rstd) in choices(self.probe.kind.is_centred()) {
             let nearest = |group: usize| -> usize {
                 let off = |other: usize| -> f64 {
@@ -270,7 +273,7 @@ impl Scene<'_> {
         what: &str,
         pairs: &[(usize, usize)],
     ) -> (String, String) {
-        let sentence = told(self.probe.kind.group(), pairs, |of, there| {
+        let sentence = self.told_pairs(pairs, |of, there| {
             format!("in {of}, {what} those of {there}")
         });
         (id.to_owned(), sentence)
@@ -300,7 +303,7 @@ impl Scene<'_> {
                 Box::new(move |g| g.checked_sub(1).and_then(last)),
             ),
         ];
-        let right = Kernel::right(self);
+        let right = self.kernel();
         for (what, beyond) in &ways {
             for more in [0.0, 1.0] {
                 let over = |group: usize, term: &dyn Fn(usize) -> f64| -> f64 {
@@ -330,6 +333,30 @@ impl Scene<'_> {
                     });
                 }
             }
+        }
+    }
+
+    /// Groups that have something of others, in words.
+    fn told_pairs(&self, pairs: &[(usize, usize)], say: impl Fn(&str, &str) -> String) -> String {
+        let unit = self.probe.kind.group();
+        let own: Vec<usize> = pairs.iter().map(|(own, _)| *own).collect();
+        let other: Vec<usize> = pairs.iter().map(|(_, other)| *other).collect();
+        let of = self.numbered(&own);
+        let apart = |(own, other): &(usize, usize)| *own as i64 - *other as i64;
+        let alike = pairs
+            .windows(2)
+            .all(|pair| apart(&pair[0]) == apart(&pair[1]));
+        let places = pairs.first().map_or(0, apart);
+        if other.windows(2).all(|pair| pair[0] == pair[1]) {
+            say(&of, &self.numbered(&other[..1.min(other.len())]))
+        } else if alike {
+            let side = if places > 0 { "before" } else { "after" };
+            match places.abs() {
+                1 => say(&of, &format!("the {unit} {side}")),
+                far => say(&of, &format!("the {unit} {far} places {side}")),
+            }
+        } else {
+            say(&of, &self.numbered(&other))
         }
     }
 
@@ -364,30 +391,4 @@ fn sums(centred: bool) -> Vec<(&'static str, [bool; 2])> {
     all.into_iter()
         .filter(|(_, parts)| centred || !parts[0])
         .collect()
-}
-
-/// Groups that have something of others, in words.
-fn told(unit: &str, pairs: &[(usize, usize)], say: impl Fn(&str, &str) -> String) -> String {
-    let own: Vec<usize> = pairs.iter().map(|(own, _)| *own).collect();
-    let other: Vec<usize> = pairs.iter().map(|(_, other)| *other).collect();
-    let of = counted(unit, &own);
-    let apart = |(own, other): &(usize, usize)| *own as i64 - *other as i64;
-    let alike = pairs
-        .windows(2)
-        .all(|pair| apart(&pair[0]) == apart(&pair[1]));
-    let places = pairs.first().map_or(0, apart);
-    if other.windows(2).all(|pair| pair[0] == pair[1]) {
-        say(
-            &of,
-            &format!("{unit} {}", numbers(&other[..1.min(other.len())])),
-        )
-    } else if alike {
-        let side = if places > 0 { "before" } else { "after" };
-        match places.abs() {
-            1 => say(&of, &format!("the {unit} {side}")),
-            far => say(&of, &format!("the {unit} {far} places {side}")),
-        }
-    } else {
-        say(&of, &counted(unit, &other))
-    }
 }

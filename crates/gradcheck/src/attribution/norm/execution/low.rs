@@ -1,6 +1,5 @@
 //! Values and sums of fewer digits than the arithmetic should have.
 
-use super::kernel::Kernel;
 use super::scene::Scene;
 use crate::attribution::Finding;
 use crate::attribution::norm::probe::Target;
@@ -58,7 +57,7 @@ impl Scene<'_> {
 
     /// Right, but for errors such as a sum in few digits leaves.
     pub fn summed_low(&self) -> Option<Finding> {
-        let right = Kernel::right(self);
+        let right = self.kernel();
         // What was summed, into how many sums, and what came out.
         let sums: Vec<(Vec<Vec<f64>>, Vec<f64>)> = match self.target {
             Target::Y => return None,

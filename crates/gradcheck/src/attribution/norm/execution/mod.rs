@@ -17,24 +17,24 @@ mod low;
 mod moved;
 mod orders;
 mod place;
+mod run;
 mod scene;
 mod statistics;
 mod sums;
 
-use super::probe::{Probe, Target};
 use crate::attribution::{Explanation, Finding, Verdict};
+pub(super) use scene::Asked;
 use scene::{ALIKE, Found, ROUNDING, Scene, WORSE};
 
-/// The verdict on a candidate, of which `formula` is what mistakes in the formula make, each of
-/// them one of so many.
+/// The verdict on a candidate, of which `formula` is what one mistake in the formula makes, of so
+/// many, and `pairs` what two of them do.
 pub(super) fn explain(
-    probe: &Probe,
-    target: Target,
-    candidate: &[f64],
-    precision: f64,
-    (formula, singles): (Verdict, usize),
+    asked: Asked<'_>,
+    formula: Verdict,
+    singles: usize,
+    pairs: impl FnOnce() -> Verdict,
 ) -> Verdict {
-    let scene = Scene::new(probe, target, candidate, precision);
+    let (scene, precision) = (Scene::new(asked), asked.precision);
     // One mistake in the formula stands, unless something fits clearly better; two do not.
     let single = formula.explanations.iter().filter(|e| e.cost == 1);
     let fits = single.map(|e| e.residual).fold(f64::INFINITY, f64::min);
@@ -66,12 +66,13 @@ pub(super) fn explain(
     if stands && formula.explanations.iter().any(likely) {
         return formula;
     }
+    let coefficients = formula.coefficients.clone();
     let explain = |finding: Finding, residual: f64| Explanation {
         findings: vec![Finding {
             section: Some("sec:mistakes-execution"),
             ..finding
         }],
-        coefficients: formula.coefficients.clone(),
+        coefficients: coefficients.clone(),
         residual,
         cost: 1,
     };
@@ -79,6 +80,10 @@ pub(super) fn explain(
         .into_iter()
         .map(|f| explain(f.finding, f.left))
         .collect();
+    let formula = match found.is_empty() && formula.explanations.is_empty() {
+        true => pairs(),
+        false => formula,
+    };
     if found.is_empty() && formula.explanations.is_empty() {
         // What is less than a cause: digits, or the place and what is off there.
         scene.by_a_factor();
@@ -115,8 +120,8 @@ pub(super) fn explain(
 }
 
 /// Where an unexplained candidate is right, if only in places.
-pub(super) fn except(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> String {
-    Scene::new(probe, target, candidate, precision).except()
+pub(super) fn except(asked: Asked<'_>) -> String {
+    Scene::new(asked).except()
 }
 
 /// Everything that is looked for; what shows by itself ends the search.

@@ -2,13 +2,13 @@
 
 use super::kernel::{Kernel, Read};
 use super::orders::{Order, orders};
-use super::scene::{Evidence, Scene, usual};
+use super::scene::{Evidence, Scene, right_of, usual};
 use crate::attribution::norm::layout::Kind;
 use crate::attribution::norm::probe::Target;
 use std::rc::Rc;
 
-/// Values that are the same by chance in fewer bits are no sign of anything.
-const SAME_BITS: f64 = 10.0;
+/// Values that may be the same by chance, in so few bits, are no sign of anything.
+const SAME_BITS: f64 = 7.0;
 /// The largest finite f16.
 const LARGEST_F16: f64 = 65504.0;
 
@@ -141,7 +141,7 @@ impl Scene<'_> {
 
     /// Other arrays that a buffer of this length may hold.
     fn arrays(&self) -> Vec<(&'static str, Vec<f64>)> {
-        let of = |target| self.other(target);
+        let of = |target| right_of(self.probe, target);
         let probe = self.probe;
         if !self.is_spread() {
             return vec![
@@ -158,7 +158,7 @@ impl Scene<'_> {
 
     /// What is read, or computed from it on the way.
     fn read(&self) -> Vec<(&'static str, Vec<f64>)> {
-        let v = Kernel::right(self);
+        let v = self.kernel();
         let spread = |f: &dyn Fn(usize) -> f64| (0..self.probe.x.len()).map(f).collect();
         vec![
             ("dy", self.probe.dy.clone()),
@@ -169,19 +169,9 @@ impl Scene<'_> {
         ]
     }
 
-    /// The right values of another target.
-    fn other(&self, target: Target) -> Vec<f64> {
-        match target {
-            Target::Y => self.probe.y(),
-            Target::Dx => self.probe.dx(),
-            Target::Dgamma => self.probe.dgamma(),
-            Target::Dbeta => self.probe.dbeta(),
-        }
-    }
-
     /// The right formula, with an array that it reads in another order.
     pub fn misread(&self) {
-        let right = Kernel::right(self);
+        let right = self.kernel();
         let mut orders = orders(&self.probe.shape);
         orders.extend(self.within_groups());
         for order in orders.iter().filter(|o| !o.read.is_empty()) {
@@ -241,7 +231,7 @@ impl Scene<'_> {
     /// The same for gamma and beta, in another order or by another index.
     fn misread_parameters(&self) {
         let (probe, n) = (self.probe, self.probe.gamma.len());
-        let right = Kernel::right(self);
+        let right = self.kernel();
         let of = |order: Order| -> Pick<'_> {
             let from = order.from;
             let params = &probe.params.of;
@@ -325,9 +315,12 @@ impl Scene<'_> {
         if self.target == Target::Y {
             return;
         }
-        let right = Kernel::right(self);
+        let right = self.kernel();
         let mut arrays = self.read();
-        arrays.extend([("dx", self.other(Target::Dx)), ("y", self.other(Target::Y))]);
+        arrays.extend([
+            ("dx", right_of(self.probe, Target::Dx)),
+            ("y", right_of(self.probe, Target::Y)),
+        ]);
         for (name, array) in &arrays {
             let read: Read<'_> = Rc::new(|k| array[k]);
             for (of, kernel) in [

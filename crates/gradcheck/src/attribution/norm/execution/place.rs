@@ -1,6 +1,7 @@
 //! Sets of elements in words.
 
 use super::scene::{Evidence, Scene};
+use crate::attribution::norm::layout::Kind;
 
 /// Numbers in words: `3`, `3 and 7`, `3 to 7`, `0, 4 to 8 (every 4th)`.
 pub(super) fn numbers(list: &[usize]) -> String {
@@ -95,11 +96,23 @@ impl Scene<'_> {
         );
     }
 
+    /// Groups by the numbers that they have in the whole array.
+    pub fn numbered(&self, groups: &[usize]) -> String {
+        let list: Vec<usize> = groups.iter().map(|group| group + self.first).collect();
+        counted(self.probe.kind.group(), &list)
+    }
+
     /// A set in words, and whether it is one thing.
     fn told(&self, set: &[usize]) -> (String, bool) {
         let probe = self.probe;
         if !self.is_spread() {
-            return (counted(probe.kind.parameter(), set), set.len() == 1);
+            let first = if probe.kind == Kind::Batch {
+                self.first
+            } else {
+                0
+            };
+            let list: Vec<usize> = set.iter().map(|p| p + first).collect();
+            return (counted(probe.kind.parameter(), &list), set.len() == 1);
         }
         if let Some((unit, list)) = self.whole_units(set) {
             return (counted(&unit, &list), list.len() == 1);
@@ -111,11 +124,15 @@ impl Scene<'_> {
         if let [group] = groups[..] {
             let at = |k: &usize| self.groups[group].iter().position(|j| j == k);
             let within: Vec<usize> = set.iter().filter_map(at).collect();
-            let place = format!("{} of {unit} {group}", counted("value", &within));
+            let place = format!(
+                "{} of {unit} {}",
+                counted("value", &within),
+                group + self.first
+            );
             return (place, set.len() == 1);
         }
         if 2 * groups.len() <= self.groups.len() {
-            let place = format!("{} values of {}", set.len(), counted(unit, &groups));
+            let place = format!("{} values of {}", set.len(), self.numbered(&groups));
             return (place, false);
         }
         (counted("element", set), false)
@@ -124,25 +141,31 @@ impl Scene<'_> {
     /// The rows, channels or places on an axis that a set consists of, if there are such.
     fn whole_units(&self, set: &[usize]) -> Option<(String, Vec<usize>)> {
         let probe = self.probe;
-        let of_groups = |unit: String, of: &[usize], count: usize| {
+        let of_groups = |unit: String, of: &[usize], count: usize, first: usize| {
             let mut hit = vec![false; count];
             set.iter().for_each(|&k| hit[of[k]] = true);
             let whole: usize = of.iter().filter(|&&group| hit[group]).count();
             let list: Vec<usize> = (0..count).filter(|&group| hit[group]).collect();
+            let list: Vec<usize> = list.into_iter().map(|one| one + first).collect();
             (whole == set.len() && list.len() < count).then_some((unit, list))
         };
         let (groups, params) = (&probe.groups, &probe.params);
         let kind = probe.kind;
-        of_groups(kind.group().to_owned(), &groups.of, groups.count)
-            .or_else(|| of_groups(kind.parameter().to_owned(), &params.of, params.count))
-            .or_else(|| {
-                (0..probe.shape.len()).find_map(|axis| {
-                    let below: usize = probe.shape[axis + 1..].iter().product();
-                    let at = |k: usize| k / below % probe.shape[axis];
-                    let of: Vec<usize> = (0..probe.x.len()).map(at).collect();
-                    of_groups(format!("place on axis {axis}"), &of, probe.shape[axis])
-                })
+        of_groups(
+            kind.group().to_owned(),
+            &groups.of,
+            groups.count,
+            self.first,
+        )
+        .or_else(|| of_groups(kind.parameter().to_owned(), &params.of, params.count, 0))
+        .or_else(|| {
+            (0..probe.shape.len()).find_map(|axis| {
+                let below: usize = probe.shape[axis + 1..].iter().product();
+                let at = |k: usize| k / below % probe.shape[axis];
+                let of: Vec<usize> = (0..probe.x.len()).map(at).collect();
+                of_groups(format!("place on axis {axis}"), &of, probe.shape[axis], 0)
             })
+        })
     }
 }
 

@@ -1,10 +1,21 @@
 //! A candidate beside what is right, and how far the two may differ.
 
-use super::kernel::{Kernel, Statistics};
+use super::kernel::Statistics;
 use crate::attribution::Finding;
 use crate::attribution::least_squares::norm;
 use crate::attribution::norm::probe::{Probe, Target};
 use std::cell::{Cell, RefCell};
+
+/// What is to be explained.
+#[derive(Clone, Copy)]
+pub(in crate::attribution::norm) struct Asked<'a> {
+    pub probe: &'a Probe,
+    pub target: Target,
+    pub candidate: &'a [f64],
+    pub precision: f64,
+    /// The number that the first group has in a larger array of which this is a part.
+    pub first: usize,
+}
 
 /// An element may be off by this many times the precision, of its own size or of the usual one,
 /// whichever is larger.
@@ -109,6 +120,8 @@ pub(super) struct Scene<'a> {
     pub target: Target,
     pub candidate: &'a [f64],
     pub precision: f64,
+    /// The number that the first group has in a larger array of which this is a part.
+    pub first: usize,
     pub right: Vec<f64>,
     pub own: Statistics,
     /// The elements of each group, and of each parameter.
@@ -128,7 +141,14 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub fn new(probe: &'a Probe, target: Target, candidate: &'a [f64], precision: f64) -> Self {
+    pub fn new(asked: Asked<'a>) -> Self {
+        let Asked {
+            probe,
+            target,
+            candidate,
+            precision,
+            first,
+        } = asked;
         let groups = probe.groups.members();
         let finite: Vec<f64> = candidate
             .iter()
@@ -140,7 +160,8 @@ impl<'a> Scene<'a> {
             target,
             candidate,
             precision,
-            right: Vec::new(),
+            first,
+            right: right_of(probe, target),
             own: Statistics::of(probe, &groups),
             groups,
             params: probe.params.members(),
@@ -152,8 +173,6 @@ impl<'a> Scene<'a> {
             tried: Cell::default(),
             found: RefCell::default(),
         };
-        let right = scene.all(&Kernel::right(&scene));
-        scene.right = right;
         scene.usual = usual(&scene.right);
         scene.loosely = scene.usual.max(usual(&finite));
         let off: Vec<f64> = scene.errors().collect();
@@ -352,6 +371,16 @@ impl<'a> Scene<'a> {
     /// Whether the target has an element for each one of `x`.
     pub fn is_spread(&self) -> bool {
         matches!(self.target, Target::Y | Target::Dx)
+    }
+}
+
+/// The right values.
+pub(super) fn right_of(probe: &Probe, target: Target) -> Vec<f64> {
+    match target {
+        Target::Y => probe.y(),
+        Target::Dx => probe.dx(),
+        Target::Dgamma => probe.dgamma(),
+        Target::Dbeta => probe.dbeta(),
     }
 }
 

@@ -16,7 +16,7 @@ impl Scene<'_> {
     fn by(&self, of: impl Fn(usize) -> [f64; 2]) -> Kernel<'_> {
         let all: Vec<[f64; 2]> = (0..self.groups.len()).map(of).collect();
         let statistics = self.each_group(move |group| all[group]);
-        Kernel::right(self).with_statistics(statistics)
+        self.kernel().with_statistics(statistics)
     }
 
     fn with_eps(&self, eps: f64) -> Kernel<'_> {
@@ -147,7 +147,7 @@ impl Scene<'_> {
             if self.target == Target::Dx {
                 let share = m / all;
                 let means = self.each_group(move |g| self.own.means[g].map(|mean| mean * share));
-                let kernel = Kernel::right(self).with_means(means);
+                let kernel = self.kernel().with_means(means);
                 self.propose(Evidence::GROUPS, self.run(&kernel), || {
                     let sentence = format!("each sum of the backward {divide}");
                     ("padding-divided".to_owned(), sentence)
@@ -158,7 +158,7 @@ impl Scene<'_> {
 
     /// Inputs or statistics that were rounded on their way.
     pub fn rounded_on_the_way(&self) {
-        let right = Kernel::right(self);
+        let right = self.kernel();
         for (name, bits) in FORMATS {
             // Less than what the candidate may be off is not seen.
             if unit(bits) < self.precision {
@@ -314,7 +314,7 @@ impl Scene<'_> {
 
     /// Each part of a group normalized by its own statistics.
     fn own_statistics(&self, told: &str, count: usize, part: &dyn Fn(usize) -> usize) {
-        let (probe, right) = (self.probe, Kernel::right(self));
+        let (probe, right) = (self.probe, self.kernel());
         let m = probe.groups.size() as f64;
         // For each group and part: how many, their mean, the mean square about it, and about
         // the mean of the group.
@@ -358,7 +358,7 @@ impl Scene<'_> {
 
     /// One part of a group that has not got what the others have.
     fn without(&self, told: &str, is: &dyn Fn(usize) -> bool) {
-        let right = Kernel::right(self);
+        let right = self.kernel();
         let own = right.statistics.clone();
         let mean: Pair<'_> = Rc::new(|k| {
             let [mean, rstd] = own(k);
@@ -404,7 +404,7 @@ impl Scene<'_> {
                 (id.to_owned(), sentence)
             });
         }
-        let right = Kernel::right(self);
+        let right = self.kernel();
         if !self.probe.kind.is_centred() {
             let mean = |group: usize| self.mean(group, &|k| self.probe.x[k]);
             let made = self.run(&self.by(|group| [mean(group), self.own.rstd(group)]));

@@ -230,7 +230,7 @@ impl Scene<'_> {
             return;
         }
         let params = &self.probe.params;
-        let right = Kernel::right(self);
+        let right = self.kernel();
         let term = |k: usize| match self.target {
             Target::Dgamma => (right.dy)(k) * right.x_hat(k),
             _ => (right.dy)(k),
@@ -262,7 +262,7 @@ impl Scene<'_> {
             return;
         }
         let groups = &self.probe.groups;
-        let right = Kernel::right(self);
+        let right = self.kernel();
         for index in Index::within(self, groups) {
             for counts in self.exact(&index).into_iter().chain(index.sets()) {
                 let counted: f64 = self.groups[0]
@@ -347,7 +347,7 @@ impl Scene<'_> {
     /// What is summed over each group in the backward: `g`, and `g * x_hat`. RMS Norm, which
     /// subtracts no mean, has zeros for the first.
     pub fn summed(&self) -> [Vec<f64>; 2] {
-        let right = Kernel::right(self);
+        let right = self.kernel();
         let centred = f64::from(u8::from(self.probe.kind.is_centred()));
         let all = 0..self.probe.x.len();
         [
@@ -358,7 +358,7 @@ impl Scene<'_> {
 
     /// The two means of the backward in each group, when dx has the right form.
     pub fn means_of_the_backward(&self) -> Option<Vec<[f64; 2]>> {
-        let (v, centred) = (Kernel::right(self), self.probe.kind.is_centred());
+        let (v, centred) = (self.kernel(), self.probe.kind.is_centred());
         let mut all = Vec::new();
         for (number, group) in self.groups.iter().enumerate() {
             let rstd = self.own.rstd(number);
