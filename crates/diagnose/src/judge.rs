@@ -119,7 +119,7 @@ impl Subject {
             judged.sentence += &sample.note;
         }
         if judged.id == "unknown" {
-            judged.sentence += &self.places(target, &judged);
+            judged.sentence += &judged.furthest();
         }
         judged
     }
@@ -190,37 +190,6 @@ impl Subject {
             return compared.told(Told::right(candidate.name, Vec::new(), ""));
         }
         compared.told(Told::of(verdict, candidate.name))
-    }
-
-    /// Where the wrong elements are, when they are not everywhere.
-    fn places(&self, target: Target, judged: &Judged) -> String {
-        let Some(worst) = &judged.worst else {
-            return String::new();
-        };
-        let Worst { at, found, right } = worst;
-        let mut told = format!(
-            "; {} of {} elements are further off than rounding can take them, the furthest at \
-             {at}: {found:.6e} where {right:.6e} belongs",
-            judged.off, judged.elements
-        );
-        if !matches!(target, Target::Y | Target::Dx) {
-            return told;
-        }
-        let groups = &self.probe.groups;
-        let off = |k: &usize| judged.errors[*k].abs() > judged.bounds[*k];
-        let bad = (0..judged.elements).filter(off).map(|k| groups.of[k]);
-        let bad: std::collections::BTreeSet<usize> = bad.collect();
-        if bad.len() < groups.count {
-            let first: Vec<String> = bad.iter().take(8).map(usize::to_string).collect();
-            let more = if bad.len() > 8 { ", ..." } else { "" };
-            let unit = self.probe.kind.group();
-            told += &format!(
-                "; all are in {unit} {}{more} of {}",
-                first.join(", "),
-                groups.count
-            );
-        }
-        told
     }
 }
 
@@ -300,6 +269,18 @@ impl Judged {
             bounds,
             ..Self::blank(candidate)
         }
+    }
+
+    /// How many elements are off, and which of them most.
+    fn furthest(&self) -> String {
+        let Some(Worst { at, found, right }) = &self.worst else {
+            return String::new();
+        };
+        format!(
+            "; {} of {} elements are further off than rounding can take them, the furthest at \
+             {at}: {found:.6e} where {right:.6e} belongs",
+            self.off, self.elements
+        )
     }
 
     /// When rounding alone may change too much of it.

@@ -86,10 +86,19 @@ fn map(subject: &Subject, judged: &Judged, mut y: f64, body: &mut String) -> f64
         Outcome::Wrong => "wrong",
         Outcome::Refused => "not judged",
     };
-    let title = format!(
-        "{}: {verdict}; {} of {} elements off, by {:.1e} times what is allowed at most",
-        judged.target, judged.off, judged.elements, largest
-    );
+    let title = match judged.off {
+        0 => format!("{}: {verdict}; no element is off", judged.target),
+        off => format!(
+            "{}: {verdict}; {off} of {} elements are off, up to {} times what is allowed",
+            judged.target,
+            judged.elements,
+            if largest < 1e4 {
+                format!("{largest:.1}")
+            } else {
+                format!("{largest:.1e}")
+            }
+        ),
+    };
     let _ = writeln!(
         body,
         "<text x=\"{LEFT}\" y=\"{y}\" fill=\"currentColor\">{title}</text>"

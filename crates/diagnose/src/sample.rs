@@ -3,8 +3,10 @@
 //! All of an array is compared with what is right. To find a name for what is wrong takes
 //! hundreds of arrays of its size, and so a large one is explained by a part that can be
 //! computed by itself: whole rows for Layer Norm and RMS Norm, whole channels for Batch Norm,
-//! whole examples for Group Norm. dgamma and dbeta of all but Batch Norm are sums over all rows;
-//! they are explained in full, without pairs of mistakes.
+//! whole examples for Group Norm. They are neighbours, and begin before the first that is clearly
+//! wrong: what a slice has of the one before it shows, and so does where the wrong ones begin.
+//! dgamma and dbeta of all but Batch Norm are sums over all rows; they are explained in full, and
+//! when they are large without pairs of mistakes and faults of execution.
 
 use crate::array::Array;
 use crate::search::{Comparison, Search, Told, explained, right};
@@ -13,7 +15,13 @@ use crate::tolerance::{Tolerance, Types};
 use gradcheck::attribution::norm::{Given, Kind, Norm, Probe, Target};
 
 /// The most elements that are explained at once.
-pub const MOST: usize = 1 << 13;
+pub const MOST: usize = 1 << 12;
+/// The most that sums over all of an array are explained of in full.
+const MOST_SUMMED: usize = 1 << 15;
+/// Of more than these nothing is said that sums which are right may hide.
+const MOST_UNSEEN: usize = 1 << 20;
+/// A slice is clearly wrong when it is off by this share of the largest excess.
+const CLEARLY: f64 = 0.1;
 
 /// The part, or all, that is explained.
 pub struct Sample {
@@ -43,14 +51,18 @@ pub fn of(
         part(subject, target, array, errors, bounds)
     };
     part.or_else(|| {
-        let (search, note) = match target {
-            Target::Y | Target::Dx => (
+        let is_right = errors.iter().zip(bounds).all(|(e, b)| e.abs() <= *b);
+        let (search, note) = match (target, probe.x.len()) {
+            (Target::Y | Target::Dx, _) => (
                 Search::Nothing,
                 "; what is normalized together is too large",
             ),
-            Target::Dgamma | Target::Dbeta => {
-                (Search::Singles, "; pairs of mistakes were not tried")
-            }
+            (_, ..=MOST_SUMMED) => (Search::All, ""),
+            (_, MOST_UNSEEN..) if is_right => (Search::Nothing, ""),
+            _ => (
+                Search::Singles,
+                "; two mistakes, and faults of execution, were not looked for",
+            ),
         };
         Some(Sample {
             probe: probe.clone(),
@@ -89,7 +101,7 @@ fn part(
         return None;
     }
     let slice = |k: usize| k / inner % slices;
-    // Those with the largest error first, if there are any.
+    // How far each slice is off, if any is.
     let mut largest = vec![0.0_f64; slices];
     if matches!(target, Target::Y | Target::Dx) {
         for (k, (error, bound)) in errors.iter().zip(bounds).enumerate() {
@@ -97,17 +109,18 @@ fn part(
             largest[slice(k)] = largest[slice(k)].max(excess);
         }
     }
-    let mut order: Vec<usize> = (0..slices).collect();
-    order.sort_by(|a, b| largest[*b].total_cmp(&largest[*a]));
-    let mut chosen = order[..count].to_vec();
-    chosen.sort_unstable();
+    let most = largest.iter().fold(0.0_f64, |m, v| m.max(*v));
+    let clearly = |excess: &f64| *excess >= CLEARLY * most;
+    let begin = largest.iter().position(clearly).unwrap_or(0);
+    let begin = begin.saturating_sub(1).min(slices - count);
+    let chosen = begin..begin + count;
     let of_x = |values: &[f64]| -> Vec<f64> {
-        let kept = |k: &usize| chosen.binary_search(&slice(*k)).is_ok();
+        let kept = |k: &usize| chosen.contains(&slice(*k));
         (0..values.len()).filter(kept).map(|k| values[k]).collect()
     };
     let of_parameters = |values: &[f64]| -> Vec<f64> {
         match subject.norm {
-            Norm::Batch => chosen.iter().map(|c| values[*c]).collect(),
+            Norm::Batch => values[chosen.clone()].to_vec(),
             _ => values.to_vec(),
         }
     };
@@ -139,8 +152,14 @@ fn part(
             dtype: array.dtype,
             values,
         },
-        search: Search::Part,
-        note: format!("; looked for in {count} of {slices} {unit}"),
+        search: Search::Part(match subject.norm {
+            Norm::Group { groups } => begin * groups,
+            _ => begin,
+        }),
+        note: format!(
+            "; looked for in {unit} {begin} to {} of {slices}",
+            begin + count - 1
+        ),
     })
 }
 

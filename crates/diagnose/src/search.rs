@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::tolerance::{Tolerance, length};
 use gradcheck::attribution::norm::{
-    Probe, Target, diagnose, explain_to, is_missing_path, mistakes,
+    Probe, Target, diagnose, diagnose_part, explain_to, is_missing_path, mistakes,
 };
 use gradcheck::attribution::{F64_PRECISION, Finding, Verdict};
 use serde::Serialize;
@@ -51,6 +51,7 @@ impl Told {
             let list: Vec<&str> = unseen.iter().map(|f| f.sentence.as_str()).collect();
             let more = match list.len().saturating_sub(3) {
                 0 => String::new(),
+                1 => "; or for one other reason".to_owned(),
                 n => format!("; or for {n} other reasons"),
             };
             let list = list[..list.len().min(3)].join("; or ");
@@ -144,8 +145,8 @@ impl Told {
 pub enum Search {
     /// Single ones, pairs, and faults of execution.
     All,
-    /// Single ones, and pairs, in a part of an array.
-    Part,
+    /// The same in a part of an array, whose first slice has this number.
+    Part(usize),
     /// Single ones.
     Singles,
     /// Not at all.
@@ -238,8 +239,7 @@ pub fn explained(
             return Told::unknown(name, "no single known mistake explains it");
         }
         let verdict = match search {
-            // How a part was carried out says nothing of places in the whole.
-            Search::Part => explain_to(probe, target, found, allowed),
+            Search::Part(first) => diagnose_part(probe, target, found, allowed, first),
             _ => diagnose(probe, target, found, allowed),
         };
         return Told::of(verdict, name);

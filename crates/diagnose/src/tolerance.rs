@@ -45,7 +45,6 @@
 use crate::dtype::Dtype;
 use gradcheck::Groups;
 use gradcheck::attribution::norm::{Probe, Target};
-use std::collections::HashMap;
 
 /// The probability at which a right array may be called wrong.
 const ALARM: f64 = 1e-9;
@@ -376,22 +375,38 @@ impl<'a> Model<'a> {
         let own = self.sums_of_products(roundoff, params, &terms);
         let own = own.iter().zip(&raw).zip(&inside);
         let own = own.map(|((own, raw), inside)| own + 2.0 * raw + factor * inside.sqrt());
-        // Within a group errors of mu and rstd go one way; those of groups are independent.
-        let mut meetings: HashMap<(usize, usize), [f64; 2]> = HashMap::new();
-        for k in 0..dy.len() {
-            let meeting = meetings.entry((params.of[k], groups.of[k])).or_default();
-            meeting[0] += terms[k] * self.rho[k];
-            meeting[1] += dy[k] * self.shift[k];
-        }
+        // Within a group errors of mu and rstd go one way; those of groups are independent. The
+        // elements of one parameter after the other, the sums of each are kept by group.
         let (mut sums, mut squares) = (vec![0.0; params.count], vec![0.0; params.count]);
-        for ((param, _), [rho, shift]) in meetings {
-            let bound = rho.abs() + shift.abs();
-            sums[param] += bound;
-            squares[param] += bound * bound;
+        let mut meetings = vec![[0.0; 2]; groups.count];
+        let mut met = Vec::new();
+        for (param, members) in by_parameter(params).iter().enumerate() {
+            for &k in members {
+                let meeting = &mut meetings[groups.of[k]];
+                meeting[0] += terms[k] * self.rho[k];
+                meeting[1] += dy[k] * self.shift[k];
+                met.push(groups.of[k]);
+            }
+            // A group that is met twice is empty the second time.
+            for group in met.drain(..) {
+                let [rho, shift] = std::mem::take(&mut meetings[group]);
+                let bound = rho.abs() + shift.abs();
+                sums[param] += bound;
+                squares[param] += bound * bound;
+            }
         }
         let shared = zip(&sums, &squares, |sum: f64, squares| {
             sum.min(self.lambda * squares.sqrt())
         });
         (own.collect(), shared)
     }
+}
+
+/// The elements of each parameter.
+fn by_parameter(params: &Groups) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::with_capacity(params.size()); params.count];
+    for (k, &param) in params.of.iter().enumerate() {
+        members[param].push(k);
+    }
+    members
 }

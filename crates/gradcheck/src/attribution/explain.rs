@@ -1,7 +1,7 @@
 //! The search for the simplest set of mistakes that reproduces a candidate.
 
 use super::least_squares::{least_squares, norm};
-use super::verdict::{Explanation, Finding, Verdict};
+use super::verdict::{Explanation, Finding, Verdict, number};
 
 /// One part of a right answer, such as a route through the graph of a derivative.
 #[derive(Clone, Debug)]
@@ -193,7 +193,7 @@ impl Question {
         if zero {
             let as_when = match zeros.as_slice() {
                 [] => String::new(),
-                some => format!(", as it is when {}", some.join(" or ")),
+                some => format!(", as it would be if {}", some.join(", or if ")),
             };
             let sentence = format!("it is zero everywhere{as_when}");
             return Verdict::plain(&self.target, "zero", sentence);
@@ -303,7 +303,7 @@ impl Question {
 
     fn weight(&self, path: usize, coefficient: f64) -> Reading {
         let Path { id, name } = &self.paths[path];
-        let sentence = format!("{name} has weight {coefficient:.6} in place of 1");
+        let sentence = format!("{name} has weight {} in place of 1", number(coefficient, 6));
         Reading {
             finding: Finding::new(format!("{id}-weight"), sentence),
             meaningless: true,

@@ -147,7 +147,11 @@ impl Verdict {
             let digits = -off.log10();
             return format!("it is right to {digits:.0} digits, but not to rounding");
         }
-        let weigh = |(path, c): (&String, &f64)| format!("{path} {c:.4}");
+        let weigh = |(path, c): (&String, &f64)| format!("{path} {}", number(*c, 4));
+        let left = match 100.0 * self.residual {
+            little if little < 0.05 => "less than 0.1%".to_owned(),
+            percent => format!("{percent:.1}%"),
+        };
         let weights: Vec<String> = self
             .paths
             .iter()
@@ -156,10 +160,18 @@ impl Verdict {
             .collect();
         format!(
             "no known mistake explains it; the best weights of the right paths \
-             (each should be 1) are {}, and {:.1}% remains unexplained",
-            weights.join(", "),
-            100.0 * self.residual
+             (each should be 1) are {}, and {left} remains unexplained",
+            weights.join(", ")
         )
+    }
+}
+
+/// A number with so many decimals, or with so many digits where it is too large or small for
+/// these.
+pub(crate) fn number(value: f64, decimals: usize) -> String {
+    match value.abs() {
+        0.0 | 1e-2..1e6 => format!("{value:.decimals$}"),
+        _ => format!("{value:.decimals$e}"),
     }
 }
 

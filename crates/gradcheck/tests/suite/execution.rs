@@ -2,7 +2,7 @@
 //! with a fault in it, and must be named with its place.
 
 use crate::learner::{Rows, channels, groups, param, rows};
-use gradcheck::attribution::norm::{Kind, Norm, Probe, Target, diagnose};
+use gradcheck::attribution::norm::{Kind, Norm, Probe, Target, diagnose, diagnose_part};
 
 /// A kernel that can be broken. It shares no code with what it tests.
 struct Kernel<'a> {
@@ -627,6 +627,28 @@ fn any_rows_that_a_sum_leaves_out_are_found() {
     }
 }
 
+/// A thousand hypotheses find nothing in a few random numbers of few digits.
+#[test]
+fn few_numbers_of_few_digits_are_not_explained() {
+    for seed in 0..60 {
+        for shape in [[6, 2], [5, 3], [32, 3], [6, 4]] {
+            let probe = Probe::batch_norm(&shape, 1e-5, seed);
+            for target in [Target::Dgamma, Target::Dbeta] {
+                let other = Probe::batch_norm(&shape, 1e-5, seed + 1000);
+                let candidate = match target {
+                    Target::Dgamma => other.dgamma(),
+                    _ => other.dbeta(),
+                };
+                let verdict = diagnose(&probe, target, &stored(&candidate, 8), 4e-3);
+                assert_eq!(
+                    verdict.id, "unknown",
+                    "{shape:?} {seed} {target:?} {verdict}"
+                );
+            }
+        }
+    }
+}
+
 /// What fits nothing stays unknown.
 #[test]
 fn noise_is_not_explained() {
@@ -641,4 +663,457 @@ fn noise_is_not_explained() {
             assert!(verdict.id == "unknown" || zero, "{target:?} {verdict}");
         }
     }
+}
+
+/// Normalization by statistics and sums that a test gives it, element by element, and what it
+/// reads. It shares no code with what it tests.
+struct Given<'a> {
+    p: &'a Probe,
+    rows: &'a Rows,
+    x: Vec<f64>,
+    dy: Vec<f64>,
+    gamma: Vec<f64>,
+    beta: Vec<f64>,
+    mean: Vec<f64>,
+    rstd: Vec<f64>,
+    sums: Option<[Vec<f64>; 2]>,
+}
+
+impl<'a> Given<'a> {
+    fn right(p: &'a Probe, rows: &'a Rows) -> Self {
+        let total = p.x.len();
+        let mut given = Self {
+            p,
+            rows,
+            x: p.x.clone(),
+            dy: p.dy.clone(),
+            gamma: (0..total).map(|k| p.gamma[param(p, k)]).collect(),
+            beta: (0..total).map(|k| p.beta[param(p, k)]).collect(),
+            mean: vec![0.0; total],
+            rstd: vec![0.0; total],
+            sums: None,
+        };
+        given.each_row(|_, own| own);
+        given
+    }
+
+    /// Mean and variance of every row.
+    fn moments(&self) -> Vec<(f64, f64)> {
+        let of = |row: &Vec<usize>| {
+            let m = row.len() as f64;
+            let mean = match self.p.kind {
+                Kind::Rms => 0.0,
+                _ => row.iter().map(|&k| self.x[k]).sum::<f64>() / m,
+            };
+            let squares: f64 = row.iter().map(|&k| (self.x[k] - mean).powi(2)).sum();
+            (mean, squares / m)
+        };
+        self.rows.iter().map(of).collect()
+    }
+
+    /// Other moments for each row, by its number and its own.
+    fn each_row(&mut self, other: impl Fn(usize, (f64, f64)) -> (f64, f64)) {
+        for (r, own) in self.moments().into_iter().enumerate() {
+            let (mean, var) = other(r, own);
+            for &k in &self.rows[r] {
+                self.mean[k] = mean;
+                self.rstd[k] = 1.0 / (var + self.p.eps).sqrt();
+            }
+        }
+    }
+
+    fn x_hat(&self, k: usize) -> f64 {
+        (self.x[k] - self.mean[k]) * self.rstd[k]
+    }
+
+    /// The two means of the backward, of every row.
+    fn means(&self) -> [Vec<f64>; 2] {
+        let over = |f: &dyn Fn(usize) -> f64| -> Vec<f64> {
+            let mean = |row: &Vec<usize>| row.iter().map(|&k| f(k)).sum::<f64>() / row.len() as f64;
+            self.rows.iter().map(mean).collect()
+        };
+        let centred = if self.p.kind == Kind::Rms { 0.0 } else { 1.0 };
+        let g = |k: usize| self.gamma[k] * self.dy[k];
+        [over(&|k| centred * g(k)), over(&|k| g(k) * self.x_hat(k))]
+    }
+
+    fn run(&self, target: Target) -> Vec<f64> {
+        let total = self.x.len();
+        let own = self.means();
+        let [a, b] = self.sums.as_ref().unwrap_or(&own);
+        let mut out = vec![0.0; total];
+        for (r, row) in self.rows.iter().enumerate() {
+            for &k in row {
+                let (g, x_hat) = (self.gamma[k] * self.dy[k], self.x_hat(k));
+                out[k] = match target {
+                    Target::Y => self.gamma[k] * x_hat + self.beta[k],
+                    Target::Dx => self.rstd[k] * (g - a[r] - x_hat * b[r]),
+                    Target::Dgamma => self.dy[k] * x_hat,
+                    Target::Dbeta => self.dy[k],
+                };
+            }
+        }
+        if matches!(target, Target::Y | Target::Dx) {
+            return out;
+        }
+        let mut sums = vec![0.0; self.p.gamma.len()];
+        (0..total).for_each(|k| sums[param(self.p, k)] += out[k]);
+        sums
+    }
+}
+
+/// Faults in the statistics and in what is read: names that are right, and what makes the fault.
+type Slip = (
+    &'static [&'static str],
+    &'static str,
+    Box<dyn Fn(&mut Given<'_>)>,
+);
+
+fn slips(p: &Probe, m: usize, count: usize) -> Vec<Slip> {
+    let mut all: Vec<Slip> = Vec::new();
+    let mut add = |ids: &'static [&'static str], words, slip: Box<dyn Fn(&mut Given<'_>)>| {
+        all.push((ids, words, slip));
+    };
+    let (eps, size) = (p.eps, m as f64);
+    let centred = p.kind != Kind::Rms;
+    add(
+        &["another-eps"],
+        "1e-6",
+        Box::new(move |g| g.each_row(|_, (mean, var)| (mean, var + 1e-6 - eps))),
+    );
+    add(
+        &["another-eps"],
+        "3.700e-6",
+        Box::new(move |g| g.each_row(|_, (mean, var)| (mean, var + 3.7e-6 - eps))),
+    );
+    add(
+        &["another-eps"],
+        "twice",
+        Box::new(move |g| g.each_row(|_, (mean, var)| (mean, var + eps))),
+    );
+    let all_of = size + 3.0;
+    add(
+        &["padding-counted", "padding-divided"],
+        "",
+        Box::new(move |g| {
+            g.each_row(|_, (mean, var)| {
+                let moved = mean * size / all_of;
+                let squares = size * (var + (mean - moved).powi(2)) + 3.0 * moved * moved;
+                (moved, squares / all_of)
+            });
+        }),
+    );
+    if centred {
+        add(
+            &["padding-in-variance"],
+            "mask x - mean",
+            Box::new(move |g| {
+                g.each_row(|_, (mean, var)| (mean, var + 3.0 * mean * mean / size));
+            }),
+        );
+        add(
+            &["not-broadcast"],
+            "mean",
+            Box::new(move |g| {
+                for row in g.rows {
+                    row[m / 2..].iter().for_each(|&k| g.mean[k] = 0.0);
+                }
+            }),
+        );
+    }
+    add(
+        &["one-too-many"],
+        "",
+        Box::new(move |g| {
+            let beyond: Vec<f64> = (0..count)
+                .map(|r| g.x[g.rows[(r + 1) % count][0]])
+                .collect();
+            g.each_row(|r, (mean, var)| {
+                let moved = if centred {
+                    mean + beyond[r] / size
+                } else {
+                    0.0
+                };
+                let off = (beyond[r] - moved).powi(2) / size;
+                (moved, var + (mean - moved).powi(2) + off)
+            });
+        }),
+    );
+    add(
+        &["not-reset"],
+        "go on",
+        Box::new(move |g| {
+            let own = g.moments();
+            let mean = |r: usize| own[..=r].iter().map(|(mean, _)| mean).sum::<f64>();
+            let off = |r: usize| own[r].1 + (own[r].0 - mean(r)).powi(2);
+            let all: Vec<(f64, f64)> = (0..count)
+                .map(|r| (mean(r), (0..=r).map(off).sum()))
+                .collect();
+            g.each_row(|r, _| all[r]);
+        }),
+    );
+    add(
+        // In a group of two positions, every other value is a position.
+        &[
+            "parts-apart",
+            "axes-position-by-position",
+            "statistics-axes-position-by-position",
+        ],
+        "",
+        Box::new(move |g| {
+            for row in g.rows {
+                for part in [0, 1] {
+                    let own: Vec<usize> = row.iter().copied().skip(part).step_by(2).collect();
+                    let n = own.len() as f64;
+                    let mean = own.iter().map(|&k| g.x[k]).sum::<f64>() / n;
+                    let mean = if centred { mean } else { 0.0 };
+                    let var = own.iter().map(|&k| (g.x[k] - mean).powi(2)).sum::<f64>() / n;
+                    for k in own {
+                        (g.mean[k], g.rstd[k]) = (mean, 1.0 / (var + eps).sqrt());
+                    }
+                }
+            }
+        }),
+    );
+    let low = |v: &mut f64| *v = stored(&[*v], 8)[0];
+    add(
+        &["statistics-in-bf16"],
+        "bf16",
+        Box::new(move |g| g.mean.iter_mut().chain(&mut g.rstd).for_each(low)),
+    );
+    add(
+        &["dy-in-bf16"],
+        "dy is rounded",
+        Box::new(move |g| g.dy.iter_mut().for_each(low)),
+    );
+    add(
+        &["x-in-bf16"],
+        "x is",
+        Box::new(move |g| {
+            g.x.iter_mut().for_each(low);
+            g.each_row(|_, own| own);
+        }),
+    );
+    add(
+        &["x-repeated", "written-repeated"],
+        "again and again",
+        Box::new(move |g| {
+            let own = g.x.clone();
+            for row in g.rows {
+                (m / 2..2 * (m / 2)).for_each(|j| g.x[row[j]] = own[row[j - m / 2]]);
+                if m % 2 == 1 {
+                    g.x[row[m - 1]] = own[row[0]];
+                }
+            }
+        }),
+    );
+    all
+}
+
+/// Faults in what is read for gamma and beta, and in the means of the backward.
+fn slips_behind_statistics(p: &Probe, count: usize) -> Vec<(Target, Slip)> {
+    let mut all: Vec<(Target, Slip)> = Vec::new();
+    let n = p.gamma.len();
+    let gamma = p.gamma.clone();
+    for target in [Target::Y, Target::Dx] {
+        let of = gamma.clone();
+        all.push((
+            target,
+            (
+                &["gamma-repeated"],
+                "index 0",
+                Box::new(move |g| g.gamma.fill(of[0])),
+            ),
+        ));
+        let of = gamma.clone();
+        all.push((
+            target,
+            (
+                &["gamma-wrong-index", "x-hat-zero", "unwritten"],
+                "zero",
+                Box::new(move |g| {
+                    let end = of[n - 2];
+                    g.gamma
+                        .iter_mut()
+                        .filter(|v| **v == end || **v == of[n - 1])
+                        .for_each(|v| *v = 0.0);
+                }),
+            ),
+        ));
+    }
+    all.push((
+        Target::Dx,
+        (
+            &["means-of-another"],
+            "before",
+            Box::new(move |g| {
+                let own = g.means();
+                g.sums =
+                    Some(own.map(|of| (0..count).map(|r| of[(r + count - 1) % count]).collect()));
+            }),
+        ),
+    ));
+    all.push((
+        Target::Dx,
+        (
+            &["not-reset"],
+            "go on",
+            Box::new(move |g| {
+                let own = g.means();
+                g.sums = Some(own.map(|of| (0..count).map(|r| of[..=r].iter().sum()).collect()));
+            }),
+        ),
+    ));
+    all
+}
+
+/// Statistics that are taken in a wrong way, inputs that lost digits, parameters by a wrong index.
+#[test]
+fn faults_in_statistics_and_in_what_is_read_are_named() {
+    for (name, bits, precision) in &FORMATS[..2] {
+        let mut tally = Tally::default();
+        for (p, rows) in (1..3).flat_map(probes) {
+            let (m, count) = (rows[0].len(), rows.len());
+            let everywhere = slips(&p, m, count).into_iter().flat_map(|slip| {
+                let slip = std::rc::Rc::new(slip);
+                ALL.map(|target| (target, slip.clone()))
+            });
+            let behind = slips_behind_statistics(&p, count)
+                .into_iter()
+                .map(|(target, slip)| (target, std::rc::Rc::new(slip)));
+            for (target, slip) in everywhere.chain(behind) {
+                let (ids, words, make) = &*slip;
+                let right = Given::right(&p, &rows).run(target);
+                let mut given = Given::right(&p, &rows);
+                make(&mut given);
+                let made = given.run(target);
+                let scale = right.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+                let off = right.iter().zip(&made).map(|(r, m)| (r - m).abs());
+                // dbeta knows no statistics.
+                if off.fold(0.0, f64::max) <= 100.0 * precision * scale {
+                    continue;
+                }
+                let made = stored(&made, *bits);
+                tally.count(&p, target, &made, *precision, ids, words);
+            }
+        }
+        let Tally {
+            named,
+            unknown,
+            wrong,
+        } = tally;
+        eprintln!("{name}: {named} named, {} not", unknown.len());
+        assert!(wrong.is_empty(), "{name}: {wrong:#?}");
+        assert!(named > 900, "{name}: {named}");
+        assert!(unknown.len() * 25 <= named, "{name}: {unknown:#?}");
+    }
+}
+
+/// What is done to a finished result.
+#[test]
+fn faults_of_finished_results_are_named() {
+    for (p, rows) in (1..4).flat_map(probes) {
+        let of = |target| Given::right(&p, &rows).run(target);
+        let named = |target, candidate: &[f64], ids: &[&str], words: &str| {
+            let verdict = diagnose(&p, target, candidate, 1e-10);
+            let what = format!(
+                "{:?} {:?} {target:?} {}: {verdict}",
+                p.kind, p.shape, verdict.id
+            );
+            assert!(ids.contains(&verdict.id.as_str()), "wanted {ids:?}: {what}");
+            assert!(verdict.sentence.contains(words), "wanted {words}: {what}");
+        };
+        let unit = p.kind.group();
+        for target in [Target::Y, Target::Dx] {
+            let right = of(target);
+            let mut c = right.clone();
+            rows[1].iter().for_each(|&k| c[k] *= -1.0);
+            let words = format!("{unit} 1 is -1.0000 times");
+            named(target, &c, &["factor-in-places"], &words);
+            let mut c = right.clone();
+            c.chunks_exact_mut(2).for_each(|pair| pair.swap(0, 1));
+            named(
+                target,
+                &c,
+                &[
+                    "written-swapped",
+                    "written-reversed",
+                    "written-shifted",
+                    "exchanged",
+                ],
+                "",
+            );
+            let bound = {
+                let mut sizes: Vec<f64> = right.iter().map(|v| v.abs()).collect();
+                sizes.sort_by(f64::total_cmp);
+                sizes[sizes.len() / 2]
+            };
+            let c: Vec<f64> = right.iter().map(|v| v.clamp(-bound, bound)).collect();
+            named(target, &c, &["cut-off"], "cut off at");
+            let length = p.shape[p.shape.len() - 1];
+            let mut c = vec![0.0; right.len()];
+            for (k, v) in right.iter().enumerate() {
+                if let Some(to) = c.get_mut(k / length * (length + 1) + k % length) {
+                    *to = *v;
+                }
+            }
+            named(target, &c, &["written-wrong-stride"], "apart");
+            // One element, of which nothing can be known but where it is.
+            let mut c = right.clone();
+            c[rows[1][1]] += 0.3 * bound;
+            let words = format!("it is right except in value 1 of {unit} 1");
+            named(target, &c, &["unknown"], &words);
+        }
+        // One group's rstd is another number, which follows from the values.
+        let mut given = Given::right(&p, &rows);
+        rows[2 % rows.len()]
+            .iter()
+            .for_each(|&k| given.rstd[k] *= 1.37);
+        named(
+            Target::Dx,
+            &given.run(Target::Dx),
+            &["rstd-off"],
+            "as if in",
+        );
+        let y = given.run(Target::Y);
+        let factor = p.kind == Kind::Rms;
+        let id = if factor {
+            "factor-in-places"
+        } else {
+            "rstd-off"
+        };
+        named(Target::Y, &y, &[id], "");
+        for target in [Target::Dgamma, Target::Dbeta] {
+            let mut c = of(target);
+            (1..c.len()).for_each(|i| c[i] += c[i - 1]);
+            if c.iter().any(|v| *v != 0.0) && c.len() > 3 {
+                named(target, &c, &["not-reset"], "go");
+            }
+        }
+    }
+}
+
+/// A part of a larger array has the numbers of the whole.
+#[test]
+fn a_part_is_told_by_the_numbers_of_the_whole() {
+    let probe = Probe::new(Norm::Layer { normalized: 1 }, &[6, 8], 1e-5, 0);
+    let right = rows(6, 8);
+    let mut y = Kernel::right(&probe, &right).run(Target::Y);
+    y[40..].fill(0.0);
+    let verdict = diagnose_part(&probe, Target::Y, &y, 1e-10, 100);
+    assert!(
+        verdict.sentence.starts_with("y: row 105 is zero"),
+        "{verdict}"
+    );
+    let late = Kernel {
+        rstd_of: &|r| if r == 4 { 3 } else { r },
+        ..Kernel::right(&probe, &right)
+    };
+    let verdict = diagnose_part(&probe, Target::Dx, &late.run(Target::Dx), 1e-10, 100);
+    assert!(
+        verdict
+            .sentence
+            .contains("in row 104, rstd are those of row 103"),
+        "{verdict}"
+    );
 }

@@ -191,13 +191,13 @@ fn zero_and_not_finite_come_first() {
     let but = |by: f64| times(DY, W).iter().map(|v| -by * v).collect();
     let cancels = basis("cancelled", &[0, 1], [times(DY, W), but(1.0)]);
     let verdict = question().explain(&[0.0; 5], [right(), cancels.clone()].into_iter());
-    let expected = "dx: it is zero everywhere, as it is when cancelled happened";
+    let expected = "dx: it is zero everywhere, as it would be if cancelled happened";
     assert_eq!(verdict.to_string(), expected);
     // One that gives zero to the precision of the candidate too, one that is only small not.
     let nearly = basis("nearly", &[0, 1], [times(DY, W), but(1.0 + 2e-11)]);
     let small = basis("small", &[0, 1], [times(DY, W), but(0.9)]);
     let all = [right(), cancels, nearly, small].into_iter();
-    let expected = format!("{expected} or nearly happened");
+    let expected = format!("{expected}, or if nearly happened");
     assert_eq!(question().explain(&[0.0; 5], all).to_string(), expected);
     let mut nan = mix(1.0, 1.0);
     nan[3] = f64::NEG_INFINITY;

@@ -5,6 +5,7 @@ use super::orders::{Order, orders};
 use super::scene::{Evidence, Scene, right_of, usual};
 use crate::attribution::norm::layout::Kind;
 use crate::attribution::norm::probe::Target;
+use crate::attribution::verdict::number;
 use std::rc::Rc;
 
 /// Values that may be the same by chance, in so few bits, are no sign of anything.
@@ -50,7 +51,7 @@ impl Scene<'_> {
             let name = if value == 0.0 {
                 "zero".to_owned()
             } else {
-                value.to_string()
+                number(value, 6)
             };
             // One number may be anything; the same in several places was not computed there.
             let bits = -self.precision.log2() * (self.wrong.len() - 1) as f64;
@@ -105,7 +106,7 @@ impl Scene<'_> {
     pub fn on_top(&self) {
         let old = self.errors();
         let constant = old.sum::<f64>() / self.right.len() as f64;
-        let name = format!("{} everywhere", in_three_digits(constant));
+        let name = format!("{} everywhere", number(constant, 4));
         let mut held = self.arrays();
         held.push((&name, vec![constant; self.right.len()]));
         for (number, (name, values)) in held.iter().enumerate() {
@@ -132,7 +133,7 @@ impl Scene<'_> {
             self.propose(Evidence::ELEMENTS.fitted(1), made, || {
                 let sentence = format!(
                     "it is right, but cut off at {}, above which no value is",
-                    in_three_digits(bound)
+                    number(bound, 4)
                 );
                 ("cut-off".to_owned(), sentence)
             });
@@ -359,9 +360,4 @@ fn right_x_hat<'a>(kernel: &Kernel<'a>, x_hat: Read<'a>) -> Kernel<'a> {
         mean + x_hat(k) / rstd
     });
     kernel.clone().with_x(x)
-}
-
-fn in_three_digits(value: f64) -> String {
-    let decimals = (2.0 - value.abs().log10().floor()).clamp(0.0, 12.0);
-    format!("{value:.*}", decimals as usize)
 }

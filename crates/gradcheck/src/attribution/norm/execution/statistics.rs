@@ -52,6 +52,10 @@ impl Scene<'_> {
             let made = self.run(&self.with_eps(eps));
             self.propose(Evidence::GROUPS, made, told(format!("is {eps:e}")));
         }
+        // One that people use is likelier than one beside it.
+        if self.has_found() {
+            return;
+        }
         let near = |eps: &f64| (1e-3..1e3).contains(&(eps / right));
         if let Some(eps) = self.nearest_eps().filter(near) {
             let made = self.run(&self.with_eps(eps));
