@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 
 /// What is to be explained.
 #[derive(Clone, Copy)]
-pub(in crate::attribution::norm) struct Asked<'a> {
+pub struct Asked<'a> {
     pub probe: &'a Probe,
     pub target: Target,
     pub candidate: &'a [f64],
