@@ -394,14 +394,27 @@ impl Scene<'_> {
 
     /// The right formula, with another number where rstd or gamma belongs.
     pub fn saved_another(&self) {
-        for (id, name, power) in [
-            ("variance-for-rstd", "the variance, with eps in it,", -2),
-            ("deviation-for-rstd", "the standard deviation", -1),
-            ("square-for-rstd", "the square of rstd", 2),
-        ] {
+        type Instead = fn(f64, f64) -> f64;
+        let instead: [(&str, &str, Instead); 4] = [
+            (
+                "variance-for-rstd",
+                "the variance, with eps in it,",
+                |r, _| r.powi(-2),
+            ),
+            ("deviation-for-rstd", "the standard deviation", |r, _| {
+                r.recip()
+            }),
+            ("square-for-rstd", "the square of rstd", |r, _| r.powi(2)),
+            (
+                "root-of-rstd",
+                "1/sqrt(rstd + eps), a root that was taken before,",
+                |r, eps| (r + eps).sqrt().recip(),
+            ),
+        ];
+        for (id, name, instead) in instead {
             let made = self.run(&self.by(|group| {
                 let [mean, rstd] = self.own.pair(group);
-                [mean, rstd.powi(power)]
+                [mean, instead(rstd, self.probe.eps)]
             }));
             self.propose(Evidence::GROUPS, made, || {
                 let sentence = format!("{name} stands wherever rstd belongs, in x_hat too");
