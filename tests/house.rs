@@ -14,7 +14,7 @@ fn root() -> PathBuf {
 }
 
 /// The packages with a library, from the floor upward: none may use one behind it.
-const FLOORS: [(&str, &str); 16] = [
+const FLOORS: [(&str, &str); 17] = [
     ("vectorized", "crates/vectorized"),
     ("tape", "crates/tape"),
     ("gradcheck", "crates/gradcheck"),
@@ -27,6 +27,7 @@ const FLOORS: [(&str, &str); 16] = [
     ("exercises", "book/exercises"),
     ("verify", "crates/verify"),
     ("diagnose", "crates/diagnose"),
+    ("examine", "crates/examine"),
     ("chart", "crates/chart"),
     ("lab", "crates/lab"),
     ("numbers", "crates/numbers"),

@@ -97,6 +97,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Judge a gradient check of your own by the mistakes it catches; `examine --help` tells more.
+    #[command(disable_help_flag = true)]
+    Examine {
+        /// What to do, and the options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Build the book.
     Book {
         #[command(subcommand)]
@@ -230,6 +237,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Probe { arguments } => diagnose(&workspace, "probe", arguments),
         Command::Diagnose { arguments } => diagnose(&workspace, "diagnose", arguments),
+        Command::Examine { arguments } => {
+            let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+            program::run(&workspace, "examine", &arguments)
+        }
         Command::Book {
             command: BookCommand::Numbers,
         } => program::run(&workspace, "numbers", &[]),

@@ -689,7 +689,7 @@ fn main() -> std::process::ExitCode {
 #[test]
 fn the_lab_and_its_like_are_programs_of_their_own() {
     let checkout = Checkout::new();
-    let programs = ["lab", "verify", "diagnose", "numbers"];
+    let programs = ["lab", "verify", "diagnose", "examine", "numbers"];
     let members = programs.map(|name| format!("\"{name}\", ")).concat();
     checkout.write(
         "Cargo.toml",
@@ -712,6 +712,10 @@ fn the_lab_and_its_like_are_programs_of_their_own() {
         (&["verify"], "verify"),
         (&["probe", "--norm", "rms"], "diagnose probe --norm rms"),
         (&["diagnose", "--help"], "diagnose diagnose --help"),
+        (
+            &["examine", "score", "a", "--json"],
+            "examine score a --json",
+        ),
         (&["book", "numbers"], "numbers"),
     ] {
         let finished = checkout.run(arguments);

@@ -21,6 +21,7 @@ mod subject;
 pub mod tolerance;
 
 pub use array::{Array, Contents, Entry};
+pub use book::Sections;
 pub use dtype::Dtype;
 pub use file::{read, write_text};
 pub use judge::{Judged, Worst};

@@ -59,6 +59,7 @@
 
 mod attribution;
 mod checked;
+pub mod claims;
 pub mod compare;
 mod differences;
 mod exercise;

@@ -15,6 +15,7 @@ pub mod conv2d_backward;
 pub mod fold_batch_norm;
 pub mod fool_the_check;
 pub mod frozen_backward;
+pub mod gradient_checker;
 pub mod init_deviation;
 pub mod kept_bytes;
 pub mod ln_backward_closed_form;
@@ -55,6 +56,7 @@ pub(crate) const ALL: &[Entry] = &[
     ("bn_forward", bn_forward::checker),
     ("bn_backward_staged", bn_backward_staged::checker),
     ("bn_backward_closed_form", bn_backward_closed_form::checker),
+    ("gradient_checker", gradient_checker::checker),
     ("one_reading", one_reading::checker),
     ("conv2d_backward", conv2d_backward::checker),
     ("cnn_predictions", cnn_predictions::checker),

@@ -28,6 +28,7 @@ mod signatures;
 mod speed;
 mod tensors;
 mod u_curve;
+mod usual_checks;
 mod vacuous;
 mod witnesses;
 mod worked;
@@ -64,6 +65,7 @@ pub const MEASUREMENTS: &[Measurement] = &[
     cost_counted::MEASUREMENT,
     family::MEASUREMENT,
     mistakes::MEASUREMENT,
+    usual_checks::MEASUREMENT,
     pytorch::MEASUREMENT,
     check_kernel::MEASUREMENT,
     museum::MEASUREMENT,
