@@ -266,7 +266,7 @@ mod tests {
                 ("eps_outside", "eps-outside-root"),
                 ("rows_left_out", "partial-sum"),
                 ("rows_of_a_table", "unknown"),
-                ("workers", "unknown"),
+                ("workers", "means-off"),
                 ("no_gradient", "zero"),
             ]
         );
