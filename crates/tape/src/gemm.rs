@@ -161,7 +161,8 @@ pub trait Gemm: Copy + Send + Sync {
     where
         Self: Real,
     {
-        for (i, row) in out.chunks_exact_mut(b.cols).enumerate() {
+        assert!(a.cols == b.rows && Some(out.len()) == a.rows.checked_mul(b.cols));
+        for (i, row) in out.chunks_exact_mut(b.cols.max(1)).enumerate() {
             for (j, out) in row.iter_mut().enumerate() {
                 let sum: Self = (0..a.cols).map(|k| a.at(i, k) * b.at(k, j)).sum();
                 // Where beta is 0, `out` may be NaN.

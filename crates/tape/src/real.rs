@@ -16,8 +16,8 @@ use crate::gemm::Gemm;
 /// A type that tensors are made of: `f32`, `f64`, or a number of your own.
 ///
 /// Kernels compare numbers, for a maximum or to see whether squares would overflow. So a type of
-/// its own, whatever it computes, needs an order and a size ([`Real::to_f64`]) that a
-/// floating-point number in its place would have. It gets buffers that are not pooled, and
+/// your own, whatever it computes, needs an order and a size ([`Real::to_f64`]) that a
+/// floating-point number in its place would have. Its `Default` is 0. It gets buffers that are not pooled, and
 /// products of matrices by the definition: `impl Pooled for Mine {}`, `impl Gemm for Mine {}`.
 pub trait Real:
     Copy

@@ -54,8 +54,19 @@ pub fn run() -> Report {
 }
 
 /// Runs the given cases, several at a time; the report keeps their order.
+///
+/// # Panics
+/// If the cases are others in another arithmetic.
+#[track_caller]
 pub fn run_cases(cases: &impl Cases) -> Report {
-    let each = cases.each().into_iter().zip(cases.each());
+    let (plain, dual) = (cases.each::<f64>(), cases.each());
+    let names: Vec<&str> = plain.iter().map(|case| &case.name[..]).collect();
+    let others: Vec<&str> = dual.iter().map(|case| &case.name[..]).collect();
+    assert_eq!(
+        names, others,
+        "the cases differ with the arithmetic; make the same list in each"
+    );
+    let each = plain.into_iter().zip(dual);
     let each: Vec<Twice> = each.map(|(plain, dual)| Twice { plain, dual }).collect();
     let rows = each.par_iter().with_max_len(1).map(Twice::run);
     Report {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use tape::Real;
 use witness::{Apart, Equality, Products, Verdict};
 
 /// What the witnesses beside finite differences found; or why one was not asked.
@@ -22,12 +23,20 @@ impl Witnesses {
     /// What each of them says against the gradient, in words.
     fn objections(&self) -> Vec<String> {
         let mut objections = Vec::new();
-        for Verdict { argument, found } in self.dual.iter().flatten().filter(|v| !v.found.agree()) {
-            objections.push(format!(
-                "dual numbers find {:e} for a product with the derivative with respect to \
-                 {argument}, the backward pass {:e}; rounding explains no more than {:.0e}",
-                found.forward, found.backward, found.rounding
-            ));
+        for Verdict { argument, found } in self.dual.iter().flatten() {
+            if !found.proves {
+                objections.push(format!(
+                    "dual numbers prove nothing of {argument}: rounding takes {:.0e} of a product \
+                     that is {:.0e}",
+                    found.rounding, found.forward
+                ));
+            } else if !found.agree() {
+                objections.push(format!(
+                    "dual numbers find {:e} for a product with the derivative with respect to \
+                     {argument}, the backward pass {:e}; rounding explains no more than {:.0e}",
+                    found.forward, found.backward, found.rounding
+                ));
+            }
         }
         for verdict in self.exact.iter().flatten() {
             if verdict.found == Equality::Different {
@@ -55,10 +64,13 @@ impl Witnesses {
             Ok(verdicts) => verdicts,
             Err(reason) => return Some(reason),
         };
-        verdicts.iter().find_map(|verdict| match verdict.found {
-            Equality::Silent(reason) => Some(reason),
-            _ => None,
-        })
+        let found = verdicts.iter().map(|verdict| verdict.found);
+        found
+            .chain(self.exactly_composed)
+            .find_map(|found| match found {
+                Equality::Silent(reason) => Some(reason),
+                _ => None,
+            })
     }
 
     /// The largest chance with which the finite field would have let a wrong gradient pass.
@@ -76,7 +88,7 @@ impl Witnesses {
     /// The largest distance of both products, by dual numbers.
     fn dual_apart(&self) -> Option<f64> {
         let found = self.dual.as_ref().ok()?.iter();
-        found.map(|verdict| verdict.found.apart()).reduce(f64::max)
+        found.map(|verdict| verdict.found.apart()).reduce(Real::max)
     }
 }
 
@@ -254,8 +266,8 @@ impl fmt::Display for Witnesses {
         let differs = |found| found == Equality::Different;
         let exact = match &self.exact {
             Ok(verdicts) if verdicts.iter().any(|v| differs(v.found)) => "differs",
-            _ if self.silence().is_some() => "–",
-            _ => "equal",
+            Ok(verdicts) if !verdicts.is_empty() && self.silence().is_none() => "equal",
+            _ => "–",
         };
         write!(out, "  {exact:>5}")?;
         match self.composed {

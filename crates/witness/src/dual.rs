@@ -183,7 +183,11 @@ impl<T: Real> Real for Dual<T> {
         if n == 0 {
             return Dual::ONE;
         }
-        let slope = T::from_f64(f64::from(n)) * self.value.powi(n - 1);
+        let below = match n.checked_sub(1) {
+            Some(below) => self.value.powi(below),
+            None => self.value.powi(n) / self.value,
+        };
+        let slope = T::from_f64(f64::from(n)) * below;
         self.chain(self.value.powi(n), slope)
     }
     fn abs(self) -> Self {
@@ -203,7 +207,7 @@ impl<T: Real> Real for Dual<T> {
         self.chain(x.erf(), slope * (-(x * x)).exp())
     }
     fn is_finite(self) -> bool {
-        self.value.is_finite() && self.tangent.is_finite()
+        self.value.is_finite()
     }
     fn is_nan(self) -> bool {
         self.value.is_nan()

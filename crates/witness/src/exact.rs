@@ -119,7 +119,8 @@ impl Exact {
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
         let fraction = if self.below == other.below {
-            (self.top.max(other.top), self.bottom, self.below)
+            let bottom = self.bottom.max(other.bottom);
+            (self.top.max(other.top), bottom, self.below)
         } else {
             let top = cross(self, other).max(cross(other, self));
             (
@@ -169,7 +170,7 @@ impl Exact {
         let divisor = if other.top == 0 {
             0
         } else {
-            other.hash(other.below)
+            other.hash(DIVISOR, other.below)
         };
         let fraction = (
             cross(self, other),
@@ -184,27 +185,53 @@ impl Exact {
         }
     }
 
-    /// The element, hashed with something beside it (Steele, Lea & Flood, 2014: SplitMix).
-    fn hash(self, beside: u64) -> u64 {
-        let mut hash = self.re ^ self.im.rotate_left(32) ^ beside;
-        for factor in [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb] {
-            hash = (hash ^ (hash >> 30)).wrapping_mul(factor);
-        }
-        hash ^ (hash >> 31)
+    /// The element, hashed with a name and something beside it.
+    fn hash(self, name: u64, beside: u64) -> u64 {
+        [self.re, self.im, beside]
+            .iter()
+            .fold(mix(name), |hash, part| mix(hash ^ part))
     }
 
     /// A function that the field does not have, as a symbol: any element, but always the same for
-    /// the same argument.
+    /// the same argument. Where two arguments are equal by chance their symbols are too, so the
+    /// degree of the argument counts.
     fn symbol(self, name: u64, size: f64) -> Self {
         Exact {
-            re: self.hash(name) % PRIME,
+            re: self.hash(name, 0) % PRIME,
             im: 0,
             size,
-            top: 1,
+            top: 1_u32.saturating_add(self.top).saturating_add(self.bottom),
             bottom: 0,
             below: 0,
-            ..self
+            depth: self.depth,
+            undefined: self.undefined || !self.size.is_finite(),
         }
+    }
+}
+
+/// What is hashed, so that nothing is taken for something else.
+const DIVISOR: u64 = 1;
+const ROOT: u64 = 2;
+const EXP: u64 = 3;
+const LN: u64 = 4;
+const TANH: u64 = 5;
+const ERF: u64 = 6;
+
+/// The finalizer of SplitMix (Steele, Lea & Flood, 2014), after its increment.
+fn mix(hash: u64) -> u64 {
+    let mut hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    for (shift, factor) in [(30, 0xbf58_476d_1ce4_e5b9), (27, 0x94d0_49bb_1331_11eb)] {
+        hash = (hash ^ (hash >> shift)).wrapping_mul(factor);
+    }
+    hash ^ (hash >> 31)
+}
+
+/// The degree of a root; one that was too large to be counted stays so.
+fn half(degree: u32) -> u32 {
+    if degree == u32::MAX {
+        degree
+    } else {
+        degree.div_ceil(2)
     }
 }
 
@@ -373,12 +400,16 @@ impl Real for Exact {
     fn exp(self) -> Self {
         match self.size {
             // A weight that is masked out.
-            f64::NEG_INFINITY => Exact::ZERO,
-            size => self.symbol(1, size.exp()),
+            f64::NEG_INFINITY => Exact {
+                undefined: self.undefined,
+                depth: self.depth,
+                ..Exact::ZERO
+            },
+            size => self.symbol(EXP, size.exp()),
         }
     }
     fn ln(self) -> Self {
-        self.symbol(2, self.size.ln())
+        self.symbol(LN, self.size.ln())
     }
     fn ln_1p(self) -> Self {
         (Exact::ONE + self).ln()
@@ -390,13 +421,13 @@ impl Real for Exact {
             re,
             im,
             size: self.size.sqrt(),
-            top: self.top.div_ceil(2),
-            bottom: self.bottom.div_ceil(2),
+            top: half(self.top),
+            bottom: half(self.bottom),
             // The root of a denominator is another one.
             below: if self.bottom == 0 {
                 0
             } else {
-                self.hash(self.below)
+                self.hash(ROOT, self.below)
             },
             depth: (self.depth).saturating_add(u8::from(self.top > 0 || self.bottom > 0)),
             ..self
@@ -407,10 +438,19 @@ impl Real for Exact {
         }
     }
     fn tanh(self) -> Self {
-        self.symbol(3, self.size.tanh())
+        self.symbol(TANH, self.size.tanh())
     }
     fn powi(self, n: i32) -> Self {
-        let power = (0..n.unsigned_abs()).fold(Exact::ONE, |power, _| power * self);
+        let (mut power, mut square, mut rest) = (Exact::ONE, self, n.unsigned_abs());
+        while rest > 0 {
+            if rest % 2 == 1 {
+                power *= square;
+            }
+            rest /= 2;
+            if rest > 0 {
+                square *= square;
+            }
+        }
         if n < 0 { Exact::ONE / power } else { power }
     }
     fn abs(self) -> Self {
@@ -424,7 +464,7 @@ impl Real for Exact {
         }
     }
     fn erf(self) -> Self {
-        self.symbol(4, Real::erf(self.size))
+        self.symbol(ERF, Real::erf(self.size))
     }
     fn is_finite(self) -> bool {
         self.size.is_finite()
@@ -529,6 +569,17 @@ mod tests {
         assert!(Exact::NAN.is_nan() && !Exact::NAN.is_defined());
         assert!(!Exact::NEG_INFINITY.is_finite());
         assert!(Exact::NEG_INFINITY.exp().is(Exact::ZERO));
+        // What was undefined stays so, whatever is made of it.
+        let undefined = Exact::from_f64(-1.0) / Exact::ZERO;
+        for made in [
+            undefined.exp(),
+            undefined.tanh(),
+            undefined.sqrt(),
+            undefined * Exact::ZERO,
+        ] {
+            assert!(!made.is_defined());
+        }
+        assert!(!Exact::NEG_INFINITY.tanh().is_defined());
     }
 
     #[test]
@@ -545,6 +596,14 @@ mod tests {
         );
         assert_eq!((x * x + y * y).sqrt().degrees(), [1, 0]);
         assert_eq!((x * Exact::from_f64(3.0) + Exact::ONE).degrees(), [1, 0]);
+        // A root of a fraction stands over another denominator than its inverse.
+        let v = x / y;
+        assert_eq!((Exact::ONE / v + v.sqrt()).degrees(), [2, 2]);
+        // A symbol may be the same for two arguments where these are equal by chance.
+        assert_eq!((x * x).exp().degrees(), [3, 0]);
+        let large = (0..32).fold(x, |x, _| x * x);
+        assert_eq!(large.sqrt().degrees()[0], u32::MAX);
+        assert_eq!(large.exp().degrees()[0], u32::MAX);
         assert_eq!((x.sqrt() + y).depth(), 1);
         assert_eq!((x.sqrt() + y).sqrt().depth(), 2);
         assert_eq!(Exact::from_f64(2.0).sqrt().depth(), 0);
@@ -556,6 +615,22 @@ mod tests {
         assert!(x.exp().is((x + y - y).exp()) && !x.exp().is(y.exp()));
         assert!(!x.exp().is(x.tanh()) && !x.exp().is(x.ln()) && !x.erf().is(x.tanh()));
         assert!((x - Exact::ONE).ln_1p().is(x.ln()));
+        // Small arguments have symbols of their own too.
+        let whole = Exact::from_usize;
+        let mut all: Vec<_> = (0..9)
+            .flat_map(|n| {
+                [
+                    whole(n).exp(),
+                    whole(n).tanh(),
+                    whole(n).ln(),
+                    whole(n).erf(),
+                ]
+            })
+            .map(Exact::element)
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 36);
     }
 
     #[test]

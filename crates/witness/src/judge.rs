@@ -31,6 +31,9 @@ pub struct Products {
     pub backward: f64,
     /// How far rounding may take the one from the other.
     pub rounding: f64,
+    /// Whether they could show a mistake: rounding is small beside them, or the gradient may be
+    /// zero.
+    pub proves: bool,
 }
 
 impl Products {
@@ -39,26 +42,38 @@ impl Products {
         (self.forward - self.backward).abs()
     }
 
-    /// Whether rounding explains how far they are apart. NaN is explained by nothing.
+    /// Whether rounding explains how far they are apart, and they could show a mistake. NaN and
+    /// infinity are explained by nothing.
     pub fn agree(self) -> bool {
-        self.apart() <= self.rounding
+        self.proves && self.rounding.is_finite() && self.apart() <= self.rounding
     }
 }
 
 /// What exact numbers can say.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Equality {
-    /// Both products are the same element. A wrong backward pass would have passed with at most
-    /// this probability.
+    /// Both are the same element, in the branch that the sizes take. What is wrong would have
+    /// passed with at most this probability, as long as every root is one of numbers of its own,
+    /// as in norms, and of no square of a formula.
     Equal {
         /// The bound of Schwartz and Zippel.
         chance: f64,
     },
-    /// They differ: one of the two is wrong, whatever rounding does.
+    /// They differ, at every point that was tried: whatever rounding does, they are not the same,
+    /// unless that needs `√a √b = √(ab)`, `e^(a+b) = e^a e^b` or the value of a constant that is
+    /// rounded, which the field does not know.
     Different,
     /// The field cannot tell, for this reason.
     Silent(&'static str),
 }
+
+/// At how many points roots are tried. The field has two roots of everything and takes one of
+/// them, so a formula that needs a certain one agrees at some points only.
+const POINTS: u64 = 20;
+
+/// The largest share of what is added up that rounding may take: beyond it, agreement proves
+/// nothing.
+const SHARE: f64 = 1e-3;
 
 /// How far from each other two runs of one program may be that differ by rounding, in units of
 /// what the last digits of its arguments do to it.
@@ -71,7 +86,7 @@ const ROUNDINGS: f64 = 16.0;
 /// How far rounding may take the two products apart is measured: by how much they change when the
 /// last digit of every argument does.
 pub fn in_f64<N: Real>(subject: &Subject<'_, Dual<N>>, seed: u64) -> Vec<Verdict<Products>> {
-    let mut rng = StdRng::seed_from_u64(seed);
+    let mut rng = draws(seed, 1);
     let point = values(&subject.point());
     let normal = |shape: Shape, rng: &mut StdRng| Tensor::<N>::randn(shape, rng);
     let w = normal(*subject.value(&constants(&point)).shape(), &mut rng);
@@ -99,12 +114,14 @@ pub fn in_f64<N: Real>(subject: &Subject<'_, Dual<N>>, seed: u64) -> Vec<Verdict
         let size = forward.1.max(backward[i].1);
         let moved = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).abs();
         let moved = moved(forward, forward_shaken) + moved(backward[i], backward_shaken[i]);
+        let rounding = ROUNDINGS * (moved + N::EPSILON.to_f64() * size);
         Verdict {
             argument: argument.name.clone(),
             found: Products {
                 forward: forward.0,
                 backward: backward[i].0,
-                rounding: ROUNDINGS * (moved + f64::EPSILON * size),
+                rounding,
+                proves: argument.may_be_zero || rounding < SHARE * size,
             },
         }
     });
@@ -136,10 +153,12 @@ impl Apart {
 #[track_caller]
 pub fn alike(a: &Subject<'_, f64>, b: &Subject<'_, f64>, seed: u64) -> Apart {
     check_arguments(a, b);
-    let mut rng = StdRng::seed_from_u64(seed);
+    let mut rng = draws(seed, 2);
     let point = a.point();
     let shaken = shaken(&point, &mut rng);
-    let w = Tensor::randn(*a.value(&point).shape(), &mut rng);
+    let shape = *a.value(&point).shape();
+    check_values(&shape, b.value(&point).shape());
+    let w = Tensor::randn(shape, &mut rng);
     let all = |of: &Subject<'_, f64>, point: &[Tensor<f64>]| {
         let mut all = of.vjp(point, &w);
         all.push(of.value(point));
@@ -154,8 +173,10 @@ pub fn alike(a: &Subject<'_, f64>, b: &Subject<'_, f64>, seed: u64) -> Apart {
         let size = largest(a.data().iter().copied());
         let distance = |b: &Tensor<f64>| largest(a.data().iter().zip(b.data()).map(|(a, b)| a - b));
         let rounding = ROUNDINGS * (distance(moved) + f64::EPSILON * size);
+        // What rounding may do without limit, it does not explain.
+        let rounding = if rounding.is_finite() { rounding } else { 0.0 };
         let of = |part: f64| distance(b) / part.max(f64::MIN_POSITIVE);
-        worst.apart = worst.apart.max(of(size));
+        worst.apart = Real::max(worst.apart, of(size));
         worst.of_rounding = Real::max(worst.of_rounding, of(rounding));
     }
     worst
@@ -168,25 +189,38 @@ fn largest(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Judges the gradient of every argument exactly, at a random point of the field where the
 /// subject's point says only how large things are.
+///
+/// # Panics
+/// If the backward pass returns gradients of other shapes than the arguments'.
 pub fn exactly(subject: &Subject<'_, Dual<Exact>>, seed: u64) -> Vec<Verdict<Equality>> {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let (point, w) = random_point(subject, &mut rng);
-    let grads = subject.vjp(&constants(&point), &constant(&w));
-    let numbers = w.len() + 2 * point.iter().map(Tensor::len).sum::<usize>();
-    let arguments = subject.arguments.iter().zip(&grads).enumerate();
-    let verdicts = arguments.map(|(i, (argument, grad))| {
-        let v = random(*grad.shape(), &mut rng);
-        let y = subject.value(&along(&point, &v, i));
-        let forward = w.data().iter().zip(y.data()).map(|(w, y)| *w * y.tangent);
-        let backward = v
-            .data()
-            .iter()
-            .zip(grad.data())
-            .map(|(v, grad)| *v * grad.value);
-        Verdict {
-            argument: argument.name.clone(),
-            found: compare(forward.sum(), backward.sum(), numbers),
-        }
+    let found = at_points(|point| {
+        let mut rng = draws(seed, 3 + point);
+        let (point, w) = random_point(subject, &mut rng);
+        let grads = subject.vjp(&constants(&point), &constant(&w));
+        let numbers = w.len() + 2 * point.iter().map(Tensor::len).sum::<usize>();
+        let arguments = subject.arguments.iter().zip(&grads).enumerate();
+        let found = arguments.map(|(i, (argument, grad))| {
+            let v = random(*grad.shape(), &mut rng);
+            let y = subject.value(&along(&point, &v, i));
+            let terms = w.data().iter().zip(y.data());
+            let forward: Exact = terms.map(|(w, y)| *w * y.tangent).sum();
+            let terms = v.data().iter().zip(grad.data());
+            let backward: Exact = terms.map(|(v, grad)| *v * grad.value).sum();
+            let found = compare(forward, backward, numbers);
+            match found.equality {
+                Equality::Equal { .. } if forward.is(Exact::ZERO) && !argument.may_be_zero => found
+                    .with(Equality::Silent(
+                        "the derivative is 0, which proves nothing",
+                    )),
+                _ => found,
+            }
+        });
+        found.collect()
+    });
+    let arguments = subject.arguments.iter().zip(found);
+    let verdicts = arguments.map(|(argument, found)| Verdict {
+        argument: argument.name.clone(),
+        found,
     });
     verdicts.collect()
 }
@@ -195,30 +229,81 @@ pub fn exactly(subject: &Subject<'_, Dual<Exact>>, seed: u64) -> Vec<Verdict<Equ
 /// and the gradients of all arguments for a random upstream gradient, at a random point.
 ///
 /// # Panics
-/// If they have other arguments.
+/// If they have other arguments, or values of other shapes.
 #[track_caller]
 pub fn same(a: &Subject<'_, Dual<Exact>>, b: &Subject<'_, Dual<Exact>>, seed: u64) -> Equality {
     check_arguments(a, b);
-    let (point, w) = random_point(a, &mut StdRng::seed_from_u64(seed));
-    let numbers = w.len() + point.iter().map(Tensor::len).sum::<usize>();
-    let all = |of: &Subject<'_, Dual<Exact>>| -> Vec<Exact> {
-        let at = constants(&point);
-        let mut all = of.vjp(&at, &constant(&w));
-        all.push(of.value(&at));
-        values(&all).iter().flat_map(Tensor::to_vec).collect()
-    };
-    let mut worst = Equality::Equal { chance: 0.0 };
-    for (a, b) in all(a).into_iter().zip(all(b)) {
-        worst = match (worst, compare(a, b, numbers)) {
+    let found = at_points(|point| {
+        let (point, w) = random_point(a, &mut draws(seed, 3 + POINTS + point));
+        check_values(w.shape(), b.value(&constants(&point)).shape());
+        let numbers = w.len() + point.iter().map(Tensor::len).sum::<usize>();
+        let all = |of: &Subject<'_, Dual<Exact>>| -> Vec<Exact> {
+            let at = constants(&point);
+            let mut all = of.vjp(&at, &constant(&w));
+            all.push(of.value(&at));
+            values(&all).iter().flat_map(Tensor::to_vec).collect()
+        };
+        let pairs = all(a).into_iter().zip(all(b));
+        let found = pairs.map(|(a, b)| compare(a, b, numbers));
+        found.reduce(Comparison::and).into_iter().collect()
+    });
+    let found = found.first().copied();
+    found.unwrap_or(Equality::Silent("there is nothing to compare"))
+}
+
+/// What is found at a point; and at several, if there are roots whose sign could matter.
+fn at_points(mut at: impl FnMut(u64) -> Vec<Comparison>) -> Vec<Equality> {
+    let mut found = at(0);
+    if found.iter().any(|found| found.has_root) {
+        for point in 1..POINTS {
+            for (found, again) in found.iter_mut().zip(at(point)) {
+                *found = match (found.equality, again.equality) {
+                    (Equality::Equal { .. }, Equality::Different)
+                    | (Equality::Different, Equality::Equal { .. }) => {
+                        found.with(Equality::Silent("the sign of a root decides"))
+                    }
+                    (Equality::Silent(_), _) => *found,
+                    _ => found.and(again),
+                };
+            }
+        }
+    }
+    found.iter().map(|found| found.equality).collect()
+}
+
+/// What two elements are to each other at one point.
+#[derive(Clone, Copy)]
+struct Comparison {
+    equality: Equality,
+    /// Whether there is a root in one of them.
+    has_root: bool,
+}
+
+impl Comparison {
+    fn with(self, equality: Equality) -> Self {
+        Comparison { equality, ..self }
+    }
+
+    /// Of two comparisons, what they say together: silence covers equality, and a difference
+    /// that is found beside another or beside silence stays one.
+    fn and(self, other: Self) -> Self {
+        let equality = match (self.equality, other.equality) {
+            (Equality::Different, _) | (_, Equality::Different) => Equality::Different,
+            (silent @ Equality::Silent(_), _) | (_, silent @ Equality::Silent(_)) => silent,
             (Equality::Equal { chance: a }, Equality::Equal { chance: b }) => {
                 Equality::Equal { chance: a.max(b) }
             }
-            (Equality::Equal { .. }, other) => other,
-            (_, Equality::Different) => Equality::Different,
-            (worst, _) => worst,
         };
+        Comparison {
+            equality,
+            has_root: self.has_root || other.has_root,
+        }
     }
-    worst
+}
+
+/// Draws of a judge's own: with the seed of the inputs, they are not the inputs again.
+fn draws(seed: u64, judge: u64) -> StdRng {
+    StdRng::seed_from_u64(seed ^ judge.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// A point of the field where a subject is judged, and an upstream gradient.
@@ -238,25 +323,29 @@ fn random_point(
 /// sums of squares of some of them. As a function of the numbers below one root, its norm, the
 /// product with its conjugate, is a polynomial of at most twice the degree; it vanishes at no more
 /// than its degree of `p` values of the last of them. There are no more roots than numbers.
-fn compare(a: Exact, b: Exact, numbers: usize) -> Equality {
-    if !(a.is_defined() && b.is_defined()) {
-        return Equality::Silent("something is divided by 0, or a root of a root does not exist");
-    }
-    if !a.is(b) {
-        return Equality::Different;
-    }
-    if a.depth().max(b.depth()) > 1 {
-        return Equality::Silent("a root stands below a root");
-    }
+fn compare(a: Exact, b: Exact, numbers: usize) -> Comparison {
+    let depth = a.depth().max(b.depth());
     let ([a_top, a_bottom], [b_top, b_bottom]) = (a.degrees(), b.degrees());
     let degree = a_top
         .saturating_add(b_bottom)
         .max(b_top.saturating_add(a_bottom));
-    if degree == u32::MAX {
-        return Equality::Silent("the degree is too large");
-    }
-    Equality::Equal {
-        chance: 2.0 * f64::from(degree) * numbers as f64 / PRIME as f64,
+    let chance = 2.0 * f64::from(degree) * numbers as f64 / PRIME as f64;
+    let equality = if !(a.is_defined() && b.is_defined()) {
+        Equality::Silent("something is divided by 0, or a root of a root does not exist")
+    } else if !a.is(b) {
+        Equality::Different
+    } else if depth > 1 {
+        Equality::Silent("a root stands below a root")
+    } else if degree == u32::MAX {
+        Equality::Silent("the degree is too large")
+    } else {
+        Equality::Equal {
+            chance: chance.min(1.0),
+        }
+    };
+    Comparison {
+        equality,
+        has_root: depth > 0,
     }
 }
 
@@ -305,7 +394,7 @@ fn random(shape: Shape, rng: &mut impl Rng) -> Tensor<Exact> {
 fn shaken<N: Real>(point: &[Tensor<N>], rng: &mut impl Rng) -> Vec<Tensor<N>> {
     let mut shake = |x: N| {
         let sign = if rng.random() { 1.0 } else { -1.0 };
-        N::from_f64(x.to_f64() * (1.0 + sign * f64::EPSILON))
+        N::from_f64(x.to_f64() * (1.0 + sign * N::EPSILON.to_f64()))
     };
     let each = point.iter();
     each.map(|x| Tensor::from_fn(*x.shape(), |k| shake(x.data()[k])))
@@ -328,5 +417,14 @@ fn check_arguments<A: Real, B: Real>(a: &Subject<'_, A>, b: &Subject<'_, B>) {
         a, b,
         "two subjects that are judged together take arguments of the same shapes; make both by \
          one function that is generic over the numbers"
+    );
+}
+
+#[track_caller]
+fn check_values(a: &Shape, b: &Shape) {
+    assert_eq!(
+        a, b,
+        "two forms of one function have values of the same shape, but these have {a} and {b}; \
+         bring them to one shape first"
     );
 }

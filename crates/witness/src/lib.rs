@@ -10,7 +10,7 @@
 //!   code that trains in `f32` is the right derivative or it is not. [`same`] compares two forms
 //!   of one function.
 //!
-//! Each misses what another sees (book, appendix B). A field knows no rounding, so it finds
+//! Each misses what another sees (book, appendix H). A field knows no rounding, so it finds
 //! nothing wrong with a variance that cancels; dual numbers look at the function that the code
 //! computes, so they find nothing wrong with another function.
 //!

@@ -89,8 +89,33 @@ impl<'a, T: Real> Subject<'a, T> {
     }
 
     /// The gradient of each argument for an upstream gradient.
+    ///
+    /// # Panics
+    /// If the backward pass returns another number of gradients than there are arguments, or one
+    /// of another shape than its argument: what a judge does not look at would pass.
+    #[track_caller]
     pub fn vjp(&self, at: &[Tensor<T>], dy: &Tensor<T>) -> Vec<Tensor<T>> {
-        (self.vjp)(at, dy)
+        let grads = (self.vjp)(at, dy);
+        assert_eq!(
+            grads.len(),
+            at.len(),
+            "the backward pass returned {} gradients for {} arguments; return one for each, in \
+             their order",
+            grads.len(),
+            at.len()
+        );
+        for (argument, (x, grad)) in self.arguments.iter().zip(at.iter().zip(&grads)) {
+            assert_eq!(
+                grad.shape(),
+                x.shape(),
+                "the gradient of {} has shape {}, but {0} has shape {}; return a gradient of the \
+                 shape of its argument",
+                argument.name,
+                grad.shape(),
+                x.shape()
+            );
+        }
+        grads
     }
 }
 

@@ -173,7 +173,8 @@ fn branches_are_judged_by_sizes() {
         exactly(&subject, 5)[0].found
     };
     assert!(matches!(relu(2.0), Equality::Equal { .. }));
-    assert!(matches!(relu(-2.0), Equality::Equal { .. }));
+    // Nothing comes through, forward or backward.
+    assert!(matches!(relu(-2.0), Equality::Silent(_)));
     assert_eq!(relu(-0.5), Equality::Different);
 }
 
@@ -183,4 +184,96 @@ fn forms_of_other_arguments_are_refused() {
     let one = Subject::on_tape(vec![Tensor::<f64>::ones([2])], |x| x[0].exp());
     let other = Subject::on_tape(vec![Tensor::<f64>::ones([3])], |x| x[0].exp());
     alike(&one, &other, 1);
+}
+
+/// A function of one number with a backward pass by its value and its slope.
+fn of_one<T: Real>(
+    x: f64,
+    value: impl Fn(T) -> T + Send + Sync + 'static,
+    slope: impl Fn(T) -> T + Send + Sync + 'static,
+) -> Subject<'static, T> {
+    let argument = Argument {
+        name: "x".to_owned(),
+        value: Tensor::new([1], vec![T::from_f64(x)]),
+        may_be_zero: false,
+    };
+    Subject::new(
+        vec![argument],
+        move |at| at[0].map(&value),
+        move |at, dy| vec![dy.zip(&at[0], |dy, x| dy * slope(x))],
+    )
+}
+
+#[test]
+fn a_root_whose_sign_decides_is_not_judged() {
+    // |x| is the root of a square, and its slope is 1 or -1.
+    let size = of_one(2.0, |x: Dual<Exact>| (x * x).sqrt(), |_| Dual::ONE);
+    assert_eq!(
+        exactly(&size, 1)[0].found,
+        Equality::Silent("the sign of a root decides")
+    );
+    // A product of roots is the root of the product, in one half of all cases or so.
+    let one = |x: Dual<Exact>| x * x + Dual::ONE;
+    let two = |x: Dual<Exact>| x * x + Dual::from_f64(2.0);
+    let roots = of_one(2.0, move |x| one(x).sqrt() * two(x).sqrt(), |x| x);
+    let root = of_one(2.0, move |x| (one(x) * two(x)).sqrt(), |x| x);
+    assert_eq!(
+        same(&roots, &root, 1),
+        Equality::Silent("the sign of a root decides")
+    );
+}
+
+#[test]
+fn what_could_not_fail_proves_nothing() {
+    // Where x is 0, so is the derivative of its cube, with whatever factor.
+    fn cube<T: Real>(factor: f64) -> Subject<'static, T> {
+        of_one(0.0, |x: T| x * x * x, move |x| T::from_f64(factor) * x * x)
+    }
+    assert!(!in_f64::<f64>(&cube(3.0), 1)[0].found.agree());
+    assert!(!in_f64::<f64>(&cube(1.0), 1)[0].found.agree());
+    // A derivative that is zero as a formula.
+    let zero = of_one(1.0, |x: Dual<Exact>| x - x, |x| x - x);
+    assert!(matches!(exactly(&zero, 1)[0].found, Equality::Silent(_)));
+    // Next to a pole, rounding explains everything.
+    let pole = of_one(
+        1.0 - f64::EPSILON / 2.0,
+        |x: Dual<f64>| Dual::ONE / (Dual::ONE - x),
+        |x| x,
+    );
+    assert!(!in_f64(&pole, 1)[0].found.agree());
+}
+
+#[test]
+fn the_draws_of_a_judge_are_not_those_of_the_input() {
+    use rand::SeedableRng;
+    let x = Tensor::randn([4], &mut rand::rngs::StdRng::seed_from_u64(0));
+    // A function that sends nothing back for an upstream gradient like x: x over its length.
+    let unit = Subject::on_tape(vec![x], |x: &[Var<'_, Dual<f64>>]| {
+        &x[0] / &(&x[0] * &x[0]).sum(&[0]).sqrt()
+    });
+    assert!(in_f64(&unit, 0)[0].found.agree());
+}
+
+#[test]
+#[should_panic(expected = "the gradient of x has shape [2], but x has shape [1]")]
+fn a_gradient_of_another_shape_is_refused() {
+    let argument = Argument {
+        name: "x".to_owned(),
+        value: Tensor::<Dual<f64>>::ones([1]),
+        may_be_zero: false,
+    };
+    let subject = Subject::new(
+        vec![argument],
+        |at| at[0].clone(),
+        |_, _| vec![Tensor::ones([2])],
+    );
+    in_f64(&subject, 1);
+}
+
+#[test]
+#[should_panic(expected = "returned 0 gradients for 2 arguments")]
+fn a_gradient_that_is_missing_is_refused() {
+    let two = product::<Dual<Exact>>(1.0).arguments;
+    let subject = Subject::new(two, |at| at[0].zip(&at[1], |x, y| x * y), |_, _| Vec::new());
+    exactly(&subject, 1);
 }
