@@ -271,6 +271,22 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn an_exercise_that_is_still_being_written_is_waited_for() {
+        let (_dir, path) = script("exec sleep 600");
+        let held = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let begun = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(held);
+        });
+        let (verdict, _) = run(&path, "a", Duration::from_millis(50)).unwrap();
+        assert_eq!(verdict, Verdict::Endless);
+        begun.join().unwrap();
+        let _held = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        assert!(run(&path, "a", Duration::from_millis(50)).is_err());
+    }
+
+    #[test]
     fn an_exercise_that_never_stops_printing_is_stopped() {
         let (verdict, printed) = judge("yes");
         assert_eq!(verdict, Verdict::Loud);

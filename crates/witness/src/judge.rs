@@ -31,8 +31,8 @@ pub struct Products {
     pub backward: f64,
     /// How far rounding may take the one from the other.
     pub rounding: f64,
-    /// Whether they could show a mistake: rounding is small beside them, or the gradient may be
-    /// zero.
+    /// Whether they could show a mistake: rounding is small beside what was added up; for a
+    /// gradient that may be zero, beside what was for others.
     pub proves: bool,
 }
 
@@ -108,20 +108,31 @@ pub fn in_f64<N: Real>(subject: &Subject<'_, Dual<N>>, seed: u64) -> Vec<Verdict
         pairs.collect()
     };
     let (backward, backward_shaken) = (back(&point), back(&shaken));
+    let forward = |point: &[Tensor<N>]| -> Vec<(f64, f64)> {
+        (0..point.len()).map(|i| ahead(point, i)).collect()
+    };
+    let (forward, forward_shaken) = (forward(&point), forward(&shaken));
+    let sizes = forward.iter().zip(&backward).map(|(a, b)| a.1.max(b.1));
+    let sizes: Vec<f64> = sizes.collect();
+    // A gradient that is zero as a formula is made of numbers that are as large as others.
+    let largest = sizes.iter().copied().fold(0.0, Real::max);
     let arguments = subject.arguments.iter().enumerate();
     let verdicts = arguments.map(|(i, argument)| {
-        let (forward, forward_shaken) = (ahead(&point, i), ahead(&shaken, i));
-        let size = forward.1.max(backward[i].1);
-        let moved = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).abs();
-        let moved = moved(forward, forward_shaken) + moved(backward[i], backward_shaken[i]);
+        let size = if argument.may_be_zero {
+            largest
+        } else {
+            sizes[i]
+        };
+        let moved = |a: &[(f64, f64)], b: &[(f64, f64)]| (a[i].0 - b[i].0).abs();
+        let moved = moved(&forward, &forward_shaken) + moved(&backward, &backward_shaken);
         let rounding = ROUNDINGS * (moved + N::EPSILON.to_f64() * size);
         Verdict {
             argument: argument.name.clone(),
             found: Products {
-                forward: forward.0,
+                forward: forward[i].0,
                 backward: backward[i].0,
                 rounding,
-                proves: argument.may_be_zero || rounding < SHARE * size,
+                proves: rounding < SHARE * size,
             },
         }
     });
