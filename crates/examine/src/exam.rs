@@ -129,6 +129,12 @@ impl Exam {
         let mut wrongs: Vec<Option<usize>> = (0..wrong(&point.probe).len()).map(Some).collect();
         wrongs.shuffle(&mut rng);
         if let Some(cases) = self.cases {
+            let most = wrongs.len() + wrongs.len() / WRONG_TO_RIGHT;
+            if cases > most {
+                return Err(format!(
+                    "there are {most} cases of this norm, but {cases} are asked for"
+                ));
+            }
             wrongs.truncate((cases * WRONG_TO_RIGHT).div_ceil(WRONG_TO_RIGHT + 1));
         }
         let rights = match self.cases {
@@ -150,8 +156,13 @@ impl Exam {
                 contents,
             });
         }
-        if cases.is_empty() {
-            return Err("there are no cases; ask for some".to_owned());
+        let wrong = cases.iter().filter(|case| case.fault.is_some()).count();
+        if wrong == 0 || wrong == cases.len() {
+            return Err(format!(
+                "of {} cases {wrong} would be wrong; ask for more, so that there are some of both \
+                 sorts",
+                cases.len()
+            ));
         }
         Ok(cases)
     }
@@ -381,7 +392,21 @@ mod tests {
                     cases: Some(0),
                     ..batch()
                 },
-                "no cases",
+                "of 0 cases 0 would be wrong",
+            ),
+            (
+                Exam {
+                    cases: Some(1),
+                    ..batch()
+                },
+                "of 1 cases 1 would be wrong",
+            ),
+            (
+                Exam {
+                    cases: Some(usize::MAX),
+                    ..batch()
+                },
+                "are asked for",
             ),
         ] {
             let why = wrong.cases().unwrap_err();
