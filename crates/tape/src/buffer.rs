@@ -8,11 +8,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::Real;
-
 /// A shared buffer. Its length may exceed what its tensor shows: the pool hands
 /// out lengths rounded up to a power of two, and starts them on a cache line.
-pub(crate) struct Buffer<T: Real> {
+pub(crate) struct Buffer<T: Pooled> {
     vec: Option<Arc<Vec<T>>>,
     /// Where the elements begin.
     start: usize,
@@ -85,7 +83,12 @@ fn class_that_fits(n: usize) -> usize {
 
 // ANCHOR: pooled
 /// Element types that may have a thread-local pool; by default there is none.
-pub trait Pooled: Sized {
+pub trait Pooled: Sized + Copy {
+    /// What a new buffer is filled with: 0.
+    const NEW: Self;
+    /// What stale contents are overwritten with in debug builds: not a number.
+    const POISON: Self;
+
     /// Runs `f` on this thread's pool; `None` if there is none, as while the thread is being
     /// torn down.
     #[doc(hidden)]
@@ -100,6 +103,9 @@ macro_rules! pooled {
             static $pool: RefCell<Pool<$t>> = const { RefCell::new(Pool::new()) };
         }
         impl Pooled for $t {
+            const NEW: Self = 0.0;
+            const POISON: Self = $t::NAN;
+
             #[inline]
             fn with_pool<R>(f: impl FnOnce(&mut Pool<Self>) -> R) -> Option<R> {
                 $pool.try_with(|pool| f(&mut pool.borrow_mut())).ok()
@@ -112,7 +118,7 @@ pooled!(f32, POOL_F32);
 pooled!(f64, POOL_F64);
 // ANCHOR_END: pooled
 
-impl<T: Real> Buffer<T> {
+impl<T: Pooled> Buffer<T> {
     /// At least `n` elements with arbitrary contents: every one must be written
     /// before it is read. In debug builds they are NaN, so that a kernel which
     /// forgets one is found by any test that looks at its output.
@@ -121,12 +127,12 @@ impl<T: Real> Buffer<T> {
         let pooled = T::with_pool(|pool| pool.take(n)).flatten();
         // `vec![0; n]` asks the system for zeroed pages, which cost nothing until touched.
         let length = (1 << class_that_fits(n)) + slack::<T>();
-        let mut vec = pooled.unwrap_or_else(|| Arc::new(vec![T::ZERO; length]));
+        let mut vec = pooled.unwrap_or_else(|| Arc::new(vec![T::NEW; length]));
         let start = first_on_a_line(&vec);
         if cfg!(debug_assertions)
             && let Some(stale) = Arc::get_mut(&mut vec)
         {
-            stale[start..start + n].fill(T::NAN);
+            stale[start..start + n].fill(T::POISON);
         }
         Buffer {
             vec: Some(vec),
@@ -186,7 +192,7 @@ impl<T: Real> Buffer<T> {
     }
 }
 
-impl<T: Real> Clone for Buffer<T> {
+impl<T: Pooled> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         Buffer {
             vec: self.vec.clone(),
@@ -195,7 +201,7 @@ impl<T: Real> Clone for Buffer<T> {
     }
 }
 
-impl<T: Real> Drop for Buffer<T> {
+impl<T: Pooled> Drop for Buffer<T> {
     #[inline]
     fn drop(&mut self) {
         // Only the last handle returns the buffer; earlier ones count down.
@@ -208,12 +214,12 @@ impl<T: Real> Drop for Buffer<T> {
 }
 
 /// Bytes of free buffers that this thread's pool holds for element type `T`.
-pub fn pooled_bytes<T: Real>() -> usize {
+pub fn pooled_bytes<T: Pooled>() -> usize {
     T::with_pool(|pool| pool.bytes).unwrap_or(0)
 }
 
 /// Gives this thread's free buffers of element type `T` back to the system.
-pub fn clear_pool<T: Real>() {
+pub fn clear_pool<T: Pooled>() {
     T::with_pool(|pool| *pool = Pool::new());
 }
 

@@ -121,7 +121,11 @@ impl<T: Real> fmt::LowerExp for Dual<T> {
     }
 }
 
-impl<T: Real> Pooled for Dual<T> {}
+impl<T: Real> Pooled for Dual<T> {
+    const NEW: Self = Dual::ZERO;
+    const POISON: Self = Dual::NAN;
+}
+
 impl<T: Real> Gemm for Dual<T> {}
 
 impl<T: Real> Real for Dual<T> {

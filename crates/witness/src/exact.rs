@@ -338,7 +338,11 @@ impl fmt::LowerExp for Exact {
     }
 }
 
-impl Pooled for Exact {}
+impl Pooled for Exact {
+    const NEW: Self = Exact::ZERO;
+    const POISON: Self = Exact::NAN;
+}
+
 impl Gemm for Exact {}
 
 /// A constant: the element that an `f64`, a whole number times a power of two, is in the field.
