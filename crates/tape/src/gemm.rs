@@ -5,10 +5,11 @@
 //! the size of the product, in arithmetic that cannot wrap; they rely on nothing else.
 #![allow(unsafe_code)]
 
-use std::ops::Range;
+use std::iter::Sum;
+use std::ops::{Add, Mul, Range};
 
+use crate::elements;
 use crate::parallel::{self, Split};
-use crate::{Real, elements};
 
 /// Multiplications below which a product stays on the calling thread: fewer are done
 /// in well under a millisecond.
@@ -121,7 +122,7 @@ impl<'a, T> Matrix<'a, T> {
 /// # Panics
 /// If the inner dimensions differ, or `out` has the wrong length.
 #[track_caller]
-pub fn gemm<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T]) {
+pub fn gemm<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T]) {
     assert_eq!(
         a.cols, b.rows,
         "cannot multiply [{}, {}] by [{}, {}]: the inner dimensions must agree",
@@ -154,19 +155,18 @@ fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
 
 // ANCHOR: kernel
 /// Types that may have a kernel of `matrixmultiply`; the others multiply by the definition.
-pub trait Gemm: Copy + Send + Sync {
+pub trait Gemm:
+    Copy + Send + Sync + Default + PartialEq + Sum + Add<Output = Self> + Mul<Output = Self>
+{
     /// The product, shapes already checked.
     #[doc(hidden)]
-    fn call(a: Matrix<'_, Self>, b: Matrix<'_, Self>, beta: Self, out: &mut [Self])
-    where
-        Self: Real,
-    {
+    fn call(a: Matrix<'_, Self>, b: Matrix<'_, Self>, beta: Self, out: &mut [Self]) {
         assert!(a.cols == b.rows && Some(out.len()) == a.rows.checked_mul(b.cols));
         for (i, row) in out.chunks_exact_mut(b.cols.max(1)).enumerate() {
             for (j, out) in row.iter_mut().enumerate() {
                 let sum: Self = (0..a.cols).map(|k| a.at(i, k) * b.at(k, j)).sum();
                 // Where beta is 0, `out` may be NaN.
-                *out = if beta == Self::ZERO {
+                *out = if beta == Self::default() {
                     sum
                 } else {
                     sum + beta * *out
