@@ -8,6 +8,7 @@
 
 mod array;
 mod book;
+pub mod cli;
 mod dtype;
 mod file;
 mod judge;

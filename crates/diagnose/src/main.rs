@@ -1,15 +1,13 @@
 //! The commands `probe` and `diagnose`, which `course probe` and `course diagnose` start.
 #![forbid(unsafe_code)]
 
-use anstream::{eprintln, print, println};
+use anstream::{print, println};
 use clap::{Parser, Subcommand};
+use diagnose::cli::answer;
 use diagnose::{Dtype, Facts, Report, Subject, picture, probe, write_text};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use verdict::{COMMAND, beside_the_reader};
-
-/// The exit code when nothing could be judged: a flag, a file, data that prove nothing.
-const FAILED: u8 = 2;
 
 /// Judge a normalization that another program computed.
 #[derive(Debug, Parser)]
@@ -90,30 +88,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return refuse(&error),
-    };
-    run(arguments.command).unwrap_or_else(|why| {
-        eprintln!("error: {why}");
-        ExitCode::from(FAILED)
-    })
-}
-
-/// Help goes to the reader as it is; a wrong flag gives one line.
-fn refuse(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        print!("{}", error.render().ansi());
-        return ExitCode::SUCCESS;
-    }
-    let text = error.render().to_string();
-    let lines = text.lines().map(str::trim);
-    // What is missing stands below the first line, and then comes the usage.
-    let told =
-        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let told: Vec<&str> = told.filter(|line| !line.is_empty()).collect();
-    eprintln!("{}", told.join(" "));
-    ExitCode::from(FAILED)
+    answer(|arguments: Arguments| run(arguments.command))
 }
 
 fn run(command: Command) -> Result<ExitCode, String> {

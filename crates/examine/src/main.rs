@@ -1,15 +1,13 @@
 //! The command `examine`, which `course examine` starts.
 #![forbid(unsafe_code)]
 
-use anstream::{eprintln, print, println};
+use anstream::{print, println};
 use clap::{Parser, Subcommand};
+use diagnose::cli::answer;
 use examine::{Exam, Score, answers, ask};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use verdict::{beside_the_reader, command};
-
-/// The exit code when nothing could be judged: a flag, a file, a command that does not run.
-const FAILED: u8 = 2;
 
 /// Judge a gradient check of your own: which mistakes does it catch?
 ///
@@ -83,29 +81,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return refuse(&error),
-    };
-    run(arguments.command).unwrap_or_else(|why| {
-        eprintln!("error: {why}");
-        ExitCode::from(FAILED)
-    })
-}
-
-/// Help goes to the reader as it is; a wrong flag gives one line.
-fn refuse(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        print!("{}", error.render().ansi());
-        return ExitCode::SUCCESS;
-    }
-    let text = error.render().to_string();
-    let lines = text.lines().map(str::trim);
-    let told =
-        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let told: Vec<&str> = told.filter(|line| !line.is_empty()).collect();
-    eprintln!("{}", told.join(" "));
-    ExitCode::from(FAILED)
+    answer(|arguments: Arguments| run(arguments.command))
 }
 
 fn run(asked: Command) -> Result<ExitCode, String> {

@@ -401,42 +401,10 @@ impl<T: Real> Layer<T> for MultiHeadAttention<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{CheckLayer, check_op, normal};
+    use crate::check::{CheckLayer, attention_of_ops, check_op, normal};
     use rand::SeedableRng;
     use rand::rngs::StdRng;
-    use tape::{Tape, Tensor};
-
-    /// The same of ops of the tape, one sequence and one head at a time.
-    fn composed<'t>(
-        qkv: &Var<'t, f64>,
-        lengths: &Lengths,
-        heads: usize,
-        causal: bool,
-    ) -> Var<'t, f64> {
-        let width = qkv.shape()[1] / 3;
-        let d = width / heads;
-        let mut start = 0;
-        let mut sequences = Vec::new();
-        for &steps in lengths.each() {
-            let rows = qkv.slice(0, start..start + steps);
-            let mut outs = Vec::new();
-            for h in 0..heads {
-                let [q, k, v] = [0, 1, 2].map(|part| {
-                    let at = part * width + h * d;
-                    rows.slice(1, at..at + d)
-                });
-                let mut s = q.matmul(&k.transpose(0, 1)) * (1.0 / (d as f64).sqrt());
-                if causal {
-                    let later = |i: usize| f64::from(u8::from(i % steps > i / steps));
-                    s = s.masked_fill(&Tensor::from_fn([steps, steps], later), f64::NEG_INFINITY);
-                }
-                outs.push(s.softmax(1).matmul(&v));
-            }
-            sequences.push(Var::concat(&outs, 1));
-            start += steps;
-        }
-        Var::concat(&sequences, 0)
-    }
+    use tape::Tape;
 
     #[test]
     fn is_what_its_parts_make_forward_and_backward() {
@@ -450,7 +418,7 @@ mod tests {
                     (y, grads.of(&qkv))
                 };
                 let (y, dx) = run(&|x| attention(x, &lengths, heads, causal));
-                let (y2, dx2) = run(&|x| composed(x, &lengths, heads, causal));
+                let (y2, dx2) = run(&|x| attention_of_ops(x, &lengths, heads, causal));
                 for (a, b) in [(y, y2), (dx, dx2)] {
                     for (a, b) in a.data().iter().zip(b.data()) {
                         assert!((a - b).abs() < 1e-13, "{a} is not {b}");

@@ -239,6 +239,39 @@ pub fn check_block(name: &str, norm: NormKind, place: NormPlace, trains: bool) -
     }
 }
 
+/// Attention made of ops of the tape, one sequence and one head at a time.
+pub fn attention_of_ops<'t, T: Real>(
+    qkv: &Var<'t, T>,
+    lengths: &Lengths,
+    heads: usize,
+    causal: bool,
+) -> Var<'t, T> {
+    let width = qkv.shape()[1] / 3;
+    let d = width / heads;
+    let scale = T::from_f64(1.0 / (d as f64).sqrt());
+    let mut start = 0;
+    let mut sequences = Vec::new();
+    for &steps in lengths.each() {
+        let rows = qkv.slice(0, start..start + steps);
+        let head = |h| {
+            let [q, k, v] = [0, 1, 2].map(|part| {
+                let at = part * width + h * d;
+                rows.slice(1, at..at + d)
+            });
+            let mut scores = q.matmul(&k.transpose(0, 1)) * scale;
+            if causal {
+                let later = |i: usize| T::from_f64(f64::from(u8::from(i % steps > i / steps)));
+                let later = Tensor::from_fn([steps, steps], later);
+                scores = scores.masked_fill(&later, T::NEG_INFINITY);
+            }
+            scores.softmax(1).matmul(&v)
+        };
+        sequences.push(Var::concat(&(0..heads).map(head).collect::<Vec<_>>(), 1));
+        start += steps;
+    }
+    Var::concat(&sequences, 0)
+}
+
 /// A tensor of independent normal draws.
 pub fn normal(shape: impl Into<Shape>, seed: u64) -> Tensor<f64> {
     Tensor::randn(shape, &mut StdRng::seed_from_u64(seed))

@@ -3,10 +3,12 @@
 //!
 //! Inputs of this size are compared along random directions in place of every element.
 
+use std::sync::OnceLock;
+
 use nn::Lengths;
 use nn::check::normal;
 use tape::parallel::SERIAL_BELOW;
-use tape::{Real, Slide, Tape, Tensor, Var};
+use tape::{Real, Slide, Tensor, Var};
 
 use crate::case::Case;
 use crate::norms::{affine, frozen, moments};
@@ -30,16 +32,14 @@ fn case<T: Real>(
         work >= SERIAL_BELOW,
         "{name}: {work} elements stay on one thread"
     );
-    let shape = Tape::eval(|t| {
-        let x: Vec<_> = inputs.iter().map(|x| t.constant(x.clone())).collect();
-        *op(&x).shape()
-    });
-    let weights: Tensor<T> = normal(&shape[..], 6).cast();
-    let axes: Vec<usize> = (1..shape.len()).collect();
+    // Made where the case is run: another arithmetic only lists it.
+    let weights = OnceLock::new();
     let case = Case::on_tape(GROUP, source, name, inputs, move |x| {
         let y = op(x);
+        let shape = *y.shape();
+        let weights: &Tensor<T> = weights.get_or_init(|| normal(shape, 6).cast());
         let weights = y.tape().constant(weights.clone());
-        (y * weights).sum(&axes)
+        (y * weights).sum(&(1..shape.len()).collect::<Vec<_>>())
     });
     case.along_a_direction()
         .not_dual("is too large; the same code is judged at smaller sizes")

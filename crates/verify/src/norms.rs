@@ -127,11 +127,11 @@ impl<T: Real> Norm<T> {
     /// The staged form at these inputs.
     fn staged(&self, inputs: &[Tensor<T>]) -> Subject<'static, T> {
         let (forward, backward) = (self.forward, self.backward);
-        let arguments = self.inputs.iter().zip(inputs).map(|(name, x)| Argument {
-            name: (*name).to_owned(),
-            value: x.clone(),
-            may_be_zero: false,
-        });
+        let arguments = self
+            .inputs
+            .iter()
+            .zip(inputs)
+            .map(|(name, x)| Argument::new(*name, x.clone()));
         Subject::new(
             arguments.collect(),
             move |at| {

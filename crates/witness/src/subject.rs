@@ -13,6 +13,17 @@ pub struct Argument<T: Real> {
     pub may_be_zero: bool,
 }
 
+impl<T: Real> Argument<T> {
+    /// An argument whose gradient is not zero.
+    pub fn new(name: impl Into<String>, value: Tensor<T>) -> Self {
+        Argument {
+            name: name.into(),
+            value,
+            may_be_zero: false,
+        }
+    }
+}
+
 type Value<'a, T> = dyn Fn(&[Tensor<T>]) -> Tensor<T> + Send + Sync + 'a;
 type Vjp<'a, T> = dyn Fn(&[Tensor<T>], &Tensor<T>) -> Vec<Tensor<T>> + Send + Sync + 'a;
 
@@ -49,11 +60,10 @@ impl<'a, T: Real> Subject<'a, T> {
         op: impl for<'t> Fn(&[Var<'t, T>]) -> Var<'t, T> + Send + Sync + 'a,
     ) -> Self {
         let op = std::sync::Arc::new(op);
-        let arguments = inputs.into_iter().enumerate().map(|(i, value)| Argument {
-            name: format!("x{i}"),
-            value,
-            may_be_zero: false,
-        });
+        let arguments = inputs
+            .into_iter()
+            .enumerate()
+            .map(|(i, value)| Argument::new(format!("x{i}"), value));
         let params = |inputs: &[Tensor<T>]| -> Vec<Param<T>> {
             inputs.iter().map(|x| Param::new("x", x.clone())).collect()
         };

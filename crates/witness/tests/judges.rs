@@ -49,11 +49,10 @@ fn a_right_gradient_is_equal() {
 /// The product with a backward pass that multiplies the second gradient by a factor.
 fn product<T: Real>(factor: f64) -> Subject<'static, T> {
     let names = ["x", "y"];
-    let arguments = names.iter().zip(point()).map(|(name, value)| Argument {
-        name: (*name).to_owned(),
-        value,
-        may_be_zero: false,
-    });
+    let arguments = names
+        .iter()
+        .zip(point())
+        .map(|(name, value)| Argument::new(*name, value));
     Subject::new(
         arguments.collect(),
         |at| at[0].zip(&at[1], |x, y| x * y),
@@ -192,11 +191,7 @@ fn of_one<T: Real>(
     value: impl Fn(T) -> T + Send + Sync + 'static,
     slope: impl Fn(T) -> T + Send + Sync + 'static,
 ) -> Subject<'static, T> {
-    let argument = Argument {
-        name: "x".to_owned(),
-        value: Tensor::new([1], vec![T::from_f64(x)]),
-        may_be_zero: false,
-    };
+    let argument = Argument::new("x", Tensor::new([1], vec![T::from_f64(x)]));
     Subject::new(
         vec![argument],
         move |at| at[0].map(&value),
@@ -257,11 +252,7 @@ fn the_draws_of_a_judge_are_not_those_of_the_input() {
 #[test]
 #[should_panic(expected = "the gradient of x has shape [2], but x has shape [1]")]
 fn a_gradient_of_another_shape_is_refused() {
-    let argument = Argument {
-        name: "x".to_owned(),
-        value: Tensor::<Dual<f64>>::ones([1]),
-        may_be_zero: false,
-    };
+    let argument = Argument::new("x", Tensor::<Dual<f64>>::ones([1]));
     let subject = Subject::new(
         vec![argument],
         |at| at[0].clone(),

@@ -192,11 +192,10 @@ fn backward_row<T: Real>(mistake: Mistake, row: &Row<T>, gamma: &[T], dy: &[T]) 
 /// The function with one mistake, at these inputs.
 fn subject<T: Real>(mistake: Mistake, inputs: [Tensor<T>; 3]) -> Subject<'static, T> {
     let names = ["x", "gamma", "beta"];
-    let arguments = names.iter().zip(inputs).map(|(name, value)| Argument {
-        name: (*name).to_owned(),
-        value,
-        may_be_zero: false,
-    });
+    let arguments = names
+        .iter()
+        .zip(inputs)
+        .map(|(name, value)| Argument::new(*name, value));
     let rows = move |x: &Tensor<T>, d: usize| -> Vec<Row<T>> {
         x.data()
             .chunks(d)

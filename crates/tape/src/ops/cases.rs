@@ -84,7 +84,6 @@ fn causal<T: Real>() -> Tensor<T> {
 /// Every case, all ops with a backward pass of their own among them.
 pub fn cases<T: Real>() -> Vec<Case<T>> {
     let mut c = Vec::new();
-
     let pairs: [(&[usize], &[usize]); 3] =
         [(&[3, 4], &[3, 4]), (&[4], &[3, 4]), (&[3, 1], &[2, 1, 4])];
     for (a, b) in pairs {
