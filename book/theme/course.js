@@ -54,8 +54,28 @@
     // the document, one step above.
     document.body.addEventListener("keydown", (event) => {
         const arrow = event.key === "ArrowLeft" || event.key === "ArrowRight";
-        if (arrow && scrollable(event.target)) event.stopPropagation();
+        if (arrow && (scrollable(event.target) || event.target.matches("main input"))) event.stopPropagation();
     });
+
+    // ---- Live figures ----------------------------------------------------------------
+    // What they need is loaded when the text is there and one of them is near.
+    const live = document.querySelectorAll("[data-live]");
+    const revive = async (figure) => {
+        try {
+            const { begin } = await import(new URL("live.js", new URL(path_to_root || "./", location.href)));
+            await begin(figure);
+        } catch (why) {
+            figure.dataset.broken = "";
+            figure.querySelector("[data-live-text]").textContent = `The figure stays as it is: its controls could not be loaded. ${why.message}`;
+        }
+    };
+    const near = new IntersectionObserver((changes) => {
+        for (const { target } of changes.filter((change) => change.isIntersecting)) {
+            near.unobserve(target);
+            (window.requestIdleCallback ?? setTimeout)(() => revive(target));
+        }
+    }, { rootMargin: "400px" });
+    if (live.length) window.addEventListener("load", () => live.forEach((figure) => near.observe(figure)));
 
     // ---- Search ----------------------------------------------------------------------
     // The index knows words, so a Greek letter is asked for by what the book calls it; and

@@ -119,6 +119,12 @@ enum BookCommand {
     Anchors,
     /// Measure the numbers that the chapters quote anew, and write their files.
     Numbers,
+    /// Make the module and the stills of the live figures anew; needs rustup's target for the browser.
+    Live {
+        /// Compare what is there with what its sources give, and write nothing.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 /// Reads the command line, does what it says, and returns the process's exit code.
@@ -162,7 +168,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         eprintln!(
-            "error: `book` needs one of build, anchors and numbers, as in `{}`",
+            "error: `book` needs one of build, anchors, numbers and live, as in `{}`",
             command("book build")
         );
         return ExitCode::from(FAILED);
@@ -244,6 +250,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Book {
             command: BookCommand::Numbers,
         } => program::run(&workspace, "numbers", &[]),
+        Command::Book {
+            command: BookCommand::Live { check },
+        } => {
+            let arguments = check.then_some(OsStr::new("--check"));
+            program::run(&workspace, "press", arguments.as_slice())
+        }
         Command::Book { command } => {
             let built = book::build(&workspace, &workspace.build_dir())?;
             if matches!(command, BookCommand::Anchors) {

@@ -116,12 +116,14 @@ fn media(name: &str) -> &'static str {
         "png" => "image/png",
         "jpg" | "jpeg" => "image/jpeg",
         "woff2" => "font/woff2",
+        "wasm" => "application/wasm",
         "txt" | "md" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }
 }
 
-/// Scripts run only from our own files, or when they stand in this very page as built.
+/// Scripts run only from our own files, or when they stand in this very page as built; the module
+/// of the live figures is one of our files.
 fn policy(html: &str) -> String {
     let mut hashes = BTreeSet::new();
     let mut rest = html;
@@ -132,7 +134,7 @@ fn policy(html: &str) -> String {
     }
     let hashes: String = hashes.into_iter().collect();
     format!(
-        "default-src 'none'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; \
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self' 'unsafe-inline'; \
          img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; \
          frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
     )
@@ -181,7 +183,7 @@ mod tests {
         let policy = policy("<script>alert(1)</script><script src=\"a.js\"></script>");
         assert!(
             policy.contains(
-                "script-src 'self' 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';"
+                "script-src 'self' 'wasm-unsafe-eval' 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=';"
             ),
             "{policy}"
         );

@@ -15,6 +15,7 @@
 //! | `{{#listing file:item "caption" #lst:name}}` | code of the crates, with file and function |
 //! | `{{#output file:anchor "caption"}}` | a text file as it is |
 //! | `{{#figure file.svg "caption" #fig:name}}` | a drawing set into the page |
+//! | `{{#live name "caption" #fig:name}}` | a figure with controls, computed by the crates of the book in the page |
 //! | `{{#data file.json key format}}` | a number from a result file |
 //! | `{{#table file.json key "caption" #tab:name` … `}}` | a table from a result file, one line a column; with `{a,b}.json` a row from each file |
 //! | ``{{#claim result `condition`}}`` … `{{/claim}}` | the words between, held to the condition by the tests |
@@ -61,6 +62,7 @@ pub mod presented;
 mod problem;
 pub mod render;
 pub mod scan;
+mod still;
 pub mod types;
 mod warnings;
 
@@ -77,7 +79,7 @@ use mdbook_driver::MDBook;
 use presented::Presented;
 pub use problem::{Problem, Problems};
 use render::{Page, Renderer};
-use scan::ScannedChapter;
+use scan::{Scanned, ScannedChapter};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -130,7 +132,8 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
     let chapters = scan_all(workspace, &book, &mut problems);
     let labels = collect_labels(&chapters, &mut problems);
     let exercises = collect_exercises(&chapters, &catalogue, &mut problems);
-    check_predictions(&chapters, &mut problems);
+    check_once(&chapters, "prediction", |c| &c.predictions, &mut problems);
+    check_once(&chapters, "live figure", |c| &c.live, &mut problems);
     claims_of(workspace, &chapters, &mut problems);
 
     let renderer = Renderer {
@@ -160,7 +163,7 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
         problems,
         ..
     } = renderer;
-    let (inputs, texts) = (files.inputs.into_inner(), files.texts.into_inner());
+    let (mut inputs, texts) = (files.inputs.into_inner(), files.texts.into_inner());
     let (used, listed) = (used.into_inner(), listed.into_inner());
     let mut problems = problems.into_inner();
     let anchors = idle_anchors(workspace, &texts, &used, &presented, &mut problems)?;
@@ -174,6 +177,12 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
         };
         problems.extend(warnings.iter().map(at_book));
         problems.extend(links::check(destination, &chapters)?);
+        if chapters
+            .iter()
+            .any(|chapter| !chapter.scanned.live.is_empty())
+        {
+            inputs.extend(still::bring(workspace, destination)?);
+        }
     }
     if !problems.is_empty() {
         problems.sort();
@@ -337,15 +346,21 @@ fn collect_exercises(
     places
 }
 
-fn check_predictions(chapters: &[ScannedChapter], problems: &mut Vec<Problem>) {
+/// What has a name of its own on the printed page, where all chapters are, stands there once.
+fn check_once(
+    chapters: &[ScannedChapter],
+    what: &str,
+    of: impl Fn(&Scanned) -> &[(usize, String)],
+    problems: &mut Vec<Problem>,
+) {
     let mut names = BTreeSet::new();
     for chapter in chapters {
-        for (line, name) in &chapter.scanned.predictions {
+        for (line, name) in of(&chapter.scanned) {
             if !names.insert(name) {
                 problems.push(Problem {
                     file: chapter.file.clone(),
                     line: *line,
-                    message: format!("the prediction `{name}` stands in the book twice"),
+                    message: format!("the {what} `{name}` stands in the book twice"),
                 });
             }
         }

@@ -9,12 +9,11 @@ use super::figure;
 use super::files::Files;
 use super::labels::{Kind, Labels, link};
 use super::maths::{self, Maths, shield};
-use super::presented;
 use super::problem::Problem;
 use super::scan::{Block, Placed, Scanned, placeholder};
+use super::still;
 use super::types;
 use crate::catalogue::{Catalogue, Exercise};
-use crate::stub;
 use crate::workspace::Workspace;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
@@ -306,7 +305,17 @@ impl Renderer<'_> {
             Block::Equation(latex) => self.equation(page, line, latex, label),
             Block::Listing(arguments) => self.listing(page, line, arguments, label),
             Block::Output(arguments) => self.output(page, line, arguments, label),
-            Block::Figure(arguments) => self.figure(page, line, arguments, label),
+            Block::Figure(arguments) => {
+                let [file] = arguments.exactly::<1>("figure file.svg")?;
+                let svg = self.figure(line, file)?;
+                let body = format!("<div class=\"drawing-body\">{svg}</div>");
+                Ok(self.drawing(page, line, &body, arguments, label))
+            }
+            Block::Live(arguments) => {
+                let [name] = arguments.exactly::<1>("live name")?;
+                let body = still::html(self.workspace, name, |path| self.read(path))?;
+                Ok(self.drawing(page, line, &body, arguments, label))
+            }
             Block::Table(arguments, columns) => self.table(page, line, arguments, columns, label),
             Block::Exercise(arguments) => {
                 let [name] = arguments.exactly::<1>("exercise name")?;
@@ -403,26 +412,29 @@ impl Renderer<'_> {
         ))
     }
 
-    fn figure(
-        &self,
-        page: Page<'_>,
-        line: usize,
-        arguments: &Arguments,
-        label: Option<&(String, String)>,
-    ) -> Result<String, String> {
-        let [file] = arguments.exactly::<1>("figure file.svg")?;
+    fn figure(&self, line: usize, file: &str) -> Result<String, String> {
         let path = match file.strip_prefix('/') {
             Some(file) => self.workspace.root().join(file),
             None => self.workspace.chapters().join(file),
         };
-        let svg = figure::forms(&path, &format!("l{line}"), |path| self.read(path))
-            .map_err(|e| format!("{file}: {e}"))?;
+        figure::forms(&path, &format!("l{line}"), |path| self.read(path))
+            .map_err(|e| format!("{file}: {e}"))
+    }
+
+    fn drawing(
+        &self,
+        page: Page<'_>,
+        line: usize,
+        body: &str,
+        arguments: &Arguments,
+        label: Option<&(String, String)>,
+    ) -> String {
         let caption = self.figcaption(page, line, "Figure", arguments, label);
-        Ok(format!(
-            "<figure class=\"drawing\"{}><div class=\"drawing-body\">{}</div>{caption}</figure>",
+        format!(
+            "<figure class=\"drawing\"{}>{}{caption}</figure>",
             id(label),
-            shield(&svg)
-        ))
+            shield(body)
+        )
     }
 
     fn table(
@@ -523,32 +535,6 @@ impl Renderer<'_> {
         format!("<span class=\"caption\">{number}{text}</span>")
     }
 
-    /// The types that the exercise uses, to be opened by who needs them.
-    fn types(&self, name: &str) -> Result<String, String> {
-        let solution = self.read(&self.workspace.solution(name))?;
-        let stub = stub::from_solution(&solution).map_err(|error| error.to_string())?;
-        let folder = self.workspace.book().join("exercises/src");
-        let files = presented::sources_in(&folder)
-            .map_err(|e| format!("cannot read {}: {e}", self.workspace.relative(&folder)))?;
-        let sources = types::sources_of(name, &files, |file| self.read(file))?;
-        let (names, text) = types::of(&stub, &sources);
-        let Some((last, others)) = names.split_last() else {
-            return Ok(String::new());
-        };
-        let names = match others {
-            [] => format!("<code>{last}</code>"),
-            others => format!(
-                "<code>{}</code> and <code>{last}</code>",
-                others.join("</code>, <code>")
-            ),
-        };
-        Ok(format!(
-            "<details class=\"types\"><summary>The types: {names}</summary>\
-             <pre><code class=\"language-rust\">{}</code></pre></details>",
-            shield(&escape(&text)),
-        ))
-    }
-
     fn exercise(&self, page: Page<'_>, line: usize, exercise: &Exercise) -> Result<String, String> {
         let name = &exercise.name;
         let html = |text: &str| self.html(page, line, text);
@@ -579,7 +565,7 @@ impl Renderer<'_> {
              <details class=\"explanation\"><summary>Explanation, for when it passes</summary>{explanation}\
              <p class=\"read-next-title\">Read next</p>{next}</details></section>",
             check = command(&format!("check {name}")),
-            types = self.types(name)?,
+            types = types::html(self.workspace, name, |path| self.read(path))?,
             task = html(&exercise.task),
             file = shield(&escape(&file)),
             explanation = html(&exercise.explanation),

@@ -23,6 +23,8 @@ pub enum Block {
     Output(Arguments),
     /// `{{#figure}}`
     Figure(Arguments),
+    /// `{{#live}}`
+    Live(Arguments),
     /// `{{#table}}` and its lines, each with its line number.
     Table(Arguments, Vec<(usize, String)>),
     /// `{{#exercise}}`
@@ -64,6 +66,8 @@ pub struct Scanned {
     pub labels: Vec<Found>,
     /// The names of its predictions.
     pub predictions: Vec<(usize, String)>,
+    /// The names of its live figures.
+    pub live: Vec<(usize, String)>,
     /// The names of its exercises.
     pub exercises: Vec<(usize, String)>,
     /// Its claims.
@@ -338,6 +342,12 @@ impl<'a> Scanner<'a> {
             "listing" => (Some(Kind::Listing), Block::Listing(arguments)),
             "output" => (Some(Kind::Listing), Block::Output(arguments)),
             "figure" => (Some(Kind::Figure), Block::Figure(arguments)),
+            "live" => {
+                if let [name] = arguments.words.as_slice() {
+                    self.out.live.push((start, name.clone()));
+                }
+                (Some(Kind::Figure), Block::Live(arguments))
+            }
             "table" => (Some(Kind::Table), Block::Table(arguments, body)),
             "exercise" => {
                 if let [name] = arguments.words.as_slice() {
@@ -349,7 +359,7 @@ impl<'a> Scanner<'a> {
             _ => {
                 return self.problem(
                     start,
-                    format!("{{{{#{name}}}}} is no directive; there are listing, output, figure, table, data, claim, predict and exercise"),
+                    format!("{{{{#{name}}}}} is no directive; there are listing, output, figure, live, table, data, claim, predict and exercise"),
                 );
             }
         };

@@ -1,9 +1,48 @@
 //! The types that an exercise hands to its reader or wants back, as its checker defines
 //! them: what can be read and called, with what is said of each.
 
+use super::edits::escape;
+use super::maths::shield;
+use super::presented;
+use crate::stub;
+use crate::workspace::Workspace;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+
+/// The types that the exercise `name` uses, to be opened by who needs them; nothing where there
+/// are none.
+///
+/// # Errors
+/// When its solution or a source cannot be read.
+pub fn html(
+    workspace: &Workspace,
+    name: &str,
+    read: impl Fn(&Path) -> Result<String, String>,
+) -> Result<String, String> {
+    let solution = read(&workspace.solution(name))?;
+    let stub = stub::from_solution(&solution).map_err(|error| error.to_string())?;
+    let folder = workspace.book().join("exercises/src");
+    let files = presented::sources_in(&folder)
+        .map_err(|e| format!("cannot read {}: {e}", workspace.relative(&folder)))?;
+    let sources = sources_of(name, &files, read)?;
+    let (names, text) = of(&stub, &sources);
+    let Some((last, others)) = names.split_last() else {
+        return Ok(String::new());
+    };
+    let names = match others {
+        [] => format!("<code>{last}</code>"),
+        others => format!(
+            "<code>{}</code> and <code>{last}</code>",
+            others.join("</code>, <code>")
+        ),
+    };
+    Ok(format!(
+        "<details class=\"types\"><summary>The types: {names}</summary>\
+         <pre><code class=\"language-rust\">{}</code></pre></details>",
+        shield(&escape(&text)),
+    ))
+}
 
 /// The types that the exercise file imports and does not write out itself, and those that
 /// these are made of: names, and the text of their definitions. A type is looked for in the

@@ -1,4 +1,5 @@
 //! A real browser, driven over the DevTools protocol: JSON on one web socket.
+#![allow(dead_code, reason = "each test of pages uses what it needs")]
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};

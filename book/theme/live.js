@@ -1,0 +1,162 @@
+// The live figures of a page. All that they compute, draw and say comes from the module, which is
+// the book's own crates; this knows no figure. It sends the values of a figure's controls, and
+// puts what comes back where it belongs.
+
+const here = new URL(".", import.meta.url);
+
+// ---- The module ----------------------------------------------------------------------
+let compiled;
+let started;
+const load = async () => {
+    const response = await fetch(new URL("live.wasm", here));
+    if (!response.ok) throw new Error(`live.wasm: ${response.status} ${response.statusText}`);
+    return WebAssembly.compile(await response.arrayBuffer());
+};
+const start = async () => {
+    compiled ??= load();
+    return (await WebAssembly.instantiate(await compiled, {})).exports;
+};
+
+// What the module answers to a text, as texts.
+const ask = async (question) => {
+    started ??= start();
+    const module = await started;
+    const said = () => {
+        const bytes = new Uint8Array(module.memory.buffer, module.answer_start(), module.answer_length());
+        return new TextDecoder().decode(bytes);
+    };
+    const bytes = new TextEncoder().encode(question);
+    const room = module.question(bytes.length);
+    new Uint8Array(module.memory.buffer, room, bytes.length).set(bytes);
+    try {
+        module.answer();
+    } catch {
+        // It is of no more use; the next question starts another.
+        started = undefined;
+        throw new Error(said());
+    }
+    return said().split("\0");
+};
+
+// ---- One figure ----------------------------------------------------------------------
+// A pause as long as this, and a screen reader is told what there is now.
+const PAUSE = 600;
+
+export const begin = async (root) => {
+    const drawing = root.querySelector("[data-live-drawing]");
+    const [wide, narrow] = [".wide", ".narrow"].map((form) => drawing.querySelector(form));
+    const text = root.querySelector("[data-live-text]");
+    const status = root.querySelector("[data-live-status]");
+    const controls = new Map();
+    for (const input of root.querySelectorAll("[data-control]")) {
+        const name = input.dataset.control;
+        controls.set(name, [...(controls.get(name) ?? []), input]);
+    }
+    const value = (inputs) => {
+        const [first] = inputs;
+        if (first.type === "checkbox") return first.checked ? "1" : "0";
+        if (first.type === "radio") return inputs.find((input) => input.checked)?.value ?? "0";
+        return first.value;
+    };
+
+    const show = ([forPage, forPhone, sentence, ...said]) => {
+        wide.innerHTML = forPage;
+        narrow.innerHTML = forPhone;
+        text.textContent = sentence;
+        [...controls.values()].forEach(([input], at) => {
+            const [words, max] = said[at].split("\t");
+            if (input.type !== "range") return;
+            if (max) input.max = max;
+            input.setAttribute("aria-valuetext", words);
+            input.parentElement.querySelector("output").textContent = words;
+        });
+    };
+
+    // Of all that is moved while the last answer is on its way, only what is there then is asked.
+    let asking = false;
+    let moved = false;
+    let told;
+    const update = async () => {
+        moved = true;
+        if (asking) return;
+        asking = true;
+        while (moved) {
+            moved = false;
+            try {
+                show(await ask([root.dataset.live, ...[...controls.values()].map(value)].join("\n")));
+                delete root.dataset.broken;
+            } catch (why) {
+                root.dataset.broken = "";
+                text.textContent = `The figure broke off. ${why.message}`;
+            }
+            // Not more often than the page is drawn.
+            await new Promise(requestAnimationFrame);
+        }
+        asking = false;
+        clearTimeout(told);
+        told = setTimeout(() => { status.textContent = text.textContent; }, PAUSE);
+    };
+
+    root.addEventListener("input", update);
+    root.querySelector("[data-live-reset]").addEventListener("click", () => {
+        for (const input of [...controls.values()].flat()) {
+            input.value = input.defaultValue;
+            input.checked = input.defaultChecked;
+        }
+        update();
+    });
+
+    // ---- Dragging: a place in the drawing is a value of a control ------------------------
+    const place = (event, form) => {
+        const matrix = form.querySelector("svg").getScreenCTM().inverse();
+        return new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix);
+    };
+    let drags = null;
+    drawing.addEventListener("pointerdown", (event) => {
+        const handle = event.target.closest("[data-drag-x], [data-drag-y]");
+        if (!handle || event.button !== 0) return;
+        const form = handle.closest(".wide, .narrow");
+        const from = place(event, form);
+        drags = ["x", "y"].filter((axis) => handle.hasAttribute(`data-drag-${axis}`)).map((axis) => {
+            const [name, low, high] = handle.getAttribute(`data-drag-${axis}`).split(" ");
+            const [input] = controls.get(name);
+            const [min, max] = [Number(input.min), Number(input.max)];
+            const share = (input.value - min) / (max - min);
+            // Where in the handle it was taken.
+            const off = from[axis] - (Number(low) + share * (high - low));
+            const move = (at) => {
+                input.value = min + ((at[axis] - off - low) / (high - low)) * (max - min);
+            };
+            return { form, move };
+        });
+        // The handle is drawn anew as it moves, but not what holds it.
+        drawing.setPointerCapture(event.pointerId);
+        event.preventDefault();
+    });
+    drawing.addEventListener("pointermove", (event) => {
+        if (!drags) return;
+        for (const { form, move } of drags) move(place(event, form));
+        update();
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+        drawing.addEventListener(end, () => { drags = null; });
+    }
+    drawing.addEventListener("click", (event) => {
+        const set = event.target.closest("[data-set]");
+        if (!set) return;
+        const [name, wanted] = set.dataset.set.split(" ");
+        const inputs = controls.get(name);
+        const [first] = inputs;
+        if (first.type === "radio") inputs.find((input) => input.value === wanted).checked = true;
+        else if (first.type === "checkbox") first.checked = wanted === "1";
+        else first.value = wanted;
+        update();
+    });
+
+    // What a browser remembers of the controls may differ from how the figure begins.
+    await start();
+    await update();
+    clearTimeout(told);
+    root.querySelector(".live-controls").disabled = false;
+    root.dataset.ready = "";
+};

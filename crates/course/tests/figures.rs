@@ -1,0 +1,408 @@
+//! The live figures in a real browser: nothing moves when they come to life, a keyboard and a
+//! pointer set the same controls, and what is drawn then is what the native crates draw.
+//!
+//! Like the other tests of pages, these pass where there is no Chromium, and say so.
+
+#[path = "common/browser.rs"]
+mod browser;
+
+use browser::{Browser, Tab};
+use course::book;
+use course::serve::{self, Hub};
+use course::site::Site;
+use course::workspace::Workspace;
+use live::{Control, bridge, figures};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+/// The book in a folder of a site, as on a host that has other things too.
+static BOOK: LazyLock<String> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let workspace = Workspace::at(&root).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let built = book::build(&workspace, &target.path().join("some/book"));
+    built.unwrap_or_else(|error| panic!("{error:#}"));
+    let hub = Arc::new(Hub::default());
+    hub.show(Site::load(target.path()).unwrap());
+    let address = serve::start(&hub, serve::listen(Some(0)).unwrap()).unwrap();
+    format!("http://{address}/some/book")
+});
+
+/// The pages with live figures, and the figures' names.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/src");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        let page = path.with_extension("html");
+        let page = page.file_name().unwrap().to_str().unwrap().to_owned();
+        for (_, after) in text
+            .match_indices("\n{{#live ")
+            .map(|(at, mark)| (at, &text[at + mark.len()..]))
+        {
+            let name = after.split([' ', '}']).next().unwrap();
+            found.push((page.clone(), name.to_owned()));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A page, and one figure on it.
+struct Figure {
+    browser: Browser,
+    tab: Tab,
+    name: String,
+}
+
+impl Figure {
+    /// Opens the page of a figure in a window, and brings the figure to life.
+    fn open(page: &str, name: &str, (width, height): (u32, u32)) -> Option<Self> {
+        let mut figure = Self::still(page, name, (width, height))?;
+        figure.revive();
+        Some(figure)
+    }
+
+    /// Opens the page at its top.
+    fn still(page: &str, name: &str, (width, height): (u32, u32)) -> Option<Self> {
+        let mut browser = Browser::start()?;
+        let tab = browser.tab();
+        let mobile = width < 600;
+        browser.call(
+            &tab,
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}),
+        );
+        browser.open(&tab, &format!("{}/{page}", *BOOK));
+        let name = name.to_owned();
+        Some(Self { browser, tab, name })
+    }
+
+    fn revive(&mut self) {
+        self.value("$.scrollIntoView({block: 'center'})");
+        self.wait("'ready' in $.dataset");
+    }
+
+    /// `$` stands for the figure.
+    fn script(&self, expression: &str) -> String {
+        expression.replace(
+            '$',
+            &format!("document.querySelector('[data-live={}]')", self.name),
+        )
+    }
+
+    #[track_caller]
+    fn value(&mut self, expression: &str) -> Value {
+        let script = self.script(expression);
+        self.browser.value(&self.tab, &script)
+    }
+
+    #[track_caller]
+    fn wait(&mut self, expression: &str) {
+        let script = self.script(expression);
+        self.browser.wait(&self.tab, &script);
+    }
+
+    /// The values of its controls, as the page has them.
+    fn values(&mut self) -> Vec<String> {
+        let script = "(() => {
+            const values = new Map();
+            for (const input of $.querySelectorAll('[data-control]')) {
+                const value = input.type === 'checkbox' ? String(Number(input.checked)) : input.value;
+                if (input.type !== 'radio' || input.checked) values.set(input.dataset.control, value);
+            }
+            return [...values.values()];
+        })()";
+        let values = self.value(script);
+        let values = values.as_array().unwrap().iter();
+        values
+            .map(|value| value.as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The page shows what the native crates answer for `values`.
+    #[track_caller]
+    fn shows(&mut self, values: &[String]) {
+        let answer = bridge::answer(&format!("{}\n{}", self.name, values.join("\n")));
+        let answer: Vec<&str> = answer.split('\0').collect();
+        let text = json!(answer[2]);
+        self.wait(&format!(
+            "$.querySelector('[data-live-text]').textContent === {text}"
+        ));
+        for (form, svg) in [(".wide", answer[0]), (".narrow", answer[1])] {
+            // As a browser reads it and writes it again.
+            let same = format!(
+                "(() => {{
+                    const own = document.createElement('div');
+                    own.innerHTML = {};
+                    return own.innerHTML === $.querySelector('{form}').innerHTML;
+                }})()",
+                json!(svg)
+            );
+            assert_eq!(
+                self.value(&same),
+                true,
+                "{values:?}: {form} shows another drawing"
+            );
+        }
+        let figure = figures::find(&self.name).unwrap();
+        for (control, said) in figure.controls().zip(&answer[3..]) {
+            let words = said.split('\t').next().unwrap();
+            if words.is_empty() {
+                continue;
+            }
+            let slider = format!("$.querySelector('[data-control={}]')", control.name);
+            let said = format!("{slider}.getAttribute('aria-valuetext')");
+            assert_eq!(self.value(&said), words, "{}", control.name);
+        }
+    }
+
+    fn press(&mut self, key: &str, code: u32) {
+        for kind in ["keyDown", "keyUp"] {
+            let text = if key == " " { " " } else { "" };
+            let what = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+            self.browser.call(&self.tab, "Input.dispatchKeyEvent", what);
+        }
+    }
+
+    fn mouse(&mut self, kind: &str, (x, y): (f64, f64)) {
+        let buttons = u8::from(kind != "mouseReleased");
+        let what = json!({"type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1});
+        self.browser
+            .call(&self.tab, "Input.dispatchMouseEvent", what);
+    }
+
+    /// The middle of what a selector finds in the drawing that is seen.
+    fn middle(&mut self, selector: &str) -> (f64, f64) {
+        let script = format!(
+            "(() => {{
+                const all = [...$.querySelectorAll({})].filter((e) => e.checkVisibility());
+                all[0].scrollIntoView({{block: 'center'}});
+                const box = all[0].getBoundingClientRect();
+                return [box.x + box.width / 2, box.y + box.height / 2];
+            }})()",
+            json!(selector)
+        );
+        let place = self.value(&script);
+        (place[0].as_f64().unwrap(), place[1].as_f64().unwrap())
+    }
+
+    /// Drags a handle by some units of the drawing, in several moves.
+    fn drag(&mut self, handle: &str, (dx, dy): (f64, f64)) {
+        let (x, y) = self.middle(handle);
+        let scale =
+            "[...$.querySelectorAll('svg')].find((e) => e.checkVisibility()).getScreenCTM().a";
+        let scale = self.value(scale).as_f64().unwrap();
+        self.mouse("mousePressed", (x, y));
+        for step in 1..=5 {
+            let share = f64::from(step) / 5.0 * scale;
+            self.mouse("mouseMoved", (x + share * dx, y + share * dy));
+        }
+        self.mouse("mouseReleased", (x + scale * dx, y + scale * dy));
+    }
+
+    /// Nothing went wrong in the page since the last call.
+    #[track_caller]
+    fn quiet(&mut self) {
+        for event in self.browser.take_events() {
+            let what = &event["params"];
+            let method = event["method"].as_str().unwrap();
+            // There is no course behind this site that could tell of exercises.
+            let absent = what.to_string().contains("/events");
+            let wrong = method == "Runtime.exceptionThrown"
+                || method == "Log.entryAdded" && !absent
+                || method == "Runtime.consoleAPICalled" && what["type"] != "log";
+            assert!(!wrong, "{method}: {what}");
+        }
+    }
+}
+
+fn starts(name: &str) -> Vec<String> {
+    let figure = figures::find(name).unwrap();
+    figure.controls().map(Control::start).collect()
+}
+
+/// Every figure of the book: what is there before it lives, and where the rest of the page is,
+/// stays when it does; and axe finds nothing.
+#[test]
+fn a_figure_comes_to_life_where_it_stands() {
+    let pages = pages();
+    assert!(!pages.is_empty());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/axe/axe.min.js.gz");
+    let mut axe = String::new();
+    let packed = fs::File::open(file).unwrap();
+    flate2::read::GzDecoder::new(packed)
+        .read_to_string(&mut axe)
+        .unwrap();
+    for (page, name) in pages {
+        for size in [(360, 740), (1440, 900)] {
+            let Some(mut figure) = Figure::still(&page, &name, size) else {
+                return;
+            };
+            figure.value("document.fonts.ready.then(() => true)");
+            figure.value("$.scrollIntoView({block: 'center'})");
+            figure.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
+            let boxes = "[...$.querySelectorAll('.drawing-body, svg, p, .live-controls, label'), $.parentElement.nextElementSibling]
+                .map((e) => e.getBoundingClientRect()).map((b) => [b.x, b.y, b.width, b.height].join(' ')).join('; ')";
+            let before = figure.value(boxes);
+            figure.value("window.shifts = 0; new PerformanceObserver((list) => list.getEntries().forEach((e) => { window.shifts += e.value; })).observe({type: 'layout-shift'})");
+            figure.revive();
+            figure.shows(&starts(&name));
+            assert_eq!(figure.value(boxes), before, "{name} at {size:?}");
+            assert_eq!(figure.value("window.shifts"), 0, "{name} at {size:?}");
+            figure.browser.value(&figure.tab.clone(), &axe);
+            let found = figure.value(
+                "axe.run($, {resultTypes: ['violations'], preload: false}).then((all) => all.violations.flatMap((rule) => rule.nodes.map((node) => rule.id + ': ' + node.html)))",
+            );
+            assert_eq!(found, json!([]), "{name} at {size:?}");
+            figure.quiet();
+        }
+    }
+}
+
+/// Every slider of every figure by the arrow keys, every switch by the space bar: the page stays,
+/// and shows what the native crates compute.
+#[test]
+fn a_keyboard_sets_every_control() {
+    for (page, name) in pages() {
+        let Some(mut figure) = Figure::open(&page, &name, (1440, 900)) else {
+            return;
+        };
+        let here = figure.value("location.pathname");
+        let inputs = "[...$.querySelectorAll('[data-control]')]";
+        let count = figure.value(&format!("{inputs}.length")).as_u64().unwrap();
+        for at in 0..count {
+            let before = figure.values();
+            let kind = figure.value(&format!("{inputs}[{at}].type"));
+            figure.value(&format!("{inputs}[{at}].focus()"));
+            match kind.as_str().unwrap() {
+                "range" => {
+                    let last =
+                        format!("Number({inputs}[{at}].value) >= Number({inputs}[{at}].max)");
+                    let (key, code) = if figure.value(&last) == true {
+                        ("ArrowLeft", 37)
+                    } else {
+                        ("ArrowRight", 39)
+                    };
+                    figure.press(key, code);
+                }
+                "checkbox" => figure.press(" ", 32),
+                "radio" => figure.press("ArrowDown", 40),
+                _ => {
+                    figure
+                        .browser
+                        .call(&figure.tab, "Input.insertText", json!({"text": "1"}));
+                }
+            }
+            let after = figure.values();
+            assert_ne!(after, before, "{name}: control {at} stands still");
+            figure.shows(&after);
+        }
+        assert_eq!(figure.value("location.pathname"), here);
+        figure.value("$.querySelector('[data-live-reset]').click()");
+        figure.shows(&starts(&name));
+        // What is there after a pause is told to a screen reader.
+        figure.wait("$.querySelector('[role=status]').textContent === $.querySelector('[data-live-text]').textContent");
+        figure.quiet();
+    }
+}
+
+/// Four quarters up, on the scale of the drawing.
+#[test]
+fn a_handle_is_dragged_to_a_value() {
+    for size in [(1440, 900), (360, 740)] {
+        let Some(mut figure) = Figure::open("bn-backward.html", "paths", size) else {
+            return;
+        };
+        let mut values = starts("paths");
+        let handle = "[data-drag-y^=dy2]";
+        let ends = figure.value(&format!(
+            "$.querySelector('{} {handle}').dataset.dragY.split(' ').slice(1).map(Number)",
+            if size.0 > 600 { ".wide" } else { ".narrow" }
+        ));
+        let [low, high] = [0, 1].map(|at| ends[at].as_f64().unwrap());
+        figure.drag(handle, (30.0, (high - low) / 4.0));
+        values[8] = "1".to_owned();
+        figure.shows(&values);
+        assert_eq!(figure.values(), values);
+        // Beyond the end of the scale, it is at the end.
+        figure.drag(handle, (0.0, 10.0 * (high - low)));
+        values[8] = "2".to_owned();
+        figure.shows(&values);
+        figure.quiet();
+    }
+}
+
+/// What breaks off says why, and the next move starts anew.
+#[test]
+fn a_figure_that_breaks_off_says_so() {
+    let Some(mut figure) = Figure::open("bn-backward.html", "paths", (1440, 900)) else {
+        return;
+    };
+    figure.value("window.figure = $; window.figure.dataset.live = 'none'");
+    let slider = "window.figure.querySelector('[data-control=x1]')";
+    let moved = format!(
+        "{slider}.value = 2; {slider}.dispatchEvent(new Event('input', {{bubbles: true}}))"
+    );
+    figure.value(&moved);
+    figure.wait("window.figure.innerText.includes('there is no live figure `none`')");
+    figure.value("window.figure.dataset.live = 'paths'");
+    figure.value(&moved);
+    let mut values = starts("paths");
+    values[3] = "2".to_owned();
+    figure.shows(&values);
+}
+
+/// Without scripts and on paper there is the drawing, and no control that does nothing.
+#[test]
+fn a_still_needs_no_script_and_no_screen() {
+    let Some(mut figure) = Figure::open("bn-backward.html", "paths", (1440, 900)) else {
+        return;
+    };
+    let seen = "[...$.querySelectorAll('svg, .live-text, .live-controls')].filter((e) => e.checkVisibility()).map((e) => e.tagName)";
+    assert_eq!(figure.value(seen), json!(["svg", "P", "FIELDSET"]));
+    let tab = figure.tab.clone();
+    figure.browser.call(
+        &tab,
+        "Emulation.setEmulatedMedia",
+        json!({"media": "print"}),
+    );
+    assert_eq!(figure.value(seen), json!(["svg", "P"]));
+    figure
+        .browser
+        .call(&tab, "Emulation.setEmulatedMedia", json!({"media": ""}));
+    figure.browser.call(
+        &tab,
+        "Emulation.setScriptExecutionDisabled",
+        json!({"value": true}),
+    );
+    figure
+        .browser
+        .open(&tab, &format!("{}/bn-backward.html", *BOOK));
+    assert_eq!(figure.value(seen), json!(["svg", "P"]));
+}
+
+/// A page without a figure asks for nothing of this, and one with a figure only when it is near.
+#[test]
+fn what_is_not_needed_is_not_loaded() {
+    let Some(mut figure) = Figure::still("bn-backward.html", "paths", (1440, 300)) else {
+        return;
+    };
+    let loaded = "performance.getEntriesByType('resource').map((e) => e.name.split('/').pop()).filter((name) => ['live.js', 'live.wasm'].includes(name)).sort()";
+    figure.value("new Promise((done) => setTimeout(done, 300, true))");
+    assert_eq!(figure.value(loaded), json!([]));
+    figure.revive();
+    assert_eq!(figure.value(loaded), json!(["live.js", "live.wasm"]));
+    let tab = figure.tab.clone();
+    figure
+        .browser
+        .open(&tab, &format!("{}/glossary.html", *BOOK));
+    figure.value("new Promise((done) => setTimeout(done, 300, true))");
+    assert_eq!(figure.value(loaded), json!([]));
+}

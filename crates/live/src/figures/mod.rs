@@ -1,0 +1,14 @@
+//! The list of the live figures, one file each.
+
+pub mod paths;
+
+use crate::figure::Figure;
+
+/// All of them.
+pub const ALL: [Figure; 1] = [paths::FIGURE];
+
+/// The figure of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<Figure> {
+    ALL.into_iter().find(|figure| figure.name == name)
+}

@@ -1,0 +1,91 @@
+//! Numbers and lists as the book prints them.
+
+/// A number with so many places after the point, its minus as wide as a plus; never `−0`.
+#[must_use]
+pub fn fixed(value: f64, places: usize) -> String {
+    let text = format!("{value:.places$}");
+    let digits = text.strip_prefix('-');
+    match digits {
+        Some(digits) if digits.bytes().all(|b| matches!(b, b'0' | b'.')) => digits.to_owned(),
+        Some(digits) => format!("−{digits}"),
+        None => text,
+    }
+}
+
+/// A number as `1.5 × 10⁻⁷`, with so many places after the point.
+#[must_use]
+pub fn scientific(value: f64, places: usize) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let text = format!("{value:.places$e}");
+    let Some((digits, power)) = text.split_once('e') else {
+        return text;
+    };
+    let digits = digits.replace('-', "−");
+    format!("{digits}\u{a0}×\u{a0}{}", power_of_ten(power))
+}
+
+/// `10⁻⁷`.
+#[must_use]
+pub fn power_of_ten(power: impl ToString) -> String {
+    let raised = |c: char| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        '0' | '4'..='9' => char::from_u32('⁰' as u32 + c as u32 - '0' as u32).unwrap_or(c),
+        other => other,
+    };
+    format!(
+        "10{}",
+        power.to_string().chars().map(raised).collect::<String>()
+    )
+}
+
+/// A list as a sentence has it: `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn and(list: &[&str]) -> String {
+    match list {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [all @ .., last] => format!("{} and {last}", all.join(", ")),
+    }
+}
+
+/// Numbers between parentheses: `(0.27, −0.36)`.
+#[must_use]
+pub fn tuple(values: &[f64], places: usize) -> String {
+    let each: Vec<String> = values.iter().map(|&value| fixed(value, places)).collect();
+    format!("({})", each.join(", "))
+}
+
+/// As text of HTML or SVG, and as the value of an attribute in double quotes.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_printed_as_the_book_has_them() {
+        assert_eq!(fixed(-1.25, 1), "−1.2");
+        assert_eq!(fixed(-0.04, 1), "0.0");
+        assert_eq!(fixed(12.0, 0), "12");
+        assert_eq!(scientific(1.54e-7, 1), "1.5\u{a0}×\u{a0}10⁻⁷");
+        assert_eq!(scientific(-2e12, 0), "−2\u{a0}×\u{a0}10¹²");
+        assert_eq!(scientific(0.0, 1), "0");
+        assert_eq!(power_of_ten(-30), "10⁻³⁰");
+        assert_eq!(power_of_ten(45), "10⁴⁵");
+        assert_eq!(tuple(&[0.25, -0.5], 2), "(0.25, −0.50)");
+        assert_eq!(and(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(and(&["a"]), "a");
+        assert_eq!(escape("a<\"b\"&"), "a&lt;&quot;b&quot;&amp;");
+    }
+}
