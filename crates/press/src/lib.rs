@@ -4,6 +4,7 @@
 //! for WebAssembly nor the time for it. A test says when they are older than what they are made
 //! from, and `cargo run -- book live` makes them anew.
 
+pub mod book;
 pub mod module;
 pub mod record;
 pub mod sources;
