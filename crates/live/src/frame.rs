@@ -12,8 +12,15 @@ use std::fmt::Write;
 pub fn html(figure: &Figure) -> String {
     let shown = figure.start();
     let mut controls = String::new();
-    for group in figure.groups {
-        controls += &group_of(figure, group, &shown);
+    // Groups of sliders share a row where there is room, and so do the others.
+    let slides = |group: &Group| {
+        let mut controls = group.controls.iter();
+        controls.any(|control| matches!(control.kind, Kind::Slider { .. }))
+    };
+    for band in figure.groups.chunk_by(|a, b| slides(a) == slides(b)) {
+        let groups = band.iter().map(|group| group_of(figure, group, &shown));
+        let groups: String = groups.collect();
+        let _ = write!(controls, "<div class=\"live-band\">{groups}</div>");
     }
     format!(
         "<div class=\"live\" data-live=\"{name}\">\
@@ -34,7 +41,6 @@ fn group_of(figure: &Figure, group: &Group, shown: &Shown) -> String {
     for control in group.controls {
         inner += &control_of(figure, control, shown);
     }
-    // A choice has a name of its own for its options; nothing is said twice.
     let legend = escape(group.legend);
     format!(
         "<fieldset class=\"live-group\"><legend>{legend}</legend><div class=\"live-row\">{inner}</div></fieldset>"
@@ -53,8 +59,14 @@ fn control_of(figure: &Figure, control: &Control, shown: &Shown) -> String {
         } => {
             let said = escape(&shown.said(control, &figure.values(&[] as &[&str])));
             let max = shown.limit_of(control).unwrap_or(max);
+            // Room for `3.2 × 10⁻¹⁶` beside it, so that the slider keeps its length.
+            let long = if said.chars().count() > 5 {
+                " long"
+            } else {
+                ""
+            };
             format!(
-                "<label class=\"live-slider\"><span class=\"live-label\">{label}</span>\
+                "<label class=\"live-slider{long}\"><span class=\"live-label\">{label}</span>\
                  <input type=\"range\" data-control=\"{name}\" min=\"{min}\" max=\"{max}\" step=\"{step}\" value=\"{start}\" \
                  aria-valuetext=\"{said}\" autocomplete=\"off\"><output class=\"live-said\">{said}</output></label>"
             )

@@ -1,11 +1,12 @@
 //! The list of the live figures, one file each.
 
 pub mod paths;
+pub mod u_curve;
 
 use crate::figure::Figure;
 
 /// All of them.
-pub const ALL: [Figure; 1] = [paths::FIGURE];
+pub const ALL: [Figure; 2] = [u_curve::FIGURE, paths::FIGURE];
 
 /// The figure of this name.
 #[must_use]
