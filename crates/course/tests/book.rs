@@ -69,7 +69,7 @@ fn rendered(workspace: &Workspace, maths: &Maths, text: &str) -> (String, Vec<Pr
 /// writing, the course that serves the book goes on.
 #[test]
 fn no_text_makes_the_book_panic() {
-    const PIECES: [&str; 47] = [
+    const PIECES: [&str; 48] = [
         "{{#claim data `.n > 1`}}",
         "{{#claim data `.n",
         "{{/claim}}",
@@ -80,6 +80,7 @@ fn no_text_makes_the_book_panic() {
         "{{#listing code/lib.rs:double \"L\" #lst:l}}",
         "{{#output code/lib.rs}}",
         "{{#figure two.svg \"F\" #fig:f}}",
+        "{{#live paths \"F\" #fig:l}}",
         "{{#exercise double}}",
         "{{#predict p}}",
         "{{reveal}}",
@@ -215,6 +216,8 @@ fn every_mistake_in_a_chapter_is_told_with_file_and_line() {
         ("{{#exercise none}}", "no exercise is called `none`"),
         ("{{#exercise double}}", "stands in the book twice"),
         ("{{#figure none.svg}}", "cannot read book/src/none.svg"),
+        ("{{#live none}}", "no live figure `none`"),
+        ("{{#live ../../secret}}", "no live figure `../../secret`"),
         ("{{#data data.json rows.1.e .1e}}", "no `1` on the way"),
         ("{{#data none.json n d}}", "cannot read none.json"),
         ("{{#data data.json n .q}}", "is no format"),
