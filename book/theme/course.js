@@ -54,7 +54,7 @@
     // the document, one step above.
     document.body.addEventListener("keydown", (event) => {
         const arrow = event.key === "ArrowLeft" || event.key === "ArrowRight";
-        if (arrow && (scrollable(event.target) || event.target.matches("main input"))) event.stopPropagation();
+        if (arrow && scrollable(event.target)) event.stopPropagation();
     });
 
     // ---- Live figures ----------------------------------------------------------------

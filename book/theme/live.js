@@ -106,6 +106,9 @@ export const begin = async (root) => {
         update();
     });
 
+    // mdBook takes a quick swipe to the right for a wish to see the contents.
+    root.addEventListener("touchstart", (event) => event.stopPropagation(), { passive: true });
+
     // ---- Dragging: a place in the drawing is a value of a control ------------------------
     const place = (event, form) => {
         const matrix = form.querySelector("svg").getScreenCTM().inverse();

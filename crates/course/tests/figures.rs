@@ -341,6 +341,27 @@ fn a_handle_is_dragged_to_a_value() {
     }
 }
 
+/// A finger that moves a slider of a phone does not open the contents, as a swipe elsewhere does.
+#[test]
+fn a_swipe_over_a_slider_is_the_sliders() {
+    let Some(mut figure) = Figure::open("bn-backward.html", "paths", (360, 740)) else {
+        return;
+    };
+    let swipe = "((where) => {
+        for (const [kind, x] of [['touchstart', 20], ['touchmove', 260]]) {
+            const touch = new Touch({identifier: 1, target: where, clientX: x, clientY: 300});
+            where.dispatchEvent(new TouchEvent(kind, {bubbles: true, touches: [touch]}));
+        }
+        return document.documentElement.classList.contains('sidebar-visible');
+    })";
+    let slider = "$.querySelector('[data-control=x1]')";
+    assert_eq!(figure.value(&format!("{swipe}({slider})")), false);
+    assert_eq!(
+        figure.value(&format!("{swipe}(document.querySelector('main p'))")),
+        true
+    );
+}
+
 /// What breaks off says why, and the next move starts anew.
 #[test]
 fn a_figure_that_breaks_off_says_so() {
