@@ -5,7 +5,9 @@ use crate::sample::{self, Sample};
 use crate::search::{Comparison, Outcome, READABLE, Search, Told, explained, right};
 use crate::subject::{Candidate, Running, Subject, place};
 use crate::tolerance::{Tolerance, Types, length};
-use gradcheck::attribution::norm::{Target, diagnose, explain_running_mean, explain_running_var};
+use gradcheck::attribution::norm::{
+    Target, diagnose, explain_running_mean_to, explain_running_var_to,
+};
 use gradcheck::attribution::{Finding, Verdict};
 use serde::Serialize;
 
@@ -155,12 +157,12 @@ impl Subject {
         };
         let (probe, values) = (&self.probe, &candidate.array.values);
         let explain = match candidate.name {
-            "running_mean" => explain_running_mean,
-            _ => explain_running_var,
+            "running_mean" => explain_running_mean_to,
+            _ => explain_running_var_to,
         };
-        let verdict = explain(probe, old, *momentum, values);
+        let verdict = |precision| explain(probe, old, *momentum, values, precision);
         if values.len() != old.len() || values.iter().any(|v| !v.is_finite()) {
-            return Judged::of(candidate, verdict);
+            return Judged::of(candidate, verdict(READABLE));
         }
         let m = probe.groups.size() as f64;
         let mut sums = vec![0.0; old.len()];
@@ -189,7 +191,8 @@ impl Subject {
         if compared.off == 0 {
             return compared.told(Told::right(candidate.name, Vec::new(), ""));
         }
-        compared.told(Told::of(verdict, candidate.name))
+        let precision = tolerance.relative().min(READABLE);
+        compared.told(Told::of(verdict(precision), candidate.name))
     }
 }
 

@@ -30,4 +30,4 @@ pub use picture::picture;
 pub use probe::probe;
 pub use report::Report;
 pub use search::Outcome;
-pub use subject::{Candidate, Facts, Subject};
+pub use subject::{Candidate, Facts, Running, Subject};

@@ -4,8 +4,10 @@
 use crate::learner::{
     Rows, Slips, channels, columns, dx, gamma_of, groups, param, rows, statistics,
 };
+use gradcheck::attribution::F64_PRECISION;
 use gradcheck::attribution::norm::{
-    Kind, Probe, Target, explain, explain_running_mean, explain_running_var, explain_to, mistakes,
+    Kind, Probe, Target, explain, explain_running_mean, explain_running_var,
+    explain_running_var_to, explain_to, mistakes,
 };
 
 const SEEDS: std::ops::Range<u64> = 0..4;
@@ -387,6 +389,13 @@ fn running_statistics() {
             |new: Vec<f64>| explain_running_var(&probe, &old, momentum, &mix(0.9, 0.1, &new));
         let map = |f: &dyn Fn(f64) -> f64| unbiased.iter().map(|&v| f(v)).collect::<Vec<f64>>();
         assert_eq!(with(var.clone()).id, "biased");
+        let stored: Vec<f64> = mix(0.9, 0.1, &var)
+            .iter()
+            .map(|v| f64::from(*v as f32))
+            .collect();
+        let to = |precision| explain_running_var_to(&probe, &old, momentum, &stored, precision);
+        assert_eq!(to(1e-6).id, "biased");
+        assert_eq!(to(F64_PRECISION).id, "unknown");
         assert_eq!(with(map(&|v| v + probe.eps)).id, "eps-added");
         assert_eq!(with(map(&f64::sqrt)).id, "deviation");
         assert_eq!(with(per_channel(&|k| rstd[k])).id, "rstd-stored");

@@ -18,7 +18,9 @@ mod sections;
 
 pub use layout::{Kind, Norm};
 pub use probe::{Given, Probe, Target};
-pub use running::{explain_running_mean, explain_running_var};
+pub use running::{
+    explain_running_mean, explain_running_mean_to, explain_running_var, explain_running_var_to,
+};
 pub use sections::is_missing_path;
 
 use super::{F64_PRECISION, Finding, Verdict};

@@ -20,15 +20,31 @@ pub fn explain_running_mean(
     momentum: f64,
     candidate: &[f64],
 ) -> Verdict {
+    explain_running_mean_to(probe, old, momentum, candidate, F64_PRECISION)
+}
+
+/// Like [`explain_running_mean`], for a candidate with a relative rounding error up to
+/// `precision`.
+///
+/// # Panics
+/// As [`explain_running_mean`].
+#[track_caller]
+pub fn explain_running_mean_to(
+    probe: &Probe,
+    old: &[f64],
+    momentum: f64,
+    candidate: &[f64],
+    precision: f64,
+) -> Verdict {
     let mean = per_group(probe, &probe.groups.means(&probe.x));
-    explain(
-        "running_mean",
+    let step = Step {
         probe,
         old,
         momentum,
         candidate,
-        &[("", "", mean)],
-    )
+        precision,
+    };
+    explain("running_mean", step, &[("", "", mean)])
 }
 
 /// Names the mistake in a running variance after one step from `old`, one per channel.
@@ -41,6 +57,22 @@ pub fn explain_running_var(
     old: &[f64],
     momentum: f64,
     candidate: &[f64],
+) -> Verdict {
+    explain_running_var_to(probe, old, momentum, candidate, F64_PRECISION)
+}
+
+/// Like [`explain_running_var`], for a candidate with a relative rounding error up to
+/// `precision`.
+///
+/// # Panics
+/// As [`explain_running_var`].
+#[track_caller]
+pub fn explain_running_var_to(
+    probe: &Probe,
+    old: &[f64],
+    momentum: f64,
+    candidate: &[f64],
+    precision: f64,
 ) -> Verdict {
     let mean = probe.groups.means(&probe.x);
     let off: Vec<f64> = probe
@@ -77,7 +109,14 @@ pub fn explain_running_var(
             map(&|v| 1.0 / (v + probe.eps).sqrt()),
         ),
     ];
-    explain("running_var", probe, old, momentum, candidate, &values)
+    let step = Step {
+        probe,
+        old,
+        momentum,
+        candidate,
+        precision,
+    };
+    explain("running_var", step, &values)
 }
 
 /// One value of each group, from values spread over the elements.
@@ -89,15 +128,24 @@ fn per_group(probe: &Probe, spread: &[f64]) -> Vec<f64> {
     each
 }
 
-#[track_caller]
-fn explain(
-    target: &str,
-    probe: &Probe,
-    old: &[f64],
+/// One step, and what somebody made of it.
+struct Step<'a> {
+    probe: &'a Probe,
+    old: &'a [f64],
     momentum: f64,
-    candidate: &[f64],
-    batch: &[(&str, &str, Vec<f64>)],
-) -> Verdict {
+    candidate: &'a [f64],
+    precision: f64,
+}
+
+#[track_caller]
+fn explain(target: &str, step: Step<'_>, batch: &[(&str, &str, Vec<f64>)]) -> Verdict {
+    let Step {
+        probe,
+        old,
+        momentum,
+        candidate,
+        precision,
+    } = step;
     let channels = probe.groups.count;
     assert!(
         probe.kind == Kind::Batch && old.len() == channels,
@@ -134,7 +182,7 @@ fn explain(
                 "is not multiplied by momentum",
             ),
         ],
-        precision: F64_PRECISION,
+        precision,
     };
     let scaled = |values: &[f64], by: f64| values.iter().map(|v| v * by).collect::<Vec<f64>>();
     let bases = batch.iter().flat_map(|(id, sentence, batch)| {
