@@ -97,7 +97,7 @@ fn running_statistics_have_their_mistakes_too() {
                 (mean, var.iter().zip(&i.running_var).map(biased).collect())
             })
         }),
-        Data::Double,
+        Data::Single,
     );
     assert_eq!(found(&row), [("running_var", "biased")]);
     let row = judge(
@@ -110,14 +110,14 @@ fn running_statistics_have_their_mistakes_too() {
                 (mean.iter().zip(&i.running_mean).map(swapped).collect(), var)
             })
         }),
-        Data::Double,
+        Data::Single,
     );
     assert_eq!(found(&row), [("running_mean", "momentum-swapped")]);
     let row = judge(
         &layer(Norm::Batch, |i| {
             with_running(i, |i, mean, _| (mean, i.running_var.clone()))
         }),
-        Data::Double,
+        Data::Single,
     );
     let [(about, id)] = found(&row)[..] else {
         panic!("{:?}", row.findings)
@@ -156,9 +156,9 @@ fn a_gradient_that_is_divided_by_the_size_of_a_window_is_told_from_another_that_
     };
     assert!(judge_op(&op(|op, x, dy| max_pool(op, x, dy, 1.0))).is_ok());
     let quarter = judge_op(&op(|op, x, dy| max_pool(op, x, dy, 0.25))).unwrap_err();
-    assert_eq!(quarter.id, "whole-divided", "{}", quarter.sentence);
+    assert_eq!(quarter.id, "gradient-divided", "{}", quarter.sentence);
     let third = judge_op(&op(|op, x, dy| max_pool(op, x, dy, 1.0 / 3.0))).unwrap_err();
-    assert_ne!(third.id, "whole-divided", "{}", third.sentence);
+    assert_ne!(third.id, "gradient-divided", "{}", third.sentence);
 }
 
 #[test]
