@@ -16,7 +16,7 @@ mod spread;
 
 pub use axis::Axis;
 pub use ink::{Hue, Ink};
-pub use spread::{Apart, Spread};
+pub use spread::Spread;
 
 use std::path::{Path, PathBuf};
 

@@ -67,7 +67,7 @@ impl Spread {
             let (share, low) = (place - below as f64, sorted[below]);
             let high = sorted[(below + 1).min(last)];
             // A value may be infinite: something that never happened.
-            if share == 0.0 || low == high {
+            if share == 0.0 || low == high || low.is_infinite() {
                 low
             } else {
                 low + share * (high - low)
@@ -78,44 +78,6 @@ impl Spread {
             median: at(0.5),
             high: at(0.75),
         })
-    }
-}
-
-// ANCHOR: apart
-/// Whether one set of runs is clearly above or below another: the ranges from first to
-/// third quartile do not overlap.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Apart {
-    /// All of the range lies below the other.
-    Below,
-    /// The ranges overlap, or touch.
-    Unclear,
-    /// All of the range lies above the other.
-    Above,
-}
-
-impl Spread {
-    /// Where this lies, seen from `other`.
-    pub fn seen_from(self, other: Spread) -> Apart {
-        if self.high < other.low {
-            Apart::Below
-        } else if self.low > other.high {
-            Apart::Above
-        } else {
-            Apart::Unclear
-        }
-    }
-}
-// ANCHOR_END: apart
-
-impl Apart {
-    /// The word for each.
-    pub fn say<'a>(self, below: &'a str, unclear: &'a str, above: &'a str) -> &'a str {
-        match self {
-            Apart::Below => below,
-            Apart::Unclear => unclear,
-            Apart::Above => above,
-        }
     }
 }
 
@@ -132,28 +94,6 @@ mod tests {
         assert_eq!((five.low, five.median, five.high), (2.0, 3.0, 4.0));
         let four = Spread::of(&[1.0, 2.0, 3.0, 10.0]).expect("there are values");
         assert_eq!((four.low, four.median, four.high), (1.75, 2.5, 4.75));
-    }
-
-    #[test]
-    fn ranges_are_apart_when_they_do_not_touch() {
-        let spread = |low, high| Spread {
-            low,
-            median: 0.5 * (low + high),
-            high,
-        };
-        let at = spread(2.0, 3.0);
-        for (other, expected) in [
-            (spread(3.5, 4.0), Apart::Below),
-            (spread(3.0, 4.0), Apart::Unclear),
-            (spread(2.5, 2.6), Apart::Unclear),
-            (spread(1.0, 2.0), Apart::Unclear),
-            (spread(1.0, 1.5), Apart::Above),
-        ] {
-            assert_eq!(at.seen_from(other), expected, "{other:?}");
-        }
-        let never = spread(f64::INFINITY, f64::INFINITY);
-        assert_eq!(never.seen_from(at), Apart::Above);
-        assert_eq!(never.seen_from(never), Apart::Unclear);
     }
 
     #[test]

@@ -9,17 +9,19 @@ pub(crate) use serde_json::{Value, json};
 
 pub(crate) use crate::claims::Answer;
 pub(crate) use crate::error::Error;
+pub(crate) use crate::paired::{Apart, Paired, Sample};
 pub(crate) use crate::protocol::{
     Adam, Data, Network, Nothing, Plan, Protocol, Rule, Sgd, pick, schedule,
 };
 pub(crate) use crate::session::Session;
 pub(crate) use crate::setting::{METHODS, Method, Setting, ink, name};
 pub(crate) use crate::show::*;
+pub(crate) use crate::start::Start;
 pub(crate) use crate::study::{Card, Finding, Study, recorded};
 pub(crate) use crate::sweep::{AtRate, Cell, LossCell, LossRun};
-pub(crate) use crate::sweep::{cells, loss_cells, losses, size, swept};
+pub(crate) use crate::sweep::{cells, loss_cells, losses, size, swept, test_accuracy};
 pub(crate) use crate::text::{Table, as_text, better_or_worse, count, count_range, list, nats};
-pub(crate) use crate::text::{percent, percent_range, table};
+pub(crate) use crate::text::{percent, percent_range, points, table, times};
 pub(crate) use crate::train::{Curve, Run};
-pub(crate) use chart::{Apart, Spread};
+pub(crate) use chart::Spread;
 pub(crate) use chart::{Axis, Chart, Ink, Line};

@@ -1,15 +1,34 @@
-//! What a layer sees: mean and deviation of every unit over the examples.
+//! What a layer sees: mean and deviation of every unit over the examples, and of every example
+//! over the units.
 
 use nn::{Layer, Pass};
 use tape::{Tape, Tensor, Var};
 
-/// Mean and deviation of every unit.
+/// Mean and deviation of every unit, or of every example.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Moments {
-    /// One for each unit.
+    /// One for each.
     pub(crate) mean: Vec<f64>,
-    /// The biased deviation, one for each unit.
+    /// The biased deviation, one for each.
     pub(crate) deviation: Vec<f64>,
+}
+
+/// What goes into a nonlinearity, along either axis.
+pub(crate) struct Seen {
+    /// Of every unit, over the examples.
+    pub(crate) units: Moments,
+    /// Of every example, over the units.
+    pub(crate) examples: Moments,
+}
+
+impl Seen {
+    fn of(x: &Tensor<f32>) -> Self {
+        let transposed = Tape::eval(|t| t.constant(x.clone()).transpose(0, 1).value().clone());
+        Seen {
+            units: Moments::of(x),
+            examples: Moments::of(&transposed),
+        }
+    }
 }
 
 /// The root of the mean square.
@@ -23,7 +42,7 @@ pub(crate) fn rms(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 impl Moments {
-    /// Over the rows of `x`, of shape `[N, units]`.
+    /// Of the columns of `x`, of shape `[N, units]`, over its rows.
     pub(crate) fn of(x: &Tensor<f32>) -> Self {
         let units = x.shape()[1];
         let count = x.shape()[0] as f64;
@@ -53,12 +72,12 @@ impl Moments {
 
 /// What goes into the nonlinearities of an MLP for these images, as in training: the moments
 /// before each, in the order of the layers.
-pub(crate) fn before_nonlinearities(model: &impl Layer<f32>, images: &Tensor<f32>) -> Vec<Moments> {
+pub(crate) fn before_nonlinearities(model: &impl Layer<f32>, images: &Tensor<f32>) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut last: Option<Tensor<f32>> = None;
     let mut look = |name: &str, value: &Var<'_, f32>| {
         if name.ends_with("relu") {
-            seen.extend(last.take().as_ref().map(Moments::of));
+            seen.extend(last.take().as_ref().map(Seen::of));
         }
         last = Some(value.value().clone());
     };
@@ -100,8 +119,12 @@ mod tests {
         let x = Tensor::randn([100, 3], rng);
         let seen = before_nonlinearities(&mlp, &x);
         assert_eq!(seen.len(), 2);
-        for moments in seen {
-            assert_eq!(moments.mean.len(), 8);
+        for Seen {
+            units: moments,
+            examples,
+        } in seen
+        {
+            assert_eq!((moments.mean.len(), examples.mean.len()), (8, 100));
             assert!(rms(moments.mean) < 1e-5);
             assert!((rms(moments.deviation) - 1.0).abs() < 1e-2);
         }

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::start::Start;
 use crate::text::as_text;
 use crate::train::{Curve, Epoch, Run, Training, fit};
 
@@ -72,8 +73,8 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy)]
 pub(crate) struct Data {
     pub(crate) set: Set,
-    /// How many to train on, and how many for validation and test each, if not all.
-    pub(crate) first: Option<[usize; 2]>,
+    /// How many to train on, for validation and for the test, if not all.
+    pub(crate) first: Option<[usize; 3]>,
 }
 
 /// A network, without the norms that the settings put into it.
@@ -106,6 +107,8 @@ pub(crate) enum Rule {
     Speed,
     /// By the loss at the end.
     Loss,
+    /// None is picked: the grid is what is measured.
+    None,
 }
 
 impl Plan {
@@ -133,6 +136,16 @@ impl Plan {
         match self.network.as_mut().expect(SAID) {
             Network::Mlp(spec) => spec.norm = norm,
             Network::Cnn(spec) => spec.norm = norm,
+        }
+        self
+    }
+
+    /// With weights drawn like this at the start.
+    pub(crate) fn start(mut self, start: Start) -> Self {
+        let init = start.init();
+        match self.network.as_mut().expect(SAID) {
+            Network::Mlp(spec) => spec.init = init,
+            Network::Cnn(spec) => spec.init = init,
         }
         self
     }
@@ -212,14 +225,14 @@ const SAID: &str = "a setting says what its protocol leaves open";
 impl Data {
     pub(crate) fn load(self) -> Result<Digits<f32>, DataError> {
         let all = Digits::load(self.set)?;
-        let Some([train, others]) = self.first else {
+        let Some([train, validation, test]) = self.first else {
             return Ok(all);
         };
         let first = |part: &Examples<f32>, n: usize| part.pick(&(0..n).collect::<Vec<_>>());
         Ok(Digits {
             train: first(&all.train, train),
-            validation: first(&all.validation, others),
-            test: first(&all.test, others),
+            validation: first(&all.validation, validation),
+            test: first(&all.test, test),
         })
     }
 }
@@ -239,10 +252,11 @@ impl Serialize for Data {
         let side = self.set.side();
         let mut words = format!("digits-{side}x{side} in its fixed split");
         let mut map = serializer.serialize_map(None)?;
-        if let Some([train, others]) = self.first {
+        if let Some([train, validation, test]) = self.first {
             words += ", the first examples of each part";
             map.serialize_entry("train_examples", &train)?;
-            map.serialize_entry("other_examples", &others)?;
+            map.serialize_entry("validation_examples", &validation)?;
+            map.serialize_entry("test_examples", &test)?;
         }
         map.serialize_entry("data", &words)?;
         map.end()
@@ -305,20 +319,22 @@ impl fmt::Display for Adam {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = "highest median validation accuracy after the last epoch over the seeds, then \
-                   lowest median validation loss, then the smaller rate; a diverged run has \
-                   accuracy 0";
+        let end = "highest median validation accuracy after the last epoch over the tuning \
+                   seeds, then lowest median validation loss, then the smaller rate; a diverged \
+                   run has accuracy 0. What is reported is of other seeds, at that rate";
         match self {
             Rule::Accuracy => f.write_str(end),
             Rule::Speed => write!(
                 f,
-                "smallest median number of steps over the seeds until the validation accuracy \
-                 first reaches the target, then {end}"
+                "smallest median number of steps over the tuning seeds until the validation \
+                 accuracy first reaches the target, then {end}"
             ),
             Rule::Loss => f.write_str(
-                "lowest median validation loss at the end over the seeds, then the smaller rate; \
-                 a diverged run is infinitely bad",
+                "lowest median validation loss at the end over the tuning seeds, then the smaller \
+                 rate; a diverged run is infinitely bad. What is reported is of other seeds, at \
+                 that rate",
             ),
+            Rule::None => f.write_str("none is picked: every rate is tried from every seed"),
         }
     }
 }

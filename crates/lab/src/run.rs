@@ -80,6 +80,7 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
         "command": options.command(name),
         "quick": options.quick,
         "seeds": session.seeds(),
+        "tuning_seeds": session.tuning_seeds(),
         "versions": versions(),
         "protocol": protocol,
         "data": data,

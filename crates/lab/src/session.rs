@@ -21,6 +21,7 @@ pub(crate) struct Session {
     name: &'static str,
     quick: bool,
     seeds: Vec<u64>,
+    tuning: Vec<u64>,
     threads: usize,
     fresh: bool,
     quiet: bool,
@@ -46,7 +47,8 @@ impl Session {
         Session {
             name,
             quick: options.quick,
-            seeds: (0..options.seed_count() as u64).collect(),
+            seeds: options.seeds(),
+            tuning: options.tuning_seeds(),
             threads: options.threads.unwrap_or_else(tape::parallel::threads),
             fresh: options.fresh,
             quiet: options.quiet,
@@ -57,9 +59,14 @@ impl Session {
         }
     }
 
-    /// The seeds, counted from 0.
+    /// The seeds that results are reported of.
     pub(crate) fn seeds(&self) -> &[u64] {
         &self.seeds
+    }
+
+    /// The seeds that pick a learning rate, and are used for nothing else.
+    pub(crate) fn tuning_seeds(&self) -> &[u64] {
+        &self.tuning
     }
 
     /// How many runs at a time.
@@ -187,6 +194,30 @@ impl Session {
         run: impl Fn(&I, u64) -> R + Sync,
     ) -> Result<Vec<Vec<R>>, Error> {
         let seeds = self.seeds.clone();
+        self.with_seeds(&seeds, items, key, run)
+    }
+
+    /// The same from every seed that picks a learning rate.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub(crate) fn by_tuning_seed<I: Sync, R: Serialize + DeserializeOwned + Send>(
+        &mut self,
+        items: &[I],
+        key: impl Fn(&I) -> String + Sync,
+        run: impl Fn(&I, u64) -> R + Sync,
+    ) -> Result<Vec<Vec<R>>, Error> {
+        let seeds = self.tuning.clone();
+        self.with_seeds(&seeds, items, key, run)
+    }
+
+    fn with_seeds<I: Sync, R: Serialize + DeserializeOwned + Send>(
+        &mut self,
+        seeds: &[u64],
+        items: &[I],
+        key: impl Fn(&I) -> String + Sync,
+        run: impl Fn(&I, u64) -> R + Sync,
+    ) -> Result<Vec<Vec<R>>, Error> {
         let of = |item| seeds.iter().map(move |&seed| (item, seed));
         let jobs: Vec<(&I, u64)> = items.iter().flat_map(of).collect();
         let key = |(item, seed): &(&I, u64)| format!("{} {seed}", key(item));

@@ -4,6 +4,8 @@ use nn::NormKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::protocol::Plan;
+use crate::start::Start;
 use crate::text::as_text;
 use chart::Ink;
 
@@ -62,22 +64,51 @@ pub(crate) trait Setting: Serialize + Clone + Sync {
     }
 }
 
-/// A setting that is a method, and nothing else.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A method and how it starts, and nothing else.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Method {
     #[serde(with = "as_text")]
     pub(crate) method: NormKind,
+    #[serde(default, skip_serializing_if = "Start::is_usual")]
+    pub(crate) start: Start,
 }
 
 impl Method {
-    /// No norm, Batch Norm and Layer Norm.
-    pub(crate) fn all() -> Vec<Self> {
-        METHODS.map(|method| Method { method }).into()
+    /// No norm, Batch Norm and Layer Norm as people use them, and no norm from weights that
+    /// give it a fair start.
+    pub(crate) const ALL: [Method; 4] = [
+        Method::usual(NormKind::None),
+        Method::usual(NormKind::Batch),
+        Method::usual(NormKind::Layer),
+        Method {
+            method: NormKind::None,
+            start: Start::He,
+        },
+    ];
+
+    const fn usual(method: NormKind) -> Self {
+        Method {
+            method,
+            start: Start::Usual,
+        }
+    }
+
+    /// `plan` with this norm and this start.
+    pub(crate) fn plan(self, plan: Plan) -> Plan {
+        plan.norm(self.method).start(self.start)
     }
 }
 
 impl Setting for Method {
     fn method(&self) -> NormKind {
         self.method
+    }
+
+    fn name(&self) -> String {
+        self.start.named(name(self.method))
+    }
+
+    fn ink(&self) -> Ink {
+        self.start.ink(ink(self.method))
     }
 }

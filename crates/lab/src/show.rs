@@ -25,7 +25,19 @@ impl<S: Setting> Cell<S> {
 
 /// The accuracy on the validation part at each rate.
 pub(crate) fn over_rates<S: Setting>(title: &str, about: String, of: &[Cell<S>]) -> Chart {
-    let lines = of.iter().map(|cell| cell.line(cell.over_rates()));
+    rates_chart(
+        title,
+        about,
+        of.iter().map(|cell| cell.line(cell.over_rates())),
+    )
+}
+
+/// Accuracies on the validation part over the rate.
+pub(crate) fn rates_chart(
+    title: &str,
+    about: String,
+    lines: impl IntoIterator<Item = Line>,
+) -> Chart {
     Chart::of(title, about, lines)
         .x(|first, last| Axis::log("learning rate", first, last))
         .y(|_, _| Axis::linear("validation accuracy", 0.0, 1.0))

@@ -1,8 +1,8 @@
-//! Many trainings: the settings of an experiment, each at every learning rate of one grid and
-//! from every seed, the rate that validation picks for each setting, and what is found there.
+//! Many trainings: the settings of an experiment, each at every learning rate of one grid, from
+//! a few seeds that pick its rate, and then at that rate from the seeds that are reported of.
 //!
 //! No setting gets a grid of its own, more seeds or another rule, so nothing is tuned for one
-//! side only.
+//! side only; and no run that picks a rate is reported of, so that none was picked for its luck.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,6 +10,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::paired::Sample;
 use crate::protocol::{Plan, Protocol, Rule};
 use crate::session::Session;
 use crate::setting::Setting;
@@ -25,7 +26,8 @@ pub(crate) struct LossRun {
     pub(crate) test: Vec<Option<f64>>,
 }
 
-/// What is found of a setting: at every rate, and more at the rate that is picked.
+/// What is found of a setting: at every rate from the seeds that pick one, and at the rate that
+/// is picked from those that are reported of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cell<S> {
     /// By this name a chapter finds it.
@@ -36,26 +38,31 @@ pub(crate) struct Cell<S> {
     pub(crate) chosen_rate: f64,
     /// Whether a wider grid might have a better rate.
     pub(crate) chosen_rate_is_at_the_edge_of_the_grid: bool,
-    pub(crate) test_accuracy: Spread,
-    /// Of each run that got to its end.
-    pub(crate) test_accuracy_by_seed: Vec<f64>,
+    /// 0 for a run that did not get to its end.
+    pub(crate) test_accuracy: Sample,
+    /// Of those that did.
     pub(crate) test_loss: Option<Spread>,
+    /// Of each reported run that diverged, where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) diverged: Vec<String>,
+    /// Of each that a layer refused, what it said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) refused: Vec<String>,
     /// When the target was first reached; infinite where it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) epochs_to_target: Option<Spread>,
+    pub(crate) epochs_to_target: Option<Sample>,
     /// The same where scores are so many steps apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) steps_to_target: Option<Spread>,
+    pub(crate) steps_to_target: Option<Sample>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) curves: BTreeMap<Curve, Curves>,
 }
 
-/// What is found at one learning rate.
+/// What is found at one learning rate from the seeds that pick one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AtRate {
     pub(crate) rate: f64,
     pub(crate) validation_accuracy: Spread,
-    pub(crate) test_accuracy: Spread,
     /// Of each run that diverged, where.
     pub(crate) diverged: Vec<String>,
     /// Of each run that a layer refused, what it said.
@@ -79,9 +86,14 @@ pub(crate) struct LossCell<S> {
     pub(crate) rates: Vec<LossAtRate>,
     pub(crate) chosen_rate: f64,
     pub(crate) chosen_rate_is_at_the_edge_of_the_grid: bool,
+    /// Of the reported runs; infinite for one that diverged.
+    pub(crate) validation_loss: Sample,
+    /// How many of those did.
+    diverged: usize,
 }
 
-/// The loss at one learning rate: infinite for a run that diverged, and how many did.
+/// The loss at one learning rate from the seeds that pick one: infinite for a run that diverged,
+/// and how many did.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct LossAtRate {
     pub(crate) rate: f64,
@@ -91,10 +103,22 @@ pub(crate) struct LossAtRate {
 
 /// How many runs a sweep makes.
 pub(crate) fn size<X, P>(session: &Session, protocol: &Protocol<X, P>, settings: usize) -> usize {
-    settings * protocol.rates.len() * session.seeds().len()
+    let picking = protocol.rates.len() * session.tuning_seeds().len();
+    settings * (picking + session.seeds().len())
 }
 
-/// Trains every setting at every rate from every seed: for each setting the runs at each rate.
+/// The runs of one setting.
+struct Swept<R> {
+    /// At each rate, from the seeds that pick one.
+    by_rate: Vec<Vec<R>>,
+    /// The place of the rate that is picked.
+    chosen: usize,
+    /// At that rate, from the seeds that are reported of.
+    runs: Vec<R>,
+}
+
+/// Trains every setting at every rate from the seeds that pick one, and at the rate that is
+/// picked from those that are reported of.
 ///
 /// # Errors
 /// When the journal of the session cannot be written.
@@ -104,19 +128,33 @@ fn sweep<S: Clone + Sync, R: Serialize + for<'de> Deserialize<'de> + Send>(
     rates: &[f64],
     key: impl Fn(&S) -> String + Sync,
     train: impl Fn(&S, f64, u64) -> R + Sync,
-) -> Result<Vec<Vec<Vec<R>>>, Error> {
+    pick: impl Fn(&[Vec<R>]) -> usize,
+) -> Result<Vec<Swept<R>>, Error> {
     let of = |setting: &S| -> Vec<(S, f64)> {
         rates.iter().map(|&rate| (setting.clone(), rate)).collect()
     };
-    let trained: Vec<(S, f64)> = settings.iter().flat_map(of).collect();
+    let tried: Vec<(S, f64)> = settings.iter().flat_map(of).collect();
     let key = |(setting, rate): &(S, f64)| format!("{} {rate}", key(setting));
-    let mut runs = session
-        .by_seed(&trained, key, |(setting, rate), seed| {
-            train(setting, *rate, seed)
-        })?
-        .into_iter();
-    let by_rate = |_| runs.by_ref().take(rates.len()).collect();
-    Ok(settings.iter().map(by_rate).collect())
+    let train = |(setting, rate): &(S, f64), seed| train(setting, *rate, seed);
+    let mut tuned = session.by_tuning_seed(&tried, key, train)?.into_iter();
+    let by_rate = settings.iter().map(|_| {
+        let by_rate: Vec<Vec<R>> = tuned.by_ref().take(rates.len()).collect();
+        (pick(&by_rate), by_rate)
+    });
+    let by_rate: Vec<(usize, Vec<Vec<R>>)> = by_rate.collect();
+    let picked = settings.iter().zip(&by_rate);
+    let picked: Vec<(S, f64)> = picked
+        .map(|(setting, (chosen, _))| (setting.clone(), rates[*chosen]))
+        .collect();
+    let reported = session.by_seed(&picked, key, train)?;
+    let swept = by_rate.into_iter().zip(reported);
+    Ok(swept
+        .map(|((chosen, by_rate), runs)| Swept {
+            by_rate,
+            chosen,
+            runs,
+        })
+        .collect())
 }
 
 /// Trains every setting as its plan says, where nothing else is looked at.
@@ -136,8 +174,7 @@ pub(crate) fn swept<S: Setting, X>(
     })
 }
 
-/// Trains every setting of a classifier at every rate from every seed, picks the rate of
-/// each, and tells what is found.
+/// Trains every setting of a classifier as its sweep says, and tells what is found.
 ///
 /// # Errors
 /// When the journal of the session cannot be written.
@@ -147,9 +184,14 @@ pub(crate) fn cells<S: Setting, X>(
     settings: &[S],
     train: impl Fn(&S, f64, u64) -> Run + Sync,
 ) -> Result<Vec<Cell<S>>, Error> {
-    let runs = sweep(session, settings, &protocol.rates, S::key, train)?;
-    let cell = |(of, by_rate): (&S, Vec<Vec<Run>>)| Cell::new(protocol, of.clone(), &by_rate);
-    Ok(settings.iter().zip(runs).map(cell).collect())
+    let pick = |by_rate: &[Vec<Run>]| {
+        choose(by_rate, |runs| {
+            merit(runs, protocol.rate_rule, protocol.plan.target)
+        })
+    };
+    let swept = sweep(session, settings, &protocol.rates, S::key, train, pick)?;
+    let cell = |(of, swept): (&S, Swept<Run>)| Cell::new(protocol, of.clone(), &swept);
+    Ok(settings.iter().zip(swept).map(cell).collect())
 }
 
 /// The same for models of sequences; `of` says what is found of a form by its runs at the rate
@@ -165,11 +207,11 @@ pub(crate) fn loss_cells<F: Clone + Display + Sync, S, X, P>(
     of: impl Fn(&F, &[LossRun]) -> S,
 ) -> Result<Vec<LossCell<S>>, Error> {
     session.begin(size(session, protocol, forms.len()))?;
-    let runs = sweep(session, forms, &protocol.rates, F::to_string, train)?;
-    let cell = |(form, by_rate): (&F, Vec<Vec<LossRun>>)| {
-        LossCell::new(&protocol.rates, &by_rate, |runs| of(form, runs))
-    };
-    Ok(forms.iter().zip(runs).map(cell).collect())
+    let rates = &protocol.rates;
+    let swept = sweep(session, forms, rates, F::to_string, train, lowest_loss)?;
+    let cell =
+        |(form, swept): (&F, Swept<LossRun>)| LossCell::new(rates, &swept, |runs| of(form, runs));
+    Ok(forms.iter().zip(swept).map(cell).collect())
 }
 
 /// The place of the rate with the greatest merit, compared number by number; of equal ones
@@ -198,19 +240,25 @@ fn merit(runs: &[Run], rule: Rule, target: Option<f64>) -> [f64; 3] {
             let scores = Spread::over(runs, |run| run.scores_to(target));
             [-scores.median, accuracy, -loss]
         }
-        Rule::Loss => [0.0, 0.0, -loss],
+        Rule::Loss | Rule::None => [0.0, 0.0, -loss],
     }
 }
 
+fn lowest_loss(by_rate: &[Vec<LossRun>]) -> usize {
+    choose(by_rate, |runs| [-losses(runs, |run| run.validation).median])
+}
+
 impl<S: Setting> Cell<S> {
-    fn new<X>(protocol: &Protocol<X>, of: S, by_rate: &[Vec<Run>]) -> Self {
+    fn new<X>(protocol: &Protocol<X>, of: S, swept: &Swept<Run>) -> Self {
         let plan = &protocol.plan;
-        let merit = |runs: &[Run]| merit(runs, protocol.rate_rule, plan.target);
-        let chosen = choose(by_rate, merit);
-        let runs = &by_rate[chosen];
+        let Swept {
+            by_rate,
+            chosen,
+            runs,
+        } = swept;
         let scores = plan
             .target
-            .map(|target| Spread::over(runs, |run| run.scores_to(target)));
+            .map(|target| Sample::over(runs, |run| run.scores_to(target)));
         let each = plan.score_each.map(|steps| steps as f64);
         let rates = protocol.rates.iter().zip(by_rate);
         let curves = plan.curves.iter();
@@ -218,12 +266,13 @@ impl<S: Setting> Cell<S> {
             cell: of.key(),
             of,
             rates: rates.map(|(&rate, runs)| AtRate::new(rate, runs)).collect(),
-            chosen_rate: protocol.rates[chosen],
-            chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(chosen, by_rate.len()),
-            test_accuracy: accuracy(runs, |e| e.test.accuracy),
-            test_accuracy_by_seed: finals(runs, |e| e.test.accuracy),
+            chosen_rate: protocol.rates[*chosen],
+            chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(*chosen, by_rate.len()),
+            test_accuracy: Sample::over(runs, test_accuracy),
             test_loss: Spread::of(&finals(runs, |e| e.test.loss)),
-            epochs_to_target: scores.filter(|_| each.is_none()),
+            diverged: diverged(runs),
+            refused: refused(runs),
+            epochs_to_target: scores.clone().filter(|_| each.is_none()),
             steps_to_target: scores.zip(each).map(|(s, each)| s.map(|n| each * n)),
             curves: curves.map(|&of| (of, Curves::new(runs, of))).collect(),
         }
@@ -231,28 +280,15 @@ impl<S: Setting> Cell<S> {
 }
 
 impl<S> Cell<S> {
-    /// What was found at the rate that was picked.
-    pub(crate) fn chosen(&self) -> &AtRate {
-        let chosen = self.rates.iter().find(|at| at.rate == self.chosen_rate);
-        chosen.expect("the chosen rate is one of the grid")
-    }
-
-    /// How many runs were made at each rate.
-    pub(crate) fn seeds(&self) -> usize {
-        let AtRate {
-            diverged, refused, ..
-        } = self.chosen();
-        self.test_accuracy_by_seed.len() + diverged.len() + refused.len()
-    }
-
-    /// Whether a layer refused every run at the rate that was picked.
+    /// Whether a layer refused every run that is reported of.
     pub(crate) fn refused(&self) -> bool {
-        self.chosen().refused.len() == self.seeds()
+        self.refused.len() == self.test_accuracy.by_seed().len()
     }
 
     /// When the target was first reached: epochs, or steps.
-    pub(crate) fn to_target(&self) -> Spread {
-        let scores = self.steps_to_target.or(self.epochs_to_target);
+    pub(crate) fn to_target(&self) -> &Sample {
+        let scores = self.steps_to_target.as_ref();
+        let scores = scores.or(self.epochs_to_target.as_ref());
         scores.expect("the protocol of these results has a target")
     }
 
@@ -278,22 +314,32 @@ impl<S> Cell<S> {
 }
 
 impl AtRate {
-    fn new(rate: f64, runs: &[Run]) -> Self {
-        let told = |message: fn(&Run) -> Option<String>| runs.iter().filter_map(message).collect();
+    pub(crate) fn new(rate: f64, runs: &[Run]) -> Self {
         AtRate {
             rate,
             validation_accuracy: accuracy(runs, |e| e.validation.accuracy),
-            test_accuracy: accuracy(runs, |e| e.test.accuracy),
-            diverged: told(|run| match run {
-                Run::Diverged(diverged) => Some(diverged.to_string()),
-                _ => None,
-            }),
-            refused: told(|run| match run {
-                Run::Refused(message) => Some(message.clone()),
-                _ => None,
-            }),
+            diverged: diverged(runs),
+            refused: refused(runs),
         }
     }
+}
+
+/// Where the runs that diverged did so.
+fn diverged(runs: &[Run]) -> Vec<String> {
+    let told = runs.iter().filter_map(|run| match run {
+        Run::Diverged(diverged) => Some(diverged.to_string()),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// What the layers said that refused a run.
+fn refused(runs: &[Run]) -> Vec<String> {
+    let told = runs.iter().filter_map(|run| match run {
+        Run::Refused(message) => Some(message.clone()),
+        _ => None,
+    });
+    told.collect()
 }
 
 impl Curves {
@@ -314,27 +360,25 @@ impl Curves {
 }
 
 impl<S> LossCell<S> {
-    pub(crate) fn new(
-        rates: &[f64],
-        by_rate: &[Vec<LossRun>],
-        of: impl FnOnce(&[LossRun]) -> S,
-    ) -> Self {
-        let validation = |runs: &[LossRun]| losses(runs, |run| run.validation);
-        let chosen = choose(by_rate, |runs| [-validation(runs).median]);
+    fn new(rates: &[f64], swept: &Swept<LossRun>, of: impl FnOnce(&[LossRun]) -> S) -> Self {
+        let diverged =
+            |runs: &[LossRun]| runs.iter().filter(|run| run.validation.is_none()).count();
         let at = |(&rate, runs): (&f64, &Vec<LossRun>)| LossAtRate {
             rate,
-            validation_loss: validation(runs),
-            diverged: runs.iter().filter(|run| run.validation.is_none()).count(),
+            validation_loss: *losses(runs, |run| run.validation),
+            diverged: diverged(runs),
         };
         LossCell {
-            of: of(&by_rate[chosen]),
-            rates: rates.iter().zip(by_rate).map(at).collect(),
-            chosen_rate: rates[chosen],
-            chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(chosen, rates.len()),
+            of: of(&swept.runs),
+            rates: rates.iter().zip(&swept.by_rate).map(at).collect(),
+            chosen_rate: rates[swept.chosen],
+            chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(swept.chosen, rates.len()),
+            validation_loss: losses(&swept.runs, |run| run.validation),
+            diverged: diverged(&swept.runs),
         }
     }
 
-    /// The validation loss at the rate that was picked.
+    /// The validation loss at the rate that was picked, of the seeds that picked it.
     pub(crate) fn validation(&self) -> Spread {
         let chosen = self.rates.iter().find(|at| at.rate == self.chosen_rate);
         chosen
@@ -350,7 +394,7 @@ impl<S> LossCell<S> {
 
     /// How many runs diverged, at all rates together.
     pub(crate) fn diverged(&self) -> usize {
-        self.rates.iter().map(|at| at.diverged).sum()
+        self.diverged + self.rates.iter().map(|at| at.diverged).sum::<usize>()
     }
 
     /// At how many rates the median loss is within this share of the best.
@@ -378,9 +422,25 @@ fn accuracy(runs: &[Run], of: impl Fn(&Epoch) -> f64) -> Spread {
     Spread::over(runs, |run| run.curve().last().map_or(0.0, &of))
 }
 
+/// The accuracy on the test part at the end; 0 for a run that did not get there.
+pub(crate) fn test_accuracy(run: &Run) -> f64 {
+    run.curve().last().map_or(0.0, |end| end.test.accuracy)
+}
+
 /// A loss at the end; infinite for a run that diverged.
-pub(crate) fn losses(runs: &[LossRun], of: impl Fn(&LossRun) -> Option<f64>) -> Spread {
-    Spread::over(runs, |run| of(run).unwrap_or(f64::INFINITY))
+pub(crate) fn losses(runs: &[LossRun], of: impl Fn(&LossRun) -> Option<f64>) -> Sample {
+    Sample::over(runs, |run| of(run).unwrap_or(f64::INFINITY))
+}
+
+/// As if one rate had been tried, from the seeds that are reported of.
+#[cfg(test)]
+pub(crate) fn at_one_rate<S>(runs: Vec<LossRun>, of: impl FnOnce(&[LossRun]) -> S) -> LossCell<S> {
+    let swept = Swept {
+        by_rate: vec![runs.clone()],
+        chosen: 0,
+        runs,
+    };
+    LossCell::new(&[0.01], &swept, of)
 }
 
 #[cfg(test)]
@@ -475,15 +535,24 @@ mod tests {
             runs([Some(0.1), None, None]),
         ];
         let test = |runs: &[LossRun]| losses(runs, |run| run.test[0]);
-        let cell = LossCell::new(&[0.1, 0.2, 0.3], &by_rate, test);
-        assert_eq!((cell.chosen_rate, cell.of.median), (0.2, 2.0));
+        let swept = |by_rate: Vec<Vec<LossRun>>, reported: [Option<f64>; 3]| Swept {
+            chosen: lowest_loss(&by_rate),
+            by_rate,
+            runs: runs(reported),
+        };
+        let swept_ones = swept(by_rate.into(), [Some(3.0), Some(2.0), None]);
+        let cell = LossCell::new(&[0.1, 0.2, 0.3], &swept_ones, test);
+        // Picked by some runs, and reported of others.
+        assert_eq!((cell.chosen_rate, cell.of.median), (0.2, 6.0));
+        assert_eq!(cell.validation_loss.by_seed(), [3.0, 2.0, f64::INFINITY]);
         assert_eq!(cell.validation().median, 1.0);
         assert!(!cell.chosen_rate_is_at_the_edge_of_the_grid);
         assert_eq!((cell.near(0.01), cell.near(0.05)), (1, 2));
         assert_eq!(cell.rates[2].validation_loss.median, f64::INFINITY);
         assert_eq!(cell.over_rates()[2], (0.3, None));
-        assert_eq!((cell.rates[2].diverged, cell.diverged()), (2, 3));
-        let never = LossCell::new(&[0.1], &[runs([None, None, None])], test);
-        assert_eq!((never.near(0.05), never.diverged()), (0, 3));
+        assert_eq!((cell.rates[2].diverged, cell.diverged()), (2, 4));
+        let none = [None; 3];
+        let never = LossCell::new(&[0.1], &swept(vec![runs(none)], none), test);
+        assert_eq!((never.near(0.05), never.diverged()), (0, 6));
     }
 }

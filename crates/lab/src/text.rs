@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use crate::paired::{Paired, Sample};
 use chart::Spread;
 
 /// Values that stand in results as they are printed.
@@ -123,8 +124,24 @@ pub(crate) fn nats(s: Spread) -> String {
     format!("{:.3} ({:.3} to {:.3})", s.median, s.low, s.high)
 }
 
+/// A ratio with its interval: `0.45 times (0.40 to 0.52)`.
+pub(crate) fn times(of: Paired) -> String {
+    let number = |ratio: f64| match ratio.is_finite() {
+        true => format!("{ratio:.2}"),
+        false => "infinitely".to_owned(),
+    };
+    let [low, median, high] = [of.low, of.median, of.high].map(number);
+    format!("{median} times ({low} to {high})")
+}
+
+/// A difference of shares with its interval, in percentage points: `+1.2 points (+0.4 to +1.9)`.
+pub(crate) fn points(of: Paired) -> String {
+    let [low, median, high] = [of.low, of.median, of.high].map(|share| 100.0 * share);
+    format!("{median:+.1} points ({low:+.1} to {high:+.1})")
+}
+
 /// What a loss is, seen from another.
-pub(crate) fn better_or_worse(loss: Spread, other: Spread) -> &'static str {
+pub(crate) fn better_or_worse(loss: &Sample, other: &Sample) -> &'static str {
     loss.seen_from(other).say(
         "clearly better than",
         "not clearly different from",

@@ -153,7 +153,7 @@ impl Study for Asked {
             decision_rule: "holds of a norm: the median unexplained share is below \
                             recovered_below with gamma and beta and above lost_above without, \
                             and with either nonlinearity the test accuracy with gamma and beta \
-                            is not clearly below that of no norm (quartile ranges apart). \
+                            is not clearly below that of no norm, by pairs of seeds. \
                             supported: of both norms; not supported: of neither; else depends",
         }
     }
@@ -209,7 +209,7 @@ impl Study for Asked {
         let accurate = |of: &Identity| {
             let below = |group: &&[Cell<Of>]| {
                 let with = test(group, of.method, Affine::Learned);
-                with.seen_from(group[0].test_accuracy) == Apart::Below
+                with.seen_from(&group[0].test_accuracy) == Apart::Below
             };
             !groups.iter().any(below)
         };
@@ -220,9 +220,10 @@ impl Study for Asked {
             let effect = groups.iter().map(|group| {
                 let [with, without] =
                     [Affine::Learned, Affine::Kept].map(|affine| test(group, of.method, affine));
-                let how = with.seen_from(without);
+                let change = with.against(without);
+                let how = change.apart();
                 let how = how.say("clearly worse", "not clearly different", "clearly better");
-                format!("{how} with {}", group[0].of.activation)
+                format!("{how} with {} ({})", group[0].of.activation, points(change))
             });
             format!(
                 "{} {} the identity ({:.1e} of the variance unexplained with γ and β, {:.2} \
@@ -253,13 +254,10 @@ impl Study for Asked {
 }
 
 /// The test accuracy of a norm in one of its forms.
-fn test(group: &[Cell<Of>], norm: NormKind, affine: Affine) -> Spread {
+fn test(group: &[Cell<Of>], norm: NormKind, affine: Affine) -> &Sample {
     let same = |cell: &&Cell<Of>| cell.is(norm) && cell.of.gamma_and_beta == affine;
-    group
-        .iter()
-        .find(same)
-        .expect("every form is trained")
-        .test_accuracy
+    let cell = group.iter().find(same).expect("every form is trained");
+    &cell.test_accuracy
 }
 
 /// The share of the inputs' variance that the norm does not give back, with the γ and β
@@ -330,7 +328,7 @@ fn in_rows(Results { identity, settings }: &Results) -> String {
             ("", -26, &|cell| cell.of.name()),
             ("rate", 8, &|cell| cell.chosen_rate.to_string()),
             ("test accuracy", 26, &|cell| {
-                percent_range(cell.test_accuracy)
+                percent_range(*cell.test_accuracy)
             }),
         ],
     );

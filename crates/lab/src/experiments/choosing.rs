@@ -48,7 +48,8 @@ const SITUATIONS: [Situation; 9] = [
         entries: |others| {
             let cells = others.convergence.settings.iter();
             let cnn = cells.filter(|cell| cell.of.network == convergence::Which::Cnn);
-            cnn.map(|cell| Entry::of(cell, cell.to_target())).collect()
+            cnn.map(|cell| Entry::of(cell, cell.to_target().clone()))
+                .collect()
         },
     },
     Situation {
@@ -77,14 +78,14 @@ const SITUATIONS: [Situation; 9] = [
         from: "recurrent",
         named: LAYER,
         more: false,
-        entries: |others| others.lstm(|of| of.test_loss),
+        entries: |others| others.lstm(|of| &of.test_loss),
     },
     Situation {
         what: "LSTM, beyond trained lengths, loss",
         from: "recurrent",
         named: LAYER,
         more: false,
-        entries: |others| others.lstm(|of| of.test_loss_beyond),
+        entries: |others| others.lstm(|of| &of.test_loss_beyond),
     },
     Situation {
         what: "Transformer, 3 blocks, loss",
@@ -115,7 +116,7 @@ struct Others {
 fn accuracies<S: Setting>(cells: &[Cell<S>], meant: impl Fn(&S) -> bool) -> Vec<Entry> {
     let cells = cells.iter().filter(|cell| meant(&cell.of));
     cells
-        .map(|cell| Entry::of(cell, cell.test_accuracy))
+        .map(|cell| Entry::of(cell, cell.test_accuracy.clone()))
         .collect()
 }
 
@@ -128,10 +129,10 @@ impl Others {
         accuracies(&self.batch.settings, |of| of.batch == batch)
     }
 
-    fn lstm(&self, of: fn(&recurrent::Tested) -> Spread) -> Vec<Entry> {
+    fn lstm(&self, of: fn(&recurrent::Tested) -> &Sample) -> Vec<Entry> {
         let entry = |cell: &LossCell<recurrent::Tested>| Entry {
             method: cell.of.method.to_string(),
-            spread: of(&cell.of),
+            found: of(&cell.of).clone(),
         };
         self.recurrent.methods.iter().map(entry).collect()
     }
@@ -143,7 +144,7 @@ impl Others {
             .flat_map(|depth| &depth.forms);
         let entry = |cell: &LossCell<transformer::Tested>| Entry {
             method: cell.of.form.clone(),
-            spread: cell.of.test_loss,
+            found: cell.of.test_loss.clone(),
         };
         forms.map(entry).collect()
     }
@@ -170,7 +171,7 @@ struct Row {
 struct Entry {
     method: String,
     #[serde(flatten)]
-    spread: Spread,
+    found: Sample,
 }
 
 /// Test accuracy of Batch Norm less that of Layer Norm, seed by seed, at each batch size.
@@ -201,7 +202,7 @@ impl Study for Asked {
             named: named.collect(),
             decision_rule: "front: all methods not clearly worse than the best median; holds in a \
                             situation: the named norm is clearly better than the other of Batch \
-                            Norm and Layer Norm (quartile ranges apart). supported: in all; not \
+                            Norm and Layer Norm, by pairs of seeds. supported: in all; not \
                             supported: in none; else depends",
         }
     }
@@ -289,9 +290,9 @@ impl Study for Asked {
 }
 
 impl Entry {
-    fn of<S: Setting>(cell: &Cell<S>, spread: Spread) -> Self {
+    fn of<S: Setting>(cell: &Cell<S>, found: Sample) -> Self {
         let method = cell.of.name();
-        Entry { method, spread }
+        Entry { method, found }
     }
 }
 
@@ -305,20 +306,16 @@ impl Row {
             .is_some_and(|situation| situation.more)
     }
 
-    /// The spread with its sign turned where less is better.
-    fn merit(&self, spread: Spread) -> Spread {
+    /// What was found, with its sign turned where less is better.
+    fn merit(&self, entry: &Entry) -> Sample {
         match self.more() {
-            true => spread,
-            false => Spread {
-                low: -spread.high,
-                median: -spread.median,
-                high: -spread.low,
-            },
+            true => entry.found.clone(),
+            false => entry.found.map(|number| -number),
         }
     }
 
     fn best<'a>(&self, entries: impl Iterator<Item = &'a Entry>) -> &'a Entry {
-        let merit = |entry: &&Entry| self.merit(entry.spread).median;
+        let merit = |entry: &&Entry| self.merit(entry).median;
         let best = entries.max_by(|a, b| merit(a).total_cmp(&merit(b)));
         best.expect("there is an entry")
     }
@@ -341,8 +338,8 @@ impl Row {
 
     /// All methods that are not clearly worse than the best.
     fn front(&self) -> Vec<&str> {
-        let best = self.merit(self.best(self.methods.iter()).spread);
-        let close = |entry: &&Entry| self.merit(entry.spread).seen_from(best) != Apart::Below;
+        let best = self.merit(self.best(self.methods.iter()));
+        let close = |entry: &&Entry| self.merit(entry).seen_from(&best) != Apart::Below;
         let front = self.methods.iter().filter(close);
         front.map(|entry| entry.method.as_str()).collect()
     }
@@ -353,8 +350,8 @@ impl Row {
             BATCH => LAYER,
             _ => BATCH,
         };
-        let [named, other] = [&self.named, other].map(|norm| self.form(norm).spread);
-        self.merit(named).seen_from(self.merit(other))
+        let [named, other] = [&self.named, other].map(|norm| self.merit(self.form(norm)));
+        named.seen_from(&other)
     }
 
     fn words(&self) -> &'static str {
@@ -370,14 +367,14 @@ fn leads<S: Setting>(cells: &[Cell<S>], batch: fn(&S) -> usize) -> Vec<(usize, O
         Some((a, of(NormKind::Layer).find(same)?))
     });
     let lead = |(a, b): (&Cell<S>, &Cell<S>)| {
-        let [by_seed, other] = [a, b].map(|cell| &cell.test_accuracy_by_seed);
+        let [by_seed, other] = [a, b].map(|cell| cell.test_accuracy.by_seed());
         let pairs = by_seed.iter().zip(other);
         let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
-        // A refused or diverged run has no accuracy to subtract.
-        let whole = by_seed.len() == other.len();
+        // What is refused has no accuracy to subtract.
+        let trained = !a.refused() && !b.refused();
         (
             batch(&a.of),
-            whole.then(|| Spread::of(&differences)).flatten(),
+            trained.then(|| Spread::of(&differences)).flatten(),
         )
     };
     pairs.map(lead).collect()
@@ -416,11 +413,10 @@ mod tests {
     fn row(which: usize, entries: &[(&str, f64, f64)]) -> Row {
         let entry = |&(name, low, high): &(&str, f64, f64)| Entry {
             method: name.to_owned(),
-            spread: Spread {
-                low,
-                median: 0.5 * (low + high),
-                high,
-            },
+            // Another order of the seeds for each method.
+            found: Sample::over(&(0..13).collect::<Vec<usize>>(), |seed| {
+                low + (high - low) * (name.len() * seed % 13) as f64 / 12.0
+            }),
         };
         let Situation {
             what, from, named, ..

@@ -60,7 +60,7 @@ struct Cost {
     evaluation_over_no_norm: Spread,
     tape_bytes: usize,
     state_bytes: usize,
-    /// Time of a training step over that of no norm in the same round, from the smallest.
+    /// Time of a training step over that of no norm in the same round, round by round.
     step_by_round: Vec<f64>,
 }
 
@@ -68,7 +68,7 @@ struct Cost {
 #[derive(Serialize, Deserialize)]
 struct Convergence {
     network: convergence::Which,
-    steps: ByMethod<Spread>,
+    steps: ByMethod<Sample>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,11 +119,12 @@ impl Study for Asked {
                        bytes of running statistics; steps to the target from the results of \
                        convergence",
             decision_rule: "pays: a step of Batch Norm costs clearly more than one of Layer Norm \
-                            in both networks (quartile ranges over rounds apart); slower: Layer \
-                            Norm needs clearly more steps to the target than Batch Norm in most \
-                            networks of convergence; stable: its (high - low)/median of steps \
-                            over the seeds is smaller in most of them. supported: all three; \
-                            not supported: none; else depends",
+                            in both networks, by pairs of rounds; slower: Layer Norm needs \
+                            clearly more steps to the target than Batch Norm in most networks of \
+                            convergence, by pairs of seeds; stable: over the seeds the distance \
+                            of its steps from their median, relative to it, is clearly smaller \
+                            in most of them, by pairs. supported: all three; not supported: \
+                            none; else depends",
         }
     }
 
@@ -137,22 +138,20 @@ impl Study for Asked {
             let rounds = session.map(&[network], key, |&network| protocol.measure(network))?;
             let cost = |(rounds, method): (Rounds, NormKind)| {
                 let spread = |values: &[f64]| Spread::over(values, |x| *x);
-                let mut step_by_round = rounds.step;
-                step_by_round.sort_by(f64::total_cmp);
                 Cost {
                     network: network.to_owned(),
                     method,
-                    step_over_no_norm: spread(&step_by_round),
+                    step_over_no_norm: spread(&rounds.step),
                     evaluation_over_no_norm: spread(&rounds.evaluation),
                     tape_bytes: rounds.tape_bytes,
                     state_bytes: rounds.state_bytes,
-                    step_by_round,
+                    step_by_round: rounds.step,
                 }
             };
             costs.extend(rounds.concat().into_iter().zip(METHODS).map(cost));
         }
-        let convergence = recorded.chunks(METHODS.len()).map(|group| {
-            let [none, batch, layer] = [0, 1, 2].map(|i| group[i].to_target());
+        let convergence = recorded.chunks(Method::ALL.len()).map(|group| {
+            let [none, batch, layer] = [0, 1, 2].map(|i| group[i].to_target().clone());
             Convergence {
                 network: group[0].of.network,
                 steps: ByMethod { none, batch, layer },
@@ -165,21 +164,38 @@ impl Study for Asked {
     fn read(_: &Timing, Results { costs, convergence }: &Results) -> Finding {
         let ratio = |cost: &Cost| cost.step_over_no_norm;
         let networks: Vec<_> = costs.chunks(METHODS.len()).collect();
-        let dearer = |costs: &&[Cost]| ratio(&costs[1]).seen_from(ratio(&costs[2])) == Apart::Above;
-        let pays = networks.iter().all(dearer);
-        let most = |holds: fn(&ByMethod<Spread>) -> bool| {
+        let dearer = |costs: &&[Cost]| {
+            let [batch, layer] = [1, 2].map(|i| &costs[i].step_by_round[..]);
+            Paired::differences(batch, layer)
+        };
+        let pays = networks
+            .iter()
+            .all(|costs| dearer(costs).apart() == Apart::Above);
+        let most = |holds: fn(&ByMethod<Sample>) -> bool| {
             2 * convergence.iter().filter(|at| holds(&at.steps)).count() > convergence.len()
         };
-        let slower = most(|steps| steps.layer.seen_from(steps.batch) == Apart::Above);
-        let stable = most(|steps| relative(steps.layer) < relative(steps.batch));
-        let ranges = convergence.iter().map(|Convergence { steps, .. }| {
-            let [none, batch, layer] = [steps.none, steps.batch, steps.layer].map(relative);
-            json!({ "relative_range": ByMethod { none, batch, layer } })
+        let slower = most(|steps| steps.layer.seen_from(&steps.batch) == Apart::Above);
+        let steadier = |steps: &ByMethod<Sample>| off(&steps.layer).against(&off(&steps.batch));
+        let stable =
+            most(|steps| off(&steps.layer).against(&off(&steps.batch)).apart() == Apart::Below);
+        let compared = convergence.iter().map(|Convergence { steps, .. }| {
+            let [none, batch, layer] =
+                [&steps.none, &steps.batch, &steps.layer].map(|steps| relative(**steps));
+            json!({ "relative_range": ByMethod { none, batch, layer },
+                "layer_over_batch": steps.layer.over_that_of(&steps.batch),
+                "distance_of_layer_less_that_of_batch": steadier(steps) })
         });
+        let more = networks
+            .iter()
+            .map(|costs| json!({ "network": costs[0].network, "batch_less_layer": dearer(costs) }));
         let each = networks.iter().map(|costs| {
             let [batch, layer] = [1, 2].map(|i| ratio(&costs[i]).median);
             let network = costs[0].network.to_uppercase();
-            format!("{batch:.2} with Batch Norm and {layer:.2} with Layer Norm in the {network}")
+            format!(
+                "{batch:.2} with Batch Norm and {layer:.2} with Layer Norm in the {network} \
+                 (difference {})",
+                points(dearer(costs))
+            )
         });
         let is = |yes: bool| if yes { "yes" } else { "no" };
         let ratios = |s: Spread| format!("{:.2} ({:.2} to {:.2})", s.median, s.low, s.high);
@@ -198,7 +214,8 @@ impl Study for Asked {
         );
         Finding {
             derived: json!({ "pays": pays, "slower": slower, "stable": stable,
-                "convergence": ranges.collect::<Vec<Value>>() }),
+                "more": more.collect::<Vec<Value>>(),
+                "convergence": compared.collect::<Vec<Value>>() }),
             charts: vec![("rounds".into(), chart(&networks))],
             answer: Some(Answer::of([pays, slower, stable])),
             verdict: format!(
@@ -319,6 +336,15 @@ fn measure<M: Layer<f32>>(
     costs
 }
 
+/// How far each seed's steps are from the median, relative to it.
+fn off(steps: &Sample) -> Sample {
+    let median = steps.median;
+    steps.map(|steps| match steps.is_finite() && median.is_finite() {
+        true => (steps - median).abs() / median,
+        false => f64::INFINITY,
+    })
+}
+
 fn relative(steps: Spread) -> f64 {
     match steps.median.is_finite() {
         true => (steps.high - steps.low) / steps.median,
@@ -341,7 +367,9 @@ fn chart(networks: &[&[Cost]]) -> Chart {
                 _ => ink(cost.method).second(),
             };
             let name = format!("{}, {}", name(cost.method), cost.network.to_uppercase());
-            lines.push(Line::new(name, ink, quantiles(&cost.step_by_round)));
+            let mut sorted = cost.step_by_round.clone();
+            sorted.sort_by(f64::total_cmp);
+            lines.push(Line::new(name, ink, quantiles(&sorted)));
         }
     }
     let all = networks.iter().flat_map(|costs| *costs);

@@ -45,7 +45,16 @@ impl Of {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Results {
-    settings: Vec<Cell<Of>>,
+    settings: Vec<Both>,
+}
+
+/// What is found at a scale, with the rate that was picked there, and with the one that was
+/// picked at the usual scale.
+#[derive(Serialize, Deserialize)]
+struct Both {
+    #[serde(flatten)]
+    cell: Cell<Of>,
+    test_accuracy_at_one_rate: Sample,
 }
 
 impl Study for Asked {
@@ -98,8 +107,31 @@ impl Study for Asked {
         let scales = &protocol.own.scales;
         let of = |method| scales.iter().map(move |&scale| Of { method, scale });
         let settings: Vec<Of> = METHODS.into_iter().flat_map(of).collect();
-        let settings = swept(session, protocol, &settings, |of| of.plan(protocol))?;
-        Ok(Results { settings })
+        let data = protocol.plan.data.load()?;
+        let again = settings.len() * session.seeds().len();
+        session.begin(size(session, protocol, settings.len()) + again)?;
+        let run = |of: &Of, rate, seed| of.plan(protocol).run(&data, rate, seed);
+        let cells = cells(session, protocol, &settings, run)?;
+        let usual = |of: &Of| {
+            let same = |cell: &&Cell<Of>| {
+                cell.of.method == of.method && cell.of.scale == protocol.own.usual_scale
+            };
+            let cell = cells.iter().find(same);
+            cell.expect("the usual scale is in the grid").chosen_rate
+        };
+        let key = |of: &Of| format!("one rate {}", of.key());
+        let at_one = session.by_seed(&settings, key, |of, seed| run(of, usual(of), seed))?;
+        let at_one = at_one.iter().map(|runs| Sample::over(runs, test_accuracy));
+        let both = at_one.collect::<Vec<Sample>>();
+        let both = cells.into_iter().zip(both);
+        Ok(Results {
+            settings: both
+                .map(|(cell, test_accuracy_at_one_rate)| Both {
+                    cell,
+                    test_accuracy_at_one_rate,
+                })
+                .collect(),
+        })
     }
 
     fn read(protocol: &Self::Protocol, Results { settings }: &Results) -> Finding {
@@ -115,24 +147,21 @@ impl Study for Asked {
         };
         let ranges = rows.iter().map(|row| {
             let [own_rate, one_rate] = row.ranges;
-            json!({ "method": row.cells[0].of.method.to_string(), "own_rate": own_rate,
+            json!({ "method": row.method().method().to_string(), "own_rate": own_rate,
                 "one_rate": one_rate, "one_rate_is": row.rate })
         });
-        let one = rows.iter().flat_map(|row| &row.one);
-        let one = one.map(|spread| json!({ "test_accuracy_at_one_rate": spread }));
         let by_scale = scales.iter().enumerate().map(|(i, scale)| {
             let [none, batch, layer] = [none, batch, layer].map(|row| row.own[i].median);
             json!({ "scale": scale, "none": none, "batch_norm": batch, "layer_norm": layer })
         });
         let range = |row: &Row<'_>| {
             let [own, one] = row.ranges;
-            format!("{} at {own} and {one}", row.cells[0].of.name())
+            format!("{} at {own} and {one}", row.method().name())
         };
         Finding {
             derived: json!({
                 "by_scale": by_scale.collect::<Vec<Value>>(),
                 "ranges": ranges.collect::<Vec<Value>>(),
-                "settings": one.collect::<Vec<Value>>(),
             }),
             charts: vec![
                 ("own-rate".into(), chart(&rows, true)),
@@ -155,7 +184,7 @@ impl Study for Asked {
 
 /// One method at all scales.
 struct Row<'a> {
-    cells: &'a [Cell<Of>],
+    cells: &'a [Both],
     /// Test accuracy at each scale, at the rate picked there.
     own: Vec<Spread>,
     /// Test accuracy at each scale, at the rate picked at the usual scale.
@@ -167,16 +196,13 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(cells: &'a [Cell<Of>], usual: f64, trains_at: f64) -> Self {
-        let usual = cells.iter().find(|cell| cell.of.scale == usual);
-        let rate = usual.expect("the usual scale is in the grid").chosen_rate;
-        let at_it = |cell: &Cell<Of>| {
-            let mut rates = cell.rates.iter();
-            let at = rates.find(|at| at.rate == rate);
-            at.expect("the grid is that of all").test_accuracy
-        };
-        let own: Vec<Spread> = cells.iter().map(|cell| cell.test_accuracy).collect();
-        let one: Vec<Spread> = cells.iter().map(at_it).collect();
+    fn of(cells: &'a [Both], usual: f64, trains_at: f64) -> Self {
+        let usual = cells.iter().find(|both| both.cell.of.scale == usual);
+        let usual = usual.expect("the usual scale is in the grid");
+        let rate = usual.cell.chosen_rate;
+        let own: Vec<Spread> = cells.iter().map(|both| *both.cell.test_accuracy).collect();
+        let one = cells.iter().map(|both| *both.test_accuracy_at_one_rate);
+        let one: Vec<Spread> = one.collect();
         let trains = |spread: &&Spread| spread.median >= trains_at;
         let ranges = [&own, &one].map(|spreads| spreads.iter().filter(trains).count());
         Row {
@@ -187,18 +213,22 @@ impl<'a> Row<'a> {
             ranges,
         }
     }
+
+    fn method(&self) -> &Of {
+        &self.cells[0].cell.of
+    }
 }
 
 fn chart(rows: &[Row<'_>], own: bool) -> Chart {
     let of = |row: &Row<'_>| {
-        let name = row.cells[0].of.name();
+        let name = row.method().name();
         let (spreads, name) = match own {
             true => (&row.own, name),
             false => (&row.one, format!("{name}, rate {}", row.rate)),
         };
-        let scales = row.cells.iter().map(|cell| cell.of.scale);
+        let scales = row.cells.iter().map(|both| both.cell.of.scale);
         let points = scales.zip(spreads.iter().copied().map(Some)).collect();
-        Line::new(name, row.cells[0].of.ink(), points)
+        Line::new(name, row.method().ink(), points)
     };
     let rate = match own {
         true => "the rate that validation picks at each scale",
@@ -222,7 +252,7 @@ fn told(rows: &[Row<'_>], scales: &[f64]) -> String {
         .flat_map(|row| [("own rate", row, &row.own), ("one rate", row, &row.one)]);
     let table = Table::wide("test accuracy (%)", -22, &scales, 6);
     let table = table.rows(readings, |(reading, row, spreads)| {
-        let name = format!("{}, {reading}", row.cells[0].of.name());
+        let name = format!("{}, {reading}", row.method().name());
         [name]
             .into_iter()
             .chain(spreads.iter().map(|s| percent(s.median)))

@@ -9,13 +9,19 @@
 //! 1 + a/2 and a shift from −a to a, uniformly, the same for all examples of the batch.
 //! (Santurkar et al. add noise for each example on top.) There is no noise in evaluation.
 //!
+//! No norm has two starts, PyTorch's weights and those of He et al. (2015), and the same noise in
+//! the second: noise is a difficulty of its own, and what it costs a network without a norm says
+//! how much of one.
+//!
 //! *Shift.* Each is trained once more from every seed at its rate. At each of the first steps,
 //! the mean of every unit before the last ReLU is taken over 256 training digits, and compared
 //! with that at the step before.
 //!
-//! *Predictiveness.* At every sixth of these steps, the gradient of all weights on one batch is
-//! taken before and after moves along itself. A small change means that a step does not change
-//! what the gradient says.
+//! At every sixth of these steps, two things are measured on one batch, while the noise, where
+//! there is some, is held fixed. *Predictiveness*: the gradient of all weights, before and after
+//! moves along itself. A small change means that a step does not change what the gradient says.
+//! *Gradient shift*, which Santurkar et al. define as internal covariate shift: the gradient of
+//! the weights before the last ReLU, before and after a step of all layers in front of them.
 //!
 //! If Batch Norm gains nothing or no noise brings the shift back, nothing can be said of the
 //! claim.
@@ -30,7 +36,7 @@ use rand::{RngExt, SeedableRng};
 use tape::{Grads, Tape, Tensor, Var};
 
 use crate::kit::*;
-use crate::moments::before_nonlinearities;
+use crate::moments::{Moments, before_nonlinearities};
 
 pub(crate) struct Asked;
 
@@ -41,15 +47,46 @@ pub(crate) struct Own {
     shift: &'static str,
     predictiveness: &'static str,
     moves: [f64; 4],
+    gradient_shift: &'static str,
 }
 
-/// What follows each linear layer but the last.
+/// What follows each linear layer but the last, and how the weights are drawn.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    None,
-    Batch,
-    /// Batch Norm, then noise of this size.
-    Noisy(f64),
+struct Kind {
+    norm: NormKind,
+    start: Start,
+    /// The size of the noise after the norm, or in its place.
+    noise: f64,
+}
+
+impl Kind {
+    const NONE: Kind = Kind::of(NormKind::None, Start::Usual);
+    const BATCH: Kind = Kind::of(NormKind::Batch, Start::Usual);
+    const HE: Kind = Kind::of(NormKind::None, Start::He);
+
+    const fn of(norm: NormKind, start: Start) -> Self {
+        Kind {
+            norm,
+            start,
+            noise: 0.0,
+        }
+    }
+
+    fn with(self, noise: f64) -> Self {
+        Kind { noise, ..self }
+    }
+
+    /// In the order of the results: no norm, Batch Norm and no norm from He's weights, then
+    /// Batch Norm with each noise, then no norm from He's weights with each.
+    fn all(noise: &[f64]) -> Vec<Self> {
+        let noisy = [Kind::BATCH, Kind::HE]
+            .into_iter()
+            .flat_map(|kind| noise.iter().map(move |&size| kind.with(size)));
+        [Kind::NONE, Kind::BATCH, Kind::HE]
+            .into_iter()
+            .chain(noisy)
+            .collect()
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -60,10 +97,13 @@ pub(crate) struct Of {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Kind::None => f.write_str("none"),
-            Kind::Batch => f.write_str("batch"),
-            Kind::Noisy(size) => write!(f, "batch with noise {size}"),
+        write!(f, "{}", self.norm)?;
+        if self.start == Start::He {
+            f.write_str(" he")?;
+        }
+        match self.noise {
+            0.0 => Ok(()),
+            size => write!(f, " with noise {size}"),
         }
     }
 }
@@ -72,29 +112,36 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let size = text.strip_prefix("batch with noise ").map(str::parse);
-        match (text, size) {
-            ("none", _) => Ok(Kind::None),
-            ("batch", _) => Ok(Kind::Batch),
-            (_, Some(Ok(size))) => Ok(Kind::Noisy(size)),
-            _ => Err(format!("unknown method {text:?}")),
-        }
+        let unknown = || format!("unknown method {text:?}");
+        let (kind, noise) = text.split_once(" with noise ").unwrap_or((text, "0"));
+        let kind = match kind {
+            "none" => Kind::NONE,
+            "batch" => Kind::BATCH,
+            "none he" => Kind::HE,
+            _ => return Err(unknown()),
+        };
+        noise
+            .parse()
+            .map(|size| kind.with(size))
+            .map_err(|_| unknown())
     }
 }
 
 impl Setting for Of {
     fn method(&self) -> NormKind {
-        match self.method {
-            Kind::None => NormKind::None,
-            Kind::Batch | Kind::Noisy(_) => NormKind::Batch,
-        }
+        self.method.norm
     }
 
     fn name(&self) -> String {
-        match self.method {
-            Kind::Noisy(size) => format!("Batch Norm with noise {size}"),
-            _ => name(self.method()).to_owned(),
+        let name = self.method.start.named(name(self.method()));
+        match self.method.noise {
+            0.0 => name,
+            size => format!("{name} with noise {size}"),
         }
+    }
+
+    fn ink(&self) -> Ink {
+        self.method.start.ink(ink(self.method()))
     }
 }
 
@@ -109,12 +156,14 @@ impl Noisy {
     fn new(sizes: &[usize], method: Kind, rng: &mut StdRng) -> Self {
         let last = sizes.len() - 2;
         let layer = |(i, pair): (usize, &[usize])| {
-            let norm = match method {
-                Kind::None => NormKind::None,
-                _ if i == last => NormKind::None,
-                Kind::Batch | Kind::Noisy(_) => NormKind::Batch,
+            let norm = match i == last {
+                true => NormKind::None,
+                false => method.norm,
             };
-            let linear = Linear::new(pair[0], pair[1], rng);
+            let linear = match method.start.init() {
+                Some(init) => Linear::with_init(pair[0], pair[1], init, rng),
+                None => Linear::new(pair[0], pair[1], rng),
+            };
             (linear, Norm::new(norm, [pair[1]]))
         };
         let layers = sizes.windows(2).enumerate().map(layer).collect();
@@ -154,10 +203,9 @@ impl Layer<f32> for Noisy {
                 break;
             }
             x = norm.forward(&x, pass);
-            if let Kind::Noisy(size) = self.method
-                && pass.trains()
-            {
-                let [scale, shift] = Noisy::draw(&mut self.rng.borrow_mut(), size, x.shape()[1]);
+            if self.method.noise > 0.0 && pass.trains() {
+                let (size, units) = (self.method.noise, x.shape()[1]);
+                let [scale, shift] = Noisy::draw(&mut self.rng.borrow_mut(), size, units);
                 let t = x.tape();
                 x = &(&x * &t.constant(scale)) + &t.constant(shift);
             }
@@ -179,8 +227,9 @@ pub(crate) struct Results {
 struct Row {
     #[serde(flatten)]
     cell: Cell<Of>,
-    shift: Spread,
-    gradient_change: Spread,
+    shift: Sample,
+    gradient_change: Sample,
+    gradient_shift: Sample,
 }
 
 impl std::ops::Deref for Row {
@@ -218,21 +267,24 @@ impl Study for Asked {
                 shift: "moves of the means before the last ReLU from step to step, in deviations, \
                         averaged over the first steps",
                 predictiveness: "largest |g' - g|/|g| along the gradient, at moves of the given \
-                                 sizes times g, averaged over every sixth of the first steps",
+                                 sizes times g, the noise held fixed, averaged over every sixth \
+                                 of the first steps",
                 moves: [0.05, 0.1, 0.2, 0.4],
+                gradient_shift: "|g' - g|/|g| for the weights before the last ReLU, after a step \
+                                 of plain SGD, at the rate that was picked, of all layers before \
+                                 them, the noise held fixed; averaged likewise",
             },
             decision_rule: "brings back: median shift at least that of no norm; gains: fewer \
-                            steps to the target than no norm, quartile ranges apart. depends: \
-                            Batch Norm gains nothing, or no noise brings the shift back; \
-                            supported: no noise that brings it back gains; not supported: \
-                            every one gains; else depends",
+                            steps to the target than no norm from the same start, clearly by \
+                            pairs of seeds. depends: Batch Norm gains nothing, or no noise brings \
+                            the shift back; supported: no noise that brings it back gains; not \
+                            supported: every one gains; else depends",
         }
     }
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
         let data = protocol.plan.data.load()?;
-        let noisy = protocol.own.noise.iter().copied().map(Kind::Noisy);
-        let kinds = [Kind::None, Kind::Batch].into_iter().chain(noisy);
+        let kinds = Kind::all(&protocol.own.noise).into_iter();
         let methods: Vec<Of> = kinds.map(|method| Of { method }).collect();
         let looks = methods.len() * session.seeds().len();
         session.begin(size(session, protocol, methods.len()) + looks)?;
@@ -244,10 +296,11 @@ impl Study for Asked {
         let looks = session.by_seed(&methods, key, |cell, seed| {
             look(cell.of.method, cell.chosen_rate, protocol, &data, seed)
         })?;
-        let row = |(cell, looks): (Cell<Of>, Vec<[f64; 2]>)| Row {
+        let row = |(cell, looks): (Cell<Of>, Vec<[f64; 3]>)| Row {
             cell,
-            shift: Spread::over(&looks, |look| look[0]),
-            gradient_change: Spread::over(&looks, |look| look[1]),
+            shift: Sample::over(&looks, |look| look[0]),
+            gradient_change: Sample::over(&looks, |look| look[1]),
+            gradient_shift: Sample::over(&looks, |look| look[2]),
         };
         let methods = methods.into_iter().zip(looks).map(row).collect();
         Ok(Results { methods })
@@ -255,12 +308,15 @@ impl Study for Asked {
 
     fn read(protocol: &Self::Protocol, Results { methods }: &Results) -> Finding {
         let target = percent(protocol.plan.target.expect("there is a target"));
-        let [none, batch, noisy @ ..] = &methods[..] else {
-            panic!("no norm and Batch Norm come first")
+        let [none, batch, he, noisy @ ..] = &methods[..] else {
+            panic!("three come without noise")
         };
+        let (noisy, noisy_he) = noisy.split_at(noisy.len() / 2);
         let entries = methods.iter().map(|row| {
             json!({ "noise": row.size(), "brings_the_shift_back": row.brings_back(none),
-                "gains": row.gains(none), "saved": row.saved(none, batch) })
+                "gains": row.gains(none), "saved": row.saved(none, batch),
+                "steps_over_none": row.to_target().over_that_of(none.to_target()),
+                "steps_over_he": row.to_target().over_that_of(he.to_target()) })
         });
         let told = |row: &Row| {
             let (steps, shift) = (count(row.to_target().median), row.shift.median);
@@ -269,6 +325,9 @@ impl Study for Asked {
                 row.of.name()
             )
         };
+        let without = noisy_he
+            .iter()
+            .map(|row| format!("{} at noise {}", count(row.to_target().median), row.size()));
         let each = noisy.iter().map(|row| {
             let back = ["not back", "back"][usize::from(row.brings_back(none))];
             let gain = ["no gain", "a gain"][usize::from(row.gains(none))];
@@ -277,17 +336,20 @@ impl Study for Asked {
         let table = table(
             methods,
             &[
-                ("", -28, &|row| row.of.name()),
+                ("", -40, &|row| row.of.name()),
                 ("rate", 8, &|row| row.chosen_rate.to_string()),
                 (&format!("steps to {target} %"), 24, &|row| {
-                    count_range(row.to_target())
+                    count_range(**row.to_target())
                 }),
                 ("shift", 10, &|row| format!("{:.3}", row.shift.median)),
                 ("gradient change", 18, &|row| {
                     format!("{:.2}", row.gradient_change.median)
                 }),
+                ("gradient shift", 16, &|row| {
+                    format!("{:.2}", row.gradient_shift.median)
+                }),
                 ("test accuracy at the end", 26, &|row| {
-                    percent_range(row.test_accuracy)
+                    percent_range(*row.test_accuracy)
                 }),
             ],
         );
@@ -297,21 +359,25 @@ impl Study for Asked {
             charts: vec![
                 chart("steps", "steps to the target", |row| row.to_target()),
                 chart("shift", "shift from step to step (deviations)", |row| {
-                    row.shift
+                    &row.shift
                 }),
                 chart("gradient", "change of the gradient along itself", |row| {
-                    row.gradient_change
+                    &row.gradient_change
                 }),
             ],
             answer: Some(judge(none, batch, noisy)),
             verdict: format!(
-                "to {target} % on the validation part, {} and {}; with noise after it, {}. Along \
-                 itself the gradient changes by {:.2} of its size without norm and by {:.2} with \
-                 Batch Norm.",
+                "to {target} % on the validation part, {}, {} and {}; with noise after it, {}. \
+                 Without norm, from He's weights, noise in the same place needs {}. Along itself \
+                 the gradient changes by {:.2} of its size without norm, by {:.2} from He's \
+                 weights and by {:.2} with Batch Norm.",
                 told(none),
+                told(he),
                 told(batch),
                 list(&each.collect::<Vec<_>>()),
+                list(&without.collect::<Vec<_>>()),
                 none.gradient_change.median,
+                he.gradient_change.median,
                 batch.gradient_change.median
             ),
             table,
@@ -327,7 +393,7 @@ fn look(
     protocol: &Protocol<Own>,
     data: &Digits<f32>,
     seed: u64,
-) -> [f64; 2] {
+) -> [f64; 3] {
     let Protocol { plan, own, .. } = protocol;
     let short = Plan {
         epochs: own
@@ -337,62 +403,130 @@ fn look(
     };
     let first = |n: usize| data.train.pick(&(0..n).collect::<Vec<_>>());
     let (few, batch) = (first(256), first(plan.fixed_batch()));
-    let (mut shifts, mut changes) = (Vec::new(), Vec::new());
-    let mut before = None;
+    let (mut shifts, mut changes, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+    let mut before: Option<Moments> = None;
     let build = |rng: &mut _| Noisy::new(&plan.spec().sizes, method, rng);
     let (_, ended) = short.watched(build, data, rate, seed, |step, model| {
         if step > own.looked_at_steps {
             return;
         }
         let seen = before_nonlinearities(model, &few.images);
-        let now = seen.into_iter().last().expect("there is a ReLU");
+        let now = seen.into_iter().last().expect("there is a ReLU").units;
         if let Some(before) = before.replace(now.clone()) {
             shifts.push(now.shift_from(&before));
         }
         if step % 6 == 0 {
-            changes.push(change(model, &batch, &own.moves));
+            let mut held = Held::new(model, &batch, step as u64);
+            changes.push(held.change(&own.moves));
+            moved.push(held.shift(rate));
         }
     });
-    ended.expect("validation picked a rate that trains");
+    // What is seen of a run that diverges is seen until then.
+    drop(ended);
     let average = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
-    [average(&shifts), average(&changes)]
+    [average(&shifts), average(&changes), average(&moved)]
 }
 
-/// The largest relative change of the gradient over the moves along itself. Leaves the model
-/// as it was, but for what it has drawn of its noise.
-fn change(model: &mut Noisy, batch: &Examples<f32>, moves: &[f64]) -> f64 {
-    let gradient = |model: &mut Noisy| {
+/// A model as it is at one step, on one batch: where its gradient is taken again and again, with
+/// the same noise each time. Left as it was.
+struct Held<'a> {
+    model: &'a mut Noisy,
+    batch: &'a Examples<f32>,
+    noise: u64,
+    /// The weights as they are, and the gradient there.
+    weights: Vec<Tensor<f32>>,
+    gradient: Vec<f64>,
+}
+
+impl<'a> Held<'a> {
+    fn new(model: &'a mut Noisy, batch: &'a Examples<f32>, noise: u64) -> Self {
+        let mut weights = Vec::new();
+        each_param(model, |param| weights.push(param.value().clone()));
+        let mut held = Held {
+            model,
+            batch,
+            noise,
+            weights,
+            gradient: Vec::new(),
+        };
+        held.gradient = held.gradient();
+        held
+    }
+
+    /// The gradient of all weights where they are now.
+    fn gradient(&mut self) -> Vec<f64> {
+        // The generator of the training is put back: it draws on as if nobody had looked.
+        let own = self.model.rng.replace(StdRng::seed_from_u64(self.noise));
         let (_, grads) = Tape::new().grad(|t| {
-            let images = t.constant(batch.images.clone());
-            cross_entropy(&model.forward(&images, &mut Pass::train()), &batch.labels)
+            let images = t.constant(self.batch.images.clone());
+            let logits = self.model.forward(&images, &mut Pass::train());
+            cross_entropy(&logits, &self.batch.labels)
         });
-        flat(model, &grads)
-    };
-    let start = gradient(model);
-    let mut kept = Vec::new();
-    each_param(model, |param| kept.push(param.value().clone()));
-    let size = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let mut most = 0.0_f64;
-    for by in moves {
-        let mut values = kept.iter();
+        self.model.rng.replace(own);
+        flat(self.model, &grads)
+    }
+
+    /// The gradient after a move by so much times the gradient of each parameter that `moves`,
+    /// from where the weights are.
+    fn after(&mut self, by: f64, moves: impl Fn(&str) -> bool) -> Vec<f64> {
         let mut at = 0;
-        each_param(model, |param| {
-            let kept = values.next().expect("the parameters are the same");
-            let data = param.value_mut().data_mut();
-            for (x, kept) in data.iter_mut().zip(kept.data()) {
-                *x = kept - (by * start[at]) as f32;
+        let gradient = &self.gradient;
+        each_param(self.model, |param| {
+            let moves = moves(&param.name());
+            for x in param.value_mut().data_mut() {
+                if moves {
+                    *x -= (by * gradient[at]) as f32;
+                }
                 at += 1;
             }
         });
-        let there = gradient(model);
-        let difference: Vec<f64> = there.iter().zip(&start).map(|(a, b)| a - b).collect();
-        most = most.max(size(&difference) / size(&start));
+        let there = self.gradient();
+        let mut weights = self.weights.iter();
+        each_param(self.model, |param| {
+            *param.value_mut() = weights.next().expect("the parameters are the same").clone();
+        });
+        there
     }
-    let mut values = kept.into_iter();
-    each_param(model, |param| {
-        *param.value_mut() = values.next().expect("the parameters are the same");
-    });
-    most
+
+    /// The largest relative change of the gradient over the moves along itself.
+    fn change(&mut self, moves: &[f64]) -> f64 {
+        let changes = moves.iter().map(|&by| {
+            let there = self.after(by, |_| true);
+            distance(&there, &self.gradient)
+        });
+        changes.fold(0.0, f64::max)
+    }
+
+    /// The relative change of the gradient of the weights before the last ReLU, after a step of
+    /// all layers in front of them.
+    fn shift(&mut self, rate: f64) -> f64 {
+        let layer = self.model.layers.len() - 2;
+        let before = |name: &str| {
+            let number = name
+                .split('.')
+                .nth(1)
+                .and_then(|number| number.parse().ok());
+            number.is_some_and(|number: usize| number < layer)
+        };
+        let there = self.after(rate, before);
+        let wanted = format!("layers.{layer}.weight");
+        let (mut at, mut range) = (0, 0..0);
+        each_param(self.model, |param| {
+            let end = at + param.value().data().len();
+            if param.name() == wanted {
+                range = at..end;
+            }
+            at = end;
+        });
+        distance(&there[range.clone()], &self.gradient[range])
+    }
+}
+
+/// How far one is from the other, relative to that.
+fn distance(one: &[f64], other: &[f64]) -> f64 {
+    let size = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    let pairs = one.iter().zip(other);
+    size(&mut pairs.map(|(a, b)| a - b)) / size(&mut other.iter().copied())
 }
 
 /// All gradients in a row.
@@ -406,10 +540,7 @@ fn flat(model: &mut Noisy, grads: &Grads<f32>) -> Vec<f64> {
 
 impl Row {
     fn size(&self) -> f64 {
-        match self.of.method {
-            Kind::Noisy(size) => size,
-            Kind::None | Kind::Batch => 0.0,
-        }
+        self.of.method.noise
     }
 
     fn gains(&self, none: &Row) -> bool {
@@ -439,24 +570,33 @@ fn judge(none: &Row, batch: &Row, noisy: &[Row]) -> Answer {
 }
 
 /// One number over the size of the noise, with no norm and Batch Norm as levels.
-fn levels(rows: &[Row], caption: &str, of: fn(&Row) -> Spread) -> Chart {
-    let points = rows[2..].iter().map(|row| (row.size(), of(row).finite()));
-    let noisy = Line::new("Batch Norm with noise", Ink::Noise, points.collect());
+fn levels(rows: &[Row], caption: &str, of: fn(&Row) -> &Sample) -> Chart {
+    let (quiet, noisy) = rows.split_at(3);
+    let line = |name: &str, ink, rows: &[Row]| {
+        let points = rows.iter().map(|row| (row.size(), of(row).finite()));
+        Line::new(name, ink, points.collect())
+    };
+    let (batch, he) = noisy.split_at(noisy.len() / 2);
+    let noisy = [
+        line("Batch Norm with noise", Ink::Noise, batch),
+        line("no norm, He weights, with noise", Ink::Group, he),
+    ];
     let about = format!(
-        "{caption}, for Batch Norm followed by noise of growing size, with the levels of no norm \
-         and of Batch Norm: median and quartiles over the seeds."
+        "{caption}, for Batch Norm followed by noise of growing size and for noise in a network \
+         without norm that starts from He's weights, with the levels without noise: median and \
+         quartiles over the seeds."
     );
-    let mut chart = Chart::of("Batch Norm with noise after it", about, [noisy]).x(|first, last| {
+    let mut chart = Chart::of("Batch Norm with noise after it", about, noisy).x(|first, last| {
         match first < last {
             true => Axis::log("size of the noise, a", first, last),
             false => Axis::log("size of the noise, a", first / 2.0, first * 2.0),
         }
     });
-    for row in &rows[..2] {
-        chart = chart.level(row.of.name(), row.of.ink(), of(row));
+    for row in quiet {
+        chart = chart.level(row.of.name(), row.of.ink(), **of(row));
     }
     // The noise is painted last, over the levels.
-    chart.lines.rotate_left(1);
+    chart.lines.rotate_left(2);
     chart.y(|low, high| match low < high {
         true => Axis::log(caption, 0.8 * low, 1.25 * high),
         false => Axis::log(caption, 0.8, 12.5),

@@ -146,8 +146,8 @@ struct Reach {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Tested {
     pub(crate) method: Form,
-    pub(crate) test_loss: Spread,
-    pub(crate) test_loss_beyond: Spread,
+    pub(crate) test_loss: Sample,
+    pub(crate) test_loss_beyond: Sample,
     long_words_by_step: Vec<Spread>,
 }
 
@@ -185,8 +185,8 @@ impl Study for Asked {
             rate_rule: Rule::Loss,
             own: Nothing {},
             decision_rule: "badly: the better form of Batch Norm (by median validation loss) has \
-                            a test loss clearly above that of Layer Norm on trained lengths \
-                            (quartile ranges apart); badly beyond: and on the steps beyond them; \
+                            a test loss clearly above that of Layer Norm on trained lengths, by \
+                            pairs of seeds; badly beyond: and on the steps beyond them; \
                             well: Layer Norm is not clearly above no norm on either. supported: \
                             all three; not supported: none; else depends",
         }
@@ -203,7 +203,7 @@ impl Study for Asked {
                 method,
                 test_loss: test(TRAINED),
                 test_loss_beyond: test(BEYOND),
-                long_words_by_step: (0..shown).map(|step| test(STEPS + step)).collect(),
+                long_words_by_step: (0..shown).map(|step| *test(STEPS + step)).collect(),
             }
         })?;
         let reach = |step: usize| {
@@ -230,15 +230,15 @@ impl Study for Asked {
             true => shared,
             false => by_step,
         };
-        let trained: fn(&Tested) -> Spread = |of| of.test_loss;
-        let beyond: fn(&Tested) -> Spread = |of| of.test_loss_beyond;
-        let above = |a: &LossCell<Tested>, b: &LossCell<Tested>, of: fn(&Tested) -> Spread| {
+        let trained: fn(&Tested) -> &Sample = |of| &of.test_loss;
+        let beyond: fn(&Tested) -> &Sample = |of| &of.test_loss_beyond;
+        let above = |a: &LossCell<Tested>, b: &LossCell<Tested>, of: fn(&Tested) -> &Sample| {
             of(&a.of).seen_from(of(&b.of)) == Apart::Above
         };
         let badly = above(batch, layer, trained);
         let badly_beyond = above(batch, layer, beyond);
         let well = !above(layer, none, trained) && !above(layer, none, beyond);
-        let on = |of: fn(&Tested) -> Spread| {
+        let on = |of: fn(&Tested) -> &Sample| {
             let [none, layer, batch] = [none, layer, batch].map(|cell| &cell.of);
             format!(
                 "{} ({:.3}) is {} Layer Norm ({:.3}), which is {} no norm ({:.3})",
@@ -255,8 +255,8 @@ impl Study for Asked {
             &[
                 ("nats per letter", -22, &|cell| cell.of.method.to_string()),
                 ("rate", 8, &|cell| cell.chosen_rate.to_string()),
-                ("trained lengths", 26, &|cell| nats(cell.of.test_loss)),
-                ("beyond", 26, &|cell| nats(cell.of.test_loss_beyond)),
+                ("trained lengths", 26, &|cell| nats(*cell.of.test_loss)),
+                ("beyond", 26, &|cell| nats(*cell.of.test_loss_beyond)),
             ],
         );
         let reach = results.words_of_a_batch_at_each_step.iter();
@@ -372,7 +372,7 @@ fn rates_chart(cells: &[LossCell<Tested>]) -> Chart {
         "An LSTM that spells words",
         "The validation loss after the last epoch at each learning rate, without norm, with Layer \
          Norm, and with Batch Norm whose statistics belong to a step or are shared by all steps: \
-         median and quartiles over the seeds.",
+         median and quartiles over the seeds that pick a rate.",
         cells.iter().map(of),
     )
     .x(|first, last| Axis::log("learning rate", first, last.max(2.0 * first)))

@@ -5,10 +5,16 @@
 //! to look at what goes into the last ReLU (after the norm, with its γ and β): mean and
 //! deviation of every unit over the whole training part, in training mode. Reported are the
 //! root mean squares over the units of both, and the *shift*: how far the means have moved
-//! since step 0, in units of the deviation at step 0.
+//! since step 0, in units of the deviation at step 0. The units are what Batch Norm normalizes.
+//! Layer Norm normalizes the examples, so mean and deviation of every example over the units
+//! are reported beside them.
+//!
+//! No norm is measured from two starts. From PyTorch's weights the deviations at step 0 are next
+//! to nothing, and a shift counted in them is large whatever happens; from those of He et al.
+//! (2015) they are near 1.
 
 use crate::kit::*;
-use crate::moments::{before_nonlinearities, rms};
+use crate::moments::{Seen, before_nonlinearities, rms};
 
 pub(crate) struct Asked;
 
@@ -48,6 +54,9 @@ struct Stop<T> {
     mean: T,
     deviation: T,
     shift: T,
+    /// Of the examples over the units.
+    mean_of_examples: T,
+    deviation_of_examples: T,
 }
 
 impl Study for Asked {
@@ -77,19 +86,20 @@ impl Study for Asked {
                 deviation_between: [0.5, 2.0],
             },
             decision_rule: "shifts: the median shift at the end is at least shifts_from; keeps: \
-                            at every stop the median of the means is at most mean_at_most and \
-                            of the deviations within deviation_between. supported: shifts \
-                            without norm, and both norms keep; not supported: no shift, or \
-                            neither keeps; else depends",
+                            at every stop the median of the means of the units is at most \
+                            mean_at_most and of their deviations within deviation_between. \
+                            supported: shifts without norm from either start, and both norms \
+                            keep; not supported: no shift from either, or neither keeps; else \
+                            depends",
         }
     }
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
         let data = protocol.plan.data.load()?;
-        let methods = Method::all();
+        let methods = Method::ALL;
         let looks = methods.len() * session.seeds().len();
         session.begin(size(session, protocol, methods.len()) + looks)?;
-        let plan = |of: &Method| protocol.plan.clone().norm(of.method);
+        let plan = |of: &Method| of.plan(protocol.plan.clone());
         let methods = cells(session, protocol, &methods, |of, rate, seed| {
             plan(of).run(&data, rate, seed)
         })?;
@@ -101,16 +111,17 @@ impl Study for Asked {
             let stops = over_seeds(&runs);
             Row { cell, stops }
         };
-        let methods = methods.into_iter().zip(seen).map(row).collect();
-        Ok(Results { methods })
+        Ok(Results {
+            methods: methods.into_iter().zip(seen).map(row).collect(),
+        })
     }
 
     fn read(protocol: &Self::Protocol, Results { methods }: &Results) -> Finding {
-        let [none, batch, layer] = &methods[..] else {
-            panic!("three methods are compared")
+        let [none, batch, layer, he] = &methods[..] else {
+            panic!("four methods are compared")
         };
         let keeps = |cell: &Row| cell.keeps(&protocol.own);
-        let shift = none.last().shift.median;
+        let [shift, from_he] = [none, he].map(|cell| cell.last().shift.median);
         let told = |cell: &Row| {
             let (mean, [low, high]) = cell.extremes();
             let keeps = match keeps(cell) {
@@ -126,7 +137,7 @@ impl Study for Asked {
         let table = table(
             methods,
             &[
-                ("", -12, &|row| row.of.name()),
+                ("", -24, &|row| row.of.name()),
                 ("first mean", 12, &|row| {
                     format!("{:.2}", row.stops[0].mean.median)
                 }),
@@ -152,23 +163,32 @@ impl Study for Asked {
                 chart(methods, "deviation", |stop| stop.deviation),
                 chart(methods, "shift", |stop| stop.shift),
             ],
-            answer: Some(match shift >= protocol.own.shifts_from {
-                true => Answer::of([batch, layer].map(keeps)),
-                false => Answer::NotSupported,
+            answer: Some({
+                let shifts = [shift, from_he].map(|shift| shift >= protocol.own.shifts_from);
+                match shifts {
+                    [false, false] => Answer::NotSupported,
+                    _ if ![batch, layer].into_iter().any(keeps) => Answer::NotSupported,
+                    [one, other] => Answer::of([one, other, keeps(batch), keeps(layer)]),
+                }
             }),
             verdict: format!(
-                "without norm the means before the last ReLU move by {shift:.1} of their first \
-                 deviations; {}; {}.",
+                "without norm the means of the units before the last ReLU move by {shift:.1} of \
+                 their first deviations from PyTorch's weights, and by {from_he:.1} from He's; \
+                 {}; {}, though over the units of one example its means stay at {:.2} and its \
+                 deviations at {:.2}.",
                 told(batch),
-                told(layer)
+                told(layer),
+                layer.last().mean_of_examples.median,
+                layer.last().deviation_of_examples.median,
             ),
             table,
         }
     }
 }
 
-/// Trains once, and stops to look.
-fn look(plan: &Plan, rate: f64, data: &Digits<f32>, seed: u64) -> Vec<Stop<f64>> {
+/// Trains once, and stops to look. A run that diverges was looked at until then, and is left out:
+/// `None`.
+fn look(plan: &Plan, rate: f64, data: &Digits<f32>, seed: u64) -> Option<Vec<Stop<f64>>> {
     let end = plan.epochs * (data.train.len() / plan.fixed_batch());
     let mut first = None;
     let mut stops = Vec::new();
@@ -178,27 +198,38 @@ fn look(plan: &Plan, rate: f64, data: &Digits<f32>, seed: u64) -> Vec<Stop<f64>>
             return;
         }
         let seen = before_nonlinearities(model, &data.train.images);
-        let last = seen.into_iter().last().expect("there is a ReLU");
+        let Seen {
+            units: last,
+            examples,
+        } = seen.into_iter().last().expect("there is a ReLU");
         let first = first.get_or_insert_with(|| last.clone());
         stops.push(Stop {
             step,
             mean: rms(last.mean.iter().copied()),
             deviation: rms(last.deviation.iter().copied()),
             shift: last.shift_from(first),
+            mean_of_examples: rms(examples.mean),
+            deviation_of_examples: rms(examples.deviation),
         });
     });
-    ended.expect("validation picked a rate that trains");
-    stops
+    ended.is_ok().then_some(stops)
 }
 
-fn over_seeds(runs: &[Vec<Stop<f64>>]) -> Vec<Stop<Spread>> {
+fn over_seeds(runs: &[Option<Vec<Stop<f64>>>]) -> Vec<Stop<Spread>> {
+    let runs: Vec<&Vec<Stop<f64>>> = runs.iter().flatten().collect();
+    let spread = |at: usize, of: fn(&Stop<f64>) -> f64| Spread::over(&runs, |run| of(&run[at]));
     let stop = |(at, stop): (usize, &Stop<f64>)| Stop {
         step: stop.step,
-        mean: Spread::over(runs, |stops| stops[at].mean),
-        deviation: Spread::over(runs, |stops| stops[at].deviation),
-        shift: Spread::over(runs, |stops| stops[at].shift),
+        mean: spread(at, |stop| stop.mean),
+        deviation: spread(at, |stop| stop.deviation),
+        shift: spread(at, |stop| stop.shift),
+        mean_of_examples: spread(at, |stop| stop.mean_of_examples),
+        deviation_of_examples: spread(at, |stop| stop.deviation_of_examples),
     };
-    runs[0].iter().enumerate().map(stop).collect()
+    let first = runs
+        .first()
+        .expect("a run of the rate that is picked trains");
+    first.iter().enumerate().map(stop).collect()
 }
 
 impl Row {
@@ -249,7 +280,8 @@ fn chart(methods: &[Row], which: &str, of: fn(&Stop<Spread>) -> Spread) -> (Stri
     };
     let about = format!(
         "What goes into the last ReLU while the network learns: {caption}, after each step, \
-         without norm, with Batch Norm and with Layer Norm: median and quartiles over the seeds."
+         without norm from PyTorch's weights and from He's, with Batch Norm and with Layer Norm: \
+         median and quartiles over the seeds."
     );
     let chart = Chart::of(title, about, methods.iter().map(after))
         .x(|_, last| Axis::log("steps", 1.0, last))

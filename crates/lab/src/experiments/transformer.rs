@@ -109,7 +109,7 @@ pub(crate) struct Depth {
 pub(crate) struct Tested {
     pub(crate) form: String,
     blocks: usize,
-    pub(crate) test_loss: Spread,
+    pub(crate) test_loss: Sample,
 }
 
 impl Depth {
@@ -124,11 +124,11 @@ impl Depth {
 
     /// The two parts that the claim has at this depth.
     fn parts(&self) -> [bool; 2] {
-        let layer = self.layer()[0].of.test_loss;
+        let layer = &self.layer()[0].of.test_loss;
         let [none, .., batch] = &self.forms[..] else {
             panic!("five forms are compared")
         };
-        [none, batch].map(|other| layer.seen_from(other.of.test_loss) == Apart::Below)
+        [none, batch].map(|other| layer.seen_from(&other.of.test_loss) == Apart::Below)
     }
 }
 
@@ -165,7 +165,7 @@ impl Study for Asked {
             own: Nothing {},
             decision_rule: "at each depth: the test loss of the better of pre-LN and post-LN (by \
                             median validation loss) is clearly below that of no norm, and clearly \
-                            below that of Batch Norm (quartile ranges apart). supported: both, at \
+                            below that of Batch Norm, by pairs of seeds. supported: both, at \
                             both depths; not supported: neither, at either depth; else depends",
         }
     }
@@ -214,7 +214,7 @@ impl Study for Asked {
                 let Tested {
                     form, test_loss, ..
                 } = &other.of;
-                let how = better_or_worse(layer.of.test_loss, *test_loss);
+                let how = better_or_worse(&layer.of.test_loss, test_loss);
                 format!("{how} {form} ({:.3})", test_loss.median)
             });
             let close = depth
@@ -317,8 +317,8 @@ fn chart(depth: &Depth, frequencies: f64) -> Chart {
         format!("A Transformer of {} blocks that reads prose", depth.blocks),
         "The validation loss after the last step at each learning rate, without norm, with Layer \
          Norm in front of each part or after each sum, and with RMS Norm and Batch Norm in front: \
-         median and quartiles over the seeds. A gap is left where the upper quartile is of runs \
-         that diverged; losses above 4.5 are drawn at the upper edge. A level line is the loss of \
+         median and quartiles over the seeds that pick a rate. A gap is left where the upper \
+         quartile is of runs that diverged; losses above 4.5 are drawn at the upper edge. A level line is the loss of \
          a model that knows only how frequent each character is.",
         depth.forms.iter().zip(FORMS).map(of),
     )
@@ -353,7 +353,7 @@ fn in_rows(depths: &[Depth], rates: &[f64]) -> String {
                 .iter()
                 .map(|at| format!("{:.3}", at.validation_loss.median)),
         );
-        row.extend([cell.chosen_rate.to_string(), nats(cell.of.test_loss)]);
+        row.extend([cell.chosen_rate.to_string(), nats(*cell.of.test_loss)]);
         row.push(cell.diverged().to_string());
         row
     });
@@ -363,20 +363,23 @@ fn in_rows(depths: &[Depth], rates: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sweep::at_one_rate;
 
     /// A depth whose test losses are these, from 13 runs each: those of no norm, pre-LN,
     /// post-LN, RMS Norm and Batch Norm.
     fn depth(blocks: usize, losses: [f64; 5]) -> Depth {
         let cell = |(form, loss): (Form, f64)| {
+            // Another order of the seeds for each form.
+            let step = form.name.len() as u32;
             let run = |seed: u32| {
-                let loss = loss + 0.001 * f64::from(seed);
+                let loss = loss + 0.001 * f64::from(step * seed % 13);
                 LossRun {
                     validation: Some(loss),
                     test: vec![Some(loss)],
                 }
             };
             let runs = (0..13).map(run).collect();
-            LossCell::new(&[0.01], &[runs], |runs| Tested {
+            at_one_rate(runs, |runs| Tested {
                 form: form.name.to_owned(),
                 blocks,
                 test_loss: super::losses(runs, |run| run.test[0]),
@@ -401,7 +404,7 @@ mod tests {
         for (few, many) in [(best, worst), (worst, best), (worst, below_one)] {
             assert_eq!(answer(few, many), Answer::Depends);
         }
-        // Ranges that overlap are no difference; of Layer Norm the better form counts.
+        // Pairs that differ either way are no difference; of Layer Norm the better form counts.
         let close = [2.3, 2.302, 2.6, 2.1, 2.301];
         assert_eq!(answer(close, close), Answer::NotSupported);
         let post = [2.3, 2.6, 2.2, 2.1, 2.4];

@@ -122,7 +122,7 @@ impl Study for Asked {
                 cuts: vec![1, 7, 32],
             },
             decision_rule: "suffers: at either average size, test accuracy with varying sizes \
-                            clearly below that with the fixed one (quartile ranges apart); \
+                            clearly below that with the fixed one, by pairs of seeds; \
                             independent: no row of a norm's output differs in any bit when the \
                             batch is cut. supported: Batch Norm suffers, Layer Norm does not and \
                             is independent; not supported: neither half; else depends",
@@ -174,7 +174,7 @@ impl Study for Asked {
         let of_layer = || cut[2].most_that_differ.iter().map(|cut| cut.norms);
         let independent = of_layer().all(|norms| norms == Some(0));
         let by_size = rows[0].iter().enumerate().map(|(i, cell)| {
-            let [none, norm, layer] = [0, 1, 2].map(|k| percent_range(rows[k][i].test_accuracy));
+            let [none, norm, layer] = [0, 1, 2].map(|k| percent_range(*rows[k][i].test_accuracy));
             json!({ "sizes": cell.of.sizes(), "none": none, "batch_norm": norm,
                 "layer_norm": layer })
         });
@@ -190,6 +190,23 @@ impl Study for Asked {
             })
             },
         );
+        let changes = rows[0].chunks(2).enumerate().map(|(i, pair)| {
+            let of = |k: usize| &rows[k][2 * i..2 * i + 2];
+            let [none, batch, layer] = [0, 1, 2].map(|k| change(of(k)));
+            let lost = |k: usize| {
+                let [fixed, varying] = [0, 1].map(|i| of(k)[i].test_accuracy.by_seed());
+                varying
+                    .iter()
+                    .zip(fixed)
+                    .map(|(a, b)| a - b)
+                    .collect::<Vec<f64>>()
+            };
+            // Whether Batch Norm loses more than Layer Norm, seed by seed.
+            let batch_against_layer = Paired::differences(&lost(1), &lost(2));
+            json!({ "fixed": pair[0].of.sizes(), "varying": pair[1].of.sizes(), "none": none,
+                "batch_norm": batch, "layer_norm": layer,
+                "batch_against_layer": batch_against_layer })
+        });
         let how = |row: &[Cell<Of>]| {
             let pairs: Vec<String> = row.chunks(2).map(compared).collect();
             let method = name(row[0].of.method);
@@ -208,6 +225,7 @@ impl Study for Asked {
                 "by_size": by_size.collect::<Vec<Value>>(),
                 "cut_rows": cut_rows.collect::<Vec<Value>>(),
                 "suffers": { "none": none, "batch": batch, "layer": layer },
+                "changes": changes.collect::<Vec<Value>>(),
             }),
             charts: vec![
                 ("32".into(), chart(&rows, epochs, 0)),
@@ -241,7 +259,12 @@ fn worst(seeds: &[Vec<Cut>]) -> Vec<Cut> {
 
 /// Whether sizes that vary about a fixed one make the method clearly worse.
 fn clearly_worse(pair: &[Cell<Of>]) -> bool {
-    pair[1].test_accuracy.seen_from(pair[0].test_accuracy) == Apart::Below
+    change(pair).apart() == Apart::Below
+}
+
+/// What varying sizes do to the test accuracy.
+fn change(pair: &[Cell<Of>]) -> Paired {
+    pair[1].test_accuracy.against(&pair[0].test_accuracy)
 }
 
 fn compared(pair: &[Cell<Of>]) -> String {
@@ -252,7 +275,9 @@ fn compared(pair: &[Cell<Of>]) -> String {
         false => "not clearly",
     };
     format!(
-        "{clearly} with batches of {of_varying} ({varying} % against {fixed} % with {of_fixed})"
+        "{clearly} with batches of {of_varying} ({varying} % against {fixed} % with {of_fixed}: \
+         {})",
+        points(change(pair))
     )
 }
 
@@ -343,7 +368,7 @@ fn chart(rows: &[&[Cell<Of>]], last: usize, first: usize) -> Chart {
 fn tables(rows: &[&[Cell<Of>]], cut: &[Cuts]) -> String {
     let sizes: Vec<String> = rows[0].iter().map(|cell| cell.of.sizes()).collect();
     let accuracies = Table::wide("batches of", -12, &sizes, 24).rows(rows, |row| {
-        let spreads = row.iter().map(|cell| percent_range(cell.test_accuracy));
+        let spreads = row.iter().map(|cell| percent_range(*cell.test_accuracy));
         [name(row[0].of.method).to_owned()]
             .into_iter()
             .chain(spreads)
