@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod counts;
 mod error;
 mod experiments;
 mod journal;

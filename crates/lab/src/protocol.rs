@@ -64,6 +64,9 @@ pub(crate) struct Plan {
     /// The accuracy on the validation part whose first reaching is timed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<f64>,
+    /// Whether a batch counts by its size, where sizes vary.
+    #[serde(skip)]
+    pub(crate) weighted: bool,
     /// What is kept of every scoring, at the rate that is picked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) curves: Vec<Curve>,
@@ -127,6 +130,7 @@ impl Plan {
             epochs,
             score_each: None,
             target: None,
+            weighted: false,
             curves: Vec::new(),
         }
     }
@@ -153,6 +157,12 @@ impl Plan {
     /// With batches of this size.
     pub(crate) fn batch(mut self, batch: BatchSize) -> Self {
         self.batch = Some(batch);
+        self
+    }
+
+    /// With each batch counting by its size, or all alike.
+    pub(crate) fn weighted(mut self, weighted: bool) -> Self {
+        self.weighted = weighted;
         self
     }
 
@@ -210,6 +220,7 @@ impl Plan {
             rate,
             schedule: self.schedule,
             score_each: self.score_each,
+            weighted: self.weighted,
         };
         let weights = &mut StdRng::seed_from_u64(2 * seed);
         let order = &mut StdRng::seed_from_u64(2 * seed + 1);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::paired::Sample;
 use crate::protocol::{Plan, Protocol, Rule};
+use crate::refusal::refusal;
 use crate::session::Session;
 use crate::setting::Setting;
 use crate::train::{Curve, Epoch, Run};
@@ -189,6 +190,7 @@ pub(crate) fn cells<S: Setting, X>(
             merit(runs, protocol.rate_rule, protocol.plan.target)
         })
     };
+    let train = |of: &S, rate, seed| attempted(|| train(of, rate, seed));
     let swept = sweep(session, settings, &protocol.rates, S::key, train, pick)?;
     let cell = |(of, swept): (&S, Swept<Run>)| Cell::new(protocol, of.clone(), &swept);
     Ok(settings.iter().zip(swept).map(cell).collect())
@@ -212,6 +214,11 @@ pub(crate) fn loss_cells<F: Clone + Display + Sync, S, X, P>(
     let cell =
         |(form, swept): (&F, Swept<LossRun>)| LossCell::new(rates, &swept, |runs| of(form, runs));
     Ok(forms.iter().zip(swept).map(cell).collect())
+}
+
+/// A run, or that a layer refused to work: a batch of one, or numbers beyond what it can hold.
+pub(crate) fn attempted(run: impl FnOnce() -> Run) -> Run {
+    refusal(run).unwrap_or_else(|refused| Run::Refused(refused.message))
 }
 
 /// The place of the rate with the greatest merit, compared number by number; of equal ones

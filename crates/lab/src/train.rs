@@ -5,7 +5,7 @@ use nn::loss::{count_correct, cross_entropy};
 use nn::{Diverged, Layer, Optimizer, Schedule};
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
-use tape::Tape;
+use tape::{Tape, Tensor, Var};
 
 /// How a classifier is trained.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -20,6 +20,23 @@ pub(crate) struct Training {
     pub(crate) schedule: Schedule,
     /// Steps from one scoring to the next; if not given, an epoch.
     pub(crate) score_each: Option<usize>,
+    /// Whether the loss of a batch is multiplied by its size over the average size, so that every
+    /// example counts alike where sizes vary.
+    pub(crate) weighted: bool,
+}
+
+impl Training {
+    /// The loss of a batch.
+    fn loss_of<'t>(&self, logits: &Var<'t, f32>, labels: &[usize]) -> Var<'t, f32> {
+        let loss = cross_entropy(logits, labels);
+        match self.batch {
+            BatchSize::Varying(low, high) if self.weighted => {
+                let weight = labels.len() as f32 / (0.5 * (low + high) as f32);
+                &loss * &loss.tape().constant(Tensor::scalar(weight))
+            }
+            _ => loss,
+        }
+    }
 }
 
 /// Loss and accuracy on one part of the data, in evaluation mode.
@@ -139,7 +156,7 @@ pub(crate) fn fit<M: Layer<f32>>(
             let batch = data.train.pick(numbers);
             let (loss, grads) = tape.grad(|t| {
                 let logits = model.train(&t.constant(batch.images.clone()));
-                cross_entropy(&logits, &batch.labels)
+                training.loss_of(&logits, &batch.labels)
             });
             stop_unless_finite(step, loss, model, &batch)?;
             let rate = training.rate * training.schedule.factor(step);
@@ -219,6 +236,7 @@ mod tests {
         rate: 0.1,
         schedule: Schedule::Constant,
         score_each: None,
+        weighted: false,
     };
 
     fn run(rate: f64, norm: NormKind) -> Result<Vec<Epoch>, Diverged> {

@@ -7,6 +7,11 @@ use std::f64::consts::PI;
 pub enum Schedule {
     /// It does not.
     Constant,
+    /// It rises linearly over `warmup` steps, and stays there.
+    Warmup {
+        /// Steps of linear rise.
+        warmup: usize,
+    },
     /// It is multiplied with `factor` after every `every` steps.
     Step {
         /// Steps between two changes.
@@ -36,6 +41,7 @@ impl Schedule {
         let rise = |warmup: usize| ((step + 1) as f64 / warmup.max(1) as f64).min(1.0);
         match self {
             Schedule::Constant => 1.0,
+            Schedule::Warmup { warmup } => rise(warmup),
             Schedule::Step { every, factor } => {
                 factor.powi(i32::try_from(step / every.max(1)).unwrap_or(i32::MAX))
             }
@@ -69,6 +75,11 @@ mod tests {
             factor: 0.5,
         };
         assert_eq!(over(step, &[0, 9, 10, 29]), [1.0, 1.0, 0.5, 0.25]);
+        let warmup = Schedule::Warmup { warmup: 4 };
+        assert_eq!(
+            over(warmup, &[0, 1, 3, 4, 1000]),
+            [0.25, 0.5, 1.0, 1.0, 1.0]
+        );
         let root = Schedule::InverseRoot { warmup: 4 };
         assert_eq!(over(root, &[0, 3, 15]), [0.25, 1.0, 0.5]);
         let cosine = Schedule::Cosine {

@@ -19,13 +19,26 @@ def within($low; $high): number >= $low and . < $high;
 # Less than $most from $value.
 def near($value; $most): number - $value | abs < $most;
 
-# Whether the ranges of two spreads, from first to third quartile, do not touch, and which
-# is the lower one. A bound that is null is infinite: something that did not happen.
+# The comparison of two results seed by seed, as the chapter on the claims has it: of 13
+# differences at most 2 may be against it. A number that is null is infinite: something that did
+# not happen.
+def by_seed: .by_seed | map(if . == null then infinite else . end);
+def differences($other):
+  [by_seed, ($other | by_seed)]
+  | if (.[0] | length) == 13 and (.[1] | length) == 13 then transpose
+    else error("not 13 pairs of seeds") end
+  | map(if .[0] == .[1] then 0 else .[0] - .[1] end) | sort;
+def clearly_below($other): differences($other)[10] < 0;
+def clearly_above($other): differences($other)[2] > 0;
+def unclear($other): clearly_below($other) or clearly_above($other) | not;
+
+# The same of a comparison that the results have.
+def below($alike): (.high | if . == null then infinite else . end) < $alike;
+def above($alike): (.low | if . == null then infinite else . end) > $alike;
+
+# The ends of a spread.
 def low: .low | if . == null then infinite else . end;
 def high: .high | if . == null then infinite else . end;
-def clearly_below($other): high < ($other | low);
-def clearly_above($other): low > ($other | high);
-def unclear($other): clearly_below($other) or clearly_above($other) | not;
 
 # Whether what is counted by the median at $key did not happen.
 def never($key): .[$key] | objects | has("median") and .median == null;

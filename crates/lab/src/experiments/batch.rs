@@ -20,7 +20,6 @@ use rand::rngs::StdRng;
 use tape::{Tape, Tensor};
 
 use crate::kit::*;
-use crate::refusal::refusal;
 
 pub(crate) struct Asked;
 
@@ -111,9 +110,7 @@ impl Study for Asked {
         session.begin(size(session, protocol, settings.len()) + looks)?;
         let settings = cells(session, protocol, &settings, |of, rate, seed| {
             let plan = protocol.plan.clone().batch(BatchSize::Fixed(of.batch));
-            let plan = plan.norm(of.method);
-            let run = refusal(|| plan.run(&data, rate, seed));
-            run.unwrap_or_else(|refused| Run::Refused(refused.message))
+            plan.norm(of.method).run(&data, rate, seed)
         })?;
         let key = |batch: &usize| format!("projection {batch}");
         let shares = session.by_seed(&projected, key, |&batch, seed| {

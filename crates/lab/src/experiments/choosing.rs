@@ -326,8 +326,10 @@ impl Row {
             BATCH => (BATCH, "BN"),
             _ => (LAYER, "LN"),
         };
-        let form =
-            move |entry: &&Entry| entry.method.starts_with(start) || entry.method.ends_with(end);
+        let form = move |entry: &&Entry| {
+            let method = entry.method.split(',').next().unwrap_or_default();
+            method.starts_with(start) || method.ends_with(end)
+        };
         self.methods.iter().filter(form)
     }
 

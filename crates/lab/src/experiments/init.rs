@@ -110,7 +110,7 @@ impl Study for Asked {
         let data = protocol.plan.data.load()?;
         let again = settings.len() * session.seeds().len();
         session.begin(size(session, protocol, settings.len()) + again)?;
-        let run = |of: &Of, rate, seed| of.plan(protocol).run(&data, rate, seed);
+        let run = |of: &Of, rate, seed| attempted(|| of.plan(protocol).run(&data, rate, seed));
         let cells = cells(session, protocol, &settings, run)?;
         let usual = |of: &Of| {
             let same = |cell: &&Cell<Of>| {

@@ -136,7 +136,7 @@ impl Study for Asked {
         session.begin(trained.len() * session.seeds().len())?;
         let key = |(of, rate): &(Of, f64)| format!("{} {rate}", of.key());
         let runs = session.by_seed(&trained, key, |(of, rate), seed| {
-            of.plan(protocol).run(&data, *rate, seed)
+            attempted(|| of.plan(protocol).run(&data, *rate, seed))
         })?;
         let by_setting = runs.chunks(protocol.rates.len());
         let row = |(of, by_rate): (Of, &[Vec<Run>])| Row::new(protocol, of, by_rate);
@@ -207,7 +207,8 @@ impl Study for Asked {
         let holds =
             |group: &&[Row]| [0, 3].map(|other| against(group, 1, other).apart() == Apart::Above);
         Finding {
-            derived: json!({ "highest": by_place.collect::<Vec<Value>>() }),
+            derived: json!({ "highest": by_place.collect::<Vec<Value>>(),
+                "settings": settings.iter().map(Row::best).collect::<Vec<Value>>() }),
             charts: ends.iter().zip(&groups).map(chart).collect(),
             answer: Some(Answer::of(groups.iter().flat_map(holds))),
             verdict: format!(
@@ -240,5 +241,20 @@ impl Row {
             highest_rate: Sample::over(&seeds, highest),
             of,
         }
+    }
+
+    /// The highest median over the rates, and where it is.
+    fn best(&self) -> Value {
+        let better = |a: &&AtRate, b: &&AtRate| {
+            let [a, b] = [a, b].map(|at| at.validation_accuracy.median);
+            a.total_cmp(&b)
+        };
+        let best = self
+            .rates
+            .iter()
+            .rev()
+            .max_by(better)
+            .expect("the grid has a rate");
+        json!({ "best": { "rate": best.rate, "validation_accuracy": best.validation_accuracy } })
     }
 }

@@ -28,6 +28,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Tape, Tensor};
 
+use crate::counts::Counts;
 use crate::kit::*;
 
 pub(crate) struct Asked;
@@ -132,7 +133,17 @@ impl Parts {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Results {
     words_of_a_batch_at_each_step: Vec<Reach>,
+    /// The losses of what only counts, from no letter before to three.
+    counts: Vec<Counted>,
     pub(crate) methods: Vec<LossCell<Tested>>,
+}
+
+/// The losses of a model that counts how often each letter came after so many others.
+#[derive(Serialize, Deserialize)]
+struct Counted {
+    looks_back: usize,
+    test_loss: f64,
+    test_loss_beyond: f64,
 }
 
 /// How many words of a batch reach a step, on average.
@@ -216,6 +227,7 @@ impl Study for Asked {
             Reach { step, words }
         };
         Ok(Results {
+            counts: counted(&words, learner),
             words_of_a_batch_at_each_step: (1..=learner.steps()).map(reach).collect(),
             methods,
         })
@@ -259,6 +271,8 @@ impl Study for Asked {
                 ("beyond", 26, &|cell| nats(*cell.of.test_loss_beyond)),
             ],
         );
+        let counts = results.counts.iter();
+        let counts = counts.map(|count| format!("{:.3}", count.test_loss));
         let reach = results.words_of_a_batch_at_each_step.iter();
         let reach: String = reach.map(|at| format!(" {:.1}", at.words)).collect();
         Finding {
@@ -269,13 +283,36 @@ impl Study for Asked {
             ],
             answer: Some(Answer::of([badly, badly_beyond, well])),
             verdict: format!(
-                "in nats per letter, on trained lengths {}; on the steps beyond, {}.",
+                "in nats per letter, on trained lengths {}; on the steps beyond, {}. Counting, with \
+                 0, 1, 2 and 3 letters before, reaches {} on trained lengths.",
                 on(trained),
-                on(beyond)
+                on(beyond),
+                list(&counts.collect::<Vec<_>>())
             ),
             table: format!("{table}\nwords of a batch at each step:{reach}\n"),
         }
     }
+}
+
+/// What counting alone predicts, from no letter before to three.
+fn counted(words: &Parts, learner: &Learner) -> Vec<Counted> {
+    const MOST: usize = 3;
+    let edged = |part: &[Vec<usize>]| -> Vec<Vec<usize>> {
+        let edge = [Words::EDGE];
+        let word = |word: &Vec<usize>| edge.iter().chain(word).chain(&edge).copied().collect();
+        part.iter().map(word).collect()
+    };
+    let [train, test, long] = [&words.train, &words.test, &words.long].map(|part| edged(part));
+    let counts = Counts::of(train.iter().map(Vec::as_slice), MOST + 1, Words::TOKENS, 1);
+    let loss = |part: &[Vec<usize>], looks_back, given| {
+        counts.loss(part.iter().map(Vec::as_slice), looks_back + 1, given)
+    };
+    let counted = |looks_back| Counted {
+        looks_back,
+        test_loss: loss(&test, looks_back, 1),
+        test_loss_beyond: loss(&long, looks_back, 1 + learner.steps()),
+    };
+    (0..=MOST).map(counted).collect()
 }
 
 /// The places of the test losses.

@@ -10,8 +10,17 @@
 //! batch. While it trains, Batch Norm looks at later positions through its statistics. So its
 //! training loss says little; evaluation, with running statistics, cannot look ahead.
 //!
-//! At each depth the claim has two parts: Layer Norm against no norm, and against Batch Norm.
-//! RMS Norm, and pre against post, are judged beside it in the same way.
+//! The norm after each sum is said to need a *warm-up*, and a network without a norm may profit
+//! from one too. So these, and the two others that the claim is about, are trained both ways:
+//! from the first step at their rate, and with a rate that rises to it over the first quarter.
+//!
+//! At each depth the claim has two parts: Layer Norm against no norm, and against Batch Norm, each
+//! in its best form. RMS Norm, and pre against post, are judged beside it in the same way.
+//!
+//! Beside all of them stand models that only count: how often each character came after the last
+//! few (see `counts.rs`).
+
+use std::ops::Range;
 
 use nn::data::{Prose, all_windows, random_windows};
 use nn::loss::cross_entropy;
@@ -20,6 +29,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::Tape;
 
+use crate::counts::Counts;
 use crate::kit::*;
 
 pub(crate) struct Asked;
@@ -30,7 +40,8 @@ pub(crate) struct Reader {
     data: &'static str,
     characters: usize,
     steps: usize,
-    other_characters: usize,
+    validation_characters: usize,
+    test_characters: usize,
     blocks: [usize; 2],
     width: usize,
     heads: usize,
@@ -39,8 +50,18 @@ pub(crate) struct Reader {
     optimizer: Adam,
     #[serde(serialize_with = "schedule")]
     schedule: Schedule,
+    #[serde(serialize_with = "schedule")]
+    with_warm_up: Schedule,
     pieces: usize,
     near: f64,
+    counted: &'static str,
+}
+
+impl Reader {
+    /// As much of a part as is read, with the character before the first that is predicted.
+    fn read_of(part: &[usize], characters: usize) -> &[usize] {
+        &part[..=characters]
+    }
 }
 
 /// A norm and its place.
@@ -50,15 +71,47 @@ struct Form {
     ink: Ink,
     norm: NormKind,
     place: NormPlace,
+    warms_up: bool,
 }
 
-const FORMS: [Form; 5] = [
+const FORMS: [Form; 9] = [
     Form::of("no norm", Ink::None, NormKind::None, NormPlace::Pre),
     Form::of("pre-LN", Ink::Layer, NormKind::Layer, NormPlace::Pre),
     Form::of("post-LN", Ink::LayerToo, NormKind::Layer, NormPlace::Post),
     Form::of("pre-RMS", Ink::Rms, NormKind::Rms, NormPlace::Pre),
     Form::of("pre-BN", Ink::Batch, NormKind::Batch, NormPlace::Pre),
+    Form::of(
+        "no norm, warm-up",
+        Ink::None,
+        NormKind::None,
+        NormPlace::Pre,
+    )
+    .warm(),
+    Form::of(
+        "pre-LN, warm-up",
+        Ink::Layer,
+        NormKind::Layer,
+        NormPlace::Pre,
+    )
+    .warm(),
+    Form::of(
+        "post-LN, warm-up",
+        Ink::LayerToo,
+        NormKind::Layer,
+        NormPlace::Post,
+    )
+    .warm(),
+    Form::of(
+        "pre-BN, warm-up",
+        Ink::Batch,
+        NormKind::Batch,
+        NormPlace::Pre,
+    )
+    .warm(),
 ];
+
+/// Of [`FORMS`], those without a warm-up come first.
+const COLD: usize = 5;
 
 impl Form {
     const fn of(name: &'static str, ink: Ink, norm: NormKind, place: NormPlace) -> Self {
@@ -67,6 +120,14 @@ impl Form {
             ink,
             norm,
             place,
+            warms_up: false,
+        }
+    }
+
+    const fn warm(self) -> Self {
+        Form {
+            warms_up: true,
+            ..self
         }
     }
 }
@@ -86,13 +147,15 @@ impl fmt::Display for Of {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Results {
-    frequencies_only: Frequencies,
+    /// The losses of what only counts, from no character before to three.
+    counts: Vec<Counted>,
     pub(crate) depths: Vec<Depth>,
 }
 
-/// The losses of a model that knows only how frequent each character is.
+/// The losses of a model that counts how often each character came after so many others.
 #[derive(Serialize, Deserialize)]
-struct Frequencies {
+struct Counted {
+    looks_back: usize,
     validation_loss: f64,
     test_loss: f64,
 }
@@ -113,22 +176,26 @@ pub(crate) struct Tested {
 }
 
 impl Depth {
-    /// The better form of Layer Norm, by its validation loss, and the other.
-    fn layer(&self) -> [&LossCell<Tested>; 2] {
-        let [pre, post] = [&self.forms[1], &self.forms[2]];
-        match post.validation().median < pre.validation().median {
-            true => [post, pre],
-            false => [pre, post],
-        }
+    /// The best form of a norm, by the validation loss of the seeds that picked the rate.
+    fn best(&self, norm: NormKind) -> &LossCell<Tested> {
+        let of_norm = self
+            .forms
+            .iter()
+            .zip(FORMS)
+            .filter(|(_, form)| form.norm == norm);
+        let cells = of_norm.map(|(cell, _)| cell);
+        let loss = |cell: &&LossCell<Tested>| cell.validation().median;
+        let best = cells.min_by(|a, b| loss(a).total_cmp(&loss(b)));
+        best.expect("every norm has a form")
     }
 
     /// The two parts that the claim has at this depth.
     fn parts(&self) -> [bool; 2] {
-        let layer = &self.layer()[0].of.test_loss;
-        let [none, .., batch] = &self.forms[..] else {
-            panic!("five forms are compared")
-        };
-        [none, batch].map(|other| layer.seen_from(&other.of.test_loss) == Apart::Below)
+        let layer = &self.best(NormKind::Layer).of.test_loss;
+        [NormKind::None, NormKind::Batch].map(|norm| {
+            let other = &self.best(norm).of.test_loss;
+            layer.seen_from(other) == Apart::Below
+        })
     }
 }
 
@@ -146,15 +213,21 @@ impl Study for Asked {
                 data: "the prose in its fixed split",
                 characters: pick(quick, 8, 32),
                 steps: pick(quick, 4, 400),
-                other_characters: pick(quick, 64, 4096),
+                validation_characters: pick(quick, 64, 4096),
+                test_characters: pick(quick, 64, 12288),
                 blocks: pick(quick, [1, 2], [3, 16]),
                 width: pick(quick, 8, 32),
                 heads: 2,
                 hidden: pick(quick, 8, 64),
                 optimizer: Adam::USUAL,
                 schedule: Schedule::Constant,
+                with_warm_up: Schedule::Warmup {
+                    warmup: pick(quick, 2, 100),
+                },
                 pieces: pick(quick, 4, 8),
                 near: 0.05,
+                counted: "how often each character came after the last 0 to 3 in the training \
+                          part, orders mixed by the rule of Witten and Bell (1991)",
             },
             rates: pick(
                 quick,
@@ -163,9 +236,10 @@ impl Study for Asked {
             ),
             rate_rule: Rule::Loss,
             own: Nothing {},
-            decision_rule: "at each depth: the test loss of the better of pre-LN and post-LN (by \
-                            median validation loss) is clearly below that of no norm, and clearly \
-                            below that of Batch Norm, by pairs of seeds. supported: both, at \
+            decision_rule: "at each depth, of each norm the best form by the median validation \
+                            loss of the tuning seeds, with warm-up or without, and in front or \
+                            behind: the test loss of Layer Norm is clearly below that of no norm, \
+                            and clearly below that of Batch Norm, by pairs of seeds. supported: both, at \
                             both depths; not supported: neither, at either depth; else depends",
         }
     }
@@ -188,10 +262,7 @@ impl Study for Asked {
         };
         Ok(Results {
             depths: reader.blocks.into_iter().map(depth).collect(),
-            frequencies_only: Frequencies {
-                validation_loss: frequencies_only(&prose.validation, &prose, reader),
-                test_loss: frequencies_only(&prose.test, &prose, reader),
-            },
+            counts: counted(&prose, reader),
         })
     }
 
@@ -202,25 +273,29 @@ impl Study for Asked {
             let forms = depth.forms.iter().map(|cell| {
                 json!({ "rates_near_the_best": cell.near(near), "diverged": cell.diverged() })
             });
-            json!({ "better_form_of_layer_norm": depth.layer()[0].of.form,
+            let best = |norm| &depth.best(norm).of;
+            let [none, layer, batch] = [NormKind::None, NormKind::Layer, NormKind::Batch].map(best);
+            json!({ "best_form": { "none": none.form, "layer_norm": layer.form,
+                    "batch_norm": batch.form },
+                "layer_over_none": layer.test_loss.against(&none.test_loss),
+                "layer_over_batch": layer.test_loss.against(&batch.test_loss),
                 "forms": forms.collect::<Vec<Value>>() })
         });
         let told = depths.iter().map(|depth| {
-            let [layer, other] = depth.layer();
-            let [none, _, _, rms, batch] = &depth.forms[..] else {
-                panic!("five forms are compared")
-            };
-            let against = [none, batch, other, rms].map(|other| {
+            let layer = depth.best(NormKind::Layer);
+            let against = [NormKind::None, NormKind::Batch, NormKind::Rms].map(|norm| {
                 let Tested {
                     form, test_loss, ..
-                } = &other.of;
+                } = &depth.best(norm).of;
                 let how = better_or_worse(&layer.of.test_loss, test_loss);
-                format!("{how} {form} ({:.3})", test_loss.median)
+                let by = layer.of.test_loss.against(test_loss);
+                format!(
+                    "{how} {form} ({:.3}; difference {:+.3}, {:+.3} to {:+.3})",
+                    test_loss.median, by.median, by.low, by.high
+                )
             });
-            let close = depth
-                .forms
-                .iter()
-                .map(|cell| format!("{} {}", cell.of.form, cell.near(near)));
+            let cold = depth.forms[..COLD].iter();
+            let close = cold.map(|cell| format!("{} {}", cell.of.form, cell.near(near)));
             format!(
                 "with {} blocks {} reaches {:.3}, {}; of {} rates, within {} % of the best loss \
                  are: {}",
@@ -233,34 +308,48 @@ impl Study for Asked {
                 close.collect::<Vec<_>>().join(", ")
             )
         });
-        let charts = ["few", "many"].into_iter().zip(depths);
-        let frequencies = results.frequencies_only.validation_loss;
+        let drawn = [
+            ("few", &depths[0], 0..COLD),
+            ("many", &depths[1], 0..COLD),
+            ("many-warm", &depths[1], COLD..FORMS.len()),
+        ];
+        let counts = &results.counts;
+        let best = depths.iter().flat_map(|depth| &depth.forms);
+        let best = best
+            .map(|cell| cell.of.test_loss.median)
+            .fold(f64::INFINITY, f64::min);
+        let counted = counts.iter().map(|count| format!("{:.3}", count.test_loss));
         Finding {
             derived: json!({ "depths": derived.collect::<Vec<Value>>() }),
-            charts: charts
-                .map(|(end, depth)| (end.to_owned(), chart(depth, frequencies)))
+            charts: drawn
+                .into_iter()
+                .map(|(end, depth, forms)| (end.to_owned(), chart(depth, forms, counts)))
                 .collect(),
             answer: Some(Answer::of(depths.iter().flat_map(Depth::parts))),
             verdict: format!(
-                "in nats per character on the test part, {}.",
-                told.collect::<Vec<_>>().join(". And ")
+                "in nats per character on the test part, {}. The best of all reaches {best:.3}; \
+                 counting reaches {} with 0, 1, 2 and 3 characters before.",
+                told.collect::<Vec<_>>().join(". And "),
+                list(&counted.collect::<Vec<_>>())
             ),
             table: in_rows(depths, &protocol.rates),
         }
     }
 }
 
-/// The loss on a part of a model that knows only how frequent each character is. Each is
-/// counted once more than it occurs, for some are not in the training part at all.
-fn frequencies_only(part: &[usize], prose: &Prose, reader: &Reader) -> f64 {
-    let mut counts = vec![1.0; prose.alphabet.len()];
-    for &token in &prose.train {
-        counts[token] += 1.0;
-    }
-    let all = (prose.train.len() + counts.len()) as f64;
-    let targets = &part[1..=reader.other_characters];
-    let losses = targets.iter().map(|&token| -libm::log(counts[token] / all));
-    losses.sum::<f64>() / targets.len() as f64
+/// What counting alone predicts, from no character before to three.
+fn counted(prose: &Prose, reader: &Reader) -> Vec<Counted> {
+    const MOST: usize = 3;
+    let counts = Counts::of([&prose.train[..]], MOST + 1, prose.alphabet.len(), 0);
+    let loss = |part, characters, looks_back| {
+        counts.loss([Reader::read_of(part, characters)], looks_back + 1, 1)
+    };
+    let counted = |looks_back| Counted {
+        looks_back,
+        validation_loss: loss(&prose.validation, reader.validation_characters, looks_back),
+        test_loss: loss(&prose.test, reader.test_characters, looks_back),
+    };
+    (0..=MOST).map(counted).collect()
 }
 
 fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossRun {
@@ -274,6 +363,10 @@ fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossR
     let mut adam = reader.optimizer.start();
     let mut tape = Tape::new();
     let mut fine = true;
+    let schedule = match of.form.warms_up {
+        true => reader.with_warm_up,
+        false => reader.schedule,
+    };
     for step in 0..reader.steps {
         let batch = random_windows(&prose.train, reader.pieces, reader.characters, order);
         let (loss, grads) = tape.grad(|t| {
@@ -284,11 +377,11 @@ fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossR
         if !fine {
             break;
         }
-        adam.step(&mut model, &grads, rate * reader.schedule.factor(step));
+        adam.step(&mut model, &grads, rate * schedule.factor(step));
     }
-    let score = |part: &[usize]| {
+    let score = |part: &[usize], characters: usize| {
         let (mut total, mut count) = (0.0, 0.0);
-        let part = &part[..=reader.other_characters];
+        let part = Reader::read_of(part, characters);
         for batch in all_windows(part, 32, reader.characters) {
             let loss = Tape::eval(|t| {
                 let logits = model.eval(t, &batch.tokens, &batch.lengths);
@@ -301,8 +394,8 @@ fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossR
         (fine && loss.is_finite()).then_some(loss)
     };
     LossRun {
-        validation: score(&prose.validation),
-        test: vec![score(&prose.test)],
+        validation: score(&prose.validation, reader.validation_characters),
+        test: vec![score(&prose.test, reader.test_characters)],
     }
 }
 
@@ -310,25 +403,29 @@ fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossR
 /// equally likely has 4.28.
 const HIGHEST: f64 = 4.5;
 
-fn chart(depth: &Depth, frequencies: f64) -> Chart {
-    let of =
-        |(cell, form): (&LossCell<Tested>, Form)| Line::new(form.name, form.ink, cell.over_rates());
-    Chart::of(
+fn chart(depth: &Depth, forms: Range<usize>, counts: &[Counted]) -> Chart {
+    let of = |(cell, form): (&LossCell<Tested>, &Form)| {
+        Line::new(form.name, form.ink, cell.over_rates())
+    };
+    let lines = Chart::of(
         format!("A Transformer of {} blocks that reads prose", depth.blocks),
         "The validation loss after the last step at each learning rate, without norm, with Layer \
          Norm in front of each part or after each sum, and with RMS Norm and Batch Norm in front: \
          median and quartiles over the seeds that pick a rate. A gap is left where the upper \
-         quartile is of runs that diverged; losses above 4.5 are drawn at the upper edge. A level line is the loss of \
-         a model that knows only how frequent each character is.",
-        depth.forms.iter().zip(FORMS).map(of),
+         quartile is of runs that diverged; losses above 4.5 are drawn at the upper edge. Level \
+         lines are the losses of models that only count how often each character came after as \
+         many others.",
+        depth.forms[forms.clone()].iter().zip(&FORMS[forms]).map(of),
     )
-    .x(|first, last| Axis::log("learning rate", first, last))
-    .level(
-        "frequencies only",
-        Ink::Theory,
-        Spread::exactly(frequencies),
-    )
-    .y(|low, high| {
+    .x(|first, last| Axis::log("learning rate", first, last));
+    let names = ["frequencies", "pairs", "triples"];
+    let levels = names
+        .into_iter()
+        .zip(counts)
+        .fold(lines, |chart, (name, count)| {
+            chart.level(name, Ink::Theory, Spread::exactly(count.validation_loss))
+        });
+    levels.y(|low, high| {
         let (low, high) = ((10.0 * low).floor() / 10.0, (10.0 * high).ceil() / 10.0);
         Axis::linear(
             "validation loss (nats per character)",
@@ -368,6 +465,13 @@ mod tests {
     /// A depth whose test losses are these, from 13 runs each: those of no norm, pre-LN,
     /// post-LN, RMS Norm and Batch Norm.
     fn depth(blocks: usize, losses: [f64; 5]) -> Depth {
+        // With a warm-up all are worse by as much.
+        let warm = FORMS[COLD..].iter().map(|form| {
+            let cold = form.name.split(',').next();
+            let place = FORMS.iter().position(|other| Some(other.name) == cold);
+            losses[place.expect("it has a cold form")] + 0.5
+        });
+        let losses: Vec<f64> = losses.into_iter().chain(warm).collect();
         let cell = |(form, loss): (Form, f64)| {
             // Another order of the seeds for each form.
             let step = form.name.len() as u32;
@@ -411,14 +515,28 @@ mod tests {
         assert_eq!(answer(post, best), Answer::Supported);
     }
 
+    /// The more of what came before is looked at, the better it goes; and no count is as bad as
+    /// taking all characters for equally likely.
     #[test]
-    fn the_frequencies_alone_are_a_finite_loss() {
+    fn counts_are_finite_losses_that_fall() {
         let prose = Prose::load().expect("the prose");
         let protocol = Asked::protocol(false);
-        let all_alike = (prose.alphabet.len() as f64).ln();
-        for part in [&prose.validation, &prose.test] {
-            let loss = frequencies_only(part, &prose, &protocol.plan);
-            assert!(2.5 < loss && loss < all_alike, "{loss}");
+        let counts = counted(&prose, &protocol.plan);
+        assert_eq!(counts.len(), 4);
+        let losses = counts
+            .iter()
+            .map(|count| [count.validation_loss, count.test_loss]);
+        let mut before = [(prose.alphabet.len() as f64).ln(); 2];
+        for losses in losses {
+            assert!(
+                losses.iter().zip(&before).all(|(now, before)| now < before),
+                "{losses:?}"
+            );
+            before = losses;
         }
+        assert!(
+            before.iter().all(|loss| (1.5..2.0).contains(loss)),
+            "{before:?}"
+        );
     }
 }

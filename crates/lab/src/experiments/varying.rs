@@ -2,7 +2,10 @@
 //! batch size.
 //!
 //! *Training.* Batches have a fixed size, or one that is drawn anew for each batch so that the
-//! average is the same.
+//! average is the same. Two controls say what of a loss comes from what. With a *narrow* range
+//! sizes vary, and none is small. And since the loss is a mean over its batch, an example of a
+//! small batch counts for more than one of a large batch; *weighted*, each batch counts by its
+//! size, and so each example alike.
 //!
 //! *Outputs.* The networks trained with the first sizes that vary see the test part all at
 //! once, and cut into batches. Counted are the examples whose logits differ in any bit from
@@ -21,8 +24,9 @@ pub(crate) struct Asked;
 
 #[derive(Serialize)]
 pub(crate) struct Own {
-    /// In pairs: a fixed size, and varying ones of the same average.
-    sizes: Vec<[usize; 2]>,
+    /// For each average size: fixed, varying, and varying in a narrow range.
+    sizes: Vec<[[usize; 2]; 3]>,
+    weighted: &'static str,
     cuts: Vec<usize>,
 }
 
@@ -32,13 +36,20 @@ pub(crate) struct Of {
     method: NormKind,
     smallest: usize,
     largest: usize,
+    /// Whether each batch counts by its size.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    weighted: bool,
 }
 
 impl Of {
     fn sizes(&self) -> String {
-        match [self.smallest, self.largest] {
+        let sizes = match [self.smallest, self.largest] {
             [low, high] if low == high => low.to_string(),
             [low, high] => format!("{low} to {high}"),
+        };
+        match self.weighted {
+            true => sizes + " weighted",
+            false => sizes,
         }
     }
 }
@@ -118,7 +129,9 @@ impl Study for Asked {
             ),
             rate_rule: Rule::Accuracy,
             own: Own {
-                sizes: vec![[32, 32], [2, 62], [5, 5], [2, 8]],
+                sizes: vec![[[32, 32], [2, 62], [8, 56]], [[5, 5], [2, 8], [4, 6]]],
+                weighted: "in a fourth form, sizes vary as in the second, and the loss of each \
+                           batch is multiplied by its size over the average",
                 cuts: vec![1, 7, 32],
             },
             decision_rule: "suffers: at either average size, test accuracy with varying sizes \
@@ -131,12 +144,21 @@ impl Study for Asked {
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
         let data = protocol.plan.data.load()?;
-        let Own { sizes, cuts } = &protocol.own;
+        let Own { sizes, cuts, .. } = &protocol.own;
         let of = |method| {
-            sizes.iter().map(move |&[smallest, largest]| Of {
-                method,
-                smallest,
-                largest,
+            sizes.iter().flat_map(move |&[fixed, varying, narrow]| {
+                let of = |[smallest, largest]: [usize; 2], weighted| Of {
+                    method,
+                    smallest,
+                    largest,
+                    weighted,
+                };
+                [
+                    of(fixed, false),
+                    of(varying, false),
+                    of(narrow, false),
+                    of(varying, true),
+                ]
             })
         };
         let settings: Vec<Of> = METHODS.into_iter().flat_map(of).collect();
@@ -144,12 +166,17 @@ impl Study for Asked {
         session.begin(size(session, protocol, settings.len()) + looks)?;
         let plan = |of: &Of| {
             let batch = BatchSize::Varying(of.smallest, of.largest);
-            protocol.plan.clone().batch(batch).norm(of.method)
+            let plan = protocol.plan.clone().batch(batch).norm(of.method);
+            plan.weighted(of.weighted)
         };
         let settings = cells(session, protocol, &settings, |of, rate, seed| {
             plan(of).run(&data, rate, seed)
         })?;
-        let looked: Vec<&Cell<Of>> = settings.iter().skip(1).step_by(sizes.len()).collect();
+        let looked: Vec<&Cell<Of>> = settings
+            .iter()
+            .skip(1)
+            .step_by(FORMS * sizes.len())
+            .collect();
         let key = |cell: &&Cell<Of>| format!("cut {}", cell.cell);
         let seen = session.by_seed(&looked, key, |cell, seed| {
             let plan = plan(&cell.of);
@@ -168,8 +195,9 @@ impl Study for Asked {
     }
 
     fn read(protocol: &Self::Protocol, Results { settings, cut }: &Results) -> Finding {
-        let rows: Vec<_> = settings.chunks(protocol.own.sizes.len()).collect();
-        let suffers = |row: &&[Cell<Of>]| row.chunks(2).any(clearly_worse);
+        let in_row = FORMS * protocol.own.sizes.len();
+        let rows: Vec<_> = settings.chunks(in_row).collect();
+        let suffers = |row: &&[Cell<Of>]| row.chunks(FORMS).any(clearly_worse);
         let [none, batch, layer] = [0, 1, 2].map(|i| suffers(&rows[i]));
         let of_layer = || cut[2].most_that_differ.iter().map(|cut| cut.norms);
         let independent = of_layer().all(|norms| norms == Some(0));
@@ -190,25 +218,28 @@ impl Study for Asked {
             })
             },
         );
-        let changes = rows[0].chunks(2).enumerate().map(|(i, pair)| {
-            let of = |k: usize| &rows[k][2 * i..2 * i + 2];
-            let [none, batch, layer] = [0, 1, 2].map(|k| change(of(k)));
-            let lost = |k: usize| {
-                let [fixed, varying] = [0, 1].map(|i| of(k)[i].test_accuracy.by_seed());
-                varying
-                    .iter()
-                    .zip(fixed)
-                    .map(|(a, b)| a - b)
-                    .collect::<Vec<f64>>()
-            };
-            // Whether Batch Norm loses more than Layer Norm, seed by seed.
-            let batch_against_layer = Paired::differences(&lost(1), &lost(2));
-            json!({ "fixed": pair[0].of.sizes(), "varying": pair[1].of.sizes(), "none": none,
-                "batch_norm": batch, "layer_norm": layer,
-                "batch_against_layer": batch_against_layer })
+        let changes = rows.iter().flat_map(|row| {
+            row.chunks(FORMS).flat_map(|forms| {
+                forms[1..].iter().map(|cell| {
+                    json!({ "method": name(cell.of.method), "fixed": forms[0].of.sizes(),
+                        "varying": cell.of.sizes(),
+                        "change": cell.test_accuracy.against(&forms[0].test_accuracy) })
+                })
+            })
+        });
+        // Whether Batch Norm loses more than Layer Norm, seed by seed.
+        let lost = |forms: &[Cell<Of>]| {
+            let [fixed, varying] = [0, 1].map(|i| forms[i].test_accuracy.by_seed());
+            let pairs = varying.iter().zip(fixed);
+            pairs.map(|(a, b)| a - b).collect::<Vec<f64>>()
+        };
+        let pairs = rows[1].chunks(FORMS).zip(rows[2].chunks(FORMS));
+        let batch_against_layer = pairs.map(|(batch, layer)| {
+            json!({ "fixed": batch[0].of.sizes(),
+                "change": Paired::differences(&lost(batch), &lost(layer)) })
         });
         let how = |row: &[Cell<Of>]| {
-            let pairs: Vec<String> = row.chunks(2).map(compared).collect();
+            let pairs: Vec<String> = row.chunks(FORMS).map(compared).collect();
             let method = name(row[0].of.method);
             format!("{method} is worse when sizes vary, {}", list(&pairs))
         };
@@ -226,10 +257,11 @@ impl Study for Asked {
                 "cut_rows": cut_rows.collect::<Vec<Value>>(),
                 "suffers": { "none": none, "batch": batch, "layer": layer },
                 "changes": changes.collect::<Vec<Value>>(),
+                "batch_against_layer": batch_against_layer.collect::<Vec<Value>>(),
             }),
             charts: vec![
                 ("32".into(), chart(&rows, epochs, 0)),
-                ("5".into(), chart(&rows, epochs, 2)),
+                ("5".into(), chart(&rows, epochs, FORMS)),
             ],
             answer: Some(Answer::of([batch, !layer && independent])),
             verdict: format!(
@@ -241,6 +273,9 @@ impl Study for Asked {
         }
     }
 }
+
+/// At each average size: fixed, varying, in a narrow range, and weighted.
+const FORMS: usize = 4;
 
 /// Over the seeds, the most that differ; refused if any was.
 fn worst(seeds: &[Vec<Cut>]) -> Vec<Cut> {

@@ -5,80 +5,80 @@ use serde_json::{Value, json};
 
 use crate::kit::{Measurement, Output, each};
 use crate::random::Draws;
-use chart::{Apart, Spread};
-use lab::Options;
+use lab::{Apart, CHANCE, Options, Paired, may_be_against};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "by_chance",
     chapter: 16,
-    about: "how often two sets of results are clearly apart by chance, counted and drawn",
+    about: "how often two methods are clearly apart by chance, counted and drawn",
     run,
 };
 
 const SEED: u64 = 16;
 const DRAWS: usize = 2000;
 
-/// Words of so many letters A and as many B, and in how many of them the third quartile of
-/// A comes before the first of B, by the sum of the chapter. In `f64`, where all terms are
-/// exact.
-fn words(seeds: u64) -> Value {
-    let choose = |n: u64, k: u64| (0..k).fold(1.0, |c, i| c * (n - i) as f64 / (i + 1) as f64);
-    let third = 3 * (seeds - 1) / 4 + 1;
-    let below = (third..=seeds).map(|k| choose(seeds, k) * choose(seeds, seeds - k));
+/// How many of the ways in which so many pairs can come out the rule calls clear in one
+/// direction, by the sum of the chapter. In `f64`, where all terms are exact.
+fn ways(seeds: usize) -> Value {
+    let choose = |k: usize| (0..k).fold(1.0, |c, i| c * (seeds - i) as f64 / (i + 1) as f64);
+    let against = may_be_against(seeds);
+    let clear = against.map_or(0.0, |against| (0..=against).map(choose).sum::<f64>());
     json!({
         "seeds": seeds,
-        "words": choose(2 * seeds, seeds),
-        "below": below.sum::<f64>(),
+        "against": against,
+        "ways": 2.0_f64.powi(seeds as i32),
+        "above": clear,
     })
 }
 
-fn apart(a: &[f64], b: &[f64]) -> Apart {
-    let [a, b] = [a, b].map(|s| Spread::of(s).expect("there are values"));
-    a.seen_from(b)
-}
-
-/// The same, and what the code says.
-fn asked(seeds: u64) -> Value {
-    let letters = 2 * seeds as u32;
-    let words_of = (0_u32..1 << letters).filter(|word| u64::from(word.count_ones()) == seeds);
-    let said = words_of.map(|word| {
-        let [a, b] = [1, 0].map(|wanted| -> Vec<f64> {
-            let places = (0..letters).filter(|k| word >> k & 1 == wanted);
-            places.map(f64::from).collect()
-        });
-        apart(&a, &b)
+/// The same, and what the code says of every way.
+fn asked(seeds: usize) -> Value {
+    let ahead = |way: u32, k: usize| f64::from(way >> k & 1);
+    let said = (0_u32..1 << seeds).map(|way| {
+        let a: Vec<f64> = (0..seeds).map(|k| ahead(way, k)).collect();
+        let b: Vec<f64> = a.iter().map(|a| 1.0 - a).collect();
+        Paired::differences(&a, &b).apart()
     });
     let said: Vec<Apart> = said.collect();
     let times = |wanted: Apart| said.iter().filter(|said| **said == wanted).count();
     json!({
         "seeds": seeds,
-        "sum": words(seeds),
-        "words": said.len(),
+        "sum": ways(seeds),
+        "ways": said.len(),
         "below": times(Apart::Below),
         "above": times(Apart::Above),
     })
 }
 
-/// Two methods whose normal results lie this many deviations apart.
+/// Two methods whose results, less what the seed makes of both, are normal and lie this many
+/// deviations apart. How often the rule sees it; and how often the interval holds the distance.
 fn seen(distance: f64, seeds: usize, draws: &mut Draws) -> Value {
-    let below = (0..DRAWS).filter(|_| {
-        let a = draws.normals(seeds);
-        let b: Vec<f64> = draws.normals(seeds).iter().map(|x| x + distance).collect();
-        apart(&a, &b) == Apart::Below
-    });
-    json!({ "distance": distance, "draws": DRAWS, "below": below.count() })
+    let (mut above, mut held) = (0, 0);
+    for _ in 0..DRAWS {
+        let [a, b, of_seed] = [0, 1, 2].map(|_| draws.normals(seeds));
+        // What is hard for one seed is hard for both methods, and by far more than they differ.
+        let with = |own: &[f64], more: f64| -> Vec<f64> {
+            let both = own.iter().zip(&of_seed);
+            both.map(|(own, seed)| own + 5.0 * seed + more).collect()
+        };
+        let paired = Paired::differences(&with(&a, distance), &with(&b, 0.0));
+        above += usize::from(paired.apart() == Apart::Above);
+        held += usize::from(paired.low < distance && distance < paired.high);
+    }
+    json!({ "distance": distance, "draws": DRAWS, "above": above, "interval_holds": held })
 }
 
 fn run() -> Output {
     let seeds = Options::default().seed_count();
     let mut draws = Draws::new(SEED);
     Output::new(json!({
-        "about": "How often two sets of results are clearly apart, by chance and not",
+        "about": "How often two methods are clearly apart, by chance and not",
         "seed": SEED,
-        // Few seeds, for which the code is asked about every word.
-        "asked": each([5, 9], asked),
+        "chance": CHANCE,
+        // Few seeds, for which the code is asked about every way.
+        "asked": each([5, 7, 13], asked),
         // The seeds of the experiments.
-        "seeds": words(seeds as u64),
-        "seen": each([1.0, 2.0], |distance| seen(distance, seeds, &mut draws)),
+        "seeds": ways(seeds),
+        "seen": each([0.0, 0.5, 1.0, 1.5, 2.0], |distance| seen(distance, seeds, &mut draws)),
     }))
 }

@@ -17,7 +17,6 @@ pub mod mistakes;
 mod museum;
 mod on_tape;
 mod one_reading;
-mod paired;
 mod projection;
 mod pytorch;
 mod ridders;
@@ -54,7 +53,6 @@ pub const MEASUREMENTS: &[Measurement] = &[
     one_reading::MEASUREMENT,
     speed::MEASUREMENT,
     convolution::MEASUREMENT,
-    paired::MEASUREMENT,
     ln_worked::MEASUREMENT,
     ln_scale::MEASUREMENT,
     ln_batch::MEASUREMENT,
