@@ -1,22 +1,19 @@
 //! Exercise: how often chance says that one method is clearly better (chapter 16).
-//! `seeds` is 5, 9, 13 and so on, so that both quartiles are results and none lies between.
 
 use exercises::by_chance::check;
 
-/// The share of all words of `seeds` letters A and as many B in which the third quartile of
-/// the A stands before the first quartile of the B.
-fn by_chance(seeds: u64) -> f64 {
+/// Two equally good methods, A and B, are compared at `seeds` pairs of results, none of them
+/// equal: the share of all ways to come out in which A is ahead in `ahead` pairs or more.
+fn by_chance(seeds: u64, ahead: u64) -> f64 {
     // ANCHOR: solution
     let choose = |k: u64| -> f64 {
         (0..k)
             .map(|i| (seeds - i) as f64 / (k - i) as f64)
             .product()
     };
-    let third = 3 * (seeds - 1) / 4 + 1;
-    // choose(k) ways to place k of the A among the first letters, as many for the rest of them.
-    let clearly: f64 = (third..=seeds).map(|k| choose(k) * choose(seeds - k)).sum();
-    let words: f64 = (0..=seeds).map(|k| choose(k) * choose(seeds - k)).sum();
-    clearly / words
+    // Each pair comes out either way, whatever the others do: 2 to the power of `seeds` ways.
+    let ways: f64 = (ahead..=seeds).map(choose).sum();
+    ways / 2.0_f64.powi(seeds as i32)
     // ANCHOR_END: solution
 }
 

@@ -221,6 +221,7 @@ impl Plan {
             schedule: self.schedule,
             score_each: self.score_each,
             weighted: self.weighted,
+            tests_each: self.curves.iter().any(|curve| curve.of_test()),
         };
         let weights = &mut StdRng::seed_from_u64(2 * seed);
         let order = &mut StdRng::seed_from_u64(2 * seed + 1);

@@ -276,7 +276,7 @@ impl<S: Setting> Cell<S> {
             chosen_rate: protocol.rates[*chosen],
             chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(*chosen, by_rate.len()),
             test_accuracy: Sample::over(runs, test_accuracy),
-            test_loss: Spread::of(&finals(runs, |e| e.test.loss)),
+            test_loss: Spread::of(&finals(runs, |e| e.tested().loss)),
             diverged: diverged(runs),
             refused: refused(runs),
             epochs_to_target: scores.clone().filter(|_| each.is_none()),
@@ -431,7 +431,7 @@ fn accuracy(runs: &[Run], of: impl Fn(&Epoch) -> f64) -> Spread {
 
 /// The accuracy on the test part at the end; 0 for a run that did not get there.
 pub(crate) fn test_accuracy(run: &Run) -> f64 {
-    run.curve().last().map_or(0.0, |end| end.test.accuracy)
+    run.curve().last().map_or(0.0, |end| end.tested().accuracy)
 }
 
 /// A loss at the end; infinite for a run that diverged.
@@ -461,10 +461,10 @@ mod tests {
         let epoch = |&(accuracy, loss)| Epoch {
             train_loss: loss,
             validation: Score { loss, accuracy },
-            test: Score {
+            test: Some(Score {
                 loss,
                 accuracy: accuracy / 2.0,
-            },
+            }),
         };
         Run::Trained(scores.iter().map(epoch).collect())
     }

@@ -23,6 +23,8 @@ pub(crate) struct Training {
     /// Whether the loss of a batch is multiplied by its size over the average size, so that every
     /// example counts alike where sizes vary.
     pub(crate) weighted: bool,
+    /// Whether the test part is scored every time, and not at the end alone.
+    pub(crate) tests_each: bool,
 }
 
 impl Training {
@@ -56,8 +58,16 @@ pub(crate) struct Epoch {
     pub(crate) train_loss: f64,
     /// On the validation part.
     pub(crate) validation: Score,
+    /// On the test part, where it was scored: at the end, and before it if it was asked for.
+    pub(crate) test: Option<Score>,
+}
+
+impl Epoch {
     /// On the test part.
-    pub(crate) test: Score,
+    pub(crate) fn tested(&self) -> Score {
+        self.test
+            .expect("the test part is scored where it is looked at")
+    }
 }
 
 /// What came of training a classifier once.
@@ -118,11 +128,16 @@ pub(crate) enum Curve {
 }
 
 impl Curve {
+    /// Whether it is one of the test part.
+    pub(crate) fn of_test(self) -> bool {
+        matches!(self, Curve::TestLoss | Curve::TestAccuracy)
+    }
+
     pub(crate) fn of(self, epoch: &Epoch) -> f64 {
         match self {
             Curve::TrainLoss => epoch.train_loss,
-            Curve::TestLoss => epoch.test.loss,
-            Curve::TestAccuracy => epoch.test.accuracy,
+            Curve::TestLoss => epoch.tested().loss,
+            Curve::TestAccuracy => epoch.tested().accuracy,
             Curve::ValidationAccuracy => epoch.validation.accuracy,
         }
     }
@@ -148,7 +163,10 @@ pub(crate) fn fit<M: Layer<f32>>(
     let mut step = 0;
     let mut curve = Vec::new();
     let (mut total, mut summed) = (0.0, 0);
-    for _ in 0..training.epochs {
+    for number in 1..=training.epochs {
+        // Where scores are some steps apart, any may be the last.
+        let tests =
+            training.tests_each || training.score_each.is_some() || number == training.epochs;
         let epoch = batches(data.train.len(), training.batch, rng);
         for (i, numbers) in epoch.iter().enumerate() {
             watch(step, model);
@@ -175,11 +193,11 @@ pub(crate) fn fit<M: Layer<f32>>(
             let scored = Epoch {
                 train_loss: total / summed as f64,
                 validation: score(model, &data.validation),
-                test: score(model, &data.test),
+                test: tests.then(|| score(model, &data.test)),
             };
             (total, summed) = (0.0, 0);
             // Weights can overflow after the last loss that was looked at.
-            for Score { loss, .. } in [scored.validation, scored.test] {
+            for Score { loss, .. } in [Some(scored.validation), scored.test].into_iter().flatten() {
                 stop_unless_finite(step, loss as f32, model, &data.validation)?;
             }
             curve.push(scored);
@@ -237,6 +255,7 @@ mod tests {
         schedule: Schedule::Constant,
         score_each: None,
         weighted: false,
+        tests_each: true,
     };
 
     fn run(rate: f64, norm: NormKind) -> Result<Vec<Epoch>, Diverged> {
@@ -253,7 +272,7 @@ mod tests {
         let curve = run(0.1, NormKind::Batch).expect("it converges");
         assert_eq!(curve.len(), 3);
         assert!(curve[2].train_loss < 0.5 * curve[0].train_loss, "{curve:?}");
-        assert!(curve[2].test.accuracy > 0.8, "{curve:?}");
+        assert!(curve[2].tested().accuracy > 0.8, "{curve:?}");
         assert_eq!(run(0.1, NormKind::Batch), Ok(curve));
     }
 

@@ -294,12 +294,11 @@ fn committed_results_carry_the_protocol_they_state() {
             let begins = format!("{}: ", answer.words());
             assert!(verdict.starts_with(&begins), "{verdict}; {again}");
         }
-        assert!(
-            data["seeds"]
-                .as_array()
-                .is_some_and(|seeds| seeds.len() == 13),
-            "{again}"
-        );
+        let seeds = |key: &str| data[key].as_array().expect("seeds");
+        let [tuning, reported] = ["tuning_seeds", "seeds"].map(seeds);
+        assert_eq!((tuning.len(), reported.len()), (3, 13), "{again}");
+        let both = tuning.iter().any(|seed| reported.contains(seed));
+        assert!(!both, "{again}: a seed picks a rate and is reported of");
     }
 }
 
@@ -310,17 +309,20 @@ fn batches_of_one_are_refused_and_it_is_shown() {
     let one = settings
         .iter()
         .find(|s| s["method"] == "batch" && s["batch"] == 1);
-    let rates = one.expect("the run was made")["rates"]
-        .as_array()
-        .expect("rates");
-    let seeds = data["seeds"].as_array().expect("seeds").len();
-    for rate in rates {
-        let refused = rate["refused"].as_array().expect("it was refused");
+    let one = one.expect("the run was made");
+    let rates = one["rates"].as_array().expect("rates");
+    let seeds = |key: &str| data[key].as_array().expect("seeds").len();
+    let told = |of: &Value, seeds: usize| {
+        let refused = of["refused"].as_array().expect("it was refused");
         assert_eq!(refused.len(), seeds);
         for message in refused {
             assert_eq!(message, &data["data"]["refusal"]);
         }
+    };
+    for rate in rates {
+        told(rate, seeds("tuning_seeds"));
     }
+    told(one, seeds("seeds"));
     let message = data["data"]["refusal"].as_str().expect("a message");
     assert!(message.contains("at least 2 values"), "{message}");
 }

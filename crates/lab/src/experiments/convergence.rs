@@ -142,13 +142,17 @@ impl Study for Asked {
                 _ => "never".to_owned(),
             };
             let [none, batch, layer, he] = [0, 1, 2, 3].map(|i| after(&group[i]));
-            let [from_usual, from_he] = [0, 3].map(|other| against(group, 1, other));
+            // Of a network that never gets there, there is no share.
+            let shares = [("PyTorch's", 0), ("He's", 3)].map(|(start, other)| {
+                let share = against(group, 1, other);
+                (share.median > 0.0).then(|| format!("{} those from {start}", times(share)))
+            });
+            let shares: Vec<String> = shares.into_iter().flatten().collect();
             format!(
-                "in {} no norm gets there {none} and from He's weights {he}, Batch Norm {batch} \
-                 ({} of those steps, and {}) and Layer Norm {layer}",
+                "in {} no norm gets there {none} from PyTorch's weights and {he} from He's, Batch \
+                 Norm {batch} ({}) and Layer Norm {layer}",
                 group[0].of.network.name(),
-                times(from_usual),
-                times(from_he),
+                list(&shares)
             )
         });
         let table = table(

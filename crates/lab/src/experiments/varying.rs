@@ -221,9 +221,9 @@ impl Study for Asked {
         let changes = rows.iter().flat_map(|row| {
             row.chunks(FORMS).flat_map(|forms| {
                 forms[1..].iter().map(|cell| {
-                    json!({ "method": name(cell.of.method), "fixed": forms[0].of.sizes(),
-                        "varying": cell.of.sizes(),
-                        "change": cell.test_accuracy.against(&forms[0].test_accuracy) })
+                    let change = cell.test_accuracy.against(&forms[0].test_accuracy);
+                    json!({ "cell": cell.cell, "fixed": forms[0].of.sizes(), "change": change,
+                        "words": points(change) })
                 })
             })
         });
