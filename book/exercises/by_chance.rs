@@ -1,11 +1,10 @@
 //! Exercise: how often chance says that one method is clearly better (chapter 16).
-//! `seeds` is 5, 9, 13 and so on, so that both quartiles are results and none lies between.
 
 use exercises::by_chance::check;
 
-/// The share of all words of `seeds` letters A and as many B in which the third quartile of
-/// the A stands before the first quartile of the B.
-fn by_chance(seeds: u64) -> f64 {
+/// Two equally good methods, A and B, are compared at `seeds` pairs of results, none of them
+/// equal: the share of all ways to come out in which A is ahead in `ahead` pairs or more.
+fn by_chance(seeds: u64, ahead: u64) -> f64 {
     todo!()
 }
 

@@ -118,7 +118,10 @@ enum BookCommand {
     /// Name the anchors that no listing uses; exit code 1 when there are any.
     Anchors,
     /// Measure the numbers that the chapters quote anew, and write their files.
-    Numbers,
+    Numbers {
+        /// Those of these measurements only; of all when left out.
+        names: Vec<OsString>,
+    },
     /// Make the module and the stills of the live figures anew; needs rustup's target for the browser.
     Live {
         /// Compare what is there with what its sources give, and write nothing.
@@ -248,8 +251,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             program::run(&workspace, "examine", &arguments)
         }
         Command::Book {
-            command: BookCommand::Numbers,
-        } => program::run(&workspace, "numbers", &[]),
+            command: BookCommand::Numbers { names },
+        } => {
+            let names: Vec<&OsStr> = names.iter().map(OsString::as_os_str).collect();
+            program::run(&workspace, "numbers", &names)
+        }
         Command::Book {
             command: BookCommand::Live { check },
         } => {

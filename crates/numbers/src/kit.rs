@@ -56,13 +56,6 @@ pub fn number(result: &Value, key: &str) -> f64 {
     number.unwrap_or_else(|| panic!("there is no number `{key}` in {result}"))
 }
 
-/// The numbers of a list.
-#[track_caller]
-pub fn numbers(list: &Value) -> Vec<f64> {
-    let number = |value: &Value| value.as_f64().expect("a list of numbers");
-    rows(list).iter().map(number).collect()
-}
-
 /// The rows of a table.
 #[track_caller]
 pub fn rows(table: &Value) -> &[Value] {

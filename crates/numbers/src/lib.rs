@@ -32,16 +32,20 @@ fn place(chapter: u32) -> String {
     }
 }
 
-/// Measures everything anew, and hands each file to `visit`: its path in the folder of the
-/// book, and its text. The last is `measurements.json`, the list of all.
-fn measure(mut visit: impl FnMut(&Path, &str) -> io::Result<()>) -> io::Result<()> {
+/// Measures anew, and hands each file to `visit`: its path in the folder of the book, and its
+/// text. If none is named, all are measured, and the last file is `measurements.json`, their list.
+fn measure(
+    only: &[String],
+    mut visit: impl FnMut(&Path, &str) -> io::Result<()>,
+) -> io::Result<()> {
     let json = |name: &str, results: &Value| {
         let text = serde_json::to_string_pretty(results).expect("plain data serializes");
         let path = Path::new(RESULTS).join(format!("{name}.json"));
         (path, format!("{text}\n"))
     };
     let mut list = Vec::new();
-    for measurement in MEASUREMENTS {
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+    for measurement in MEASUREMENTS.iter().filter(|one| wanted(one.name)) {
         let Output { results, mut files } = (measurement.run)();
         files.insert(0, json(measurement.name, &results));
         let names = files
@@ -60,17 +64,27 @@ fn measure(mut visit: impl FnMut(&Path, &str) -> io::Result<()>) -> io::Result<(
             visit(&path, &text)?;
         }
     }
+    if !only.is_empty() {
+        return Ok(());
+    }
     let (path, text) = json("measurements", &json!(list));
     visit(&path, &text)
 }
 
-/// Measures everything anew and writes it into `book`, the folder of the book. Each path is
-/// handed to `written`.
+/// Measures anew, and writes into `book`, the folder of the book, what these measurements find;
+/// all of them, and their list, if none is named. Each path is handed to `written`.
 ///
 /// # Errors
-/// When a folder or file cannot be written.
-pub fn regenerate(book: &Path, mut written: impl FnMut(&Path)) -> io::Result<()> {
-    measure(|path, text| {
+/// When there is no such measurement, or a folder or file cannot be written.
+pub fn regenerate(book: &Path, only: &[String], mut written: impl FnMut(&Path)) -> io::Result<()> {
+    let known = |name: &&String| MEASUREMENTS.iter().any(|known| known.name == **name);
+    if let Some(name) = only.iter().find(|name| !known(name)) {
+        let names: Vec<&str> = MEASUREMENTS.iter().map(|known| known.name).collect();
+        let names = names.join(", ");
+        let reason = format!("there is no measurement {name:?}; there are: {names}");
+        return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+    }
+    measure(only, |path, text| {
         let path = book.join(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -103,12 +117,28 @@ mod tests {
             }
             Ok(())
         };
-        measure(compare).expect("nothing is written");
+        measure(&[], compare).expect("nothing is written");
         assert!(
             stale.is_empty(),
             "these files of the book differ from what the code computes now: {stale:?}; \
              run `cargo run -- book numbers` and read the chapters again"
         );
+    }
+
+    #[test]
+    fn those_that_are_named_are_measured_and_no_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut written = Vec::new();
+        let note = |path: &Path| written.push(path.to_path_buf());
+        regenerate(folder.path(), &["by_chance".to_owned()], note).expect("it is measured");
+        assert_eq!(
+            written,
+            [folder.path().join(RESULTS).join("by_chance.json")]
+        );
+        let error = regenerate(folder.path(), &["by_chanse".to_owned()], |_| {})
+            .expect_err("there is none")
+            .to_string();
+        assert!(error.starts_with("there is no measurement \"by_chanse\"; there are: u_curve"));
     }
 
     #[test]

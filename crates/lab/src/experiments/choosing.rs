@@ -327,7 +327,7 @@ impl Row {
             _ => (LAYER, "LN"),
         };
         let form = move |entry: &&Entry| {
-            let method = entry.method.split(',').next().unwrap_or_default();
+            let method = entry.method.split(" with ").next().unwrap_or_default();
             method.starts_with(start) || method.ends_with(end)
         };
         self.methods.iter().filter(form)

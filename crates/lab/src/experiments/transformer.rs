@@ -81,28 +81,28 @@ const FORMS: [Form; 9] = [
     Form::of("pre-RMS", Ink::Rms, NormKind::Rms, NormPlace::Pre),
     Form::of("pre-BN", Ink::Batch, NormKind::Batch, NormPlace::Pre),
     Form::of(
-        "no norm, warm-up",
+        "no norm with warm-up",
         Ink::None,
         NormKind::None,
         NormPlace::Pre,
     )
     .warm(),
     Form::of(
-        "pre-LN, warm-up",
+        "pre-LN with warm-up",
         Ink::Layer,
         NormKind::Layer,
         NormPlace::Pre,
     )
     .warm(),
     Form::of(
-        "post-LN, warm-up",
+        "post-LN with warm-up",
         Ink::LayerToo,
         NormKind::Layer,
         NormPlace::Post,
     )
     .warm(),
     Form::of(
-        "pre-BN, warm-up",
+        "pre-BN with warm-up",
         Ink::Batch,
         NormKind::Batch,
         NormPlace::Pre,
@@ -467,7 +467,7 @@ mod tests {
     fn depth(blocks: usize, losses: [f64; 5]) -> Depth {
         // With a warm-up all are worse by as much.
         let warm = FORMS[COLD..].iter().map(|form| {
-            let cold = form.name.split(',').next();
+            let cold = form.name.split(" with ").next();
             let place = FORMS.iter().position(|other| Some(other.name) == cold);
             losses[place.expect("it has a cold form")] + 0.5
         });
