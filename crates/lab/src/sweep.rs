@@ -90,7 +90,7 @@ pub(crate) struct LossCell<S> {
     /// Of the reported runs; infinite for one that diverged.
     pub(crate) validation_loss: Sample,
     /// How many of those did.
-    diverged: usize,
+    reported_diverged: usize,
 }
 
 /// The loss at one learning rate from the seeds that pick one: infinite for a run that diverged,
@@ -381,7 +381,7 @@ impl<S> LossCell<S> {
             chosen_rate: rates[swept.chosen],
             chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(swept.chosen, rates.len()),
             validation_loss: losses(&swept.runs, |run| run.validation),
-            diverged: diverged(&swept.runs),
+            reported_diverged: diverged(&swept.runs),
         }
     }
 
@@ -401,7 +401,7 @@ impl<S> LossCell<S> {
 
     /// How many runs diverged, at all rates together.
     pub(crate) fn diverged(&self) -> usize {
-        self.diverged + self.rates.iter().map(|at| at.diverged).sum::<usize>()
+        self.reported_diverged + self.rates.iter().map(|at| at.diverged).sum::<usize>()
     }
 
     /// At how many rates the median loss is within this share of the best.

@@ -117,13 +117,16 @@ mod tests {
         };
         named(&[("the share: unknown", by_hand)], |by_hand, seed| {
             let told = report(&by_hand, seed);
-            let place = "the share: for 13 pairs, 11 ahead, the share is 0.100000, and must be 0.011230";
+            let place =
+                "the share: for 13 pairs, 11 ahead, the share is 0.100000, and must be 0.011230";
             assert_eq!(told.headline, place);
             told
         });
         let factorial = |n: u64| (1..=n).product::<u64>();
         let told = report(&|seeds, _| factorial(seeds) as f64, 0);
-        let stopped = told.headline.contains("for 41 pairs, 30 ahead, it panicked");
+        let stopped = told
+            .headline
+            .contains("for 41 pairs, 30 ahead, it panicked");
         assert!(stopped, "{told}");
     }
 }

@@ -315,6 +315,7 @@ impl Study for Asked {
         let entries = methods.iter().map(|row| {
             json!({ "noise": row.size(), "brings_the_shift_back": row.brings_back(none),
                 "gains": row.gains(none), "saved": row.saved(none, batch),
+                "steps": count(row.to_target().median),
                 "steps_over_none": row.to_target().over_that_of(none.to_target()),
                 "steps_over_he": row.to_target().over_that_of(he.to_target()) })
         });
