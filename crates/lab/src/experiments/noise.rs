@@ -473,7 +473,7 @@ impl<'a> Held<'a> {
         let mut at = 0;
         let gradient = &self.gradient;
         each_param(self.model, |param| {
-            let moves = moves(&param.name());
+            let moves = moves(param.name());
             for x in param.value_mut().data_mut() {
                 if moves {
                     *x -= (by * gradient[at]) as f32;
