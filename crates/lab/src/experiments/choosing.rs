@@ -417,7 +417,8 @@ mod tests {
             method: name.to_owned(),
             // Another order of the seeds for each method.
             found: Sample::over(&(0..13).collect::<Vec<usize>>(), |seed| {
-                low + (high - low) * (name.len() * seed % 13) as f64 / 12.0
+                let step = 1 + name.bytes().map(usize::from).sum::<usize>() % 12;
+                low + (high - low) * (step * seed % 13) as f64 / 12.0
             }),
         };
         let Situation {
@@ -435,9 +436,9 @@ mod tests {
     fn the_front_is_all_that_is_not_clearly_worse() {
         let entries = [
             ("no norm", 0.90, 0.92),
-            (BATCH, 0.96, 0.98),
-            (LAYER, 0.95, 0.97),
-            ("Group Norm", 0.93, 0.95),
+            (BATCH, 0.95, 0.99),
+            (LAYER, 0.94, 0.98),
+            ("Group Norm", 0.92, 0.94),
         ];
         let accuracy = row(0, &entries);
         assert_eq!(accuracy.front(), [BATCH, LAYER]);
