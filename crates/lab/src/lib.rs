@@ -8,6 +8,7 @@ mod claims;
 mod counts;
 mod error;
 mod experiments;
+mod held;
 mod journal;
 mod kit;
 mod moments;

@@ -30,11 +30,12 @@ use std::cell::RefCell;
 use std::str::FromStr;
 
 use nn::loss::cross_entropy;
-use nn::{Layer, Linear, Module, Norm, Pass, Visitor, each_param, name_params};
+use nn::{Layer, Linear, Module, Norm, Pass, Visitor, name_params};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tape::{Grads, Tape, Tensor, Var};
 
+use crate::held::Held;
 use crate::kit::*;
 use crate::moments::{Moments, before_nonlinearities};
 
@@ -402,6 +403,16 @@ fn look(
             .div_ceil(data.train.len() / plan.fixed_batch()),
         ..plan.clone()
     };
+    // The weights before the last ReLU, and the layers in front of them.
+    let layer = plan.spec().sizes.len() - 3;
+    let last = format!("layers.{layer}.weight");
+    let before_last = |name: &str| {
+        let number = name
+            .split('.')
+            .nth(1)
+            .and_then(|number| number.parse().ok());
+        number.is_some_and(|number: usize| number < layer)
+    };
     let first = |n: usize| data.train.pick(&(0..n).collect::<Vec<_>>());
     let (few, batch) = (first(256), first(plan.fixed_batch()));
     let (mut shifts, mut changes, mut moved) = (Vec::new(), Vec::new(), Vec::new());
@@ -417,9 +428,9 @@ fn look(
             shifts.push(now.shift_from(&before));
         }
         if step % 6 == 0 {
-            let mut held = Held::new(model, &batch, step as u64);
+            let mut held = Held::new(model, |model| gradient(model, &batch, step as u64));
             changes.push(held.change(&own.moves));
-            moved.push(held.shift(rate));
+            moved.push(held.shift(&last, rate, before_last));
         }
     });
     // What is seen of a run that diverges is seen until then.
@@ -428,115 +439,16 @@ fn look(
     [average(&shifts), average(&changes), average(&moved)]
 }
 
-/// A model as it is at one step, on one batch: where its gradient is taken again and again, with
-/// the same noise each time. Left as it was.
-struct Held<'a> {
-    model: &'a mut Noisy,
-    batch: &'a Examples<f32>,
-    noise: u64,
-    /// The weights as they are, and the gradient there.
-    weights: Vec<Tensor<f32>>,
-    gradient: Vec<f64>,
-}
-
-impl<'a> Held<'a> {
-    fn new(model: &'a mut Noisy, batch: &'a Examples<f32>, noise: u64) -> Self {
-        let mut weights = Vec::new();
-        each_param(model, |param| weights.push(param.value().clone()));
-        let mut held = Held {
-            model,
-            batch,
-            noise,
-            weights,
-            gradient: Vec::new(),
-        };
-        held.gradient = held.gradient();
-        held
-    }
-
-    /// The gradient of all weights where they are now.
-    fn gradient(&mut self) -> Vec<f64> {
-        // The generator of the training is put back: it draws on as if nobody had looked.
-        let own = self.model.rng.replace(StdRng::seed_from_u64(self.noise));
-        let (_, grads) = Tape::new().grad(|t| {
-            let images = t.constant(self.batch.images.clone());
-            let logits = self.model.forward(&images, &mut Pass::train());
-            cross_entropy(&logits, &self.batch.labels)
-        });
-        self.model.rng.replace(own);
-        flat(self.model, &grads)
-    }
-
-    /// The gradient after a move by so much times the gradient of each parameter that `moves`,
-    /// from where the weights are.
-    fn after(&mut self, by: f64, moves: impl Fn(&str) -> bool) -> Vec<f64> {
-        let mut at = 0;
-        let gradient = &self.gradient;
-        each_param(self.model, |param| {
-            let moves = moves(param.name());
-            for x in param.value_mut().data_mut() {
-                if moves {
-                    *x -= (by * gradient[at]) as f32;
-                }
-                at += 1;
-            }
-        });
-        let there = self.gradient();
-        let mut weights = self.weights.iter();
-        each_param(self.model, |param| {
-            *param.value_mut() = weights.next().expect("the parameters are the same").clone();
-        });
-        there
-    }
-
-    /// The largest relative change of the gradient over the moves along itself.
-    fn change(&mut self, moves: &[f64]) -> f64 {
-        let changes = moves.iter().map(|&by| {
-            let there = self.after(by, |_| true);
-            distance(&there, &self.gradient)
-        });
-        changes.fold(0.0, f64::max)
-    }
-
-    /// The relative change of the gradient of the weights before the last ReLU, after a step of
-    /// all layers in front of them.
-    fn shift(&mut self, rate: f64) -> f64 {
-        let layer = self.model.layers.len() - 2;
-        let before = |name: &str| {
-            let number = name
-                .split('.')
-                .nth(1)
-                .and_then(|number| number.parse().ok());
-            number.is_some_and(|number: usize| number < layer)
-        };
-        let there = self.after(rate, before);
-        let wanted = format!("layers.{layer}.weight");
-        let (mut at, mut range) = (0, 0..0);
-        each_param(self.model, |param| {
-            let end = at + param.value().data().len();
-            if param.name() == wanted {
-                range = at..end;
-            }
-            at = end;
-        });
-        distance(&there[range.clone()], &self.gradient[range])
-    }
-}
-
-/// How far one is from the other, relative to that.
-fn distance(one: &[f64], other: &[f64]) -> f64 {
-    let size = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
-    let pairs = one.iter().zip(other);
-    size(&mut pairs.map(|(a, b)| a - b)) / size(&mut other.iter().copied())
-}
-
-/// All gradients in a row.
-fn flat(model: &mut Noisy, grads: &Grads<f32>) -> Vec<f64> {
-    let mut all = Vec::new();
-    each_param(model, |param| {
-        all.extend(grads.of(param).data().iter().map(|&g| f64::from(g)));
+/// The gradient on a batch, with noise that this number decides.
+fn gradient(model: &mut Noisy, batch: &Examples<f32>, noise: u64) -> Grads<f32> {
+    // The generator of the training is put back: it draws on as if nobody had looked.
+    let own = model.rng.replace(StdRng::seed_from_u64(noise));
+    let (_, grads) = Tape::new().grad(|t| {
+        let images = t.constant(batch.images.clone());
+        cross_entropy(&model.forward(&images, &mut Pass::train()), &batch.labels)
     });
-    all
+    model.rng.replace(own);
+    grads
 }
 
 impl Row {
