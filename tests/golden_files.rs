@@ -28,15 +28,15 @@ fn a_missing_file_names_itself_and_the_command_that_makes_it() {
 #[test]
 fn damage_of_every_kind_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("softmax.json");
-    let good = fs::read_to_string(golden::folder().join("softmax.json")).unwrap();
+    let path = folder.path().join("hard.json");
+    let good = fs::read_to_string(golden::folder().join("hard.json")).unwrap();
     let damaged = [
         ("cut off", good[..good.len() / 2].to_owned()),
         ("empty", String::new()),
         ("not JSON", "<<<<<<< HEAD".to_owned()),
         (
             "no cases",
-            r#"{ "family": "softmax", "command": "", "cases": [] }"#.to_owned(),
+            r#"{ "family": "hard", "command": "", "cases": [] }"#.to_owned(),
         ),
         (
             "a value too many",
@@ -45,8 +45,8 @@ fn damage_of_every_kind_is_one_line() {
     ];
     for (what, text) in damaged {
         fs::write(&path, text).unwrap();
-        let message = message(folder.path(), "softmax");
-        assert_one_line_naming(&message, "softmax.json");
+        let message = message(folder.path(), "hard");
+        assert_one_line_naming(&message, "hard.json");
         println!("{what}: {message}");
     }
 }
@@ -67,13 +67,13 @@ fn every_file_is_readable_and_names_its_own_command() {
             families += 1;
         }
     }
-    assert_eq!(families, 20);
+    assert_eq!(families, 9);
 }
 
 #[test]
-#[should_panic(expected = "PyTorch has 3.8256350403985933e-3")]
+#[should_panic(expected = "PyTorch has -1e0")]
 fn a_value_that_is_off_in_the_thirteenth_digit_is_seen() {
-    let family = golden::load("softmax");
+    let family = golden::load("hard");
     let case = &family.cases[0];
     let mut y = case.tensor::<f64>("y");
     y.data_mut()[0] += 2e-13;
@@ -83,7 +83,7 @@ fn a_value_that_is_off_in_the_thirteenth_digit_is_seen() {
 #[test]
 #[should_panic(expected = "another shape")]
 fn a_wrong_shape_is_seen() {
-    let family = golden::load("softmax");
+    let family = golden::load("hard");
     let case = &family.cases[0];
     let y = case.tensor::<f64>("y");
     let flat = y.reshape([y.len()]);

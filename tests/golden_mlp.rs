@@ -43,7 +43,7 @@ fn five_steps_with_each_norm() {
         let mut tape = Tape::new();
         let mut losses = Vec::new();
         for i in 0..case.count("steps") {
-            let (target, _) = case.indices(&format!("target{i}"));
+            let target = case.indices(&format!("target{i}"));
             let x = case.tensor(&format!("x{i}"));
             let (loss, grads) = tape.grad(|t| {
                 let logits = net.train(&t.constant(x));

@@ -4,11 +4,15 @@
     python tests/golden/generate.py [family ...]
 
 needs PyTorch (the version that made the committed files is recorded in each of
-them) with NumPy and, for the family `saved`, safetensors. The files are committed, so running the tests needs no
-Python. The same PyTorch gives the same bytes again: each family has its own
-seed and everything runs on one thread.
+them) with NumPy and, for the family `saved`, safetensors. The files are committed,
+so running the tests needs no Python. On one processor PyTorch gives the same bytes again:
+each family has its own seed and everything runs on one thread.
 
-A file is one family of ops or layers:
+Here are inputs at which results are easily wrong, results in f32, what training
+leaves behind, names and files. The gradients of every op and layer at ordinary
+inputs are compared with PyTorch's by `verify`, from crates/verify/pytorch.
+
+A file is one family of cases:
 
     { "family", "command", "torch", "seed",
       "cases": [ { "name", "dtype", "settings": {...},
@@ -36,6 +40,10 @@ import torch
 import torch.nn.functional as F
 
 HERE = Path(__file__).resolve().parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE.parents[1] / "crates/verify/pytorch"))
+from networks import Cnn  # noqa: E402
+
 COMMAND = "python tests/golden/generate.py"
 F64 = torch.float64
 
@@ -53,13 +61,6 @@ def randn(*shape, scale=1.0, offset=0.0):
 
 def positive(*shape, low=0.5):
     return (randn(*shape).abs() * 1e4 + low * 1e4).round() / 1e4
-
-
-def distinct(*shape):
-    """Values no two of which are equal, so that a maximum is unique."""
-    n = torch.Size(shape).numel()
-    v = torch.randperm(n, generator=GEN).to(F64) - n / 2 + 0.25
-    return (v / 8).reshape(*shape)
 
 
 # ------------------------------------------------------------------ file format
@@ -121,88 +122,34 @@ def op(name, f, inputs, ints=None, **settings):
     return case(name, arrays, **settings)
 
 
-# ------------------------------------------------------------------------- ops
+# ------------------------------------------------------------------- hard inputs
 
 
-def elementwise():
-    x = randn(3, 4, scale=1.5)
+def hard():
+    """Inputs at which ops are easily wrong; `verify` has PyTorch's values at others."""
     wide = torch.tensor([-30.0, -6.5, -1.0, -1e-3, 1e-3, 0.7, 5.25, 30.0], dtype=F64)
+    ends = torch.tensor([-1.0, 0.0, 1.0], dtype=F64)
     out = [
-        op("neg", lambda x: -x, {"x": x}),
-        op("exp", torch.exp, {"x": x}),
-        op("ln", torch.log, {"x": positive(3, 4, low=0.01)}),
-        op("sqrt", torch.sqrt, {"x": positive(3, 4, low=0.01)}),
-        op("tanh", torch.tanh, {"x": x}),
-        op("tanh wide", torch.tanh, {"x": wide}),
-        op("sigmoid", torch.sigmoid, {"x": x}),
-        op("sigmoid wide", torch.sigmoid, {"x": wide}),
-        op("relu", torch.relu, {"x": x}),
-        op("relu at zero", torch.relu, {"x": torch.tensor([-1.0, 0.0, 1.0], dtype=F64)}),
-        op("gelu", F.gelu, {"x": x}),
-        op("gelu wide", F.gelu, {"x": wide}),
-        op("gelu tails", F.gelu, {"x": torch.linspace(-9, 9, 13, dtype=F64)}),
-    ]
-    for n in [-2, -1, 0, 1, 2, 3, 5]:
-        b = positive(2, 3) * randn(2, 3).sign()
-        out.append(op(f"powi {n}", lambda x, n=n: x**n, {"x": b}, exponent=n))
-    return out
-
-
-def broadcasting():
-    out = []
-    shapes = [
-        ((3, 4), (3, 4)),
-        ((3, 4), (4,)),
-        ((3, 4), ()),
-        ((3, 1), (1, 4)),
-        ((2, 1, 4), (3, 1)),
-        ((4,), (2, 3, 4)),
-        ((1,), (2, 3)),
-    ]
-    ops = {
-        "add": torch.add,
-        "sub": torch.sub,
-        "mul": torch.mul,
-        "div": torch.div,
-    }
-    for name, f in ops.items():
-        for sa, sb in shapes:
-            a = randn(*sa)
-            b = randn(*sb) if name != "div" else positive(*sb) * randn(*sb).sign()
-            out.append(op(f"{name} {list(sa)} {list(sb)}", lambda a, b, f=f: f(a, b), {"a": a, "b": b}, op=name))
-    out.append(op("x * x", lambda x: x * x, {"x": randn(2, 3)}, op="square"))
-    out.append(op("x + x", lambda x: x + x, {"x": randn(2, 3)}, op="double"))
-    return out
-
-
-def reductions():
-    out = []
-    for axes in [[0], [1], [2], [0, 2], [1, 2], [0, 1, 2]]:
-        for name, f in {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}.items():
-            x = distinct(2, 3, 4)
-            out.append(op(f"{name} {axes}", lambda x, f=f: f(x, dim=axes), {"x": x}, op=name, axes=axes))
+        op("tanh wide", torch.tanh, {"x": wide}, op="tanh"),
+        op("sigmoid wide", torch.sigmoid, {"x": wide}, op="sigmoid"),
+        op("relu at zero", torch.relu, {"x": ends}, op="relu"),
+        op("gelu wide", F.gelu, {"x": wide}, op="gelu"),
+        op("gelu tails", F.gelu, {"x": torch.linspace(-9, 9, 13, dtype=F64)}, op="gelu"),
+        op("powi 0", lambda x: x**0, {"x": positive(2, 3) * randn(2, 3).sign()}, op="powi", exponent=0),
+        op("powi 0 of zero", lambda x: x**0, {"x": ends}, op="powi", exponent=0),
+    ]  # fmt: skip
     tied = torch.tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], dtype=F64)
     out.append(op("max with ties", lambda x: torch.amax(x, dim=[1]), {"x": tied}, op="max", axes=[1]))
-    return out
-
-
-def softmax():
-    out = []
+    tied = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=F64).repeat(4).reshape(1, 1, 4, 4)
+    pool = lambda x: F.max_pool2d(x, 2)
+    out.append(op("max_pool2d with ties", pool, {"x": tied}, op="max_pool2d", kernel=2))
     for name, f in {"softmax": F.softmax, "log_softmax": F.log_softmax}.items():
-        for shape, axis in [((3, 5), 1), ((3, 5), 0), ((2, 3, 4), 1), ((2, 3, 4), 2)]:
-            x = randn(*shape, scale=2)
-            out.append(op(f"{name} {list(shape)} axis {axis}", lambda x, f=f: f(x, dim=axis), {"x": x}, op=name, axis=axis))
         for offset in [1000.0, -1000.0]:
             x = randn(2, 4, offset=offset)
             out.append(op(f"{name} offset {offset:g}", lambda x, f=f: f(x, dim=1), {"x": x}, op=name, axis=1))
         spread = torch.tensor([[-40.0, 0.0, 3.0, 40.0]], dtype=F64)
         out.append(op(f"{name} spread", lambda x, f=f: f(x, dim=1), {"x": spread}, op=name, axis=1))
-    return out
-
-
-def losses():
-    out = []
-    for n, c, scale, offset in [(4, 3, 1, 0), (1, 5, 2, 0), (5, 10, 3, 0), (3, 4, 1, 1000), (3, 4, 30, 0)]:
+    for n, c, scale, offset in [(1, 5, 2, 0), (3, 4, 1, 1000), (3, 4, 30, 0)]:
         target = torch.randint(0, c, (n,), generator=GEN)
         name = f"cross_entropy [{n}, {c}] scale {scale} offset {offset}"
         x = randn(n, c, scale=scale, offset=offset)
@@ -211,112 +158,6 @@ def losses():
     shown = torch.where(kept == 1, target, 0)
     ignore = lambda x, target, kept: F.cross_entropy(x, torch.where(kept == 1, target, -100))
     out.append(op("cross_entropy, two ignored", ignore, {"x": randn(5, 3)}, {"target": shown, "kept": kept}, op="cross_entropy_weighted"))
-    for shape in [(4, 3), (2, 3, 2)]:
-        a, b = randn(*shape), randn(*shape)
-        out.append(op(f"mse {list(shape)}", lambda a, b: F.mse_loss(a, b), {"a": a, "b": b}, op="mse"))
-    return out
-
-
-def matmul():
-    out = []
-    shapes = [
-        ((3, 4), (4, 2)),
-        ((1, 5), (5, 1)),
-        ((5, 1), (1, 3)),
-        ((2, 3, 4), (2, 4, 2)),
-        ((2, 3, 4), (4, 2)),
-        ((3, 4), (2, 4, 2)),
-        ((2, 1, 2, 3), (3, 3, 2)),
-        ((1, 3, 2, 3), (2, 1, 3, 2)),
-    ]
-    for sa, sb in shapes:
-        inputs = {"a": randn(*sa), "b": randn(*sb)}
-        out.append(op(f"{list(sa)} @ {list(sb)}", lambda a, b: a @ b, inputs))
-    return out
-
-
-def conv2d():
-    out = []
-    cases = [
-        # n, c_in, h, w, c_out, kernel, stride, padding, bias
-        (2, 3, 5, 6, 4, (3, 3), 1, 0, True),
-        (2, 3, 5, 6, 4, (3, 3), 1, 1, True),
-        (1, 2, 7, 7, 3, (3, 3), 2, 1, True),
-        (2, 1, 6, 5, 2, (2, 2), 2, 0, False),
-        (1, 2, 4, 5, 3, (1, 1), 1, 0, False),
-        (1, 1, 5, 5, 1, (5, 5), 1, 2, False),
-        (1, 2, 6, 7, 2, (3, 3), 3, 1, False),
-        (1, 2, 5, 6, 2, (3, 2), 1, 1, False),
-        (2, 2, 6, 7, 3, (2, 3), (2, 1), (0, 1), True),
-    ]
-    for n, ci, h, w, co, k, s, p, bias in cases:
-        inputs = {"x": randn(n, ci, h, w), "weight": randn(co, ci, *k)}
-        if bias:
-            inputs["bias"] = randn(co)
-
-        def f(x, weight, bias=None):
-            return F.conv2d(x, weight, bias, stride=s, padding=p)
-
-        name = f"[{n}, {ci}, {h}, {w}] kernel {list(k)} stride {s} padding {p}"
-        out.append(op(name, f, inputs, stride=pair(s), padding=pair(p)))
-    return out
-
-
-def pooling():
-    out = []
-    pools = {"max_pool2d": F.max_pool2d, "avg_pool2d": F.avg_pool2d}
-
-    def add(name, x, k, s, p, note=""):
-        f = pools[name]
-        case_name = f"{name} {list(x.shape)} kernel {k} stride {s} padding {p}{note}"
-        settings = {"kernel": pair(k), "stride": pair(s), "padding": pair(p)}
-        out.append(op(case_name, lambda x: f(x, k, stride=s, padding=p), {"x": x}, op=name, **settings))
-
-    for shape, k, s, p in [
-        ((2, 3, 4, 6), 2, 2, 0),
-        ((1, 2, 5, 5), 3, 1, 0),
-        ((1, 2, 5, 7), 2, 2, 0),
-        ((1, 1, 7, 6), 3, 2, 0),
-        ((2, 1, 4, 4), 4, 4, 0),
-        ((1, 2, 5, 6), 3, 2, 1),
-        ((1, 2, 4, 6), (2, 3), (1, 2), (1, 0)),
-    ]:
-        for name in pools:
-            add(name, distinct(*shape), k, s, p)
-    tied = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=F64).repeat(4).reshape(1, 1, 4, 4)
-    add("max_pool2d", tied, 2, 2, 0, " with ties")
-    return out
-
-
-def pair(v):
-    return list(v) if isinstance(v, tuple) else [v, v]
-
-
-def indexing():
-    out = []
-    # Embedding: rows repeat, so that their gradients must add up.
-    index = torch.tensor([[2, 0, 2], [4, 2, 1]])
-    out.append(op("embedding", lambda weight, index: F.embedding(index, weight), {"weight": randn(5, 3)}, {"index": index}, op="embedding"))
-    index = torch.tensor([1, 1, 3, 0, 1])
-    for axis in [0, 1]:
-        x = randn(4, 5)
-        out.append(op(f"index_select axis {axis}", lambda x, index: torch.index_select(x, axis, index), {"x": x}, {"index": index}, op="index_select", axis=axis))
-    for shape, ranges in [((5, 4), [[1, 4], [0, 4]]), ((3, 4, 5), [[0, 3], [1, 3], [2, 5]]), ((6,), [[2, 3]])]:
-
-        def f(x):
-            return x[tuple(slice(a, b) for a, b in ranges)]
-
-        out.append(op(f"slice {list(shape)} {ranges}", f, {"x": randn(*shape)}, op="slice", ranges=ranges))
-    for axis, sizes in [(0, [(2, 3), (1, 3), (3, 3)]), (1, [(2, 3), (2, 1)]), (2, [(2, 2, 1), (2, 2, 3)])]:
-        inputs = {"abc"[i]: randn(*s) for i, s in enumerate(sizes)}
-        out.append(op(f"concat axis {axis} of {len(sizes)}", lambda **t: torch.cat(list(t.values()), dim=axis), inputs, op="concat", axis=axis))
-    for shape, perm in [((3, 4), [1, 0]), ((2, 3, 4), [2, 0, 1]), ((2, 3, 4), [0, 2, 1]), ((2, 3, 2, 2), [0, 2, 3, 1])]:
-        out.append(op(f"permute {list(shape)} {perm}", lambda x: x.permute(perm), {"x": randn(*shape)}, op="permute", axes=perm))
-    mask = torch.tensor([[0, 1, 1], [0, 0, 1], [0, 0, 0]])
-    out.append(op("masked_fill", lambda x, mask: x.masked_fill(mask == 1, -2.5), {"x": randn(2, 3, 3)}, {"mask": mask}, op="masked_fill", value=-2.5))
-    out.append(op("expand [3, 1] [2, 3, 4]", lambda x: x.expand(2, 3, 4), {"x": randn(3, 1)}, op="broadcast_to", shape=[2, 3, 4]))
-    out.append(op("stack axis 1", lambda a, b: torch.stack([a, b], dim=1), {"a": randn(2, 3), "b": randn(2, 3)}, op="stack", axis=1))
-    out.append(op("reshape [2, 6] [3, 4]", lambda x: x.reshape(3, 4), {"x": randn(2, 6)}, op="reshape", shape=[3, 4]))
     return out
 
 
@@ -348,7 +189,7 @@ def op_f32(name, f, inputs, **settings):
 
 
 def batchnorm():
-    """Training mode, one batch: forward, backward, running statistics."""
+    """Training mode, one batch, at inputs at which it is easily wrong."""
     out = []
 
     def train(eps):
@@ -357,12 +198,6 @@ def batchnorm():
 
         return f
 
-    layouts = {"[N, C]": (6, 4), "[N, C, L]": (4, 3, 5), "[N, C, H, W]": (3, 2, 3, 4)}
-    for layout, shape in layouts.items():
-        for with_affine in [True, False]:
-            name = f"{layout} {'affine' if with_affine else 'plain'}"
-            inputs = {"x": randn(*shape, scale=1.3, offset=0.7), **affine_of(shape[1:2], with_affine)}
-            out.append(op(name, train(1e-5), inputs, eps=1e-5, layout=layout))
     out.append(op("two examples", train(1e-5), {"x": randn(2, 3), **affine_of((3,), True)}, eps=1e-5, layout="[N, C]"))
     out.append(op("one example, many positions", train(1e-5), {"x": randn(1, 2, 3, 3), **affine_of((2,), True)}, eps=1e-5, layout="[N, C, H, W]"))
     for eps in [1e-12, 1e-3, 0.1]:
@@ -430,11 +265,11 @@ def layernorm():
 
         return f
 
-    for shape, normalized in [((4, 5), (5,)), ((2, 3, 5), (5,)), ((2, 3, 5), (3, 5)), ((2, 2, 3, 4), (2, 3, 4)), ((7,), (7,)), ((3, 2), (2,))]:
-        for with_affine in [True, False]:
-            name = f"{list(shape)} over {list(normalized)} {'affine' if with_affine else 'plain'}"
-            inputs = {"x": randn(*shape, scale=1.3, offset=0.7), **affine_of(normalized, with_affine)}
-            out.append(op(name, norm(normalized, 1e-5), inputs, eps=1e-5, normalized_shape=list(normalized)))
+    # Rows of five, which a measurement of the book compares too; one row alone; rows of two.
+    for shape, normalized in [((4, 5), (5,)), ((7,), (7,)), ((3, 2), (2,))]:
+        inputs = {"x": randn(*shape, scale=1.3, offset=0.7), **affine_of(normalized, True)}
+        name = f"{list(shape)} over {list(normalized)} affine"
+        out.append(op(name, norm(normalized, 1e-5), inputs, eps=1e-5, normalized_shape=list(normalized)))
     for eps in [1e-12, 1e-3, 0.1]:
         inputs = {"x": randn(3, 6, scale=0.05), **affine_of((6,), True)}
         out.append(op(f"eps {eps:g}", norm((6,), eps), inputs, eps=eps, normalized_shape=[6]))
@@ -511,13 +346,6 @@ def rmsnorm():
 
         return f
 
-    for shape, normalized in [((4, 5), (5,)), ((2, 3, 5), (5,)), ((2, 3, 4), (3, 4))]:
-        for with_affine in [True, False]:
-            inputs = {"x": randn(*shape, scale=1.3, offset=0.7)}
-            if with_affine:
-                inputs["gamma"] = randn(*normalized, offset=1.5)
-            name = f"{list(shape)} over {list(normalized)} {'affine' if with_affine else 'plain'}"
-            out.append(op(name, norm(normalized, 1e-5), inputs, eps=1e-5, normalized_shape=list(normalized)))
     for eps in [1e-12, 0.1]:
         inputs = {"x": randn(3, 6, scale=0.05), "gamma": randn(6, offset=1.5)}
         out.append(op(f"eps {eps:g}", norm((6,), eps), inputs, eps=eps, normalized_shape=[6]))
@@ -562,197 +390,6 @@ def mlp():
             arrays["running_mean"] = layer.running_mean
             arrays["running_var"] = layer.running_var
         out.append(case(kind, arrays, lr=lr, momentum=momentum, steps=steps, eps=1e-5))
-    return out
-
-
-def network(name, module, x, forward=None, scale=0.4, **settings):
-    """y = module(x) in training mode with random parameters, a random dy, and the
-    gradients of <y, dy> for x and each parameter, under the names of the state_dict."""
-    module.double().train()
-    arrays = {}
-    with torch.no_grad():
-        for key, p in module.named_parameters():
-            centre = 1.0 if p.dim() == 1 and "norm" in key and key.endswith("weight") else 0.0
-            p.copy_(randn(*p.shape, scale=scale, offset=centre))
-            arrays[key] = p.clone()
-    x = x.clone().requires_grad_()
-    y = (forward or (lambda m, x: m(x)))(module, x)
-    dy = randn(*y.shape)
-    params = dict(module.named_parameters())
-    grads = torch.autograd.grad(y, [x, *params.values()], dy)
-    arrays.update(x=x, y=y, dy=dy, dx=grads[0])
-    arrays.update({f"d {key}": g for key, g in zip(params, grads[1:])})
-    arrays.update({key: b for key, b in module.named_buffers() if b.is_floating_point()})
-    return case(name, arrays, **settings)
-
-
-class Cnn(torch.nn.Module):
-    """Convolution, norm, ReLU, max-pool, twice; then a linear layer."""
-
-    def __init__(self, kind, channels, side, outputs):
-        super().__init__()
-        self.stages = len(channels) - 1
-        for i, (c, o) in enumerate(zip(channels, channels[1:]), 1):
-            setattr(self, f"conv{i}", torch.nn.Conv2d(c, o, 3, padding=1))
-            norm = {
-                "none": torch.nn.Identity,
-                "batch": lambda: torch.nn.BatchNorm2d(o),
-                "layer": lambda: torch.nn.LayerNorm([o, side, side]),
-                "group2": lambda: torch.nn.GroupNorm(2, o),
-            }[kind]()
-            setattr(self, f"norm{i}", norm)
-            side //= 2
-        self.fc = torch.nn.Linear(channels[-1] * side * side, outputs)
-
-    def forward(self, x):
-        for i in range(1, self.stages + 1):
-            x = getattr(self, f"conv{i}")(x)
-            x = F.max_pool2d(getattr(self, f"norm{i}")(x).relu(), 2)
-        return self.fc(x.flatten(1))
-
-
-def cnn():
-    channels, side, outputs = [1, 2, 4], 5, 3
-    return [
-        network(kind, Cnn(kind, channels, side, outputs), randn(3, 1, side, side),
-                channels=channels, side=side, outputs=outputs)
-        for kind in ["none", "batch", "layer", "group2"]
-    ]  # fmt: skip
-
-
-class RmsNorm(torch.nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(width))
-
-    def forward(self, x):
-        return F.rms_norm(x, self.weight.shape, self.weight)
-
-
-class FeatureBatchNorm(torch.nn.BatchNorm1d):
-    """Batch Norm of each feature over all positions of all sequences."""
-
-    def forward(self, x):
-        return super().forward(x.flatten(0, -2)).reshape(x.shape)
-
-
-def transformer():
-    """Blocks of three kinds of norm in both places, and sequences of different lengths."""
-    width, heads, hidden, batch, steps = 6, 2, 7, 2, 4
-    later = torch.ones(steps, steps).triu(1).bool()
-    out = []
-    for place in ["pre", "post"]:
-        for kind in ["none", "layer", "batch", "rms"]:
-            block = torch.nn.TransformerEncoderLayer(
-                width, heads, hidden, dropout=0.0, activation="gelu", batch_first=True,
-                norm_first=place == "pre",
-            )  # fmt: skip
-            make = {"none": lambda _: torch.nn.Identity(), "batch": FeatureBatchNorm, "rms": RmsNorm}
-            if kind in make:
-                block.norm1, block.norm2 = make[kind](width), make[kind](width)
-            settings = dict(width=width, heads=heads, hidden=hidden, norm=kind, place=place)
-            x = randn(batch, steps, width)
-            out.append(network(f"{place} {kind} causal", block, x,
-                               lambda m, x: m(x, src_mask=later), lengths=[steps] * batch, **settings))
-            if (place, kind) in [("pre", "layer"), ("post", "layer"), ("pre", "rms")]:
-                # Padding is hidden from attention and its rows are left out of the result.
-                lengths = [2, steps]
-                padding = torch.arange(steps) >= torch.tensor(lengths)[:, None]
-                out.append(network(f"{place} {kind} lengths", block, x,
-                                   lambda m, x: m(x, src_key_padding_mask=padding)[~padding],
-                                   lengths=lengths, **settings))
-    return out
-
-
-class Gain(torch.nn.Module):
-    """A scale; its shift is a bias of the cell."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(width))
-
-
-class NormedCell(torch.nn.Module):
-    """A recurrent layer with a norm inside, step by step: Layer Norm as in Ba et al.
-    (2016), Batch Norm as in Cooijmans et al. (2017)."""
-
-    def __init__(self, cell, kind, inputs, h):
-        super().__init__()
-        self.cell, self.kind, self.h = cell, kind, h
-        g = {"rnn": 1, "gru": 3, "lstm": 4}[cell] * h
-        P = torch.nn.Parameter
-        self.weight_ih_l0, self.weight_hh_l0 = P(torch.zeros(g, inputs)), P(torch.zeros(g, h))
-        self.bias_ih_l0, self.bias_hh_l0 = P(torch.zeros(g)), P(torch.zeros(g))
-        if not (cell == "rnn" and kind == "layer"):
-            self.norm_ih_l0 = Gain(g)
-        self.norm_hh_l0 = Gain(g)
-        if cell == "lstm":
-            self.norm_c_l0, self.bias_c_l0 = Gain(h), P(torch.zeros(h))
-
-    def norm(self, x, gain, bias):
-        def over(x, gain, bias):
-            if self.kind == "batch":
-                return F.batch_norm(x, None, None, gain, bias, True, 0.0, 1e-5)
-            return F.layer_norm(x, x.shape[-1:], gain, bias, 1e-5)
-
-        if self.cell == "gru" and self.kind == "layer" and x.shape[-1] == 3 * self.h:
-            cut = 2 * self.h
-            return torch.cat([over(x[:, :cut], gain.weight[:cut], bias[:cut]),
-                              over(x[:, cut:], gain.weight[cut:], bias[cut:])], 1)  # fmt: skip
-        return over(x, gain.weight, bias)
-
-    def forward(self, x):
-        h = c = torch.zeros(x.shape[0], self.h, dtype=x.dtype)
-        out = []
-        for t in range(x.shape[1]):
-            gx, gh = x[:, t] @ self.weight_ih_l0.T, h @ self.weight_hh_l0.T
-            if self.cell == "rnn" and self.kind == "layer":
-                h = self.norm(gx + self.bias_ih_l0 + gh, self.norm_hh_l0, self.bias_hh_l0).tanh()
-                out.append(h)
-                continue
-            gx = self.norm(gx, self.norm_ih_l0, self.bias_ih_l0)
-            gh = self.norm(gh, self.norm_hh_l0, self.bias_hh_l0)
-            if self.cell == "rnn":
-                h = (gx + gh).tanh()
-            elif self.cell == "gru":
-                (xr, xz, xn), (hr, hz, hn) = gx.chunk(3, 1), gh.chunk(3, 1)
-                z = (xz + hz).sigmoid()
-                h = (1 - z) * (xn + (xr + hr).sigmoid() * hn).tanh() + z * h
-            else:
-                i, f, g, o = (gx + gh).chunk(4, 1)
-                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-                h = o.sigmoid() * self.norm(c, self.norm_c_l0, self.bias_c_l0).tanh()
-            out.append(h)
-        return torch.stack(out, 1)
-
-
-def recurrent():
-    """PyTorch's RNN, GRU and LSTM of two layers, on equal and on different lengths; and
-    cells with norms inside."""
-    inputs, h, batch, steps = 2, 3, 4, 3
-    out = []
-
-    def packed(lengths):
-        def f(module, x):
-            given = torch.nn.utils.rnn.pack_padded_sequence(
-                x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
-            )
-            y, _ = torch.nn.utils.rnn.pad_packed_sequence(module(given)[0], batch_first=True)
-            return y[torch.arange(steps) < torch.tensor(lengths)[:, None]]
-
-        return f
-
-    for cell in ["rnn", "gru", "lstm"]:
-        module = getattr(torch.nn, cell.upper())
-        for lengths in [[3, 3, 3, 3], [2, 3, 1, 3]]:
-            net = module(inputs, h, num_layers=2, batch_first=True)
-            name = f"{cell} {'equal' if min(lengths) == steps else 'different'} lengths"
-            out.append(network(name, net, randn(batch, steps, inputs), packed(lengths),
-                               cell=cell, norm="none", layers=2, hidden=h, lengths=lengths))
-        for kind in ["layer", "batch"]:
-            out.append(network(f"{cell} {kind}", NormedCell(cell, kind, inputs, h),
-                               randn(batch, steps, inputs), lambda m, x: m(x).flatten(0, 1),
-                               cell=cell, norm=kind, layers=1, hidden=h, lengths=[steps] * batch))
     return out
 
 
@@ -807,11 +444,11 @@ def names():
     return out
 
 
-FAMILIES = [
-    elementwise, broadcasting, reductions, softmax, losses, matmul, conv2d, pooling,
-    indexing, batchnorm, batchnorm_running, layernorm, rmsnorm, mlp, cnn, transformer,
-    recurrent, saved, names, outliers,
-]  # fmt: skip
+# Each with its seed.
+FAMILIES = {
+    hard: 1000, batchnorm: 1009, batchnorm_running: 1010, layernorm: 1011, rmsnorm: 1012,
+    mlp: 1013, saved: 1017, names: 1018, outliers: 1019,
+}  # fmt: skip
 
 
 def main():
@@ -821,10 +458,9 @@ def main():
     for name in sys.argv[1:]:
         if name not in known:
             sys.exit(f"no family is called {name}; there are: {' '.join(known)}")
-    for i, family in enumerate(FAMILIES):
+    for family, seed in FAMILIES.items():
         name = family.__name__
         if len(sys.argv) == 1 or name in sys.argv[1:]:
-            seed = 1000 + i
             GEN.manual_seed(seed)
             write(name, seed, family())
 

@@ -121,14 +121,11 @@ impl Case {
         Param::new(name, self.tensor(name))
     }
 
-    /// An array of indices or classes, with its shape.
+    /// An array of indices or classes.
     #[track_caller]
-    pub fn indices(&self, name: &str) -> (Vec<usize>, &[usize]) {
+    pub fn indices(&self, name: &str) -> Vec<usize> {
         let array = self.array(name);
-        (
-            array.data.iter().map(|&v| v as usize).collect(),
-            &array.shape,
-        )
+        array.data.iter().map(|&v| v as usize).collect()
     }
 
     #[track_caller]
@@ -169,20 +166,6 @@ impl Case {
         list.iter()
             .map(|v| v.as_u64().expect("a whole number") as usize)
             .collect()
-    }
-
-    /// A setting that is two counts, for height and width.
-    #[track_caller]
-    pub fn pair(&self, name: &str) -> [usize; 2] {
-        self.counts(name).try_into().expect("two counts")
-    }
-
-    /// A setting that is a list of `[start, end]`.
-    #[track_caller]
-    pub fn ranges(&self, name: &str) -> Vec<std::ops::Range<usize>> {
-        let list = self.setting(name).as_array().expect("a list");
-        let end = |v: &Value, i: usize| v[i].as_u64().expect("a whole number") as usize;
-        list.iter().map(|v| end(v, 0)..end(v, 1)).collect()
     }
 
     /// Asserts that `got` is the array of this name, to within [`EPSILONS`].

@@ -36,7 +36,7 @@ use crate::init::Init;
 use crate::layer::Layer;
 use crate::lengths::Lengths;
 use crate::linear::{Linear, linear};
-use crate::module::{Module, Visitor};
+use crate::module::{Module, Visitor, name_params};
 use crate::pass::Pass;
 
 /// Attention of packed positions: `qkv` of shape `[M, 3 E]` holds queries, keys and values
@@ -338,13 +338,15 @@ impl<T: Real> MultiHeadAttention<T> {
              heads must divide the number of features"
         );
         let weight = Init::XAVIER_UNIFORM.sample([3 * width, width], rng);
-        MultiHeadAttention {
+        let mut attention = MultiHeadAttention {
             in_proj_weight: Param::new("in_proj_weight", weight),
             in_proj_bias: Param::new("in_proj_bias", Tensor::zeros([3 * width])),
             out_proj: Linear::with_init(width, width, Init::PYTORCH, rng),
             heads,
             causal: false,
-        }
+        };
+        name_params(&mut attention);
+        attention
     }
 
     /// Keeps each position from looking at later ones.

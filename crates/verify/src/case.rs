@@ -4,6 +4,7 @@ use gradcheck::Check;
 use tape::{Real, Tensor, Var};
 use witness::{Dual, Exact, Subject};
 
+use crate::pytorch::{self, Values};
 use crate::report::{Row, Witnesses};
 
 /// An op on the tape.
@@ -29,6 +30,10 @@ pub struct Case<T: Real> {
     not_dual: Option<&'static str>,
     /// Why the finite field cannot judge it, if it cannot.
     not_exact: Option<&'static str>,
+    /// What the function holds beside its arguments, for PyTorch to be told.
+    pub(crate) constants: Vec<(&'static str, Tensor<f64>)>,
+    /// Why PyTorch has nothing to compare with, if it has not.
+    pub(crate) without_pytorch: Option<&'static str>,
 }
 
 impl<T: Real> Case<T> {
@@ -60,6 +65,8 @@ impl<T: Real> Case<T> {
             along_a_direction: false,
             not_dual: None,
             not_exact: None,
+            constants: Vec::new(),
+            without_pytorch: None,
         }
     }
 
@@ -100,6 +107,20 @@ impl<T: Real> Case<T> {
         self.not_exact = Some(reason);
         self
     }
+
+    /// Tells PyTorch of an array that the function holds beside its arguments.
+    #[must_use]
+    pub(crate) fn constant(mut self, name: &'static str, value: Tensor<f64>) -> Self {
+        self.constants.push((name, value));
+        self
+    }
+
+    /// Leaves the case to others than PyTorch.
+    #[must_use]
+    pub(crate) fn without_pytorch(mut self, reason: &'static str) -> Self {
+        self.without_pytorch = Some(reason);
+        self
+    }
 }
 
 /// A case in the two arithmetics that the witnesses need. One carries derivatives, of numbers that
@@ -110,11 +131,11 @@ pub(crate) struct Twice {
 }
 
 /// The seed of what the witnesses draw.
-const SEED: u64 = 0x7769_746e;
+pub(crate) const SEED: u64 = 0x7769_746e;
 
 impl Twice {
     /// Hears every witness.
-    pub(crate) fn run(&self) -> Row {
+    pub(crate) fn run(&self, pytorch: &Result<Values, String>) -> Row {
         let Case {
             group,
             ref name,
@@ -148,6 +169,7 @@ impl Twice {
                 exact,
                 composed: composed.map(|composed| witness::alike(subject, composed, SEED)),
                 exactly_composed,
+                pytorch: pytorch::judge(&self.plain, pytorch, SEED),
             },
         }
     }

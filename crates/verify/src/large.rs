@@ -15,6 +15,7 @@ use crate::norms::{affine, frozen, moments};
 
 const GROUP: &str = "several threads";
 const EPS: f64 = 1e-5;
+const TOO_LARGE: &str = "is too large; the same code is judged at smaller sizes";
 
 /// A case of `work` elements by the kernel's own count.
 ///
@@ -42,7 +43,8 @@ fn case<T: Real>(
         (y * weights).sum(&(1..shape.len()).collect::<Vec<_>>())
     });
     case.along_a_direction()
-        .not_dual("is too large; the same code is judged at smaller sizes")
+        .not_dual(TOO_LARGE)
+        .without_pytorch(TOO_LARGE)
 }
 
 pub fn cases<T: Real>() -> Vec<Case<T>> {

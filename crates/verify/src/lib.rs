@@ -8,7 +8,8 @@
 //!   measured rounding of the backward pass;
 //! - dual numbers, which derive the forward pass without a step;
 //! - a finite field, in which the same code is derived without rounding;
-//! - the same function made of primitive ops, where there is one, in `f64` and in the field.
+//! - the same function made of primitive ops, where there is one, in `f64` and in the field;
+//! - PyTorch, whose values and gradients are committed with the script that computed them.
 //!
 //! A case that could not fail is refused and does not pass. [`witness`] says what each is.
 
@@ -19,14 +20,16 @@ mod large;
 mod layers;
 mod norms;
 mod ops;
+mod pytorch;
 mod report;
 
 use rayon::prelude::*;
 use tape::Real;
 
-use case::Twice;
+use case::{SEED, Twice};
 
 pub use case::Case;
+pub use pytorch::{COMMAND, Pytorch, Values};
 pub use report::{Report, Row, Witnesses};
 
 /// A list of cases that can be made in any arithmetic.
@@ -46,6 +49,11 @@ impl Cases for All {
         cases.extend(large::cases());
         cases
     }
+}
+
+/// What PyTorch is told of every case, as JSON: the script beside its values reads it.
+pub fn pytorch_inputs() -> String {
+    pytorch::inputs(&All.each(), SEED)
 }
 
 /// Runs every case.
@@ -68,8 +76,12 @@ pub fn run_cases(cases: &impl Cases) -> Report {
     );
     let each = plain.into_iter().zip(dual);
     let each: Vec<Twice> = each.map(|(plain, dual)| Twice { plain, dual }).collect();
-    let rows = each.par_iter().with_max_len(1).map(Twice::run);
+    let pytorch = Values::committed();
+    let run = |case: &Twice| case.run(&pytorch);
+    let rows = each.par_iter().with_max_len(1).map(run);
+    let version = pytorch.as_ref().map(Values::torch);
     Report {
         rows: rows.collect(),
+        torch: format!("PyTorch {}", version.unwrap_or("of an unknown version")),
     }
 }

@@ -171,12 +171,14 @@ pub(crate) fn affine<T: Real>(x: &[usize], features: &[usize]) -> Vec<Tensor<T>>
 
 /// Moments of so many channels.
 pub(crate) fn moments<T: Real>(channels: usize) -> Moments<T> {
+    let [mean, var] = mean_and_var(channels).map(|x| x.cast().to_vec());
+    Moments::new(mean, var, EPS)
+}
+
+/// Means and variances of so many channels.
+fn mean_and_var(channels: usize) -> [Tensor<f64>; 2] {
     let var = normal([channels], 5).map(|x| 0.5 + x * x);
-    Moments::new(
-        normal([channels], 4).cast().to_vec(),
-        var.cast().to_vec(),
-        EPS,
-    )
+    [normal([channels], 4), var]
 }
 
 /// The shape as it stands in names, with the names of its axes.
@@ -216,7 +218,9 @@ fn batch<T: Real>() -> Vec<Case<T>> {
         cases.extend(batch_norm::<T>().forms(shape, &[channels], &title));
         let inputs = affine::<T>(shape, &[channels]);
         let name = format!("frozen {title}");
-        cases.push(batch_norm::<T>().fused(&name, inputs, frozen(moments(channels))));
+        let case = batch_norm::<T>().fused(&name, inputs, frozen(moments(channels)));
+        let [mean, var] = mean_and_var(channels);
+        cases.push(case.constant("mean", mean).constant("var", var));
     }
     // A residual: the upstream gradient belongs to two, and may not be overwritten, in planes
     // that are walked in rows and in planes of their own. A constant x: only gamma and beta
@@ -242,14 +246,16 @@ fn batch<T: Real>() -> Vec<Case<T>> {
     ] {
         let mut given = inputs.clone();
         let constant = given.remove(at);
-        cases.push(batch_norm::<T>().fused(name, given, move |p| {
+        let told = affine::<f64>(&[3, 2, 4], &[2]).remove(at);
+        let case = batch_norm::<T>().fused(name, given, move |p| {
             let mut all = p.to_vec();
             all.insert(at, p[0].tape().constant(constant.clone()));
             match &op {
                 Some(frozen) => frozen(&all),
                 None => (batch_norm::<T>().fused)(&all),
             }
-        }));
+        });
+        cases.push(case.constant("constant", told));
     }
     let source = "batchnorm/src/layer.rs";
     for (trains, of) in [(true, "training"), (false, "evaluation")] {
@@ -258,9 +264,10 @@ fn batch<T: Real>() -> Vec<Case<T>> {
             let check = CheckLayer::new(&name, normal([3, 2, 2, 2], 1)).training(trains);
             let subject = check.of(move || {
                 let mut layer = batchnorm::BatchNorm::<T>::new(2);
+                let [mean, var] = mean_and_var(2).map(|x| x.cast());
                 layer.set_running(RunningStats {
-                    mean: normal([2], 4).cast(),
-                    var: normal([2], 5).map(|x| 0.5 + x * x).cast(),
+                    mean,
+                    var,
                     num_batches_tracked: 3,
                 });
                 match affine {
@@ -268,7 +275,12 @@ fn batch<T: Real>() -> Vec<Case<T>> {
                     false => layer.without_affine(),
                 }
             });
-            cases.push(Case::own(batch_norm::<T>().group, source, name, subject));
+            let case = Case::own(batch_norm::<T>().group, source, name, subject);
+            let [mean, var] = mean_and_var(2);
+            cases.push(
+                case.constant("running_mean", mean)
+                    .constant("running_var", var),
+            );
         }
     }
     cases

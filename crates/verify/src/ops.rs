@@ -22,6 +22,15 @@ const NOT_EXACT: [(&str, &str); 3] = [
 const NO_PRODUCT: &str = "needs e^(a+b) = e^a e^b";
 pub(crate) const ROUNDED: &str = "needs constants that are rounded, such as 1/√2 in gelu";
 
+/// What the cases begin with that PyTorch has no function for.
+const WITHOUT_PYTORCH: [(&str, &str); 4] = [
+    ("sum over []", NO_AXES),
+    ("mean over []", NO_AXES),
+    ("max over []", NO_AXES),
+    ("dropout", "draws a mask of its own"),
+];
+const NO_AXES: &str = "takes no axes for all axes";
+
 fn of_tape<T: Real>(case: tape::ops::Case<T>) -> Case<T> {
     let tape::ops::Case {
         source,
@@ -29,10 +38,19 @@ fn of_tape<T: Real>(case: tape::ops::Case<T>) -> Case<T> {
         inputs,
         apply,
     } = case;
-    let not_exact = NOT_EXACT.iter().find(|(file, _)| *file == source);
+    let reason = |list: &[(&str, &'static str)], of: &str| {
+        let found = list.iter().find(|(start, _)| of.starts_with(start));
+        found.map(|(_, reason)| *reason)
+    };
+    let not_exact = reason(&NOT_EXACT, source);
+    let without_pytorch = reason(&WITHOUT_PYTORCH, &name);
     let case = Case::on_tape("ops", source, name, inputs, move |x| apply(x));
-    match not_exact {
-        Some((_, reason)) => case.not_exact(reason),
+    let case = match not_exact {
+        Some(reason) => case.not_exact(reason),
+        None => case,
+    };
+    match without_pytorch {
+        Some(reason) => case.without_pytorch(reason),
         None => case,
     }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 use tape::Real;
 use witness::{Apart, Equality, Products, Verdict};
 
+use crate::pytorch::Pytorch;
+
 /// What the witnesses beside finite differences found; or why one was not asked.
 #[derive(Clone, Debug)]
 pub struct Witnesses {
@@ -17,6 +19,8 @@ pub struct Witnesses {
     pub composed: Option<Apart>,
     /// The same, exactly.
     pub exactly_composed: Option<Equality>,
+    /// PyTorch.
+    pub pytorch: Pytorch,
 }
 
 impl Witnesses {
@@ -54,6 +58,14 @@ impl Witnesses {
         }
         if self.exactly_composed == Some(Equality::Different) {
             objections.push("in a finite field, the same made of other ops is not the same".into());
+        }
+        match &self.pytorch {
+            Pytorch::Beside { found, function } if !found.agrees() => objections.push(format!(
+                "PyTorch's `{function}` is {:.1e} off, {:.0} times what rounding explains",
+                found.apart, found.of_rounding
+            )),
+            Pytorch::OtherShapes(shapes) => objections.push(shapes.clone()),
+            _ => {}
         }
         objections
     }
@@ -153,6 +165,8 @@ impl Row {
 pub struct Report {
     /// One row for each case, in the order of the cases.
     pub rows: Vec<Row>,
+    /// Which PyTorch is compared with: `PyTorch 2.15.0`, say.
+    pub torch: String,
 }
 
 impl Report {
@@ -161,18 +175,17 @@ impl Report {
         !self.rows.is_empty() && self.rows.iter().all(Row::passed)
     }
 
-    /// Why the finite field does not judge all cases, and how sure it is of the others.
+    /// Why the finite field and PyTorch do not judge all cases, and how sure the field is of the
+    /// others.
     fn silence(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for reason in self.rows.iter().filter_map(|row| row.witnesses.silence()) {
-            *reasons.entry(reason).or_default() += 1;
-        }
-        if !reasons.is_empty() {
-            writeln!(out, "\nNot judged in the field:")?;
-        }
-        for (reason, count) in reasons {
-            writeln!(out, "  {count:>3}  {reason}")?;
-        }
+        let witnesses = || self.rows.iter().map(|row| &row.witnesses);
+        reasons(out, "in the field", witnesses().filter_map(|w| w.silence()))?;
+        let pytorch = witnesses().filter_map(|w| match &w.pytorch {
+            Pytorch::Without(reason) => Some(*reason),
+            Pytorch::Missing(reason) => Some(&reason[..]),
+            Pytorch::Beside { .. } | Pytorch::OtherShapes(_) => None,
+        });
+        reasons(out, "by PyTorch", pytorch)?;
         let chances = self.rows.iter().filter_map(|row| row.witnesses.chance());
         if let Some(chance) = chances.reduce(f64::max) {
             writeln!(
@@ -187,6 +200,25 @@ impl Report {
     fn failures(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| !row.passed())
     }
+}
+
+/// The reasons for which so many cases are not judged.
+fn reasons<'a>(
+    out: &mut fmt::Formatter<'_>,
+    judge: &str,
+    all: impl Iterator<Item = &'a str>,
+) -> fmt::Result {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for reason in all {
+        *counts.entry(reason).or_default() += 1;
+    }
+    if !counts.is_empty() {
+        writeln!(out, "\nNot judged {judge}:")?;
+    }
+    for (reason, count) in counts {
+        writeln!(out, "  {count:>3}  {reason}")?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Report {
@@ -206,12 +238,15 @@ impl fmt::Display for Report {
              to 1 passes.\n\
              dual: how far a product with the derivative by dual numbers is from the same by the\n\
              backward pass. exact: whether both are equal in a field where nothing is rounded.\n\
-             ops: how far the same function made of other ops is; = if it is equal in the field.\n"
+             ops: how far the same function made of other ops is; = if it is equal in the field.\n\
+             pytorch: how far PyTorch's value and gradients are, as a share of the largest; they are\n\
+             those that {torch} computed, committed with the script.\n",
+            torch = self.torch
         )?;
         let title = "";
         writeln!(
             out,
-            "  {title:width$}  compared     apart  known to  margin     dual  exact      ops"
+            "  {title:width$}  compared     apart  known to  margin     dual  exact      ops    pytorch"
         )?;
         let mut group = "";
         for row in &self.rows {
@@ -257,7 +292,7 @@ impl fmt::Display for Report {
 }
 
 impl fmt::Display for Witnesses {
-    /// Three columns of the table.
+    /// Four columns of the table.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.dual_apart() {
             Some(apart) => write!(out, "  {apart:>7.0e}")?,
@@ -275,8 +310,13 @@ impl fmt::Display for Witnesses {
             None => write!(out, "  {:>6}", "")?,
         }
         match self.exactly_composed {
-            Some(Equality::Equal { .. }) => write!(out, " ="),
-            _ => write!(out, "  "),
+            Some(Equality::Equal { .. }) => write!(out, " =")?,
+            _ => write!(out, "  ")?,
+        }
+        match &self.pytorch {
+            Pytorch::Beside { found, .. } => write!(out, "  {:>7.0e}", found.apart),
+            Pytorch::OtherShapes(_) => write!(out, "  {:>7}", "differs"),
+            Pytorch::Without(_) | Pytorch::Missing(_) => write!(out, "  {:>7}", "–"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nn::check::normal;
 use tape::{Backward, InputGrads, Real, Tensor, Var};
-use verify::{All, Case, Cases, Report, run_cases};
+use verify::{All, COMMAND, Case, Cases, Pytorch, Report, Values, run_cases};
 
 #[test]
 fn every_gradient_passes() {
@@ -22,6 +22,32 @@ fn every_gradient_passes() {
     let chances = report.rows.iter().filter_map(|row| row.witnesses.chance());
     let chance = chances.fold(0.0, f64::max);
     assert!(chance > 0.0 && chance < 1e-7, "{chance:e}");
+
+    // PyTorch has results for the inputs of today, but where a reason stands beside the case.
+    let mut judged = 0;
+    for row in &report.rows {
+        match &row.witnesses.pytorch {
+            Pytorch::Missing(reason) => panic!("{}: {} {reason}", row.group, row.name),
+            Pytorch::Beside { .. } => judged += 1,
+            Pytorch::OtherShapes(_) | Pytorch::Without(_) => {}
+        }
+    }
+    assert!(judged >= 260, "{judged}: {text}");
+    let values = Values::committed().expect("PyTorch's results are committed");
+    let names: Vec<String> = report
+        .rows
+        .iter()
+        .map(|row| format!("{}: {}", row.group, row.name))
+        .collect();
+    let gone: Vec<&str> = values
+        .names()
+        .filter(|name| !names.iter().any(|known| known == name))
+        .collect();
+    assert_eq!(
+        gone, [""; 0],
+        "results of cases that are gone; {COMMAND} leaves them out"
+    );
+    assert!(text.contains(values.torch()), "no version in\n{text}");
 }
 
 #[test]
@@ -87,7 +113,7 @@ fn a_right_backward_passes() {
     let report = cube(3.0, 0.0);
     assert!(report.passed(), "{report}");
     assert!(report.to_string().contains(" equal  "), "{report}");
-    assert!(report.to_string().contains(" =\n"), "{report}");
+    assert!(report.to_string().contains(" =        –\n"), "{report}");
 }
 
 #[test]
@@ -155,4 +181,158 @@ fn a_report_of_nothing_does_not_pass() {
         }
     }
     assert!(!run_cases(&Nothing).passed());
+}
+
+/// A case of the report, with another op in its place.
+struct Instead {
+    /// What the case is called.
+    name: &'static str,
+    op: Other,
+    /// What its first number is changed by.
+    moved: f64,
+}
+
+/// Other ops than those of the report.
+#[derive(Clone, Copy)]
+enum Other {
+    /// x³, whose backward multiplies by this.
+    Cube(f64),
+    /// x³ in another shape.
+    Column,
+    /// Layer Norm with what is added to the variance, and to its root, and what the sum of squares
+    /// is divided by: D less this.
+    LayerNorm {
+        below_root: f64,
+        beside_root: f64,
+        fewer: f64,
+    },
+}
+
+impl Other {
+    fn apply<'t, T: Real>(self, x: &[Var<'t, T>]) -> Var<'t, T> {
+        let number = T::from_f64;
+        match self {
+            Other::Cube(factor) => {
+                let value = x[0].value();
+                let cube = value.map(|x| x * x * x);
+                x[0].tape().record(&[&x[0]], cube, || Cube {
+                    x: value.clone(),
+                    factor,
+                })
+            }
+            Other::Column => x[0].powi(3).reshape([x[0].value().len(), 1]),
+            Other::LayerNorm {
+                below_root,
+                beside_root,
+                fewer,
+            } => {
+                let d = x[0].shape()[1] as f64;
+                let centered = &x[0] - x[0].mean_keep(&[1]);
+                let var = (&centered * &centered).sum_keep(&[1]) / number(d - fewer);
+                let root = (var + number(below_root)).sqrt() + number(beside_root);
+                centered / root * &x[1] + &x[2]
+            }
+        }
+    }
+}
+
+impl Cases for Instead {
+    fn each<T: Real>(&self) -> Vec<Case<T>> {
+        let mut all = All.each::<T>().into_iter();
+        let case = all.find(|case| case.name == self.name).expect("a case");
+        let mut inputs = case.subject.point();
+        inputs[0].data_mut()[0] += T::from_f64(self.moved);
+        let op = self.op;
+        let name = self.name;
+        vec![Case::on_tape(
+            case.group,
+            case.source,
+            name,
+            inputs,
+            move |x| op.apply(x),
+        )]
+    }
+}
+
+fn instead(name: &'static str, op: Other, moved: f64) -> Report {
+    run_cases(&Instead { name, op, moved })
+}
+
+/// PyTorch has x³ at these inputs.
+const CUBES: &str = "powi 3 of both signs";
+
+#[test]
+fn pytorch_sees_a_forgotten_factor() {
+    let report = instead(CUBES, Other::Cube(3.0), 0.0);
+    assert!(report.passed(), "{report}");
+    let report = instead(CUBES, Other::Cube(1.0), 0.0);
+    let text = report.to_string();
+    assert!(!report.passed(), "{text}");
+    let said = "PyTorch's `x0 ** 3` is 2.0e0 off";
+    assert!(text.contains(said), "no {said:?} in\n{text}");
+}
+
+#[test]
+fn pytorch_alone_sees_another_convention() {
+    let right = (1e-5, 0.0, 0.0);
+    for (what, (below_root, beside_root, fewer)) in [
+        ("as it should be", right),
+        ("the unbiased variance", (1e-5, 0.0, 1.0)),
+        ("eps beside the root", (0.0, 1e-5, 0.0)),
+        ("another eps", (1e-6, 0.0, 0.0)),
+    ] {
+        let op = Other::LayerNorm {
+            below_root,
+            beside_root,
+            fewer,
+        };
+        let report = instead("composed [N=4, D=5] over D", op, 0.0);
+        let row = &report.rows[0];
+        assert!(row.check.passed(), "{what}: {report}");
+        assert!(report.to_string().contains(" equal "), "{what}: {report}");
+        let Pytorch::Beside { found, .. } = &row.witnesses.pytorch else {
+            panic!("{what}: {report}");
+        };
+        let is_right = (below_root, beside_root, fewer) == right;
+        assert_eq!(found.agrees(), is_right, "{what}: {report}");
+        assert_eq!(report.passed(), is_right, "{what}: {report}");
+    }
+}
+
+#[test]
+fn another_shape_is_seen() {
+    let report = instead(CUBES, Other::Column, 0.0);
+    assert!(report.rows[0].check.passed() && !report.passed());
+    let text = report.to_string();
+    let said = "value and gradients have the shapes [[12, 1], [3, 4]], those of PyTorch's \
+                `x0 ** 3` [[3, 4], [3, 4]]";
+    assert!(text.contains(said), "no {said:?} in\n{text}");
+}
+
+#[test]
+fn results_for_other_inputs_are_not_compared() {
+    let report = instead(CUBES, Other::Cube(3.0), 1e-3);
+    assert!(report.passed(), "{report}");
+    let text = report.to_string();
+    let said = "Not judged by PyTorch:\n    1  has other inputs than the results; python \
+                crates/verify/pytorch/generate.py computes them anew";
+    assert!(text.contains(said), "no {said:?} in\n{text}");
+    let text = cube(3.0, 0.0).to_string();
+    assert!(text.contains("has no results yet; python "), "{text}");
+}
+
+#[test]
+fn a_file_that_is_missing_or_damaged_is_told_in_one_line() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["pytorch/gone.safetensors", "Cargo.toml"] {
+        let message = Values::read(&crates.join(file)).unwrap_err();
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(
+            message.contains(file) && message.contains(COMMAND),
+            "{message}"
+        );
+    }
+    let saved = crates.join("../../tests/golden/saved.safetensors");
+    let message = Values::read(&saved).unwrap_err();
+    assert!(message.contains("no entry `verify`"), "{message}");
 }

@@ -157,40 +157,89 @@ impl Apart {
 }
 
 /// Compares two forms of a function: the values, and the gradients of all arguments for a random
-/// upstream gradient. How far rounding may take them apart is measured, as in [`in_f64`].
+/// upstream gradient, as in [`beside`].
 ///
 /// # Panics
-/// If they have other arguments.
+/// If they have other arguments, or values of other shapes.
 #[track_caller]
 pub fn alike(a: &Subject<'_, f64>, b: &Subject<'_, f64>, seed: u64) -> Apart {
     check_arguments(a, b);
-    let mut rng = draws(seed, 2);
-    let point = a.point();
-    let shaken = shaken(&point, &mut rng);
-    let shape = *a.value(&point).shape();
-    check_values(&shape, b.value(&point).shape());
-    let w = Tensor::randn(shape, &mut rng);
-    let all = |of: &Subject<'_, f64>, point: &[Tensor<f64>]| {
-        let mut all = of.vjp(point, &w);
-        all.push(of.value(point));
-        all
-    };
-    let (ours, theirs, moved) = (all(a, &point), all(b, &point), all(a, &shaken));
+    let w = upstream(a, seed);
+    check_values(w.shape(), b.value(&b.point()).shape());
+    beside(a, &w, &results(b, &a.point(), &w), seed)
+}
+
+/// The upstream gradient for which [`alike`] compares, of the shape of the subject's value.
+pub fn upstream(subject: &Subject<'_, f64>, seed: u64) -> Tensor<f64> {
+    Tensor::randn(
+        *subject.value(&subject.point()).shape(),
+        &mut draws(seed, 2),
+    )
+}
+
+/// Compares a function and its gradients for the upstream gradient `w` with what somebody else
+/// computed of them: the value first, then the gradient of each argument.
+///
+/// How far rounding may take them apart is measured, as in [`in_f64`]: by how much a result
+/// changes when the last digit of every argument does, and by the last digit of its size. That of
+/// a gradient that may be zero is the size of the others, of whose numbers it is made.
+///
+/// # Panics
+/// If there are not as many results, or one has another shape.
+#[track_caller]
+pub fn beside(
+    subject: &Subject<'_, f64>,
+    w: &Tensor<f64>,
+    theirs: &[Tensor<f64>],
+    seed: u64,
+) -> Apart {
+    let point = subject.point();
+    let ours = results(subject, &point, w);
+    let shapes = |all: &[Tensor<f64>]| -> Vec<Shape> { all.iter().map(|x| *x.shape()).collect() };
+    assert_eq!(
+        shapes(&ours),
+        shapes(theirs),
+        "results that are compared have the same shapes: the value's, then each argument's"
+    );
+    let moved = results(
+        subject,
+        &shaken(&point, &mut draws(seed, 3 + 2 * POINTS)),
+        w,
+    );
+    let sizes: Vec<f64> = ours
+        .iter()
+        .map(|a| largest(a.data().iter().copied()))
+        .collect();
+    let all_gradients = largest(sizes[1..].iter().copied());
+    let may_be_zero = subject
+        .arguments
+        .iter()
+        .map(|argument| argument.may_be_zero);
     let mut worst = Apart {
         apart: 0.0,
         of_rounding: 0.0,
     };
-    for ((a, b), moved) in ours.iter().zip(&theirs).zip(&moved) {
-        let size = largest(a.data().iter().copied());
-        let distance = |b: &Tensor<f64>| largest(a.data().iter().zip(b.data()).map(|(a, b)| a - b));
-        let rounding = ROUNDINGS * (distance(moved) + f64::EPSILON * size);
+    for (i, may_be_zero) in std::iter::once(false).chain(may_be_zero).enumerate() {
+        let size = if may_be_zero { all_gradients } else { sizes[i] };
+        let distance = |b: &Tensor<f64>| {
+            let pairs = ours[i].data().iter().zip(b.data());
+            largest(pairs.map(|(a, b)| a - b))
+        };
+        let rounding = ROUNDINGS * (distance(&moved[i]) + f64::EPSILON * size);
         // What rounding may do without limit, it does not explain.
         let rounding = if rounding.is_finite() { rounding } else { 0.0 };
-        let of = |part: f64| distance(b) / part.max(f64::MIN_POSITIVE);
+        let of = |part: f64| distance(&theirs[i]) / part.max(f64::MIN_POSITIVE);
         worst.apart = Real::max(worst.apart, of(size));
         worst.of_rounding = Real::max(worst.of_rounding, of(rounding));
     }
     worst
+}
+
+/// The value, and the gradient of each argument.
+fn results(subject: &Subject<'_, f64>, at: &[Tensor<f64>], w: &Tensor<f64>) -> Vec<Tensor<f64>> {
+    let mut all = vec![subject.value(at)];
+    all.extend(subject.vjp(at, w));
+    all
 }
 
 /// The largest absolute value; NaN, if there is one.

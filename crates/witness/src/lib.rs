@@ -10,6 +10,9 @@
 //!   code that trains in `f32` is the right derivative or it is not. [`same`] compares two forms
 //!   of one function.
 //!
+//! In `f64`, [`alike`] compares two forms of a function too, and [`beside`] one of them with what
+//! another program computed.
+//!
 //! Each misses what another sees (book, appendix H). A field knows no rounding, so it finds
 //! nothing wrong with a variance that cancels; dual numbers look at the function that the code
 //! computes, so they find nothing wrong with another function.
@@ -36,5 +39,7 @@ mod subject;
 
 pub use dual::Dual;
 pub use exact::{Exact, PRIME};
-pub use judge::{Apart, Equality, Products, Verdict, alike, exactly, in_f64, same};
+pub use judge::{
+    Apart, Equality, Products, Verdict, alike, beside, exactly, in_f64, same, upstream,
+};
 pub use subject::{Argument, Subject};

@@ -1,7 +1,9 @@
 //! The judges on functions whose faults are known.
 
 use tape::{Backward, InputGrads, Real, Tensor, Var};
-use witness::{Argument, Dual, Equality, Exact, Subject, alike, exactly, in_f64, same};
+use witness::{
+    Argument, Dual, Equality, Exact, Subject, alike, beside, exactly, in_f64, same, upstream,
+};
 
 /// x and y, three elements each.
 fn point<T: Real>() -> Vec<Tensor<T>> {
@@ -175,6 +177,40 @@ fn branches_are_judged_by_sizes() {
     // Nothing comes through, forward or backward.
     assert!(matches!(relu(-2.0), Equality::Silent(_)));
     assert_eq!(relu(-0.5), Equality::Different);
+}
+
+#[test]
+fn results_of_somebody_else_are_compared() {
+    let subject = || Subject::on_tape(point::<f64>(), |x| x[0].powi(2) * &x[1]);
+    let w = upstream(&subject(), 4);
+    let results = || {
+        let mut all = subject().vjp(&subject().point(), &w);
+        all.insert(0, subject().value(&subject().point()));
+        all
+    };
+    assert_eq!(beside(&subject(), &w, &results(), 4).apart, 0.0);
+    for changed in 0..results().len() {
+        let mut theirs = results();
+        theirs[changed].data_mut()[1] *= 1.0 + 1e-12;
+        let found = beside(&subject(), &w, &theirs, 4);
+        assert!(!found.agrees(), "result {changed}: {found:?}");
+        theirs[changed].data_mut()[1] = f64::NAN;
+        assert!(!beside(&subject(), &w, &theirs, 4).agrees());
+    }
+
+    // A gradient that is zero but for rounding has that of the numbers that it is made of.
+    let mut shifted = Subject::on_tape(point::<f64>(), |x| {
+        &x[0] - x[0].mean_keep(&[0]) + (&x[1] - &x[1])
+    });
+    let w = upstream(&shifted, 4);
+    let mut theirs = shifted.vjp(&shifted.point(), &w);
+    theirs.insert(0, shifted.value(&shifted.point()));
+    theirs[2].data_mut()[0] += 1e-17;
+    assert!(!beside(&shifted, &w, &theirs, 4).agrees());
+    shifted.arguments[1].may_be_zero = true;
+    assert!(beside(&shifted, &w, &theirs, 4).agrees());
+    theirs[2].data_mut()[0] += 1e-12;
+    assert!(!beside(&shifted, &w, &theirs, 4).agrees());
 }
 
 #[test]
