@@ -1,11 +1,7 @@
 //! One gradient to check, in one arithmetic.
 
-use gradcheck::Check;
 use tape::{Real, Tensor, Var};
-use witness::{Dual, Exact, Subject};
-
-use crate::pytorch::{self, Values};
-use crate::report::{Row, Witnesses};
+use witness::Subject;
 
 /// An op on the tape.
 pub(crate) type Op<T> = for<'t> fn(&[Var<'t, T>]) -> Var<'t, T>;
@@ -21,15 +17,15 @@ pub struct Case<T: Real> {
     /// The function and its backward pass.
     pub subject: Subject<'static, T>,
     /// The same function made of other ops, where there is one.
-    composed: Option<Subject<'static, T>>,
+    pub(crate) composed: Option<Subject<'static, T>>,
     /// Whether it is the same in the field too.
-    composed_exactly: bool,
+    pub(crate) composed_exactly: bool,
     /// Whether finite differences look along a random direction in place of every element.
-    along_a_direction: bool,
+    pub(crate) along_a_direction: bool,
     /// Why dual numbers cannot judge it, if they cannot.
-    not_dual: Option<&'static str>,
+    pub(crate) not_dual: Option<&'static str>,
     /// Why the finite field cannot judge it, if it cannot.
-    not_exact: Option<&'static str>,
+    pub(crate) not_exact: Option<&'static str>,
     /// What the function holds beside its arguments, for PyTorch to be told.
     pub(crate) constants: Vec<(&'static str, Tensor<f64>)>,
     /// Why PyTorch has nothing to compare with, if it has not.
@@ -120,57 +116,5 @@ impl<T: Real> Case<T> {
     pub(crate) fn without_pytorch(mut self, reason: &'static str) -> Self {
         self.without_pytorch = Some(reason);
         self
-    }
-}
-
-/// A case in the two arithmetics that the witnesses need. One carries derivatives, of numbers that
-/// are exact and know their size in `f64`.
-pub(crate) struct Twice {
-    pub(crate) plain: Case<f64>,
-    pub(crate) dual: Case<Dual<Exact>>,
-}
-
-/// The seed of what the witnesses draw.
-pub(crate) const SEED: u64 = 0x7769_746e;
-
-impl Twice {
-    /// Hears every witness.
-    pub(crate) fn run(&self, pytorch: &Result<Values, String>) -> Row {
-        let Case {
-            group,
-            ref name,
-            source,
-            ref subject,
-            ..
-        } = self.plain;
-        let check = match self.plain.along_a_direction {
-            true => Check::new(name).projections(1),
-            false => Check::new(name),
-        };
-        let dual = match self.plain.not_dual {
-            Some(reason) => Err(reason),
-            None => Ok(witness::in_f64(&self.dual.subject, SEED)),
-        };
-        let exact = match self.plain.not_dual.or(self.plain.not_exact) {
-            Some(reason) => Err(reason),
-            None => Ok(witness::exactly(&self.dual.subject, SEED)),
-        };
-        let composed = self.plain.composed.as_ref();
-        let exactly_composed = (self.dual.composed.as_ref())
-            .filter(|_| self.plain.composed_exactly)
-            .map(|composed| witness::same(&self.dual.subject, composed, SEED));
-        Row {
-            group,
-            name: name.clone(),
-            source,
-            check: subject.differences(check),
-            witnesses: Witnesses {
-                dual,
-                exact,
-                composed: composed.map(|composed| witness::alike(subject, composed, SEED)),
-                exactly_composed,
-                pytorch: pytorch::judge(&self.plain, pytorch, SEED),
-            },
-        }
     }
 }

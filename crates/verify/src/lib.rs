@@ -22,11 +22,12 @@ mod norms;
 mod ops;
 mod pytorch;
 mod report;
+mod run;
 
 use rayon::prelude::*;
 use tape::Real;
 
-use case::{SEED, Twice};
+use run::{SEED, Twice};
 
 pub use case::Case;
 pub use pytorch::{COMMAND, Pytorch, Values};
