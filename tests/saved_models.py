@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent / "golden"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "crates/verify/pytorch"))
 try:
     import torch
-    from generate import Cnn
+    from networks import Cnn
     from safetensors.torch import load_file
 except ImportError:
     sys.exit(77)
