@@ -66,6 +66,11 @@ impl<T: Real> Case<T> {
         }
     }
 
+    /// What it is known by among all cases.
+    pub fn key(&self) -> String {
+        format!("{}: {}", self.group, self.name)
+    }
+
     /// Compares with the same function of the same inputs, made of other ops.
     #[must_use]
     pub fn composed(

@@ -57,6 +57,16 @@ pub fn pytorch_inputs() -> String {
     pytorch::inputs(&All.each(), SEED)
 }
 
+/// What PyTorch says of each of these cases, by group and name, without the other witnesses.
+pub fn beside_pytorch(cases: &impl Cases) -> Vec<(String, Pytorch)> {
+    let values = Values::committed();
+    let each = cases.each::<f64>();
+    let found = each
+        .par_iter()
+        .map(|case| (case.key(), pytorch::judge(case, &values, SEED)));
+    found.collect()
+}
+
 /// Runs every case.
 pub fn run() -> Report {
     run_cases(&All)

@@ -10,7 +10,7 @@ use std::path::Path;
 use nn::torch_name;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use tape::{Real, Tensor};
+use tape::Tensor;
 use witness::Apart;
 
 use crate::case::Case;
@@ -139,7 +139,7 @@ pub(crate) fn judge(case: &Case<f64>, values: &Result<Values, String>, seed: u64
         Ok(values) => values,
         Err(reason) => return Pytorch::Missing(reason.clone()),
     };
-    let Some(entry) = values.cases.get(&key(case)) else {
+    let Some(entry) = values.cases.get(&case.key()) else {
         return Pytorch::Missing(format!("has no results yet; {COMMAND} computes them"));
     };
     let w = witness::upstream(&case.subject, seed);
@@ -169,11 +169,6 @@ pub(crate) fn judge(case: &Case<f64>, values: &Result<Values, String>, seed: u64
         found: witness::beside(&case.subject, &w, &theirs, seed),
         function: entry.function.clone(),
     }
-}
-
-/// What a case is known by in the file.
-fn key<T: Real>(case: &Case<T>) -> String {
-    format!("{}: {}", case.group, case.name)
 }
 
 /// An array of numbers as Python reads it.
@@ -262,7 +257,7 @@ pub(crate) fn inputs(cases: &[Case<f64>], seed: u64) -> String {
     let given = judged.map(|case| {
         let inputs = Inputs::of(case, &witness::upstream(&case.subject, seed));
         let digests = inputs.digests();
-        (key(case), Given { digests, inputs })
+        (case.key(), Given { digests, inputs })
     });
     let given: BTreeMap<String, Given> = given.collect();
     serde_json::to_string(&given).expect("numbers and names can be written")

@@ -84,12 +84,8 @@ fn causal<T: Real>() -> Tensor<T> {
 /// Every case, all ops with a backward pass of their own among them.
 pub fn cases<T: Real>() -> Vec<Case<T>> {
     let mut c = Vec::new();
-    let pairs: [(&[usize], &[usize]); 4] = [
-        (&[3, 4], &[3, 4]),
-        (&[4], &[3, 4]),
-        (&[3, 1], &[2, 1, 4]),
-        (&[3, 4], &[]),
-    ];
+    let pairs: [(&[usize], &[usize]); 3] =
+        [(&[3, 4], &[3, 4]), (&[4], &[3, 4]), (&[3, 1], &[2, 1, 4])];
     for (a, b) in pairs {
         let of = format!("of {a:?} and {b:?}");
         let divisor = between(0.5, 2.0, b);
@@ -264,8 +260,7 @@ pub fn cases<T: Real>() -> Vec<Case<T>> {
     case!(c, "reshape", "reshape to a scalar", [[1, 1]], |x| x[0]
         .reshape([]));
     case!(c, "mse", "mse to a constant", [[3, 2]], |x| {
-        let target = Tensor::from_fn([3, 2], T::from_usize);
-        x[0].mse(&x[0].tape().constant(target))
+        x[0].mse(&x[0].tape().constant(between(-1.0, 1.0, [3, 2])))
     });
 
     case!(c, "add", "x + x", [[3]], |x| &x[0] + &x[0]);
