@@ -53,7 +53,6 @@ fn the_results_of_pytorch_are_those_of_the_cases() {
     }
     assert!(judged >= 260, "{judged}");
     let values = values();
-    assert_eq!(values.names().count(), judged);
     let gone = values
         .names()
         .find(|name| !found.iter().any(|(case, _)| case == name));
@@ -61,6 +60,7 @@ fn the_results_of_pytorch_are_those_of_the_cases() {
         gone, None,
         "there is no such case any more; {COMMAND} leaves it out"
     );
+    assert_eq!(values.names().count(), judged);
 }
 
 #[test]
