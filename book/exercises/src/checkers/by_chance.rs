@@ -101,9 +101,10 @@ mod tests {
         passes(1, |seed| {
             report(&|seeds, ahead| right(&Pairs { seeds, ahead }), seed)
         });
-        assert_eq!((ways(13, 11), all_ways(13)), (92.0, 8192.0));
+        let near = |right: f64, found: f64| (right - found).abs() <= 1e-12 * right;
+        assert!(near(92.0, ways(13, 11)) && all_ways(13) == 8192.0);
         for (seeds, ahead) in [(5, 5), (13, 11), (13, 12), (20, 15)] {
-            assert_eq!(right(&Pairs { seeds, ahead }), counted(seeds, ahead));
+            assert!(near(right(&Pairs { seeds, ahead }), counted(seeds, ahead)));
         }
     }
 
