@@ -103,7 +103,7 @@ impl Told {
         let sentence = format!(
             "{name}: {}; on these data it looks the same if {}",
             list[0],
-            listed(&list[1..], "; or if ")
+            listed(&list[1..], "; or ")
         );
         Self {
             outcome: Outcome::Wrong,

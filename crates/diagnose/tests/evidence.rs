@@ -72,7 +72,7 @@ fn dx(probe: &Probe, rstd: impl Fn(usize) -> f64, paths: [f64; 2]) -> Vec<f64> {
     let weighted = groups.means(&weighted);
     (0..g.len())
         .map(|k| {
-            let (a, b) = (mean[groups.of[k]], weighted[groups.of[k]]);
+            let (a, b) = (mean[k], weighted[k]);
             rstd(k) * (g[k] - paths[0] * a - paths[1] * x_hat[k] * b)
         })
         .collect()
@@ -111,9 +111,9 @@ fn what_rounding_could_do_to_anything_is_not_judged() {
         let probe = probed(BATCH, Dtype::Bf16, seed);
         let x_hat = probe.x_hat();
         let inner: usize = BATCH.1[2..].iter().product();
-        // The first row of each channel is lost.
-        let lost = sums(&probe, |k| match k / BATCH.1[3] % 5 {
-            0 if k / inner / BATCH.1[1] == 0 => 0.0,
+        // The first value of each channel is lost.
+        let lost = sums(&probe, |k| match (k / inner / BATCH.1[1], k % inner) {
+            (0, 0) => 0.0,
             _ => probe.dy[k] * x_hat[k],
         });
         let judged = judged(BATCH.0, &probe, Dtype::Bf16, "dgamma", &lost);

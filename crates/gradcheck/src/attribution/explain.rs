@@ -210,7 +210,7 @@ impl Question {
         if zero {
             let as_when = match zeros.as_slice() {
                 [] => String::new(),
-                some => format!(", as it would be if {}", listed(some, ", or if ")),
+                some => format!(", as it would be if {}", listed(some, ", or ")),
             };
             let sentence = format!("it is zero everywhere{as_when}");
             return Verdict::plain(&self.target, "zero", sentence);

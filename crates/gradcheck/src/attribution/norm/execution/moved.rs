@@ -183,7 +183,7 @@ impl Scene<'_> {
         orders.push(Order {
             id: "stride-zero",
             written: String::new(),
-            read: "at its first element alone, as with strides of zero".to_owned(),
+            read: "at the first element alone, as with strides of zero".to_owned(),
             from: Box::new(|_| Some(0)),
         });
         for order in orders.iter().filter(|o| !o.read.is_empty()) {
