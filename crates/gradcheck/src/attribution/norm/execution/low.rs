@@ -75,7 +75,8 @@ impl Scene<'_> {
     pub fn summed_low(&self) -> Option<Finding> {
         let right = self.kernel();
         // What was summed, into how many sums, and what came out.
-        let (sums, blur): (Vec<(Vec<Vec<f64>>, Vec<f64>)>, f64) = match self.target {
+        type Sums = (Vec<Vec<f64>>, Vec<f64>);
+        let (sums, blur): (Vec<Sums>, f64) = match self.target {
             Target::Y => return None,
             Target::Dgamma | Target::Dbeta => {
                 let term = |k: usize| match self.target {
