@@ -1,8 +1,9 @@
 //! Each array judged: right, wrong in a way that has a name, or not to be judged.
 
 use crate::array::Array;
+use crate::evidence::Comparison;
 use crate::sample::{self, Sample};
-use crate::search::{Comparison, Outcome, READABLE, Search, Told, explained, right};
+use crate::search::{Outcome, READABLE, Search, Told, explained, right};
 use crate::subject::{Candidate, Running, Subject, place};
 use crate::tolerance::{Tolerance, Types, length};
 use gradcheck::attribution::norm::{
@@ -90,7 +91,20 @@ impl Subject {
                 return refused;
             }
             let verdict = diagnose(&self.probe, target, &array.values, READABLE);
-            return Judged::of(candidate, verdict);
+            let judged = Judged::of(candidate, verdict);
+            if array.values.len() != right.len() {
+                return judged;
+            }
+            // The picture shows where.
+            let types = Types::ladder(self.input, stored, target)[0];
+            let tolerance = Tolerance::new(&self.probe, target, &right, types);
+            let compared = Judged::compare(candidate, &right, &tolerance);
+            return Judged {
+                off: compared.off,
+                errors: compared.errors,
+                bounds: compared.bounds,
+                ..judged
+            };
         }
         let ladder = Types::ladder(self.input, stored, target);
         let compare = |types: &Types| {
@@ -105,6 +119,9 @@ impl Subject {
         // The finest sums under which it is right; without any, those under which it is nearest
         // to having been wrong by a mistake that has a name.
         let fits = tried.iter().position(|(.., compared)| compared.off == 0);
+        if let Some(refused) = fits.and_then(|at| tried[at].2.hopeless()) {
+            return refused;
+        }
         let (sample, mut told) = self.told(target, array, &right, &tried[fits.unwrap_or(0)]);
         if fits.is_none() && told.id == "unknown" && tried.len() > 1 {
             let (_, coarser) = self.told(target, array, &right, &tried[1]);
@@ -261,7 +278,7 @@ impl Judged {
             error: Some(length(&errors) / length(right)),
             allowed: Some(tolerance.relative()),
             off: (0..right.len())
-                .filter(|k| errors[*k].abs() > bounds[*k])
+                .filter(|k| errors[*k].is_nan() || errors[*k].abs() > bounds[*k])
                 .count(),
             worst: worst.map(|k| Worst {
                 at: place(&candidate.array.shape, k),

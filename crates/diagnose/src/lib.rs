@@ -10,6 +10,7 @@ mod array;
 mod book;
 pub mod cli;
 mod dtype;
+mod evidence;
 mod file;
 mod judge;
 mod names;

@@ -80,7 +80,9 @@ fn map(subject: &Subject, judged: &Judged, mut y: f64, body: &mut String) -> f64
     }
     let largest = squares
         .iter()
+        .filter(|(excess, _)| excess.is_finite())
         .fold(1.0_f64, |m, (excess, _)| m.max(*excess));
+    let no_number = squares.iter().any(|(excess, _)| !excess.is_finite());
     let verdict = match judged.outcome {
         Outcome::Right => "right",
         Outcome::Wrong => "wrong",
@@ -89,13 +91,13 @@ fn map(subject: &Subject, judged: &Judged, mut y: f64, body: &mut String) -> f64
     let title = match judged.off {
         0 => format!("{}: {verdict}; no element is off", judged.target),
         off => format!(
-            "{}: {verdict}; {off} of {} elements are off, up to {} times what is allowed",
+            "{}: {verdict}; {off} of {} elements are off, {}",
             judged.target,
             judged.elements,
-            if largest < 1e4 {
-                format!("{largest:.1}")
-            } else {
-                format!("{largest:.1e}")
+            match largest {
+                _ if no_number => "some of them no finite number".to_owned(),
+                ..1e4 => format!("up to {largest:.1} times what is allowed"),
+                _ => format!("up to {largest:.1e} times what is allowed"),
             }
         ),
     };
@@ -112,6 +114,8 @@ fn map(subject: &Subject, judged: &Judged, mut y: f64, body: &mut String) -> f64
             // From 1 to the largest in orders of magnitude; what is allowed hardly shows.
             let strong = if excess <= 1.0 {
                 0.06
+            } else if !excess.is_finite() {
+                1.0
             } else {
                 0.3 + 0.7 * (excess.ln() / largest.ln()).clamp(0.0, 1.0)
             };

@@ -9,7 +9,8 @@
 //! when they are large without pairs of mistakes and faults of execution.
 
 use crate::array::Array;
-use crate::search::{Comparison, Search, Told, explained, right};
+use crate::evidence::Comparison;
+use crate::search::{Search, Told, explained, right};
 use crate::subject::Subject;
 use crate::tolerance::{Tolerance, Types};
 use gradcheck::attribution::norm::{Given, Kind, Norm, Probe, Target};

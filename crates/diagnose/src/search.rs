@@ -1,11 +1,12 @@
 //! The search for a name for what is wrong.
 
-use crate::array::Array;
-use crate::tolerance::{Tolerance, length};
+use crate::evidence::{Against, Comparison};
+use crate::tolerance::length;
 use gradcheck::attribution::norm::{
-    Probe, Target, diagnose, diagnose_part, explain_to, is_missing_path, mistakes,
+    Probe, Target, constant_statistics, diagnose, diagnose_part, explain_to, is_missing_path,
+    mistakes,
 };
-use gradcheck::attribution::{F64_PRECISION, Finding, Verdict};
+use gradcheck::attribution::{F64_PRECISION, Finding, Verdict, listed};
 use serde::Serialize;
 
 /// What is concluded about an array.
@@ -48,16 +49,10 @@ impl Told {
         let (id, sentence) = if unseen.is_empty() {
             ("correct", format!("{name}: it is right"))
         } else {
-            let list: Vec<&str> = unseen.iter().map(|f| f.sentence.as_str()).collect();
-            let more = match list.len().saturating_sub(3) {
-                0 => String::new(),
-                1 => "; or for one other reason".to_owned(),
-                n => format!("; or for {n} other reasons"),
-            };
-            let list = list[..list.len().min(3)].join("; or ");
+            let list = listed(&sentences(&unseen), "; or ");
             let sentence = format!(
                 "{name}: it is right, as far as {dtype} shows on these data, on which it would \
-                 look the same if {list}{more}"
+                 look the same if {list}"
             );
             ("ambiguous", sentence)
         };
@@ -104,11 +99,11 @@ impl Told {
 
     /// The first of several mistakes that look the same.
     fn simplest(name: &str, findings: Vec<Finding>) -> Self {
-        let list: Vec<&str> = findings.iter().map(|f| f.sentence.as_str()).collect();
+        let list = sentences(&findings);
         let sentence = format!(
             "{name}: {}; on these data it looks the same if {}",
             list[0],
-            list[1..].join("; or if ")
+            listed(&list[1..], "; or ")
         );
         Self {
             outcome: Outcome::Wrong,
@@ -123,8 +118,7 @@ impl Told {
         let (id, sentence) = match findings.as_slice() {
             [one] => (one.id.clone(), one.sentence.clone()),
             all => {
-                let list: Vec<&str> = all.iter().map(|f| f.sentence.as_str()).collect();
-                let list = list.join("; or ");
+                let list = listed(&sentences(all), "; or ");
                 (
                     "ambiguous".to_owned(),
                     format!("{count} mistakes fit equally well: {list}"),
@@ -140,6 +134,10 @@ impl Told {
     }
 }
 
+fn sentences(findings: &[Finding]) -> Vec<String> {
+    findings.iter().map(|f| f.sentence.clone()).collect()
+}
+
 /// How far a mistake is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Search {
@@ -151,15 +149,6 @@ pub enum Search {
     Singles,
     /// Not at all.
     Nothing,
-}
-
-/// An array beside what is right.
-pub struct Comparison<'a> {
-    pub array: &'a Array,
-    pub right: &'a [f64],
-    pub tolerance: &'a Tolerance,
-    /// Whether each element is as near as rounding allows.
-    pub is_right: bool,
 }
 
 /// A mistake, or none, and what it makes of a target.
@@ -175,19 +164,21 @@ struct Hypothesis {
 /// within the tolerance, the nearest of them is held against each other one: how far the array
 /// lies on the way from one to the other is 0 or 1, but for what rounding can do in this very
 /// direction. Where that leaves both, the verdict does. What no single mistake makes goes to
-/// the engine, which knows pairs of them and faults of execution.
+/// the engine, which knows pairs of them and faults of execution; and so does what one makes only
+/// nearly.
 pub fn explained(
     probe: &Probe,
     target: Target,
     comparison: &Comparison<'_>,
     search: Search,
 ) -> Told {
+    let comparison = *comparison;
     let Comparison {
         array,
         right,
         tolerance,
         is_right,
-    } = *comparison;
+    } = comparison;
     let name = match target {
         Target::Y => "y",
         Target::Dx => "dx",
@@ -217,12 +208,15 @@ pub fn explained(
     let lost = array.dtype.underflow() * (right.len() as f64).sqrt();
     let mut fitting: Vec<Hypothesis> = Vec::new();
     fitting.extend(is_right.then_some(none));
-    for (finding, values) in mistakes(probe, target) {
+    let all = mistakes(probe, target);
+    let against = Against::new(probe, target, &comparison, all.len());
+    for (finding, values) in all.into_iter().chain(constant_statistics(probe, target)) {
         let distance = length(&minus(found, &values));
         // What makes no difference at all on these data is none here: eps left out where it
         // is 0.
         let idle = length(&minus(&values, right)) <= 1e-13 * size;
-        if distance <= allowed * length(&values) + lost && !idle {
+        let fits = distance <= allowed * length(&values) + lost && !idle;
+        if fits && (is_right || against.accounts(&values)) {
             fitting.push(Hypothesis {
                 finding: Some(finding),
                 distance,
@@ -230,6 +224,10 @@ pub fn explained(
             });
         }
     }
+    let engine = || match search {
+        Search::Part(first) => diagnose_part(probe, target, found, allowed, first),
+        _ => diagnose(probe, target, found, allowed),
+    };
     let nearest = |h: &&Hypothesis| h.distance;
     let Some(best) = fitting
         .iter()
@@ -238,12 +236,18 @@ pub fn explained(
         if search == Search::Singles {
             return Told::unknown(name, "no single known mistake explains it");
         }
-        let verdict = match search {
-            Search::Part(first) => diagnose_part(probe, target, found, allowed, first),
-            _ => diagnose(probe, target, found, allowed),
-        };
-        return Told::of(verdict, name);
+        return Told::of(engine(), name);
     };
+    // What rounding allows is far more than it mostly does: a fault of execution may be nearer.
+    let unclear = !is_right && search != Search::Singles && against.is_unclear(best.distance);
+    if unclear {
+        let verdict = engine();
+        let left = verdict.explanations.iter().map(|e| e.residual);
+        let left = left.fold(f64::INFINITY, f64::min) * length(found);
+        if against.is_clearly_nearer(left, best.distance) {
+            return Told::of(verdict, name);
+        }
+    }
     let off = minus(found, &best.values);
     let stands = |other: &Hypothesis| {
         let way = minus(&other.values, &best.values);
@@ -255,7 +259,8 @@ pub fn explained(
         let rounding = length(&best.values) / size * tolerance.along(&way) + lost * squared.sqrt();
         (along - 1.0).abs() <= rounding / squared
     };
-    let left: Vec<&Hypothesis> = fitting.iter().filter(|h| stands(h)).collect();
+    let mut left: Vec<&Hypothesis> = fitting.iter().filter(|h| stands(h)).collect();
+    left.sort_by(|a, b| nearest(a).total_cmp(&nearest(b)));
     // What is right is within the bounds of each element; only a nearer mistake, in whose
     // direction rounding cannot have led so far, speaks against it.
     let right_left =

@@ -1,7 +1,7 @@
 //! The search for the simplest set of mistakes that reproduces a candidate.
 
 use super::least_squares::{least_squares, norm};
-use super::verdict::{Explanation, Finding, Verdict, number};
+use super::verdict::{Explanation, Finding, Verdict, listed, number};
 
 /// One part of a right answer, such as a route through the graph of a derivative.
 #[derive(Clone, Debug)]
@@ -86,6 +86,13 @@ pub const F64_PRECISION: f64 = 1e-10;
 /// A weight is never read as one further away than this share of it.
 const MOST_OFF: f64 = 0.02;
 
+/// What is left over in one element is at most this many times the precision, of its own size or
+/// of the usual one, whichever is larger.
+const SLACK: f64 = 4.0;
+
+/// What comes no nearer than this share of what the right values leave over explains nothing.
+const WORSE: f64 = 0.5;
+
 /// A mistake counts one; a weight without a meaning is worse than any three mistakes.
 const NO_MEANING: usize = 4;
 
@@ -93,7 +100,8 @@ impl Question {
     /// Explains `candidate` by the simplest of `bases`, of which the first is right.
     ///
     /// Every basis is tried with all weights 1, then with the weights that least squares
-    /// finds. A basis explains the candidate when the residual is within the precision.
+    /// finds. A basis explains the candidate when the residual is within the precision, as a
+    /// whole and in each element, and at most half of what the right values leave over.
     /// Among those that do, the ones with the fewest mistakes count; when several
     /// different ones remain, the verdict says so.
     ///
@@ -108,7 +116,7 @@ impl Question {
             let sentence = format!("element {at} is {value}");
             return Verdict::plain(&self.target, "not-finite", sentence);
         }
-        let (mut zero, mut truth) = (false, 0.0);
+        let (mut zero, mut truth, mut off) = (false, 0.0, f64::INFINITY);
         let mut zeros: Vec<String> = Vec::new();
         let mut least = (usize::MAX, 0);
         let mut simplest: Vec<Explanation> = Vec::new();
@@ -126,7 +134,7 @@ impl Question {
             let columns: Vec<&[f64]> = basis.terms.iter().map(Vec::as_slice).collect();
             let size = norm(&(sum_of(&columns)));
             if right {
-                zero = norm(candidate) <= self.precision * size;
+                zero = norm(candidate) <= self.precision.min(F64_PRECISION) * size;
                 truth = size;
             }
             if zero {
@@ -142,6 +150,9 @@ impl Question {
             }
             let plain = vec![1.0; columns.len()];
             let exact = misfit(&columns, &plain, candidate);
+            if right {
+                off = exact;
+            }
             let (coefficients, residual) = match fit {
                 _ if exact <= self.precision => (plain, exact),
                 Some(fit) if fit.residual <= self.precision => (fit.coefficients, fit.residual),
@@ -158,6 +169,12 @@ impl Question {
                 // Weights may be anything like what they are read as; they must also do it.
                 let done = misfit(&columns, &weights, candidate);
                 if done > self.precision.max(residual) * (1.0 + f64::EPSILON) {
+                    continue;
+                }
+                let is_right = right && readings.is_empty();
+                let tells =
+                    done <= WORSE * off && self.is_everywhere(&columns, &weights, candidate);
+                if !is_right && !tells {
                     continue;
                 }
                 let meaningless = readings.iter().any(|r| r.meaningless);
@@ -193,12 +210,30 @@ impl Question {
         if zero {
             let as_when = match zeros.as_slice() {
                 [] => String::new(),
-                some => format!(", as it would be if {}", some.join(", or if ")),
+                some => format!(", as it would be if {}", listed(some, ", or ")),
             };
             let sentence = format!("it is zero everywhere{as_when}");
             return Verdict::plain(&self.target, "zero", sentence);
         }
+        let share = norm(candidate) / truth;
+        if share <= self.precision && simplest.is_empty() {
+            let sentence = format!(
+                "no known mistake explains it; it is not zero, but as small as rounding may leave \
+                 of zero, {share:.1e} of what is right"
+            );
+            return Verdict::plain(&self.target, "unknown", sentence);
+        }
         verdict.explained(simplest)
+    }
+
+    /// Whether what the terms leave over is within the precision in each element.
+    fn is_everywhere(&self, columns: &[&[f64]], weights: &[f64], candidate: &[f64]) -> bool {
+        let usual = norm(candidate) / (candidate.len() as f64).sqrt();
+        (0..candidate.len()).all(|k| {
+            let made: f64 = columns.iter().zip(weights).map(|(c, w)| w * c[k]).sum();
+            let size = candidate[k].abs().max(usual);
+            (candidate[k] - made).abs() <= SLACK * self.precision * size
+        })
     }
 
     /// Every mistake that is a weight on one path, or on all, with the weights it makes.
@@ -287,7 +322,7 @@ impl Question {
         Finding::new(format!("{id}-{}", factor.id), format!("{name} {clause}"))
     }
 
-    fn several(&self, paths: &[usize], factor: &Factor) -> Finding {
+    pub(crate) fn several(&self, paths: &[usize], factor: &Factor) -> Finding {
         if paths.len() == self.paths.len() {
             let sentence = format!("the whole of {} {}", self.target, factor.clause(paths));
             return Finding::new(format!("whole-{}", factor.id), sentence);

@@ -16,4 +16,4 @@ mod verdict;
 
 pub use explain::{Basis, F64_PRECISION, Factor, Mistake, Path, Question};
 pub use least_squares::{Fit, least_squares};
-pub use verdict::{Explanation, Finding, Verdict};
+pub use verdict::{Explanation, Finding, Verdict, listed};

@@ -5,6 +5,8 @@ use std::fmt;
 
 /// What is off by less than this is nearly right.
 const NEARLY: f64 = 1e-6;
+/// Of more mistakes that look the same the others are counted.
+const MOST_TOLD: usize = 3;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,7 +124,7 @@ impl Verdict {
             several => {
                 let all: Vec<String> = several.iter().map(Explanation::sentence).collect();
                 let count = several.len();
-                let list = all.join("; or ");
+                let list = listed(&all, "; or ");
                 (
                     "ambiguous".to_string(),
                     format!("{count} mistakes fit equally well: {list}"),
@@ -164,6 +166,23 @@ impl Verdict {
             weights.join(", ")
         )
     }
+}
+
+/// As many sentences as a reader takes in, none of them twice, and how many more there are.
+pub fn listed(sentences: &[String], joint: &str) -> String {
+    let mut different: Vec<&str> = Vec::new();
+    for sentence in sentences {
+        if !different.contains(&sentence.as_str()) {
+            different.push(sentence);
+        }
+    }
+    let more = match different.len().saturating_sub(MOST_TOLD) {
+        0 => String::new(),
+        1 => format!("{joint}for one other reason"),
+        n => format!("{joint}for {n} other reasons"),
+    };
+    different.truncate(MOST_TOLD);
+    different.join(joint) + &more
 }
 
 /// A number with so many decimals, or with so many digits where it is too large or small for

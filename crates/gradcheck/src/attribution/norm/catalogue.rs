@@ -76,6 +76,18 @@ impl Catalogue<'_> {
         weighed.chain(changed).collect()
     }
 
+    /// The one that is made in two paths together, both of which are missing; none where there are
+    /// not two beside the direct one.
+    pub fn both_missing(&self) -> Option<(Finding, Vec<f64>)> {
+        let both = [1, 2];
+        let missing = self.question.factors.iter().find(|f| f.value == 0.0)?;
+        if self.question.paths.len() != 3 {
+            return None;
+        }
+        let values = self.sum(&self.basis(&[]).terms, &[1.0, 0.0, 0.0]);
+        Some((self.question.several(&both, missing), values))
+    }
+
     /// How many single mistakes there are.
     pub fn count(&self) -> usize {
         self.changes.0.len() + self.question.factors.len() * (self.question.paths.len() + 1)

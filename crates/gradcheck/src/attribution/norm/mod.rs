@@ -101,7 +101,7 @@ pub fn diagnose_part(
     let catalogue = catalogue(probe, target, precision);
     let verdict = with_sections(probe, target, catalogue.explain_single(candidate));
     let zero = candidate.iter().all(|v| *v == 0.0);
-    if zero || ["correct", "shape"].contains(&verdict.id.as_str()) {
+    if zero || verdict.id == "shape" {
         return verdict;
     }
     let asked = Asked {
@@ -126,6 +126,19 @@ pub fn mistakes(probe: &Probe, target: Target) -> Vec<(Finding, Vec<f64>)> {
         finding.section = Some(sections::of(probe.kind, target, &finding.id));
     }
     all
+}
+
+/// dx with the statistics taken for constants, so that both paths through them are missing; nothing
+/// for RMS Norm, which has one path, and for other targets.
+///
+/// [`explain`] takes this for one mistake. [`mistakes`] has one for each path.
+pub fn constant_statistics(probe: &Probe, target: Target) -> Option<(Finding, Vec<f64>)> {
+    if target != Target::Dx {
+        return None;
+    }
+    let (mut finding, values) = catalogue(probe, target, F64_PRECISION).both_missing()?;
+    finding.section = Some(sections::of(probe.kind, target, &finding.id));
+    Some((finding, values))
 }
 
 fn catalogue(probe: &Probe, target: Target, precision: f64) -> Catalogue<'_> {

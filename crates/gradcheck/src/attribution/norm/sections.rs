@@ -64,11 +64,11 @@ impl<'a> Slug<'a> {
     }
 }
 
-/// Whether the mistake with this slug is that a single path is missing: the simplest of all that
-/// look like it, which make the path too small to be seen.
+/// Whether the mistake with this slug is that paths are missing: the simplest of all that look like
+/// it, which make these paths too small to be seen.
 pub fn is_missing_path(id: &str) -> bool {
     let slug = Slug::of(id);
-    slug.paths.len() == 1 && slug.is(&["missing"])
+    !slug.paths.is_empty() && slug.is(&["missing"])
 }
 
 /// The anchor of the section to read again.

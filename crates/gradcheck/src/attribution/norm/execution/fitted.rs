@@ -52,8 +52,21 @@ impl Scene<'_> {
             let shift = fit.coefficients.get(1).map_or(0.0, |c| c / rstd);
             pairs[group] = [mean - shift / slope, slope];
         }
+        self.propose_rstd_alone(&wrong, &pairs);
+        if self.has_found() {
+            return;
+        }
         let evidence = Evidence::ELEMENTS.fitted(wrong.len() * if centred { 2 } else { 1 });
         self.propose_moments(evidence, &wrong, &pairs);
+    }
+
+    /// These rstd with the right means: a mean that is hardly off is no second fault.
+    fn propose_rstd_alone(&self, wrong: &[usize], pairs: &[[f64; 2]]) {
+        let mut alone = pairs.to_vec();
+        for (group, pair) in alone.iter_mut().enumerate() {
+            pair[0] = self.own.mean[group];
+        }
+        self.propose_moments(Evidence::ELEMENTS.fitted(wrong.len()), wrong, &alone);
     }
 
     /// The right formula by these means and rstd, which are off in the groups that are wrong.
@@ -169,6 +182,10 @@ impl Scene<'_> {
                 false => 0.0,
             };
             pairs[group] = [mean - shift / rstd, taken];
+        }
+        self.propose_rstd_alone(&wrong, &pairs);
+        if self.has_found() {
+            return;
         }
         let evidence = Evidence::ELEMENTS.fitted(wrong.len() * if centred { 2 } else { 1 });
         self.propose_moments(evidence, &wrong, &pairs);

@@ -27,6 +27,19 @@ const FEWEST: usize = 4;
 /// The least rounding error that is told from none, in units.
 const LEAST: f64 = 0.05;
 
+/// Parts of a sum have a step that is finer than that of the sum, by so many powers of two.
+const FINER: i32 = 8;
+/// Bits by which sums lie nearer to a grid than they would by chance.
+const CERTAIN: f64 = 12.0;
+
+/// The distance of two numbers of a format that are next to each other.
+fn step(value: f64, bits: u32) -> f64 {
+    match value.abs() {
+        0.0 => f64::MIN_POSITIVE,
+        size => 2.0_f64.powf(size.log2().floor() + 1.0) * unit(bits),
+    }
+}
+
 pub(super) fn unit(bits: u32) -> f64 {
     0.5_f64.powi(bits as i32)
 }
@@ -55,18 +68,26 @@ impl Scene<'_> {
         None
     }
 
-    /// Right, but for errors such as a sum in few digits leaves.
+    /// Sums that are off by what a sum in few digits leaves, and that lie on its grid.
+    ///
+    /// Errors of that size alone may have any cause. What was added up in a format, or in parts
+    /// that were, is a multiple of a step of it.
     pub fn summed_low(&self) -> Option<Finding> {
         let right = self.kernel();
         // What was summed, into how many sums, and what came out.
-        let sums: Vec<(Vec<Vec<f64>>, Vec<f64>)> = match self.target {
+        type Sums = (Vec<Vec<f64>>, Vec<f64>);
+        let (sums, blur): (Vec<Sums>, f64) = match self.target {
             Target::Y => return None,
             Target::Dgamma | Target::Dbeta => {
                 let term = |k: usize| match self.target {
                     Target::Dgamma => (right.dy)(k) * right.x_hat(k),
                     _ => (right.dy)(k),
                 };
-                vec![(pick(&self.params, &term), self.candidate.to_vec())]
+                // These are what was stored.
+                (
+                    vec![(pick(&self.params, &term), self.candidate.to_vec())],
+                    0.0,
+                )
             }
             Target::Dx => {
                 let size = self.probe.groups.size() as f64;
@@ -77,8 +98,9 @@ impl Scene<'_> {
                 };
                 let summed = self.summed();
                 let all = summed.iter().enumerate().map(sums);
-                all.filter(|(terms, _)| terms.iter().flatten().any(|t| *t != 0.0))
-                    .collect()
+                let all = all.filter(|(terms, _)| terms.iter().flatten().any(|t| *t != 0.0));
+                // These follow from it.
+                (all.collect(), self.precision)
             }
         };
         for (name, bits) in FORMATS.into_iter().rev() {
@@ -91,23 +113,37 @@ impl Scene<'_> {
             // apart, so that five times that much tells them apart, nearly always. And it is
             // everywhere: a few sums that are off among others that are exact have another
             // cause.
-            let sizes = sums.iter().flat_map(|(terms, sums)| {
-                terms.iter().zip(sums).map(|(terms, sum)| {
-                    let size: f64 = terms.iter().map(|t| t.abs()).sum();
-                    (sum - terms.iter().sum::<f64>()).abs() / (u * size)
-                })
-            });
-            let sizes: Vec<f64> = sizes.collect();
+            let all: Vec<(&Vec<f64>, f64)> = sums
+                .iter()
+                .flat_map(|(terms, sums)| terms.iter().zip(sums.iter().copied()))
+                .collect();
+            let size = |terms: &[f64]| terms.iter().map(|t| t.abs()).sum::<f64>();
+            let off = |(terms, sum): &(&Vec<f64>, f64)| {
+                (sum - terms.iter().sum::<f64>()).abs() / (u * size(terms))
+            };
+            let sizes: Vec<f64> = all.iter().map(off).collect();
             if sizes.len() < FEWEST {
                 return None;
             }
             let noisy = sizes.iter().filter(|size| **size > LEAST).count();
             let likely = sizes.iter().all(|size| *size <= 2.5) && 2 * noisy >= sizes.len();
-            if likely {
+            let on_grid = |finer: i32| {
+                let each = all.iter().map(|(terms, sum)| {
+                    let blur = blur * size(terms);
+                    let step = step(*sum, bits) * 0.5_f64.powi(finer);
+                    let apart = (sum - (sum / step).round() * step).abs();
+                    // Anything is this near to a multiple of the step once in so many times.
+                    let least = blur.max(self.precision * sum.abs() / 8.0);
+                    (apart <= blur).then(|| (step / (2.0 * least)).log2().max(0.0))
+                });
+                let bits = each.sum::<Option<f64>>();
+                bits.is_some_and(|bits| bits >= CERTAIN)
+            };
+            if likely && (0..=FINER).any(on_grid) {
                 let sentence = format!(
-                    "it is right but for errors as large as {name} leaves in a sum or in what is \
-                     added up: keep statistics, inputs and sums in a wider format, and round \
-                     the result"
+                    "it was added up in {name}: its sums lie on the grid of {name}, with errors as \
+                     large as {name} leaves in a sum; add up in a wider format, and round the \
+                     result"
                 );
                 return Some(Finding::new(format!("digits-of-{name}"), sentence));
             }

@@ -22,9 +22,14 @@ mod scene;
 mod statistics;
 mod sums;
 
+use crate::attribution::least_squares::norm;
 use crate::attribution::{Explanation, Finding, Verdict};
 pub(super) use scene::Asked;
 use scene::{ALIKE, Found, ROUNDING, Scene, WORSE};
+
+/// A mistake in the formula that leaves over no more than this share of the precision is not held
+/// against faults of execution.
+const CLEAR: f64 = 0.125;
 
 /// The verdict on a candidate, of which `formula` is what one mistake in the formula makes, of so
 /// many, and `pairs` what two of them do.
@@ -35,6 +40,15 @@ pub(super) fn explain(
     pairs: impl FnOnce() -> Verdict,
 ) -> Verdict {
     let (scene, precision) = (Scene::new(asked), asked.precision);
+    // Right as a whole, and wrong in places, or not at all.
+    let right = formula.is_correct();
+    if right && scene.wrong.is_empty() {
+        return formula;
+    }
+    let formula = match right {
+        true => formula.explained(Vec::new()),
+        false => formula,
+    };
     // One mistake in the formula stands, unless something fits clearly better; two do not.
     let single = formula.explanations.iter().filter(|e| e.cost == 1);
     let fits = single.map(|e| e.residual).fold(f64::INFINITY, f64::min);
@@ -56,7 +70,7 @@ pub(super) fn explain(
         let tried = singles.saturating_pow(e.cost.min(3) as u32);
         scene.is_formula(e.residual, tried, meaningless.count())
     };
-    let clear = fits <= ROUNDING.max(0.5 * precision) && formula.explanations.iter().all(likely);
+    let clear = fits <= ROUNDING.max(CLEAR * precision) && formula.explanations.iter().all(likely);
     if clear && formula.explanations.len() == 1 {
         return formula;
     }
@@ -80,11 +94,14 @@ pub(super) fn explain(
         .into_iter()
         .map(|f| explain(f.finding, f.left))
         .collect();
-    let formula = match found.is_empty() && formula.explanations.is_empty() {
+    // What is as good as zero is like many things.
+    let faint = norm(scene.candidate) <= precision * norm(&scene.right);
+    let unexplained = found.is_empty() && formula.explanations.is_empty() && !faint;
+    let formula = match unexplained && !right {
         true => pairs(),
         false => formula,
     };
-    if found.is_empty() && formula.explanations.is_empty() {
+    if unexplained && formula.explanations.is_empty() {
         // What is less than a cause: digits, or the place and what is off there.
         scene.by_a_factor();
         let digits = || scene.stored_low().or_else(|| scene.summed_low());
@@ -107,7 +124,7 @@ pub(super) fn explain(
     if !found.is_empty() {
         return formula.explained(found);
     }
-    if formula.explanations.iter().any(likely) {
+    if faint || formula.explanations.iter().any(likely) {
         return formula;
     }
     let mut verdict = match formula.explanations.is_empty() {

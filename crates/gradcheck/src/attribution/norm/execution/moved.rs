@@ -108,9 +108,14 @@ impl Scene<'_> {
         let constant = old.sum::<f64>() / self.right.len() as f64;
         let name = format!("{} everywhere", number(constant, 4));
         let mut held = self.arrays();
+        let arrays = held.len();
         held.push((&name, vec![constant; self.right.len()]));
+        // Where what is right does not show, nothing was added to it.
+        if (0..self.right.len()).all(|k| self.near(k, constant, constant.abs())) {
+            held.pop();
+        }
         for (number, (name, values)) in held.iter().enumerate() {
-            let fitted = usize::from(number + 1 == held.len());
+            let fitted = usize::from(number >= arrays);
             let made = |k: usize| self.right[k] + values[k];
             self.propose(Evidence::ELEMENTS.fitted(fitted), made, || {
                 let sentence = format!(
@@ -175,6 +180,12 @@ impl Scene<'_> {
         let right = self.kernel();
         let mut orders = orders(&self.probe.shape);
         orders.extend(self.within_groups());
+        orders.push(Order {
+            id: "stride-zero",
+            written: String::new(),
+            read: "at the first element alone, as with strides of zero".to_owned(),
+            from: Box::new(|_| Some(0)),
+        });
         for order in orders.iter().filter(|o| !o.read.is_empty()) {
             let kept = right.clone().with_x(in_order(order, &right.x));
             let anew = self.statistics_of(&kept.x);
@@ -353,7 +364,7 @@ fn in_order<'a>(order: &'a Order, of: &Read<'a>) -> Read<'a> {
 }
 
 /// With another `x_hat`, and rstd as it is.
-fn right_x_hat<'a>(kernel: &Kernel<'a>, x_hat: Read<'a>) -> Kernel<'a> {
+pub(super) fn right_x_hat<'a>(kernel: &Kernel<'a>, x_hat: Read<'a>) -> Kernel<'a> {
     let statistics = kernel.statistics.clone();
     let x: Read<'a> = Rc::new(move |k| {
         let [mean, rstd] = statistics(k);

@@ -3,6 +3,9 @@
 use super::scene::{Evidence, Scene};
 use crate::attribution::norm::layout::Kind;
 
+/// The share of the squares in a place that no multiple of what is right leaves over.
+const NO_MULTIPLE: f64 = 0.1;
+
 /// Numbers in words: `3`, `3 and 7`, `3 to 7`, `0, 4 to 8 (every 4th)`.
 pub(super) fn numbers(list: &[usize]) -> String {
     match list {
@@ -80,6 +83,14 @@ impl Scene<'_> {
             square += self.right[k] * self.right[k];
         }
         let factor = along / square;
+        // What is no multiple of it has none, and what may be one everywhere is not told by places.
+        let rest = |&k: &usize| (self.candidate[k] - factor * self.right[k]).powi(2);
+        let rest: f64 = self.wrong.iter().map(rest).sum();
+        let there: f64 = self.wrong.iter().map(|&k| self.candidate[k].powi(2)).sum();
+        let anywhere = (0..self.right.len()).all(|k| self.is(k, factor * self.right[k]));
+        if rest > NO_MULTIPLE * there || anywhere {
+            return;
+        }
         let mut made = self.right.clone();
         self.wrong.iter().for_each(|&k| made[k] *= factor);
         let evidence = Evidence::ELEMENTS.fitted(1);

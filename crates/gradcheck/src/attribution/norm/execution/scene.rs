@@ -329,7 +329,7 @@ impl<'a> Scene<'a> {
     /// The same for a formula, found among `tried`, with weights that were `fitted`.
     pub fn is_formula(&self, residual: f64, tried: usize, fitted: usize) -> bool {
         let left = residual * usual(self.candidate);
-        let bits = self.bits(Evidence::ELEMENTS.fitted(fitted), left, |_| false);
+        let bits = self.bits(Evidence::GROUPS.fitted(fitted), left, |_| false);
         self.is_enough(bits, tried)
     }
 

@@ -2,6 +2,7 @@
 
 use super::kernel::{Kernel, Pair, Read};
 use super::low::{FORMATS, rounded, unit};
+use super::moved::right_x_hat;
 use super::scene::{Evidence, Scene};
 use crate::attribution::norm::probe::Target;
 use std::rc::Rc;
@@ -181,6 +182,15 @@ impl Scene<'_> {
             let x = right.clone().with_x(in_format(&right.x, bits));
             let anew = self.statistics_of(&x.x);
             let (gamma, beta) = (in_format(&right.gamma, bits), in_format(&right.beta, bits));
+            let x_hat: Read<'_> = {
+                let right = right.clone();
+                Rc::new(move |k| right.x_hat(k))
+            };
+            let x_hat = right_x_hat(&right, in_format(&x_hat, bits));
+            let g: Read<'_> = {
+                let right = right.clone();
+                Rc::new(move |k| rounded(right.g(k), bits) / (right.gamma)(k))
+            };
             for (id, what, kernel) in [
                 ("x", "x is", x.clone().with_statistics(anew)),
                 ("x", "x is, after its statistics were taken,", x),
@@ -201,6 +211,8 @@ impl Scene<'_> {
                     "gamma and beta are",
                     right.clone().with_parameters(gamma, beta),
                 ),
+                ("x-hat", "x_hat is", x_hat),
+                ("g", "gamma * dy is", right.clone().with_dy(g)),
                 ("statistics", "mean and rstd are", own(true, true)),
                 ("statistics", "rstd is", own(false, true)),
                 ("statistics", "the mean is", own(true, false)),
@@ -395,7 +407,12 @@ impl Scene<'_> {
     /// The right formula, with another number where rstd or gamma belongs.
     pub fn saved_another(&self) {
         type Instead = fn(f64, f64) -> f64;
-        let instead: [(&str, &str, Instead); 4] = [
+        let instead: [(&str, &str, Instead); 5] = [
+            (
+                "variance-for-rstd",
+                "the variance, without eps,",
+                |r, eps| r.powi(-2) - eps,
+            ),
             (
                 "variance-for-rstd",
                 "the variance, with eps in it,",
