@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::tolerance::{Tolerance, length};
 use gradcheck::attribution::norm::{
-    Probe, Target, diagnose, diagnose_part, explain_to, is_missing_path, mistakes,
+    Probe, Target, diagnose, diagnose_part, explain_to, is_missing_path, mistakes_near,
 };
 use gradcheck::attribution::{F64_PRECISION, Finding, Verdict};
 use serde::Serialize;
@@ -157,7 +157,7 @@ pub enum Search {
 pub struct Comparison<'a> {
     pub array: &'a Array,
     pub right: &'a [f64],
-    pub tolerance: &'a Tolerance,
+    pub tolerance: &'a Tolerance<'a>,
     /// Whether each element is as near as rounding allows.
     pub is_right: bool,
 }
@@ -217,7 +217,13 @@ pub fn explained(
     let lost = array.dtype.underflow() * (right.len() as f64).sqrt();
     let mut fitting: Vec<Hypothesis> = Vec::new();
     fitting.extend(is_right.then_some(none));
-    for (finding, values) in mistakes(probe, target) {
+    // What is off by at most this share of itself, and by what is lost, is off by at most that much
+    // of the candidate. Where rounding may take all, nothing is too far.
+    let reach = match allowed < 1.0 {
+        true => (allowed * length(found) + lost) / (1.0 - allowed),
+        false => f64::INFINITY,
+    };
+    for (finding, values) in mistakes_near(probe, target, found, reach) {
         let distance = length(&minus(found, &values));
         // What makes no difference at all on these data is none here: eps left out where it
         // is 0.

@@ -14,6 +14,7 @@ mod output;
 mod probe;
 mod recipe;
 mod running;
+mod screen;
 mod sections;
 
 pub use layout::{Kind, Norm};
@@ -122,6 +123,31 @@ pub fn diagnose_part(
 /// Batch Norm, and without eps nothing can be wrong with it.
 pub fn mistakes(probe: &Probe, target: Target) -> Vec<(Finding, Vec<f64>)> {
     let mut all = catalogue(probe, target, F64_PRECISION).mistakes();
+    for (finding, _) in &mut all {
+        finding.section = Some(sections::of(probe.kind, target, &finding.id));
+    }
+    all
+}
+
+/// Of [`mistakes`] those that make values within this distance of the candidate: the length of the
+/// difference. A few that are further off may be among them.
+///
+/// # Panics
+/// When the candidate has another length than the target.
+#[track_caller]
+pub fn mistakes_near(
+    probe: &Probe,
+    target: Target,
+    candidate: &[f64],
+    distance: f64,
+) -> Vec<(Finding, Vec<f64>)> {
+    let catalogue = catalogue(probe, target, F64_PRECISION);
+    let (got, wanted) = (candidate.len(), catalogue.length.0);
+    assert!(
+        got == wanted,
+        "gradcheck: a candidate of {got} elements for a target of {wanted}; compare lengths first"
+    );
+    let mut all = catalogue.mistakes_near(candidate, distance);
     for (finding, _) in &mut all {
         finding.section = Some(sections::of(probe.kind, target, &finding.id));
     }
