@@ -11,7 +11,7 @@ use crate::attribution::least_squares::norm;
 const SIZES: [usize; 2] = [32, 512];
 const SEVERAL: usize = 4;
 /// What rounding may add to a distance, as a share of it and of the candidate.
-const ROUNDING: (f64, f64) = (2.0, 1e-11);
+const ROUNDING: (f64, f64) = (1.0 + 1e-6, 1e-11);
 
 /// A candidate, and elements that are looked at first.
 pub(super) struct Screen<'a> {
