@@ -166,9 +166,9 @@ impl Subject {
         let m = probe.groups.size() as f64;
         let mut sums = vec![0.0; old.len()];
         let mut sizes = vec![0.0; old.len()];
-        let (mean, rstd) = probe.statistics();
+        let (mean, _) = probe.statistics();
         for (k, &group) in probe.groups.of.iter().enumerate() {
-            let off = (probe.x[k] - mean[group]) * rstd[group] / rstd[group];
+            let off = probe.x[k] - mean[group];
             let (term, size) = match candidate.name {
                 "running_mean" => (probe.x[k] / m, probe.x[k].abs() / m),
                 // In one pass or by a recursion the mean comes into its error.
