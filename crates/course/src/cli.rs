@@ -150,13 +150,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Help goes to the reader as it is; a wrong flag gives one line.
+/// What clap says of these is not what helps; of all else it is, with a word on where to look.
 fn refuse(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        print!("{}", error.render().ansi());
-        return ExitCode::SUCCESS;
-    }
-    // What clap says of these takes several lines, or is the help itself.
     let given: Vec<OsString> = env::args_os().skip(1).collect();
     let asked = |name: &&str| given.iter().any(|argument| argument == name);
     let kind = error.kind();
@@ -176,18 +171,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         );
         return ExitCode::from(FAILED);
     }
-    let text = error.render().to_string();
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or("error: the command line is wrong");
-    let tip = lines
-        .find_map(|line| line.strip_prefix("tip: "))
-        .map(|tip| format!("; {tip}"));
-    eprintln!(
-        "{first}{} (see `{}`)",
-        tip.unwrap_or_default(),
-        command("--help")
-    );
-    ExitCode::from(FAILED)
+    verdict::cli::refuse(error, &format!(" (see `{}`)", command("--help")))
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {

@@ -15,7 +15,7 @@ use gradcheck::attribution::norm::{Probe, Target};
 pub struct Comparison<'a> {
     pub array: &'a Array,
     pub right: &'a [f64],
-    pub tolerance: &'a Tolerance,
+    pub tolerance: &'a Tolerance<'a>,
     /// Whether each element is as near as rounding allows.
     pub is_right: bool,
 }

@@ -5,7 +5,7 @@ use crate::evidence::Comparison;
 use crate::sample::{self, Sample};
 use crate::search::{Outcome, READABLE, Search, Told, explained, right};
 use crate::subject::{Candidate, Running, Subject, place};
-use crate::tolerance::{Tolerance, Types, length};
+use crate::tolerance::{Measured, Tolerance, Types, length};
 use gradcheck::attribution::norm::{
     Target, diagnose, explain_running_mean_to, explain_running_var_to,
 };
@@ -49,12 +49,9 @@ pub struct Judged {
     pub elements: usize,
     /// The element that is furthest off.
     pub worst: Option<Worst>,
-    /// The error of each element, for the picture.
+    /// The error of each element as a share of the bound on it, for the picture.
     #[serde(skip)]
-    pub errors: Vec<f64>,
-    /// The bound on the error of each element.
-    #[serde(skip)]
-    pub bounds: Vec<f64>,
+    pub excess: Vec<f64>,
 }
 
 /// Where rounding alone may change so much, hardly a mistake can be told from it.
@@ -63,10 +60,12 @@ const HOPELESS: f64 = 0.3;
 impl Subject {
     /// Judges every array.
     pub fn judge(&self) -> Vec<Judged> {
-        self.candidates.iter().map(|c| self.one(c)).collect()
+        let measured = Measured::of(&self.probe);
+        let one = |candidate| self.one(candidate, &measured);
+        self.candidates.iter().map(one).collect()
     }
 
-    fn one(&self, candidate: &Candidate) -> Judged {
+    fn one(&self, candidate: &Candidate, measured: &Measured<'_>) -> Judged {
         let stored = candidate.array.dtype;
         let name = candidate.name;
         let target = match name {
@@ -97,22 +96,21 @@ impl Subject {
             }
             // The picture shows where.
             let types = Types::ladder(self.input, stored, target)[0];
-            let tolerance = Tolerance::new(&self.probe, target, &right, types);
+            let tolerance = measured.tolerance(target, &right, types);
             let compared = Judged::compare(candidate, &right, &tolerance);
             return Judged {
                 off: compared.off,
-                errors: compared.errors,
-                bounds: compared.bounds,
+                excess: compared.excess,
                 ..judged
             };
         }
         let ladder = Types::ladder(self.input, stored, target);
         let compare = |types: &Types| {
-            let tolerance = Tolerance::new(&self.probe, target, &right, *types);
+            let tolerance = measured.tolerance(target, &right, *types);
             let compared = Judged::compare(candidate, &right, &tolerance);
             (*types, tolerance, compared)
         };
-        let mut tried: Vec<(Types, Tolerance, Judged)> = ladder.iter().map(compare).collect();
+        let mut tried: Vec<(Types, Tolerance<'_>, Judged)> = ladder.iter().map(compare).collect();
         if let Some(refused) = tried[0].2.hopeless() {
             return refused;
         }
@@ -144,15 +142,15 @@ impl Subject {
     }
 
     /// What is found in an array, or in the part of it that it was looked for in.
-    fn told(
-        &self,
+    fn told<'a>(
+        &'a self,
         target: Target,
-        array: &Array,
+        array: &'a Array,
         right: &[f64],
-        (types, tolerance, compared): &(Types, Tolerance, Judged),
-    ) -> (Option<Sample>, Told) {
+        (types, tolerance, compared): &(Types, Tolerance<'_>, Judged),
+    ) -> (Option<Sample<'a>>, Told) {
         let is_right = compared.off == 0;
-        let sample = sample::of(self, target, array, &compared.errors, &compared.bounds);
+        let sample = sample::of(self, target, array, &compared.excess, is_right);
         let told = match &sample {
             Some(sample) => sample.explained(target, *types, is_right),
             None => {
@@ -184,16 +182,15 @@ impl Subject {
         let m = probe.groups.size() as f64;
         let mut sums = vec![0.0; old.len()];
         let mut sizes = vec![0.0; old.len()];
-        let (x_hat, rstd) = (probe.x_hat(), probe.rstd());
-        let shifts = probe.groups.means(&probe.x);
+        let (mean, _) = probe.statistics();
         for (k, &group) in probe.groups.of.iter().enumerate() {
-            let off = x_hat[k] / rstd[k];
+            let off = probe.x[k] - mean[group];
             let (term, size) = match candidate.name {
                 "running_mean" => (probe.x[k] / m, probe.x[k].abs() / m),
                 // In one pass or by a recursion the mean comes into its error.
                 _ => (
                     off * off / (m - 1.0),
-                    (off.abs() * (off.abs() + shifts[k].abs())) / (m - 1.0),
+                    (off.abs() * (off.abs() + mean[group].abs())) / (m - 1.0),
                 ),
             };
             sums[group] += term;
@@ -241,8 +238,7 @@ impl Judged {
             off: 0,
             elements: candidate.array.values.len(),
             worst: None,
-            errors: Vec::new(),
-            bounds: Vec::new(),
+            excess: Vec::new(),
         }
     }
 
@@ -267,26 +263,29 @@ impl Judged {
         self
     }
 
-    /// The errors, and the bounds on them.
-    fn compare(candidate: &Candidate, right: &[f64], tolerance: &Tolerance) -> Self {
+    /// The errors, beside the bounds on them.
+    fn compare(candidate: &Candidate, right: &[f64], tolerance: &Tolerance<'_>) -> Self {
         let found = &candidate.array.values;
-        let errors: Vec<f64> = found.iter().zip(right).map(|(f, r)| f - r).collect();
-        let bounds: Vec<f64> = (0..right.len()).map(|k| tolerance.at(k)).collect();
-        let excess = |k: &usize| errors[*k].abs() / bounds[*k].max(f64::MIN_POSITIVE);
-        let worst = (0..right.len()).max_by(|a, b| excess(a).total_cmp(&excess(b)));
+        let error = |k: usize| found[k] - right[k];
+        let all = 0..right.len();
+        let share = |k: usize| error(k) / tolerance.at(k).max(f64::MIN_POSITIVE);
+        let excess: Vec<f64> = all.clone().map(share).collect();
+        let worst = all
+            .clone()
+            .max_by(|a, b| excess[*a].abs().total_cmp(&excess[*b].abs()));
+        let squares: f64 = all.clone().map(|k| error(k).powi(2)).sum();
         Self {
-            error: Some(length(&errors) / length(right)),
+            error: Some(squares.sqrt() / length(right)),
             allowed: Some(tolerance.relative()),
-            off: (0..right.len())
-                .filter(|k| errors[*k].is_nan() || errors[*k].abs() > bounds[*k])
+            off: all
+                .filter(|k| error(*k).is_nan() || error(*k).abs() > tolerance.at(*k))
                 .count(),
             worst: worst.map(|k| Worst {
                 at: place(&candidate.array.shape, k),
                 found: found[k],
                 right: right[k],
             }),
-            errors,
-            bounds,
+            excess,
             ..Self::blank(candidate)
         }
     }

@@ -8,7 +8,6 @@
 
 mod array;
 mod book;
-pub mod cli;
 mod dtype;
 mod evidence;
 mod file;

@@ -3,10 +3,10 @@
 
 use anstream::{print, println};
 use clap::{Parser, Subcommand};
-use diagnose::cli::answer;
 use diagnose::{Dtype, Facts, Report, Subject, picture, probe, write_text};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use verdict::cli::answer;
 use verdict::{COMMAND, beside_the_reader};
 
 /// Judge a normalization that another program computed.

@@ -23,7 +23,7 @@ const LINE: f64 = 20.0;
 pub fn picture(subject: &Subject, judged: &[Judged]) -> String {
     let mut body = String::new();
     let mut y = LINE;
-    for one in judged.iter().filter(|one| !one.errors.is_empty()) {
+    for one in judged.iter().filter(|one| !one.excess.is_empty()) {
         y = map(subject, one, y, &mut body);
     }
     let width = WIDTH + 2.0 * LEFT;
@@ -67,9 +67,9 @@ fn map(subject: &Subject, judged: &Judged, mut y: f64, body: &mut String) -> f64
     // Of the errors that share a square, the largest, measured by what is allowed.
     let mut squares = vec![(0.0_f64, 0.0_f64); shown * across];
     for (k, (row, column)) in places.iter().enumerate() {
-        let (error, bound) = (judged.errors[k], judged.bounds[k].max(f64::MIN_POSITIVE));
+        let error = judged.excess[k];
         let excess = if error.is_finite() {
-            error.abs() / bound
+            error.abs()
         } else {
             f64::INFINITY
         };

@@ -14,6 +14,7 @@ use crate::search::{Search, Told, explained, right};
 use crate::subject::Subject;
 use crate::tolerance::{Tolerance, Types};
 use gradcheck::attribution::norm::{Given, Kind, Norm, Probe, Target};
+use std::borrow::Cow;
 
 /// The most elements that are explained at once.
 pub const MOST: usize = 1 << 12;
@@ -25,22 +26,22 @@ const MOST_UNSEEN: usize = 1 << 20;
 const CLEARLY: f64 = 0.1;
 
 /// The part, or all, that is explained.
-pub struct Sample {
-    probe: Probe,
-    array: Array,
+pub struct Sample<'a> {
+    probe: Cow<'a, Probe>,
+    array: Cow<'a, Array>,
     search: Search,
     /// What the verdict should add.
     pub note: String,
 }
 
 /// Nothing for an array that is explained in full.
-pub fn of(
-    subject: &Subject,
+pub fn of<'a>(
+    subject: &'a Subject,
     target: Target,
-    array: &Array,
-    errors: &[f64],
-    bounds: &[f64],
-) -> Option<Sample> {
+    array: &'a Array,
+    excess: &[f64],
+    is_right: bool,
+) -> Option<Sample<'a>> {
     let probe = &subject.probe;
     if probe.x.len() <= MOST {
         return None;
@@ -49,10 +50,9 @@ pub fn of(
     let part = if whole {
         None
     } else {
-        part(subject, target, array, errors, bounds)
+        part(subject, target, array, excess)
     };
     part.or_else(|| {
-        let is_right = errors.iter().zip(bounds).all(|(e, b)| e.abs() <= *b);
         let (search, note) = match (target, probe.x.len()) {
             (Target::Y | Target::Dx, _) => (
                 Search::Nothing,
@@ -66,8 +66,8 @@ pub fn of(
             ),
         };
         Some(Sample {
-            probe: probe.clone(),
-            array: array.clone(),
+            probe: Cow::Borrowed(probe),
+            array: Cow::Borrowed(array),
             search,
             note: note.to_owned(),
         })
@@ -79,9 +79,8 @@ fn part(
     subject: &Subject,
     target: Target,
     array: &Array,
-    errors: &[f64],
-    bounds: &[f64],
-) -> Option<Sample> {
+    excess: &[f64],
+) -> Option<Sample<'static>> {
     let probe = &subject.probe;
     let shape = &probe.shape;
     // The slices lie one behind the other, `inner` elements at a time.
@@ -105,9 +104,8 @@ fn part(
     // How far each slice is off, if any is.
     let mut largest = vec![0.0_f64; slices];
     if matches!(target, Target::Y | Target::Dx) {
-        for (k, (error, bound)) in errors.iter().zip(bounds).enumerate() {
-            let excess = error.abs() / bound.max(f64::MIN_POSITIVE);
-            largest[slice(k)] = largest[slice(k)].max(excess);
+        for (k, excess) in excess.iter().enumerate() {
+            largest[slice(k)] = largest[slice(k)].max(excess.abs());
         }
     }
     let most = largest.iter().fold(0.0_f64, |m, v| m.max(*v));
@@ -147,12 +145,12 @@ fn part(
         Norm::Layer { .. } | Norm::Rms { .. } => "rows",
     };
     Some(Sample {
-        probe,
-        array: Array {
+        probe: Cow::Owned(probe),
+        array: Cow::Owned(Array {
             shape: part,
             dtype: array.dtype,
             values,
-        },
+        }),
         search: Search::Part(match subject.norm {
             Norm::Group { groups } => begin * groups,
             _ => begin,
@@ -164,7 +162,7 @@ fn part(
     })
 }
 
-impl Sample {
+impl Sample<'_> {
     /// What is wrong in the part.
     pub fn explained(&self, target: Target, types: Types, is_right: bool) -> Told {
         let right = right(&self.probe, target);

@@ -4,7 +4,7 @@ use crate::evidence::{Against, Comparison};
 use crate::tolerance::length;
 use gradcheck::attribution::norm::{
     Probe, Target, constant_statistics, diagnose, diagnose_part, explain_to, is_missing_path,
-    mistakes,
+    mistakes_near,
 };
 use gradcheck::attribution::{F64_PRECISION, Finding, Verdict, listed};
 use serde::Serialize;
@@ -208,9 +208,15 @@ pub fn explained(
     let lost = array.dtype.underflow() * (right.len() as f64).sqrt();
     let mut fitting: Vec<Hypothesis> = Vec::new();
     fitting.extend(is_right.then_some(none));
-    let all = mistakes(probe, target);
-    let against = Against::new(probe, target, &comparison, all.len());
-    for (finding, values) in all.into_iter().chain(constant_statistics(probe, target)) {
+    // What is off by at most this share of itself, and by what is lost, is off by at most that much
+    // of the candidate. Where rounding may take all, nothing is too far.
+    let reach = match allowed < 1.0 {
+        true => (allowed * length(found) + lost) / (1.0 - allowed),
+        false => f64::INFINITY,
+    };
+    let (near, all) = mistakes_near(probe, target, found, reach);
+    let against = Against::new(probe, target, &comparison, all);
+    for (finding, values) in near.into_iter().chain(constant_statistics(probe, target)) {
         let distance = length(&minus(found, &values));
         // What makes no difference at all on these data is none here: eps left out where it
         // is 0.

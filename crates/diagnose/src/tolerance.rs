@@ -86,22 +86,34 @@ impl Types {
 
 /// What rounding may do to a result.
 #[derive(Clone, Debug)]
-pub struct Tolerance {
+pub struct Tolerance<'a> {
     /// For each element a bound on errors that are its own.
     own: Vec<f64>,
     /// And one on errors that it shares with the elements of the same cell.
     shared: Vec<f64>,
-    /// The cell of each element.
-    cells: Groups,
+    /// What has errors in common.
+    cells: Cells<'a>,
     /// The length of the right result.
     size: f64,
     /// The factor that makes a bound of a root of squares.
     lambda: f64,
 }
 
+/// Elements that have errors in common.
+#[derive(Clone, Copy, Debug)]
+enum Cells<'a> {
+    Groups(&'a Groups),
+    All,
+    None,
+}
+
 /// The length of a vector.
 pub fn length(values: &[f64]) -> f64 {
-    values.iter().map(|v| v * v).sum::<f64>().sqrt()
+    length_of(values.iter().copied())
+}
+
+fn length_of(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
 }
 
 /// Element by element.
@@ -109,59 +121,30 @@ fn zip(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()
 }
 
-impl Tolerance {
+impl<'a> Tolerance<'a> {
     /// For a result that is to be `right`.
-    pub fn new(probe: &Probe, target: Target, right: &[f64], types: Types) -> Self {
-        let model = Model::new(probe, types);
-        let stored = |v: f64| types.stored.roundoff() * v.abs() + types.stored.underflow();
-        let (own, shared) = match target {
-            Target::Y => model.y(right),
-            Target::Dx => model.dx(right),
-            Target::Dgamma => model.dgamma(types.sums.roundoff()),
-            // Nothing is multiplied before it is added up.
-            Target::Dbeta => (
-                model.sums(types.sums.roundoff(), &probe.params, &probe.dy),
-                vec![0.0; right.len()],
-            ),
-        };
-        let cells = match target {
-            Target::Y | Target::Dx => probe.groups.clone(),
-            // What went wrong in one row is in every feature.
-            Target::Dgamma | Target::Dbeta => Groups {
-                of: vec![0; right.len()],
-                count: 1,
-            },
-        };
-        Self {
-            own: zip(&own, right, |own, v| own + stored(v)),
-            shared,
-            cells,
-            size: length(right),
-            lambda: model.lambda,
-        }
+    pub fn new(probe: &'a Probe, target: Target, right: &[f64], types: Types) -> Self {
+        Measured::of(probe).tolerance(target, right, types)
     }
 
     /// For values that one mean or variance for each group, and one step of a running
     /// statistic, are made of: `terms` are the absolute values of what is added up.
     pub fn of_running(probe: &Probe, right: &[f64], terms: &[f64], types: Types) -> Self {
-        let model = Model::new(probe, types);
+        let units = Units::new(probe, types);
         let stored = types.stored;
         // The statistic, its product and the old value's may be stored between the steps.
-        let many = model.lambda * (probe.groups.size() as f64).sqrt() + 8.0;
+        let many = units.lambda * (probe.groups.size() as f64).sqrt() + 8.0;
         let own = zip(right, terms, |v, terms| {
-            (model.sum * many + 3.0 * model.between) * terms
+            (units.sum * many + 3.0 * units.between) * terms
                 + stored.roundoff() * v.abs()
                 + stored.underflow()
         });
         Self {
             own,
             shared: vec![0.0; right.len()],
-            cells: Groups {
-                of: (0..right.len()).collect(),
-                count: right.len(),
-            },
+            cells: Cells::None,
             size: length(right),
-            lambda: model.lambda,
+            lambda: units.lambda,
         }
     }
 
@@ -172,7 +155,7 @@ impl Tolerance {
 
     /// The bound on the length of the error, as a share of the length of the right result.
     pub fn relative(&self) -> f64 {
-        length(&zip(&self.own, &self.shared, |a, b| a + b)) / self.size
+        length_of((0..self.own.len()).map(|k| self.at(k))) / self.size
     }
 
     /// How far an error may reach in a direction: a bound on `<error, direction>`.
@@ -182,183 +165,269 @@ impl Tolerance {
     pub fn along(&self, direction: &[f64]) -> f64 {
         let own = length(&zip(&self.own, direction, |e, d| e * d));
         let shared = zip(&self.shared, direction, |e, d| e * d.abs());
-        self.lambda * own + self.among(&self.cells.sums(&shared))
-    }
-
-    /// A bound on a sum of independent errors with these bounds.
-    fn among(&self, bounds: &[f64]) -> f64 {
-        among(self.lambda, bounds)
+        let cells = match self.cells {
+            Cells::Groups(groups) => groups.sums(&shared),
+            Cells::All => vec![shared.iter().sum()],
+            Cells::None => shared,
+        };
+        self.lambda * own + among(self.lambda, &cells)
     }
 }
 
+/// A bound on a sum of independent errors with these bounds.
 fn among(lambda: f64, bounds: &[f64]) -> f64 {
     bounds.iter().sum::<f64>().min(lambda * length(bounds))
+}
+
+/// What the bounds on all targets ask of the data, one of each for every group.
+pub struct Measured<'a> {
+    probe: &'a Probe,
+    mean: Vec<f64>,
+    /// `1 / sqrt(var + eps)`.
+    rstd: Vec<f64>,
+    /// The root of the sum of the squares of the partial sums of `x * rstd`.
+    partial: Vec<f64>,
+    /// The mean of the squares of `x * rstd`.
+    squares: Vec<f64>,
+}
+
+impl<'a> Measured<'a> {
+    /// Of these inputs.
+    pub fn of(probe: &'a Probe) -> Self {
+        let groups = &probe.groups;
+        let (mean, rstd) = probe.statistics();
+        let scaled = |k: usize| probe.x[k] * rstd[groups.of[k]];
+        let m = groups.size() as f64;
+        let mut squares = groups.sums_of(|k| scaled(k) * scaled(k));
+        squares.iter_mut().for_each(|sum| *sum /= m);
+        Self {
+            partial: partial(groups, scaled),
+            squares,
+            probe,
+            mean,
+            rstd,
+        }
+    }
+
+    /// For a result that is to be `right`.
+    pub fn tolerance(&self, target: Target, right: &[f64], types: Types) -> Tolerance<'a> {
+        let model = Model::new(self, types);
+        let stored = |v: f64| types.stored.roundoff() * v.abs() + types.stored.underflow();
+        let (mut own, shared) = match target {
+            Target::Y => model.y(right),
+            Target::Dx => model.dx(right),
+            Target::Dgamma => model.dgamma(types.sums.roundoff()),
+            // Nothing is multiplied before it is added up.
+            Target::Dbeta => {
+                let dy = |k: usize| self.probe.dy[k];
+                let sums = model.sums(types.sums.roundoff(), &self.probe.params, dy);
+                (sums, vec![0.0; right.len()])
+            }
+        };
+        let cells = match target {
+            Target::Y | Target::Dx => Cells::Groups(&self.probe.groups),
+            // What went wrong in one row is in every feature.
+            Target::Dgamma | Target::Dbeta => Cells::All,
+        };
+        own.iter_mut()
+            .zip(right)
+            .for_each(|(own, v)| *own += stored(*v));
+        Tolerance {
+            own,
+            shared,
+            cells,
+            size: length(right),
+            lambda: model.units.lambda,
+        }
+    }
+}
+
+/// The roundoffs of a computation, and what many of them come to.
+struct Units {
+    /// The roundoff of sums.
+    sum: f64,
+    /// The roundoff of what passes between two steps.
+    between: f64,
+    /// The same for what is kept for the backward, where that is done in another type than f32.
+    kept: f64,
+    lambda: f64,
+}
+
+impl Units {
+    fn new(probe: &Probe, types: Types) -> Self {
+        let coarser = types.input.coarser(types.stored);
+        let (sum, between) = (coarser.accumulator().roundoff(), coarser.roundoff());
+        Self {
+            sum,
+            between,
+            kept: if between > sum { between } else { 0.0 },
+            lambda: deviations(probe.groups.count + probe.params.count),
+        }
+    }
+}
+
+/// For each group, the root of the sum of the squares of the partial sums.
+fn partial(groups: &Groups, term: impl Fn(usize) -> f64) -> Vec<f64> {
+    let n = groups.size() as f64;
+    // The sum so far, the sum of the squares, and that of the squares of the sums so far.
+    let mut all = vec![[0.0; 3]; groups.count];
+    for (k, &group) in groups.of.iter().enumerate() {
+        let (term, [so_far, squares, in_memory]) = (term(k), &mut all[group]);
+        *so_far += term;
+        *squares += term * term;
+        *in_memory += *so_far * *so_far;
+    }
+    let root = |[total, squares, in_memory]: &[f64; 3]| {
+        let any_order = n * (total * total / 3.0 + squares / 6.0);
+        any_order.max(*in_memory).sqrt()
+    };
+    all.iter().map(root).collect()
 }
 
 /// The errors of the parts of a formula.
 struct Model<'a> {
     probe: &'a Probe,
-    /// The roundoff of sums.
-    sum: f64,
-    /// The roundoff of what passes between two steps.
-    between: f64,
-    lambda: f64,
-    /// For each element those of its group: 1/sqrt(var + eps), and its relative error.
-    rstd: Vec<f64>,
+    data: &'a Measured<'a>,
+    units: Units,
+    /// For each group the relative error of rstd.
     rho: Vec<f64>,
-    /// The error of the mean in standard deviations.
+    /// And the error of the mean in standard deviations.
     shift: Vec<f64>,
-    x_hat: Vec<f64>,
-    /// `x * rstd`.
-    scaled: Vec<f64>,
-    /// The error of x_hat that is each element's own.
-    hat: Vec<f64>,
+    centred: f64,
 }
 
 impl<'a> Model<'a> {
-    fn new(probe: &'a Probe, types: Types) -> Self {
-        let coarser = types.input.coarser(types.stored);
-        let sum = coarser.accumulator().roundoff();
-        let between = coarser.roundoff();
-        let sums = probe.groups.count + probe.params.count;
-        let lambda = deviations(sums);
-        // No sum of n errors is larger than sqrt(n) times the root of their squares.
-        let few = lambda.min((probe.groups.size() as f64).sqrt());
-        let (rstd, x_hat) = (probe.rstd(), probe.x_hat());
-        let scaled = zip(&probe.x, &rstd, |x, r| x * r);
-        let mean = zip(&scaled, &x_hat, |s, h| s - h);
+    fn new(data: &'a Measured<'a>, types: Types) -> Self {
+        let probe = data.probe;
+        let units = Units::new(probe, types);
+        let (sum, kept) = (units.sum, units.kept);
         let m = probe.groups.size() as f64;
-        // Kept for the backward, where that is done in another type than f32.
-        let kept = if between > sum { between } else { 0.0 };
-        let off = Self::partial(&probe.groups, &scaled);
+        // No sum of n errors is larger than sqrt(n) times the root of their squares.
+        let few = units.lambda.min(m.sqrt());
         let centred = if probe.kind.is_centred() { 1.0 } else { 0.0 };
-        let of = |k: usize| probe.groups.of[k];
-        let all = 0..x_hat.len();
-        let shift: Vec<f64> = all
+        let groups = 0..probe.groups.count;
+        let shift: Vec<f64> = groups
             .clone()
-            .map(|k| {
-                let rounded = (sum + kept) * mean[k].abs();
-                centred * (few * sum * off[of(k)] / m + rounded)
+            .map(|g| {
+                let rounded = (sum + kept) * (data.mean[g] * data.rstd[g]).abs();
+                centred * (few * sum * data.partial[g] / m + rounded)
             })
             .collect();
-        let squares = probe.groups.means(&zip(&scaled, &scaled, |a, b| a * b));
-        let rho = all
-            .map(|k| {
-                let welford = few * sum * centred * squares[k].sqrt();
+        let rho = groups
+            .map(|g| {
+                let welford = few * sum * centred * data.squares[g].sqrt();
                 let variance = sum * (few * (m / 3.0).sqrt() + 3.0) + 2.0 * welford;
-                0.5 * (variance + shift[k] * shift[k]) + 2.0 * sum + kept
+                0.5 * (variance + shift[g] * shift[g]) + 2.0 * sum + kept
             })
             .collect();
-        let hat = zip(&x_hat, &scaled, |h, s| {
-            2.0 * sum * (h.abs() + s.abs()) + kept * h.abs()
-        });
         Self {
             probe,
-            sum,
-            between,
-            lambda,
-            rstd,
+            data,
+            units,
             rho,
             shift,
-            x_hat,
-            scaled,
-            hat,
+            centred,
         }
     }
 
-    /// For each group, the root of the sum of the squares of the partial sums.
-    fn partial(groups: &Groups, terms: &[f64]) -> Vec<f64> {
-        let n = groups.size() as f64;
-        let totals = groups.sums(terms);
-        let squares = groups.sums(&zip(terms, terms, |a, b| a * b));
-        let mut so_far = vec![0.0; groups.count];
-        let mut in_memory = vec![0.0; groups.count];
-        for (&group, term) in groups.of.iter().zip(terms) {
-            so_far[group] += term;
-            in_memory[group] += so_far[group] * so_far[group];
-        }
-        (0..groups.count)
-            .map(|g| {
-                let any_order = n * (totals[g] * totals[g] / 3.0 + squares[g] / 6.0);
-                any_order.max(in_memory[g]).sqrt()
-            })
-            .collect()
+    /// `x * rstd`, and `x_hat`.
+    fn scaled(&self, k: usize) -> (f64, f64) {
+        let (x, group) = (self.probe.x[k], self.probe.groups.of[k]);
+        let (mean, rstd) = (self.data.mean[group], self.data.rstd[group]);
+        (x * rstd, (x - mean) * rstd)
+    }
+
+    /// The error of x_hat that is each element's own.
+    fn hat(&self, (scaled, x_hat): (f64, f64)) -> f64 {
+        2.0 * self.units.sum * (x_hat.abs() + scaled.abs()) + self.units.kept * x_hat.abs()
+    }
+
+    /// The error of x_hat that its group shares.
+    fn shared_hat(&self, group: usize, x_hat: f64) -> f64 {
+        x_hat.abs() * self.rho[group] + self.shift[group]
     }
 
     /// The factor that makes a bound on a sum of `n` errors of the root of their squares.
     fn factor(&self, n: usize) -> f64 {
-        self.lambda.min((n as f64).sqrt())
+        self.units.lambda.min((n as f64).sqrt())
     }
 
     /// The errors of sums over groups, of terms that are as they should be.
-    fn sums(&self, roundoff: f64, groups: &Groups, terms: &[f64]) -> Vec<f64> {
+    fn sums(&self, roundoff: f64, groups: &Groups, term: impl Fn(usize) -> f64) -> Vec<f64> {
         let factor = self.factor(groups.size()) * roundoff;
-        let partial = Self::partial(groups, terms);
-        partial.iter().map(|partial| factor * partial).collect()
+        let mut partial = partial(groups, term);
+        partial.iter_mut().for_each(|sum| *sum *= factor);
+        partial
     }
 
     /// The same when each term was rounded before, being a product.
-    fn sums_of_products(&self, roundoff: f64, groups: &Groups, terms: &[f64]) -> Vec<f64> {
-        let squares = groups.sums(&zip(terms, terms, |a, b| a * b));
-        let factor = self.factor(groups.size()) * self.between;
+    fn sums_of_products(
+        &self,
+        roundoff: f64,
+        groups: &Groups,
+        term: impl Fn(usize) -> f64,
+    ) -> Vec<f64> {
+        let squares = groups.sums_of(|k| term(k) * term(k));
+        let factor = self.factor(groups.size()) * self.units.between;
         zip(
-            &self.sums(roundoff, groups, terms),
+            &self.sums(roundoff, groups, term),
             &squares,
             |sum, squares| sum + factor * squares.sqrt(),
         )
     }
 
-    /// The error of x_hat at element `k` that its group shares.
-    fn shared_hat(&self, k: usize) -> f64 {
-        self.x_hat[k].abs() * self.rho[k] + self.shift[k]
-    }
-
     fn y(&self, y: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let Units { sum, between, .. } = self.units;
         let of = |k: usize| {
             let gamma = self.probe.gamma[self.probe.params.of[k]].abs();
-            let rounded = self.sum * y[k].abs() + self.between * (gamma * self.x_hat[k]).abs();
-            (gamma * self.hat[k] + rounded, gamma * self.shared_hat(k))
+            let both = self.scaled(k);
+            let rounded = sum * y[k].abs() + between * (gamma * both.1).abs();
+            let group = self.probe.groups.of[k];
+            (
+                gamma * self.hat(both) + rounded,
+                gamma * self.shared_hat(group, both.1),
+            )
         };
         (0..y.len()).map(of).unzip()
     }
 
     fn dx(&self, dx: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let Probe { groups, params, .. } = self.probe;
+        let Units { sum, between, .. } = self.units;
         let m = groups.size() as f64;
-        let g: Vec<f64> = (0..dx.len())
-            .map(|k| self.probe.gamma[params.of[k]] * self.probe.dy[k])
-            .collect();
-        let times = |a: &[f64], b: &[f64]| zip(a, b, |a, b| a * b);
-        let (weighted, raw) = (times(&g, &self.x_hat), times(&g, &self.scaled));
-        let (a, b) = (groups.means(&g), groups.means(&weighted));
-        let centred = if self.probe.kind.is_centred() {
-            1.0
-        } else {
-            0.0
-        };
+        let g = |k: usize| self.probe.gamma[params.of[k]] * self.probe.dy[k];
         let factor = self.factor(groups.size());
-        let of_a = self.sums_of_products(self.sum, groups, &g);
-        let of_b = self.sums_of_products(self.sum, groups, &weighted);
-        let of_b = zip(&of_b, &self.sums(self.sum, groups, &raw), |w, raw| {
-            w + 2.0 * raw
-        });
+        let weighted = |k: usize| g(k) * self.scaled(k).1;
+        let (a, b) = (groups.sums_of(g), groups.sums_of(weighted));
+        let of_a = self.sums_of_products(sum, groups, g);
+        let of_b = self.sums_of_products(sum, groups, weighted);
+        let raw = self.sums(sum, groups, |k| g(k) * self.scaled(k).0);
         // The mean taken off a sum, and the roundings of x_hat inside of it.
-        let inside = groups.sums(&zip(&times(&g, &g), &self.hat, |g, h| g * h * h));
-        let of = |k: usize| {
-            let group = groups.of[k];
-            let (a, b) = (centred * a[k].abs(), b[k].abs());
-            let mean = (self.scaled[k] - self.x_hat[k]).abs();
-            let da = centred * of_a[group] / m;
-            let db = of_b[group] / m
+        let inside = groups.sums_of(|k| {
+            let (g, hat) = (g(k), self.hat(self.scaled(k)));
+            g * g * hat * hat
+        });
+        // What each element of a group has in common with the others.
+        let of_group = |group: usize| {
+            let (a, b) = (self.centred * (a[group] / m).abs(), (b[group] / m).abs());
+            let mean = (self.data.mean[group] * self.data.rstd[group]).abs();
+            let da = self.centred * of_a[group] / m;
+            let db = (of_b[group] + 2.0 * raw[group]) / m
                 + factor * inside[group].sqrt() / m
-                + b * self.rho[k]
-                + a * (self.shift[k] + 2.0 * self.sum * mean);
-            let parts = g[k].abs() + a + (self.x_hat[k] * b).abs();
-            let rounded = self.between * g[k].abs() + 3.0 * self.sum * parts;
-            let own = rounded + self.hat[k] * b;
-            let shared = da + self.x_hat[k].abs() * db + self.shared_hat(k) * b;
-            let rstd = self.rstd[k];
-            (rstd * own, rstd * shared + dx[k].abs() * self.rho[k])
+                + b * self.rho[group]
+                + a * (self.shift[group] + 2.0 * sum * mean);
+            [a, b, da, db]
+        };
+        let common: Vec<[f64; 4]> = (0..groups.count).map(of_group).collect();
+        let of = |k: usize| {
+            let (group, g, both) = (groups.of[k], g(k), self.scaled(k));
+            let ([a, b, da, db], x_hat) = (common[group], both.1);
+            let parts = g.abs() + a + (x_hat * b).abs();
+            let rounded = between * g.abs() + 3.0 * sum * parts;
+            let own = rounded + self.hat(both) * b;
+            let shared = da + x_hat.abs() * db + self.shared_hat(group, x_hat) * b;
+            let rstd = self.data.rstd[group];
+            (rstd * own, rstd * shared + dx[k].abs() * self.rho[group])
         };
         (0..dx.len()).map(of).unzip()
     }
@@ -367,46 +436,37 @@ impl<'a> Model<'a> {
         let Probe {
             groups, params, dy, ..
         } = self.probe;
-        let times = |a: &[f64], b: &[f64]| zip(a, b, |a, b| a * b);
-        let terms = times(dy, &self.x_hat);
-        let raw = self.sums(self.sum, params, &times(dy, &self.scaled));
-        let inside = params.sums(&zip(dy, &self.hat, |dy, h| (dy * h).powi(2)));
+        let term = |k: usize| dy[k] * self.scaled(k).1;
+        let raw = self.sums(self.units.sum, params, |k| dy[k] * self.scaled(k).0);
+        let inside = params.sums_of(|k| (dy[k] * self.hat(self.scaled(k))).powi(2));
         let factor = self.factor(params.size());
-        let own = self.sums_of_products(roundoff, params, &terms);
+        let own = self.sums_of_products(roundoff, params, term);
         let own = own.iter().zip(&raw).zip(&inside);
         let own = own.map(|((own, raw), inside)| own + 2.0 * raw + factor * inside.sqrt());
         // Within a group errors of mu and rstd go one way; those of groups are independent. The
-        // elements of one parameter after the other, the sums of each are kept by group.
+        // elements that a parameter has of a group follow one another, of whatever norm.
         let (mut sums, mut squares) = (vec![0.0; params.count], vec![0.0; params.count]);
-        let mut meetings = vec![[0.0; 2]; groups.count];
-        let mut met = Vec::new();
-        for (param, members) in by_parameter(params).iter().enumerate() {
-            for &k in members {
-                let meeting = &mut meetings[groups.of[k]];
-                meeting[0] += terms[k] * self.rho[k];
-                meeting[1] += dy[k] * self.shift[k];
-                met.push(groups.of[k]);
+        let mut meetings = vec![(0, [0.0; 2]); params.count];
+        let mut leave = |param: usize, [rho, shift]: [f64; 2]| {
+            let bound = rho.abs() + shift.abs();
+            sums[param] += bound;
+            squares[param] += bound * bound;
+        };
+        for (k, (&param, &group)) in params.of.iter().zip(&groups.of).enumerate() {
+            let (met, meeting) = &mut meetings[param];
+            if *met != group {
+                leave(param, std::mem::take(meeting));
+                *met = group;
             }
-            // A group that is met twice is empty the second time.
-            for group in met.drain(..) {
-                let [rho, shift] = std::mem::take(&mut meetings[group]);
-                let bound = rho.abs() + shift.abs();
-                sums[param] += bound;
-                squares[param] += bound * bound;
-            }
+            meeting[0] += term(k) * self.rho[group];
+            meeting[1] += dy[k] * self.shift[group];
+        }
+        for (param, (_, meeting)) in meetings.into_iter().enumerate() {
+            leave(param, meeting);
         }
         let shared = zip(&sums, &squares, |sum: f64, squares| {
-            sum.min(self.lambda * squares.sqrt())
+            sum.min(self.units.lambda * squares.sqrt())
         });
         (own.collect(), shared)
     }
-}
-
-/// The elements of each parameter.
-fn by_parameter(params: &Groups) -> Vec<Vec<usize>> {
-    let mut members = vec![Vec::with_capacity(params.size()); params.count];
-    for (k, &param) in params.of.iter().enumerate() {
-        members[param].push(k);
-    }
-    members
 }

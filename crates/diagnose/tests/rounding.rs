@@ -318,8 +318,7 @@ fn right_results_are_never_called_wrong() {
                 judged.worst
             );
             let key = format!("{stored} {name}");
-            let ratio = judged.errors.iter().zip(&judged.bounds);
-            let ratio = ratio.map(|(e, b)| e.abs() / b).fold(0.0, f64::max);
+            let ratio = judged.excess.iter().map(|e| e.abs()).fold(0.0, f64::max);
             let known = closest.entry(key.clone()).or_default();
             *known = known.max(ratio);
             let outcome = format!("{key} {:?} {}", judged.outcome, judged.id == "correct");

@@ -1,5 +1,6 @@
 //! The cases: gradients that are right, and gradients with one thing wrong.
 
+use data_encoding::HEXLOWER;
 use diagnose::tolerance::{Tolerance, Types};
 use diagnose::{Array, Contents, Dtype, Entry, Facts, probe, write_text};
 use gradcheck::attribution::norm::{Given, Kind, Norm, Probe, Target};
@@ -8,11 +9,12 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What an examination is made of. The same values make the same cases, so that this is all that
-/// has to be kept to know the answers.
+/// What an examination is made of. The same values make the same cases, as long as the program
+/// that makes them is the same.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Exam {
     /// `batch`, `layer`, `rms` or `group`.
@@ -63,19 +65,50 @@ pub struct Case {
 /// The file beside the cases that says what they are made of.
 const SETTINGS: &str = "examine.json";
 
+/// What stands in it.
+#[derive(Deserialize, Serialize)]
+struct Settings {
+    #[serde(flatten)]
+    exam: Exam,
+    /// Of the cases, so that answers are never held to others than were written.
+    digest: String,
+}
+
 /// So many wrong cases stand beside one that is right.
 const WRONG_TO_RIGHT: usize = 2;
 
 impl Exam {
-    /// That of the cases in a folder.
+    /// That of the cases in a folder, and these.
     ///
     /// # Errors
-    /// One line, when there is none.
-    pub fn read(folder: &Path) -> Result<Self, String> {
+    /// One line, when there is none, or when the cases that were written are not those that this
+    /// program makes, whose answers it knows.
+    pub fn read(folder: &Path) -> Result<(Self, Vec<Case>), String> {
         let file = folder.join(SETTINGS);
         let about = |why: String| format!("{}: {why}", file.display());
         let text = fs::read_to_string(&file).map_err(|why| about(why.to_string()))?;
-        serde_json::from_str(&text).map_err(|why| about(why.to_string()))
+        let settings: Settings =
+            serde_json::from_str(&text).map_err(|why| about(why.to_string()))?;
+        let Settings { exam, digest } = settings;
+        let cases = exam.cases()?;
+        if digest_of(&cases) != digest {
+            let folder = folder.display();
+            return Err(about(format!(
+                "the cases of {folder} were written by another version of this program, or for \
+                 other settings, and their answers are not known; write them again"
+            )));
+        }
+        for case in &cases {
+            let path = exam.file(folder, case);
+            // Whoever has answered may have put the files away.
+            if path.exists() && contents_digest(&diagnose::read(&path)?) != case.digest() {
+                return Err(format!(
+                    "{}: this is not the case that was written; write the cases again",
+                    path.display()
+                ));
+            }
+        }
+        Ok((exam, cases))
     }
 
     /// The file of a case.
@@ -102,7 +135,11 @@ impl Exam {
             case.contents.write(&self.file(folder, case))?;
         }
         // Last: a folder that has it is whole.
-        let text = serde_json::to_string_pretty(self).expect("plain data serializes");
+        let settings = Settings {
+            exam: self.clone(),
+            digest: digest_of(&cases),
+        };
+        let text = serde_json::to_string_pretty(&settings).expect("plain data serializes");
         write_text(&folder.join(SETTINGS), &format!("{text}\n"))?;
         Ok(cases)
     }
@@ -166,6 +203,44 @@ impl Exam {
         }
         Ok(cases)
     }
+}
+
+impl Case {
+    fn digest(&self) -> String {
+        contents_digest(&self.contents)
+    }
+}
+
+/// A short name for cases, for what is wrong with them, and for their order.
+fn digest_of(cases: &[Case]) -> String {
+    let mut digest = Sha256::new();
+    for case in cases {
+        let fault = case.fault.as_ref().map_or("", |fault| &fault.name);
+        for part in [&case.name, fault, &case.digest()] {
+            digest.update(part.as_bytes());
+            digest.update([0]);
+        }
+    }
+    HEXLOWER.encode(&digest.finalize()[..8])
+}
+
+/// A short name for what a file holds.
+fn contents_digest(contents: &Contents) -> String {
+    let mut digest = Sha256::new();
+    let mut add = |bytes: &[u8]| digest.update([bytes, &[0]].concat());
+    for (name, fact) in &contents.facts {
+        add(format!("{name} {fact}").as_bytes());
+    }
+    for (name, entry) in &contents.entries {
+        let Entry::Array(array) = entry else { continue };
+        add(format!("{name} {} {:?}", array.dtype, array.shape).as_bytes());
+        for value in &array.values {
+            // Whatever bits a format has for it.
+            let value = if value.is_nan() { f64::NAN } else { *value };
+            add(&value.to_le_bytes());
+        }
+    }
+    HEXLOWER.encode(&digest.finalize()[..8])
 }
 
 /// An input, as the file has it.

@@ -3,10 +3,10 @@
 
 use anstream::{print, println};
 use clap::{Parser, Subcommand};
-use diagnose::cli::answer;
 use examine::{Exam, Score, answers, ask};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use verdict::cli::answer;
 use verdict::{beside_the_reader, command};
 
 /// Judge a gradient check of your own: which mistakes does it catch?
@@ -125,18 +125,17 @@ fn run(asked: Command) -> Result<ExitCode, String> {
             answers: file,
             json,
         } => {
-            let exam = Exam::read(&beside_the_reader(&folder))?;
+            let (_, cases) = Exam::read(&beside_the_reader(&folder))?;
             let path = beside_the_reader(&file);
             let about = |why: String| format!("{}: {why}", file.display());
             let text = std::fs::read_to_string(path).map_err(|why| about(why.to_string()))?;
             let answers = answers(&text).map_err(about)?;
-            let score = Score::new(&exam.cases()?, &answers).map_err(about)?;
+            let score = Score::new(&cases, &answers).map_err(about)?;
             Ok(told(&score, json))
         }
         Command::Run { folder, with, json } => {
             let folder = beside_the_reader(&folder);
-            let exam = Exam::read(&folder)?;
-            let cases = exam.cases()?;
+            let (exam, cases) = Exam::read(&folder)?;
             let here = beside_the_reader(Path::new("."));
             let answers = ask(&exam, &cases, &absolute(&folder)?, &with, &here)?;
             Ok(told(&Score::new(&cases, &answers)?, json))

@@ -91,6 +91,47 @@ fn one_that_believes_everything_is_told_what_it_let_through() {
     );
 }
 
+/// Answers count for the cases that were written, and for no others.
+#[test]
+fn answers_to_other_cases_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    write(
+        here,
+        &["--cases", "9", "--format", "npz", "--dtype", "bf16"],
+    );
+    let answers: Vec<String> = (1..=9).map(|n| format!("case-{n}: right")).collect();
+    fs::write(here.join("answers.txt"), answers.join("\n")).unwrap();
+    let score = |code: i32, reason: &str| {
+        let scored = examine(&["score", "cases", "answers.txt"], here);
+        let told = text(&scored);
+        assert_eq!(scored.status.code(), Some(code), "{told}");
+        assert!(told.contains(reason), "{told}");
+        assert!(code == 1 || told.lines().count() == 1, "{told}");
+    };
+    score(1, "0 of 6 wrong gradients caught");
+    let settings = here.join("cases/examine.json");
+    let written = fs::read_to_string(&settings).unwrap();
+    for (from, to) in [
+        ("\"seed\": 0", "\"seed\": 1"),
+        ("\"digest\": \"", "\"digest\": \"0"),
+    ] {
+        let other = written.replace(from, to);
+        assert_ne!(other, written);
+        fs::write(&settings, other).unwrap();
+        score(2, "written by another version");
+    }
+    let without: Vec<&str> = written.lines().filter(|l| !l.contains("digest")).collect();
+    fs::write(&settings, without.join("\n").replace("\"npz\",", "\"npz\"")).unwrap();
+    score(2, "missing field `digest`");
+    fs::write(&settings, &written).unwrap();
+    fs::copy(here.join("cases/case-2.npz"), here.join("cases/case-1.npz")).unwrap();
+    score(2, "case-1.npz: this is not the case that was written");
+    // What was answered may be put away.
+    fs::remove_file(here.join("cases/case-1.npz")).unwrap();
+    score(1, "0 of 6 wrong gradients caught");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_command_answers_by_its_exit_code() {

@@ -28,23 +28,31 @@ impl Groups {
             );
         }
         let total = tape::elements(shape);
-        let group = |flat: usize| {
-            let (mut rest, mut number, mut stride) = (flat, 0, 1);
-            for (axis, &d) in shape.iter().enumerate().rev() {
-                if !axes.contains(&axis) {
-                    number += rest % d * stride;
-                    stride *= d;
-                }
-                rest /= d;
+        // How much further the number of the group is for one step along each axis.
+        let mut strides = vec![0; shape.len()];
+        let mut stride = 1;
+        for (axis, &d) in shape.iter().enumerate().rev() {
+            if !axes.contains(&axis) {
+                strides[axis] = stride;
+                stride *= d;
             }
-            number
-        };
+        }
+        let mut of = Vec::with_capacity(total);
+        of.push(0);
+        // What one step along an axis makes of all that lies behind it, the last axis first.
+        for (&d, &stride) in shape.iter().zip(&strides).rev() {
+            let behind = of.len();
+            for step in 1..d {
+                of.extend_from_within(..behind);
+                of[step * behind..]
+                    .iter_mut()
+                    .for_each(|group| *group += step * stride);
+            }
+        }
+        of.truncate(total);
         let kept = |(axis, d): (usize, &usize)| if axes.contains(&axis) { 1 } else { *d };
         let count = shape.iter().enumerate().map(kept).product();
-        Self {
-            of: (0..total).map(group).collect(),
-            count,
-        }
+        Self { of, count }
     }
 
     /// Values in each group.
@@ -63,10 +71,22 @@ impl Groups {
 
     /// The sum over each group.
     pub fn sums(&self, values: &[f64]) -> Vec<f64> {
+        self.sums_of(|k| values[k])
+    }
+
+    /// The sum over each group of what each element has, by its number.
+    pub fn sums_of(&self, value: impl Fn(usize) -> f64) -> Vec<f64> {
         let mut sums = vec![0.0; self.count];
-        for (&group, v) in self.of.iter().zip(values) {
-            sums[group] += v;
+        for (k, &group) in self.of.iter().enumerate() {
+            sums[group] += value(k);
         }
+        sums
+    }
+
+    /// The mean over each group of what each element has, by its number.
+    pub(crate) fn means_of(&self, value: impl Fn(usize) -> f64) -> Vec<f64> {
+        let (mut sums, size) = (self.sums_of(value), self.size() as f64);
+        sums.iter_mut().for_each(|sum| *sum /= size);
         sums
     }
 

@@ -5,12 +5,10 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anstream::{eprintln, print, println};
+use anstream::{print, println};
 use clap::{Args, Parser, Subcommand};
+use verdict::cli::answer;
 use verdict::{COMMAND, beside_the_reader};
-
-/// The exit code when something went wrong: a flag, a file.
-const FAILED: u8 = 2;
 
 /// The experiments behind the book.
 #[derive(Debug, Parser)]
@@ -62,28 +60,12 @@ struct How {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => {
-            // A wrong flag gives one line.
-            let text = error.render().to_string();
-            eprintln!("{}", text.lines().next().unwrap_or(&text));
-            return ExitCode::from(FAILED);
-        }
-        Err(help) => {
-            print!("{}", help.render());
-            return ExitCode::SUCCESS;
-        }
-    };
-    // Without it, Ctrl-C ends the process all the same, and keeps as much; it only says less.
-    let _ = ctrlc::set_handler(|| lab::interrupted());
-    match run(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(FAILED)
-        }
-    }
+    answer(|arguments: Arguments| {
+        // Without it, Ctrl-C ends the process all the same, and keeps as much; it only says less.
+        let _ = ctrlc::set_handler(|| lab::interrupted());
+        run(arguments.command).map_err(|error| error.to_string())?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn run(command: Command) -> Result<(), Box<dyn Error>> {

@@ -131,6 +131,7 @@ fn an_interrupted_run_says_what_is_kept_and_goes_on() {
 fn what_makes_no_sense_is_one_line() {
     for arguments in [
         &["run", "digitz"][..],
+        &["draw"],
         &["run", "digits", "--sedes", "2"],
         &["run", "digits", "--seeds", "many"],
         &["run", "digits", "--quick", "--seeds", "0"],
@@ -151,5 +152,7 @@ fn what_makes_no_sense_is_one_line() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.starts_with("error: "), "{text}");
         assert_eq!(text.lines().count(), 1, "{text}");
+        let asks = text.contains("not provided: <NAME>");
+        assert_eq!(asks, arguments == ["draw"], "{text}");
     }
 }

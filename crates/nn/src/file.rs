@@ -1,4 +1,8 @@
 //! Files that are either the old one or the new one, never half of either.
+//!
+//! `diagnose` and `course` write their files so too, each in a few lines of its own around
+//! `tempfile`: no crate stands below all three, and `course` has links, permissions and backups of
+//! a reader's files to keep besides.
 
 use std::io::{self, Write};
 use std::path::Path;

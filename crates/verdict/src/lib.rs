@@ -5,6 +5,7 @@
 //! the other: the book opens before a single checker is compiled.
 
 pub mod channel;
+pub mod cli;
 mod report;
 
 use std::env;

@@ -150,7 +150,8 @@ pub fn write_text(path: &Path, text: &str) -> Result<(), String> {
     replace(path, text.as_bytes())
 }
 
-/// Puts `bytes` into a file that is the old one or the new one, never half of either.
+/// Puts `bytes` into a file that is the old one or the new one, never half of either. `nn` does so
+/// for its models, and says why each of them does it by itself.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let folder = path
         .parent()

@@ -227,17 +227,22 @@ fn size(values: impl Iterator<Item = f64>) -> f64 {
     sizes.fold(0.0, f64::max)
 }
 
+fn apart(a: &Inputs, b: &Inputs) -> f64 {
+    let pairs = a.iter().flatten().zip(b.iter().flatten());
+    pairs.map(|(a, b)| (a - b).abs()).sum()
+}
+
 impl Seen {
-    /// How far each value of an input was moved, wherever it was evaluated.
+    /// How far each value of an input was moved, wherever it was evaluated: from the nearest of
+    /// the points at which a gradient was asked for.
     fn moves(&self, input: usize) -> Vec<Vec<f64>> {
-        let Some((at, _)) = self.backward.first() else {
-            return Vec::new();
-        };
-        let move_of = |inputs: &Inputs| {
+        let moves = |inputs: &Inputs| {
+            let points = self.backward.iter().map(|(at, _)| at);
+            let at = points.min_by(|a, b| apart(inputs, a).total_cmp(&apart(inputs, b)))?;
             let pairs = inputs[input].iter().zip(&at[input]);
-            pairs.map(|(to, from)| to - from).collect()
+            Some(pairs.map(|(to, from)| to - from).collect())
         };
-        self.forward.iter().map(move_of).collect()
+        self.forward.iter().filter_map(moves).collect()
     }
 
     /// Which values of an input were moved.

@@ -5,7 +5,7 @@ use super::change::Changes;
 use super::factors;
 use super::layout::Kind;
 use super::probe::Probe;
-use super::recipe::{DIRECT, Recipe, XHat};
+use super::recipe::{DIRECT, Recipe, Shared, XHat};
 use crate::attribution::{Finding, Path, Question};
 
 /// The mistakes in dgamma.
@@ -155,18 +155,6 @@ fn catalogue<'a>(
         factors: [factors::common(), sums].concat(),
         precision,
     };
-    let terms = move |recipe: &Recipe| {
-        let each = recipe.affine(probe, what);
-        let sums = match recipe.summed {
-            None => probe.params.sums(&each),
-            // One sum over everything is the same for every parameter.
-            Some(k) => match probe.grouping(k).sums(&each).as_slice() {
-                &[one] => vec![one; probe.gamma.len()],
-                several => several.to_vec(),
-            },
-        };
-        vec![sums]
-    };
     let unit = probe.kind.parameter();
     let why = format!(
         "one for each {unit}, summed over all {}",
@@ -175,7 +163,11 @@ fn catalogue<'a>(
     Catalogue {
         question,
         changes,
-        terms: Box::new(terms),
+        shared: Shared::new(probe),
+        terms: Box::new(move |recipe, shared| {
+            let sums = recipe.sums(shared, what);
+            Box::new(move |p| [sums(p), 0.0, 0.0])
+        }),
         length: (probe.gamma.len(), why),
     }
 }

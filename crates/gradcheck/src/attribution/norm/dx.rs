@@ -1,11 +1,11 @@
 //! The catalogue for dx.
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Element};
 use super::change::Changes;
 use super::factors;
 use super::layout::Kind;
 use super::probe::Probe;
-use super::recipe::{DIRECT, MEAN, Recipe, VARIANCE, XHat};
+use super::recipe::{DIRECT, MEAN, Recipe, Shared, VARIANCE, XHat};
 use crate::attribution::{Finding, Path, Question};
 
 /// The mistakes in dx.
@@ -22,7 +22,8 @@ pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
     Catalogue {
         question,
         changes: changes(probe, &paths),
-        terms: Box::new(move |recipe| paths.terms(recipe, probe)),
+        shared: Shared::new(probe),
+        terms: Box::new(|recipe, shared| element(recipe, shared)),
         length: (probe.x.len(), "one for each element of x".into()),
     }
 }
@@ -50,18 +51,6 @@ impl Paths {
             .collect()
     }
 
-    fn terms(&self, recipe: &Recipe, probe: &Probe) -> Vec<Vec<f64>> {
-        let [mut direct, mean, variance] = recipe.dx(probe);
-        if probe.kind != Kind::Rms {
-            return vec![direct, mean, variance];
-        }
-        if recipe.flip_centre || recipe.mean_path_added {
-            // Who subtracts the mean by mistake has its path as well.
-            direct.iter_mut().zip(&mean).for_each(|(d, m)| *d += m);
-        }
-        vec![direct, variance]
-    }
-
     /// Every choice of one or more of the present paths.
     fn subsets(&self) -> Vec<Vec<usize>> {
         let bits = 1..1_usize << self.present.len();
@@ -76,6 +65,21 @@ impl Paths {
         };
         bits.map(member).collect()
     }
+}
+
+/// The terms of the paths that a normalization has.
+fn element<'a>(recipe: &Recipe, shared: &Shared<'a>) -> Element<'a> {
+    let terms = recipe.dx(shared);
+    if shared.probe.kind != Kind::Rms {
+        return Box::new(terms);
+    }
+    // Who subtracts the mean by mistake has its path as well.
+    let subtracted = recipe.flip_centre || recipe.mean_path_added;
+    Box::new(move |k| {
+        let [direct, mean, variance] = terms(k);
+        let through_mean = if subtracted { mean } else { 0.0 };
+        [direct + through_mean, variance, 0.0]
+    })
 }
 
 fn path(kind: Kind, number: usize) -> Path {

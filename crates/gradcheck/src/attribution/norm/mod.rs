@@ -14,6 +14,7 @@ mod output;
 mod probe;
 mod recipe;
 mod running;
+mod screen;
 mod sections;
 
 pub use layout::{Kind, Norm};
@@ -139,6 +140,32 @@ pub fn constant_statistics(probe: &Probe, target: Target) -> Option<(Finding, Ve
     let (mut finding, values) = catalogue(probe, target, F64_PRECISION).both_missing()?;
     finding.section = Some(sections::of(probe.kind, target, &finding.id));
     Some((finding, values))
+}
+
+/// Of [`mistakes`] those that make values within this distance of the candidate: the length of the
+/// difference. A few that are further off may be among them. Beside them, how many mistakes
+/// there are in all, near and far.
+///
+/// # Panics
+/// When the candidate has another length than the target.
+#[track_caller]
+pub fn mistakes_near(
+    probe: &Probe,
+    target: Target,
+    candidate: &[f64],
+    distance: f64,
+) -> (Vec<(Finding, Vec<f64>)>, usize) {
+    let catalogue = catalogue(probe, target, F64_PRECISION);
+    let (got, wanted) = (candidate.len(), catalogue.length.0);
+    assert!(
+        got == wanted,
+        "gradcheck: a candidate of {got} elements for a target of {wanted}; compare lengths first"
+    );
+    let mut all = catalogue.mistakes_near(candidate, distance);
+    for (finding, _) in &mut all {
+        finding.section = Some(sections::of(probe.kind, target, &finding.id));
+    }
+    (all, catalogue.count())
 }
 
 fn catalogue(probe: &Probe, target: Target, precision: f64) -> Catalogue<'_> {

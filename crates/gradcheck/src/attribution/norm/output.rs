@@ -5,7 +5,7 @@ use super::change::Changes;
 use super::factors;
 use super::layout::Kind;
 use super::probe::Probe;
-use super::recipe::{DIRECT, Recipe, XHat};
+use super::recipe::{DIRECT, Recipe, Shared, XHat};
 use crate::attribution::{Finding, Path, Question};
 
 const SCALED: usize = 0;
@@ -23,7 +23,6 @@ pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
     ];
     // RMS Norm has no beta.
     paths.truncate(if probe.kind == Kind::Rms { 1 } else { 2 });
-    let count = paths.len();
     let question = Question {
         target: "y".into(),
         paths,
@@ -33,7 +32,14 @@ pub(super) fn catalogue(probe: &Probe, precision: f64) -> Catalogue<'_> {
     Catalogue {
         question,
         changes: changes(probe),
-        terms: Box::new(move |recipe| recipe.y(probe).into_iter().take(count).collect()),
+        shared: Shared::new(probe),
+        terms: Box::new(|recipe, shared| {
+            let terms = recipe.y(shared);
+            Box::new(move |k| {
+                let [scaled, shift] = terms(k);
+                [scaled, shift, 0.0]
+            })
+        }),
         length: (probe.x.len(), "one for each element of x".into()),
     }
 }

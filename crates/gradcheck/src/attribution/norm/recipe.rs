@@ -11,6 +11,10 @@
 
 use super::probe::Probe;
 use crate::groups::Groups;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::rc::Rc;
 
 /// The direct path `x -> x_hat`.
 pub const DIRECT: usize = 0;
@@ -20,7 +24,7 @@ pub const MEAN: usize = 1;
 pub const VARIANCE: usize = 2;
 
 /// Where eps enters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Eps {
     /// `1 / sqrt(var + eps)`.
     Inside,
@@ -31,7 +35,7 @@ pub enum Eps {
 }
 
 /// What stands in a place where `x_hat` belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum XHat {
     /// What belongs there.
     Right,
@@ -119,27 +123,178 @@ impl Default for Recipe {
     }
 }
 
-/// The statistics of a recipe, each spread over the elements, row-major.
-pub struct Statistics {
+/// By which statistics a recipe normalizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Taken {
+    grouping: usize,
+    eps: Eps,
+    bessel: bool,
+    no_root: bool,
+    flip_centre: bool,
+}
+
+/// What a mean of the backward is of: `gamma^power * dy`, and what it is multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Averaged {
+    grouping: usize,
+    gamma_by: usize,
+    power: i32,
+    dy_ones: bool,
+    times: Option<(XHat, Taken)>,
+}
+
+/// The statistics of a recipe, one of each for every group.
+pub struct Statistics<'a> {
+    probe: &'a Probe,
+    groups: &'a Groups,
     /// The mean that is subtracted: 0 for RMS Norm.
     pub mean: Vec<f64>,
     /// `1 / sqrt(var + eps)`.
     pub rstd: Vec<f64>,
-    /// `(x - mean) * rstd`.
-    pub x_hat: Vec<f64>,
 }
 
-impl Statistics {
+impl Statistics<'_> {
     /// Element `k` of `x_hat`, or of what stands in its place.
-    fn x_hat(&self, what: XHat, probe: &Probe, k: usize) -> f64 {
+    fn x_hat(&self, what: XHat, k: usize) -> f64 {
+        let (probe, group) = (self.probe, self.groups.of[k]);
+        let right = || (probe.x[k] - self.mean[group]) * self.rstd[group];
         match what {
-            XHat::Right | XHat::Normalized => self.x_hat[k],
-            XHat::Uncentred => probe.x[k] * self.rstd[k],
-            XHat::MeanAdded => (probe.x[k] + self.mean[k]) * self.rstd[k],
+            XHat::Right | XHat::Normalized => right(),
+            XHat::Uncentred => probe.x[k] * self.rstd[group],
+            XHat::MeanAdded => (probe.x[k] + self.mean[group]) * self.rstd[group],
             XHat::X => probe.x[k],
-            XHat::Y => probe.gamma_at(k) * self.x_hat[k] + probe.beta_at(k),
+            XHat::Y => probe.gamma_at(k) * right() + probe.beta_at(k),
             XHat::One => 1.0,
         }
+    }
+
+    /// The rstd of element `k`.
+    fn rstd(&self, k: usize) -> f64 {
+        self.rstd[self.groups.of[k]]
+    }
+}
+
+/// Mean and mean square about it of each group.
+type Moments = Rc<(Vec<f64>, Vec<f64>)>;
+
+/// The sums that recipes for one probe have in common: hundreds of recipes differ in a few of
+/// them, and each is taken once.
+pub struct Shared<'a> {
+    pub probe: &'a Probe,
+    moments: RefCell<HashMap<(usize, bool), Moments>>,
+    statistics: RefCell<HashMap<Taken, Rc<Statistics<'a>>>>,
+    means: RefCell<HashMap<Averaged, Rc<Vec<f64>>>>,
+    members: OnceCell<Rc<Vec<Vec<usize>>>>,
+}
+
+impl<'a> Shared<'a> {
+    pub fn new(probe: &'a Probe) -> Self {
+        Self {
+            probe,
+            moments: RefCell::default(),
+            statistics: RefCell::default(),
+            means: RefCell::default(),
+            members: OnceCell::new(),
+        }
+    }
+
+    fn moments(&self, grouping: usize, centred: bool) -> Moments {
+        let take = || {
+            let (probe, groups) = (self.probe, self.probe.grouping(grouping));
+            let mean = match centred {
+                true => groups.means_of(|k| probe.x[k]),
+                false => vec![0.0; groups.count],
+            };
+            let var = groups.means_of(|k| {
+                let off = probe.x[k] - mean[groups.of[k]];
+                off * off
+            });
+            Rc::new((mean, var))
+        };
+        known(&self.moments, (grouping, centred), take)
+    }
+
+    fn statistics(&self, taken: Taken) -> Rc<Statistics<'a>> {
+        let take = || {
+            let groups = self.probe.grouping(taken.grouping);
+            let centred = self.probe.kind.is_centred() != taken.flip_centre;
+            let (mean, var) = &*self.moments(taken.grouping, centred);
+            let m = groups.size() as f64;
+            let bessel = if taken.bessel { m / (m - 1.0) } else { 1.0 };
+            let eps = self.probe.eps;
+            let rstd = |var: &f64| {
+                let var = var * bessel;
+                match taken.eps {
+                    _ if taken.no_root => 1.0 / (var + eps),
+                    Eps::Inside => 1.0 / (var + eps).sqrt(),
+                    Eps::LeftOut => 1.0 / var.sqrt(),
+                    Eps::OutsideRoot => 1.0 / (var.sqrt() + eps),
+                }
+            };
+            Rc::new(Statistics {
+                probe: self.probe,
+                groups,
+                mean: mean.clone(),
+                rstd: var.iter().map(rstd).collect(),
+            })
+        };
+        known(&self.statistics, taken, take)
+    }
+
+    /// One mean for each group of a grouping.
+    fn means(&self, of: Averaged) -> Rc<Vec<f64>> {
+        let take = || {
+            let probe = self.probe;
+            let index = gamma_index(probe, of.gamma_by);
+            let dy = |k: usize| if of.dy_ones { 1.0 } else { probe.dy[k] };
+            let g = |k: usize| power(probe.gamma[index.of[k]], of.power) * dy(k);
+            let groups = probe.grouping(of.grouping);
+            Rc::new(match of.times {
+                None => groups.means_of(g),
+                Some((what, taken)) => {
+                    let s = self.statistics(taken);
+                    groups.means_of(|k| g(k) * s.x_hat(what, k))
+                }
+            })
+        };
+        known(&self.means, of, take)
+    }
+
+    /// The elements of each parameter.
+    fn members(&self) -> Rc<Vec<Vec<usize>>> {
+        let members = || Rc::new(self.probe.params.members());
+        self.members.get_or_init(members).clone()
+    }
+}
+
+/// What is known under this key, or else is taken now.
+fn known<K: Eq + Hash, V: Clone>(
+    all: &RefCell<HashMap<K, V>>,
+    key: K,
+    take: impl FnOnce() -> V,
+) -> V {
+    if let Some(found) = all.borrow().get(&key) {
+        return found.clone();
+    }
+    let taken = take();
+    all.borrow_mut().insert(key, taken.clone());
+    taken
+}
+
+fn power(base: f64, exponent: i32) -> f64 {
+    match exponent {
+        0 => 1.0,
+        1 => base,
+        2 => base * base,
+        -1 => 1.0 / base,
+        _ => base.powi(exponent),
+    }
+}
+
+fn gamma_index(probe: &Probe, by: usize) -> &Groups {
+    match by {
+        0 => &probe.params,
+        other => probe.grouping(other),
     }
 }
 
@@ -149,152 +304,166 @@ pub fn times(a: &[f64], b: &[f64]) -> Vec<f64> {
 }
 
 impl Recipe {
-    /// Mean, rstd and `x_hat`.
-    pub fn statistics(&self, probe: &Probe) -> Statistics {
-        let groups = probe.grouping(self.statistics);
-        let centred = probe.kind.is_centred() != self.flip_centre;
-        let mean = if centred {
-            groups.means(&probe.x)
-        } else {
-            vec![0.0; probe.x.len()]
-        };
-        let off: Vec<f64> = probe
-            .x
-            .iter()
-            .zip(&mean)
-            .map(|(x, mean)| x - mean)
-            .collect();
-        let m = groups.size() as f64;
-        let bessel = if self.bessel { m / (m - 1.0) } else { 1.0 };
-        let rstd = |var: &f64| {
-            let var = var * bessel;
-            match self.eps {
-                _ if self.no_root => 1.0 / (var + probe.eps),
-                Eps::Inside => 1.0 / (var + probe.eps).sqrt(),
-                Eps::LeftOut => 1.0 / var.sqrt(),
-                Eps::OutsideRoot => 1.0 / (var.sqrt() + probe.eps),
-            }
-        };
-        let rstd: Vec<f64> = groups.means(&times(&off, &off)).iter().map(rstd).collect();
-        let x_hat = times(&off, &rstd);
-        Statistics { mean, rstd, x_hat }
+    fn taken(&self) -> Taken {
+        Taken {
+            grouping: self.statistics,
+            eps: self.eps,
+            bessel: self.bessel,
+            no_root: self.no_root,
+            flip_centre: self.flip_centre,
+        }
     }
 
-    /// The two terms of y: the scaled `x_hat`, and the shift.
-    pub fn y(&self, probe: &Probe) -> [Vec<f64>; 2] {
-        let s = self.statistics(probe);
-        let index = self.gamma_index(probe);
-        let all = |f: &dyn Fn(usize) -> f64| (0..probe.x.len()).map(f).collect();
+    /// Mean and rstd.
+    pub fn statistics<'a>(&self, shared: &Shared<'a>) -> Rc<Statistics<'a>> {
+        shared.statistics(self.taken())
+    }
+
+    /// The two terms of element `k` of y: the scaled `x_hat`, and the shift.
+    pub fn y<'a>(&self, shared: &Shared<'a>) -> impl Fn(usize) -> [f64; 2] + use<'a> {
+        let probe = shared.probe;
+        let s = self.statistics(shared);
+        let index = gamma_index(probe, self.gamma_by);
         let (scale, shift) = match self.swapped {
             false => (&probe.gamma, &probe.beta),
             true => (&probe.beta, &probe.gamma),
         };
-        let gamma = |k: usize| scale[index.of[k]].powi(self.gamma[DIRECT]);
-        let beta_scale = |k: usize| if self.beta_scaled { gamma(k) } else { 1.0 };
-        [
-            all(&|k| {
-                let x_hat = s.x_hat(self.x_hat[0], probe, k);
-                gamma(k) * x_hat * s.rstd[k].powi(self.rstd[DIRECT])
-            }),
-            all(&|k| beta_scale(k) * shift[index.of[k]]),
-        ]
+        let (gamma_power, rstd_power) = (self.gamma[DIRECT], self.rstd[DIRECT]);
+        let (what, beta_scaled) = (self.x_hat[0], self.beta_scaled);
+        move |k| {
+            let gamma = power(scale[index.of[k]], gamma_power);
+            let beta_scale = if beta_scaled { gamma } else { 1.0 };
+            [
+                gamma * s.x_hat(what, k) * power(s.rstd(k), rstd_power),
+                beta_scale * shift[index.of[k]],
+            ]
+        }
     }
 
-    /// What is summed into dgamma or dbeta, before the sum: `dy`, times `what` unless
-    /// the recipe puts another thing in its place.
-    pub fn affine(&self, probe: &Probe, what: XHat) -> Vec<f64> {
-        let s = self.statistics(probe);
+    /// dgamma or dbeta of parameter `p`: a sum of `dy`, times `what` unless the recipe puts
+    /// another thing in its place.
+    pub fn sums<'a>(&self, shared: &Shared<'a>, what: XHat) -> Box<dyn Fn(usize) -> f64 + 'a> {
+        let probe = shared.probe;
+        let s = self.statistics(shared);
         let what = if self.x_hat[0] == XHat::Right {
             what
         } else {
             self.x_hat[0]
         };
-        let dy = |k: usize| if self.dy_ones { 1.0 } else { probe.dy[k] };
-        let one = |k: usize| {
-            let gamma = probe.gamma_at(k).powi(self.gamma[DIRECT] - 1);
-            let rstd = s.rstd[k].powi(self.rstd[DIRECT]);
-            dy(k) * s.x_hat(what, probe, k) * gamma * rstd
+        let (gamma_power, rstd_power) = (self.gamma[DIRECT] - 1, self.rstd[DIRECT]);
+        let dy_ones = self.dy_ones;
+        let term = move |k: usize| {
+            let dy = if dy_ones { 1.0 } else { probe.dy[k] };
+            let gamma = power(probe.gamma_at(k), gamma_power);
+            dy * s.x_hat(what, k) * gamma * power(s.rstd(k), rstd_power)
         };
-        (0..probe.x.len()).map(one).collect()
+        let Some(summed) = self.summed else {
+            let members = shared.members();
+            return Box::new(move |p| members[p].iter().map(|&k| term(k)).fold(0.0, |a, b| a + b));
+        };
+        let sums = probe.grouping(summed).sums_of(term);
+        // One sum over everything is the same for every parameter.
+        Box::new(move |p| match sums[..] {
+            [one] => one,
+            ref several => several[p],
+        })
     }
 
-    fn gamma_index<'a>(&self, probe: &'a Probe) -> &'a Groups {
-        match self.gamma_by {
-            0 => &probe.params,
-            other => probe.grouping(other),
-        }
-    }
-
-    /// The three terms of dx.
-    pub fn dx(&self, probe: &Probe) -> [Vec<f64>; 3] {
-        let s = self.statistics(probe);
-        let all = |f: &dyn Fn(usize) -> f64| (0..probe.x.len()).map(f).collect::<Vec<f64>>();
-        let index = self.gamma_index(probe);
-        let gamma = |path: usize, k: usize| probe.gamma[index.of[k]].powi(self.gamma[path]);
-        let dy = |k: usize| if self.dy_ones { 1.0 } else { probe.dy[k] };
-        // Gamma stands before a mean or after it, never in both places.
-        let outside = |path: usize| self.gamma_outside[path - MEAN];
-        let before = |path: usize, k: usize| if outside(path) { 1.0 } else { gamma(path, k) };
-        let after = |path: usize, k: usize| {
-            let gamma = if outside(path) { gamma(path, k) } else { 1.0 };
-            gamma * self.rescaled
-        };
-        let rstd = |path: usize, k: usize| {
-            let again = if self.gamma_again {
-                probe.gamma[index.of[k]]
-            } else {
-                1.0
-            };
-            s.rstd[k].powi(1 + self.rstd[path]) * again
-        };
-        let x_hat = |what: XHat, k: usize| s.x_hat(what, probe, k);
+    /// The three terms of element `k` of dx.
+    pub fn dx<'a>(&self, shared: &Shared<'a>) -> impl Fn(usize) -> [f64; 3] + use<'a> {
+        let probe = shared.probe;
+        let recipe = self.clone();
+        let s = self.statistics(shared);
+        let index = gamma_index(probe, self.gamma_by);
         let [outer, inner] = self.x_hat;
-        let weight = |k: usize| if self.weighted_mean { s.x_hat[k] } else { 1.0 };
-        let through_mean = all(&|k| before(MEAN, k) * dy(k) * weight(k));
-        let through_mean = probe.grouping(self.backward[0]).means(&through_mean);
-        let through_var = all(&|k| before(VARIANCE, k) * dy(k) * x_hat(inner, k));
-        let through_var = probe.grouping(self.backward[1]).means(&through_var);
-        [
-            all(&|k| rstd(DIRECT, k) * gamma(DIRECT, k) * dy(k)),
-            all(&|k| -rstd(MEAN, k) * after(MEAN, k) * through_mean[k]),
-            all(&|k| -rstd(VARIANCE, k) * after(VARIANCE, k) * x_hat(outer, k) * through_var[k]),
-        ]
+        // Gamma stands before a mean or after it, never in both places.
+        let outside = self.gamma_outside;
+        let mean = |path: usize, times: Option<XHat>| {
+            let means = shared.means(Averaged {
+                grouping: self.backward[path - MEAN],
+                gamma_by: self.gamma_by,
+                power: if outside[path - MEAN] {
+                    0
+                } else {
+                    self.gamma[path]
+                },
+                dy_ones: self.dy_ones,
+                times: times.map(|what| (what, self.taken())),
+            });
+            let of = &probe.grouping(self.backward[path - MEAN]).of;
+            move |k: usize| means[of[k]]
+        };
+        let through_mean = mean(MEAN, self.weighted_mean.then_some(XHat::Right));
+        let through_var = mean(VARIANCE, Some(inner));
+        move |k| {
+            let own = probe.gamma[index.of[k]];
+            let dy = if recipe.dy_ones { 1.0 } else { probe.dy[k] };
+            let gamma = |path: usize| power(own, recipe.gamma[path]);
+            let after = |path: usize| {
+                let gamma = if outside[path - MEAN] {
+                    gamma(path)
+                } else {
+                    1.0
+                };
+                gamma * recipe.rescaled
+            };
+            let again = if recipe.gamma_again { own } else { 1.0 };
+            let rstd = |path: usize| power(s.rstd(k), 1 + recipe.rstd[path]) * again;
+            [
+                rstd(DIRECT) * gamma(DIRECT) * dy,
+                -rstd(MEAN) * after(MEAN) * through_mean(k),
+                -rstd(VARIANCE) * after(VARIANCE) * s.x_hat(outer, k) * through_var(k),
+            ]
+        }
     }
 }
 
 /// The right values: those of the recipe in which nothing is changed.
 impl Probe {
+    fn each(&self, of: impl Fn(usize) -> f64) -> Vec<f64> {
+        (0..self.x.len()).map(of).collect()
+    }
+
     /// The right output, `gamma * x_hat + beta`, in the shape of `x`.
     pub fn y(&self) -> Vec<f64> {
-        let x_hat = self.x_hat();
-        (0..x_hat.len())
-            .map(|k| self.gamma_at(k) * x_hat[k] + self.beta_at(k))
-            .collect()
+        let s = Recipe::default().statistics(&Shared::new(self));
+        self.each(|k| self.gamma_at(k) * s.x_hat(XHat::Right, k) + self.beta_at(k))
     }
 
     /// The normalized input, in the shape of `x`.
     pub fn x_hat(&self) -> Vec<f64> {
-        Recipe::default().statistics(self).x_hat
+        let s = Recipe::default().statistics(&Shared::new(self));
+        self.each(|k| s.x_hat(XHat::Right, k))
     }
 
     /// `1 / sqrt(var + eps)` of the group of each element, in the shape of `x`.
     pub fn rstd(&self) -> Vec<f64> {
-        Recipe::default().statistics(self).rstd
+        let s = Recipe::default().statistics(&Shared::new(self));
+        self.each(|k| s.rstd(k))
+    }
+
+    /// The mean that is subtracted, 0 in RMS Norm, and `1 / sqrt(var + eps)`, of each group.
+    pub fn statistics(&self) -> (Vec<f64>, Vec<f64>) {
+        let s = Recipe::default().statistics(&Shared::new(self));
+        (s.mean.clone(), s.rstd.clone())
     }
 
     /// The right gradient with respect to `x`.
     pub fn dx(&self) -> Vec<f64> {
-        let [direct, mean, variance] = Recipe::default().dx(self);
+        let terms = Recipe::default().dx(&Shared::new(self));
         // RMS Norm subtracts no mean, so nothing comes back through one.
         let through_mean = if self.kind.is_centred() { 1.0 } else { 0.0 };
-        (0..direct.len())
-            .map(|k| direct[k] + through_mean * mean[k] + variance[k])
-            .collect()
+        self.each(|k| {
+            let [direct, mean, variance] = terms(k);
+            direct + through_mean * mean + variance
+        })
     }
 
     /// The right gradient with respect to gamma.
     pub fn dgamma(&self) -> Vec<f64> {
-        self.params.sums(&times(&self.dy, &self.x_hat()))
+        let s = Recipe::default().statistics(&Shared::new(self));
+        self.params
+            .sums_of(|k| self.dy[k] * s.x_hat(XHat::Right, k))
     }
 
     /// The right gradient with respect to beta.

@@ -17,7 +17,7 @@ pub(super) struct Statistics {
     /// The means of the backward, of `g` and of `g * x_hat`. RMS Norm, which subtracts no mean,
     /// has zeros for the first.
     pub means: Vec<[f64; 2]>,
-    eps: f64,
+    rstd: Vec<f64>,
 }
 
 impl Statistics {
@@ -28,6 +28,7 @@ impl Statistics {
             group.iter().map(|&k| f(k)).sum::<f64>() / size
         };
         let (mut mean, mut var, mut means) = (Vec::new(), Vec::new(), Vec::new());
+        let mut all_rstd = Vec::new();
         for group in groups {
             let mu = if centred {
                 share(group, &|k| probe.x[k])
@@ -42,18 +43,18 @@ impl Statistics {
             mean.push(mu);
             var.push(variance);
             means.push([a, b]);
+            all_rstd.push(rstd);
         }
-        let eps = probe.eps;
         Self {
             mean,
             var,
             means,
-            eps,
+            rstd: all_rstd,
         }
     }
 
     pub fn rstd(&self, group: usize) -> f64 {
-        1.0 / (self.var[group] + self.eps).sqrt()
+        self.rstd[group]
     }
 
     /// Mean and rstd.

@@ -10,6 +10,7 @@
 //! What is found must therefore account for more bits of the candidate than the search among
 //! them took.
 
+mod columns;
 mod fitted;
 mod groups;
 mod kernel;

@@ -1,5 +1,6 @@
 //! Sums that leave values out, or count them twice.
 
+use super::columns::Columns;
 use super::kernel::{Kernel, Pair};
 use super::place::counted;
 use super::scene::{Evidence, Scene};
@@ -7,6 +8,7 @@ use crate::attribution::least_squares;
 use crate::attribution::norm::layout::Kind;
 use crate::attribution::norm::probe::Target;
 use crate::groups::Groups;
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// Sets of single values and of pairs are tried up to this length.
@@ -75,14 +77,13 @@ impl Index {
         all
     }
 
-    /// Sets that loops leave out: the ends, single ones, every so manieth; and what is counted
-    /// twice.
-    fn sets(&self) -> Vec<Counts> {
+    /// Sets that loops leave out, one after the other: the ends, single ones, every so manieth;
+    /// and what is counted twice.
+    fn each_set(&self, look: &mut dyn FnMut(&Counts)) {
         let n = self.length;
-        let mut all = Vec::new();
         let mut add = |counts: Vec<f64>| {
             if counts.iter().any(|c| *c != 1.0) && counts.iter().any(|c| *c > 0.0) {
-                all.push(Counts { counts });
+                look(&Counts { counts });
             }
         };
         let of = |count: &dyn Fn(usize) -> f64| (0..n).map(count).collect::<Vec<f64>>();
@@ -150,7 +151,6 @@ impl Index {
                 }
             }
         }
-        all
     }
 
     /// `leaves out rows 4 and 5`, `counts row 2 twice`.
@@ -238,9 +238,7 @@ impl Scene<'_> {
         let terms: Vec<f64> = (0..self.probe.x.len()).map(term).collect();
         for index in Index::within(self, params) {
             let columns = columns(params, &index, &terms);
-            let exact = regression(&columns, self.candidate).map(|counts| (counts, index.length));
-            let sets = index.sets().into_iter().map(|counts| (counts, 0));
-            for (counts, fitted) in exact.into_iter().chain(sets) {
+            let look = |counts: &Counts, fitted: usize| {
                 let counted = columns.iter().zip(&counts.counts);
                 let sum = |p: usize| counted.clone().map(|(column, n)| column[p] * n).sum();
                 let evidence = Evidence::ELEMENTS
@@ -249,10 +247,14 @@ impl Scene<'_> {
                 self.propose(evidence, sum, || {
                     (
                         "partial-sum".to_owned(),
-                        format!("the sum {}", index.told(&counts)),
+                        format!("the sum {}", index.told(counts)),
                     )
                 });
+            };
+            if let Some(exact) = regression(&columns, self.candidate) {
+                look(&exact, index.length);
             }
+            index.each_set(&mut |counts| look(counts, 0));
         }
     }
 
@@ -261,60 +263,68 @@ impl Scene<'_> {
         if self.target == Target::Dbeta {
             return;
         }
-        let groups = &self.probe.groups;
-        let right = self.kernel();
-        for index in Index::within(self, groups) {
-            for counts in self.exact(&index).into_iter().chain(index.sets()) {
-                let counted: f64 = self.groups[0]
-                    .iter()
-                    .map(|&k| counts.counts[index.of[k]])
-                    .sum();
-                for divisor in [groups.size() as f64, counted] {
-                    let over = |group: usize, term: &dyn Fn(usize) -> f64| -> f64 {
-                        let count = |k: usize| counts.counts[index.of[k]];
-                        let each = self.groups[group].iter().map(|&k| count(k) * term(k));
-                        each.sum::<f64>() / divisor
-                    };
-                    let by = match divisor == counted {
-                        true => format!(", and is divided by {counted}"),
-                        false => String::new(),
-                    };
-                    let propose = |id: &str, what: &str, kernel: &Kernel<'_>| {
-                        self.propose(Evidence::GROUPS, self.run(kernel), || {
-                            (id.to_owned(), format!("{what} {}{by}", index.told(&counts)))
-                        });
-                    };
-                    let forward = self.statistics_by(right.x.clone(), over);
-                    let forward = right.clone().with_statistics(forward);
-                    propose("partial-statistics", "the sum of the statistics", &forward);
-                    if self.target != Target::Dx {
-                        continue;
-                    }
-                    let part = self.means_by(&right, over);
-                    let of = &groups.of;
-                    let only = |which: usize| -> Pair<'_> {
-                        let part = part.clone();
-                        Rc::new(move |k| {
-                            let mut means = self.own.means[of[k]];
-                            means[which] = part(k)[which];
-                            means
-                        })
-                    };
-                    for (what, means) in [
-                        ("each sum of the backward", part.clone()),
-                        ("the sum of g in the backward", only(0)),
-                        ("the sum of g * x_hat in the backward", only(1)),
-                    ] {
-                        propose("partial-means", what, &right.clone().with_means(means));
-                    }
-                    let again = self.means_by(&forward, over);
-                    propose(
-                        "partial-everywhere",
-                        "each sum, forward and backward,",
-                        &forward.with_means(again),
-                    );
-                }
+        for index in Index::within(self, &self.probe.groups) {
+            let columns = Columns::of(self, &index.of, index.length);
+            let mut look = |counts: &Counts| self.partial_group(&index, &columns, counts);
+            if let Some(exact) = self.exact(&index) {
+                look(&exact);
             }
+            index.each_set(&mut look);
+        }
+    }
+
+    /// The same for one set of values.
+    fn partial_group(&self, index: &Index, columns: &Columns<'_>, counts: &Counts) {
+        let (right, of) = (self.kernel(), &self.probe.groups.of);
+        let count = |&k: &usize| counts.counts[index.of[k]];
+        let counted: f64 = self.groups[0].iter().map(count).sum();
+        let known = vec![Cell::new(None); self.groups.len()];
+        let sums = |group: usize| {
+            known[group].get().unwrap_or_else(|| {
+                let sums = columns.counted(group, &counts.counts);
+                known[group].set(Some(sums));
+                sums
+            })
+        };
+        for divisor in [self.probe.groups.size() as f64, counted] {
+            let by = match divisor == counted {
+                true => format!(", and is divided by {counted}"),
+                false => String::new(),
+            };
+            let propose = |id: &str, what: &str, kernel: &Kernel<'_>| {
+                self.propose(Evidence::GROUPS, self.run(kernel), || {
+                    (id.to_owned(), format!("{what} {}{by}", index.told(counts)))
+                });
+            };
+            let pair = self.each_group(|g| columns.statistics(g, &sums(g), counted, divisor));
+            let forward = right.clone().with_statistics(pair.clone());
+            let own = pair.clone();
+            let whole = Rc::new(move |k: usize| columns.whole_means(of[k], own(k)));
+            let forward = forward.with_means(whole);
+            propose("partial-statistics", "the sum of the statistics", &forward);
+            if self.target != Target::Dx {
+                continue;
+            }
+            let part = |group| columns.means(group, &sums(group), divisor, self.own.pair(group));
+            let only = |which: [bool; 2]| -> Pair<'_> {
+                Rc::new(move |k| {
+                    let (part, own) = (part(of[k]), self.own.means[of[k]]);
+                    [0, 1].map(|i| if which[i] { part[i] } else { own[i] })
+                })
+            };
+            for (what, means) in [
+                ("each sum of the backward", only([true, true])),
+                ("the sum of g in the backward", only([true, false])),
+                ("the sum of g * x_hat in the backward", only([false, true])),
+            ] {
+                propose("partial-means", what, &right.clone().with_means(means));
+            }
+            let again: Pair<'_> = Rc::new(|k| columns.means(of[k], &sums(of[k]), divisor, pair(k)));
+            propose(
+                "partial-everywhere",
+                "each sum, forward and backward,",
+                &forward.with_means(again),
+            );
         }
     }
 
