@@ -197,7 +197,7 @@ fn zero_and_not_finite_come_first() {
     let nearly = basis("nearly", &[0, 1], [times(DY, W), but(1.0 + 2e-11)]);
     let small = basis("small", &[0, 1], [times(DY, W), but(0.9)]);
     let all = [right(), cancels, nearly, small].into_iter();
-    let expected = format!("{expected}, or if nearly happened");
+    let expected = format!("{expected}, or nearly happened");
     assert_eq!(question().explain(&[0.0; 5], all).to_string(), expected);
     let mut nan = mix(1.0, 1.0);
     nan[3] = f64::NEG_INFINITY;
