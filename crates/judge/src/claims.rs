@@ -75,12 +75,32 @@ impl Wrong {
     }
 }
 
-/// The gradients that a wrong backward pass may claim at this point: every mistake that the
-/// attribution knows by name, and faults of a loop that has the formula right. What changes nothing
-/// at this shape is left out: rows that are shifted where there is one. Their number and their
-/// order depend on the norm, its shape and eps alone.
+/// The gradients that a wrong backward pass may claim at this point: those of [`mistaken`] but for
+/// what changes nothing here, such as rows that are shifted where there is one.
 #[must_use]
 pub fn wrong(probe: &Probe) -> Vec<Wrong> {
+    let right = Gradients::right(probe);
+    let target = |name: &str| {
+        let mut all = targets(probe.kind).into_iter();
+        let found = all.find(|(_, other)| *other == name);
+        found.expect("a claim is of a target of its norm").0
+    };
+    let shows = |wrong: &Wrong| {
+        let target = target(wrong.target);
+        let claimed = wrong.gradients.clone().of(target).clone();
+        !is_same(&claimed, right.clone().of(target))
+    };
+    let mut all = mistaken(probe);
+    all.retain(shows);
+    all
+}
+
+/// The gradients that a mistaken backward pass claims at this point: every mistake that the
+/// attribution knows by name, and faults of a loop that has the formula right. Where the data hide
+/// a mistake, as a gamma of 1 does, what it claims is right. Their number and their order depend
+/// on the norm and its shape alone.
+#[must_use]
+pub fn mistaken(probe: &Probe) -> Vec<Wrong> {
     let right = Gradients::right(probe);
     let claimed = |target: Target, values: Vec<f64>| {
         let mut gradients = right.clone();
@@ -89,11 +109,7 @@ pub fn wrong(probe: &Probe) -> Vec<Wrong> {
     };
     let mut all: Vec<Wrong> = Vec::new();
     for (target, name) in targets(probe.kind) {
-        let of_target = right.clone().of(target).clone();
         for (finding, values) in mistakes(probe, target) {
-            if is_same(&values, &of_target) {
-                continue;
-            }
             // A mistake that can be made in two ways has one name, and the first way stands for it.
             let known = |wrong: &Wrong| wrong.target == name && wrong.id == finding.id;
             if all.iter().any(known) {
@@ -108,9 +124,6 @@ pub fn wrong(probe: &Probe) -> Vec<Wrong> {
             });
         }
         for (id, sentence, values) in slips(probe, target, &right) {
-            if is_same(&values, &of_target) {
-                continue;
-            }
             all.push(Wrong {
                 target: name,
                 id: id.to_owned(),

@@ -15,7 +15,7 @@ use batchnorm::Layout;
 use gradcheck::attribution::norm::{Given, Norm, Probe};
 use gradcheck::{Check, Input};
 use half::{bf16, f16};
-use judge::claims::{Gradients, Wrong, wrong};
+use judge::claims::{Gradients, Wrong, mistaken};
 use serde_json::{Value, json};
 
 use crate::kit::{APPENDIX, Measurement, Output, each};
@@ -144,7 +144,7 @@ impl Point {
     }
 
     fn wrong(&self) -> &[Wrong] {
-        let all = || wrong(&self.probe(&self.inputs, &self.dy));
+        let all = || mistaken(&self.probe(&self.inputs, &self.dy));
         self.wrong.get_or_init(all)
     }
 
@@ -287,7 +287,7 @@ impl By {
 fn claims(probe: &Probe, of_wrong: bool) -> Vec<Arrays> {
     let mut claims = vec![arrays(Gradients::right(probe))];
     if of_wrong {
-        claims.extend(wrong(probe).into_iter().map(|w| arrays(w.gradients)));
+        claims.extend(mistaken(probe).into_iter().map(|w| arrays(w.gradients)));
     }
     claims
 }
