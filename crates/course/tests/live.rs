@@ -73,7 +73,7 @@ fn only_the_built_book_is_served_and_only_to_its_own_pages() {
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     for header in [
         "Content-Type: text/html; charset=utf-8",
-        "default-src 'none'; script-src 'self' 'sha256-",
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-",
         "X-Content-Type-Options: nosniff",
         "Referrer-Policy: no-referrer",
     ] {
