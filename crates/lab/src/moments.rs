@@ -13,24 +13,6 @@ pub(crate) struct Moments {
     pub(crate) deviation: Vec<f64>,
 }
 
-/// What goes into a nonlinearity, along either axis.
-pub(crate) struct Seen {
-    /// Of every unit, over the examples.
-    pub(crate) units: Moments,
-    /// Of every example, over the units.
-    pub(crate) examples: Moments,
-}
-
-impl Seen {
-    fn of(x: &Tensor<f32>) -> Self {
-        let transposed = Tape::eval(|t| t.constant(x.clone()).transpose(0, 1).value().clone());
-        Seen {
-            units: Moments::of(x),
-            examples: Moments::of(&transposed),
-        }
-    }
-}
-
 /// The root of the mean square.
 pub(crate) fn rms(values: impl IntoIterator<Item = f64>) -> f64 {
     let (mut sum, mut count) = (0.0, 0.0);
@@ -62,6 +44,13 @@ impl Moments {
         Moments { mean, deviation }
     }
 
+    /// Of the rows of `x`, over its columns.
+    pub(crate) fn of_rows(x: &Tensor<f32>) -> Self {
+        Moments::of(&Tape::eval(|t| {
+            t.constant(x.clone()).transpose(0, 1).value().clone()
+        }))
+    }
+
     /// How far the means are from those of `before`, in deviations of `before`: the root
     /// mean square over the units of one, over that of the other.
     pub(crate) fn shift_from(&self, before: &Moments) -> f64 {
@@ -70,14 +59,17 @@ impl Moments {
     }
 }
 
-/// What goes into the nonlinearities of an MLP for these images, as in training: the moments
-/// before each, in the order of the layers.
-pub(crate) fn before_nonlinearities(model: &impl Layer<f32>, images: &Tensor<f32>) -> Vec<Seen> {
+/// What goes into the nonlinearities of an MLP for these images, as in training, in the order of
+/// the layers: of shape `[N, units]` each.
+pub(crate) fn before_nonlinearities(
+    model: &impl Layer<f32>,
+    images: &Tensor<f32>,
+) -> Vec<Tensor<f32>> {
     let mut seen = Vec::new();
     let mut last: Option<Tensor<f32>> = None;
     let mut look = |name: &str, value: &Var<'_, f32>| {
         if name.ends_with("relu") {
-            seen.extend(last.take().as_ref().map(Seen::of));
+            seen.extend(last.take());
         }
         last = Some(value.value().clone());
     };
@@ -119,11 +111,8 @@ mod tests {
         let x = Tensor::randn([100, 3], rng);
         let seen = before_nonlinearities(&mlp, &x);
         assert_eq!(seen.len(), 2);
-        for Seen {
-            units: moments,
-            examples,
-        } in seen
-        {
+        for x in seen {
+            let (moments, examples) = (Moments::of(&x), Moments::of_rows(&x));
             assert_eq!((moments.mean.len(), examples.mean.len()), (8, 100));
             assert!(rms(moments.mean) < 1e-5);
             assert!((rms(moments.deviation) - 1.0).abs() < 1e-2);

@@ -53,14 +53,19 @@ pub(crate) trait Setting: Serialize + Clone + Sync {
             .join("-")
     }
 
+    /// How the weights are drawn at the start.
+    fn start(&self) -> Start {
+        Start::Usual
+    }
+
     /// What a text calls it, beside others of its chart.
     fn name(&self) -> String {
-        name(self.method()).to_owned()
+        self.start().named(name(self.method()))
     }
 
     /// What it is drawn in.
     fn ink(&self) -> Ink {
-        ink(self.method())
+        self.start().ink(ink(self.method()))
     }
 }
 
@@ -104,11 +109,7 @@ impl Setting for Method {
         self.method
     }
 
-    fn name(&self) -> String {
-        self.start.named(name(self.method))
-    }
-
-    fn ink(&self) -> Ink {
-        self.start.ink(ink(self.method))
+    fn start(&self) -> Start {
+        self.start
     }
 }

@@ -89,8 +89,6 @@ pub(crate) struct LossCell<S> {
     pub(crate) chosen_rate_is_at_the_edge_of_the_grid: bool,
     /// Of the reported runs; infinite for one that diverged.
     pub(crate) validation_loss: Sample,
-    /// How many of those did.
-    reported_diverged: usize,
 }
 
 /// The loss at one learning rate from the seeds that pick one: infinite for a run that diverged,
@@ -368,12 +366,10 @@ impl Curves {
 
 impl<S> LossCell<S> {
     fn new(rates: &[f64], swept: &Swept<LossRun>, of: impl FnOnce(&[LossRun]) -> S) -> Self {
-        let diverged =
-            |runs: &[LossRun]| runs.iter().filter(|run| run.validation.is_none()).count();
         let at = |(&rate, runs): (&f64, &Vec<LossRun>)| LossAtRate {
             rate,
             validation_loss: *losses(runs, |run| run.validation),
-            diverged: diverged(runs),
+            diverged: runs.iter().filter(|run| run.validation.is_none()).count(),
         };
         LossCell {
             of: of(&swept.runs),
@@ -381,7 +377,6 @@ impl<S> LossCell<S> {
             chosen_rate: rates[swept.chosen],
             chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(swept.chosen, rates.len()),
             validation_loss: losses(&swept.runs, |run| run.validation),
-            reported_diverged: diverged(&swept.runs),
         }
     }
 
@@ -401,7 +396,9 @@ impl<S> LossCell<S> {
 
     /// How many runs diverged, at all rates together.
     pub(crate) fn diverged(&self) -> usize {
-        self.reported_diverged + self.rates.iter().map(|at| at.diverged).sum::<usize>()
+        let reported = self.validation_loss.by_seed().iter();
+        let reported = reported.filter(|loss| loss.is_infinite()).count();
+        reported + self.rates.iter().map(|at| at.diverged).sum::<usize>()
     }
 
     /// At how many rates the median loss is within this share of the best.

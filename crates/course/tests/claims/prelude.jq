@@ -33,12 +33,10 @@ def clearly_above($other): differences($other)[2] > 0;
 def unclear($other): clearly_below($other) or clearly_above($other) | not;
 
 # The same of a comparison that the results have.
-def below($alike): (.high | if . == null then infinite else . end) < $alike;
-def above($alike): (.low | if . == null then infinite else . end) > $alike;
-
-# The ends of a spread.
 def low: .low | if . == null then infinite else . end;
 def high: .high | if . == null then infinite else . end;
+def below($alike): high < $alike;
+def above($alike): low > $alike;
 
 # Whether what is counted by the median at $key did not happen.
 def never($key): .[$key] | objects | has("median") and .median == null;

@@ -143,13 +143,8 @@ impl Study for Asked {
         });
         let theory = results.projection.iter().map(Left::theory);
         let theory = theory.map(|share| json!({ "theory": share }));
-        let cell = |row: &'_ [Cell<Of>], size: usize| {
-            let cell = row.iter().find(|cell| cell.of.batch == size);
-            let cell = cell.expect("the batch size is in the grid");
-            cell.test_accuracy.clone()
-        };
-        let at = |size: usize| format!("{} % at {size}", percent(cell(batch, size).median));
-        let lag = cell(batch, 2).against(&cell(layer, 2));
+        let at = |size: usize| format!("{} % at {size}", percent(test(batch, size).median));
+        let lag = test(batch, 2).against(test(layer, 2));
         let largest = sizes[sizes.len() - 1];
         let degraded: Vec<String> = degrades_at.iter().map(usize::to_string).collect();
         let verdict = format!(
@@ -180,6 +175,12 @@ impl Study for Asked {
             table: tables(&rows, &results.projection),
         }
     }
+}
+
+/// The test accuracy of a method at one batch size.
+fn test(row: &[Cell<Of>], size: usize) -> &Sample {
+    let cell = row.iter().find(|cell| cell.of.batch == size);
+    &cell.expect("the batch size is in the grid").test_accuracy
 }
 
 /// The batch sizes at which Batch Norm trains, yet clearly worse than at the largest and

@@ -53,12 +53,8 @@ impl Setting for Of {
         self.method.method
     }
 
-    fn name(&self) -> String {
-        self.method.name()
-    }
-
-    fn ink(&self) -> Ink {
-        self.method.ink()
+    fn start(&self) -> Start {
+        self.method.start
     }
 }
 

@@ -175,9 +175,7 @@ impl Study for Asked {
             2 * convergence.iter().filter(|at| holds(&at.steps)).count() > convergence.len()
         };
         let slower = most(|steps| steps.layer.seen_from(&steps.batch) == Apart::Above);
-        let steadier = |steps: &ByMethod<Sample>| off(&steps.layer).against(&off(&steps.batch));
-        let stable =
-            most(|steps| off(&steps.layer).against(&off(&steps.batch)).apart() == Apart::Below);
+        let stable = most(|steps| steadier(steps).apart() == Apart::Below);
         let compared = convergence.iter().map(|Convergence { steps, .. }| {
             let [none, batch, layer] =
                 [&steps.none, &steps.batch, &steps.layer].map(|steps| relative(**steps));
@@ -334,6 +332,11 @@ fn measure<M: Layer<f32>>(
     }
     // ANCHOR_END: rounds
     costs
+}
+
+/// How much further the steps of Layer Norm are from their median than those of Batch Norm.
+fn steadier(steps: &ByMethod<Sample>) -> Paired {
+    off(&steps.layer).against(&off(&steps.batch))
 }
 
 /// How far each seed's steps are from the median, relative to it.

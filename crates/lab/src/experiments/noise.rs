@@ -134,15 +134,15 @@ impl Setting for Of {
     }
 
     fn name(&self) -> String {
-        let name = self.method.start.named(name(self.method()));
+        let name = self.start().named(name(self.method()));
         match self.method.noise {
             0.0 => name,
             size => format!("{name} with noise {size}"),
         }
     }
 
-    fn ink(&self) -> Ink {
-        self.method.start.ink(ink(self.method()))
+    fn start(&self) -> Start {
+        self.method.start
     }
 }
 
@@ -422,8 +422,8 @@ fn look(
         if step > own.looked_at_steps {
             return;
         }
-        let seen = before_nonlinearities(model, &few.images);
-        let now = seen.into_iter().last().expect("there is a ReLU").units;
+        let seen = before_nonlinearities(model, &few.images).pop();
+        let now = Moments::of(&seen.expect("there is a ReLU"));
         if let Some(before) = before.replace(now.clone()) {
             shifts.push(now.shift_from(&before));
         }

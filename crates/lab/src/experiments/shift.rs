@@ -14,7 +14,7 @@
 //! (2015) they are near 1.
 
 use crate::kit::*;
-use crate::moments::{Seen, before_nonlinearities, rms};
+use crate::moments::{Moments, before_nonlinearities, rms};
 
 pub(crate) struct Asked;
 
@@ -197,11 +197,9 @@ fn look(plan: &Plan, rate: f64, data: &Digits<f32>, seed: u64) -> Option<Vec<Sto
         if step != 0 && step != end && !step.is_power_of_two() {
             return;
         }
-        let seen = before_nonlinearities(model, &data.train.images);
-        let Seen {
-            units: last,
-            examples,
-        } = seen.into_iter().last().expect("there is a ReLU");
+        let seen = before_nonlinearities(model, &data.train.images).pop();
+        let x = seen.expect("there is a ReLU");
+        let (last, examples) = (Moments::of(&x), Moments::of_rows(&x));
         let first = first.get_or_insert_with(|| last.clone());
         stops.push(Stop {
             step,
