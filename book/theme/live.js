@@ -116,7 +116,7 @@ export const begin = async (root) => {
     };
     let drags = null;
     drawing.addEventListener("pointerdown", (event) => {
-        const handle = event.target.closest("[data-drag-x], [data-drag-y]");
+        const handle = event.target.closest("[data-drag-x], [data-drag-y], [data-drag]");
         if (!handle || event.button !== 0) return;
         const form = handle.closest(".wide, .narrow");
         const from = place(event, form);
@@ -132,6 +132,16 @@ export const begin = async (root) => {
             };
             return { form, move };
         });
+        // Or a way in the drawing is a change of several.
+        for (const part of handle.dataset.drag?.split(";") ?? []) {
+            const [name, across, down] = part.split(" ");
+            const [input] = controls.get(name);
+            const first = Number(input.value);
+            const move = (at) => {
+                input.value = first + across * (at.x - from.x) + down * (at.y - from.y);
+            };
+            drags.push({ form, move });
+        }
         // The handle is drawn anew as it moves, but not what holds it.
         drawing.setPointerCapture(event.pointerId);
         event.preventDefault();

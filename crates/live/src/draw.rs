@@ -68,6 +68,39 @@ impl Sheet {
         );
     }
 
+    /// The area within places.
+    pub fn area(&mut self, places: &[Place], look: &str) {
+        let corners: Vec<String> = places
+            .iter()
+            .map(|&(x, y)| format!("{} {}", px(x), px(y)))
+            .collect();
+        let _ = write!(self.out, "<path d=\"M{}Z\" {look}/>", corners.join("L"));
+    }
+
+    /// An arrow of a colour, as thick as `width`; too short for its head, it is nothing but the
+    /// head's tip.
+    pub fn arrow(&mut self, from: Place, to: Place, colour: &str, width: f64) {
+        let (x, y) = (to.0 - from.0, to.1 - from.1);
+        let length = (x * x + y * y).sqrt();
+        if length < 0.5 {
+            return;
+        }
+        let (x, y) = (x / length, y / length);
+        let head = (4.0 * width).min(length);
+        let base = (to.0 - head * x, to.1 - head * y);
+        let wing = 0.4 * head;
+        if length > head {
+            let look = format!("stroke=\"var({colour})\" stroke-width=\"{width}\"");
+            self.line(from, (base.0 + x, base.1 + y), &look);
+        }
+        let wings = [
+            (base.0 - wing * y, base.1 + wing * x),
+            (base.0 + wing * y, base.1 - wing * x),
+        ];
+        let look = format!("fill=\"var({colour})\"");
+        self.area(&[to, wings[0], wings[1]], &look);
+    }
+
     /// A rectangle from one corner to the one across.
     pub fn rect(&mut self, (x1, y1): Place, (x2, y2): Place, look: &str) {
         let [x, y] = [x1.min(x2), y1.min(y2)].map(px);
@@ -107,6 +140,20 @@ impl Sheet {
         }
         let _ = write!(self.out, "<g class=\"live-handle\"{attributes}>");
         // Where a finger finds it.
+        self.disc(at, 17.0, "fill=\"transparent\"");
+        self.disc(at, 7.0, look);
+        self.out.push_str("</g>");
+    }
+
+    /// A disc that is dragged anywhere: each control moves by so much for a unit across, and by
+    /// so much for a unit down. The controls are the way of a keyboard.
+    pub fn roaming(&mut self, at: Place, moves: &[(&str, f64, f64)], look: &str) {
+        let moves: Vec<String> = moves
+            .iter()
+            .map(|(control, across, down)| format!("{control} {across:.5} {down:.5}"))
+            .collect();
+        let moves = moves.join(";");
+        let _ = write!(self.out, "<g class=\"live-handle\" data-drag=\"{moves}\">");
         self.disc(at, 17.0, "fill=\"transparent\"");
         self.disc(at, 7.0, look);
         self.out.push_str("</g>");
@@ -184,6 +231,8 @@ mod tests {
             max: 10.0,
         };
         sheet.handle((5.0, 20.04), None, Some(drag), "fill=\"red\"");
+        let moves = [("a", 0.5, 0.0), ("b", -0.25, 1.0)];
+        sheet.roaming((5.0, 5.0), &moves, "fill=\"red\"");
         sheet.sets("cell", 3.0, |sheet| {
             sheet.rect((9.0, 9.0), (4.0, 4.0), "fill=\"red\"");
         });
@@ -194,6 +243,7 @@ mod tests {
             "<title>Two &amp; more</title>",
             "data-drag-y=\"x1 40 10\"",
             "cy=\"20\"",
+            "data-drag=\"a 0.50000 0.00000;b -0.25000 1.00000\"",
             "data-set=\"cell 3\"><rect x=\"4\" y=\"4\" width=\"5\" height=\"5\"",
             "<text x=\"0\" y=\"0\" >a &lt; b</text>",
         ] {

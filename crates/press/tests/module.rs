@@ -199,15 +199,23 @@ fn every_control_has_a_name_of_its_own_that_every_handle_knows() {
         assert!(count > 0 && names.len() == count, "{}", figure.name);
         for question in questions(&figure) {
             let answer = bridge::answer(&question);
-            for mark in ["data-drag-x=\"", "data-drag-y=\"", "data-set=\""] {
+            for mark in [
+                "data-drag-x=\"",
+                "data-drag-y=\"",
+                "data-drag=\"",
+                "data-set=\"",
+            ] {
                 for (at, _) in answer.match_indices(mark) {
                     let after = &answer[at + mark.len()..];
-                    let name = after.split(' ').next().unwrap();
-                    assert!(
-                        names.contains(&name),
-                        "{}: `{name}` is dragged",
-                        figure.name
-                    );
+                    let marked = after.split('"').next().unwrap();
+                    for part in marked.split(';') {
+                        let name = part.split(' ').next().unwrap();
+                        assert!(
+                            names.contains(&name),
+                            "{}: `{name}` is dragged",
+                            figure.name
+                        );
+                    }
                 }
             }
             assert!(

@@ -1,12 +1,19 @@
 //! The list of the live figures, one file each.
 
 pub mod paths;
+pub mod projection;
+pub mod share;
 pub mod u_curve;
 
 use crate::figure::Figure;
 
 /// All of them.
-pub const ALL: [Figure; 2] = [u_curve::FIGURE, paths::FIGURE];
+pub const ALL: [Figure; 4] = [
+    u_curve::FIGURE,
+    paths::FIGURE,
+    projection::FIGURE,
+    share::FIGURE,
+];
 
 /// The figure of this name.
 #[must_use]
