@@ -60,6 +60,46 @@ pub fn tuple(values: &[f64], places: usize) -> String {
     format!("({})", each.join(", "))
 }
 
+/// A number written out, and how much of it from the left is as in another.
+#[derive(Clone, Debug)]
+pub struct Written {
+    text: String,
+    same: usize,
+}
+
+impl Written {
+    /// A number with so many places after the point, against another.
+    #[must_use]
+    pub fn new(value: f64, other: f64, places: usize) -> Self {
+        let [text, other] = [value, other].map(|value| format!("{value:.places$}"));
+        let same = text.bytes().zip(other.bytes()).take_while(|(a, b)| a == b);
+        let same = same.count();
+        Self { text, same }
+    }
+
+    /// A number of which nothing is compared.
+    #[must_use]
+    pub fn plain(value: f64, places: usize) -> Self {
+        let text = format!("{value:.places$}");
+        Self { text, same: 0 }
+    }
+
+    /// How many digits that is, from the first that is not zero.
+    #[must_use]
+    pub fn digits(&self) -> usize {
+        let same = self.text[..self.same].trim_start_matches(['-', '0', '.']);
+        same.bytes().filter(u8::is_ascii_digit).count()
+    }
+
+    /// Marked for a drawing: one colour of the theme for what is the same, one for the rest.
+    #[must_use]
+    pub fn marked(&self, same: &str, other: &str) -> String {
+        let (a, b) = self.text.split_at(self.same);
+        let [a, b] = [a, b].map(|part| part.replace('-', "−"));
+        format!("<tspan fill=\"var({same})\">{a}</tspan><tspan fill=\"var({other})\">{b}</tspan>")
+    }
+}
+
 /// As text of HTML or SVG, and as the value of an attribute in double quotes.
 #[must_use]
 pub fn escape(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use crate::draw::{Drag, Place, Scale, Sheet};
 use crate::figure::{Control, Figure, Form, Group, Shown, Values};
-use crate::words::{power_of_ten, scientific};
+use crate::words::{Written, power_of_ten, scientific};
 use tape::Real;
 
 /// The powers of ten of the steps.
@@ -182,33 +182,6 @@ fn power_of(error: f64) -> f64 {
     libm::log10(error).clamp(ERRORS[0], ERRORS[1])
 }
 
-/// A number written out, and how much of it from the left is as in another.
-struct Written {
-    text: String,
-    same: usize,
-}
-
-impl Written {
-    fn new(value: f64, other: f64, places: usize) -> Self {
-        let [text, other] = [value, other].map(|value| format!("{value:.places$}"));
-        let same = text.bytes().zip(other.bytes()).take_while(|(a, b)| a == b);
-        let same = same.count();
-        Self { text, same }
-    }
-
-    /// How many digits that is, from the first that is not zero.
-    fn digits(&self) -> usize {
-        let same = self.text[..self.same].trim_start_matches(['-', '0', '.']);
-        same.bytes().filter(u8::is_ascii_digit).count()
-    }
-
-    fn marked(&self, same: &str, other: &str) -> String {
-        let (a, b) = self.text.split_at(self.same);
-        let [a, b] = [a, b].map(|part| part.replace('-', "−"));
-        format!("<tspan fill=\"var({same})\">{a}</tspan><tspan fill=\"var({other})\">{b}</tspan>")
-    }
-}
-
 struct Found {
     setting: Setting,
     power: f64,
@@ -382,10 +355,7 @@ fn magnifier(sheet: &mut Sheet, found: &Found, (left, top): Place) {
     let places = setting.places();
     let difference = found.values[0] - found.values[1];
     let exact = setting.function.exact();
-    let plain = |value: f64| Written {
-        text: format!("{value:.places$}"),
-        same: 0,
-    };
+    let plain = |value: f64| Written::plain(value, places);
     let (cancelled, left_over) = ("--fig-muted", found.colour());
     let rows = [
         (
