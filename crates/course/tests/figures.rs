@@ -341,6 +341,51 @@ fn a_handle_is_dragged_to_a_value() {
     }
 }
 
+/// The tip of an arrow goes where the pointer takes it, and three controls follow.
+#[test]
+fn a_tip_is_dragged_through_space() {
+    for size in [(1440, 900), (360, 740)] {
+        let Some(mut figure) = Figure::open("bn-backward.html", "projection", size) else {
+            return;
+        };
+        let before = figure.values();
+        let tip = "(() => {
+            const all = [...$.querySelectorAll('[data-drag] circle')];
+            const seen = all.find((e) => e.checkVisibility());
+            return [seen.cx.baseVal.value, seen.cy.baseVal.value];
+        })()";
+        let from = figure.value(tip);
+        let way = (30.0, -24.0);
+        figure.drag("[data-drag]", way);
+        let after = figure.values();
+        assert_eq!(after[..3], before[..3]);
+        assert_ne!(after[3..6], before[3..6]);
+        figure.shows(&after);
+        // As near as controls in quarters let it come.
+        let to = figure.value(tip);
+        for (axis, way) in [way.0, way.1].into_iter().enumerate() {
+            let [from, to] = [&from, &to].map(|place| place[axis].as_f64().unwrap());
+            assert!((to - from - way).abs() < 14.0, "{axis}: {from} {to}");
+        }
+        figure.quiet();
+    }
+}
+
+/// A click in a drawing sets the control that the keyboard sets.
+#[test]
+fn a_click_in_a_drawing_sets_a_control() {
+    let Some(mut figure) = Figure::open("choosing.html", "share", (1440, 900)) else {
+        return;
+    };
+    let place = figure.middle("[data-set='cell 50']");
+    figure.mouse("mousePressed", place);
+    figure.mouse("mouseReleased", place);
+    let mut values = starts("share");
+    *values.last_mut().unwrap() = "50".to_owned();
+    figure.shows(&values);
+    assert_eq!(figure.values(), values);
+}
+
 /// A finger that moves a slider of a phone does not open the contents, as a swipe elsewhere does.
 #[test]
 fn a_swipe_over_a_slider_is_the_sliders() {
