@@ -168,8 +168,7 @@ impl Found {
             None => text += " But this dy is 0.",
             Some(share) if self.n > 2 => {
                 text += &format!(
-                    " This dy keeps {} of its squared length; on average over all directions it \
-                     would be {}.",
+                    " This dy keeps {} of its squared length; the average over all directions is {}.",
                     percent(share),
                     percent(self.average())
                 );
@@ -178,7 +177,7 @@ impl Found {
         }
         if self.n > 2 && self.crack > 0.02 {
             text += &format!(
-                " ε is no longer small beside the variance: {} of what lies along x̂ comes through.",
+                " With this ε, {} of the part along x̂ comes through.",
                 percent(self.crack)
             );
         }
@@ -267,6 +266,8 @@ fn draw(found: &Found, form: Form) -> String {
     } else {
         ((168.0, 160.0), 54.0)
     };
+    // 1 is as long as the root of N.
+    let scale = scale * (2.25 / (found.n as f64).sqrt()).min(1.0);
     space(&mut sheet, found, &View::new(found, centre, scale));
     let (at, width) = if wide {
         ((440.0, 44.0), 260.0)
@@ -527,7 +528,7 @@ mod tests {
             text.starts_with("N = 2: 1 and x̂ span the whole plane."),
             "{text}"
         );
-        assert!(FIGURE.start().text.contains("it would be 33\u{a0}%."));
+        assert!(FIGURE.start().text.contains("directions is 33\u{a0}%."));
     }
 
     /// A constant dy leaves nothing, at any N; and eps opens the crack along `x_hat` alone.
@@ -539,7 +540,7 @@ mod tests {
             let open = at(3, x2, 1.0, [1.0, 0.0, -1.0]);
             let shut = at(3, x2, -8.0, [1.0, 0.0, -1.0]);
             assert!(open.share() > shut.share());
-            assert!(open.crack > 0.5 && open.text().contains("no longer small"));
+            assert!(open.crack > 0.5 && open.text().contains("With this ε"));
         }
     }
 
