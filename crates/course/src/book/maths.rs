@@ -1,9 +1,11 @@
 //! LaTeX made into MathML when the book is built: nothing is fetched or run in the page.
 
+use super::breaks;
 use anyhow::{Context, Result, anyhow, bail};
 use math_core::{LatexToMathML, MathCoreConfig, MathDisplay};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::thread;
 
@@ -132,6 +134,67 @@ impl Maths {
             html = html.replacen("<math", &format!("<math aria-label=\"{name}\""), 1);
         }
         Ok(shield(&html))
+    }
+
+    /// The displayed formula `latex` in pieces between which it may be broken, in the rows and
+    /// columns of its `aligned`, as one line of HTML.
+    ///
+    /// # Errors
+    /// Says what is wrong and where in the formula.
+    pub fn display(&self, latex: &str) -> Result<String, BadFormula> {
+        let rows = breaks::rows(latex);
+        let pieces =
+            |row: &Vec<Vec<breaks::Part>>| row.iter().flatten().map(Vec::len).sum::<usize>();
+        if rows.iter().map(pieces).sum::<usize>() <= 1 {
+            return self.render(latex, Place::Display);
+        }
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(1);
+        let aligned = if rows.len() * columns > 1 {
+            " aligned"
+        } else {
+            ""
+        };
+        let mut html = format!("<div class=\"pieces{aligned}\" style=\"--columns: {columns}\">");
+        for row in rows {
+            html.push_str("<div class=\"row\">");
+            let empty = columns - row.len();
+            for cell in row {
+                html.push_str("<div class=\"cell\">");
+                let several = cell.len() > 1;
+                for part in cell {
+                    html.push_str(if several { "<div class=\"part\">" } else { "" });
+                    for (at, range) in part.into_iter().enumerate() {
+                        html.push_str(&self.piece(latex, range, at > 0)?);
+                    }
+                    html.push_str(if several { "</div>" } else { "" });
+                }
+                html.push_str("</div>");
+            }
+            html.push_str(&"<div class=\"cell\"></div>".repeat(empty));
+            html.push_str("</div>");
+        }
+        Ok(html + "</div>")
+    }
+
+    /// A piece of a formula; one that continues another may begin with a sign.
+    fn piece(
+        &self,
+        latex: &str,
+        range: Range<usize>,
+        continues: bool,
+    ) -> Result<String, BadFormula> {
+        let piece = &latex[range.clone()];
+        // Behind nothing at all, an operator keeps the room on its left.
+        let nothing = if breaks::infix(piece, continues) {
+            "{}"
+        } else {
+            ""
+        };
+        let rendered = self.render(&format!("{nothing}{piece}"), Place::Display);
+        rendered.map_err(|bad| BadFormula {
+            offset: range.start + bad.offset.saturating_sub(nothing.len()),
+            ..bad
+        })
     }
 
     fn convert(&self, latex: &str, style: MathDisplay) -> Result<String, BadFormula> {
@@ -315,6 +378,28 @@ mod tests {
             assert!(html.starts_with("<math display=\"block\">"), "{html}");
             assert!(html.ends_with("</math>") && !html.contains('\n'), "{html}");
         }
+    }
+
+    #[test]
+    fn a_long_formula_is_made_of_pieces() {
+        let html = maths().display(r"a = b + c, \qquad d = e").unwrap();
+        assert_eq!(
+            html.matches("<math display=\"block\">").count(),
+            5,
+            "{html}"
+        );
+        assert_eq!(html.matches("<div class=\"part\">").count(), 2, "{html}");
+        let html = maths().display(r"\begin{aligned} a &= b && \text{so} \\ &= c \end{aligned}");
+        let html = html.unwrap();
+        assert!(
+            html.contains("class=\"pieces aligned\" style=\"--columns: 4\""),
+            "{html}"
+        );
+        assert_eq!(html.matches("<div class=\"cell\">").count(), 8, "{html}");
+        assert!(maths().display("a").unwrap().starts_with("<math"));
+        // A mistake is told where it stands in the whole.
+        let error = maths().display(r"a = b + \badcommand").unwrap_err();
+        assert_eq!(error.offset, 8);
     }
 
     #[test]

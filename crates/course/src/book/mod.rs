@@ -45,6 +45,7 @@
 //! An anchor in a crate that no listing uses is a mistake, unless `book/presented.toml`
 //! says that its file is not presented in full yet.
 
+mod breaks;
 pub mod claim;
 mod code;
 pub mod data;

@@ -333,7 +333,7 @@ impl Renderer<'_> {
         label: Option<&(String, String)>,
     ) -> Result<String, String> {
         let latex = self.with_data(page, latex, Place::Maths, &|_| line);
-        let math = match self.maths.render(&latex, maths::Place::Display) {
+        let math = match self.maths.display(&latex) {
             Ok(math) => math,
             Err(bad) => {
                 let offset = (0..=bad.offset)
