@@ -1,5 +1,5 @@
-// Keyboard and scrolling; predictions remembered in this browser; verdicts and progress from
-// the running `course`.
+// Keyboard and scrolling; predictions and the reader's place, remembered in this browser; verdicts
+// and progress from the running `course`.
 (() => {
     "use strict";
 
@@ -31,8 +31,52 @@
         ".heat-scroll": "Map of the error",
     };
     const scrollable = (element) => element.closest(Object.keys(SCROLLERS).join());
+    // Which of its edges there is more beyond: the look of the page says so.
+    const more = (element) => {
+        const rest = element.scrollWidth - element.clientWidth - element.scrollLeft;
+        const edges = [element.scrollLeft > 1 && "before", rest > 1 && "after"].filter(Boolean).join(" ");
+        if (edges) element.dataset.more = edges;
+        else delete element.dataset.more;
+    };
+    document.addEventListener("scroll", ({ target }) => {
+        if (target.matches?.(Object.keys(SCROLLERS).join())) more(target);
+    }, { capture: true, passive: true });
+    // On a phone a table of words becomes a list of its rows, each value with its column's name.
+    const phone = window.matchMedia("(max-width: 600px)");
+    const named = (table) => {
+        const heads = [...(table.tHead?.rows[0]?.cells ?? [])];
+        table.setAttribute("role", "table");
+        for (const row of table.rows) {
+            row.setAttribute("role", "row");
+            [...row.cells].forEach((cell, at) => {
+                cell.setAttribute("role", cell.tagName === "TH" ? "columnheader" : "cell");
+                if (cell.tagName === "TH" || cell.querySelector(".column-name")) return;
+                const name = make("span", "column-name");
+                name.setAttribute("aria-hidden", "true");
+                name.append(...[...(heads[at]?.childNodes ?? [])].map((node) => node.cloneNode(true)));
+                const value = make("span");
+                value.append(...cell.childNodes);
+                cell.append(name, value);
+            });
+        }
+    };
+    const stack = (wrapper) => {
+        const table = wrapper.querySelector("table");
+        if (!phone.matches || !table?.tHead) {
+            wrapper.classList.remove("stacked");
+            return;
+        }
+        if (wrapper.classList.contains("stacked") || wrapper.scrollWidth <= wrapper.clientWidth) return;
+        const cells = [...table.querySelectorAll("tbody td")];
+        const words = cells.filter((cell) => !/^[\s\d.,−±×⁻⁰¹²³⁴-⁹%/–—A-Za-z]{0,12}$/u.test(cell.textContent)).length;
+        if (words < cells.length / 4) return;
+        named(table);
+        wrapper.classList.add("stacked");
+    };
     const fit = (element) => {
         const kind = Object.keys(SCROLLERS).find((selector) => element.matches(selector));
+        if (kind === ".table-wrapper") stack(element);
+        more(element);
         const wide = element.scrollWidth > element.clientWidth && element.clientWidth > 0;
         if (!wide) {
             for (const name of ["tabindex", "role", "aria-label"]) element.removeAttribute(name);
@@ -105,6 +149,54 @@
             try { localStorage.setItem(key, value); } catch { /* private window */ }
         },
     };
+
+    // ---- Chapters read, and where the reader stopped -----------------------------------
+    // A chapter is read when its end has been seen; the introduction offers to go on.
+    const page = location.pathname.split("/").pop() || "index.html";
+    const entrance = page === "index.html" || page === "introduction.html";
+    const readMarks = () => {
+        for (const link of document.querySelectorAll("#mdbook-sidebar .chapter-link-wrapper > a[href]")) {
+            const address = new URL(link.href);
+            const read = !address.hash && memory.get(`read:${address.pathname.split("/").pop()}`);
+            if (!read || link.querySelector(".read")) continue;
+            const mark = make("span", "read", "✓");
+            mark.setAttribute("role", "img");
+            mark.setAttribute("aria-label", "read");
+            link.append(" ", mark);
+        }
+    };
+    readMarks();
+    const end = document.querySelector("main > :last-child");
+    if (end && !entrance) {
+        new IntersectionObserver((changes, observer) => {
+            if (!changes.some((change) => change.isIntersecting)) return;
+            memory.set(`read:${page}`, "1");
+            observer.disconnect();
+            readMarks();
+        }).observe(end);
+        // The last heading above the middle of the window.
+        const keep = () => {
+            const headings = [...document.querySelectorAll("main :is(h1, h2, h3)[id]")];
+            const last = headings.findLast((heading) => heading.getBoundingClientRect().top < innerHeight / 2);
+            const title = document.title.replace(/ - [^-]*$/, "");
+            const section = last?.matches("h1") ? "" : last?.textContent.trim() ?? "";
+            memory.set("place", JSON.stringify({ page, id: last?.id ?? "", title, section }));
+        };
+        window.addEventListener("pagehide", keep);
+        document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); });
+    }
+    const stopped = () => {
+        try { return JSON.parse(memory.get("place")); } catch { return null; }
+    };
+    const place = entrance ? stopped() : null;
+    if (place?.page && place.title) {
+        const link = make("a", "", place.section ? `${place.title}, section ${place.section}` : place.title);
+        link.href = new URL(`${place.page}#${place.id}`, new URL(path_to_root || "./", location.href));
+        const text = make("p", "resume", "You stopped in ");
+        text.append(link, ".");
+        document.querySelector("main h1").after(text);
+    }
+
     for (const box of document.querySelectorAll("[data-predict]")) {
         const key = `predict:${box.dataset.predict}`;
         const reveal = box.querySelector("details.reveal");
@@ -147,16 +239,19 @@
     const say = (box, ...text) => { box.querySelector(".exercise-state").replaceChildren(...text); };
     // What is being checked may never be answered when the course has ended.
     const idle = (box) => { delete box.querySelector(".verdict").dataset.busy; };
-    const START = ["start ", make("code", "", "cargo run"), " for live verdicts"];
-    const offline = () => {
+    const offline = (...text) => {
         for (const box of boxes.values()) {
             idle(box);
-            say(box, ...START.map((part) => (typeof part === "string" ? part : part.cloneNode(true))));
+            say(box, ...text.map((part) => (typeof part === "string" ? part : part.cloneNode(true))));
         }
     };
-    const local = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-    if (location.protocol !== "http:" || !local) {
-        offline();
+    // The course marks the pages that it serves. Any other copy is there to be read, and asks
+    // nothing of its host.
+    if (!("course" in document.documentElement.dataset)) {
+        const code = document.querySelector("meta[name=code]")?.content;
+        const link = make("a", "", code ? "get the code" : "on your own machine");
+        link.href = code ?? new URL("introduction.html#sec:start", new URL(path_to_root || "./", location.href));
+        offline(code ? "checked on your own machine: " : "checked ", link);
         return;
     }
 
@@ -491,8 +586,7 @@
             handlers[event.event]?.(event);
         };
         source.onerror = () => {
-            offline();
-            // A page from another server of files was never connected, and misses nothing.
+            offline("start ", make("code", "", "cargo run"), " for live verdicts");
             if (build !== null) notice("course-gone", "The course has ended. To go on, start it again with ", make("code", "", "cargo run"), ".");
         };
     };

@@ -128,6 +128,27 @@ enum BookCommand {
         #[arg(long)]
         check: bool,
     },
+    /// Write a folder that any host of static files serves; `publish --help` tells more.
+    #[command(disable_help_flag = true)]
+    Publish {
+        /// The folder, and its address.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Print the book into a PDF; needs a Chromium.
+    #[command(disable_help_flag = true)]
+    Pdf {
+        /// The file and the options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Write the book as an EPUB.
+    #[command(disable_help_flag = true)]
+    Epub {
+        /// The file.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Reads the command line, does what it says, and returns the process's exit code.
@@ -166,7 +187,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         eprintln!(
-            "error: `book` needs one of build, anchors, numbers and live, as in `{}`",
+            "error: `book` needs one of build, publish, pdf, epub, anchors, numbers and live, as in `{}`",
             command("book build")
         );
         return ExitCode::from(FAILED);
@@ -228,8 +249,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             let arguments: Vec<&OsStr> = run.into_iter().chain(given).collect();
             program::run(&workspace, "lab", &arguments)
         }
-        Command::Probe { arguments } => diagnose(&workspace, "probe", arguments),
-        Command::Diagnose { arguments } => diagnose(&workspace, "diagnose", arguments),
+        Command::Probe { arguments } => passed_on(&workspace, "diagnose", "probe", arguments),
+        Command::Diagnose { arguments } => passed_on(&workspace, "diagnose", "diagnose", arguments),
         Command::Examine { arguments } => {
             let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
             program::run(&workspace, "examine", &arguments)
@@ -246,6 +267,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             let arguments = check.then_some(OsStr::new("--check"));
             program::run(&workspace, "press", arguments.as_slice())
         }
+        Command::Book {
+            command: BookCommand::Publish { arguments },
+        } => passed_on(&workspace, "bind", "publish", arguments),
+        Command::Book {
+            command: BookCommand::Pdf { arguments },
+        } => passed_on(&workspace, "bind", "pdf", arguments),
+        Command::Book {
+            command: BookCommand::Epub { arguments },
+        } => passed_on(&workspace, "bind", "epub", arguments),
         Command::Book { command } => {
             let built = book::build(&workspace, &workspace.build_dir())?;
             if matches!(command, BookCommand::Anchors) {
@@ -261,10 +291,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-fn diagnose(workspace: &Workspace, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
+/// A command of another program, with its arguments as they were given.
+fn passed_on(
+    workspace: &Workspace,
+    program: &str,
+    command: &str,
+    arguments: &[OsString],
+) -> Result<ExitCode> {
     let given = arguments.iter().map(OsString::as_os_str);
     let arguments: Vec<&OsStr> = [OsStr::new(command)].into_iter().chain(given).collect();
-    program::run(workspace, "diagnose", &arguments)
+    program::run(workspace, program, &arguments)
 }
 
 fn exit(good: bool) -> ExitCode {

@@ -20,10 +20,10 @@ const STALE: Duration = Duration::from_secs(60 * 60);
 ///
 /// # Errors
 /// The file-system's error, naming `path`.
-pub fn write_atomically(path: &Path, contents: &str) -> Result<()> {
+pub fn write_atomically(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     let write = || -> io::Result<()> {
         let path = followed(path);
-        prepare(&path, contents.as_bytes())?.persist(path)?;
+        prepare(&path, contents.as_ref())?.persist(path)?;
         Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))

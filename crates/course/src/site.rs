@@ -35,22 +35,32 @@ impl Site {
     /// Names the file that cannot be read.
     pub fn load(root: &Path) -> Result<Self> {
         let mut site = Self::default();
-        site.read(root, root)?;
+        site.read(root, root, served)?;
         Ok(site)
     }
 
-    fn read(&mut self, root: &Path, dir: &Path) -> Result<()> {
+    /// The same as any other host serves it: its pages are not those of a course.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn of_files(root: &Path) -> Result<Self> {
+        let mut site = Self::default();
+        site.read(root, root, str::to_owned)?;
+        Ok(site)
+    }
+
+    fn read(&mut self, root: &Path, dir: &Path, page: fn(&str) -> String) -> Result<()> {
         for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
             let entry = entry?;
             let path = entry.path();
             // A link to a folder may lead back to where it stands.
             if entry.file_type()?.is_dir() {
-                self.read(root, &path)?;
+                self.read(root, &path, page)?;
             }
             if path.is_dir() {
                 continue;
             }
-            let bytes =
+            let mut bytes =
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let name = path
                 .strip_prefix(root)
@@ -59,7 +69,10 @@ impl Site {
                 .replace('\\', "/");
             let media = media(&name);
             let policy = if media.starts_with("text/html") {
-                policy(&String::from_utf8_lossy(&bytes))
+                let html = page(&String::from_utf8_lossy(&bytes));
+                let policy = policy(&html);
+                bytes = html.into_bytes();
+                policy
             } else {
                 "default-src 'none'; style-src 'unsafe-inline'; sandbox".to_owned()
             };
@@ -85,6 +98,11 @@ impl Site {
         }
         self.files.get(&name)
     }
+}
+
+/// A page as the course serves it: marked, so that its script asks for verdicts.
+fn served(html: &str) -> String {
+    html.replacen("<html ", "<html data-course ", 1)
 }
 
 /// `%41` and the like decoded; nothing when that is not valid.
@@ -150,7 +168,8 @@ mod tests {
         let root = dir.path().join("book");
         fs::create_dir_all(root.join("part")).unwrap();
         fs::write(dir.path().join("secret"), "s").unwrap();
-        fs::write(root.join("index.html"), "<script>a</script>").unwrap();
+        let page = "<html lang=\"en\"><script>a</script>";
+        fs::write(root.join("index.html"), page).unwrap();
         fs::write(root.join("part/a b.html"), "").unwrap();
         #[cfg(unix)]
         for name in ["one", "two"] {
@@ -161,7 +180,8 @@ mod tests {
             site.get("/")
                 .is_some_and(|f| f.media.starts_with("text/html"))
         );
-        assert!(site.get("/index.html?reload").is_some());
+        let page = site.get("/index.html?reload").unwrap();
+        assert!(page.bytes.starts_with(b"<html data-course lang="));
         assert!(site.get("/part/a%20b.html").is_some());
         for path in [
             "/../secret",

@@ -102,6 +102,8 @@ const CODE: [&str; 10] = [
 /// A book that was built.
 #[derive(Clone, Debug)]
 pub struct Built {
+    /// The pages of the chapters, in the order of the book.
+    pub pages: Vec<String>,
     /// All labels.
     pub labels: Labels,
     /// For each exercise placed in the book, its page and anchor.
@@ -121,7 +123,17 @@ pub struct Built {
 /// [`Problems`] when a chapter is wrong; otherwise one message when a file of the book
 /// cannot be read or written.
 pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
+    build_for(workspace, destination, "/")
+}
+
+/// The same for a host that serves it under `path`, such as `/the-backward-pass/`: there the page
+/// for what is not found has its styles and links.
+///
+/// # Errors
+/// Those of [`build`].
+pub fn build_for(workspace: &Workspace, destination: &Path, path: &str) -> Result<Built> {
     let mut book = load(workspace)?;
+    book.config.set("output.html.site-url", path)?;
     book.config.build.build_dir = destination.to_owned();
     let catalogue = Catalogue::load(workspace)?;
     let macros = workspace.book().join("macros.toml");
@@ -191,6 +203,7 @@ pub fn build(workspace: &Workspace, destination: &Path) -> Result<Built> {
         return Err(Problems(problems).into());
     }
     Ok(Built {
+        pages: chapters.into_iter().map(|chapter| chapter.html).collect(),
         unused_anchors: anchors,
         labels,
         exercises,
