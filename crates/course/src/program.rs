@@ -1,5 +1,5 @@
 //! Start the lab, the gradient report, the judges of other people's kernels and of their checks,
-//! and the measurements, which are programs of their own.
+//! the measurements and what binds the book, which are programs of their own.
 //!
 //! Neither the book nor the exercises need them: built only when they are asked for, they keep
 //! no reader waiting for a first verdict.

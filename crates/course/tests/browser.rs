@@ -322,7 +322,7 @@ fn wrong(exercise: &str, headline: &str) -> Report {
 }
 
 /// Every page of the book, as it is: formulas have a size, nothing sticks out of a phone's
-/// width, no equation and no table is cut where there is room, text can be read in the
+/// width, and what is cut there says so; equations are broken and tables of words stacked, no equation and no table is cut where there is room, text can be read in the
 /// light and in the dark theme, the console is silent, and nothing is asked of another
 /// machine.
 #[test]
@@ -369,6 +369,9 @@ fn every_page_of_the_book_holds() {
         for found in faint_print(&mut browser, &tab) {
             problems.push(format!("{page}, 360 px: {found}"));
         }
+        for found in uncued(&mut browser, &tab) {
+            problems.push(format!("{page}, 360 px: {found}"));
+        }
         assert_quiet(&mut browser, address);
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
@@ -400,6 +403,30 @@ fn cut(browser: &mut Browser, tab: &Tab) -> Vec<String> {
         return bad;
     "#;
     list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// What goes on beyond the edge of its box with nothing to show it, and equations and tables of
+/// words that do not fit a phone at all.
+fn uncued(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        await new Promise((done) => setTimeout(done, 100));
+        const boxes = ".equation-body, .formula.long, pre > code, .drawing-body, .table-wrapper";
+        for (const box of main.querySelectorAll(boxes)) {
+            const over = box.scrollWidth - box.clientWidth;
+            if (!box.checkVisibility() || over <= 1) continue;
+            const faded = getComputedStyle(box).maskImage.includes("gradient");
+            if (box.dataset.more !== "after" || !faded) bad.push(`is cut by ${over} px and does not show it: ${name(box)}`);
+            // A line of code and a drawing have a width of their own; the longest piece of a formula may be a little too wide.
+            if (box.matches(".equation-body") && over > 12) bad.push(`is cut by ${over} px: ${name(box)}`);
+        }
+        return bad;
+    "#;
+    list(
+        browser,
+        tab,
+        &format!("(async () => {{ {TOOLS} {script} }})()"),
+    )
 }
 
 /// axe finds nothing on any page of this width, in either theme, with every kind of verdict.

@@ -74,6 +74,8 @@ fn parts(latex: &str, range: Range<usize>) -> Vec<Part> {
     };
     let (mut depth, mut bars, mut before, mut script) = (0_i32, false, Before::Nothing, false);
     let mut bracket = false;
+    // Whether the part has begun with anything but space.
+    let mut seen = false;
     // The depth at which the sign that `\mathrel` names stands: it is no operand.
     let mut named = None;
     for (at, token) in tokens(text) {
@@ -86,6 +88,7 @@ fn parts(latex: &str, range: Range<usize>) -> Vec<Part> {
             continue;
         }
         let low = std::mem::take(&mut script);
+        let begun = std::mem::replace(&mut seen, true);
         match token {
             "_" | "^" => {
                 script = true;
@@ -110,7 +113,12 @@ fn parts(latex: &str, range: Range<usize>) -> Vec<Part> {
             }
             r"\color" if depth == 0 => return whole(),
             _ if depth > 0 || low => {}
+            // An indent belongs to what it indents.
             r"\quad" | r"\qquad" => {
+                seen = false;
+                if !begun {
+                    continue;
+                }
                 cut(&mut part, at + token.len());
                 parts.push(std::mem::take(&mut part));
                 before = Before::Nothing;
@@ -291,6 +299,7 @@ mod tests {
             line(r"x = 0, \qquad y \approx f(a + b) ."),
             [vec!["x", r"= 0, \qquad"], vec!["y", r"\approx f(a + b) ."]]
         );
+        assert_eq!(line(r"\qquad a"), [[r"\qquad a"]]);
     }
 
     #[test]
