@@ -83,7 +83,7 @@ impl Progress {
         let mut progress = Self::load(workspace)?;
         change(&mut progress);
         let text = toml::to_string(&progress).context("cannot print the progress")?;
-        write_atomically(&workspace.progress(), &format!("{HEADER}\n{text}"))?;
+        write_atomically(&workspace.progress(), format!("{HEADER}\n{text}"))?;
         Ok(progress)
     }
 

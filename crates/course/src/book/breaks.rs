@@ -125,10 +125,8 @@ fn parts(latex: &str, range: Range<usize>) -> Vec<Part> {
                 continue;
             }
             // The terms of a gradient, each in the colour of its path; the sign stands inside.
-            r"\direct" | r"\viamean" | r"\viavar" => {
-                if before == Before::Operand {
-                    cut(&mut part, at);
-                }
+            r"\direct" | r"\viamean" | r"\viavar" if before == Before::Operand => {
+                cut(&mut part, at);
             }
             _ if relation(token) => {
                 if before == Before::Operand {
