@@ -530,7 +530,7 @@ fn faint_print(browser: &mut Browser, tab: &Tab) -> Vec<String> {
 }
 
 /// A checkout with the book's own looks and scripts, an exercise whose error has a map,
-/// and a formula wider than a phone.
+/// and two formulas wider than a phone, one of which can be broken.
 fn themed() -> Checkout {
     let checkout = Checkout::new();
     checkout.adopt_theme();
@@ -538,7 +538,7 @@ fn themed() -> Checkout {
     let chapter = common::CHAPTER.replace(
         "## Doubling",
         &format!(
-            "$$ S = {} $$ {{#eq:wide}}\n\n\
+            "$$ S = \\left( {0} \\right) $$ {{#eq:wide}}\n\n$$ S = {0} $$ {{#eq:long}}\n\n\
              {{{{#predict twice}}}}\nHow much?\n\n- ( ) half\n- (x) twice\n{{{{reveal}}}}\nTwice.\n{{{{/predict}}}}\n\n\
              {{{{#predict words}}}}\nWhy?\n{{{{reveal}}}}\nSo.\n{{{{/predict}}}}\n\n## Doubling",
             terms.join(" + ")
@@ -956,6 +956,8 @@ fn a_wide_formula_scrolls_in_its_own_box() {
         })()",
     );
     assert_eq!(scrolled, 200);
+    let fits = "((box) => box.scrollWidth <= box.clientWidth)(document.querySelector('#eq\\\\:long .equation-body'))";
+    assert_eq!(browser.value(&tab, fits), true);
     // What sticks out is found.
     browser.value(
         &tab,
