@@ -1,26 +1,26 @@
-// The live figures of a page. All that they compute, draw and say comes from the module, which is
+// The live figures of a page. All that they compute, draw and say comes from a module, which is
 // the book's own crates; this knows no figure. It sends the values of a figure's controls, and
 // puts what comes back where it belongs.
 
 const here = new URL(".", import.meta.url);
 
-// ---- The module ----------------------------------------------------------------------
-let compiled;
-let started;
-const load = async () => {
-    const response = await fetch(new URL("live.wasm", here));
-    if (!response.ok) throw new Error(`live.wasm: ${response.status} ${response.statusText}`);
+// ---- The modules, by name: each is loaded once, and a page has need of one ------------
+const compiled = new Map();
+const started = new Map();
+const load = async (name) => {
+    const response = await fetch(new URL(`${name}.wasm`, here));
+    if (!response.ok) throw new Error(`${name}.wasm: ${response.status} ${response.statusText}`);
     return WebAssembly.compile(await response.arrayBuffer());
 };
-const start = async () => {
-    compiled ??= load();
-    return (await WebAssembly.instantiate(await compiled, {})).exports;
+const start = async (name) => {
+    if (!compiled.has(name)) compiled.set(name, load(name));
+    return (await WebAssembly.instantiate(await compiled.get(name), {})).exports;
 };
 
-// What the module answers to a text, as texts.
-const ask = async (question) => {
-    started ??= start();
-    const module = await started;
+// What a module answers to a text, as texts.
+const ask = async (name, question) => {
+    if (!started.has(name)) started.set(name, start(name));
+    const module = await started.get(name);
     const said = () => {
         const bytes = new Uint8Array(module.memory.buffer, module.answer_start(), module.answer_length());
         return new TextDecoder().decode(bytes);
@@ -32,7 +32,7 @@ const ask = async (question) => {
         module.answer();
     } catch {
         // It is of no more use; the next question starts another.
-        started = undefined;
+        started.delete(name);
         throw new Error(said());
     }
     return said().split("\0");
@@ -83,7 +83,7 @@ export const begin = async (root) => {
         while (moved) {
             moved = false;
             try {
-                show(await ask([root.dataset.live, ...[...controls.values()].map(value)].join("\n")));
+                show(await ask(root.dataset.module, [root.dataset.live, ...[...controls.values()].map(value)].join("\n")));
                 delete root.dataset.broken;
             } catch (why) {
                 root.dataset.broken = "";
@@ -167,7 +167,7 @@ export const begin = async (root) => {
     });
 
     // What a browser remembers of the controls may differ from how the figure begins.
-    await start();
+    await start(root.dataset.module);
     await update();
     clearTimeout(told);
     root.querySelector(".live-controls").disabled = false;

@@ -13,6 +13,7 @@ use course::site::Site;
 use course::workspace::Workspace;
 use live::{Control, bridge, figures};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -456,17 +457,29 @@ fn a_still_needs_no_script_and_no_screen() {
     assert_eq!(figure.value(seen), json!(["svg", "P"]));
 }
 
+/// A module is as large as a page may load, so a page has figures of one.
+#[test]
+fn the_figures_of_a_page_are_in_one_module() {
+    let mut modules = BTreeMap::new();
+    for (page, name) in pages() {
+        let figure = figures::find(&name).unwrap_or_else(|| panic!("{page}: {name}"));
+        let module = figures::module_of(&figure);
+        let first = *modules.entry(page.clone()).or_insert(module);
+        assert_eq!(module, first, "{page}: move `{name}` to another module");
+    }
+}
+
 /// A page without a figure asks for nothing of this, and one with a figure only when it is near.
 #[test]
 fn what_is_not_needed_is_not_loaded() {
     let Some(mut figure) = Figure::still("bn-backward.html", "paths", (1440, 300)) else {
         return;
     };
-    let loaded = "performance.getEntriesByType('resource').map((e) => e.name.split('/').pop()).filter((name) => ['live.js', 'live.wasm'].includes(name)).sort()";
+    let loaded = "performance.getEntriesByType('resource').map((e) => e.name.split('/').pop()).filter((name) => name === 'live.js' || name.endsWith('.wasm')).sort()";
     figure.value("new Promise((done) => setTimeout(done, 300, true))");
     assert_eq!(figure.value(loaded), json!([]));
     figure.revive();
-    assert_eq!(figure.value(loaded), json!(["live.js", "live.wasm"]));
+    assert_eq!(figure.value(loaded), json!(["diagnosis.wasm", "live.js"]));
     let tab = figure.tab.clone();
     figure
         .browser

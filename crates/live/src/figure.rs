@@ -1,6 +1,6 @@
 //! What a figure is: its controls, and what it shows for their values.
 
-use crate::words::fixed;
+use crate::words::{decimal, fixed};
 
 /// One figure, the entry of its file in the list of all.
 #[derive(Clone, Copy, Debug)]
@@ -133,14 +133,11 @@ impl Control {
 
     /// What the page wrote, made into a value that there can be.
     fn read(&self, written: &str) -> Value {
-        let number = written.trim().parse::<f64>().ok();
+        let number = decimal(written.trim());
         match self.kind {
             Kind::Slider {
                 min, max, start, ..
-            } => {
-                let finite = number.filter(|number| number.is_finite());
-                Value::Number(finite.unwrap_or(start).clamp(min, max))
-            }
+            } => Value::Number(number.unwrap_or(start).clamp(min, max)),
             Kind::Choice { options, start } => {
                 let last = options.len().saturating_sub(1) as f64;
                 Value::Number(number.unwrap_or(start as f64).clamp(0.0, last))

@@ -12,6 +12,31 @@ pub fn fixed(value: f64, places: usize) -> String {
     }
 }
 
+/// The number that is written so, in digits with at most one point among them: its nearest value
+/// when there are 15 digits or fewer, which is all that a page has to say. The standard library
+/// reads any number, by tables that are larger than a figure.
+#[must_use]
+pub fn decimal(text: &str) -> Option<f64> {
+    let (digits, sign) = match text.strip_prefix('-') {
+        Some(digits) => (digits, -1.0),
+        None => (text, 1.0),
+    };
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let part = part.as_bytes();
+    let part = &part[..part.len().min(15_usize.saturating_sub(whole.len()))];
+    let read = |value: f64, digit: u8| {
+        let digit = digit.is_ascii_digit().then(|| f64::from(digit - b'0'));
+        Some(10.0 * value + digit?)
+    };
+    let value = whole
+        .bytes()
+        .chain(part.iter().copied())
+        .try_fold(0.0, read)?;
+    let power = (0..part.len()).fold(1.0, |power, _| 10.0 * power);
+    let any = !whole.is_empty() || !part.is_empty();
+    any.then_some(sign * value / power)
+}
+
 /// A number as `1.5 × 10⁻⁷`, with so many places after the point.
 #[must_use]
 pub fn scientific(value: f64, places: usize) -> String {
@@ -112,6 +137,43 @@ pub fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_read_as_the_standard_library_reads_them() {
+        for text in [
+            "0",
+            "-0",
+            "7",
+            "-0.25",
+            "0.1",
+            "3.7",
+            "-16",
+            ".5",
+            "5.",
+            "1000.001",
+            "0.000001",
+            "123456789.012345",
+            "-12.3",
+            "0.30000000000000004",
+            "999999999999999",
+        ] {
+            let wanted: f64 = text.parse().unwrap();
+            let found = decimal(text).unwrap();
+            assert!(
+                (found - wanted).abs() <= 1e-15 * wanted.abs(),
+                "{text}: {found}"
+            );
+            assert!(
+                text.len() > 17 || found.to_bits() == wanted.to_bits(),
+                "{text}: {found}"
+            );
+        }
+        for text in [
+            "", ".", "-", "x", "1e3", "NaN", "inf", "1 2", "--1", "1.2.3", "−1", "½", "1.½",
+        ] {
+            assert_eq!(decimal(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_are_printed_as_the_book_has_them() {

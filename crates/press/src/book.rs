@@ -1,12 +1,14 @@
 //! The folder `book/live` written, and checked.
 
-use crate::record::{MODULE, Record, sha256};
+use crate::record::{Record, file, sha256};
 use crate::{COMMAND, folder, module, sources, stills};
 use anyhow::{Context, Result, bail};
+use live::figures;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::{env, fs};
 
-/// Compiles the module, draws the stills, and writes both to `book/live`.
+/// Compiles the modules, draws the stills, and writes both to `book/live`.
 ///
 /// # Errors
 /// One line that says what is missing, or cannot be read or written.
@@ -14,26 +16,25 @@ pub fn make(root: &Path) -> Result<()> {
     let folder = folder(root);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     stills::write(&folder)?;
-    let record = Record {
+    let mut record = Record {
         sources: sources::digest(root)?,
-        module: String::new(),
         compiler: module::compiler()?,
+        modules: BTreeMap::new(),
     };
-    let bytes = module::compile(root)?;
-    let path = folder.join(MODULE);
-    fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    let module = sha256(&bytes);
-    Record { module, ..record }.save(&folder)?;
-    println!(
-        "book/live holds {} stills and a module of {} bytes.",
-        stills::all().len(),
-        bytes.len()
-    );
+    for name in figures::MODULES.map(|module| module.name) {
+        let bytes = module::compile(root, name)?;
+        let path = folder.join(file(name));
+        fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        record.modules.insert(name.to_owned(), sha256(&bytes));
+        println!("{} has {} bytes.", file(name), bytes.len());
+    }
+    record.save(&folder)?;
+    println!("book/live holds {} stills.", stills::all().len());
     Ok(())
 }
 
-/// Compiles the module beside the one that is there. By the compiler that is on record it has to
-/// come out the same; by another it is left where the tests can ask it.
+/// Compiles the modules beside those that are there. By the compiler that is on record they have
+/// to come out the same; by another they are left where the tests can ask them.
 ///
 /// # Errors
 /// One line that says what is not as it should be.
@@ -41,22 +42,26 @@ pub fn check(root: &Path) -> Result<()> {
     let folder = folder(root);
     let record = Record::load(&folder)?;
     if sources::digest(root)? != record.sources {
-        bail!("the module is older than its sources; `{COMMAND}` makes it anew");
+        bail!("the modules are older than their sources; `{COMMAND}` makes them anew");
     }
-    let bytes = module::compile(root)?;
     let compiler = module::compiler()?;
-    if compiler != record.compiler {
-        println!(
-            "The module was made by {}, and this is {compiler}: the bytes are not compared.",
-            record.compiler
-        );
-    } else if sha256(&bytes) != record.module {
-        bail!("{compiler} makes another module of the same sources than the one in book/live");
-    } else {
-        println!("The module is what {compiler} makes of its sources, byte for byte.");
+    let aside = env::temp_dir().join("backward-pass-live");
+    fs::create_dir_all(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
+    for name in figures::MODULES.map(|module| module.name) {
+        let (bytes, file) = (module::compile(root, name)?, file(name));
+        if compiler != record.compiler {
+            println!(
+                "{file} was made by {}, and this is {compiler}: the bytes are not compared.",
+                record.compiler
+            );
+        } else if record.modules.get(name) != Some(&sha256(&bytes)) {
+            bail!("{compiler} makes another {file} of the same sources than the one in book/live");
+        } else {
+            println!("{file} is what {compiler} makes of its sources, byte for byte.");
+        }
+        let path = aside.join(file);
+        fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("It is in {}.", path.display());
     }
-    let aside = env::temp_dir().join("backward-pass-live.wasm");
-    fs::write(&aside, &bytes).with_context(|| format!("cannot write {}", aside.display()))?;
-    println!("It is in {}.", aside.display());
     Ok(())
 }

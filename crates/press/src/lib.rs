@@ -1,4 +1,4 @@
-//! What the book holds of its live figures: a module for the browser, and a still of each.
+//! What the book holds of its live figures: modules for the browser, and a still of each.
 //!
 //! Both are committed, in `book/live`, so that whoever builds the book needs neither a compiler
 //! for WebAssembly nor the time for it. A test says when they are older than what they are made
@@ -25,7 +25,7 @@ pub fn root() -> PathBuf {
     root.canonicalize().expect("the checkout is where it was")
 }
 
-/// Where the module and the stills lie.
+/// Where the modules and the stills lie.
 #[must_use]
 pub fn folder(root: &Path) -> PathBuf {
     root.join("book/live")

@@ -1,4 +1,4 @@
-//! Makes the module and the stills of the live figures anew, or checks those that are there.
+//! Makes the modules and the stills of the live figures anew, or checks those that are there.
 
 use press::{COMMAND, book, root};
 use std::env;

@@ -1,6 +1,7 @@
 //! The crate `live` compiled for the browser, to the same bytes wherever the checkout lies.
 
 use anyhow::{Context, Result, bail};
+use live::figures;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -34,14 +35,14 @@ pub fn compiler() -> Result<String> {
     asked(&["--version"])
 }
 
-/// Compiles the module, with the compiler that `RUSTC` names or the `PATH` holds.
+/// Compiles the module of this name, with the compiler that `RUSTC` names or the `PATH` holds.
 ///
 /// A compiler without a standard library for the browser is refused, unless `RUSTC_BOOTSTRAP`
 /// is 1: then the library is compiled too, from the sources that come with the compiler.
 ///
 /// # Errors
 /// One line that says what is missing, or what cargo said.
-pub fn compile(root: &Path) -> Result<Vec<u8>> {
+pub fn compile(root: &Path, name: &str) -> Result<Vec<u8>> {
     let library = asked(&["--print", "target-libdir", "--target", TARGET])?;
     let has_library = Path::new(&library).is_dir();
     let bootstrap = env::var_os("RUSTC_BOOTSTRAP").is_some_and(|value| value == "1");
@@ -66,6 +67,9 @@ pub fn compile(root: &Path) -> Result<Vec<u8>> {
         ])
         .args(["--profile", "live", "--target", TARGET])
         .args(["--message-format", "json-render-diagnostics"]);
+    if name != figures::LIVE.name {
+        cargo.args(["--features", name]);
+    }
     if !has_library {
         cargo.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="]);
     }
@@ -79,7 +83,7 @@ pub fn compile(root: &Path) -> Result<Vec<u8>> {
         .output()
         .context("cannot run cargo")?;
     if !output.status.success() {
-        bail!("the module does not compile");
+        bail!("the module `{name}` does not compile");
     }
     let path = artifact(&String::from_utf8_lossy(&output.stdout))?;
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))

@@ -1,26 +1,31 @@
-//! What is known of the module that lies in the checkout.
+//! What is known of the modules that lie in the checkout.
 
 use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Where the module lies, in the folder of live figures.
-pub const MODULE: &str = "live.wasm";
+/// Where the module of this name lies, in the folder of live figures.
+#[must_use]
+pub fn file(name: &str) -> String {
+    format!("{name}.wasm")
+}
+
 /// Where this lies.
 const RECORD: &str = "built.toml";
 
-/// What the module was made from, and by what.
+/// What the modules were made from, and by what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The name of its sources; see [`crate::sources::digest`].
     pub sources: String,
-    /// The SHA-256 of the module.
-    pub module: String,
     /// The compiler, as it calls itself.
     pub compiler: String,
+    /// The SHA-256 of each module, by its name.
+    pub modules: BTreeMap<String, String>,
 }
 
 /// The SHA-256 of some bytes.
@@ -30,7 +35,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Record {
-    /// What `folder` says of its module.
+    /// What `folder` says of its modules.
     ///
     /// # Errors
     /// When it says nothing.
@@ -41,7 +46,7 @@ impl Record {
         toml::from_str(&text).with_context(|| format!("in {}", path.display()))
     }
 
-    /// Writes it beside the module.
+    /// Writes it beside the modules.
     ///
     /// # Errors
     /// When it cannot be written.

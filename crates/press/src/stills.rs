@@ -11,7 +11,7 @@ use std::path::Path;
 pub fn all() -> BTreeMap<String, String> {
     let still =
         |figure: &live::Figure| (format!("{}.html", figure.name), live::frame::html(figure));
-    figures::ALL.iter().map(still).collect()
+    figures::all().map(|figure| still(&figure)).collect()
 }
 
 /// Those that lie in `folder`.

@@ -1,17 +1,19 @@
-//! The module that pages load, as it is committed: made from the sources that are there, small,
-//! free of the machine that made it, and of one mind with the native crates.
+//! The modules that pages load, as they are committed: made from the sources that are there, small,
+//! free of the machine that made them, and of one mind with the native crates.
 
-use live::{Control, Figure, Kind, bridge, figures};
-use press::record::{MODULE, Record, sha256};
+use live::figures::{self, LIVE, MODULES};
+use live::{Control, Figure, Kind, bridge};
+use press::record::{Record, file, sha256};
 use press::{COMMAND, folder, root, sources, stills};
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use wasmi::{Engine, Instance, Linker, Memory, Module, Store};
 
-/// The module; another than the committed one if `LIVE_MODULE` names it.
-fn bytes() -> Vec<u8> {
-    let committed = folder(&root()).join(MODULE);
-    let path = env::var_os("LIVE_MODULE").map_or(committed, Into::into);
+/// A module; another than the committed one if `LIVE_MODULES` names a folder.
+fn bytes(name: &str) -> Vec<u8> {
+    let folder = env::var_os("LIVE_MODULES").map_or(folder(&root()), Into::into);
+    let path = folder.join(file(name));
     fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
@@ -24,11 +26,12 @@ fn the_module_is_made_from_the_sources_that_are_there() {
         record.sources,
         "book/live is older than what it is made from; `{COMMAND}` makes it anew"
     );
-    let committed = fs::read(folder(&root).join(MODULE)).unwrap();
+    let of = |name: &str| sha256(&fs::read(folder(&root).join(file(name))).unwrap());
+    let committed = MODULES.map(|module| (module.name.to_owned(), of(module.name)));
     assert_eq!(
-        sha256(&committed),
-        record.module,
-        "the module is not the one on record; `{COMMAND}` makes it anew"
+        BTreeMap::from(committed),
+        record.modules,
+        "a module is not the one on record; `{COMMAND}` makes it anew"
     );
 }
 
@@ -36,9 +39,7 @@ fn the_module_is_made_from_the_sources_that_are_there() {
 fn the_stills_are_what_the_figures_draw() {
     let folder = folder(&root());
     let (drawn, found) = (stills::all(), stills::found(&folder).unwrap());
-    let names = |stills: &std::collections::BTreeMap<String, String>| {
-        stills.keys().cloned().collect::<Vec<_>>()
-    };
+    let names = |stills: &BTreeMap<String, String>| stills.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&found), names(&drawn), "`{COMMAND}` draws them anew");
     for (name, html) in drawn {
         assert!(
@@ -51,14 +52,16 @@ fn the_stills_are_what_the_figures_draw() {
 /// A reader waits for it, and every reader gets the same.
 #[test]
 fn the_module_is_small_and_knows_no_machine() {
-    let bytes = bytes();
-    assert!(bytes.len() <= 300_000, "{} bytes", bytes.len());
-    let text = String::from_utf8_lossy(&bytes);
     let root = root().display().to_string();
-    for path in [&root, "/home/", "/root/", "/Users/", ".cargo"] {
-        assert!(!text.contains(path), "it names {path}");
+    for name in MODULES.map(|module| module.name) {
+        let bytes = bytes(name);
+        assert!(bytes.len() <= 300_000, "{name}: {} bytes", bytes.len());
+        let text = String::from_utf8_lossy(&bytes);
+        for path in [&root, "/home/", "/root/", "/Users/", ".cargo"] {
+            assert!(!text.contains(path), "{name} names {path}");
+        }
+        assert!(text.contains("crates/live/src/"), "panics name no file");
     }
-    assert!(text.contains("crates/live/src/"), "panics name no file");
 }
 
 /// The module in an interpreter, and what it exports.
@@ -69,11 +72,12 @@ struct Page {
 }
 
 impl Page {
-    fn open(engine: &Engine, module: &Module) -> Self {
+    fn of(engine: &Engine, name: &str) -> Self {
+        let module = Module::new(engine, &bytes(name)[..]).unwrap();
         let mut store = Store::new(engine, ());
         // Nothing is given to it: it asks for nothing.
         let linker = Linker::new(engine);
-        let instance = linker.instantiate_and_start(&mut store, module).unwrap();
+        let instance = linker.instantiate_and_start(&mut store, &module).unwrap();
         let memory = instance.get_memory(&store, "memory").unwrap();
         Self {
             store,
@@ -155,9 +159,8 @@ fn questions(figure: &Figure) -> Vec<String> {
 #[test]
 fn the_module_answers_as_the_native_crates_do() {
     let engine = Engine::default();
-    let module = Module::new(&engine, &bytes()[..]).unwrap();
-    let mut page = Page::open(&engine, &module);
-    for figure in figures::ALL {
+    for figure in figures::all() {
+        let mut page = Page::of(&engine, figures::module_of(&figure));
         let questions = questions(&figure);
         let mut answers = Vec::new();
         for question in &questions {
@@ -183,15 +186,14 @@ fn the_module_answers_as_the_native_crates_do() {
 #[test]
 fn a_panic_is_told() {
     let engine = Engine::default();
-    let module = Module::new(&engine, &bytes()[..]).unwrap();
-    let said = Page::open(&engine, &module).ask("none").unwrap_err();
+    let said = Page::of(&engine, LIVE.name).ask("none").unwrap_err();
     assert!(said.contains("there is no live figure `none`"), "{said}");
 }
 
 /// The names that the script and the drawings go by.
 #[test]
 fn every_control_has_a_name_of_its_own_that_every_handle_knows() {
-    for figure in figures::ALL {
+    for figure in figures::all() {
         let mut names: Vec<&str> = figure.controls().map(|control| control.name).collect();
         let count = names.len();
         names.sort_unstable();

@@ -132,8 +132,10 @@ pub fn for_each_item<B: Split>(
 fn run<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
     let mut parts = parts.into_iter();
     let Some(first) = parts.next() else { return };
-    if parts.len() == 0 {
-        return f(first);
+    // A browser's module has one thread.
+    if parts.len() == 0 || cfg!(target_family = "wasm") {
+        f(first);
+        return parts.for_each(f);
     }
     // Threads that wait for work: to start one anew for each kernel costs ten times as much
     // as to wake it.

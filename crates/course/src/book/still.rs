@@ -28,13 +28,22 @@ pub fn html(
     Ok(read(&path)?.trim().to_owned())
 }
 
-/// Puts the script and the module beside the pages in `destination`, and returns where they come
+/// Puts the script and the modules beside the pages in `destination`, and returns where they come
 /// from.
 ///
 /// # Errors
-/// Names the file that cannot be copied.
-pub fn bring(workspace: &Workspace, destination: &Path) -> Result<[PathBuf; 2]> {
-    let files = ["theme/live.js", "live/live.wasm"].map(|file| workspace.book().join(file));
+/// Names the file that cannot be copied, or the folder that cannot be read.
+pub fn bring(workspace: &Workspace, destination: &Path) -> Result<Vec<PathBuf>> {
+    let folder = workspace.book().join("live");
+    let entries = fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}", workspace.relative(&folder)))?;
+    let mut files = vec![workspace.book().join("theme/live.js")];
+    for entry in entries {
+        let file = entry?.path();
+        if file.extension().is_some_and(|kind| kind == "wasm") {
+            files.push(file);
+        }
+    }
     for file in &files {
         let name = file.file_name().unwrap_or_default();
         fs::copy(file, destination.join(name))

@@ -10,7 +10,7 @@ use crate::attribution::least_squares;
 use crate::attribution::least_squares::norm;
 
 /// So many elements are looked at first, and then so many, where there are several times more.
-const SIZES: [usize; 2] = [32, 512];
+const SIZES: [usize; 3] = [8, 32, 512];
 const SEVERAL: usize = 4;
 /// What rounding may add to a distance, as a share of it and of the candidate.
 const ROUNDING: (f64, f64) = (2.0, 1e-11);
