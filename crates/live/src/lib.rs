@@ -19,6 +19,7 @@ pub mod bridge;
 pub mod draw;
 #[cfg(target_family = "wasm")]
 mod exports;
+pub mod expression;
 pub mod figure;
 pub mod figures;
 pub mod frame;

@@ -23,6 +23,7 @@
 //! # How it is laid out
 //! - [`Tensor`], [`Shape`]: values. [`Real`]: what they are made of.
 //! - [`Tape`], [`Var`], [`Param`], [`Grads`]: recording and differentiating.
+//! - [`Line`], [`Steps`]: a tape to look at, and its backward pass one record at a time.
 //! - [`Backward`], [`InputGrads`]: the contract of an op, for this crate and others.
 //! - [`ops`]: one op, one file: formula, derivative, kernel, tests.
 //! - [`lanes`], [`vector`], [`parallel`], [`gemm`], [`broadcast`], [`magnitude`]: what kernels are
@@ -43,6 +44,7 @@ mod print;
 mod real;
 mod recording;
 mod shape;
+mod steps;
 mod strided;
 mod tape;
 mod tensor;
@@ -56,8 +58,10 @@ pub use buffer::{POOL_LIMIT, Pooled, clear_pool, pooled_bytes};
 pub use grads::{Grads, Watch};
 pub use ops::window::{Pair, Slide};
 pub use param::{Param, ParamId};
+pub use print::Line;
 pub use real::Real;
 pub use shape::{Axes, MAX_ELEMENTS, MAX_RANK, Shape, elements, try_elements};
+pub use steps::Steps;
 pub use tape::Tape;
 pub use tensor::Tensor;
 pub use var::Var;

@@ -3,17 +3,25 @@
 use std::collections::HashSet;
 use std::fmt::{self, Write};
 
-use crate::backward::{Kind, Record};
-use crate::{Real, Tape, Var};
+use crate::backward::{Kind, NodeId, Record};
+use crate::{Real, Shape, Tape, Var};
+
+/// A record as a tape shows it: one line of its table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// The op's name, or a parameter's own.
+    pub label: String,
+    /// Whether it is a parameter.
+    pub is_param: bool,
+    /// The records that it took its inputs from, `None` for what depends on no parameter.
+    pub inputs: Vec<Option<usize>>,
+    /// The shape of its value.
+    pub shape: Shape,
+    /// Bytes that it keeps for the backward pass, and no record before it does.
+    pub saved: usize,
+}
 
 impl<T: Real> Record<T> {
-    fn op(&self) -> &str {
-        match &self.kind {
-            Kind::Leaf { .. } => "param",
-            Kind::Op(backward) => backward.name(),
-        }
-    }
-
     /// The op's name, or the parameter's own.
     fn label(&self) -> &str {
         match &self.kind {
@@ -41,12 +49,24 @@ impl<T: Real> Tape<T> {
     /// Bytes of tensors that the recorded ops hold for the backward pass, each buffer
     /// counted once.
     pub fn saved_bytes(&self) -> usize {
+        self.lines().iter().map(|line| line.saved).sum()
+    }
+
+    /// The records as lines of a table, in the order in which they were made.
+    pub fn lines(&self) -> Vec<Line> {
         let mut seen = HashSet::new();
-        self.records
-            .borrow()
-            .iter()
-            .map(|record| record.saved_bytes(&mut seen))
-            .sum()
+        let line = |record: &Record<T>| Line {
+            label: record.label().to_owned(),
+            is_param: matches!(record.kind, Kind::Leaf { .. }),
+            inputs: record
+                .inputs
+                .iter()
+                .map(|input| input.map(NodeId::index))
+                .collect(),
+            shape: record.shape,
+            saved: record.saved_bytes(&mut seen),
+        };
+        self.records.borrow().iter().map(line).collect()
     }
 
     /// How many records the tape holds.
@@ -108,26 +128,22 @@ impl<T: Real> fmt::Display for Tape<T> {
             "{:>4}  {:<16} {:<12} {:<16} {:>10}",
             "id", "op", "inputs", "shape", "saved"
         )?;
-        let mut seen = HashSet::new();
-        let mut total = 0;
-        for (id, record) in self.records.borrow().iter().enumerate() {
-            let inputs: Vec<String> = (record.inputs.iter())
-                .map(|input| input.map_or("·".to_owned(), |node| node.index().to_string()))
+        for (id, line) in self.lines().into_iter().enumerate() {
+            let inputs: Vec<String> = (line.inputs.iter())
+                .map(|input| input.map_or("·".to_owned(), |id| id.to_string()))
                 .collect();
-            let op = match &record.kind {
-                Kind::Leaf { name } => format!("{} {name}", record.op()),
-                Kind::Op(_) => record.op().to_owned(),
+            let op = match line.is_param {
+                true => format!("param {}", line.label),
+                false => line.label,
             };
-            let saved = record.saved_bytes(&mut seen);
-            total += saved;
-            let shape = record.shape.to_string();
+            let (shape, saved) = (line.shape.to_string(), line.saved);
             writeln!(
                 f,
                 "{id:>4}  {op:<16} {:<12} {shape:<16} {saved:>10}",
                 inputs.join(", ")
             )?;
         }
-        writeln!(f, "{:>62}", format!("{total} bytes saved"))
+        writeln!(f, "{:>62}", format!("{} bytes saved", self.saved_bytes()))
     }
 }
 

@@ -91,7 +91,7 @@ impl<T: Real> Tape<T> {
     }
 
     #[track_caller]
-    fn run<A>(
+    pub(crate) fn run<A>(
         &mut self,
         f: impl for<'t> FnOnce(&'t Tape<T>) -> (Var<'t, T>, A),
     ) -> (Option<NodeId>, Tensor<T>, A) {

@@ -6,6 +6,7 @@ pub mod depth;
 pub mod paths;
 pub mod projection;
 pub mod share;
+pub mod tape_steps;
 pub mod trial;
 pub mod u_curve;
 
@@ -25,6 +26,8 @@ pub const LIVE: Module = Module {
     name: "live",
     figures: &[
         u_curve::FIGURE,
+        tape_steps::STEPS,
+        tape_steps::MEMORY,
         depth::FIGURE,
         cancellation::FIGURE,
         trial::FIGURE,
