@@ -123,9 +123,9 @@ mod tests {
     fn steps_that_are_added_up_are_the_sweep() {
         for (which, f) in FUNCTIONS.iter().enumerate() {
             let params = params();
-            let record = |t| f(params.each_ref().map(|p| Tape::param(t, p)));
-            let (_, grads) = Tape::new().grad(record);
-            let (mut steps, ()) = Tape::new().steps(|t| (record(t), ()));
+            let (_, grads) = Tape::new().grad(|t| f(params.each_ref().map(|p| t.param(p))));
+            let (mut steps, ()) =
+                Tape::new().steps(|t| (f(params.each_ref().map(|p| t.param(p))), ()));
             let mut slots: Vec<Option<Tensor<f64>>> = vec![None; steps.left()];
             slots[steps.result().unwrap()] = Some(Tensor::scalar(1.0));
             while steps.left() > 2 {

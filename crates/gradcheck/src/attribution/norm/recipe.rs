@@ -12,8 +12,6 @@
 use super::probe::Probe;
 use crate::groups::Groups;
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::rc::Rc;
 
 /// The direct path `x -> x_hat`.
@@ -24,7 +22,7 @@ pub const MEAN: usize = 1;
 pub const VARIANCE: usize = 2;
 
 /// Where eps enters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eps {
     /// `1 / sqrt(var + eps)`.
     Inside,
@@ -35,7 +33,7 @@ pub enum Eps {
 }
 
 /// What stands in a place where `x_hat` belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum XHat {
     /// What belongs there.
     Right,
@@ -124,7 +122,7 @@ impl Default for Recipe {
 }
 
 /// By which statistics a recipe normalizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Taken {
     grouping: usize,
     eps: Eps,
@@ -134,7 +132,7 @@ struct Taken {
 }
 
 /// What a mean of the backward is of: `gamma^power * dy`, and what it is multiplied by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Averaged {
     grouping: usize,
     gamma_by: usize,
@@ -181,9 +179,9 @@ type Moments = Rc<(Vec<f64>, Vec<f64>)>;
 /// them, and each is taken once.
 pub struct Shared<'a> {
     pub probe: &'a Probe,
-    moments: RefCell<HashMap<(usize, bool), Moments>>,
-    statistics: RefCell<HashMap<Taken, Rc<Statistics<'a>>>>,
-    means: RefCell<HashMap<Averaged, Rc<Vec<f64>>>>,
+    moments: Known<(usize, bool), Moments>,
+    statistics: Known<Taken, Rc<Statistics<'a>>>,
+    means: Known<Averaged, Rc<Vec<f64>>>,
     members: OnceCell<Rc<Vec<Vec<usize>>>>,
 }
 
@@ -267,17 +265,16 @@ impl<'a> Shared<'a> {
     }
 }
 
+/// What is known, by its key: some dozens of each, which are found faster than hashed.
+type Known<K, V> = RefCell<Vec<(K, V)>>;
+
 /// What is known under this key, or else is taken now.
-fn known<K: Eq + Hash, V: Clone>(
-    all: &RefCell<HashMap<K, V>>,
-    key: K,
-    take: impl FnOnce() -> V,
-) -> V {
-    if let Some(found) = all.borrow().get(&key) {
+fn known<K: Eq, V: Clone>(all: &Known<K, V>, key: K, take: impl FnOnce() -> V) -> V {
+    if let Some((_, found)) = all.borrow().iter().rfind(|(other, _)| *other == key) {
         return found.clone();
     }
     let taken = take();
-    all.borrow_mut().insert(key, taken.clone());
+    all.borrow_mut().push((key, taken.clone()));
     taken
 }
 
