@@ -11,7 +11,7 @@ use course::book;
 use course::serve::{self, Hub};
 use course::site::Site;
 use course::workspace::Workspace;
-use live::{Control, bridge, figures};
+use live::{Control, Kind, bridge, figures};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -466,6 +466,69 @@ fn the_figures_of_a_page_are_in_one_module() {
         let module = figures::module_of(&figure);
         let first = *modules.entry(page.clone()).or_insert(module);
         assert_eq!(module, first, "{page}: move `{name}` to another module");
+    }
+}
+
+/// How long answers take in a browser that is slowed down to a quarter, in milliseconds. Run it
+/// where nothing else runs: `cargo test -p course --test figures -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_an_answer_takes() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let tab = browser.tab();
+    browser.open(&tab, &format!("{}/glossary.html", *BOOK));
+    browser.call(&tab, "Emulation.setCPUThrottlingRate", json!({"rate": 4}));
+    for figure in figures::all() {
+        let mut questions = vec![starts(figure.name)];
+        for (at, control) in figure.controls().enumerate() {
+            let values: Vec<String> = match control.kind {
+                Kind::Slider { min, max, step, .. } => (0..8)
+                    .map(|part| min + step * (f64::from(part) / 7.0 * (max - min) / step).round())
+                    .map(|value| value.to_string())
+                    .collect(),
+                Kind::Choice { options, .. } => {
+                    (0..options.len()).map(|at| at.to_string()).collect()
+                }
+                Kind::Switch { .. } => vec!["0".to_owned(), "1".to_owned()],
+                Kind::Text { .. } => Vec::new(),
+            };
+            questions.extend(values.into_iter().map(|value| {
+                let mut question = starts(figure.name);
+                question[at] = value;
+                question
+            }));
+        }
+        let script = format!(
+            "(async (name, module, questions) => {{
+                const bytes = await (await fetch(`${{module}}.wasm`)).arrayBuffer();
+                const page = (await WebAssembly.instantiate(bytes, {{}})).instance.exports;
+                const ask = (values) => {{
+                    const text = new TextEncoder().encode([name, ...values].join('\\n'));
+                    const room = page.question(text.length);
+                    new Uint8Array(page.memory.buffer, room, text.length).set(text);
+                    const start = performance.now();
+                    page.answer();
+                    return performance.now() - start;
+                }};
+                for (let turn = 0; turn < 3; turn += 1) questions.forEach(ask);
+                // The best of some, since the machine does other things as well.
+                const best = questions.map((one) => Math.min(...[1, 2, 3, 4, 5].map(() => ask(one))));
+                best.sort((a, b) => a - b);
+                return [best[best.length >> 1], best.at(-1)];
+            }})({}, {}, {})",
+            json!(figure.name),
+            json!(figures::module_of(&figure)),
+            json!(questions)
+        );
+        let found = browser.value(&tab, &script);
+        println!(
+            "{:16} median {:5.1}, slowest {:5.1}",
+            figure.name,
+            found[0].as_f64().unwrap(),
+            found[1].as_f64().unwrap()
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! The folder `book/live` written, and checked.
 
 use crate::record::{Record, file, sha256};
-use crate::{COMMAND, folder, module, sources, stills};
+use crate::{COMMAND, folder, module, results, sources, stills};
 use anyhow::{Context, Result, bail};
 use live::figures;
 use std::collections::BTreeMap;
@@ -15,6 +15,13 @@ use std::{env, fs};
 pub fn make(root: &Path) -> Result<()> {
     let folder = folder(root);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if results::write(root)? {
+        bail!(
+            "the results that a figure draws have changed, and are in {} now; `{COMMAND}` once more \
+             draws them",
+            results::path(root).display()
+        );
+    }
     stills::write(&folder)?;
     let mut record = Record {
         sources: sources::digest(root)?,

@@ -7,6 +7,7 @@
 pub mod book;
 pub mod module;
 pub mod record;
+pub mod results;
 pub mod sources;
 pub mod stills;
 

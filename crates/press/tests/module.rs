@@ -4,7 +4,7 @@
 use live::figures::{self, LIVE, MODULES};
 use live::{Control, Figure, Kind, bridge};
 use press::record::{Record, file, sha256};
-use press::{COMMAND, folder, root, sources, stills};
+use press::{COMMAND, folder, results, root, sources, stills};
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -33,6 +33,33 @@ fn the_module_is_made_from_the_sources_that_are_there() {
         record.modules,
         "a module is not the one on record; `{COMMAND}` makes it anew"
     );
+}
+
+/// The dots of the figure are those of the experiments, and what it says of them is what these say.
+#[test]
+fn the_seeds_are_those_of_the_results() {
+    let (root, path) = (root(), results::path(&root()));
+    let found = fs::read_to_string(path).unwrap();
+    assert_eq!(
+        found.replace("\r\n", "\n"),
+        results::text(&root).unwrap(),
+        "`{COMMAND}` takes them out of the results anew"
+    );
+    let result = fs::read_to_string(root.join("book/results/cnn.json")).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    let said = &result["data"]["leads_at_the_largest"]["over_layer"];
+    let points =
+        |end: &str| format!("{:+.1}", 100.0 * said[end].as_f64().unwrap()).replace('-', "−");
+    let wanted = format!(
+        "Batch Norm is ahead of Layer Norm in {} of 13 pairs, and behind in {}; the interval reaches \
+         from {} to {} points: ",
+        said["above"],
+        said["below"],
+        points("low"),
+        points("high")
+    );
+    let answer = bridge::answer("seeds\n0\n0\n1");
+    assert!(answer.contains(&wanted), "{wanted}: {answer}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod cancellation;
 pub mod depth;
 pub mod paths;
 pub mod projection;
+pub mod seeds;
 pub mod share;
 pub mod tape_steps;
 pub mod trial;
@@ -31,6 +32,7 @@ pub const LIVE: Module = Module {
         depth::FIGURE,
         cancellation::FIGURE,
         trial::FIGURE,
+        seeds::FIGURE,
         share::FIGURE,
     ],
 };
