@@ -16,6 +16,7 @@
 //! computes, the last digit is not. A figure takes logarithms, powers and the like from `libm`.
 
 pub mod bridge;
+pub mod comparisons;
 pub mod draw;
 #[cfg(target_family = "wasm")]
 mod exports;

@@ -3,7 +3,7 @@
 //! A page loads a few numbers for each dot, and not the results of a night.
 
 use anyhow::{Context, Result};
-use live::figures::seeds::COMPARISONS;
+use live::comparisons::COMPARISONS;
 use serde_json::Value;
 use std::fmt::Write;
 use std::fs;
