@@ -967,6 +967,44 @@ fn a_wide_formula_scrolls_in_its_own_box() {
     assert_quiet(&mut browser, &course.address);
 }
 
+/// A page is light on paper, in whichever theme it was read.
+#[test]
+fn paper_is_light() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let tab = browser.tab();
+    scheme(&mut browser, &tab, "dark");
+    browser.open(&tab, &format!("http://{}/bn-backward.html", BOOK.address));
+    let colours = "['main p', 'main code.hljs .hljs-keyword', 'main svg text'].map((one) => {
+        const style = getComputedStyle(document.querySelector(one));
+        return one.includes('svg') ? style.fill : style.color;
+    })";
+    browser.wait(
+        &tab,
+        "document.querySelector('main code.hljs .hljs-keyword')",
+    );
+    let dark = list(&mut browser, &tab, colours);
+    browser.call(
+        &tab,
+        "Emulation.setEmulatedMedia",
+        json!({"media": "print"}),
+    );
+    let paper = list(&mut browser, &tab, colours);
+    let bright = |colour: &str| {
+        let parts = colour.split(|c: char| !c.is_ascii_digit());
+        let parts = parts.filter_map(|part| part.parse::<u32>().ok());
+        parts.take(3).sum::<u32>() > 380
+    };
+    let bright = |all: &[String]| {
+        all.iter()
+            .map(|colour| bright(colour))
+            .collect::<Vec<bool>>()
+    };
+    assert_eq!(bright(&dark), [true; 3], "{dark:?}");
+    assert_eq!(bright(&paper), [false; 3], "{paper:?}");
+}
+
 /// A browser gives one site six connections. Pages in the background must hold none.
 #[test]
 fn many_tabs_can_be_open() {
