@@ -51,7 +51,7 @@ pub fn find<'a>(value: &'a Value, way: &str) -> Option<&'a Value> {
         };
         let is = |entry: &&Value| match &entry[key] {
             Value::String(text) => text == wanted,
-            other => other.to_string() == wanted,
+            other => wanted.parse().is_ok_and(|wanted: i64| *other == wanted),
         };
         value.as_array()?.iter().find(is)
     })

@@ -429,6 +429,7 @@ mod tests {
             "{}",
             forgotten.verdict.residual
         );
+        assert!(forgotten.errors.iter().all(|error| error.abs() > 1e-3));
         let hidden: Vec<&str> = (1..MISTAKES.len())
             .filter(|&mistake| at(ONES, mistake, true).right())
             .map(|mistake| MISTAKES[mistake])

@@ -237,8 +237,8 @@ impl Found {
         }
         let gifts = self.tour.taken[self.records()..].iter().rev();
         let gifts = gifts.flat_map(|taken| &taken.gifts);
-        let last = gifts.filter(|gift| gift.input == id).last();
-        match last {
+        let mut gifts = gifts.filter(|gift| gift.input == id);
+        match gifts.next_back() {
             Some(gift) => Some(gift.after),
             None => (id == self.tour.result).then_some(1.0),
         }
