@@ -459,7 +459,10 @@ impl Renderer<'_> {
                     "the column `{column}` is not of the form key | heading | format"
                 ));
             };
-            let class = if ["s", "s?", "ref", "code"].contains(format) {
+            // Numbers stand under one another at their ends, words at their beginnings.
+            let word = |row| data::get(row, field).is_ok_and(|value| value.is_string());
+            let words = rows.iter().all(word);
+            let class = if words || ["s", "s?", "ref", "code"].contains(format) {
                 ""
             } else {
                 " class=\"number\""
