@@ -4,8 +4,9 @@ use crate::array::Array;
 use crate::evidence::Comparison;
 use crate::sample::{self, Sample};
 use crate::search::{Outcome, READABLE, Search, Told, explained, right};
+use crate::shown;
 use crate::subject::{Candidate, Running, Subject, place};
-use crate::tolerance::{Measured, Tolerance, Types, length};
+use crate::tolerance::{HOPELESS, Measured, Tolerance, Types, length_of};
 use gradcheck::attribution::norm::{
     Target, diagnose, explain_running_mean_to, explain_running_var_to,
 };
@@ -16,7 +17,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Worst {
     /// The indices.
-    pub at: String,
+    pub at: Vec<usize>,
     /// What stands there.
     pub found: f64,
     /// What belongs there.
@@ -54,9 +55,6 @@ pub struct Judged {
     pub excess: Vec<f64>,
 }
 
-/// Where rounding alone may change so much, hardly a mistake can be told from it.
-const HOPELESS: f64 = 0.3;
-
 impl Subject {
     /// Judges every array.
     pub fn judge(&self) -> Vec<Judged> {
@@ -74,29 +72,36 @@ impl Subject {
             "dgamma" => Target::Dgamma,
             "dbeta" => Target::Dbeta,
             _ => {
-                let sums = stored.accumulator();
                 let types = Types {
                     input: self.input,
                     stored,
-                    sums,
+                    between: self.input.coarser(stored),
+                    sums: stored.accumulator(),
                 };
                 return self.running(candidate, types);
             }
         };
         let right = right(&self.probe, target);
         let array = &candidate.array;
+        if let Some(why) = shown::refused(&self.probe, target, &right) {
+            return Judged::refused(candidate, &why);
+        }
+        let ladder = Types::ladder(self.input, stored, target);
+        // What coarse sums excuse is right and told apart; what is wrong is wrong without them.
+        let plain = ladder.iter().rposition(|types| types.sums == ladder[0].sums);
+        let plain = plain.unwrap_or(0);
         if array.values.len() != right.len() || array.values.iter().any(|v| !v.is_finite()) {
             if let Some(refused) = overflowing(candidate, &right) {
                 return refused;
             }
-            let verdict = diagnose(&self.probe, target, &array.values, READABLE);
+            let tolerance = measured.tolerance(target, &right, ladder[plain]);
+            let precision = tolerance.relative().clamp(READABLE, HOPELESS);
+            let verdict = diagnose(&self.probe, target, &array.values, precision);
             let judged = Judged::of(candidate, verdict);
             if array.values.len() != right.len() {
                 return judged;
             }
             // The picture shows where.
-            let types = Types::ladder(self.input, stored, target)[0];
-            let tolerance = measured.tolerance(target, &right, types);
             let compared = Judged::compare(candidate, &right, &tolerance);
             return Judged {
                 off: compared.off,
@@ -104,32 +109,52 @@ impl Subject {
                 ..judged
             };
         }
-        let ladder = Types::ladder(self.input, stored, target);
         let compare = |types: &Types| {
             let tolerance = measured.tolerance(target, &right, *types);
             let compared = Judged::compare(candidate, &right, &tolerance);
             (*types, tolerance, compared)
         };
         let mut tried: Vec<(Types, Tolerance<'_>, Judged)> = ladder.iter().map(compare).collect();
-        if let Some(refused) = tried[0].2.hopeless() {
-            return refused;
-        }
-        // The finest sums under which it is right; without any, those under which it is nearest
-        // to having been wrong by a mistake that has a name.
+        // The finest arithmetic under which it is right.
         let fits = tried.iter().position(|(.., compared)| compared.off == 0);
-        if let Some(refused) = fits.and_then(|at| tried[at].2.hopeless()) {
+        let decided = fits.unwrap_or(plain);
+        if let Some(refused) = tried[decided].2.hopeless() {
             return refused;
         }
-        let (sample, mut told) = self.told(target, array, &right, &tried[fits.unwrap_or(0)]);
-        if fits.is_none() && told.id == "unknown" && tried.len() > 1 {
-            let (_, coarser) = self.told(target, array, &right, &tried[1]);
-            if coarser.id != "unknown" {
-                told = coarser;
+        let left_out = tried[decided].1.left_out();
+        // Nothing is looked for in what is left out.
+        let known = (!left_out.is_empty()).then(|| {
+            let tolerance = &tried[decided].1;
+            let pairs = array.values.iter().zip(&right).enumerate();
+            let value = |(k, (found, right)): (usize, (&f64, &f64))| match tolerance.leaves_out(k) {
+                true => *right,
+                false => *found,
+            };
+            Array {
+                values: pairs.map(value).collect(),
+                ..array.clone()
+            }
+        });
+        let left_out = shown::left_out(&self.probe, left_out);
+        let array = known.as_ref().unwrap_or(array);
+        let (sample, mut told) = self.told(target, array, &right, &tried[decided]);
+        if fits.is_none() {
+            // The finer the arithmetic, the fewer mistakes look alike.
+            for one in tried.iter().filter(|one| one.2.hopeless().is_none()) {
+                let (_, other) = self.told(target, array, &right, one);
+                if other.id != "unknown" {
+                    told = other;
+                    break;
+                }
             }
         }
-        let (types, _, compared) = tried.swap_remove(fits.unwrap_or(0));
-        if types.sums != ladder[0].sums && told.outcome == Outcome::Right {
-            told = told.coarse(types.sums.name());
+        let (types, _, compared) = tried.swap_remove(decided);
+        if told.outcome == Outcome::Right {
+            told = match (types.sums, types.between) {
+                (sums, _) if sums != ladder[0].sums => told.coarse(sums.name()),
+                (_, between) if between != ladder[0].between => told.narrow(between.name()),
+                _ => told,
+            };
         }
         let mut judged = compared.told(told);
         if let Some(sample) = sample.filter(|_| judged.outcome == Outcome::Wrong) {
@@ -138,6 +163,7 @@ impl Subject {
         if judged.id == "unknown" {
             judged.sentence += &judged.furthest();
         }
+        judged.sentence += &left_out;
         judged
     }
 
@@ -217,7 +243,7 @@ fn overflowing(candidate: &Candidate, right: &[f64]) -> Option<Judged> {
         |(found, right): (&f64, &f64)| !found.is_finite() && !dtype.round(*right).is_finite();
     let at = values.iter().zip(right).position(over)?;
     let why = format!(
-        "what is right, {:.1e} at {}, is too large for {dtype}",
+        "what is right, {:.1e} at {:?}, is too large for {dtype}",
         right[at],
         place(&candidate.array.shape, at)
     );
@@ -266,6 +292,7 @@ impl Judged {
     /// The errors, beside the bounds on them.
     fn compare(candidate: &Candidate, right: &[f64], tolerance: &Tolerance<'_>) -> Self {
         let found = &candidate.array.values;
+        let known = |k: &usize| !tolerance.leaves_out(*k);
         let error = |k: usize| found[k] - right[k];
         let all = 0..right.len();
         let share = |k: usize| error(k) / tolerance.at(k).max(f64::MIN_POSITIVE);
@@ -273,9 +300,10 @@ impl Judged {
         let worst = all
             .clone()
             .max_by(|a, b| excess[*a].abs().total_cmp(&excess[*b].abs()));
-        let squares: f64 = all.clone().map(|k| error(k).powi(2)).sum();
+        let errors = all.clone().filter(known).map(error);
+        let rights = all.clone().filter(known).map(|k| right[k]);
         Self {
-            error: Some(squares.sqrt() / length(right)),
+            error: Some(length_of(errors) / length_of(rights)),
             allowed: Some(tolerance.relative()),
             off: all
                 .filter(|k| error(*k).is_nan() || error(*k).abs() > tolerance.at(*k))
@@ -297,7 +325,7 @@ impl Judged {
         };
         format!(
             "; {} of {} elements are further off than rounding can take them, the furthest at \
-             {at}: {found:.6e} where {right:.6e} belongs",
+             {at:?}: {found:.6e} where {right:.6e} belongs",
             self.off, self.elements
         )
     }

@@ -18,6 +18,7 @@ mod probe;
 mod report;
 mod sample;
 mod search;
+mod shown;
 mod subject;
 pub mod tolerance;
 

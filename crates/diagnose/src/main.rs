@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use diagnose::{Dtype, Facts, Report, Subject, picture, probe, write_text};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use verdict::cli::answer;
+use verdict::cli::{FAILED, answer};
 use verdict::{COMMAND, beside_the_reader};
 
 /// Judge a normalization that another program computed.
@@ -54,6 +54,11 @@ enum Command {
     /// The arrays may be in one file or in several: .safetensors, .npz, .npy, or a folder of
     /// these. Exit code 0 when all is right, 1 when something is wrong, 2 when something could
     /// not be judged.
+    ///
+    /// All of every array is compared with what is right. The name of a mistake is looked for in
+    /// at most 4096 elements of y and dx, whole rows or channels or examples, of which one may
+    /// hold 32768; in dgamma and dbeta of more than 32768 values of x only single mistakes in the
+    /// formula are looked for.
     #[command(override_usage = format!("{COMMAND} diagnose [OPTIONS] <FILES>..."))]
     Diagnose {
         /// Files with x, gamma, beta and dy, and with what was computed from them.
@@ -78,17 +83,30 @@ enum Command {
         /// What arrays of f32 stand for: bf16 from numpy, which has none.
         #[arg(long)]
         dtype: Option<Dtype>,
-        /// Print JSON, and nothing else.
+        /// Arrays that must be there, such as dx,dgamma,dbeta: without one nothing is judged.
+        #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+        expect: Vec<String>,
+        /// Print JSON, and nothing else: of an error, too.
         #[arg(long)]
         json: bool,
-        /// Draw the errors into an SVG file.
+        /// Draw the errors into a file, which must end in .svg.
         #[arg(long, value_name = "FILE")]
         picture: Option<PathBuf>,
     },
 }
 
 fn main() -> ExitCode {
-    answer(|arguments: Arguments| run(arguments.command))
+    answer(|arguments: Arguments| {
+        let json = matches!(arguments.command, Command::Diagnose { json: true, .. });
+        match run(arguments.command) {
+            Err(why) if json => {
+                let told = serde_json::json!({ "outcome": "error", "error": why });
+                println!("{told:#}");
+                Ok(ExitCode::from(FAILED))
+            }
+            done => done,
+        }
+    })
 }
 
 fn run(command: Command) -> Result<ExitCode, String> {
@@ -125,9 +143,16 @@ fn run(command: Command) -> Result<ExitCode, String> {
             groups,
             momentum,
             dtype,
+            expect,
             json,
             picture: drawn,
         } => {
+            if let Some(file) = &drawn
+                && file.extension().is_none_or(|end| end != "svg")
+            {
+                let file = file.display();
+                return Err(format!("--picture {file}: the picture is SVG; end it in .svg"));
+            }
             let facts = Facts {
                 norm,
                 eps,
@@ -135,6 +160,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
                 groups,
                 dtype,
                 momentum,
+                expected: expect,
             };
             let files: Vec<PathBuf> = files.iter().map(|file| beside_the_reader(file)).collect();
             let subject = Subject::read(&files, facts)?;

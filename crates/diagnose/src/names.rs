@@ -1,5 +1,7 @@
 //! What an array is called.
 
+use strsim::damerau_levenshtein;
+
 /// Each name, and what others call the same thing.
 const NAMES: [(&str, &[&str]); 12] = [
     ("x", &["input"]),
@@ -28,6 +30,39 @@ pub fn known(name: &str) -> Option<&'static str> {
     NAMES.iter().find(is).map(|(own, _)| *own)
 }
 
+/// The array that seems to be meant by a name that is not known: `gradx`, `dgama`, `d_weight`.
+///
+/// A letter that is wrong, left out or too many, or `grad`, or `d`, together with what it is the
+/// gradient of, in any spelling.
+pub fn meant(name: &str) -> Option<&'static str> {
+    let plain = |name: &str| -> String {
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        letters.collect::<String>().to_lowercase()
+    };
+    let name = plain(name);
+    let gradient = name.contains("grad") || name.starts_with('d') && name.len() > 1;
+    let rest = match name.contains("grad") {
+        true => name.replace("gradient", "").replace("grad", ""),
+        false => name.strip_prefix('d').unwrap_or(&name).to_owned(),
+    };
+    let of = match rest.trim_start_matches("wrt") {
+        "x" | "in" | "inp" | "input" | "inputs" => Some("dx"),
+        "g" | "gam" | "gamma" | "w" | "wt" | "weight" | "weights" | "scale" => Some("dgamma"),
+        "b" | "bet" | "beta" | "bias" | "shift" => Some("dbeta"),
+        _ => None,
+    };
+    if let Some(of) = of.filter(|_| gradient) {
+        return Some(of);
+    }
+    // Short names are all alike.
+    let near = |known: &&str| {
+        let known = plain(known);
+        known == name || known.len().min(name.len()) >= 4 && damerau_levenshtein(&known, &name) == 1
+    };
+    let is = |(own, others): &&(&str, &[&str])| [*own].iter().chain(*others).any(near);
+    NAMES.iter().find(is).map(|(own, _)| *own)
+}
+
 /// For errors: a name and what else it may be called.
 pub fn spelled(name: &str) -> String {
     match NAMES.iter().find(|(own, _)| *own == name) {
@@ -39,6 +74,33 @@ pub fn spelled(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_nearly_a_name_is_understood_and_what_is_none_is_not() {
+        for (written, name) in [
+            ("gradx", Some("dx")),
+            ("grad_x", Some("dx")),
+            ("x_grad", Some("dx")),
+            ("Dx", Some("dx")),
+            ("dgam", Some("dgamma")),
+            ("dgama", Some("dgamma")),
+            ("grad_gamma", Some("dgamma")),
+            ("d_weight", Some("dgamma")),
+            ("gradient_bias", Some("dbeta")),
+            ("db", Some("dbeta")),
+            ("ouput", Some("y")),
+            ("Y", Some("y")),
+            ("grad_ouput", Some("dy")),
+            ("rstd", None),
+            ("mean", None),
+            ("x_hat", None),
+            ("z", None),
+            ("data", None),
+            ("loss", None),
+        ] {
+            assert_eq!(meant(written), name, "{written}");
+        }
+    }
 
     #[test]
     fn no_name_stands_for_two_things() {

@@ -3,8 +3,10 @@
 use crate::book::Sections;
 use crate::judge::Judged;
 use crate::search::Outcome;
+use crate::shown;
 use crate::subject::{Subject, facts_of};
 use serde::Serialize;
+use serde_json::Value;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,14 +15,14 @@ use std::fmt;
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The norm and what it takes.
-    pub norm: BTreeMap<&'static str, String>,
+    pub norm: BTreeMap<&'static str, Value>,
     /// The shape of x.
     pub shape: Vec<usize>,
     /// What was added to the variance.
     pub eps: f64,
     /// The seriousest outcome.
     pub outcome: Outcome,
-    /// Why these data can prove nothing; then nothing is judged.
+    /// What is in the files, or should be, and cannot be judged.
     pub refused: Vec<String>,
     /// Each array.
     pub judged: Vec<Judged>,
@@ -29,14 +31,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Judges, unless the data can prove nothing.
+    /// Judges every array that the data can prove something of.
     pub fn new(subject: &Subject) -> Self {
-        let refused = subject.probe.vacuous();
-        let judged = if refused.is_empty() {
-            subject.judge()
-        } else {
-            Vec::new()
-        };
+        let judged = subject.judge();
+        let refused = &subject.unclear;
+        let names: Vec<&str> = judged.iter().map(|j| j.target).collect();
         let any = |outcome| judged.iter().any(|j| j.outcome == outcome);
         let outcome = if any(Outcome::Wrong) {
             Outcome::Wrong
@@ -46,13 +45,16 @@ impl Report {
             Outcome::Right
         };
         Self {
-            norm: facts_of(subject.norm).into_iter().collect(),
+            norm: facts_of(subject.norm)
+                .into_iter()
+                .map(|(name, fact)| (name, fact.parse().map_or(Value::from(fact), Value::Number)))
+                .collect(),
             shape: subject.probe.shape.clone(),
             eps: subject.probe.eps,
             outcome,
-            refused: refused.iter().map(ToString::to_string).collect(),
+            refused: refused.clone(),
+            notes: [&*subject.notes, &shown::notes(&subject.probe, &names)].concat(),
             judged,
-            notes: subject.notes.clone(),
         }
     }
 
@@ -101,7 +103,7 @@ impl Report {
             (Outcome::Wrong, Some(worst)) => writeln!(
                 out,
                 "    {target}, {dtype}: off by {error:.1e} of its size, {allowed:.1e} allowed; \
-                 at {} it is {:.6e} where {:.6e} belongs",
+                 at {:?} it is {:.6e} where {:.6e} belongs",
                 worst.at, worst.found, worst.right
             ),
             _ => Ok(()),

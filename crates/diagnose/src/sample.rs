@@ -11,6 +11,7 @@
 use crate::array::Array;
 use crate::evidence::Comparison;
 use crate::search::{Search, Told, explained, right};
+use crate::shown;
 use crate::subject::Subject;
 use crate::tolerance::{Tolerance, Types};
 use gradcheck::attribution::norm::{Given, Kind, Norm, Probe, Target};
@@ -101,13 +102,16 @@ fn part(
         return None;
     }
     let slice = |k: usize| k / inner % slices;
-    // How far each slice is off, if any is.
+    // How far each slice is off, if any is; a channel has one dgamma.
     let mut largest = vec![0.0_f64; slices];
-    if matches!(target, Target::Y | Target::Dx) {
-        for (k, excess) in excess.iter().enumerate() {
-            largest[slice(k)] = largest[slice(k)].max(excess.abs());
-        }
+    for (k, excess) in excess.iter().enumerate() {
+        let slice = match target {
+            Target::Y | Target::Dx => slice(k),
+            Target::Dgamma | Target::Dbeta => k,
+        };
+        largest[slice] = largest[slice].max(excess.abs());
     }
+    let off = largest.iter().filter(|largest| **largest > 1.0).count();
     let most = largest.iter().fold(0.0_f64, |m, v| m.max(*v));
     let clearly = |excess: &f64| *excess >= CLEARLY * most;
     let begin = largest.iter().position(clearly).unwrap_or(0);
@@ -136,7 +140,7 @@ fn part(
         Target::Dgamma | Target::Dbeta => of_parameters(&array.values),
     };
     let probe = Probe::given(subject.norm, &part, probe.eps, given).ok()?;
-    if !probe.vacuous().is_empty() {
+    if shown::refused(&probe, target, &[]).is_some() {
         return None;
     }
     let unit = match subject.norm {
@@ -156,7 +160,7 @@ fn part(
             _ => begin,
         }),
         note: format!(
-            "; looked for in {unit} {begin} to {} of {slices}",
+            "; looked at {unit} {begin} to {} alone, and {off} of all {slices} {unit} are off",
             begin + count - 1
         ),
     })

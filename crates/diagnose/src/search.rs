@@ -46,15 +46,24 @@ pub struct Told {
 impl Told {
     /// Right, but for mistakes that these data do not show.
     pub fn right(name: &str, unseen: Vec<Finding>, dtype: &str) -> Self {
-        let (id, sentence) = if unseen.is_empty() {
-            ("correct", format!("{name}: it is right"))
-        } else {
-            let list = listed(&sentences(&unseen), "; or ");
-            let sentence = format!(
-                "{name}: it is right, as far as {dtype} shows on these data, on which it would \
-                 look the same if {list}"
-            );
-            ("ambiguous", sentence)
+        let (id, sentence) = match unseen.as_slice() {
+            [] => ("correct", format!("{name}: it is right")),
+            [one] => {
+                let sentence = format!(
+                    "{name}: it is right; {dtype} is too coarse to tell on these data whether {}",
+                    brief(one)
+                );
+                ("ambiguous", sentence)
+            }
+            [first, others @ ..] => {
+                let (count, s) = (others.len(), if others.len() > 1 { "s" } else { "" });
+                let sentence = format!(
+                    "{name}: it is right; {dtype} is too coarse to tell on these data whether {}, \
+                     nor {count} other mistake{s} as small",
+                    brief(first)
+                );
+                ("ambiguous", sentence)
+            }
         };
         Self {
             outcome: Outcome::Right,
@@ -62,6 +71,12 @@ impl Told {
             sentence,
             findings: unseen,
         }
+    }
+
+    /// Right, if what passes between the steps has few bits.
+    pub fn narrow(mut self, dtype: &str) -> Self {
+        self.sentence += &format!("; x_hat, a mean or rstd was kept in {dtype} on the way");
+        self
     }
 
     /// Right, though the sums were taken in a type of few bits.
@@ -132,6 +147,12 @@ impl Told {
             findings,
         }
     }
+}
+
+/// A mistake without what would be right in its place.
+fn brief(finding: &Finding) -> &str {
+    let sentence = &finding.sentence;
+    sentence.split_once(": ").map_or(sentence, |(mistake, _)| mistake)
 }
 
 fn sentences(findings: &[Finding]) -> Vec<String> {

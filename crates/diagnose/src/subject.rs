@@ -3,7 +3,7 @@
 use crate::array::{Array, Contents, Entry};
 use crate::dtype::Dtype;
 use crate::file::read;
-use crate::names::{JUDGED, known, spelled};
+use crate::names::{JUDGED, known, meant, spelled};
 use gradcheck::attribution::norm::{Given, Kind, Norm, Probe};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct Facts {
     pub dtype: Option<Dtype>,
     /// The weight of a new running statistic.
     pub momentum: Option<f64>,
+    /// What must be there to be judged; flags alone say so.
+    pub expected: Vec<String>,
 }
 
 /// A running statistic after one step.
@@ -58,6 +60,8 @@ pub struct Subject {
     pub candidates: Vec<Candidate>,
     /// What a person should know beside it.
     pub notes: Vec<String>,
+    /// Arrays that seem to be meant for judgement, under names that are not known.
+    pub unclear: Vec<String>,
 }
 
 /// The name of a norm and what it takes, as facts.
@@ -177,6 +181,8 @@ impl Facts {
 struct Arrays {
     by_name: BTreeMap<&'static str, Array>,
     notes: Vec<String>,
+    /// Names that are not known, with their files and what they seem to mean.
+    meant: Vec<(String, &'static str)>,
 }
 
 impl Arrays {
@@ -184,14 +190,17 @@ impl Arrays {
         let mut arrays = Self {
             by_name: BTreeMap::new(),
             notes: Vec::new(),
+            meant: Vec::new(),
         };
         for (path, contents) in files {
             let path = path.display();
             for (written, entry) in contents.entries {
                 let Some(name) = known(&written) else {
-                    arrays
-                        .notes
-                        .push(format!("{path}: `{written}` is not looked at"));
+                    let told = format!("{path}: `{written}` is not looked at");
+                    match meant(&written) {
+                        Some(name) => arrays.meant.push((told, name)),
+                        None => arrays.notes.push(told),
+                    }
                     continue;
                 };
                 let array = match entry {
@@ -216,7 +225,20 @@ impl Arrays {
                 }
             }
         }
+        // What is there under its own name is not meant by another.
+        let (clear, meant) = std::mem::take(&mut arrays.meant)
+            .into_iter()
+            .partition(|(_, name)| arrays.by_name.contains_key(name));
+        let clear: Vec<(String, &str)> = clear;
+        arrays.notes.extend(clear.into_iter().map(|(told, _)| told));
+        arrays.meant = meant;
         Ok(arrays)
+    }
+
+    /// The array of this name under another one, as errors tell it.
+    fn instead(&self, name: &str) -> String {
+        let found = self.meant.iter().find(|(_, meant)| *meant == name);
+        found.map_or(String::new(), |(told, _)| format!("; {told}"))
     }
 
     /// An input, which must be there, and hold numbers.
@@ -228,7 +250,7 @@ impl Arrays {
             Some(at) => {
                 let (value, place) = (array.values[at], place(&array.shape, at));
                 Err(format!(
-                    "{name} is {value} at {place}: nothing can be computed from it"
+                    "{name} is {value} at {place:?}: nothing can be computed from it"
                 ))
             }
             None => Ok(Some(array)),
@@ -236,20 +258,27 @@ impl Arrays {
     }
 
     fn needed(&mut self, name: &'static str) -> Result<Array, String> {
-        let missing = || format!("there is no {} in the files", spelled(name));
-        self.input(name)?.ok_or_else(missing)
+        let found = self.input(name)?;
+        let missing = || {
+            format!(
+                "there is no {} in the files{}",
+                spelled(name),
+                self.instead(name)
+            )
+        };
+        found.ok_or_else(missing)
     }
 }
 
 /// The indices of element `flat`.
-pub fn place(shape: &[usize], flat: usize) -> String {
+pub fn place(shape: &[usize], flat: usize) -> Vec<usize> {
     let (mut rest, mut indices) = (flat, Vec::new());
     for d in shape.iter().rev() {
         indices.push(rest % d);
         rest /= d;
     }
     indices.reverse();
-    format!("{indices:?}")
+    indices
 }
 
 /// Whether two shapes differ only in axes of length 1.
@@ -263,8 +292,8 @@ impl Subject {
     /// From files, each of which may hold some of the arrays, and flags.
     ///
     /// # Errors
-    /// One line: a file that cannot be read, an array that is missing or does not fit, a flag
-    /// that contradicts a file.
+    /// One line: a file that cannot be read, an array that is missing, of those that are needed
+    /// and those that are `expected`, or does not fit, a flag that contradicts a file.
     pub fn read(paths: &[PathBuf], mut facts: Facts) -> Result<Self, String> {
         let mut files = Vec::new();
         for path in paths {
@@ -275,15 +304,29 @@ impl Subject {
             }
             files.push((path.clone(), contents));
         }
-        Self::of(Arrays::gather(files)?, &facts)
+        let arrays = Arrays::gather(files)?;
+        for name in &facts.expected {
+            let Some(known) = known(name).filter(|known| JUDGED.contains(known)) else {
+                let all = JUDGED.join(", ");
+                return Err(format!("`{name}` is expected, and is none of {all}"));
+            };
+            if !arrays.by_name.contains_key(known) {
+                let (known, instead) = (spelled(known), arrays.instead(known));
+                return Err(format!(
+                    "{known} is expected, and is not in the files{instead}"
+                ));
+            }
+        }
+        Self::of(arrays, &facts)
     }
 
     fn of(mut arrays: Arrays, facts: &Facts) -> Result<Self, String> {
         if !JUDGED.iter().any(|name| arrays.by_name.contains_key(name)) {
             let all: Vec<String> = JUDGED.iter().map(|name| spelled(name)).collect();
             return Err(format!(
-                "there is nothing to judge: none of {}",
-                all.join("; ")
+                "there is nothing to judge: none of {}{}",
+                all.join("; "),
+                JUDGED.map(|name| arrays.instead(name)).concat()
             ));
         }
         let (x, gamma) = (arrays.needed("x")?, arrays.needed("gamma")?);
@@ -301,8 +344,9 @@ impl Subject {
             .find(|name| arrays.by_name.contains_key(*name));
         if let (None, Some(name)) = (&dy, gradient) {
             return Err(format!(
-                "{name} needs dy: there is no {} in the files",
-                spelled("dy")
+                "{name} needs dy: there is no {} in the files{}",
+                spelled("dy"),
+                arrays.instead("dy")
             ));
         }
         if let Some(dy) = &dy
@@ -368,8 +412,12 @@ impl Subject {
         {
             notes.push(format!("{name} is there without what came of it"));
         }
+        let unclear = arrays.meant.into_iter().map(|(told, name)| {
+            format!("{told}; if it is {name}, call it so: {}", spelled(name))
+        });
         Ok(Self {
             norm,
+            unclear: unclear.collect(),
             probe,
             input: x.dtype,
             candidates,

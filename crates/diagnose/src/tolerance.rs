@@ -6,11 +6,11 @@
 //!
 //! - what it *stores*, the array that is judged, with that of its type, once for each element;
 //! - what passes *between* its steps: x_hat, gamma * dy, and the mean and rstd that a forward
-//!   pass keeps for the backward. In sixteen bits these may be stored as x is;
+//!   pass keeps for the backward. In sixteen bits these may be stored as x is, or stay in `f32`;
 //! - its *sums*, in `f32` where sixteen bits are stored, in the type itself otherwise. dgamma and
 //!   dbeta may have been added up in sixteen bits, row by row into the array itself, as
 //!   PyTorch's Layer Norm does on a CPU. That is no mistake in the formula, and is told apart:
-//!   [`Types::ladder`] has both.
+//!   [`Types::ladder`] has all of these.
 //!
 //! Of the first two kinds each rounding is bounded by the roundoff times the number rounded, and
 //! the bound is taken as it is. A sum of n terms makes n of the third, each bounded by the
@@ -26,8 +26,9 @@
 //! which the array lies in memory is looked at too, and the larger of both counts. Pairwise and
 //! blocked sums have smaller ones.
 //!
-//! From there the errors go through the formula, to the first order. With `rho` the relative
-//! error of rstd and `dmu` that of mu, both shared by a group,
+//! From there the errors go through the formula, and so do the products of two of them: a mean of
+//! a hundred deviations that is kept in bf16 is off by more than a third of a deviation. With
+//! `rho` the relative error of rstd and `dmu` that of mu, both shared by a group,
 //!
 //! ```text
 //! x_hat = (x - mu) * rstd      off by  |x_hat| rho + rstd dmu  and by roundings of its own,
@@ -35,6 +36,9 @@
 //! y     = gamma * x_hat + beta
 //! dx    = rstd * (g - a - x_hat * b),  g = gamma * dy,  a = mean(g),  b = mean(g * x_hat)
 //! ```
+//!
+//! A group of which rounding may take the mean by three tenths of a deviation, or rstd by as much of
+//! itself, is left out of y and dx ([`Tolerance::leaves_out`]).
 //!
 //! where the sums for `b` may also be those of `g * x` and `g`, of which the mean is taken off
 //! afterwards: that is how PyTorch does it, and its terms are larger by `|x| / sigma`. In the
@@ -49,6 +53,11 @@ use gradcheck::attribution::norm::{Probe, Target};
 /// The probability at which a right array may be called wrong.
 const ALARM: f64 = 1e-9;
 
+/// Where rounding alone may change so much, hardly a mistake can be told from it.
+pub const HOPELESS: f64 = 0.3;
+/// A share of a variance that may be lost at most; where more may be, nothing is known of rstd.
+const LOST: f64 = 0.99;
+
 /// How many times the root of the sum of squares the errors of `sums` sums may reach, each and
 /// all, but for the probability that is accepted for a whole array: `λ`.
 pub fn deviations(sums: usize) -> f64 {
@@ -62,25 +71,31 @@ pub struct Types {
     pub input: Dtype,
     /// That of the array that is judged.
     pub stored: Dtype,
+    /// That of what passes between two steps.
+    pub between: Dtype,
     /// That in which dgamma and dbeta were added up.
     pub sums: Dtype,
 }
 
 impl Types {
-    /// From the finest sums that there may have been to the coarsest.
+    /// From the finest arithmetic that there may have been to the coarsest.
     pub fn ladder(input: Dtype, stored: Dtype, target: Target) -> Vec<Self> {
         let coarser = input.coarser(stored);
-        let mut sums = vec![coarser.accumulator()];
-        if matches!(target, Target::Dgamma | Target::Dbeta) {
-            sums.push(coarser);
-            sums.dedup();
-        }
-        let types = |sums| Self {
+        let fine = coarser.accumulator();
+        let mut all = match target {
+            Target::Y | Target::Dx => vec![(fine, fine), (coarser, fine)],
+            Target::Dgamma => vec![(fine, fine), (coarser, fine), (coarser, coarser)],
+            // Nothing lies between dy and its sum.
+            Target::Dbeta => vec![(fine, fine), (fine, coarser)],
+        };
+        all.dedup();
+        let types = |(between, sums)| Self {
             input,
             stored,
+            between,
             sums,
         };
-        sums.into_iter().map(types).collect()
+        all.into_iter().map(types).collect()
     }
 }
 
@@ -95,6 +110,8 @@ pub struct Tolerance<'a> {
     cells: Cells<'a>,
     /// The length of the right result.
     size: f64,
+    /// The groups of whose statistics too little is known.
+    lost: Vec<usize>,
     /// The factor that makes a bound of a root of squares.
     lambda: f64,
 }
@@ -112,7 +129,8 @@ pub fn length(values: &[f64]) -> f64 {
     length_of(values.iter().copied())
 }
 
-fn length_of(values: impl Iterator<Item = f64>) -> f64 {
+/// The same of what an iterator gives.
+pub(crate) fn length_of(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|v| v * v).sum::<f64>().sqrt()
 }
 
@@ -144,18 +162,34 @@ impl<'a> Tolerance<'a> {
             shared: vec![0.0; right.len()],
             cells: Cells::None,
             size: length(right),
+            lost: Vec::new(),
             lambda: units.lambda,
         }
     }
 
-    /// The bound on the error of element `k`.
+    /// The bound on the error of element `k`; for one that is left out there is none.
     pub fn at(&self, k: usize) -> f64 {
         self.own[k] + self.shared[k]
     }
 
-    /// The bound on the length of the error, as a share of the length of the right result.
+    /// Whether nothing is known of element `k`.
+    pub fn leaves_out(&self, k: usize) -> bool {
+        self.own[k] == f64::INFINITY
+    }
+
+    /// The groups that are left out.
+    pub fn left_out(&self) -> &[usize] {
+        &self.lost
+    }
+
+    /// The bound on the length of the error, as a share of the length of the right result, both
+    /// without what is left out.
     pub fn relative(&self) -> f64 {
-        length_of((0..self.own.len()).map(|k| self.at(k))) / self.size
+        let known = (0..self.own.len()).filter(|k| !self.leaves_out(*k));
+        match self.size {
+            0.0 if !self.lost.is_empty() => f64::INFINITY,
+            size => length_of(known.map(|k| self.at(k))) / size,
+        }
     }
 
     /// How far an error may reach in a direction: a bound on `<error, direction>`.
@@ -163,7 +197,8 @@ impl<'a> Tolerance<'a> {
     /// What is each element's own mostly cancels. What a group shares does not within it, but
     /// does between groups.
     pub fn along(&self, direction: &[f64]) -> f64 {
-        let own = length(&zip(&self.own, direction, |e, d| e * d));
+        let known = |e: f64, d: f64| if e == f64::INFINITY { 0.0 } else { e * d };
+        let own = length(&zip(&self.own, direction, known));
         let shared = zip(&self.shared, direction, |e, d| e * d.abs());
         let cells = match self.cells {
             Cells::Groups(groups) => groups.sums(&shared),
@@ -232,11 +267,29 @@ impl<'a> Measured<'a> {
         own.iter_mut()
             .zip(right)
             .for_each(|(own, v)| *own += stored(*v));
+        let mut size = length(right);
+        let mut lost = Vec::new();
+        if matches!(target, Target::Y | Target::Dx) {
+            let groups = &self.probe.groups;
+            lost = model.lost();
+            if !lost.is_empty() {
+                let mut is_lost = vec![false; groups.count];
+                lost.iter().for_each(|&group| is_lost[group] = true);
+                let known = |k: &usize| !is_lost[groups.of[*k]];
+                size = length_of((0..right.len()).filter(known).map(|k| right[k]));
+                for (own, &group) in own.iter_mut().zip(&groups.of) {
+                    if is_lost[group] {
+                        *own = f64::INFINITY;
+                    }
+                }
+            }
+        }
         Tolerance {
             own,
             shared,
             cells,
-            size: length(right),
+            size,
+            lost,
             lambda: model.units.lambda,
         }
     }
@@ -256,7 +309,7 @@ struct Units {
 impl Units {
     fn new(probe: &Probe, types: Types) -> Self {
         let coarser = types.input.coarser(types.stored);
-        let (sum, between) = (coarser.accumulator().roundoff(), coarser.roundoff());
+        let (sum, between) = (coarser.accumulator().roundoff(), types.between.roundoff());
         Self {
             sum,
             between,
@@ -317,7 +370,11 @@ impl<'a> Model<'a> {
             .map(|g| {
                 let welford = few * sum * centred * data.squares[g].sqrt();
                 let variance = sum * (few * (m / 3.0).sqrt() + 3.0) + 2.0 * welford;
-                0.5 * (variance + shift[g] * shift[g]) + 2.0 * sum + kept
+                let variance = variance + shift[g] * shift[g];
+                // What a variance too small by this share makes of rstd, which is off by more
+                // than half of it where that share is not small.
+                let rooted = (1.0 - variance.min(LOST)).sqrt().recip() - 1.0;
+                rooted + 2.0 * sum + kept
             })
             .collect();
         Self {
@@ -344,7 +401,14 @@ impl<'a> Model<'a> {
 
     /// The error of x_hat that its group shares.
     fn shared_hat(&self, group: usize, x_hat: f64) -> f64 {
-        x_hat.abs() * self.rho[group] + self.shift[group]
+        x_hat.abs() * self.rho[group] + self.shift[group] * (1.0 + self.rho[group])
+    }
+
+    /// The groups of which hardly anything is known.
+    fn lost(&self) -> Vec<usize> {
+        let all = 0..self.rho.len();
+        all.filter(|&g| self.rho[g] > HOPELESS || self.shift[g] > HOPELESS)
+            .collect()
     }
 
     /// The factor that makes a bound on a sum of `n` errors of the root of their squares.
@@ -412,10 +476,11 @@ impl<'a> Model<'a> {
             let (a, b) = (self.centred * (a[group] / m).abs(), (b[group] / m).abs());
             let mean = (self.data.mean[group] * self.data.rstd[group]).abs();
             let da = self.centred * of_a[group] / m;
-            let db = (of_b[group] + 2.0 * raw[group]) / m
+            let (rho, shift) = (self.rho[group], self.shift[group]);
+            let db = (of_b[group] + 2.0 * raw[group]) / m * (1.0 + rho)
                 + factor * inside[group].sqrt() / m
-                + b * self.rho[group]
-                + a * (self.shift[group] + 2.0 * sum * mean);
+                + b * rho
+                + (a + da) * (shift * (1.0 + rho) + 2.0 * sum * mean);
             [a, b, da, db]
         };
         let common: Vec<[f64; 4]> = (0..groups.count).map(of_group).collect();
@@ -424,10 +489,11 @@ impl<'a> Model<'a> {
             let ([a, b, da, db], x_hat) = (common[group], both.1);
             let parts = g.abs() + a + (x_hat * b).abs();
             let rounded = between * g.abs() + 3.0 * sum * parts;
-            let own = rounded + self.hat(both) * b;
-            let shared = da + x_hat.abs() * db + self.shared_hat(group, x_hat) * b;
-            let rstd = self.data.rstd[group];
-            (rstd * own, rstd * shared + dx[k].abs() * self.rho[group])
+            let rho = self.rho[group];
+            let own = rounded + self.hat(both) * (b + db);
+            let shared = da + x_hat.abs() * db + self.shared_hat(group, x_hat) * (b + db);
+            let rstd = self.data.rstd[group] * (1.0 + rho);
+            (rstd * own, rstd * shared + dx[k].abs() * rho)
         };
         (0..dx.len()).map(of).unzip()
     }
@@ -459,7 +525,7 @@ impl<'a> Model<'a> {
                 *met = group;
             }
             meeting[0] += term(k) * self.rho[group];
-            meeting[1] += dy[k] * self.shift[group];
+            meeting[1] += dy[k] * self.shift[group] * (1.0 + self.rho[group]);
         }
         for (param, (_, meeting)) in meetings.into_iter().enumerate() {
             leave(param, meeting);

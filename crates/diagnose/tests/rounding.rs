@@ -227,6 +227,7 @@ fn subject(
         input,
         candidates: vec![candidate],
         notes: Vec::new(),
+        unclear: Vec::new(),
     }
 }
 

@@ -301,6 +301,7 @@ fn subject(norm: Norm, probe: Probe, inputs: &Inputs, outputs: &Outputs) -> Subj
         input: inputs.dtype,
         candidates,
         notes: Vec::new(),
+        unclear: Vec::new(),
     }
 }
 

@@ -26,7 +26,7 @@ enum Format {
     Folder,
 }
 
-const FORMATS: &str = "give a name that ends in .safetensors or .npz, or a folder for .npy files";
+const FORMATS: &str = "give a name that ends in .safetensors or .npz, or in / for a folder of .npy files";
 
 impl Format {
     fn of(path: &Path) -> Result<Self, String> {
