@@ -3,12 +3,12 @@
 use crate::array::Array;
 use crate::evidence::Comparison;
 use crate::sample::{self, Sample};
-use crate::search::{Outcome, READABLE, Search, Told, explained, right};
+use crate::search::{Outcome, READABLE, Search, Told, explained, right, target_name};
 use crate::shown;
 use crate::subject::{Candidate, Running, Subject, place};
 use crate::tolerance::{HOPELESS, Measured, Tolerance, Types, length_of};
 use gradcheck::attribution::norm::{
-    Target, diagnose, explain_running_mean_to, explain_running_var_to,
+    Target, diagnose, except, explain_running_mean_to, explain_running_var_to,
 };
 use gradcheck::attribution::{Finding, Verdict};
 use serde::Serialize;
@@ -53,6 +53,13 @@ pub struct Judged {
     /// The error of each element as a share of the bound on it, for the picture.
     #[serde(skip)]
     pub excess: Vec<f64>,
+}
+
+/// Rounding errors of `n` elements that lie anywhere within their bounds, with the same probability,
+/// have this share of the length of the bounds, but for four standard deviations: the square of one
+/// has the mean 1/3 and the variance 4/45.
+fn usual_share(n: usize) -> f64 {
+    (1.0 / 3.0 + 4.0 * (4.0 / 45.0 / n as f64).sqrt()).sqrt()
 }
 
 impl Subject {
@@ -137,17 +144,10 @@ impl Subject {
         });
         let left_out = shown::left_out(&self.probe, left_out);
         let array = known.as_ref().unwrap_or(array);
-        let (sample, mut told) = self.told(target, array, &right, &tried[decided]);
-        if fits.is_none() {
-            // The finer the arithmetic, the fewer mistakes look alike.
-            for one in tried.iter().filter(|one| one.2.hopeless().is_none()) {
-                let (_, other) = self.told(target, array, &right, one);
-                if other.id != "unknown" {
-                    told = other;
-                    break;
-                }
-            }
-        }
+        let (sample, mut told) = match fits {
+            Some(at) => self.told(target, array, &right, &tried[at]),
+            None => self.named(target, array, &right, &tried, decided),
+        };
         let (types, _, compared) = tried.swap_remove(decided);
         if told.outcome == Outcome::Right {
             told = match (types.sums, types.between) {
@@ -165,6 +165,46 @@ impl Subject {
         }
         judged.sentence += &left_out;
         judged
+    }
+
+    /// The mistake in an array that is wrong, looked for in the finest arithmetic first: the finer it
+    /// is, the fewer mistakes look alike.
+    fn named<'a>(
+        &'a self,
+        target: Target,
+        array: &'a Array,
+        right: &[f64],
+        tried: &[(Types, Tolerance<'_>, Judged)],
+        decided: usize,
+    ) -> (Option<Sample<'a>>, Told) {
+        let usual = usual_share(right.len());
+        let mut unknown = None;
+        for (at, one) in tried.iter().enumerate() {
+            if one.2.hopeless().is_some() {
+                continue;
+            }
+            let (sample, told) = self.told(target, array, right, one);
+            // In the coarser ones errors are mostly far from their bounds.
+            let share = if at == 0 { usual } else { 0.5 * usual };
+            if told.id != "unknown" && told.leaves_at_most(share * one.1.relative()) {
+                return (sample, told);
+            }
+            if at <= decided {
+                unknown = Some((sample, told));
+            }
+        }
+        match unknown {
+            Some((sample, told)) if told.id == "unknown" => (sample, told),
+            other => {
+                let mut told = Told::unknown(target_name(target), "no known mistake explains it");
+                let sample = other.and_then(|(sample, _)| sample);
+                if sample.is_none() {
+                    let precision = tried[decided].1.relative();
+                    told.sentence += &except(&self.probe, target, &array.values, precision);
+                }
+                (sample, told)
+            }
+        }
     }
 
     /// What is found in an array, or in the part of it that it was looked for in.
@@ -278,6 +318,7 @@ impl Judged {
             id: "refused".to_owned(),
             sentence: format!("{}: not judged: {why}", candidate.name),
             findings: Vec::new(),
+            left: None,
         })
     }
 

@@ -20,7 +20,7 @@ use std::borrow::Cow;
 /// The most elements that are explained at once.
 pub const MOST: usize = 1 << 12;
 /// The most that sums over all of an array are explained of in full.
-const MOST_SUMMED: usize = 1 << 15;
+const MOST_SUMMED: usize = 1 << 20;
 /// Of more than these nothing is said that sums which are right may hide.
 const MOST_UNSEEN: usize = 1 << 20;
 /// A slice is clearly wrong when it is off by this share of the largest excess.
@@ -59,8 +59,8 @@ pub fn of<'a>(
                 Search::Nothing,
                 "; what is normalized together is too large",
             ),
+            (_, size) if is_right && size > MOST_UNSEEN => (Search::Nothing, ""),
             (_, ..=MOST_SUMMED) => (Search::All, ""),
-            (_, MOST_UNSEEN..) if is_right => (Search::Nothing, ""),
             _ => (
                 Search::Singles,
                 "; two mistakes, and faults of execution, were not looked for",

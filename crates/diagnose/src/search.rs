@@ -35,12 +35,24 @@ pub fn right(probe: &Probe, target: Target) -> Vec<f64> {
     }
 }
 
+/// What a target is called.
+pub fn target_name(target: Target) -> &'static str {
+    match target {
+        Target::Y => "y",
+        Target::Dx => "dx",
+        Target::Dgamma => "dgamma",
+        Target::Dbeta => "dbeta",
+    }
+}
+
 /// What the search for a mistake found.
 pub struct Told {
     pub outcome: Outcome,
     pub id: String,
     pub sentence: String,
     pub findings: Vec<Finding>,
+    /// What a mistake leaves over, as a share of what it makes, where that is known.
+    pub left: Option<f64>,
 }
 
 impl Told {
@@ -70,6 +82,7 @@ impl Told {
             id: id.to_owned(),
             sentence,
             findings: unseen,
+            left: None,
         }
     }
 
@@ -89,12 +102,19 @@ impl Told {
         self
     }
 
-    fn unknown(name: &str, why: &str) -> Self {
+    /// Whether what is left over is no more than rounding mostly leaves.
+    pub fn leaves_at_most(&self, share: f64) -> bool {
+        self.left.is_none_or(|left| left <= share)
+    }
+
+    /// Wrong, for no reason that is known.
+    pub fn unknown(name: &str, why: &str) -> Self {
         Self {
             outcome: Outcome::Wrong,
             id: "unknown".to_owned(),
             sentence: format!("{name}: it is wrong, and {why}"),
             findings: Vec::new(),
+            left: None,
         }
     }
 
@@ -103,8 +123,19 @@ impl Told {
         if verdict.is_correct() {
             return Self::unknown(name, "no known mistake explains it");
         }
+        // Few digits leave over what they leave over.
+        let digits = ["stored-in-", "digits-of-"];
+        let left = match digits.iter().any(|id| verdict.id.starts_with(id)) {
+            true => None,
+            false => verdict
+                .explanations
+                .iter()
+                .map(|e| e.residual)
+                .min_by(f64::total_cmp),
+        };
         let explanations = verdict.explanations.into_iter();
         Self {
+            left,
             outcome: Outcome::Wrong,
             id: verdict.id,
             sentence: verdict.sentence,
@@ -125,6 +156,7 @@ impl Told {
             id: findings[0].id.clone(),
             sentence,
             findings,
+            left: None,
         }
     }
 
@@ -145,6 +177,7 @@ impl Told {
             id,
             sentence: format!("{name}: {sentence}"),
             findings,
+            left: None,
         }
     }
 }
@@ -200,12 +233,7 @@ pub fn explained(
         tolerance,
         is_right,
     } = comparison;
-    let name = match target {
-        Target::Y => "y",
-        Target::Dx => "dx",
-        Target::Dgamma => "dgamma",
-        Target::Dbeta => "dbeta",
-    };
+    let name = target_name(target);
     let (found, allowed) = (&array.values, tolerance.relative());
     let precision = allowed.min(READABLE);
     let size = length(right);
@@ -286,14 +314,14 @@ pub fn explained(
         let rounding = length(&best.values) / size * tolerance.along(&way) + lost * squared.sqrt();
         (along - 1.0).abs() <= rounding / squared
     };
-    let mut left: Vec<&Hypothesis> = fitting.iter().filter(|h| stands(h)).collect();
-    left.sort_by(|a, b| nearest(a).total_cmp(&nearest(b)));
+    let mut alike: Vec<&Hypothesis> = fitting.iter().filter(|h| stands(h)).collect();
+    alike.sort_by(|a, b| nearest(a).total_cmp(&nearest(b)));
     // What is right is within the bounds of each element; only a nearer mistake, in whose
     // direction rounding cannot have led so far, speaks against it.
     let right_left =
-        is_right && (best.finding.is_none() || left.iter().any(|h| h.finding.is_none()));
+        is_right && (best.finding.is_none() || alike.iter().any(|h| h.finding.is_none()));
     let mut findings: Vec<Finding> = Vec::new();
-    for finding in left.iter().chain([&best]).filter_map(|h| h.finding.clone()) {
+    for finding in alike.iter().chain([&best]).filter_map(|h| h.finding.clone()) {
         if findings.iter().all(|f| f.id != finding.id) {
             findings.push(finding);
         }
@@ -301,19 +329,29 @@ pub fn explained(
     if right_left {
         return Told::right(name, findings, array.dtype.name());
     }
+    let left = Some(best.distance / length(&best.values));
     if let Some(at) = simplest(&findings) {
         findings[..=at].rotate_right(1);
-        return Told::simplest(name, findings);
+        return Told {
+            left,
+            ..Told::simplest(name, findings)
+        };
     }
     if findings.len() > 1 && allowed <= READABLE {
         // Where numbers are precise enough, the engine knows which is the simplest.
         let simplest = explain_to(probe, target, found, precision).id;
         if let Some(at) = findings.iter().position(|f| f.id == simplest) {
             findings[..=at].rotate_right(1);
-            return Told::simplest(name, findings);
+            return Told {
+            left,
+            ..Told::simplest(name, findings)
+        };
         }
     }
-    Told::several(name, findings)
+    Told {
+        left,
+        ..Told::several(name, findings)
+    }
 }
 
 /// Of several mistakes that look the same: a path that is missing, rather than one in which

@@ -1113,7 +1113,7 @@ fn a_part_is_told_by_the_numbers_of_the_whole() {
     assert!(
         verdict
             .sentence
-            .contains("in row 104, rstd are those of row 103"),
+            .contains("in row 104, rstd is that of row 103"),
         "{verdict}"
     );
 }

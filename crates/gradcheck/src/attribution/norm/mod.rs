@@ -52,13 +52,7 @@ pub fn explain_to(probe: &Probe, target: Target, candidate: &[f64], precision: f
     let catalogue = catalogue(probe, target, precision);
     let mut verdict = with_sections(probe, target, catalogue.explain(candidate));
     if verdict.id == "unknown" {
-        verdict.sentence += &execution::except(Asked {
-            probe,
-            target,
-            candidate,
-            precision,
-            first: 0,
-        });
+        verdict.sentence += &except(probe, target, candidate, precision);
     }
     verdict
 }
@@ -114,6 +108,18 @@ pub fn diagnose_part(
     };
     let pairs = || with_sections(probe, target, catalogue.explain_pair(candidate));
     execution::explain(asked, verdict, catalogue.count(), pairs)
+}
+
+/// In words, after a semicolon, where a candidate is wrong that is right elsewhere; nothing for one
+/// that is wrong, or right, nearly everywhere.
+pub fn except(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> String {
+    execution::except(Asked {
+        probe,
+        target,
+        candidate,
+        precision,
+        first: 0,
+    })
 }
 
 /// Every single mistake that [`explain`] knows for this target, each with the candidate

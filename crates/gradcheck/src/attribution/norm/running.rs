@@ -37,14 +37,8 @@ pub fn explain_running_mean_to(
     precision: f64,
 ) -> Verdict {
     let mean = per_group(probe, &probe.groups.means(&probe.x));
-    let step = Step {
-        probe,
-        old,
-        momentum,
-        candidate,
-        precision,
-    };
-    explain("running_mean", step, &[("", "", mean)])
+    let batch = [("", "", mean)];
+    explain("running_mean", probe, old, momentum, candidate, precision, &batch)
 }
 
 /// Names the mistake in a running variance after one step from `old`, one per channel.
@@ -109,14 +103,7 @@ pub fn explain_running_var_to(
             map(&|v| 1.0 / (v + probe.eps).sqrt()),
         ),
     ];
-    let step = Step {
-        probe,
-        old,
-        momentum,
-        candidate,
-        precision,
-    };
-    explain("running_var", step, &values)
+    explain("running_var", probe, old, momentum, candidate, precision, &values)
 }
 
 /// One value of each group, from values spread over the elements.
@@ -128,24 +115,18 @@ fn per_group(probe: &Probe, spread: &[f64]) -> Vec<f64> {
     each
 }
 
-/// One step, and what somebody made of it.
-struct Step<'a> {
-    probe: &'a Probe,
-    old: &'a [f64],
-    momentum: f64,
-    candidate: &'a [f64],
-    precision: f64,
-}
-
+/// One step from `old` to what somebody made of it, in which the value of this batch is one of
+/// these: the right one, and wrong ones with what is wrong with them.
 #[track_caller]
-fn explain(target: &str, step: Step<'_>, batch: &[(&str, &str, Vec<f64>)]) -> Verdict {
-    let Step {
-        probe,
-        old,
-        momentum,
-        candidate,
-        precision,
-    } = step;
+fn explain(
+    target: &str,
+    probe: &Probe,
+    old: &[f64],
+    momentum: f64,
+    candidate: &[f64],
+    precision: f64,
+    batch: &[(&str, &str, Vec<f64>)],
+) -> Verdict {
     let channels = probe.groups.count;
     assert!(
         probe.kind == Kind::Batch && old.len() == channels,

@@ -109,7 +109,7 @@ impl Scene<'_> {
         if others.len() == wrong.len() {
             return Some(self.told_of_others(
                 "statistics-of-another",
-                "mean and rstd are",
+                "mean and rstd are those",
                 &others,
             ));
         }

@@ -80,7 +80,7 @@ impl Scene<'_> {
                 });
                 let kernel = right.clone().with_statistics(statistics);
                 self.propose(Evidence::GROUPS, self.run(&kernel), || {
-                    (id.to_owned(), format!("{what} those {}", mix.told))
+                    (id.to_owned(), format!("{what} {}", mix.told))
                 });
             }
             if self.target != Target::Dx {
@@ -274,7 +274,7 @@ impl Scene<'_> {
         pairs: &[(usize, usize)],
     ) -> (String, String) {
         let sentence = self.told_pairs(pairs, |of, there| {
-            format!("in {of}, {what} those of {there}")
+            format!("in {of}, {what} of {there}")
         });
         (id.to_owned(), sentence)
     }
@@ -372,9 +372,9 @@ const MOST_PAIRS: usize = 1 << 14;
 /// Which of the statistics are those of another group.
 fn choices(centred: bool) -> Vec<(&'static str, &'static str, bool, bool)> {
     let all = [
-        ("statistics-of-another", "mean and rstd are", true, true),
-        ("mean-of-another", "means are", true, false),
-        ("rstd-of-another", "rstd are", false, true),
+        ("statistics-of-another", "mean and rstd are those", true, true),
+        ("mean-of-another", "the mean is that", true, false),
+        ("rstd-of-another", "rstd is that", false, true),
     ];
     all.into_iter()
         .filter(|(.., mean, rstd)| centred || (!mean && *rstd))

@@ -2,6 +2,7 @@
 
 use super::kernel::{Kernel, Read};
 use super::orders::{Order, orders};
+use super::place::is_told;
 use super::scene::{Evidence, Scene, right_of, usual};
 use crate::attribution::norm::layout::Kind;
 use crate::attribution::norm::probe::Target;
@@ -65,6 +66,9 @@ impl Scene<'_> {
             let size = usual(&values);
             let is = |k: usize| !self.is_right(k) && self.near(k, values[k], size);
             let Some(set) = set(&is) else { continue };
+            if !self.is_spread() && !is_told(&set) {
+                continue;
+            }
             let made = |k: usize| if is(k) { values[k] } else { self.right[k] };
             self.propose(Evidence::ELEMENTS, made, || {
                 let sentence = format!(

@@ -31,6 +31,11 @@ pub(super) fn numbers(list: &[usize]) -> String {
     }
 }
 
+/// Whether the words for a list tell all of it.
+pub(super) fn is_told(list: &[usize]) -> bool {
+    !numbers(list).ends_with("others")
+}
+
 fn nth(step: usize) -> String {
     match step {
         2 => "2nd".to_owned(),
@@ -72,8 +77,12 @@ impl Scene<'_> {
 
     /// Some places a multiple of what is right, and all else right.
     pub fn by_a_factor(&self) {
-        // A part of a row has no reason to have a factor of its own.
-        let together = !self.is_spread() || self.whole_units(&self.wrong).is_some();
+        // A part of a row has no reason to have a factor of its own, and neither have sums that
+        // are many and scattered.
+        let together = match self.is_spread() {
+            true => self.whole_units(&self.wrong).is_some(),
+            false => is_told(&self.wrong),
+        };
         if self.wrong.len() == self.right.len() || !together {
             return;
         }
@@ -196,6 +205,7 @@ mod tests {
         ] {
             assert_eq!(numbers(list), words);
         }
+        assert!(is_told(&[0, 4, 8]) && !is_told(&[0, 1, 5, 6, 9, 11, 15, 20]));
         assert_eq!(counted("row", &[1]), "row 1");
         assert_eq!(counted("row", &[1, 2]), "rows 1 and 2");
         assert_eq!(

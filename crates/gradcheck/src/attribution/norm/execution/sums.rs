@@ -96,6 +96,7 @@ impl Index {
             add(of(&|i| out(i >= n - b)));
             add(of(&|i| out(i < b)));
             add(of(&|i| if i >= n - b { 2.0 } else { 1.0 }));
+            add(of(&|i| if i < b { 2.0 } else { 1.0 }));
         }
         for step in 2..=n.min(MOST_STEPS) {
             for at in 0..step {
@@ -135,6 +136,14 @@ impl Index {
                     1.0
                 }
             }));
+        }
+        // One block, lost or added twice.
+        for width in (1..12).map(|p| 1 << p).take_while(|width| *width < n) {
+            for at in 0..n.div_ceil(width) {
+                for count in [0.0, 2.0] {
+                    add(of(&|i| if i / width == at { count } else { 1.0 }));
+                }
+            }
         }
         add(halved(n));
         if n <= SINGLES {
@@ -302,6 +311,30 @@ impl Scene<'_> {
             let whole = Rc::new(move |k: usize| columns.whole_means(of[k], own(k)));
             let forward = forward.with_means(whole);
             propose("partial-statistics", "the sum of the statistics", &forward);
+            // In two passes one of them may count all.
+            let eps = self.probe.eps;
+            for (id, what, in_mean) in [
+                ("partial-variance", "the sum of the variance", false),
+                ("partial-mean", "the sum of the mean", true),
+            ] {
+                if in_mean && !self.probe.kind.is_centred() {
+                    continue;
+                }
+                let pair = self.each_group(|g| {
+                    let own = self.own.mean[g];
+                    match in_mean {
+                        false => [own, 1.0 / (sums(g)[1] / divisor + eps).sqrt()],
+                        true => {
+                            let [mean, _] = columns.statistics(g, &sums(g), counted, divisor);
+                            let var = self.own.var[g] + (mean - own).powi(2);
+                            [mean, 1.0 / (var + eps).sqrt()]
+                        }
+                    }
+                });
+                let own = pair.clone();
+                let whole = Rc::new(move |k: usize| columns.whole_means(of[k], own(k)));
+                propose(id, what, &right.clone().with_statistics(pair).with_means(whole));
+            }
             if self.target != Target::Dx {
                 continue;
             }
