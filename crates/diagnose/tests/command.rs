@@ -287,6 +287,14 @@ fn errors_are_one_line() {
         (&["diagnose"], "<FILES>"),
         (&["diagnose", "a.safetensors", "--jsn"], "--jsn"),
         (
+            &["diagnose", "a.safetensors", "--picture", "e.png"],
+            "end it in .svg",
+        ),
+        (
+            &["probe", "--norm", "layer", "--shape", "6,8", "folder"],
+            "or in / for a folder of .npy files",
+        ),
+        (
             &["probe", "--norm", "layer", "--shape", "6,2", "b.npz"],
             "could show a mistake",
         ),
@@ -324,22 +332,133 @@ fn errors_are_one_line() {
 #[test]
 fn data_that_prove_nothing_are_refused_with_the_reason() {
     let folder = TempDir::new().unwrap();
-    let (mut contents, _) = solved(folder.path(), "a.npz", Dtype::F32);
-    add(&mut contents, "gamma", &[8], Dtype::F32, &[1.0; 8]);
+    let (mut contents, probe) = solved(folder.path(), "a.npz", Dtype::F32);
+    // Ones come back as zeros, whatever the formula is. y has nothing to do with it.
+    let ones = Given {
+        dy: vec![1.0; 48],
+        x: probe.x.clone(),
+        gamma: probe.gamma.clone(),
+        beta: probe.beta.clone(),
+    };
+    let ones = Probe::given(Norm::Layer { normalized: 1 }, &[6, 8], 1e-5, ones).unwrap();
+    add(&mut contents, "dy", &[6, 8], Dtype::F32, &ones.dy);
+    add(&mut contents, "dx", &[6, 8], Dtype::F32, &ones.dx());
+    add(&mut contents, "dgamma", &[8], Dtype::F32, &ones.dgamma());
+    add(&mut contents, "dbeta", &[8], Dtype::F32, &ones.dbeta());
     contents.write(&folder.path().join("a.npz")).unwrap();
     let finished = run(folder.path(), &["diagnose", "a.npz"]);
     assert_eq!((finished.code, finished.err.as_str()), (2, ""));
-    assert_eq!(
-        finished.out,
-        "not judged: Every gamma is 1; a gamma that is forgotten, or taken from the wrong place, \
-         would not be seen.\n"
-    );
+    let why = "not judged: every element of dy is 1, under which a wrong gradient looks like a";
+    assert_eq!(finished.out.matches(why).count(), 3, "{}", finished.out);
+    assert!(finished.out.contains("y: it is right"), "{}", finished.out);
     let finished = run(folder.path(), &["diagnose", "a.npz", "--json"]);
     let json: Value = serde_json::from_str(&finished.out).unwrap();
     assert_eq!(
         (finished.code, &json["outcome"]),
         (2, &Value::from("refused"))
     );
+}
+
+/// A masked token, a padded row, a fresh gamma or beta hide something, and the rest is judged: right
+/// what is right, and wrong a dx with the wrong sign.
+#[test]
+fn what_hides_a_part_hides_no_more_than_that() {
+    let folder = TempDir::new().unwrap();
+    let (contents, probe) = solved(folder.path(), "a.npz", Dtype::F32);
+    let with = |change: &dyn Fn(&mut Given)| {
+        let mut given = Given {
+            x: probe.x.clone(),
+            gamma: probe.gamma.clone(),
+            beta: probe.beta.clone(),
+            dy: probe.dy.clone(),
+        };
+        change(&mut given);
+        Probe::given(Norm::Layer { normalized: 1 }, &[6, 8], 1e-5, given).unwrap()
+    };
+    for (changed, note) in [
+        (
+            with(&|g| g.dy[16..24].fill(0.0)),
+            "note: gamma * dy does not vary in row 2, which shows nothing of dx",
+        ),
+        (
+            with(&|g| g.x[16..24].fill(0.0)),
+            "note: x does not vary in row 2, which shows nothing of the statistics",
+        ),
+        (
+            with(&|g| g.gamma.fill(1.0)),
+            "note: every gamma is 1: one that is forgotten, or taken from the wrong place, does",
+        ),
+        (
+            with(&|g| g.beta.fill(0.0)),
+            "note: every beta is 0: one that is forgotten does not show",
+        ),
+    ] {
+        for (sign, code) in [(1.0, 0), (-1.0, 1)] {
+            let mut contents = contents.clone();
+            let dx: Vec<f64> = changed.dx().iter().map(|v| sign * v).collect();
+            for (name, shape, values) in [
+                ("x", &[6, 8][..], &changed.x),
+                ("gamma", &[8], &changed.gamma),
+                ("beta", &[8], &changed.beta),
+                ("dy", &[6, 8], &changed.dy),
+                ("y", &[6, 8], &changed.y()),
+                ("dx", &[6, 8], &dx),
+                ("dgamma", &[8], &changed.dgamma()),
+                ("dbeta", &[8], &changed.dbeta()),
+            ] {
+                add(&mut contents, name, shape, Dtype::F32, values);
+            }
+            contents.write(&folder.path().join("a.npz")).unwrap();
+            let finished = run(folder.path(), &["diagnose", "a.npz"]);
+            assert_eq!(finished.code, code, "{note}: {}", finished.out);
+            assert!(finished.out.contains(note), "{note}: {}", finished.out);
+            let said = finished.out.contains("dx: the whole of dx has the wrong sign");
+            assert_eq!(said, code == 1, "{note}: {}", finished.out);
+        }
+    }
+}
+
+/// A name with a slip in it would leave the array out, and the exit code at 0.
+#[test]
+fn an_array_under_a_name_that_is_nearly_known_is_not_passed_over() {
+    let folder = TempDir::new().unwrap();
+    let (mut contents, _) = solved(folder.path(), "a.npz", Dtype::F32);
+    let dx = contents.entries.remove("dx").unwrap();
+    contents.entries.insert("gradx".to_owned(), dx.clone());
+    contents.write(&folder.path().join("a.npz")).unwrap();
+    let finished = run(folder.path(), &["diagnose", "a.npz"]);
+    assert_eq!(finished.code, 2, "{}", finished.out);
+    let said = "not judged: a.npz: `gradx` is not looked at; if it is dx, call it so: dx (grad_";
+    assert!(finished.out.contains(said), "{}", finished.out);
+    let finished = run(folder.path(), &["diagnose", "a.npz", "--expect", "y,dx"]);
+    assert_eq!((finished.code, finished.out.as_str()), (2, ""));
+    let said = "is expected, and is not in the files; a.npz: `gradx` is not looked at";
+    assert!(finished.err.contains(said), "{}", finished.err);
+    let finished = run(folder.path(), &["diagnose", "a.npz", "--expect", "y,grdx"]);
+    assert!(finished.err.contains("`grdx` is expected, and is none of y, dx"));
+    // Beside dx itself it is another array.
+    contents.entries.insert("dx".to_owned(), dx);
+    contents.write(&folder.path().join("a.npz")).unwrap();
+    let expect = ["diagnose", "a.npz", "--expect", "y,grad_input,weight.grad"];
+    let finished = run(folder.path(), &expect);
+    assert_eq!(finished.code, 0, "{}{}", finished.out, finished.err);
+}
+
+#[test]
+fn json_has_numbers_and_errors() {
+    let folder = TempDir::new().unwrap();
+    let (contents, _) = solved(folder.path(), "a.npz", Dtype::F32);
+    let finished = run(folder.path(), &["diagnose", "none.npz", "--json"]);
+    assert_eq!((finished.code, finished.err.as_str()), (2, ""));
+    let json: Value = serde_json::from_str(&finished.out).unwrap();
+    assert_eq!(json["outcome"], "error");
+    assert!(json["error"].as_str().unwrap().contains("none.npz"));
+    contents.write(&folder.path().join("a.npz")).unwrap();
+    let finished = run(folder.path(), &["diagnose", "a.npz", "--json"]);
+    let json: Value = serde_json::from_str(&finished.out).unwrap();
+    assert_eq!(json["norm"]["normalized"], 1);
+    assert_eq!(json["norm"]["norm"], "layer");
+    assert!(json["judged"][0]["worst"]["at"][1].is_u64(), "{json}");
 }
 
 #[test]

@@ -260,3 +260,76 @@ fn what_is_not_a_number_is_drawn() {
     assert!(svg.contains("dx: wrong; 1 of 429"), "{svg}");
     assert!(!svg.contains("NaN"), "{svg}");
 }
+
+/// PyTorch's Layer Norm keeps the mean in bf16, which for a mean of a hundred deviations is off by a
+/// third of one: what such errors do, and products of two of them, is not called wrong.
+#[test]
+fn a_mean_that_few_bits_lose_is_no_mistake() {
+    let dtype = Dtype::Bf16;
+    let mut outcomes = [0; 2];
+    for seed in 0..12 {
+        let mut probe = probed((LAYER.0, &[17, 31]), dtype, seed);
+        let mean = 60.0 + 12.0 * seed as f64;
+        for (k, x) in probe.x.iter_mut().enumerate() {
+            *x = dtype.round(mean + ((k * k + k) as f64 * 0.7).sin());
+        }
+        let (d, rows) = (31, 17);
+        let (mut kept, mut rstds) = (vec![0.0; rows], vec![0.0; rows]);
+        for row in 0..rows {
+            let x = &probe.x[row * d..][..d];
+            let mean = x.iter().sum::<f64>() / d as f64;
+            let var = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / d as f64;
+            kept[row] = dtype.round(mean);
+            rstds[row] = dtype.round(1.0 / (var + probe.eps).sqrt());
+        }
+        let x_hat = |k: usize| (probe.x[k] - kept[k / d]) * rstds[k / d];
+        let g = |k: usize| probe.gamma[k % d] * probe.dy[k];
+        let over = |k: usize, term: &dyn Fn(usize) -> f64| -> f64 {
+            let row = k / d * d;
+            (row..row + d).map(term).sum::<f64>() / d as f64
+        };
+        let dx: Vec<f64> = (0..probe.x.len())
+            .map(|k| rstds[k / d] * (g(k) - over(k, &g) - x_hat(k) * over(k, &|k| g(k) * x_hat(k))))
+            .collect();
+        let right = judged(LAYER.0, &probe, dtype, "dx", &dx);
+        assert_ne!(right.outcome, Outcome::Wrong, "{mean} {}", right.sentence);
+        outcomes[usize::from(right.outcome == Outcome::Refused)] += 1;
+    }
+    assert!(outcomes[1] > 0, "{outcomes:?}");
+}
+
+/// In sixteen bits a kernel that keeps `f32` inside has few errors, and is held to that: the name of
+/// a small mistake is found, and another of its size is not taken for it.
+#[test]
+fn names_are_looked_for_in_the_finest_arithmetic_first() {
+    for dtype in [Dtype::F16, Dtype::Bf16] {
+        for case in [LAYER, BATCH, GROUP] {
+            let probe = probed(case, dtype, 0);
+            let m = probe.groups.size();
+            let (own, x_hat) = (probe.rstd(), probe.x_hat());
+            // The last eighth of the variance is lost.
+            let mut place = vec![0; probe.groups.count];
+            let mut lost = vec![0.0; probe.groups.count];
+            for k in 0..probe.x.len() {
+                let group = probe.groups.of[k];
+                if place[group] >= m - m / 8 {
+                    lost[group] += (x_hat[k] / own[k]).powi(2) / m as f64;
+                }
+                place[group] += 1;
+            }
+            let rstd = |k: usize| {
+                let var = own[k].powi(-2) - lost[probe.groups.of[k]];
+                1.0 / var.sqrt()
+            };
+            let dgamma = sums(&probe, |k| probe.dy[k] * x_hat[k] / own[k] * rstd(k));
+            for (name, values) in [("dx", dx(&probe, rstd, [1.0, 1.0])), ("dgamma", dgamma)] {
+                let judged = judged(case.0, &probe, dtype, name, &values);
+                let known = ["partial-variance", "unknown", "correct", "ambiguous", "refused"];
+                assert!(known.contains(&judged.id.as_str()), "{case:?} {dtype} {}", judged.sentence);
+                if name == "dx" {
+                    assert_eq!(judged.id, "partial-variance", "{case:?} {dtype} {}", judged.sentence);
+                }
+            }
+        }
+    }
+}

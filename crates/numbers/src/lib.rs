@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod claims;
+mod kernel;
 mod kit;
 mod measurements;
 mod museum;

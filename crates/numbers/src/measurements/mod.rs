@@ -6,6 +6,7 @@ mod cancellation;
 mod check_kernel;
 mod convolution;
 mod cost_counted;
+mod diagnosed;
 mod family;
 mod kernels;
 mod ln_backward;
@@ -66,5 +67,6 @@ pub const MEASUREMENTS: &[Measurement] = &[
     usual_checks::MEASUREMENT,
     pytorch::MEASUREMENT,
     check_kernel::MEASUREMENT,
+    diagnosed::MEASUREMENT,
     museum::MEASUREMENT,
 ];

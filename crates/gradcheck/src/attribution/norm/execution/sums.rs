@@ -96,7 +96,9 @@ impl Index {
             add(of(&|i| out(i >= n - b)));
             add(of(&|i| out(i < b)));
             add(of(&|i| if i >= n - b { 2.0 } else { 1.0 }));
-            add(of(&|i| if i < b { 2.0 } else { 1.0 }));
+            if b.is_power_of_two() {
+                add(of(&|i| if i < b { 2.0 } else { 1.0 }));
+            }
         }
         for step in 2..=n.min(MOST_STEPS) {
             for at in 0..step {
@@ -137,9 +139,9 @@ impl Index {
                 }
             }));
         }
-        // One block, lost or added twice.
-        for width in (1..12).map(|p| 1 << p).take_while(|width| *width < n) {
-            for at in 0..n.div_ceil(width) {
+        // One block between others, lost or added twice.
+        for width in (3..12).map(|p| 1 << p).take_while(|width| 2 * width < n) {
+            for at in 1..n.div_ceil(width) - 1 {
                 for count in [0.0, 2.0] {
                     add(of(&|i| if i / width == at { count } else { 1.0 }));
                 }
@@ -317,7 +319,8 @@ impl Scene<'_> {
                 ("partial-variance", "the sum of the variance", false),
                 ("partial-mean", "the sum of the mean", true),
             ] {
-                if in_mean && !self.probe.kind.is_centred() {
+                let whole = divisor != counted;
+                if in_mean && !self.probe.kind.is_centred() || !in_mean && !whole {
                     continue;
                 }
                 let pair = self.each_group(|g| {
