@@ -95,7 +95,9 @@ impl Subject {
         }
         let ladder = Types::ladder(self.input, stored, target);
         // What coarse sums excuse is right and told apart; what is wrong is wrong without them.
-        let plain = ladder.iter().rposition(|types| types.sums == ladder[0].sums);
+        let plain = ladder
+            .iter()
+            .rposition(|types| types.sums == ladder[0].sums);
         let plain = plain.unwrap_or(0);
         if array.values.len() != right.len() || array.values.iter().any(|v| !v.is_finite()) {
             if let Some(refused) = overflowing(candidate, &right) {

@@ -151,7 +151,9 @@ fn run(command: Command) -> Result<ExitCode, String> {
                 && file.extension().is_none_or(|end| end != "svg")
             {
                 let file = file.display();
-                return Err(format!("--picture {file}: the picture is SVG; end it in .svg"));
+                return Err(format!(
+                    "--picture {file}: the picture is SVG; end it in .svg"
+                ));
             }
             let facts = Facts {
                 norm,

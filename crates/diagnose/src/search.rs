@@ -185,7 +185,9 @@ impl Told {
 /// A mistake without what would be right in its place.
 fn brief(finding: &Finding) -> &str {
     let sentence = &finding.sentence;
-    sentence.split_once(": ").map_or(sentence, |(mistake, _)| mistake)
+    sentence
+        .split_once(": ")
+        .map_or(sentence, |(mistake, _)| mistake)
 }
 
 fn sentences(findings: &[Finding]) -> Vec<String> {
@@ -321,7 +323,11 @@ pub fn explained(
     let right_left =
         is_right && (best.finding.is_none() || alike.iter().any(|h| h.finding.is_none()));
     let mut findings: Vec<Finding> = Vec::new();
-    for finding in alike.iter().chain([&best]).filter_map(|h| h.finding.clone()) {
+    for finding in alike
+        .iter()
+        .chain([&best])
+        .filter_map(|h| h.finding.clone())
+    {
         if findings.iter().all(|f| f.id != finding.id) {
             findings.push(finding);
         }
@@ -343,9 +349,9 @@ pub fn explained(
         if let Some(at) = findings.iter().position(|f| f.id == simplest) {
             findings[..=at].rotate_right(1);
             return Told {
-            left,
-            ..Told::simplest(name, findings)
-        };
+                left,
+                ..Told::simplest(name, findings)
+            };
         }
     }
     Told {

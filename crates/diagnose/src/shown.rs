@@ -56,7 +56,9 @@ pub fn notes(probe: &Probe, names: &[&str]) -> Vec<String> {
         let list: Vec<usize> = (0..flat.len()).filter(|&g| flat[g]).collect();
         if !list.is_empty() && list.len() < flat.len() {
             let groups = listed(probe.kind, &list);
-            notes.push(format!("{what} in {groups}, which shows nothing of {shows}"));
+            notes.push(format!(
+                "{what} in {groups}, which shows nothing of {shows}"
+            ));
         }
     };
     let x = match probe.kind {

@@ -412,9 +412,10 @@ impl Subject {
         {
             notes.push(format!("{name} is there without what came of it"));
         }
-        let unclear = arrays.meant.into_iter().map(|(told, name)| {
-            format!("{told}; if it is {name}, call it so: {}", spelled(name))
-        });
+        let unclear = arrays
+            .meant
+            .into_iter()
+            .map(|(told, name)| format!("{told}; if it is {name}, call it so: {}", spelled(name)));
         Ok(Self {
             norm,
             unclear: unclear.collect(),

@@ -412,7 +412,9 @@ fn what_hides_a_part_hides_no_more_than_that() {
             let finished = run(folder.path(), &["diagnose", "a.npz"]);
             assert_eq!(finished.code, code, "{note}: {}", finished.out);
             assert!(finished.out.contains(note), "{note}: {}", finished.out);
-            let said = finished.out.contains("dx: the whole of dx has the wrong sign");
+            let said = finished
+                .out
+                .contains("dx: the whole of dx has the wrong sign");
             assert_eq!(said, code == 1, "{note}: {}", finished.out);
         }
     }
@@ -435,7 +437,11 @@ fn an_array_under_a_name_that_is_nearly_known_is_not_passed_over() {
     let said = "is expected, and is not in the files; a.npz: `gradx` is not looked at";
     assert!(finished.err.contains(said), "{}", finished.err);
     let finished = run(folder.path(), &["diagnose", "a.npz", "--expect", "y,grdx"]);
-    assert!(finished.err.contains("`grdx` is expected, and is none of y, dx"));
+    assert!(
+        finished
+            .err
+            .contains("`grdx` is expected, and is none of y, dx")
+    );
     // Beside dx itself it is another array.
     contents.entries.insert("dx".to_owned(), dx);
     contents.write(&folder.path().join("a.npz")).unwrap();

@@ -324,10 +324,24 @@ fn names_are_looked_for_in_the_finest_arithmetic_first() {
             let dgamma = sums(&probe, |k| probe.dy[k] * x_hat[k] / own[k] * rstd(k));
             for (name, values) in [("dx", dx(&probe, rstd, [1.0, 1.0])), ("dgamma", dgamma)] {
                 let judged = judged(case.0, &probe, dtype, name, &values);
-                let known = ["partial-variance", "unknown", "correct", "ambiguous", "refused"];
-                assert!(known.contains(&judged.id.as_str()), "{case:?} {dtype} {}", judged.sentence);
+                let known = [
+                    "partial-variance",
+                    "unknown",
+                    "correct",
+                    "ambiguous",
+                    "refused",
+                ];
+                assert!(
+                    known.contains(&judged.id.as_str()),
+                    "{case:?} {dtype} {}",
+                    judged.sentence
+                );
                 if name == "dx" {
-                    assert_eq!(judged.id, "partial-variance", "{case:?} {dtype} {}", judged.sentence);
+                    assert_eq!(
+                        judged.id, "partial-variance",
+                        "{case:?} {dtype} {}",
+                        judged.sentence
+                    );
                 }
             }
         }

@@ -285,7 +285,10 @@ impl Kernel {
         let dgamma = column(&|k| dy(k) * hat(k, self.hat));
         let mut dbeta = column(&dy);
         if self.dbeta_by_gamma {
-            dbeta.iter_mut().zip(&probe.gamma).for_each(|(d, g)| *d *= g);
+            dbeta
+                .iter_mut()
+                .zip(&probe.gamma)
+                .for_each(|(d, g)| *d *= g);
         }
         let mut results = [y, dx, dgamma, dbeta];
         let row = probe.shape.last().copied().unwrap_or(1);

@@ -26,7 +26,8 @@ enum Format {
     Folder,
 }
 
-const FORMATS: &str = "give a name that ends in .safetensors or .npz, or in / for a folder of .npy files";
+const FORMATS: &str =
+    "give a name that ends in .safetensors or .npz, or in / for a folder of .npy files";
 
 impl Format {
     fn of(path: &Path) -> Result<Self, String> {

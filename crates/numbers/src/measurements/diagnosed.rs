@@ -8,7 +8,7 @@ use gradcheck::attribution::norm::{Given, Kind, Norm, Probe};
 use serde_json::{Value, json};
 
 use crate::kernel::{Gamma, Hat, Kernel, Order, Results, Way};
-use crate::kit::{APPENDIX, Measurement, Output, each};
+use crate::kit::{APPENDIX, Measurement, Output, each, number, rows};
 use crate::random::Draws;
 
 pub const MEASUREMENT: Measurement = Measurement {
@@ -57,6 +57,10 @@ fn not_last(j: usize, n: usize) -> f64 {
 
 fn first_twice(j: usize, n: usize) -> f64 {
     if j < whole(n) / 4 { 2.0 } else { 1.0 }
+}
+
+fn no_lane(j: usize, _: usize) -> f64 {
+    f64::from(u8::from(j % 8 != 3))
 }
 
 fn padded(n: usize) -> f64 {
@@ -117,7 +121,7 @@ fn faults() -> Vec<Fault> {
         execution(&["gamma-shifted"], Kernel { gamma_at: before, ..RIGHT }),
         execution(&["gamma-repeated"], Kernel { gamma_at: |_, _| 0, ..RIGHT }),
         execution(&["dy-shifted", "written-shifted", "partial-sum"], Kernel { dy_at: before, ..RIGHT }),
-        execution(&["dy-stride-zero", "dy-repeated", "partial-sum"], Kernel { dy_at: |_, _| 0, ..RIGHT }),
+        execution(&["dy-stride-zero", "dy-repeated", "partial-sum", "zero"], Kernel { dy_at: |_, _| 0, ..RIGHT }),
         execution(&["dy-reversed", "written-reversed"], Kernel { dy_at: |i, n| n - 1 - i, ..RIGHT }),
         execution(&["partial-sum"], Kernel { in_column: head, ..RIGHT }),
         execution(&["partial-sum"], Kernel { in_column: first_twice, ..RIGHT }),
@@ -133,8 +137,17 @@ fn faults() -> Vec<Fault> {
         execution(&["unwritten"], Kernel { finish: |all, _, _| all[2][1] = 0.0, ..RIGHT }),
         execution(&["added-to-old"], Kernel { finish: |all, _, p| all[1].iter_mut().zip(&p.dy).for_each(|(v, dy)| *v += dy), ..RIGHT }),
         execution(&["cut-off"], Kernel { finish: cut, ..RIGHT }),
-        // What has no name: garbage, and a term that got lost.
-        execution(&[], Kernel { finish: |all, row, _| tail(all, row).iter_mut().enumerate().for_each(|(k, v)| *v = (1.0 + k as f64).sin()), ..RIGHT }),
+        execution(&["partial-statistics"], Kernel { in_mean: no_lane, in_variance: no_lane, ..RIGHT }),
+        execution(&["partial-means"], Kernel { in_g: |j, n| 1.0 - head(j, n), in_gx: |j, n| 1.0 - head(j, n), ..RIGHT }),
+        execution(&["another-eps"], Kernel { eps: |eps| 2.0 * eps, ..RIGHT }),
+        // Two at once, of which one at least should be told.
+        execution(&["mean-path-missing", "unwritten", "not-finite"], Kernel { paths: [1.0, 0.0, 1.0], finish: |all, row, _| tail(all, row).fill(0.0), ..RIGHT }),
+        execution(&["gamma-shifted", "partial-means"], Kernel { gamma_at: before, in_g: head, in_gx: head, ..RIGHT }),
+        execution(&["rstd-missing", "partial-sum"], Kernel { hat: Hat::Centred, in_column: head, ..RIGHT }),
+        // What has no name: the variance of another batch, noise, garbage, and terms that got lost.
+        execution(&[], Kernel { kept: |var, _| 1.0 / (1.3 * var + 1e-4).sqrt(), ..RIGHT }),
+        execution(&[], Kernel { finish: noise, ..RIGHT }),
+        execution(&[], Kernel { finish: |all, row, _| tail(all, row).iter_mut().enumerate().for_each(|(k, v)| *v = libm::sin(1.0 + k as f64)), ..RIGHT }),
         execution(&[], Kernel { finish: |all, _, _| { all[2][0] *= 1.7; all[2][2] *= -0.4; }, ..RIGHT }),
     ]
 }
@@ -143,6 +156,17 @@ fn faults() -> Vec<Fault> {
 fn tail(all: &mut Results, row: usize) -> &mut [f64] {
     let n = all[1].len();
     &mut all[1][n - row..]
+}
+
+/// Errors without a rule, of a hundredth of what is usual.
+fn noise(all: &mut Results, _: usize, _: &Probe) {
+    for values in &mut all[1..] {
+        let squares: f64 = values.iter().map(|v| v * v).sum();
+        let usual = (squares / values.len() as f64).sqrt();
+        for (k, v) in values.iter_mut().enumerate() {
+            *v += 0.01 * usual * libm::sin((3 * k * k + 1) as f64);
+        }
+    }
 }
 
 /// Gradients that are clipped.
@@ -282,7 +306,9 @@ fn of_faults(dtype: Dtype, told: &mut dyn FnMut(&str)) -> [Counts; 2] {
                 count.add(&judged, fault.names);
                 let mark = if count.wrongly > before { "WRONG" } else { "" };
                 let all = (fault.names, &judged.id, judged.error, &judged.sentence);
-                told(&format!("{mark} {dtype} {norm:?} {shape:?} {number} {all:?}"));
+                told(&format!(
+                    "{mark} {dtype} {norm:?} {shape:?} {number} {all:?}"
+                ));
             }
         }
     }
@@ -341,7 +367,12 @@ fn of_right(told: &mut dyn FnMut(&str)) -> Value {
             false => sums,
         };
         let (columns, between) = (coarse(), coarse());
-        let orders = [Order::Forward, Order::Backward, Order::Pairwise, Order::Lanes];
+        let orders = [
+            Order::Forward,
+            Order::Backward,
+            Order::Pairwise,
+            Order::Lanes,
+        ];
         let way = Way {
             sums,
             columns,
@@ -368,10 +399,13 @@ fn of_right(told: &mut dyn FnMut(&str)) -> Value {
             }
         }
     }
-    each(Dtype::ALL.iter().zip(counts), |(dtype, [right, refused, wrong])| {
-        json!({ "dtype": dtype.name(), "arrays": right + refused + wrong, "right": right,
+    each(
+        Dtype::ALL.iter().zip(counts),
+        |(dtype, [right, refused, wrong])| {
+            json!({ "dtype": dtype.name(), "arrays": right + refused + wrong, "right": right,
             "refused": refused, "wrong": wrong })
-    })
+        },
+    )
 }
 
 fn run() -> Output {
@@ -403,5 +437,48 @@ fn run() -> Output {
         "formula": table(0),
         "execution": table(1),
         "right": right,
+        "alarms": rows(&right).iter().map(|row| number(row, "wrong")).sum::<f64>(),
+        "right_arrays": rows(&right).iter().map(|row| number(row, "arrays")).sum::<f64>(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without a fault it is right in every array, so that what is counted is the work of the fault.
+    #[test]
+    fn the_kernel_is_right_and_each_fault_changes_something() {
+        let (norm, shape) = CASES[0];
+        let probe = Probe::new(norm, shape, EPS, SEED);
+        let way = Way::usual(Dtype::F64);
+        let right = Kernel::RIGHT.run(&probe, way);
+        let exact = [probe.y(), probe.dx(), probe.dgamma(), probe.dbeta()];
+        for (found, right) in right.iter().zip(&exact) {
+            assert!(!changes(found, right, Dtype::F64));
+        }
+        for (number, fault) in faults().iter().enumerate() {
+            let found = fault.kernel.run(&probe, way);
+            let mut pairs = found.iter().zip(&right);
+            assert!(pairs.any(|(f, r)| changes(f, r, Dtype::F64)), "{number}");
+        }
+    }
+
+    /// A name that belongs to another fault is counted as wrong.
+    #[test]
+    fn a_wrong_name_is_counted() {
+        let (norm, shape) = CASES[0];
+        let probe = Probe::new(norm, shape, EPS, SEED);
+        let fault = Kernel {
+            paths: [1.0, 0.0, 1.0],
+            ..Kernel::RIGHT
+        };
+        let found = fault.run(&probe, Way::usual(Dtype::F64));
+        let judged = judged(norm, &probe, Dtype::F64, &found, &[1]);
+        for (names, named, wrongly) in [("mean-path-missing", 1, 0), ("variance-path", 0, 1)] {
+            let mut counts = Counts::default();
+            counts.add(&judged[0], &[names]);
+            assert_eq!((counts.named, counts.wrongly), (named, wrongly));
+        }
+    }
 }

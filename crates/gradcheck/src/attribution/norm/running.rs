@@ -38,7 +38,15 @@ pub fn explain_running_mean_to(
 ) -> Verdict {
     let mean = per_group(probe, &probe.groups.means(&probe.x));
     let batch = [("", "", mean)];
-    explain("running_mean", probe, old, momentum, candidate, precision, &batch)
+    explain(
+        "running_mean",
+        probe,
+        old,
+        momentum,
+        candidate,
+        precision,
+        &batch,
+    )
 }
 
 /// Names the mistake in a running variance after one step from `old`, one per channel.
@@ -103,7 +111,15 @@ pub fn explain_running_var_to(
             map(&|v| 1.0 / (v + probe.eps).sqrt()),
         ),
     ];
-    explain("running_var", probe, old, momentum, candidate, precision, &values)
+    explain(
+        "running_var",
+        probe,
+        old,
+        momentum,
+        candidate,
+        precision,
+        &values,
+    )
 }
 
 /// One value of each group, from values spread over the elements.

@@ -273,9 +273,7 @@ impl Scene<'_> {
         what: &str,
         pairs: &[(usize, usize)],
     ) -> (String, String) {
-        let sentence = self.told_pairs(pairs, |of, there| {
-            format!("in {of}, {what} of {there}")
-        });
+        let sentence = self.told_pairs(pairs, |of, there| format!("in {of}, {what} of {there}"));
         (id.to_owned(), sentence)
     }
 
@@ -372,7 +370,12 @@ const MOST_PAIRS: usize = 1 << 14;
 /// Which of the statistics are those of another group.
 fn choices(centred: bool) -> Vec<(&'static str, &'static str, bool, bool)> {
     let all = [
-        ("statistics-of-another", "mean and rstd are those", true, true),
+        (
+            "statistics-of-another",
+            "mean and rstd are those",
+            true,
+            true,
+        ),
         ("mean-of-another", "the mean is that", true, false),
         ("rstd-of-another", "rstd is that", false, true),
     ];

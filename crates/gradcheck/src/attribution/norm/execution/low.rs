@@ -103,6 +103,11 @@ impl Scene<'_> {
                 (all.collect(), self.precision)
             }
         };
+        // What is stored in few bits lies on the grid of these, whatever was added up.
+        let stored = |bits: u32| self.candidate.iter().all(|v| rounded(*v, bits) == *v);
+        let stored = FORMATS
+            .into_iter()
+            .find(|(_, bits)| !self.is_spread() && stored(*bits));
         for (name, bits) in FORMATS.into_iter().rev() {
             let u = unit(bits);
             if u <= self.precision {
@@ -130,10 +135,12 @@ impl Scene<'_> {
             let on_grid = |finer: i32| {
                 let each = all.iter().map(|(terms, sum)| {
                     let blur = blur * size(terms);
+                    let own = stored.map_or(0.0, |(_, bits)| step(*sum, bits));
                     let step = step(*sum, bits) * 0.5_f64.powi(finer);
                     let apart = (sum - (sum / step).round() * step).abs();
                     // Anything is this near to a multiple of the step once in so many times.
                     let least = blur.max(self.precision * sum.abs() / 8.0);
+                    let least = least.max(0.5 * own);
                     (apart <= blur).then(|| (step / (2.0 * least)).log2().max(0.0))
                 });
                 let bits = each.sum::<Option<f64>>();

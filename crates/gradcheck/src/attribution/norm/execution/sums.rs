@@ -336,7 +336,11 @@ impl Scene<'_> {
                 });
                 let own = pair.clone();
                 let whole = Rc::new(move |k: usize| columns.whole_means(of[k], own(k)));
-                propose(id, what, &right.clone().with_statistics(pair).with_means(whole));
+                propose(
+                    id,
+                    what,
+                    &right.clone().with_statistics(pair).with_means(whole),
+                );
             }
             if self.target != Target::Dx {
                 continue;
