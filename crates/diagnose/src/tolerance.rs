@@ -373,8 +373,9 @@ impl<'a> Model<'a> {
                 let variance = variance + shift[g] * shift[g];
                 // What a variance too small by this share makes of rstd, which is off by more
                 // than half of it where that share is not small.
-                let rooted = (1.0 - variance.min(LOST)).sqrt().recip() - 1.0;
-                rooted + 2.0 * sum + kept
+                let lost = variance.min(LOST);
+                let left = (1.0 - lost).sqrt();
+                lost / (left + left * left) + 2.0 * sum + kept
             })
             .collect();
         Self {
