@@ -103,11 +103,13 @@ impl Scene<'_> {
                 (all.collect(), self.precision)
             }
         };
-        // What is stored in few bits lies on the grid of these, whatever was added up.
-        let stored = |bits: u32| self.candidate.iter().all(|v| rounded(*v, bits) == *v);
-        let stored = FORMATS
-            .into_iter()
-            .find(|(_, bits)| !self.is_spread() && stored(*bits));
+        // What is checked to so few bits is stored in them, and lies on their grid whatever was added
+        // up.
+        let stored = |bits: u32| {
+            let all = self.candidate.iter().all(|v| rounded(*v, bits) == *v);
+            !self.is_spread() && unit(bits) <= self.precision && all
+        };
+        let stored = FORMATS.into_iter().find(|(_, bits)| stored(*bits));
         for (name, bits) in FORMATS.into_iter().rev() {
             let u = unit(bits);
             if u <= self.precision {
