@@ -37,6 +37,7 @@ use crate::layer::Layer;
 use crate::lengths::Lengths;
 use crate::linear::{Linear, linear};
 use crate::module::{Module, Visitor, name_params};
+use crate::norm::{Norm, NormKind};
 use crate::pass::Pass;
 
 /// Attention of packed positions: `qkv` of shape `[M, 3 E]` holds queries, keys and values
@@ -311,7 +312,8 @@ impl<T: Real> Backward<T> for Attention<T> {
 /// attend, and a linear layer mixes what they bring.
 ///
 /// Parameters are `in_proj_weight` `[3 E, E]`, `in_proj_bias` `[3 E]`, `out_proj.weight`
-/// `[E, E]` and `out_proj.bias` `[E]`, as in PyTorch's `MultiheadAttention`.
+/// `[E, E]` and `out_proj.bias` `[E]`, as in PyTorch's `MultiheadAttention`; and those of the
+/// norms on queries and keys, if there are any: `q_norm.gamma` `[d]`, `k_norm.gamma`, ….
 #[derive(Debug)]
 pub struct MultiHeadAttention<T: Real> {
     /// `[3 E, E]`: the rows that make queries, then keys, then values.
@@ -320,6 +322,8 @@ pub struct MultiHeadAttention<T: Real> {
     pub in_proj_bias: Param<T>,
     /// From E to E features.
     pub out_proj: Linear<T>,
+    /// On the queries and on the keys, each over the features of a head.
+    qk_norm: [Norm<T>; 2],
     heads: usize,
     causal: bool,
 }
@@ -342,11 +346,23 @@ impl<T: Real> MultiHeadAttention<T> {
             in_proj_weight: Param::new("in_proj_weight", weight),
             in_proj_bias: Param::new("in_proj_bias", Tensor::zeros([3 * width])),
             out_proj: Linear::with_init(width, width, Init::PYTORCH, rng),
+            qk_norm: [Norm::None, Norm::None],
             heads,
             causal: false,
         };
         name_params(&mut attention);
         attention
+    }
+
+    /// Normalizes each query and each key of each head over its features, so that no score is
+    /// larger than what the scales of the norms allow, whatever the weights (Henry et al.,
+    /// "Query-key normalization for Transformers", 2020; Dehghani et al., 2023). All heads share
+    /// the scales, and the shifts if there are any.
+    pub fn qk_norm(mut self, kind: NormKind) -> Self {
+        let d = self.out_proj.inputs() / self.heads;
+        self.qk_norm = [(); 2].map(|()| Norm::new(kind, [d]));
+        name_params(&mut self);
+        self
     }
 
     /// Keeps each position from looking at later ones.
@@ -368,9 +384,27 @@ impl<T: Real> MultiHeadAttention<T> {
     ) -> Var<'t, T> {
         let weight = x.tape().param(&self.in_proj_weight);
         let bias = x.tape().param(&self.in_proj_bias);
-        let qkv = linear(x, &weight, Some(&bias));
+        let qkv = self.normalized(linear(x, &weight, Some(&bias)), pass);
         let mixed = attention(&qkv, lengths, self.heads, self.causal);
         self.out_proj.forward(&mixed, pass)
+    }
+
+    /// Queries, keys and values, the first two behind their norms.
+    fn normalized<'t>(&self, qkv: Var<'t, T>, pass: &mut Pass<'_, T>) -> Var<'t, T> {
+        if self.qk_norm.iter().all(|norm| matches!(norm, Norm::None)) {
+            return qkv;
+        }
+        // ANCHOR: qk_norm
+        let (rows, width) = (qkv.shape()[0], qkv.shape()[1] / 3);
+        let part = |i: usize| qkv.slice(1, i * width..(i + 1) * width);
+        let mut normalize = |norm: &Norm<T>, part: Var<'t, T>| {
+            let by_head = part.reshape([rows * self.heads, width / self.heads]);
+            norm.forward(&by_head, pass).reshape([rows, width])
+        };
+        let [q_norm, k_norm] = &self.qk_norm;
+        let (q, k) = (normalize(q_norm, part(0)), normalize(k_norm, part(1)));
+        Var::concat(&[q, k, part(2)], 1)
+        // ANCHOR_END: qk_norm
     }
 }
 
@@ -379,6 +413,9 @@ impl<T: Real> Module<T> for MultiHeadAttention<T> {
         v.param("in_proj_weight", &mut self.in_proj_weight);
         v.param("in_proj_bias", &mut self.in_proj_bias);
         v.child("out_proj", &mut self.out_proj);
+        let [q_norm, k_norm] = &mut self.qk_norm;
+        v.child("q_norm", q_norm);
+        v.child("k_norm", k_norm);
     }
 }
 
@@ -403,7 +440,9 @@ impl<T: Real> Layer<T> for MultiHeadAttention<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{CheckLayer, attention_of_ops, check_op, normal};
+    use crate::check::{
+        CheckLayer, attention_of_ops, check_op, check_qk_norm, normal, small_qk_norm,
+    };
     use rand::SeedableRng;
     use rand::rngs::StdRng;
     use tape::Tape;
@@ -451,6 +490,39 @@ mod tests {
                 .run(make)
                 .assert_passes();
         }
+    }
+
+    #[test]
+    fn layer_gradient_with_norms_on_queries_and_keys() {
+        for kind in [NormKind::Layer, NormKind::Rms] {
+            check_qk_norm("attention", kind)
+                .run(|| small_qk_norm(kind))
+                .assert_passes();
+        }
+    }
+
+    /// However large the weights of queries and keys are made, the result is the same.
+    #[test]
+    fn behind_their_norms_queries_and_keys_have_no_size() {
+        let y = |kind: NormKind, size: f64| {
+            let mut layer = small_qk_norm::<f64>(kind);
+            let values = layer.in_proj_weight.value_mut().data_mut();
+            let both = values.len() / 3 * 2;
+            values[..both].iter_mut().for_each(|w| *w *= size);
+            Tape::eval(|t| {
+                layer
+                    .eval(&t.constant(normal([2, 3, 6], 1)))
+                    .value()
+                    .to_vec()
+            })
+        };
+        let apart = |kind| {
+            let pairs = y(kind, 1.0).into_iter().zip(y(kind, 10.0));
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        };
+        assert!(apart(NormKind::Layer) < 1e-3);
+        assert!(apart(NormKind::Rms) < 1e-9);
+        assert!(apart(NormKind::None) > 1e-2);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use tape::{Param, Real, Shape, Tape, Tensor, Var};
 use witness::{Argument, Subject};
 
+use crate::attention::MultiHeadAttention;
 use crate::layer::Layer;
 use crate::lengths::Lengths;
 use crate::module::{Module, each_param};
@@ -208,7 +209,7 @@ impl CheckTokens {
 
 /// The forms of a Transformer block that are checked: without a norm, and with each norm in each
 /// place.
-pub const BLOCK_FORMS: [(NormKind, NormPlace); 7] = [
+pub const BLOCK_FORMS: [(NormKind, NormPlace); 8] = [
     (NormKind::None, NormPlace::Pre),
     (NormKind::Layer, NormPlace::Pre),
     (NormKind::Layer, NormPlace::Post),
@@ -216,6 +217,7 @@ pub const BLOCK_FORMS: [(NormKind, NormPlace); 7] = [
     (NormKind::Batch, NormPlace::Post),
     (NormKind::Rms, NormPlace::Pre),
     (NormKind::Rms, NormPlace::Post),
+    (NormKind::DynamicTanh, NormPlace::Pre),
 ];
 
 /// The small block of this form that [`check_block`] checks: four features, two heads.
@@ -236,6 +238,23 @@ pub fn check_block(name: &str, norm: NormKind, place: NormPlace, trains: bool) -
             .may_be_zero("linear2.bias")
     } else {
         check
+    }
+}
+
+/// Attention of six features in two heads with this norm on queries and keys, which
+/// [`check_qk_norm`] checks.
+pub fn small_qk_norm<T: Real>(norm: NormKind) -> MultiHeadAttention<T> {
+    let layer = MultiHeadAttention::new(6, 2, &mut StdRng::seed_from_u64(4));
+    layer.causal(true).qk_norm(norm)
+}
+
+/// The check of [`small_qk_norm`] on two sequences of three steps. A shift that all keys get adds
+/// the same to all scores of a row, so its gradient is zero.
+pub fn check_qk_norm(name: &str, norm: NormKind) -> CheckLayer {
+    let check = CheckLayer::new(name, normal([2, 3, 6], 1));
+    match norm {
+        NormKind::Layer => check.may_be_zero("k_norm.beta"),
+        _ => check,
     }
 }
 

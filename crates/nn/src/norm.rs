@@ -7,6 +7,7 @@ use batchnorm::{BatchNorm, Layout};
 use layernorm::{LayerNorm, RmsNorm};
 use tape::{Real, Shape, Var};
 
+use crate::dynamic_tanh::DynamicTanh;
 use crate::group_norm::GroupNorm;
 use crate::layer::Layer;
 use crate::module::{Module, Visitor};
@@ -26,6 +27,8 @@ pub enum NormKind {
     /// Group Norm with this many groups: as Layer Norm, over one group of features or
     /// channels at a time.
     Group(usize),
+    /// Dynamic Tanh, which is no normalization and stands in its place.
+    DynamicTanh,
 }
 
 impl Display for NormKind {
@@ -35,6 +38,7 @@ impl Display for NormKind {
             NormKind::Batch => "batch",
             NormKind::Layer => "layer",
             NormKind::Rms => "rms",
+            NormKind::DynamicTanh => "dynamic-tanh",
             NormKind::Group(groups) => return f.pad(&format!("group{groups}")),
         })
     }
@@ -52,13 +56,14 @@ impl FromStr for NormKind {
             NormKind::Batch,
             NormKind::Layer,
             NormKind::Rms,
+            NormKind::DynamicTanh,
         ];
         all.into_iter()
             .find(|kind| kind.to_string() == text)
             .ok_or_else(|| {
                 format!(
-                    "unknown norm {text:?}; known are none, batch, layer, rms \
-                     and, for four groups, group4"
+                    "unknown norm {text:?}; known are none, batch, layer, rms, \
+                     dynamic-tanh and, for four groups, group4"
                 )
             })
     }
@@ -77,12 +82,15 @@ pub enum Norm<T: Real> {
     Rms(RmsNorm<T>),
     /// Group Norm.
     Group(GroupNorm<T>),
+    /// Dynamic Tanh.
+    DynamicTanh(DynamicTanh<T>),
 }
 
 impl<T: Real> Norm<T> {
     /// A normalization for examples of the given shape: `[D]` for features, `[C, H, W]`
     /// for images. Batch Norm and Group Norm have a scale and a shift for each feature or
-    /// channel, that is for the first axis; Layer Norm and RMS Norm normalize over the whole shape.
+    /// channel, that is for the first axis; Layer Norm and RMS Norm normalize over the whole
+    /// shape, and Dynamic Tanh has a scale and a shift for each number of it.
     ///
     /// # Panics
     /// If the shape has no axis, or an axis of length 0, or if groups do not divide the
@@ -100,6 +108,7 @@ impl<T: Real> Norm<T> {
             NormKind::Layer => Norm::Layer(LayerNorm::new(shape)),
             NormKind::Rms => Norm::Rms(RmsNorm::new(shape)),
             NormKind::Group(groups) => Norm::Group(GroupNorm::new(groups, shape[0])),
+            NormKind::DynamicTanh => Norm::DynamicTanh(DynamicTanh::new(shape)),
         }
     }
 }
@@ -167,6 +176,7 @@ impl<T: Real> Module<T> for Norm<T> {
             Norm::Layer(norm) => norm.visit(v),
             Norm::Rms(norm) => norm.visit(v),
             Norm::Group(norm) => norm.visit(v),
+            Norm::DynamicTanh(norm) => norm.visit(v),
         }
     }
 }
@@ -180,6 +190,7 @@ impl<T: Real> Layer<T> for Norm<T> {
             Norm::Layer(norm) => norm.forward(x),
             Norm::Rms(norm) => norm.forward(x),
             Norm::Group(norm) => norm.forward(x, pass),
+            Norm::DynamicTanh(norm) => norm.forward(x, pass),
         }
     }
 
@@ -208,12 +219,13 @@ mod tests {
     use batchnorm::RunningStats;
     use tape::{Tape, Tensor};
 
-    const KINDS: [NormKind; 5] = [
+    const KINDS: [NormKind; 6] = [
         NormKind::None,
         NormKind::Batch,
         NormKind::Layer,
         NormKind::Rms,
         NormKind::Group(1),
+        NormKind::DynamicTanh,
     ];
 
     #[test]
@@ -244,12 +256,13 @@ mod tests {
         assert_eq!(names(NormKind::Layer), "gamma beta");
         assert_eq!(names(NormKind::Rms), "gamma");
         assert_eq!(names(NormKind::Group(3)), "gamma beta");
+        assert_eq!(names(NormKind::DynamicTanh), "alpha gamma beta");
     }
 
     #[test]
     fn an_image_is_normalized_by_channel_or_whole() {
         let count = |kind| count_params(&mut Norm::<f32>::new(kind, [3, 4, 5]));
-        assert_eq!(KINDS.map(count), [0, 6, 120, 60, 6]);
+        assert_eq!(KINDS.map(count), [0, 6, 120, 60, 6, 121]);
     }
 
     #[test]

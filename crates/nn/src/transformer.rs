@@ -53,6 +53,11 @@ pub struct BlockSpec {
     pub norm: NormKind,
     /// Where it stands.
     pub place: NormPlace,
+    /// Which normalization queries and keys have, each over the features of a head; mostly none.
+    pub qk_norm: NormKind,
+    /// What the initial weights at the ends of both branches are multiplied with: 1 if they are as
+    /// PyTorch draws them.
+    pub branches: f64,
     /// What stands between the two linear layers.
     pub activation: Activation,
     /// Whether positions are kept from looking at later ones.
@@ -68,6 +73,8 @@ impl BlockSpec {
             hidden: 4 * width,
             norm: NormKind::Layer,
             place: NormPlace::Pre,
+            qk_norm: NormKind::None,
+            branches: 1.0,
             activation: Activation::Gelu,
             causal: true,
         }
@@ -76,6 +83,19 @@ impl BlockSpec {
     /// With another normalization, or none, and its place.
     pub fn norm(mut self, norm: NormKind, place: NormPlace) -> Self {
         (self.norm, self.place) = (norm, place);
+        self
+    }
+
+    /// With a normalization of queries and keys.
+    pub fn qk_norm(mut self, norm: NormKind) -> Self {
+        self.qk_norm = norm;
+        self
+    }
+
+    /// With branches that start smaller, or larger, by this factor. In a network of L blocks
+    /// without a norm, `1/√(2L)` keeps the sum of all branches at the size of one.
+    pub fn branches(mut self, factor: f64) -> Self {
+        self.branches = factor;
         self
     }
 
@@ -103,8 +123,11 @@ impl BlockSpec {
     /// If a count is 0, or the heads do not divide the width.
     #[track_caller]
     pub fn build<T: Real>(&self, rng: &mut impl Rng) -> TransformerBlock<T> {
+        let self_attn = MultiHeadAttention::new(self.width, self.heads, rng)
+            .causal(self.causal)
+            .qk_norm(self.qk_norm);
         let mut block = TransformerBlock {
-            self_attn: MultiHeadAttention::new(self.width, self.heads, rng).causal(self.causal),
+            self_attn,
             linear1: Linear::new(self.width, self.hidden, rng),
             linear2: Linear::new(self.hidden, self.width, rng),
             norm1: Norm::new(self.norm, [self.width]),
@@ -112,6 +135,13 @@ impl BlockSpec {
             place: self.place,
             activation: self.activation,
         };
+        let factor = T::from_f64(self.branches);
+        for end in [&mut block.self_attn.out_proj, &mut block.linear2] {
+            let weights = end.weight.value_mut().data_mut();
+            weights
+                .iter_mut()
+                .for_each(|weight| *weight = *weight * factor);
+        }
         name_params(&mut block);
         block
     }
@@ -348,6 +378,27 @@ mod tests {
             CheckTokens::new("transformer", 5, &[3, 4])
                 .run(|| model(norm, place))
                 .assert_passes();
+        }
+    }
+
+    /// Only the ends of the branches are drawn smaller, and from the same draws.
+    #[test]
+    fn branches_start_smaller() {
+        let weights = |factor| {
+            let spec = small_block(NormKind::None, NormPlace::Pre).branches(factor);
+            let mut all = Vec::new();
+            each_param(&mut spec.build::<f64>(&mut rng()), |p| {
+                all.push((p.name().to_owned(), p.value().to_vec()));
+            });
+            all
+        };
+        for ((name, whole), (_, half)) in weights(1.0).into_iter().zip(weights(0.5)) {
+            let factor = match &name[..] {
+                "self_attn.out_proj.weight" | "linear2.weight" => 0.5,
+                _ => 1.0,
+            };
+            let scaled: Vec<f64> = whole.iter().map(|w| factor * w).collect();
+            assert_eq!(half, scaled, "{name}");
         }
     }
 

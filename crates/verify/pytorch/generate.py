@@ -27,7 +27,8 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.dont_write_bytecode = True
-from networks import Block, Cnn, Mlp, Recurrent, RecurrentLm, SelfAttention, Transformer
+from networks import Block, Cnn, DynamicTanh, Mlp, QkNormAttention, Recurrent, RecurrentLm
+from networks import SelfAttention, Transformer
 from networks import later, pad, packed_attention
 
 HERE = Path(__file__).resolve().parent
@@ -127,7 +128,12 @@ FUNCTIONS = [
     (r"layers: attention op, causal", "packed_attention(x0, [2, 4], 2, True)"),
     (r"layers: multi-head attention, all to all", "SelfAttention(4, 2, False)"),
     (r"layers: multi-head attention, causal", "SelfAttention(4, 2, True)"),
-    (r"layers: transformer block, (\w+) (\w+) norm", "Block('{0}', '{1}', 4, 2, 5)"),
+    (
+        r"layers: multi-head attention, (\w+) norm on queries and keys",
+        "QkNormAttention('{0}', 6, 2)",
+    ),
+    (r"layers: dynamic tanh", "DynamicTanh([2, 3])"),
+    (r"layers: transformer block, (\w+) ([\w-]+) norm", "Block('{0}', '{1}', 4, 2, 5)"),
     (r"layers: transformer language model", "Transformer(5, 4, 2, 4, 2, 5, [3, 4])"),
     (
         r"layers: (rnn|gru|lstm), (\w+) norm, (\w+)",

@@ -7,6 +7,18 @@ from torch import nn
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "gelu": F.gelu}
 
 
+class DynamicTanh(nn.Module):
+    """A curve in the place of a norm, as in Zhu et al. (2025)."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.alpha = nn.Parameter(torch.tensor([0.5]))
+        self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
+
+    def forward(self, x):
+        return torch.tanh(self.alpha * x) * self.weight + self.bias
+
+
 def norm(kind, shape):
     """The norm of features or images of this shape, without the batch."""
     groups = kind.removeprefix("group")
@@ -18,6 +30,7 @@ def norm(kind, shape):
         "batch": lambda: batch(shape[0]),
         "layer": lambda: nn.LayerNorm(shape),
         "rms": lambda: nn.RMSNorm(shape),
+        "dynamic-tanh": lambda: DynamicTanh(shape),
     }[kind]()
 
 
@@ -94,6 +107,21 @@ class SelfAttention(nn.MultiheadAttention):
     def forward(self, x):
         hidden = later(x.shape[1]) if self.causal else None
         return super().forward(x, x, x, attn_mask=hidden, need_weights=False)[0]
+
+
+class QkNormAttention(nn.MultiheadAttention):
+    """Attention in which no position sees a later one, with a norm on each query and each key of
+    each head."""
+
+    def __init__(self, kind, width, heads):
+        super().__init__(width, heads, batch_first=True)
+        self.q_norm, self.k_norm = (norm(kind, [width // heads]) for _ in range(2))
+
+    def forward(self, x):
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, 2)
+        q, k, v = (part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in qkv)
+        y = F.scaled_dot_product_attention(self.q_norm(q), self.k_norm(k), v, is_causal=True)
+        return self.out_proj(y.transpose(1, 2).flatten(2))
 
 
 class FeatureBatchNorm(nn.BatchNorm1d):

@@ -1,12 +1,13 @@
 //! Cases for the layers and networks of `nn`, with respect to input and parameters.
 
 use nn::check::{
-    BLOCK_FORMS, CheckLayer, CheckTokens, attention_of_ops, check_block, normal, small_block,
+    BLOCK_FORMS, CheckLayer, CheckTokens, attention_of_ops, check_block, check_qk_norm, normal,
+    small_block, small_qk_norm,
 };
 use nn::{
-    Activation, AvgPool2d, BlockSpec, CellKind, CellNorm, CnnSpec, Conv2d, GroupNorm, Lengths,
-    Linear, MaxPool2d, MlpSpec, MultiHeadAttention, NormKind, RecurrentLmSpec, RecurrentSpec,
-    TransformerSpec,
+    Activation, AvgPool2d, BlockSpec, CellKind, CellNorm, CnnSpec, Conv2d, DynamicTanh, GroupNorm,
+    Lengths, Linear, MaxPool2d, MlpSpec, MultiHeadAttention, NormKind, RecurrentLmSpec,
+    RecurrentSpec, TransformerSpec,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -187,6 +188,15 @@ fn attention<T: Real>() -> Vec<Case<T>> {
                 .of(move || MultiHeadAttention::new(4, 2, &mut rng()).causal(causal))
         }));
     }
+    for norm in [NormKind::Layer, NormKind::Rms] {
+        let name = format!("multi-head attention, {norm} norm on queries and keys");
+        cases.push(own(source, name, move |name| {
+            check_qk_norm(name, norm).of(move || small_qk_norm(norm))
+        }));
+    }
+    cases.push(own("nn/src/dynamic_tanh.rs", "dynamic tanh", |name| {
+        CheckLayer::new(name, normal([4, 2, 3], 1)).of(|| DynamicTanh::new([2, 3]))
+    }));
     let source = "nn/src/transformer.rs";
     for (norm, place) in BLOCK_FORMS {
         let name = format!("transformer block, {place} {norm} norm");
