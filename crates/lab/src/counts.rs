@@ -5,6 +5,53 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
+use chart::{Chart, Ink, Spread};
+
+/// The losses `L` of a model that counts how often each token came after so many others.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Counted<L> {
+    looks_back: usize,
+    #[serde(flatten)]
+    pub(crate) losses: L,
+}
+
+impl<L> Counted<L> {
+    /// The most tokens that a model looks back at.
+    pub(crate) const MOST: usize = 3;
+
+    /// Of all models, from that which looks back at no token on.
+    pub(crate) fn each(losses: impl Fn(usize) -> L) -> Vec<Self> {
+        let counted = |looks_back| Counted {
+            looks_back,
+            losses: losses(looks_back),
+        };
+        (0..=Self::MOST).map(counted).collect()
+    }
+
+    /// The chart with a level line for each of the first `names`.
+    pub(crate) fn levels(
+        counts: &[Self],
+        names: &[&str],
+        chart: Chart,
+        loss: impl Fn(&L) -> f64,
+    ) -> Chart {
+        names
+            .iter()
+            .zip(counts)
+            .fold(chart, |chart, (name, count)| {
+                chart.level(*name, Ink::Theory, Spread::exactly(loss(&count.losses)))
+            })
+    }
+
+    /// The losses, as a text has them.
+    pub(crate) fn told(counts: &[Self], loss: impl Fn(&L) -> f64) -> Vec<String> {
+        let of = |count: &Self| format!("{:.3}", loss(&count.losses));
+        counts.iter().map(of).collect()
+    }
+}
+
 /// How often each token came after the last few, for every number of them up to some order.
 ///
 /// Counts of long contexts are few, so each is mixed with those of the context that is shorter by

@@ -18,7 +18,7 @@ pub(crate) use crate::setting::{METHODS, Method, Setting, ink, name};
 pub(crate) use crate::show::*;
 pub(crate) use crate::start::Start;
 pub(crate) use crate::study::{Card, Finding, Study, recorded};
-pub(crate) use crate::sweep::{AtRate, Cell, LossCell, LossRun, attempted};
+pub(crate) use crate::sweep::{AtRate, Cell, LossAtRate, LossCell, LossRun, attempted};
 pub(crate) use crate::sweep::{cells, loss_cells, losses, size, swept, test_accuracy};
 pub(crate) use crate::text::{Table, as_text, better_or_worse, count, count_range, list, nats};
 pub(crate) use crate::text::{percent, percent_range, points, table, times};

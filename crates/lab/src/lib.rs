@@ -14,6 +14,7 @@ mod kit;
 mod moments;
 mod options;
 mod paired;
+mod prose;
 mod protocol;
 mod refusal;
 mod run;

@@ -20,6 +20,7 @@ pub(crate) fn name(method: NormKind) -> &'static str {
         NormKind::Layer => "Layer Norm",
         NormKind::Rms => "RMS Norm",
         NormKind::Group(_) => "Group Norm",
+        NormKind::DynamicTanh => "Dynamic Tanh",
     }
 }
 
@@ -31,6 +32,7 @@ pub(crate) fn ink(method: NormKind) -> Ink {
         NormKind::Layer => Ink::Layer,
         NormKind::Rms => Ink::Rms,
         NormKind::Group(_) => Ink::Group,
+        NormKind::DynamicTanh => Ink::Rms,
     }
 }
 

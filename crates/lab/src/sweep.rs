@@ -364,13 +364,24 @@ impl Curves {
     }
 }
 
-impl<S> LossCell<S> {
-    fn new(rates: &[f64], swept: &Swept<LossRun>, of: impl FnOnce(&[LossRun]) -> S) -> Self {
-        let at = |(&rate, runs): (&f64, &Vec<LossRun>)| LossAtRate {
+impl LossAtRate {
+    pub(crate) fn new(rate: f64, runs: &[LossRun]) -> Self {
+        LossAtRate {
             rate,
             validation_loss: *losses(runs, |run| run.validation),
             diverged: runs.iter().filter(|run| run.validation.is_none()).count(),
-        };
+        }
+    }
+
+    /// A point of a line over the rates; a gap where runs diverged.
+    pub(crate) fn point(&self) -> (f64, Option<Spread>) {
+        (self.rate, self.validation_loss.finite())
+    }
+}
+
+impl<S> LossCell<S> {
+    fn new(rates: &[f64], swept: &Swept<LossRun>, of: impl FnOnce(&[LossRun]) -> S) -> Self {
+        let at = |(&rate, runs): (&f64, &Vec<LossRun>)| LossAtRate::new(rate, runs);
         LossCell {
             of: of(&swept.runs),
             rates: rates.iter().zip(&swept.by_rate).map(at).collect(),
@@ -390,8 +401,7 @@ impl<S> LossCell<S> {
 
     /// The validation loss at each rate; a gap where runs diverged.
     pub(crate) fn over_rates(&self) -> Vec<(f64, Option<Spread>)> {
-        let point = |at: &LossAtRate| (at.rate, at.validation_loss.finite());
-        self.rates.iter().map(point).collect()
+        self.rates.iter().map(LossAtRate::point).collect()
     }
 
     /// How many runs diverged, at all rates together.

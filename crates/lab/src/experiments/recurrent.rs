@@ -28,7 +28,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tape::{Tape, Tensor};
 
-use crate::counts::Counts;
+use crate::counts::{Counted, Counts};
 use crate::kit::*;
 
 pub(crate) struct Asked;
@@ -134,14 +134,13 @@ impl Parts {
 pub(crate) struct Results {
     words_of_a_batch_at_each_step: Vec<Reach>,
     /// The losses of what only counts, from no letter before to three.
-    counts: Vec<Counted>,
+    counts: Vec<Counted<OnBoth>>,
     pub(crate) methods: Vec<LossCell<Tested>>,
 }
 
-/// The losses of a model that counts how often each letter came after so many others.
+/// The losses of what only counts.
 #[derive(Serialize, Deserialize)]
-struct Counted {
-    looks_back: usize,
+struct OnBoth {
     test_loss: f64,
     test_loss_beyond: f64,
 }
@@ -271,8 +270,7 @@ impl Study for Asked {
                 ("beyond", 26, &|cell| nats(*cell.of.test_loss_beyond)),
             ],
         );
-        let counts = results.counts.iter();
-        let counts = counts.map(|count| format!("{:.3}", count.test_loss));
+        let counts = Counted::told(&results.counts, |of| of.test_loss);
         let reach = results.words_of_a_batch_at_each_step.iter();
         let reach: String = reach.map(|at| format!(" {:.1}", at.words)).collect();
         Finding {
@@ -287,7 +285,7 @@ impl Study for Asked {
                  0, 1, 2 and 3 letters before, reaches {} on trained lengths.",
                 on(trained),
                 on(beyond),
-                list(&counts.collect::<Vec<_>>())
+                list(&counts)
             ),
             table: format!("{table}\nwords of a batch at each step:{reach}\n"),
         }
@@ -295,24 +293,22 @@ impl Study for Asked {
 }
 
 /// What counting alone predicts, from no letter before to three.
-fn counted(words: &Parts, learner: &Learner) -> Vec<Counted> {
-    const MOST: usize = 3;
+fn counted(words: &Parts, learner: &Learner) -> Vec<Counted<OnBoth>> {
     let edged = |part: &[Vec<usize>]| -> Vec<Vec<usize>> {
         let edge = [Words::EDGE];
         let word = |word: &Vec<usize>| edge.iter().chain(word).chain(&edge).copied().collect();
         part.iter().map(word).collect()
     };
     let [train, test, long] = [&words.train, &words.test, &words.long].map(|part| edged(part));
-    let counts = Counts::of(train.iter().map(Vec::as_slice), MOST + 1, Words::TOKENS, 1);
+    let order = Counted::<OnBoth>::MOST + 1;
+    let counts = Counts::of(train.iter().map(Vec::as_slice), order, Words::TOKENS, 1);
     let loss = |part: &[Vec<usize>], looks_back, given| {
         counts.loss(part.iter().map(Vec::as_slice), looks_back + 1, given)
     };
-    let counted = |looks_back| Counted {
-        looks_back,
+    Counted::each(|looks_back| OnBoth {
         test_loss: loss(&test, looks_back, 1),
         test_loss_beyond: loss(&long, looks_back, 1 + learner.steps()),
-    };
-    (0..=MOST).map(counted).collect()
+    })
 }
 
 /// The places of the test losses.

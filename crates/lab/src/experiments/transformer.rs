@@ -22,46 +22,21 @@
 
 use std::ops::Range;
 
-use nn::data::{Prose, all_windows, random_windows};
-use nn::loss::cross_entropy;
-use nn::{BlockSpec, NormPlace, Optimizer as _, TokenModel, TransformerSpec};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use tape::Tape;
+use nn::NormPlace;
+use nn::data::Prose;
 
-use crate::counts::Counts;
+use crate::counts::Counted;
 use crate::kit::*;
+use crate::prose::{COUNTED, Lesson, OnBoth, Reader, over_rates};
 
 pub(crate) struct Asked;
 
-/// How a Transformer learns to read.
 #[derive(Serialize)]
-pub(crate) struct Reader {
-    data: &'static str,
-    characters: usize,
-    steps: usize,
-    validation_characters: usize,
-    test_characters: usize,
+pub(crate) struct Own {
     blocks: [usize; 2],
-    width: usize,
-    heads: usize,
-    hidden: usize,
-    #[serde(serialize_with = "as_text::serialize")]
-    optimizer: Adam,
-    #[serde(serialize_with = "schedule")]
-    schedule: Schedule,
     #[serde(serialize_with = "schedule")]
     with_warm_up: Schedule,
-    pieces: usize,
     near: f64,
-    counted: &'static str,
-}
-
-impl Reader {
-    /// As much of a part as is read, with the character before the first that is predicted.
-    fn read_of(part: &[usize], characters: usize) -> &[usize] {
-        &part[..=characters]
-    }
 }
 
 /// A norm and its place.
@@ -148,16 +123,8 @@ impl fmt::Display for Of {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Results {
     /// The losses of what only counts, from no character before to three.
-    counts: Vec<Counted>,
+    counts: Vec<Counted<OnBoth>>,
     pub(crate) depths: Vec<Depth>,
-}
-
-/// The losses of a model that counts how often each character came after so many others.
-#[derive(Serialize, Deserialize)]
-struct Counted {
-    looks_back: usize,
-    validation_loss: f64,
-    test_loss: f64,
 }
 
 /// All forms in so many blocks, in the order of [`FORMS`].
@@ -204,7 +171,7 @@ impl Study for Asked {
         .asks("norms in a small Transformer that reads prose, with few blocks and with many")
         .claim("C9", "Layer Norm suits Transformers.");
 
-    type Protocol = Protocol<Nothing, Reader>;
+    type Protocol = Protocol<Own, Reader>;
     type Results = Results;
 
     fn protocol(quick: bool) -> Self::Protocol {
@@ -215,19 +182,14 @@ impl Study for Asked {
                 steps: pick(quick, 4, 400),
                 validation_characters: pick(quick, 64, 4096),
                 test_characters: pick(quick, 64, 12288),
-                blocks: pick(quick, [1, 2], [3, 16]),
                 width: pick(quick, 8, 32),
                 heads: 2,
                 hidden: pick(quick, 8, 64),
                 optimizer: Adam::USUAL,
+                clip: None,
                 schedule: Schedule::Constant,
-                with_warm_up: Schedule::Warmup {
-                    warmup: pick(quick, 2, 100),
-                },
                 pieces: pick(quick, 4, 8),
-                near: 0.05,
-                counted: "how often each character came after the last 0 to 3 in the training \
-                          part, orders mixed by the rule of Witten and Bell (1991)",
+                counted: COUNTED,
             },
             rates: pick(
                 quick,
@@ -235,7 +197,13 @@ impl Study for Asked {
                 vec![0.0003, 0.001, 0.003, 0.01, 0.03],
             ),
             rate_rule: Rule::Loss,
-            own: Nothing {},
+            own: Own {
+                blocks: pick(quick, [1, 2], [3, 16]),
+                with_warm_up: Schedule::Warmup {
+                    warmup: pick(quick, 2, 100),
+                },
+                near: 0.05,
+            },
             decision_rule: "at each depth, of each norm the best form by the median validation \
                             loss of the tuning seeds, with warm-up or without, and in front or \
                             behind: the test loss of Layer Norm is clearly below that of no norm, \
@@ -245,11 +213,22 @@ impl Study for Asked {
     }
 
     fn run(protocol: &Self::Protocol, session: &mut Session) -> Result<Results, Error> {
-        let reader = &protocol.plan;
+        let (reader, own) = (&protocol.plan, &protocol.own);
         let prose = Prose::load()?;
         let of = |blocks| FORMS.map(|form| Of { blocks, form });
-        let settings = reader.blocks.map(of).concat();
-        let train = |of: &Of, rate, seed| train(of, rate, seed, reader, &prose);
+        let settings = own.blocks.map(of).concat();
+        let train = |of: &Of, rate, seed| {
+            let lesson = Lesson {
+                blocks: of.blocks,
+                block: reader.block().norm(of.form.norm, of.form.place),
+                text: &prose.train,
+                schedule: match of.form.warms_up {
+                    true => own.with_warm_up,
+                    false => reader.schedule,
+                },
+            };
+            reader.run(&prose, &lesson, rate, seed)
+        };
         let cells = loss_cells(session, protocol, &settings, train, |of, runs| Tested {
             form: of.form.name.to_owned(),
             blocks: of.blocks,
@@ -261,14 +240,14 @@ impl Study for Asked {
             forms: cells.by_ref().take(FORMS.len()).collect(),
         };
         Ok(Results {
-            depths: reader.blocks.into_iter().map(depth).collect(),
-            counts: counted(&prose, reader),
+            depths: own.blocks.into_iter().map(depth).collect(),
+            counts: reader.counts(&prose),
         })
     }
 
     fn read(protocol: &Self::Protocol, results: &Results) -> Finding {
         let depths = &results.depths;
-        let near = protocol.plan.near;
+        let near = protocol.own.near;
         let derived = depths.iter().map(|depth| {
             let forms = depth.forms.iter().map(|cell| {
                 json!({ "rates_near_the_best": cell.near(near), "diverged": cell.diverged() })
@@ -318,7 +297,7 @@ impl Study for Asked {
         let best = best
             .map(|cell| cell.of.test_loss.median)
             .fold(f64::INFINITY, f64::min);
-        let counted = counts.iter().map(|count| format!("{:.3}", count.test_loss));
+        let counted = Counted::told(counts, |of| of.test_loss);
         Finding {
             derived: json!({ "depths": derived.collect::<Vec<Value>>() }),
             charts: drawn
@@ -330,109 +309,25 @@ impl Study for Asked {
                 "in nats per character on the test part, {}. The best of all reaches {best:.3}; \
                  counting reaches {} with 0, 1, 2 and 3 characters before.",
                 told.collect::<Vec<_>>().join(". And "),
-                list(&counted.collect::<Vec<_>>())
+                list(&counted)
             ),
             table: in_rows(depths, &protocol.rates),
         }
     }
 }
 
-/// What counting alone predicts, from no character before to three.
-fn counted(prose: &Prose, reader: &Reader) -> Vec<Counted> {
-    const MOST: usize = 3;
-    let counts = Counts::of([&prose.train[..]], MOST + 1, prose.alphabet.len(), 0);
-    let loss = |part, characters, looks_back| {
-        counts.loss([Reader::read_of(part, characters)], looks_back + 1, 1)
-    };
-    let counted = |looks_back| Counted {
-        looks_back,
-        validation_loss: loss(&prose.validation, reader.validation_characters, looks_back),
-        test_loss: loss(&prose.test, reader.test_characters, looks_back),
-    };
-    (0..=MOST).map(counted).collect()
-}
-
-fn train(of: &Of, rate: f64, seed: u64, reader: &Reader, prose: &Prose) -> LossRun {
-    let weights = &mut StdRng::seed_from_u64(2 * seed);
-    let order = &mut StdRng::seed_from_u64(2 * seed + 1);
-    let block = BlockSpec::new(reader.width, reader.heads)
-        .hidden(reader.hidden)
-        .norm(of.form.norm, of.form.place);
-    let spec = TransformerSpec::new(prose.alphabet.len(), reader.characters, of.blocks, block);
-    let mut model = spec.build::<f32>(weights);
-    let mut adam = reader.optimizer.start();
-    let mut tape = Tape::new();
-    let mut fine = true;
-    let schedule = match of.form.warms_up {
-        true => reader.with_warm_up,
-        false => reader.schedule,
-    };
-    for step in 0..reader.steps {
-        let batch = random_windows(&prose.train, reader.pieces, reader.characters, order);
-        let (loss, grads) = tape.grad(|t| {
-            let logits = model.train(t, &batch.tokens, &batch.lengths);
-            cross_entropy(&logits, &batch.targets)
-        });
-        fine = loss.is_finite();
-        if !fine {
-            break;
-        }
-        adam.step(&mut model, &grads, rate * schedule.factor(step));
-    }
-    let score = |part: &[usize], characters: usize| {
-        let (mut total, mut count) = (0.0, 0.0);
-        let part = Reader::read_of(part, characters);
-        for batch in all_windows(part, 32, reader.characters) {
-            let loss = Tape::eval(|t| {
-                let logits = model.eval(t, &batch.tokens, &batch.lengths);
-                f64::from(cross_entropy(&logits, &batch.targets).value().item())
-            });
-            total += loss * batch.targets.len() as f64;
-            count += batch.targets.len() as f64;
-        }
-        let loss = total / count;
-        (fine && loss.is_finite()).then_some(loss)
-    };
-    LossRun {
-        validation: score(&prose.validation, reader.validation_characters),
-        test: vec![score(&prose.test, reader.test_characters)],
-    }
-}
-
-/// Losses above this are drawn at the upper edge. A model that takes all 72 characters for
-/// equally likely has 4.28.
-const HIGHEST: f64 = 4.5;
-
-fn chart(depth: &Depth, forms: Range<usize>, counts: &[Counted]) -> Chart {
+fn chart(depth: &Depth, forms: Range<usize>, counts: &[Counted<OnBoth>]) -> Chart {
     let of = |(cell, form): (&LossCell<Tested>, &Form)| {
         Line::new(form.name, form.ink, cell.over_rates())
     };
-    let lines = Chart::of(
+    over_rates(
         format!("A Transformer of {} blocks that reads prose", depth.blocks),
         "The validation loss after the last step at each learning rate, without norm, with Layer \
          Norm in front of each part or after each sum, and with RMS Norm and Batch Norm in front: \
-         median and quartiles over the seeds that pick a rate. A gap is left where the upper \
-         quartile is of runs that diverged; losses above 4.5 are drawn at the upper edge. Level \
-         lines are the losses of models that only count how often each character came after as \
-         many others.",
+         median and quartiles over the seeds that pick a rate.",
         depth.forms[forms.clone()].iter().zip(&FORMS[forms]).map(of),
+        counts,
     )
-    .x(|first, last| Axis::log("learning rate", first, last));
-    let names = ["frequencies", "pairs", "triples"];
-    let levels = names
-        .into_iter()
-        .zip(counts)
-        .fold(lines, |chart, (name, count)| {
-            chart.level(name, Ink::Theory, Spread::exactly(count.validation_loss))
-        });
-    levels.y(|low, high| {
-        let (low, high) = ((10.0 * low).floor() / 10.0, (10.0 * high).ceil() / 10.0);
-        Axis::linear(
-            "validation loss (nats per character)",
-            low,
-            high.min(HIGHEST),
-        )
-    })
 }
 
 fn in_rows(depths: &[Depth], rates: &[f64]) -> String {
@@ -521,11 +416,11 @@ mod tests {
     fn counts_are_finite_losses_that_fall() {
         let prose = Prose::load().expect("the prose");
         let protocol = Asked::protocol(false);
-        let counts = counted(&prose, &protocol.plan);
+        let counts = protocol.plan.counts(&prose);
         assert_eq!(counts.len(), 4);
         let losses = counts
             .iter()
-            .map(|count| [count.validation_loss, count.test_loss]);
+            .map(|count| [count.losses.validation_loss, count.losses.test_loss]);
         let mut before = [(prose.alphabet.len() as f64).ln(); 2];
         for losses in losses {
             assert!(
