@@ -14,9 +14,12 @@ mod cost;
 mod digits;
 mod init;
 mod noise;
+mod queries;
 mod rates;
+mod reading;
 mod recurrent;
 mod shift;
+mod tanh;
 mod transformer;
 mod varying;
 
@@ -37,6 +40,9 @@ pub fn experiments() -> &'static [Experiment] {
             Experiment::of::<affine::Asked>(),
             Experiment::of::<recurrent::Asked>(),
             Experiment::of::<transformer::Asked>(),
+            Experiment::of::<reading::Asked>(),
+            Experiment::of::<tanh::Asked>(),
+            Experiment::of::<queries::Asked>(),
             Experiment::of::<noise::Asked>(),
             Experiment::of::<cost::Asked>(),
             Experiment::of::<choosing::Asked>(),
