@@ -21,6 +21,7 @@ mod recurrent;
 mod shift;
 mod tanh;
 mod transformer;
+mod two;
 mod varying;
 
 use crate::study::Experiment;
@@ -36,6 +37,7 @@ pub fn experiments() -> &'static [Experiment] {
             Experiment::of::<init::Asked>(),
             Experiment::of::<rates::Asked>(),
             Experiment::of::<batch::Asked>(),
+            Experiment::of::<two::Asked>(),
             Experiment::of::<varying::Asked>(),
             Experiment::of::<affine::Asked>(),
             Experiment::of::<recurrent::Asked>(),

@@ -136,7 +136,7 @@ impl Study for Asked {
             plan: Reader {
                 data: "the prose in its fixed split",
                 characters: pick(quick, 8, 32),
-                steps: pick(quick, 4, 300),
+                steps: pick(quick, 4, 200),
                 validation_characters: pick(quick, 64, 4096),
                 test_characters: pick(quick, 64, 12288),
                 width: pick(quick, 8, 32),
@@ -145,12 +145,12 @@ impl Study for Asked {
                 optimizer: Adam::USUAL,
                 clip: None,
                 schedule: Schedule::Warmup {
-                    warmup: pick(quick, 2, 75),
+                    warmup: pick(quick, 2, 50),
                 },
                 pieces: pick(quick, 4, 8),
                 counted: COUNTED,
             },
-            rates: pick(quick, vec![0.01, 0.1], vec![0.01, 0.03, 0.1, 0.3, 1.0]),
+            rates: pick(quick, vec![0.01, 0.1], vec![0.01, 0.03, 0.1, 0.3]),
             rate_rule: Rule::None,
             own: Own {
                 blocks: pick(quick, 2, 3),
