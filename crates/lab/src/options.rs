@@ -23,62 +23,36 @@ pub struct Options {
     pub quiet: bool,
 }
 
-/// How many seeds an experiment has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Seeds {
-    /// Those that pick a learning rate, and are used for nothing else.
-    pub(crate) tuning: usize,
-    /// Those that results are reported of.
-    pub(crate) reported: usize,
-}
-
-impl Seeds {
-    /// Of 13 pairs of results of two methods that do not differ, 11 or more are in favour of the
-    /// first in 1.1 % of cases (chapter 16).
-    pub(crate) const USUAL: Seeds = Seeds {
-        tuning: 3,
-        reported: 13,
-    };
-    /// Of an experiment whose runs are long. Of 7 pairs all are in favour of the first in 0.8 % of
-    /// cases, and with fewer than 7 chance alone puts all of them on one side too often.
-    pub(crate) const OF_LONG_RUNS: Seeds = Seeds {
-        tuning: 1,
-        reported: 7,
-    };
-    /// Of every quick form.
-    const QUICK: Seeds = Seeds {
-        tuning: 1,
-        reported: 2,
-    };
-}
-
+/// Seeds of the full protocol. Of 13 pairs of results of two methods that do not differ, 11 or
+/// more are in favour of the first in 1.1 % of cases (chapter 16).
+const SEEDS: usize = 13;
+/// Seeds of the quick form.
+const QUICK_SEEDS: usize = 2;
+/// Seeds that pick a learning rate, and are used for nothing else.
+const TUNING_SEEDS: usize = 3;
+/// Those of the quick form.
+const QUICK_TUNING_SEEDS: usize = 1;
 /// The most seeds, and the most threads, that are not a slip of the finger.
 const MOST: usize = 10_000;
 
 impl Options {
-    /// How many seeds there are, but for an experiment whose runs are long.
+    /// How many seeds there are.
     pub fn seed_count(&self) -> usize {
-        self.seeds_of(Seeds::USUAL).len()
+        self.seeds
+            .unwrap_or(if self.quick { QUICK_SEEDS } else { SEEDS })
     }
 
-    /// How many seeds there are of an experiment that has `seeds` in full.
-    fn counts(&self, seeds: Seeds) -> Seeds {
-        let seeds = if self.quick { Seeds::QUICK } else { seeds };
-        Seeds {
-            reported: self.seeds.unwrap_or(seeds.reported),
-            ..seeds
-        }
-    }
-
-    /// The seeds that results are reported of, counted from 0, of an experiment that has `seeds`
-    /// in full.
-    pub(crate) fn seeds_of(&self, seeds: Seeds) -> Vec<u64> {
-        (0..self.counts(seeds).reported as u64).collect()
+    /// The seeds that results are reported of, counted from 0.
+    pub(crate) fn seeds(&self) -> Vec<u64> {
+        (0..self.seed_count() as u64).collect()
     }
 
     /// The seeds that pick a learning rate. None of them is ever reported of.
-    pub(crate) fn tuning_seeds_of(&self, seeds: Seeds) -> Vec<u64> {
-        let count = self.counts(seeds).tuning;
+    pub(crate) fn tuning_seeds(&self) -> Vec<u64> {
+        let count = match self.quick {
+            true => QUICK_TUNING_SEEDS,
+            false => TUNING_SEEDS,
+        };
         (0..count).map(|i| (MOST + i) as u64).collect()
     }
 
@@ -95,14 +69,14 @@ impl Options {
     }
 
     /// Whether it is the protocol as it stands, whose results the book quotes.
-    pub(crate) fn full(&self, seeds: Seeds) -> bool {
-        !self.quick && self.counts(seeds) == seeds
+    pub(crate) fn full(&self) -> bool {
+        !self.quick && self.seed_count() == SEEDS
     }
 
-    pub(crate) fn folder(&self, seeds: Seeds) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         match &self.out {
             Some(folder) => folder.clone(),
-            None if self.full(seeds) => results(),
+            None if self.full() => results(),
             None => target().join("lab"),
         }
     }

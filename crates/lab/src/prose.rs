@@ -28,9 +28,6 @@ pub(crate) struct Reader {
     pub(crate) hidden: usize,
     #[serde(serialize_with = "as_text::serialize")]
     pub(crate) optimizer: Adam,
-    /// The most length that the gradient may have, if there is a limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) clip: Option<f64>,
     #[serde(serialize_with = "schedule")]
     pub(crate) schedule: Schedule,
     pub(crate) pieces: usize,
@@ -99,13 +96,7 @@ impl Reader {
             if !fine {
                 break;
             }
-            let rate = rate * of.schedule.factor(step);
-            match self.clip {
-                Some(most) => {
-                    adam.step_clipped(&mut model, &grads, rate, most);
-                }
-                None => adam.step(&mut model, &grads, rate),
-            }
+            adam.step(&mut model, &grads, rate * of.schedule.factor(step));
         }
         let score = |part: &[usize], characters: usize| {
             let (mut total, mut count) = (0.0, 0.0);

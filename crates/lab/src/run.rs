@@ -10,7 +10,7 @@ use verdict::COMMAND;
 use crate::error::Error;
 use crate::experiments::experiments;
 use crate::journal::{Journal, program};
-use crate::options::{Options, Seeds, results};
+use crate::options::{Options, results};
 use crate::refusal::refusal;
 use crate::runs::{self, Ran};
 use crate::session::Session;
@@ -66,14 +66,13 @@ impl fmt::Display for Outcome {
 pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     let experiment = find(name)?;
     options.check()?;
-    let seeds = experiment.seeds;
-    let folder = options.folder(seeds);
+    let folder = options.folder();
     std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
     let folder = folder.canonicalize().unwrap_or(folder);
     // Before anything is run, lest hours end in a list that cannot be read.
-    let noted = !options.full(seeds) || runs::notes(&folder, name).map_err(Error::Runs)?;
+    let noted = !options.full() || runs::notes(&folder, name).map_err(Error::Runs)?;
     let protocol = experiment.protocol(options.quick);
-    let mut session = Session::new(experiment.name, options, seeds, protocol.clone(), &folder);
+    let mut session = Session::new(experiment.name, options, protocol.clone(), &folder);
     let data = experiment.run(options.quick, &mut session)?;
     let results = json!({
         "experiment": name,
@@ -91,7 +90,7 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     let unchanged = noted && found.stands();
     if !unchanged {
         found.write()?;
-        if options.full(seeds) {
+        if options.full() {
             let names: Vec<&str> = experiments().iter().map(|e| e.name).collect();
             let ran = Ran {
                 name: name.to_owned(),
@@ -221,7 +220,7 @@ fn says_the_same(file: &Path, text: &str) -> bool {
     there == text || results(&there).is_some_and(|there| Some(there) == results(text))
 }
 
-/// Runs every experiment but those whose runs are long, in an order in which those that build on the results of others
+/// Runs every experiment, in an order in which those that build on the results of others
 /// come after them, and tells of each as it is done.
 ///
 /// If this is interrupted and started again, experiments that are done are not run again,
@@ -234,7 +233,7 @@ pub fn run_all(
     mut tell: impl FnMut(&Experiment, &Outcome),
 ) -> Result<(), Error> {
     options.check()?;
-    let folder = options.folder(Seeds::USUAL);
+    let folder = options.folder();
     std::fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
     let command = options.command("all");
     let header = json!({ "command": command, "program": program() });
@@ -243,7 +242,7 @@ pub fn run_all(
         .replace(" --", "-")
         .replace(' ', "-");
     let mut done = Journal::open(&folder, &name, &header, options.fresh)?;
-    for experiment in experiments().iter().filter(|e| !e.long()) {
+    for experiment in experiments() {
         if done.get::<bool>(experiment.name).is_none() {
             let outcome = run(experiment.name, options)?;
             tell(experiment, &outcome);
@@ -265,10 +264,7 @@ pub fn overview() -> Result<String, Error> {
     let mut text = String::new();
     for experiment in experiments() {
         let ran = ran.iter().find(|ran| ran.name == experiment.name);
-        let mut took = ran.map_or(String::new(), |ran| duration(ran.seconds));
-        if experiment.long() {
-            took += " long";
-        }
+        let took = ran.map_or(String::new(), |ran| duration(ran.seconds));
         text += &format!(
             "{:<12} chapter {:>2}  {took:>7}  {}\n",
             experiment.name, experiment.chapter, experiment.about
@@ -278,7 +274,7 @@ pub fn overview() -> Result<String, Error> {
         }
     }
     text += &format!(
-        "\nThe times are those of the results in the book, on the threads of that machine. Run one\nwith `{COMMAND} lab NAME`, or `all` but those that take long; `--quick` is a small form that takes seconds and answers\nnothing. What Ctrl-C interrupts goes on where it stopped when the same is run again.\n"
+        "\nThe times are those of the results in the book, on the threads of that machine. Run one\nwith `{COMMAND} lab NAME`, or `all`; `--quick` is a small form that takes seconds and answers\nnothing. What Ctrl-C interrupts goes on where it stopped when the same is run again.\n"
     );
     Ok(text)
 }

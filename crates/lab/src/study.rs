@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::claims::{Answer, Claim};
 use crate::error::Error;
-use crate::options::{Seeds, results};
+use crate::options::results;
 use crate::session::Session;
 use chart::Chart;
 
@@ -40,7 +40,6 @@ pub(crate) struct Card {
     about: &'static str,
     claim: Option<Claim>,
     timed: bool,
-    seeds: Seeds,
 }
 
 impl Card {
@@ -52,7 +51,6 @@ impl Card {
             about: "",
             claim: None,
             timed: false,
-            seeds: Seeds::USUAL,
         }
     }
 
@@ -65,14 +63,6 @@ impl Card {
     pub(crate) const fn claim(self, id: &'static str, text: &'static str) -> Self {
         let claim = Some(Claim { id, text });
         Card { claim, ..self }
-    }
-
-    /// Its runs are long: it has few seeds, and is run only by its name.
-    pub(crate) const fn long(self) -> Self {
-        Card {
-            seeds: Seeds::OF_LONG_RUNS,
-            ..self
-        }
     }
 
     /// Its results hold times, which differ from run to run.
@@ -114,7 +104,6 @@ pub struct Experiment {
     pub claim: Option<Claim>,
     /// Whether its results hold times, which differ from run to run.
     pub timed: bool,
-    pub(crate) seeds: Seeds,
     protocol: fn(bool) -> Value,
     run: fn(bool, &mut Session) -> Result<Value, Error>,
     read: fn(bool, &Value) -> Result<Followed, Error>,
@@ -128,7 +117,6 @@ impl Experiment {
             chapter: E::CARD.chapter,
             claim: E::CARD.claim,
             timed: E::CARD.timed,
-            seeds: E::CARD.seeds,
             protocol: |quick| json(&E::protocol(quick)),
             run: |quick, session| Ok(json(&E::run(&E::protocol(quick), session)?)),
             read: |quick, data| {
@@ -139,11 +127,6 @@ impl Experiment {
                 Ok((finding, data))
             },
         }
-    }
-
-    /// Whether its runs are long, so that it is run only by its name.
-    pub fn long(&self) -> bool {
-        self.seeds == Seeds::OF_LONG_RUNS
     }
 
     /// What is fixed before the first run: data, network, grid, rules. The quick form has

@@ -16,12 +16,10 @@ mod init;
 mod noise;
 mod queries;
 mod rates;
-mod reading;
 mod recurrent;
 mod shift;
 mod tanh;
 mod transformer;
-mod two;
 mod varying;
 
 use crate::study::Experiment;
@@ -37,12 +35,10 @@ pub fn experiments() -> &'static [Experiment] {
             Experiment::of::<init::Asked>(),
             Experiment::of::<rates::Asked>(),
             Experiment::of::<batch::Asked>(),
-            Experiment::of::<two::Asked>(),
             Experiment::of::<varying::Asked>(),
             Experiment::of::<affine::Asked>(),
             Experiment::of::<recurrent::Asked>(),
             Experiment::of::<transformer::Asked>(),
-            Experiment::of::<reading::Asked>(),
             Experiment::of::<tanh::Asked>(),
             Experiment::of::<queries::Asked>(),
             Experiment::of::<noise::Asked>(),

@@ -143,7 +143,6 @@ impl Study for Asked {
                 heads: 2,
                 hidden: pick(quick, 8, 64),
                 optimizer: Adam::USUAL,
-                clip: None,
                 schedule: Schedule::Warmup {
                     warmup: pick(quick, 2, 50),
                 },

@@ -186,7 +186,6 @@ impl Study for Asked {
                 heads: 2,
                 hidden: pick(quick, 8, 64),
                 optimizer: Adam::USUAL,
-                clip: None,
                 schedule: Schedule::Constant,
                 pieces: pick(quick, 4, 8),
                 counted: COUNTED,
