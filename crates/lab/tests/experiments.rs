@@ -335,7 +335,7 @@ fn every_claim_has_one_experiment() {
         .map(|claim| claim.id[1..].parse().expect("a number"))
         .collect();
     claims.sort_unstable();
-    assert_eq!(claims, (1..=13).collect::<Vec<usize>>());
+    assert_eq!(claims, (1..=15).collect::<Vec<usize>>());
 }
 
 #[test]
