@@ -138,9 +138,7 @@ impl BlockSpec {
         let factor = T::from_f64(self.branches);
         for end in [&mut block.self_attn.out_proj, &mut block.linear2] {
             let weights = end.weight.value_mut().data_mut();
-            weights
-                .iter_mut()
-                .for_each(|weight| *weight = *weight * factor);
+            weights.iter_mut().for_each(|weight| *weight *= factor);
         }
         name_params(&mut block);
         block
