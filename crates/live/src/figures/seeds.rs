@@ -231,7 +231,9 @@ impl Found {
                 )
             }
             1 => match ahead {
-                Ahead::Neither => "The middle halves of the two heaps overlap: ".to_owned(),
+                Ahead::Neither => {
+                    "The middle halves of the two heaps touch or overlap: ".to_owned()
+                }
                 _ => "The middle halves of the two heaps lie apart: ".to_owned(),
             },
             _ => {
