@@ -22,6 +22,7 @@ mod runs;
 mod session;
 mod setting;
 mod show;
+mod stack;
 mod start;
 mod study;
 mod sweep;

@@ -11,6 +11,7 @@ mod choosing;
 mod cnn;
 mod convergence;
 mod cost;
+mod depth;
 mod digits;
 mod init;
 mod noise;
@@ -29,6 +30,7 @@ pub fn experiments() -> &'static [Experiment] {
     const {
         &[
             Experiment::of::<digits::Asked>(),
+            Experiment::of::<depth::Asked>(),
             Experiment::of::<shift::Asked>(),
             Experiment::of::<convergence::Asked>(),
             Experiment::of::<cnn::Asked>(),
