@@ -18,6 +18,7 @@ mod noise;
 mod queries;
 mod rates;
 mod recurrent;
+mod residual;
 mod shift;
 mod tanh;
 mod transformer;
@@ -34,6 +35,7 @@ pub fn experiments() -> &'static [Experiment] {
             Experiment::of::<shift::Asked>(),
             Experiment::of::<convergence::Asked>(),
             Experiment::of::<cnn::Asked>(),
+            Experiment::of::<residual::Asked>(),
             Experiment::of::<init::Asked>(),
             Experiment::of::<rates::Asked>(),
             Experiment::of::<batch::Asked>(),
