@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod baseline;
 mod claims;
 mod counts;
 mod error;
