@@ -6,7 +6,7 @@
 use std::fmt;
 
 use nn::data::{BatchSize, DataError, Digits, Examples, Set};
-use nn::{CnnSpec, Diverged, Init, Layer, MlpSpec, NormKind, Schedule};
+use nn::{CnnSpec, Diverged, Init, Layer, MlpSpec, NormKind, Optimizer, Schedule};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::ser::SerializeMap;
@@ -214,6 +214,20 @@ impl Plan {
         seed: u64,
         watch: impl FnMut(usize, &mut M),
     ) -> (M, Result<Vec<Epoch>, Diverged>) {
+        let mut sgd = self.optimizer.expect(SAID).start();
+        self.watched_by(&mut sgd, build, data, rate, seed, watch)
+    }
+
+    /// The same by an optimizer of the experiment's own.
+    pub(crate) fn watched_by<M: Layer<f32>>(
+        &self,
+        optimizer: &mut impl Optimizer<f32>,
+        build: impl FnOnce(&mut StdRng) -> M,
+        data: &Digits<f32>,
+        rate: f64,
+        seed: u64,
+        watch: impl FnMut(usize, &mut M),
+    ) -> (M, Result<Vec<Epoch>, Diverged>) {
         let training = Training {
             epochs: self.epochs,
             batch: self.batch.expect(SAID),
@@ -226,8 +240,7 @@ impl Plan {
         let weights = &mut StdRng::seed_from_u64(2 * seed);
         let order = &mut StdRng::seed_from_u64(2 * seed + 1);
         let mut model = build(weights);
-        let mut sgd = self.optimizer.expect(SAID).start();
-        let result = fit(&mut model, &mut sgd, data, &training, order, watch);
+        let result = fit(&mut model, optimizer, data, &training, order, watch);
         (model, result)
     }
 }

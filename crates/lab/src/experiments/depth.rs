@@ -8,7 +8,7 @@
 //!
 //! *Predicted.* With weights of variance g²/n a block multiplies the mean square of the gradient
 //! by g²/2 without norm, and by g²/2 over the variance that the norm divides by with one (chapter
-//! 6 derives it). In a plain stack that variance is g² times the variance of a ReLU of what was
+//! 10 derives it). In a plain stack that variance is g² times the variance of a ReLU of what was
 //! normalized before: over the batch (π − 1)/2π for Batch Norm, and over the units, where the mean
 //! counts in, 1/2 for Layer Norm. So g cancels: the factors are π/(π − 1) and 1. In a residual
 //! stack a block adds that much to the variance of the stream, and 1 to the factor. What the
@@ -75,7 +75,7 @@ struct Seen {
 }
 
 impl Study for Asked {
-    const CARD: Card = Card::new("depth", 6)
+    const CARD: Card = Card::new("depth", 10)
         .asks("signal and gradient through fifty blocks before the first step");
 
     type Protocol = Own;

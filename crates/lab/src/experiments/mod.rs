@@ -11,11 +11,13 @@ mod choosing;
 mod cnn;
 mod convergence;
 mod cost;
+mod decay;
 mod depth;
 mod digits;
 mod init;
 mod noise;
 mod queries;
+mod parts;
 mod rates;
 mod recurrent;
 mod residual;
@@ -23,6 +25,7 @@ mod shift;
 mod tanh;
 mod transformer;
 mod varying;
+mod why;
 
 use crate::study::Experiment;
 
@@ -31,21 +34,24 @@ pub fn experiments() -> &'static [Experiment] {
     const {
         &[
             Experiment::of::<digits::Asked>(),
-            Experiment::of::<depth::Asked>(),
             Experiment::of::<shift::Asked>(),
             Experiment::of::<convergence::Asked>(),
             Experiment::of::<cnn::Asked>(),
+            Experiment::of::<decay::Asked>(),
+            Experiment::of::<depth::Asked>(),
             Experiment::of::<residual::Asked>(),
             Experiment::of::<init::Asked>(),
             Experiment::of::<rates::Asked>(),
             Experiment::of::<batch::Asked>(),
             Experiment::of::<varying::Asked>(),
+            Experiment::of::<parts::Asked>(),
             Experiment::of::<affine::Asked>(),
             Experiment::of::<recurrent::Asked>(),
             Experiment::of::<transformer::Asked>(),
             Experiment::of::<tanh::Asked>(),
             Experiment::of::<queries::Asked>(),
             Experiment::of::<noise::Asked>(),
+            Experiment::of::<why::Asked>(),
             Experiment::of::<cost::Asked>(),
             Experiment::of::<choosing::Asked>(),
         ]
