@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::paired::{Paired, Sample};
+use crate::paired::{Apart, Paired, Sample};
 use chart::Spread;
 
 /// Values that stand in results as they are printed.
@@ -149,6 +149,27 @@ pub(crate) fn better_or_worse(loss: &Sample, other: &Sample) -> &'static str {
     )
 }
 
+/// Several comparisons in a sentence, those that came out alike together: `clearly above b (…),
+/// and not clearly apart from a (…) and c (…)`. The words are for below, unclear and above.
+pub(crate) fn by_outcome(
+    words: [&str; 3],
+    number: fn(Paired) -> String,
+    of: impl IntoIterator<Item = (String, Paired)>,
+) -> String {
+    let of: Vec<(String, Paired)> = of.into_iter().collect();
+    let [below, unclear, above] = words;
+    let groups = [Apart::Above, Apart::Below, Apart::Unclear].map(|apart| {
+        let alike = of.iter().filter(|(_, by)| by.apart() == apart);
+        let told: Vec<String> = alike
+            .map(|(other, by)| format!("{other} ({})", number(*by)))
+            .collect();
+        let how = apart.say(below, unclear, above);
+        (!told.is_empty()).then(|| format!("{how} {}", list(&told)))
+    });
+    let groups: Vec<String> = groups.into_iter().flatten().collect();
+    groups.join(", and ")
+}
+
 /// `a`, `a and b`, `a, b and c`; `none` if there is nothing.
 pub(crate) fn list<S: AsRef<str>>(items: &[S]) -> String {
     let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
@@ -171,6 +192,15 @@ mod tests {
         let columns = ["1".to_owned(), "22".to_owned()];
         let wide = Table::wide("x", -2, &columns, 3).row(["y", "z"]);
         assert_eq!(wide.to_string(), "x   1 22\ny   z\n");
+    }
+
+    #[test]
+    fn comparisons_that_came_out_alike_are_told_together() {
+        let by = |by: f64| Paired::differences(&[by; 13], &[0.0; 13]);
+        let of = [("a", 0.0), ("b", 0.01), ("c", 0.0)];
+        let of = of.map(|(other, apart)| (other.to_owned(), by(apart)));
+        let told = by_outcome(["below", "like", "above"], |_| "n".to_owned(), of);
+        assert_eq!(told, "above b (n), and like a (n) and c (n)");
     }
 
     #[test]

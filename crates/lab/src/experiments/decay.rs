@@ -284,27 +284,29 @@ impl Study for Asked {
         } = results;
         let groups: Vec<&[Row]> = settings.chunks(WHATS.len()).collect();
         let against = |one: &Row, other: &Row| one.test_accuracy.against(&other.test_accuracy);
-        let how = |by: Paired| {
-            by.apart()
-                .say("clearly worse", "not clearly different", "clearly better")
-        };
         let each = groups.iter().map(|group| {
-            let [nothing, others @ ..] = group else {
-                unreachable!("nothing comes first")
-            };
-            let told = others.iter().map(|row| {
-                let by = against(row, nothing);
-                format!("{} {} ({})", row.of.decay, how(by), points(by))
-            });
-            let (by, norm) = (nothing.of.by, name(nothing.of.method));
-            let [_, weights, _, all] = group else {
+            let [nothing, weights, _, all] = group else {
                 unreachable!("there are four")
             };
+            let others = group[1..]
+                .iter()
+                .map(|row| (format!("decay of {}", row.of.decay), against(row, nothing)));
+            let words = [
+                "clearly less accurate than none with",
+                "not clearly apart from none with",
+                "clearly more accurate than none with",
+            ];
             let last = against(all, weights);
             format!(
-                "{by} with {norm}: decay of {}, against none; of all against weights {} ({})",
-                list(&told.collect::<Vec<_>>()),
-                how(last),
+                "{} with {} is {}, and decay of all is {} decay of weights ({})",
+                nothing.of.by,
+                name(nothing.of.method),
+                by_outcome(words, points, others),
+                last.apart().say(
+                    "clearly worse than",
+                    "not clearly apart from",
+                    "clearly better than"
+                ),
                 points(last)
             )
         });

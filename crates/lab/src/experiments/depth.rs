@@ -278,9 +278,12 @@ impl Row {
         ratio.low > 1.0 - within && ratio.high < 1.0 + within
     }
 
-    fn line(&self, of: &[Spread], least: f64) -> Line {
+    fn line(&self, of: &[Spread], [least, most]: [f64; 2]) -> Line {
         let seen = |(place, spread): (usize, &Spread)| {
-            (place as f64, Some(*spread).filter(|s| s.low >= least))
+            (
+                place as f64,
+                Some(*spread).filter(|s| s.low >= least && s.high <= most),
+            )
         };
         let points = of.iter().enumerate().map(seen).collect();
         Line::new(self.of.name(), self.of.ink(), points)
@@ -298,7 +301,7 @@ fn shown(settings: &[Row], form: Form) -> impl Iterator<Item = &Row> {
 fn gradients(settings: &[Row], form: Form, protocol: &Own) -> Chart {
     // Beyond these a line leaves the chart.
     let (least, most) = (1e-6, 1e6);
-    let lines = shown(settings, form).map(|row| row.line(&row.gradient, least));
+    let lines = shown(settings, form).map(|row| row.line(&row.gradient, [least, most]));
     let about = format!(
         "The root mean square of the gradient in front of each block of a {form} stack, over that \
          behind the last, before the first step: without norm, with Batch Norm and with Layer \
@@ -326,7 +329,7 @@ fn gradients(settings: &[Row], form: Form, protocol: &Own) -> Chart {
 
 fn differs(settings: &[Row]) -> Chart {
     let least = 1e-9;
-    let lines = shown(settings, Form::Plain).map(|row| row.line(&row.differs, least));
+    let lines = shown(settings, Form::Plain).map(|row| row.line(&row.differs, [least, 1.0]));
     Chart::of(
         "What differs from example to example",
         "The share of the signal's mean square in front of each block of a plain stack that \

@@ -49,10 +49,16 @@ impl Setting for Of {
     }
 
     fn name(&self) -> String {
-        let norm = name(self.method);
+        format!("{}, {}", name(self.method), self.examples())
+    }
+}
+
+impl Of {
+    /// How the examples of a step are normalized.
+    fn examples(&self) -> String {
         match self.batch / self.part {
-            1 => format!("{norm}, batches of {}", self.batch),
-            parts => format!("{norm}, {parts} parts of {}", self.part),
+            1 => format!("batches of {}", self.batch),
+            parts => format!("{parts} parts of {}", self.part),
         }
     }
 }
@@ -237,33 +243,37 @@ impl Study for Asked {
             row.expect("the protocol names its settings")
         };
         let (step, alone) = (own.examples_to_a_step, own.alone);
-        let versus = |method, against: &Row| {
-            let by = find(method, step, alone)
-                .running
-                .accuracy
-                .against(&against.running.accuracy);
-            let how = by.apart().say(
-                "clearly less right than",
-                "not clearly apart from",
-                "clearly more right than",
-            );
-            (format!("{how} {} ({})", against.of.name(), points(by)), by)
-        };
         let accumulated = [NormKind::Batch, NormKind::Layer].map(|method| {
-            let (whole, by_whole) = versus(method, find(method, step, step));
-            let (single, by_single) = versus(method, find(method, alone, alone));
-            let told = format!("{} is {whole} and {single}", find(method, step, alone).of.name());
+            let one = find(method, step, alone);
+            let others = [(step, step), (alone, alone)].map(|(batch, part)| {
+                let other = find(method, batch, part);
+                let by = one.running.accuracy.against(&other.running.accuracy);
+                (format!("batches of {batch}"), by)
+            });
+            let [by_whole, by_single] = [0, 1].map(|i: usize| others[i].1);
+            let words = [
+                "clearly less accurate than with",
+                "not clearly more or less accurate than with",
+                "clearly more accurate than with",
+            ];
+            let told = by_outcome(words, points, others);
             let derived = json!({ "method": method.to_string(), "over_whole": by_whole, "over_alone": by_single });
-            (told, derived)
+            (format!("{} is {told}", one.of.name()), derived)
         });
         let batch = |row: &&Row| row.of.method == NormKind::Batch;
         let anew = settings.iter().filter(batch).map(|row| {
             let by = row.precise.accuracy.against(&row.running.accuracy);
-            let how = by
-                .apart()
-                .say("clearly less", "not clearly another", "clearly more");
-            format!("{how} accuracy with {} ({})", row.of.name(), points(by))
+            (row.of.examples(), by)
         });
+        let anew = by_outcome(
+            [
+                "clearly lower in",
+                "not clearly another in",
+                "clearly higher in",
+            ],
+            points,
+            anew,
+        );
         let whole = find(NormKind::Batch, step, step);
         let entries = settings.iter().map(|row| {
             let against = find(row.of.method, step, step);
@@ -279,11 +289,17 @@ impl Study for Asked {
             .filter(|row| row.of.batch == step && row.of.part < step);
         let noise = noise.map(|row| {
             let by = row.precise.loss.over_that_of(&whole.precise.loss);
-            let how = by
-                .apart()
-                .say("clearly lower", "not clearly another", "clearly higher");
-            format!("{how} in parts of {} ({})", row.of.part, times(by))
+            (row.of.examples(), by)
         });
+        let noise = by_outcome(
+            [
+                "clearly lower in",
+                "not clearly another in",
+                "clearly higher in",
+            ],
+            times,
+            noise,
+        );
         let table = table(
             settings,
             &[
@@ -324,15 +340,13 @@ impl Study for Asked {
             answer: None,
             verdict: format!(
                 "After equally many examples, {}. With precise statistics in place of running ones, \
-                 Batch Norm has {}. The test loss of Batch Norm, with precise statistics, is {} \
-                 than with the whole batch.",
+                 the accuracy of Batch Norm is {anew}. With precise statistics its test loss, over \
+                 that with whole batches of {step}, is {noise}.",
                 accumulated
                     .iter()
                     .map(|(told, _)| told.as_str())
                     .collect::<Vec<_>>()
                     .join("; "),
-                anew.collect::<Vec<_>>().join(", "),
-                list(&noise.collect::<Vec<_>>()),
             ),
             table: format!(
                 "{table}\ndistance of gradients, parts from whole, accumulated from parts\n{}\n",

@@ -427,23 +427,29 @@ fn brake(of: Of, rate: f64, protocol: &Protocol<Own>, data: &Digits<f32>, seed: 
     let mut before: Option<Vec<f64>> = None;
     let (mut first, mut steps, mut last) = (0.0, 0.0, 0.0);
     let build = |rng: &mut _| Hiddens::new(&plan.spec().sizes, of.method, rng);
-    let (_, ended) = plan.watched(build, data, rate, seed, |step, model| {
-        let now = hidden_weights(model);
-        let square = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>();
-        last = square(&mut now.iter().copied());
-        if step == 0 {
-            first = last;
-        }
-        if let Some(before) = &before {
-            let moved = now.iter().zip(before).map(|(now, before)| now - before);
-            steps += square(&mut { moved });
-        }
-        before = Some(now);
+    // Far too high a rate ends in numbers that a norm refuses.
+    let run = attempted(|| {
+        let watched = plan.watched(build, data, rate, seed, |step, model| {
+            let now = hidden_weights(model);
+            let square = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>();
+            last = square(&mut now.iter().copied());
+            if step == 0 {
+                first = last;
+            }
+            if let Some(before) = &before {
+                let moved = now.iter().zip(before).map(|(now, before)| now - before);
+                steps += square(&mut { moved });
+            }
+            before = Some(now);
+        });
+        watched.1.into()
     });
+    // What is seen of a run that did not end is not used, and is no number that JSON lacks.
+    let number = |number: f64| if number.is_finite() { number } else { 0.0 };
     Seen {
-        run: ended.into(),
-        length: (last / first).sqrt(),
-        growth_over_steps: (last - first) / steps,
+        run,
+        length: number((last / first).sqrt()),
+        growth_over_steps: number((last - first) / steps),
     }
 }
 
