@@ -87,7 +87,7 @@ impl<'a, M: Layer<f32>, G: FnMut(&mut M) -> Grads<f32>> Held<'a, M, G> {
 }
 
 /// How far one is from the other, relative to that.
-fn distance(one: &[f64], other: &[f64]) -> f64 {
+pub(crate) fn distance(one: &[f64], other: &[f64]) -> f64 {
     let size = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
     let pairs = one.iter().zip(other);
     size(&mut pairs.map(|(a, b)| a - b)) / size(&mut other.iter().copied())

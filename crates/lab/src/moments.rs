@@ -23,6 +23,11 @@ pub(crate) fn rms(values: impl IntoIterator<Item = f64>) -> f64 {
     f64::sqrt(sum / count)
 }
 
+/// The root of the mean square of all that is in `x`.
+pub(crate) fn size_of(x: &Tensor<f32>) -> f64 {
+    rms(x.data().iter().map(|&x| f64::from(x)))
+}
+
 impl Moments {
     /// Of the columns of `x`, of shape `[N, units]`, over its rows.
     pub(crate) fn of(x: &Tensor<f32>) -> Self {

@@ -26,6 +26,13 @@ impl Start {
         }
     }
 
+    /// What a linear layer drawn so makes of the mean square of signals that a ReLU comes before:
+    /// g²/2, where its weights have the variance g² over their number.
+    pub(crate) fn squares_through_relu(self) -> f64 {
+        let gain = self.init().unwrap_or(Init::PYTORCH).gain;
+        0.5 * gain * gain
+    }
+
     /// Whether results leave it out.
     pub(crate) fn is_usual(&self) -> bool {
         *self == Start::Usual

@@ -23,7 +23,7 @@ use rand::rngs::StdRng;
 use tape::{Tape, Tensor, Var};
 
 use crate::kit::*;
-use crate::moments::{Moments, rms};
+use crate::moments::{Moments, rms, size_of};
 use crate::stack::{BLOCKS, Deep, Form, Sizes};
 
 pub(crate) struct Asked;
@@ -213,12 +213,14 @@ fn look(of: Deep, sizes: Sizes, batch: &Examples<f32>, seed: u64) -> Seen {
         let logits = stack.forward(&t.constant(batch.images.clone()), pass);
         cross_entropy(&logits, &batch.labels)
     });
-    let size = |of: &Tensor<f32>| rms(of.data().iter().map(|&x| f64::from(x)));
-    let gradients: Vec<f64> = watched.iter().map(|(_, at)| size(&grads.at(*at))).collect();
+    let gradients: Vec<f64> = watched
+        .iter()
+        .map(|(_, at)| size_of(&grads.at(*at)))
+        .collect();
     let end = gradients[sizes.blocks];
-    let differs = |(x, _): &(Tensor<f32>, _)| (rms(Moments::of(x).deviation) / size(x)).powi(2);
+    let differs = |(x, _): &(Tensor<f32>, _)| (rms(Moments::of(x).deviation) / size_of(x)).powi(2);
     Seen {
-        signal: watched.iter().map(|(x, _)| size(x)).collect(),
+        signal: watched.iter().map(|(x, _)| size_of(x)).collect(),
         differs: watched.iter().map(differs).collect(),
         gradient: gradients.iter().map(|g| g / end).collect(),
     }
@@ -227,11 +229,7 @@ fn look(of: Deep, sizes: Sizes, batch: &Examples<f32>, seed: u64) -> Seen {
 /// The growth of the gradient from the block at `last` down to the one at `first`, as theory has
 /// it, for a stream that begins like this.
 fn predicted(of: Deep, [first, last]: [usize; 2], seen: &Seen) -> f64 {
-    // Half of g², the mean square that a linear layer behind a ReLU makes of a mean square of 1.
-    let half = match of.start {
-        Start::Usual => 1.0 / 6.0,
-        Start::He => 1.0,
-    };
+    let half = of.start.squares_through_relu();
     // The share of that which a norm sees: what differs over the batch, or all of it.
     let sees = match of.method {
         NormKind::Batch => (PI - 1.0) / PI,

@@ -19,6 +19,7 @@ use rand::rngs::StdRng;
 use tape::{Grads, Tape, Tensor, Var};
 
 use crate::baseline::nearest_mean;
+use crate::held::distance;
 use crate::kit::*;
 use crate::moments::Moments;
 use crate::train::{Score, score};
@@ -507,11 +508,6 @@ fn flat(model: &mut InParts, examples: &Examples<f32>) -> Vec<f64> {
         all.extend(grads.of(param).data().iter().map(|&g| f64::from(g)))
     });
     all
-}
-
-fn distance(one: &[f64], other: &[f64]) -> f64 {
-    crate::moments::rms(one.iter().zip(other).map(|(a, b)| a - b))
-        / crate::moments::rms(other.iter().copied())
 }
 
 /// Over the size of a part, for Batch Norm with all examples of a step.

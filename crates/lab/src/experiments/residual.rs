@@ -17,10 +17,10 @@
 use nn::{Layer, Pass};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::{Tape, Tensor, Var};
+use tape::{Tape, Var};
 
 use crate::kit::*;
-use crate::moments::rms;
+use crate::moments::size_of;
 use crate::stack::{BLOCKS, Deep, Form, Sizes};
 
 pub(crate) struct Asked;
@@ -137,57 +137,56 @@ impl Study for Asked {
         let residual = |method, start| find(Form::Residual, method, start);
         let batch = residual(NormKind::Batch, Start::He);
         let skip = find(Form::SkipInit, NormKind::None, Start::He);
-        let compared = [
-            (
-                "residual, Batch Norm",
-                batch,
-                "residual, no norm",
-                residual(NormKind::None, Start::Usual),
-            ),
-            (
-                "residual, Batch Norm",
-                batch,
-                "residual, no norm, He weights",
-                residual(NormKind::None, Start::He),
-            ),
-            (
-                "residual, Batch Norm",
-                batch,
-                "residual, Layer Norm",
-                residual(NormKind::Layer, Start::He),
-            ),
-            (
-                "residual, Batch Norm",
-                batch,
-                "plain, Batch Norm",
-                find(Form::Plain, NormKind::Batch, Start::He),
-            ),
-            ("SkipInit", skip, "residual, Batch Norm", batch),
-            (
-                "SkipInit",
-                skip,
-                "residual, no norm",
-                residual(NormKind::None, Start::Usual),
-            ),
-        ];
-        let compared = compared.map(|(one, of, other, than)| {
-            let by = of.test_accuracy.against(&than.test_accuracy);
-            let how = by.apart().say(
-                "clearly below",
-                "not clearly different from",
-                "clearly above",
-            );
-            let told = format!("{one} is {how} {other} ({})", points(by));
-            (
-                told,
-                json!({ "one": one, "other": other, "accuracy": by, "how": how }),
-            )
-        });
-        let trains = |cell: &Cell<Deep>| cell.test_accuracy.median >= own.trains_at;
         let named = |cell: &Cell<Deep>| match cell.of.form {
             Form::SkipInit => cell.of.name(),
             form => format!("{form}, {}", cell.of.name()),
         };
+        let against = |one: &Cell<Deep>, others: &[&Cell<Deep>]| -> Vec<(String, Paired)> {
+            let by = |other: &&Cell<Deep>| {
+                (
+                    named(other),
+                    one.test_accuracy.against(&other.test_accuracy),
+                )
+            };
+            others.iter().map(by).collect()
+        };
+        let without = residual(NormKind::None, Start::Usual);
+        let layer = residual(NormKind::Layer, Start::He);
+        let compared = [
+            (
+                batch,
+                against(
+                    batch,
+                    &[
+                        without,
+                        layer,
+                        skip,
+                        find(Form::Plain, NormKind::Batch, Start::He),
+                    ],
+                ),
+            ),
+            (skip, against(skip, &[without, layer])),
+        ];
+        let words = [
+            "clearly below",
+            "not clearly different from",
+            "clearly above",
+        ];
+        let told = compared.iter().map(|(one, others)| {
+            format!(
+                "{} is {}",
+                named(one),
+                by_outcome(words, points, others.clone())
+            )
+        });
+        let told = told.collect::<Vec<_>>().join("; ");
+        let pairs = compared.iter().flat_map(|(one, others)| {
+            others
+                .iter()
+                .map(|(other, by)| json!({ "one": named(one), "other": other, "accuracy": by }))
+        });
+        let pairs: Vec<Value> = pairs.collect();
+        let trains = |cell: &Cell<Deep>| cell.test_accuracy.median >= own.trains_at;
         let each = |which: bool| {
             let of = settings.iter().filter(|cell| trains(cell) == which);
             list(
@@ -225,7 +224,7 @@ impl Study for Asked {
             derived: json!({
                 "settings": settings.iter().map(|cell| json!({ "named": named(cell), "trains": trains(cell) })).collect::<Vec<Value>>(),
                 "branches": derived.collect::<Vec<Value>>(),
-                "compared": compared.iter().map(|(_, of)| of).collect::<Vec<_>>(),
+                "compared": pairs,
             }),
             charts: vec![
                 ("branch".into(), chart(branches)),
@@ -238,13 +237,12 @@ impl Study for Asked {
             answer: None,
             verdict: format!(
                 "Of {} blocks, a branch over its stream is, for {}. To {} % on the test part train \
-                 {}; not so {}. By pairs of seeds, {}.",
+                 {}; not so {}. By pairs of seeds, in test accuracy, {told}.",
                 own.sizes.blocks,
                 list(&ends.collect::<Vec<_>>()),
                 percent(own.trains_at),
                 each(true),
                 each(false),
-                compared.map(|(told, _)| told).join("; ")
             ),
             table,
         }
@@ -271,11 +269,10 @@ fn all() -> Vec<Deep> {
 /// Block by block, the branch over the stream, measured and predicted.
 fn look(of: Deep, sizes: Sizes, train: &Examples<f32>, seed: u64) -> [Vec<f64>; 2] {
     let stack = of.build(sizes, &mut StdRng::seed_from_u64(2 * seed));
-    let size = |of: &Tensor<f32>| rms(of.data().iter().map(|&x| f64::from(x)));
     let (mut streams, mut branches) = (Vec::new(), Vec::new());
     let mut look = |name: &str, value: &Var<'_, f32>| match name {
-        "stream" => streams.push(size(value.value())),
-        _ => branches.push(size(value.value())),
+        "stream" => streams.push(size_of(value.value())),
+        _ => branches.push(size_of(value.value())),
     };
     Tape::eval(|t| {
         let images = t.constant(train.images.clone());
@@ -285,11 +282,7 @@ fn look(of: Deep, sizes: Sizes, train: &Examples<f32>, seed: u64) -> [Vec<f64>; 
         .iter()
         .zip(&streams)
         .map(|(branch, stream)| branch / stream);
-    // Half of g².
-    let half: f64 = match of.start {
-        Start::Usual => 1.0 / 6.0,
-        Start::He => 1.0,
-    };
+    let half = of.start.squares_through_relu();
     let predicted = |block: usize| match of.method {
         NormKind::None => half.sqrt(),
         _ => (half / (streams[0].powi(2) + half * block as f64)).sqrt(),
