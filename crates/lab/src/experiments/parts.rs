@@ -321,15 +321,6 @@ impl Study for Asked {
                 }),
             ],
         );
-        let distances = gradients.iter().map(|of| {
-            format!(
-                "{} in parts of {}: {:.2e}, {:.2e}",
-                name(of.method),
-                of.part,
-                of.parts_from_whole.median,
-                of.accumulated_from_parts.median
-            )
-        });
         Finding {
             derived: json!({ "settings": entries.collect::<Vec<Value>>(),
                 "accumulated": accumulated.iter().map(|(_, of)| of).collect::<Vec<_>>() }),
@@ -349,10 +340,7 @@ impl Study for Asked {
                     .collect::<Vec<_>>()
                     .join("; "),
             ),
-            table: format!(
-                "{table}\ndistance of gradients, parts from whole, accumulated from parts\n{}\n",
-                distances.collect::<Vec<_>>().join("\n")
-            ),
+            table,
         }
     }
 }
