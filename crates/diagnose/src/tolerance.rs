@@ -55,6 +55,8 @@ const ALARM: f64 = 1e-9;
 
 /// Where rounding alone may change so much, hardly a mistake can be told from it.
 pub const HOPELESS: f64 = 0.3;
+/// So many values of a group are looked at to see whether they repeat.
+const LOOKED: usize = 64;
 /// A share of a variance that may be lost at most; where more may be, nothing is known of rstd.
 const LOST: f64 = 0.99;
 
@@ -224,6 +226,9 @@ pub struct Measured<'a> {
     partial: Vec<f64>,
     /// The mean of the squares of `x * rstd`.
     squares: Vec<f64>,
+    /// Whether `x` has a few values only, over and over: then roundings repeat themselves, and are
+    /// not independent.
+    repeats: Vec<bool>,
 }
 
 impl<'a> Measured<'a> {
@@ -235,7 +240,18 @@ impl<'a> Measured<'a> {
         let m = groups.size() as f64;
         let mut squares = groups.sums_of(|k| scaled(k) * scaled(k));
         squares.iter_mut().for_each(|sum| *sum /= m);
+        let mut seen = vec![(0, Vec::new()); groups.count];
+        for (&x, &group) in probe.x.iter().zip(&groups.of) {
+            let (looked, values) = &mut seen[group];
+            if *looked < LOOKED {
+                *looked += 1;
+                if !values.contains(&x) {
+                    values.push(x);
+                }
+            }
+        }
         Self {
+            repeats: seen.iter().map(|(n, v)| 8 * v.len() <= *n).collect(),
             partial: partial(groups, scaled),
             squares,
             probe,
@@ -356,18 +372,22 @@ impl<'a> Model<'a> {
         let (sum, kept) = (units.sum, units.kept);
         let m = probe.groups.size() as f64;
         // No sum of n errors is larger than sqrt(n) times the root of their squares.
-        let few = units.lambda.min(m.sqrt());
+        let few = |g: usize| match data.repeats[g] {
+            true => m.sqrt(),
+            false => units.lambda.min(m.sqrt()),
+        };
         let centred = if probe.kind.is_centred() { 1.0 } else { 0.0 };
         let groups = 0..probe.groups.count;
         let shift: Vec<f64> = groups
             .clone()
             .map(|g| {
                 let rounded = (sum + kept) * (data.mean[g] * data.rstd[g]).abs();
-                centred * (few * sum * data.partial[g] / m + rounded)
+                centred * (few(g) * sum * data.partial[g] / m + rounded)
             })
             .collect();
         let rho = groups
             .map(|g| {
+                let few = few(g);
                 let welford = few * sum * centred * data.squares[g].sqrt();
                 let variance = sum * (few * (m / 3.0).sqrt() + 3.0) + 2.0 * welford;
                 let variance = variance + shift[g] * shift[g];
