@@ -79,6 +79,8 @@ pub fn compile(root: &Path, name: &str) -> Result<Vec<u8>> {
             "CARGO_ENCODED_RUSTFLAGS",
             flags.join(&OsString::from("\u{1f}")),
         )
+        // What is compiled piece by piece comes out as other bytes.
+        .env("CARGO_INCREMENTAL", "0")
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
