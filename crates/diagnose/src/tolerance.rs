@@ -26,6 +26,9 @@
 //! which the array lies in memory is looked at too, and the larger of both counts. Pairwise and
 //! blocked sums have smaller ones.
 //!
+//! The right result is computed in `f64`, with roundings of its own. Beside those of the other
+//! types they are nothing; an array in `f64` is allowed twice its own.
+//!
 //! From there the errors go through the formula, and so do the products of two of them: a mean of
 //! a hundred deviations that is kept in bf16 is off by more than a third of a deviation. With
 //! `rho` the relative error of rstd and `dmu` that of mu, both shared by a group,
@@ -264,7 +267,7 @@ impl<'a> Measured<'a> {
     pub fn tolerance(&self, target: Target, right: &[f64], types: Types) -> Tolerance<'a> {
         let model = Model::new(self, types);
         let stored = |v: f64| types.stored.roundoff() * v.abs() + types.stored.underflow();
-        let (mut own, shared) = match target {
+        let (mut own, mut shared) = match target {
             Target::Y => model.y(right),
             Target::Dx => model.dx(right),
             Target::Dgamma => model.dgamma(types.sums.roundoff()),
@@ -283,6 +286,13 @@ impl<'a> Measured<'a> {
         own.iter_mut()
             .zip(right)
             .for_each(|(own, v)| *own += stored(*v));
+        // What it is compared with was computed in `f64`: to an array of that type it adds errors
+        // as large as those of the array.
+        if types.stored == Dtype::F64 {
+            for bound in own.iter_mut().chain(&mut shared) {
+                *bound *= 2.0;
+            }
+        }
         let mut size = length(right);
         let mut lost = Vec::new();
         if matches!(target, Target::Y | Target::Dx) {

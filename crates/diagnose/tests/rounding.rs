@@ -334,6 +334,54 @@ fn right_results_are_never_called_wrong() {
     }
 }
 
+/// Roundings of the same two values over and over are no independent draws: they add up.
+#[test]
+fn rows_of_two_values_are_never_called_wrong() {
+    let shape = [3, 1025];
+    for draw in 0..from_env("DRAWS", 24) {
+        let mut rng = StdRng::seed_from_u64(draw);
+        let mut given = ordinary(layer(1), &shape, draw);
+        for row in [0, 2] {
+            let value: f64 = rng.random_range(-2.0..2.0);
+            let share = rng.random_range(0.05..0.95);
+            for x in &mut given.x[row * shape[1]..][..shape[1]] {
+                *x = if rng.random_bool(share) {
+                    value
+                } else {
+                    value - 0.02
+                };
+            }
+        }
+        let stored = [Dtype::F64, Dtype::F32][draw as usize % 2];
+        let probe = rounded(layer(1), &shape, &given, stored);
+        for order in [
+            Order::Forward,
+            Order::Backward,
+            Order::Pairwise,
+            Order::Lanes,
+        ] {
+            let way = Way {
+                sums: stored,
+                columns: stored,
+                stored,
+                order,
+                welford: false,
+                inverse_first: true,
+                folded: false,
+                kept: false,
+            };
+            for (name, values) in way.compute(&probe) {
+                let judged = &subject(layer(1), probe.clone(), stored, name, values).judge()[0];
+                assert!(
+                    judged.outcome != Outcome::Wrong,
+                    "draw {draw} {way:?}: {name}: {}",
+                    judged.sentence
+                );
+            }
+        }
+    }
+}
+
 /// How a mistake was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Named {
