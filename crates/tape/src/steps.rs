@@ -148,6 +148,8 @@ mod tests {
                         }
                     }
                 }
+            }
+            while steps.left() > 0 {
                 assert!(steps.step(slots[steps.left() - 1].take()).is_empty());
             }
         }
