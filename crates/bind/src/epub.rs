@@ -1,10 +1,8 @@
 //! The book as an EPUB 3: a document for each chapter, formulas as MathML, drawings as SVG.
 
 use crate::page;
-use crate::xml::{self, Fate, attributes, escaped};
+use crate::xml::{self, Fate, escaped};
 use anyhow::{Context, Result};
-use course::book;
-use course::files;
 use course::workspace::Workspace;
 use scraper::{ElementRef, Html};
 use std::collections::BTreeSet;
@@ -15,13 +13,15 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// The styles, beside the book's own, in the order in which they apply.
+/// The look of an EPUB, after the book's own.
+const LOOK: &str = "theme/epub.css";
+/// The styles in the order in which they apply.
 const STYLES: [&str; 5] = [
     "css/variables.css",
     "fonts/fonts.css",
     "theme/book.css",
     "theme/live.css",
-    "theme/epub.css",
+    LOOK,
 ];
 /// The name of this book among all books; the version of a file is when it was changed.
 const NAME: &str = "urn:uuid:0b3a3a5e-6f0c-4d0e-9d53-7c2f2b1f8a11";
@@ -42,8 +42,7 @@ struct Document {
 /// # Errors
 /// When the book cannot be built, or the file not be written.
 pub fn write(workspace: &Workspace, file: &Path) -> Result<usize> {
-    let folder = tempfile::tempdir().context("there is no folder for temporary files")?;
-    let built = book::build(workspace, folder.path())?;
+    let (folder, built) = page::aside(workspace, LOOK)?;
     let pages: BTreeSet<&str> = built.pages.iter().map(String::as_str).collect();
     let documents: Result<Vec<Document>> = built
         .pages
@@ -64,11 +63,7 @@ pub fn write(workspace: &Workspace, file: &Path) -> Result<usize> {
     put("META-INF/container.xml", CONTAINER.as_bytes(), packed)?;
     let mut others = Vec::new();
     for name in STYLES {
-        let path = if name == "theme/epub.css" {
-            workspace.book().join(name)
-        } else {
-            folder.path().join(name)
-        };
+        let path = folder.path().join(name);
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         put(&format!("EPUB/{name}"), text.as_bytes(), packed)?;
@@ -106,10 +101,7 @@ pub fn write(workspace: &Workspace, file: &Path) -> Result<usize> {
         packed,
     )?;
     let bytes = zip.finish()?.into_inner();
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    files::write_atomically(file, bytes)?;
+    page::put(file, bytes)?;
     Ok(documents.len())
 }
 
@@ -117,19 +109,15 @@ fn document(html: &Html, name: &str, pages: &BTreeSet<&str>) -> Result<Document>
     let main = page::one(html, "main")?;
     let window = page::for_a_window();
     let fate = |element: ElementRef<'_>| {
-        if window.matches(&element) {
+        let Some(mut kept) = page::kept(element, &window) else {
             return Fate::Goes;
-        }
-        let mut kept = attributes(element);
+        };
         kept.retain(|(name, _)| !name.starts_with("data-") && name != "tabindex");
         let is = element.value().name();
         for (name, value) in &mut kept {
             if name == "href" {
                 *value = link(value, pages);
             }
-        }
-        if is == "details" && !kept.iter().any(|(name, _)| name == "open") {
-            kept.push(("open".to_owned(), "open".to_owned()));
         }
         // What a browser takes of any element of a formula, EPUB's MathML takes of `mstyle`.
         let styles = ["displaystyle", "scriptlevel"];

@@ -7,26 +7,16 @@
 use crate::page;
 use crate::xml::{self, Fate, attributes, escaped};
 use anyhow::{Context, Result, bail};
-use course::book;
-use course::files;
+use course::program;
 use course::workspace::Workspace;
-use ego_tree::NodeRef;
 use lopdf::Document;
-use scraper::{ElementRef, Html, Node};
-use std::env;
+use scraper::{ElementRef, Html};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Where a Chromium may be, on the `PATH` or as it is installed on macOS.
-const NAMES: [&str; 6] = [
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-];
+/// The look of paper, after the book's own.
+const LOOK: &str = "theme/paper.css";
 
 /// A chapter of the printed book.
 struct Chapter {
@@ -49,11 +39,7 @@ struct Heading {
 /// # Errors
 /// When there is no Chromium, when it cannot print, or a file cannot be written.
 pub fn print(workspace: &Workspace, file: &Path, with_source: bool) -> Result<usize> {
-    let folder = tempfile::tempdir().context("there is no folder for temporary files")?;
-    book::build(workspace, folder.path())?;
-    let look = workspace.book().join("theme/paper.css");
-    fs::copy(&look, folder.path().join("theme/paper.css"))
-        .with_context(|| format!("cannot copy {}", workspace.relative(&look)))?;
+    let (folder, _) = page::aside(workspace, LOOK)?;
     let chapters = chapters(&page::read(&folder.path().join("print.html"))?, with_source)?;
     let headings: Vec<Heading> = chapters
         .iter()
@@ -86,10 +72,7 @@ pub fn print(workspace: &Workspace, file: &Path, with_source: bool) -> Result<us
     let mut bytes = Vec::new();
     let packed = printed.save_modern(&mut bytes);
     packed.context("what Chromium printed cannot be packed")?;
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    files::write_atomically(file, bytes)?;
+    page::put(file, bytes)?;
     Ok(count)
 }
 
@@ -97,16 +80,8 @@ pub fn print(workspace: &Workspace, file: &Path, with_source: bool) -> Result<us
 fn chapters(page: &Html, with_source: bool) -> Result<Vec<Chapter>> {
     let main = page::one(page, "main")?;
     let window = page::for_a_window();
-    let fate = |element: ElementRef<'_>| {
-        if window.matches(&element) {
-            return Fate::Goes;
-        }
-        let mut attributes = attributes(element);
-        if element.value().name() == "details" {
-            attributes.push(("open".to_owned(), "open".to_owned()));
-        }
-        Fate::Stays(attributes)
-    };
+    let fate =
+        |element: ElementRef<'_>| page::kept(element, &window).map_or(Fate::Goes, Fate::Stays);
     let mut chapters: Vec<Chapter> = Vec::new();
     let mut skipped = false;
     for child in main.children() {
@@ -163,8 +138,7 @@ fn heading(element: ElementRef<'_>) -> Option<Heading> {
     } else {
         *element
     };
-    for child in NodeRef::children(&inner) {
-        let child: NodeRef<'_, Node> = child;
+    for child in inner.children() {
         xml::write(child, &fate, &mut title);
     }
     Some(Heading {
@@ -189,7 +163,7 @@ fn document(chapters: &[Chapter], headings: &[Heading], pages: &[u32]) -> String
         "highlight.css",
         "theme/book.css",
         "theme/live.css",
-        "theme/paper.css",
+        LOOK,
     ] {
         out.push_str(&format!("<link rel=\"stylesheet\" href=\"{sheet}\"/>\n"));
     }
@@ -254,10 +228,8 @@ fn begin(pdf: &Path, headings: &[Heading]) -> Result<Vec<u32>> {
 
 fn chromium(source: &Path, target: &Path) -> Result<()> {
     let profile = tempfile::tempdir().context("there is no folder for temporary files")?;
-    let named = env::var("CHROMIUM").ok();
-    let names: Vec<&str> = named.as_deref().into_iter().chain(NAMES).collect();
-    for name in names {
-        let run = Command::new(name)
+    for name in program::chromium() {
+        let run = Command::new(&name)
             .args([
                 "--headless",
                 // In a container its sandbox cannot start; the page is ours.
@@ -279,7 +251,8 @@ fn chromium(source: &Path, target: &Path) -> Result<()> {
             Ok(run) => {
                 let said = String::from_utf8_lossy(&run.stderr);
                 bail!(
-                    "{name} could not print: {}",
+                    "{} could not print: {}",
+                    name.display(),
                     said.lines().last().unwrap_or("it said nothing")
                 );
             }

@@ -8,10 +8,25 @@ use crate::compile;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::process::{Command, ExitCode};
 use verdict::FOLDER;
+
+/// Where a Chromium may be: where `CHROMIUM` says, on the `PATH`, or as it is installed on macOS.
+#[must_use]
+pub fn chromium() -> Vec<OsString> {
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    ];
+    let usual = names.into_iter().map(OsString::from);
+    env::var_os("CHROMIUM").into_iter().chain(usual).collect()
+}
 
 /// Runs the program `package` with `arguments` in this terminal, building it first where that is
 /// needed, and returns its exit code, or ends with it.

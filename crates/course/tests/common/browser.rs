@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test of pages uses what it needs")]
 
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -9,15 +10,6 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 use tungstenite::{Message, WebSocket};
 
-/// Where Chromium may be, on the `PATH` or as it is installed on macOS.
-const NAMES: [&str; 6] = [
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-];
 /// An answer that takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -49,10 +41,9 @@ impl Browser {
     /// Starts Chromium without a window. Where there is none, says so and returns nothing;
     /// `COURSE_NEEDS_BROWSER=1` makes that an error.
     pub fn start() -> Option<Self> {
-        let named = env::var_os("CHROMIUM").map(|name| name.to_string_lossy().into_owned());
-        let names = named.iter().map(String::as_str).chain(NAMES);
+        let names = course::program::chromium().into_iter();
         let profile = tempfile::tempdir().unwrap();
-        let Some(mut child) = names.filter_map(|name| launch(name, &profile)).next() else {
+        let Some(mut child) = names.filter_map(|name| launch(&name, &profile)).next() else {
             assert!(
                 env::var_os("COURSE_NEEDS_BROWSER").is_none(),
                 "there is no Chromium, and COURSE_NEEDS_BROWSER asks for one"
@@ -222,7 +213,7 @@ impl Browser {
     }
 }
 
-fn launch(name: &str, profile: &tempfile::TempDir) -> Option<Child> {
+fn launch(name: &OsStr, profile: &tempfile::TempDir) -> Option<Child> {
     Command::new(name)
         .args([
             "--headless",
