@@ -3,6 +3,9 @@
 (() => {
     "use strict";
 
+    // The folder of the book.
+    const root = new URL(path_to_root || "./", location.href);
+
     const make = (tag, className, text) => {
         const element = document.createElement(tag);
         if (className) element.className = className;
@@ -106,7 +109,7 @@
     const live = document.querySelectorAll("[data-live]");
     const revive = async (figure) => {
         try {
-            const { begin } = await import(new URL("live.js", new URL(path_to_root || "./", location.href)));
+            const { begin } = await import(new URL("live.js", root));
             await begin(figure);
         } catch (why) {
             figure.dataset.broken = "";
@@ -191,7 +194,7 @@
     const place = entrance ? stopped() : null;
     if (place?.page && place.title) {
         const link = make("a", "", place.section ? `${place.title}, section ${place.section}` : place.title);
-        link.href = new URL(`${place.page}#${place.id}`, new URL(path_to_root || "./", location.href));
+        link.href = new URL(`${place.page}#${place.id}`, root);
         const text = make("p", "resume", "You stopped in ");
         text.append(link, ".");
         document.querySelector("main h1").after(text);
@@ -250,14 +253,13 @@
     if (!("course" in document.documentElement.dataset)) {
         const code = document.querySelector("meta[name=code]")?.content;
         const link = make("a", "", code ? "get the code" : "on your own machine");
-        link.href = code ?? new URL("introduction.html#sec:start", new URL(path_to_root || "./", location.href));
+        link.href = code ?? new URL("introduction.html#sec:start", root);
         offline(code ? "checked on your own machine: " : "checked ", link);
         return;
     }
 
     const WORDS = { open: "not passed yet", tried: "not passed yet", passed: "passed" };
     const MARKS = { open: "○", tried: "◐", passed: "●" };
-    const root = new URL(path_to_root || "./", location.href);
     const states = new Map();
     let build = null;
 
