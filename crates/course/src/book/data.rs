@@ -245,6 +245,22 @@ fn group(digits: &str, place: Place) -> String {
     out
 }
 
+/// The answer of an experiment, as HTML that stands out in a paragraph.
+///
+/// # Errors
+/// When the value is none of the three answers that an experiment can give.
+pub fn badge(value: &Value) -> Result<String, String> {
+    let (answer, words) = match value.as_str() {
+        Some(answer @ "supported") => (answer, "Supported"),
+        Some(answer @ "not-supported") => (answer, "Not supported"),
+        Some(answer @ "depends") => (answer, "Depends"),
+        _ => return Err(format!("the value `{value}` is no answer of an experiment")),
+    };
+    Ok(format!(
+        "<strong class=\"answer\" data-answer=\"{answer}\">{words}</strong>"
+    ))
+}
+
 fn superscript(exponent: &str) -> String {
     let high = |c| match c {
         '-' => '⁻',
@@ -312,6 +328,23 @@ mod tests {
         }
         let twice = json!([{"a": 1}, {"a": 1}]);
         assert!(get(&twice, "[a=1].a").unwrap_err().contains("several"));
+    }
+
+    #[test]
+    fn an_answer_becomes_a_badge() {
+        let badge = |value| badge(&value);
+        for (answer, words) in [
+            ("supported", "Supported"),
+            ("not-supported", "Not supported"),
+            ("depends", "Depends"),
+        ] {
+            let html = badge(json!(answer)).unwrap();
+            assert!(html.contains(&format!("data-answer=\"{answer}\">{words}<")), "{html}");
+        }
+        for value in [json!("perhaps"), json!(true), json!(null)] {
+            let error = badge(value.clone()).unwrap_err();
+            assert!(error.contains(&value.to_string()), "{error}");
+        }
     }
 
     #[test]

@@ -25,8 +25,9 @@
 //! Paths are relative to the root of the checkout, those of figures to `book/src`
 //! unless they begin with a slash. A figure `a.svg` with a file `a-narrow.svg` beside it is
 //! shown in that form where it has less than 600 pixels, on a phone. Formats of numbers are
-//! in [`data::print`]; in a table, `ref` makes a reference of a label, and `code` shows a
-//! text as code.
+//! in [`data::print`]; in running text, `badge` makes the answer of an experiment stand out
+//! ([`data::badge`]); in a table, `ref` makes a reference of a label, and `code` shows a text
+//! as code.
 //!
 //! The words of a claim are in a paragraph, an item, a caption or a row of a table, and
 //! claims may hold others. A result is the name of a file of `book/results`; of several the

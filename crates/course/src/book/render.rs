@@ -269,7 +269,11 @@ impl Renderer<'_> {
         let [file, key, format] = arguments.exactly::<3>("data file.json key format")?;
         let json = self.json(file)?;
         let value = data::get(&json, key).map_err(|e| format!("{file}: {e}"))?;
-        data::print(value, format, place).map_err(|e| format!("{file}, `{key}`: {e}"))
+        let text = match (format, place) {
+            ("badge", Place::Prose) => data::badge(value),
+            _ => data::print(value, format, place),
+        };
+        text.map_err(|e| format!("{file}, `{key}`: {e}"))
     }
 
     fn json(&self, file: &str) -> Result<Rc<Value>, String> {
