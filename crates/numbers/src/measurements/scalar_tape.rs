@@ -135,6 +135,56 @@ fn neuron(tape: &mut Tape, w: f64, x: f64, b: f64) -> usize {
     tape.mul(error, error)
 }
 
+// ANCHOR: rsqrt
+/// `1 / √v` by Newton's method, which needs no more than products and sums.
+fn rsqrt(tape: &mut Tape, v: usize) -> usize {
+    let (minus_half, three_halves) = (tape.leaf(-0.5), tape.leaf(1.5));
+    let mut y = tape.leaf(1.0);
+    loop {
+        let square = tape.mul(y, y);
+        let product = tape.mul(v, square);
+        let part = tape.mul(minus_half, product);
+        let factor = tape.add(part, three_halves);
+        let next = tape.mul(y, factor);
+        if (tape.value(next) - tape.value(y)).abs() < 1e-9 {
+            return next;
+        }
+        y = next;
+    }
+}
+// ANCHOR_END: rsqrt
+
+/// The same values, with a case for the number whose root is known.
+fn rsqrt_with_shortcut(tape: &mut Tape, v: usize) -> usize {
+    if tape.value(v) == 1.0 {
+        return tape.leaf(1.0);
+    }
+    rsqrt(tape, v)
+}
+
+/// `1 / √v` with a loop on the tape, and its derivative beside the formula's.
+fn loops(v: f64) -> Value {
+    let on_tape = |program: fn(&mut Tape, usize) -> usize| {
+        let mut tape = Tape::default();
+        let x = tape.leaf(v);
+        let y = program(&mut tape, x);
+        (tape.value(y), tape.backward(y)[x], tape.records.len())
+    };
+    let (value, derivative, records) = on_tape(rsqrt);
+    let (short_value, short_derivative, _) = on_tape(rsqrt_with_shortcut);
+    json!({
+        "v": v,
+        // Five records a turn, beside v and three constants.
+        "turns": (records - 4) / 5,
+        "records": records,
+        "value": value,
+        "derivative": derivative,
+        "formula": -0.5 / (v * v.sqrt()),
+        "short_value": short_value,
+        "short_derivative": short_derivative,
+    })
+}
+
 const W: f64 = 1.5;
 const X: f64 = 2.0;
 const B: f64 = -2.0;
@@ -267,6 +317,7 @@ fn run() -> Output {
         "squares": squares,
         "deepest": squares.last(),
         "widths": each([1, 10, 100, 1000], width),
+        "loops": each([0.05, 1.0, 2.0], loops),
         // Lines of code in the listings of the record, the ops and the sweep.
         "lines": lines.into_iter().map(lines_of_code).sum::<usize>(),
     }))

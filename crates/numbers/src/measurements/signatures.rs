@@ -6,7 +6,6 @@
 
 use batchnorm::staged::{Forward, forward_channel};
 use batchnorm::{Layout, fused};
-use gradcheck::Check;
 use gradcheck::attribution::Verdict;
 use gradcheck::attribution::norm::{Probe, Target, explain};
 use serde_json::{Value, json};
@@ -130,8 +129,6 @@ fn run() -> Output {
         "verdict_variance",
         format!("{}\n", explained(|e| e.direct + e.mean)),
     )
-    .text("refused", refused())
-    .text("checked", checked())
 }
 
 /// One channel of a batch `[N, C]`.
@@ -164,50 +161,6 @@ fn channel(x: &[f64], dy: &[f64], gamma: f64) -> Vec<Element> {
         without_eps: gamma * exact * (dy - mean_dy - x_hat * grow * mean_dy_x_hat * grow),
     };
     dy.iter().zip(&x_hat).map(element).collect()
-}
-
-/// The closed form on a batch `[N, C]` and per-channel `gamma`, for [`Check`].
-fn backward(x: &[f64], gamma: &[f64], dy: &[f64]) -> Vec<f64> {
-    by_column(|c| {
-        let elements = channel(&column(x, c), &column(dy, c), gamma[c]);
-        elements.iter().map(GRADIENTS[0].1).collect()
-    })
-}
-
-fn forward(x: &[f64], gamma: &[f64]) -> Vec<f64> {
-    by_column(|c| {
-        let x = column(x, c);
-        let Forward { mean, rstd, .. } = forward_channel(&x, 1.0, 0.0, EPS);
-        x.iter().map(|x| gamma[c] * (x - mean) * rstd).collect()
-    })
-}
-
-/// A check of a batch, and its gamma.
-fn check(name: &str) -> (Check, Vec<f64>) {
-    let mut draws = Draws::new(SEED);
-    let x: Vec<f64> = draws.normals(N * C).iter().map(|z| 3.0 + 2.0 * z).collect();
-    let check = Check::new(name).input("x", &[N, C], x);
-    (check, draws.uniforms(C, 0.5, 2.0))
-}
-
-/// The report of a check with the upstream gradient of `sum()`.
-fn refused() -> String {
-    let (check, gamma) = check("batch norm, loss = sum(y)");
-    let report = check.upstream(vec![1.0; N * C]).run(
-        |xs| forward(&xs[0], &gamma),
-        |_, dy| vec![vec![0.0; dy.len()]],
-    );
-    report.to_string()
-}
-
-/// The report of a check with a random upstream gradient.
-fn checked() -> String {
-    let (check, gamma) = check("batch norm, closed form");
-    let report = check.run(
-        |xs| forward(&xs[0], &gamma),
-        |xs, dy| vec![backward(&xs[0], &gamma, dy)],
-    );
-    report.to_string()
 }
 
 fn worst(mut one: impl FnMut(&mut Draws) -> f64) -> f64 {
