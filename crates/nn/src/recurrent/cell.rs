@@ -153,7 +153,6 @@ impl<T: Real> Cell<T> {
         let normed_sum = kind == CellKind::Rnn && matches!(self.norm_hh, StepNorm::Layer(_));
         let b_c = self.bias_c.as_ref().map(|bias| tape.param(bias));
 
-        // ANCHOR: steps
         let plain = matches!(self.norm_hh, StepNorm::None);
         let from_state = FromState::new(&w_hh, plain.then_some(&b_hh));
         let zeros = || tape.constant(Tensor::zeros([schedule.steps[0].count, h]));
@@ -203,7 +202,6 @@ impl<T: Real> Cell<T> {
             states.push(state.clone());
         }
         Var::concat(&states, 0)
-        // ANCHOR_END: steps
     }
 }
 
