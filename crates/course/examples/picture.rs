@@ -57,7 +57,7 @@ fn main() -> Result<()> {
     let mut course = Course(command.stdout(Stdio::piped()).spawn()?);
     let address = course.address()?;
     let tab = browser.tab();
-    let size = json!({"width": 800, "height": 900, "deviceScaleFactor": 2, "mobile": false});
+    let size = json!({"width": 760, "height": 1000, "deviceScaleFactor": 2, "mobile": false});
     browser.call(&tab, "Emulation.setDeviceMetricsOverride", size);
     let light = json!({"features": [{"name": "prefers-color-scheme", "value": "light"}]});
     browser.call(&tab, "Emulation.setEmulatedMedia", light);
@@ -70,19 +70,22 @@ fn main() -> Result<()> {
         ensure!(start.elapsed() < PATIENCE, "no verdict");
         thread::sleep(Duration::from_millis(100));
     }
-    let fonts = "document.fonts.ready.then(() => true)";
-    browser.value(&tab, fonts);
+    // In sight, and after two frames and all fonts, so that nothing moves any more.
     let clip = browser.value(
         &tab,
         &format!(
-            "(() => {{
-                const box = {exercise}.querySelector('.verdict').getBoundingClientRect();
+            "(async () => {{
+                const verdict = {exercise}.querySelector('.verdict');
+                verdict.scrollIntoView({{block: 'center', behavior: 'instant'}});
+                await document.fonts.ready;
+                for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+                const box = verdict.getBoundingClientRect();
                 const [x, y] = [box.x + scrollX - 8, box.y + scrollY - 8];
                 return {{x, y, width: box.width + 16, height: box.height + 16, scale: 1}};
             }})()"
         ),
     );
-    let how = json!({"format": "png", "clip": clip, "captureBeyondViewport": true});
+    let how = json!({"format": "png", "clip": clip});
     let shot = browser.call(&tab, "Page.captureScreenshot", how);
     let picture = shot["data"].as_str().context("no picture")?;
     let picture = data_encoding::BASE64.decode(picture.as_bytes())?;
