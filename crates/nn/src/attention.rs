@@ -27,7 +27,7 @@ use std::array;
 use std::ops::Range;
 
 use rand::Rng;
-use tape::gemm::{Matrix, gemm};
+use tape::gemm::{Matrix, gemm, gemm_columns};
 use tape::parallel::{self, Split, starting};
 use tape::{Backward, InputGrads, Param, Real, Tensor, Var, elements, lanes};
 use vectorized::vectorized;
@@ -124,6 +124,18 @@ impl Plan {
         &data[self.row(sequence) * width..self.row(sequence + 1) * width]
     }
 
+    /// Queries, keys and values of one head of a sequence, as they lie in `qkv`: columns of its
+    /// rows, which are not moved.
+    fn head<'a, T: Real>(&self, qkv: &'a [T], sequence: usize, head: usize) -> [Matrix<'a, T>; 3] {
+        let (width, d) = (3 * self.width, self.head_width());
+        let rows = self.rows(qkv, sequence, width);
+        let all = Matrix::new(rows, self.lengths[sequence], width);
+        array::from_fn(|part| {
+            let at = part * self.width + head * d;
+            all.columns(at..at + d)
+        })
+    }
+
     /// Features of one head.
     fn head_width(&self) -> usize {
         self.width / self.heads
@@ -159,38 +171,23 @@ impl Plan {
             self.work(),
             buffers,
             |range, buffers| {
-                let mut head = Tensor::scratch([4, self.longest(range.clone()) * d]);
                 for (s, (mut weights, y)) in buffers.items(range) {
                     let steps = self.lengths[s];
-                    let qkv = self.rows(qkv, s, 3 * self.width);
-                    let [q, k, v, o] = four(head.data_mut(), steps * d);
                     // ANCHOR: forward
                     for h in 0..self.heads {
                         let p = weights
                             .split_off_mut(..steps * steps)
                             .expect("heads are left");
-                        for (part, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
-                            gather(qkv, 3 * self.width, part * self.width + h * d, d, to);
-                        }
-                        gemm(
-                            Matrix::new(q, steps, d),
-                            Matrix::new(k, steps, d).t(),
-                            T::ZERO,
-                            p,
-                        );
+                        let [q, k, v] = self.head(qkv, s, h);
+                        gemm(q, k.t(), T::ZERO, p);
                         for (i, row) in p.chunks_exact_mut(steps).enumerate() {
                             let seen = if self.causal { i + 1 } else { steps };
                             let (seen, hidden) = row.split_at_mut(seen);
                             softmax(seen, scale);
                             hidden.fill(T::ZERO);
                         }
-                        gemm(
-                            Matrix::new(p, steps, steps),
-                            Matrix::new(v, steps, d),
-                            T::ZERO,
-                            o,
-                        );
-                        scatter(o, self.width, h * d, d, y);
+                        let p = Matrix::new(p, steps, steps);
+                        gemm_columns(p, v, T::ZERO, y, self.width, h * d);
                     }
                     // ANCHOR_END: forward
                 }
@@ -203,67 +200,33 @@ impl Plan {
         let dqkv = starting(dqkv, |s| self.row(s) * 3 * self.width);
         parallel::for_each_part(self.lengths.len(), self.work(), dqkv, |range, dqkv| {
             let longest = self.longest(range.clone());
-            let mut head = Tensor::scratch([5, longest * d]);
             let mut ds = Tensor::scratch([longest * longest]);
             for (s, dqkv) in dqkv.items(range) {
                 let steps = self.lengths[s];
-                let qkv = self.rows(qkv, s, 3 * self.width);
-                let dy = self.rows(dy, s, self.width);
+                let dy = Matrix::new(self.rows(dy, s, self.width), steps, self.width);
                 let weights = &weights[self.weight(s)..self.weight(s + 1)];
                 let ds = &mut ds.data_mut()[..steps * steps];
-                let (inputs, grad) = head.data_mut().split_at_mut(4 * longest * d);
-                let [q, k, v, dout] = four(inputs, steps * d);
-                let grad = &mut grad[..steps * d];
                 // ANCHOR: backward
                 for h in 0..self.heads {
                     let p = &weights[h * steps * steps..][..steps * steps];
-                    let at = |part: usize| part * self.width + h * d;
-                    for (part, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
-                        gather(qkv, 3 * self.width, at(part), d, to);
-                    }
-                    gather(dy, self.width, h * d, d, dout);
-                    gemm(by_row(dout, d), by_row(v, d).t(), T::ZERO, ds);
+                    let [q, k, v] = self.head(qkv, s, h);
+                    let dout = dy.columns(h * d..(h + 1) * d);
+                    gemm(dout, v.t(), T::ZERO, ds);
                     for (ds, p) in ds.chunks_exact_mut(steps).zip(p.chunks_exact(steps)) {
                         softmax_backward(ds, p, scale);
                     }
                     let (p, ds) = (Matrix::new(p, steps, steps), Matrix::new(ds, steps, steps));
-                    gemm(ds, by_row(k, d), T::ZERO, grad);
-                    scatter(grad, 3 * self.width, at(0), d, dqkv);
-                    gemm(ds.t(), by_row(q, d), T::ZERO, grad);
-                    scatter(grad, 3 * self.width, at(1), d, dqkv);
-                    gemm(p.t(), by_row(dout, d), T::ZERO, grad);
-                    scatter(grad, 3 * self.width, at(2), d, dqkv);
+                    for (part, (a, b)) in [(ds, k), (ds.t(), q), (p.t(), dout)]
+                        .into_iter()
+                        .enumerate()
+                    {
+                        let at = part * self.width + h * d;
+                        gemm_columns(a, b, T::ZERO, dqkv, 3 * self.width, at);
+                    }
                 }
                 // ANCHOR_END: backward
             }
         });
-    }
-}
-
-/// Four pieces of `length` numbers each.
-fn four<T>(mut data: &mut [T], length: usize) -> [&mut [T]; 4] {
-    array::from_fn(|_| {
-        data.split_off_mut(..length)
-            .expect("there is room for four")
-    })
-}
-
-/// Rows of `d` numbers each, as a matrix.
-fn by_row<T>(data: &[T], d: usize) -> Matrix<'_, T> {
-    Matrix::new(data, data.len() / d, d)
-}
-
-/// Copies `d` columns from column `at` of rows of length `width`.
-fn gather<T: Real>(rows: &[T], width: usize, at: usize, d: usize, to: &mut [T]) {
-    for (row, to) in rows.chunks_exact(width).zip(to.chunks_exact_mut(d)) {
-        to.copy_from_slice(&row[at..at + d]);
-    }
-}
-
-/// Copies to `d` columns from column `at` of rows of length `width`.
-fn scatter<T: Real>(from: &[T], width: usize, at: usize, d: usize, rows: &mut [T]) {
-    for (row, from) in rows.chunks_exact_mut(width).zip(from.chunks_exact(d)) {
-        row[at..at + d].copy_from_slice(from);
     }
 }
 

@@ -87,10 +87,16 @@ impl<'a, T: Real> InputGrads<'a, T> {
         records: &'a [Record<T>],
         grads: &'a mut [Option<Tensor<T>>],
     ) -> Self {
+        // All of the array is written at once, for what is read right after a write of another
+        // width waits for it.
+        let served = match inputs.len() {
+            n @ ..=16 => SmallVec::from_buf_and_len([false; 16], n),
+            n => smallvec![false; n],
+        };
         InputGrads {
             op,
             inputs,
-            served: smallvec![false; inputs.len()],
+            served,
             records,
             grads,
         }

@@ -34,7 +34,7 @@ pub fn zip_operands<T: Real>(
     op: &str,
     a: &Tensor<T>,
     b: &Tensor<T>,
-    f: impl Fn(T, T) -> T,
+    f: impl Fn(T, T) -> T + Sync,
 ) -> Tensor<T> {
     // Equal shapes, the commonest case, need no search for a common one.
     if a.shape() == b.shape() {
@@ -53,7 +53,7 @@ pub fn zip<T: Real>(
     shape: &Shape,
     a: &Tensor<T>,
     b: &Tensor<T>,
-    f: impl Fn(T, T) -> T,
+    f: impl Fn(T, T) -> T + Sync,
 ) -> Tensor<T> {
     // The two commonest cases need no loop nest: equal shapes, and a single number.
     if a.shape() == shape && b.shape() == shape {
@@ -72,7 +72,7 @@ fn zip_along<T: Real>(
     shape: &Shape,
     a: &Tensor<T>,
     b: &Tensor<T>,
-    f: impl Fn(T, T) -> T,
+    f: impl Fn(T, T) -> T + Sync,
 ) -> Tensor<T> {
     check_repeats(a.shape(), shape);
     check_repeats(b.shape(), shape);

@@ -71,6 +71,21 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
+    /// The columns in `range`, as a matrix of their own.
+    ///
+    /// # Panics
+    /// If they are not inside.
+    #[track_caller]
+    pub fn columns(self, range: Range<usize>) -> Self {
+        assert!(
+            range.start <= range.end && range.end <= self.cols,
+            "columns {range:?} are not inside a {} x {} matrix",
+            self.rows,
+            self.cols
+        );
+        self.t().rows(range).t()
+    }
+
     /// Whether every element that the strides can reach lies in the slice.
     fn is_inside(&self) -> bool {
         let (Some(i), Some(j)) = (self.rows.checked_sub(1), self.cols.checked_sub(1)) else {
@@ -123,26 +138,48 @@ impl<'a, T> Matrix<'a, T> {
 /// If the inner dimensions differ, or `out` has the wrong length.
 #[track_caller]
 pub fn gemm<T: Gemm>(a: Matrix<'_, T>, b: Matrix<'_, T>, beta: T, out: &mut [T]) {
+    gemm_columns(a, b, beta, out, b.cols, 0);
+}
+
+/// [`gemm`] into some columns of a wider array: those from column `at` of rows of `width`
+/// elements.
+///
+/// # Panics
+/// If the inner dimensions differ, or `out` has the wrong length or width.
+#[track_caller]
+pub fn gemm_columns<T: Gemm>(
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    beta: T,
+    out: &mut [T],
+    width: usize,
+    at: usize,
+) {
     assert_eq!(
         a.cols, b.rows,
         "cannot multiply [{}, {}] by [{}, {}]: the inner dimensions must agree",
         a.rows, a.cols, b.rows, b.cols
     );
+    assert!(
+        at.checked_add(b.cols).is_some_and(|end| end <= width),
+        "the product has {} columns; there are not as many from column {at} of {width}",
+        b.cols
+    );
     assert_eq!(
         out.len(),
-        elements(&[a.rows, b.cols]),
+        elements(&[a.rows, width]),
         "the product is [{}, {}], but the output has {} elements",
         a.rows,
         b.cols,
         out.len()
     );
-    if out.is_empty() {
+    if out.is_empty() || b.cols == 0 {
         return;
     }
     let elements = if is_small(a, b) { 0 } else { usize::MAX };
-    let out = parallel::rows(out, b.cols);
+    let out = parallel::rows(out, width);
     parallel::for_each_part(a.rows, elements, out, |rows, out| {
-        T::call(a.rows(rows), b, beta, out.slices());
+        T::call(a.rows(rows), b, beta, &mut out.slices()[at..], width);
     });
 }
 // ANCHOR_END: gemm
@@ -158,12 +195,13 @@ fn is_small<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> bool {
 pub trait Gemm:
     Copy + Send + Sync + Default + PartialEq + Sum + Add<Output = Self> + Mul<Output = Self>
 {
-    /// The product, shapes already checked.
+    /// The product into rows that lie `width` elements apart, shapes already checked.
     #[doc(hidden)]
-    fn call(a: Matrix<'_, Self>, b: Matrix<'_, Self>, beta: Self, out: &mut [Self]) {
-        assert!(a.cols == b.rows && Some(out.len()) == a.rows.checked_mul(b.cols));
-        for (i, row) in out.chunks_exact_mut(b.cols.max(1)).enumerate() {
-            for (j, out) in row.iter_mut().enumerate() {
+    fn call(a: Matrix<'_, Self>, b: Matrix<'_, Self>, beta: Self, out: &mut [Self], width: usize) {
+        assert!(a.cols == b.rows && b.cols <= width);
+        assert!(out.chunks(width).len() == a.rows);
+        for (i, row) in out.chunks_mut(width).enumerate() {
+            for (j, out) in row[..b.cols].iter_mut().enumerate() {
                 let sum: Self = (0..a.cols).map(|k| a.at(i, k) * b.at(k, j)).sum();
                 // Where beta is 0, `out` may be NaN.
                 *out = if beta == Self::default() {
@@ -179,18 +217,34 @@ pub trait Gemm:
 macro_rules! gemm {
     ($t:ident, $kernel:path) => {
         impl Gemm for $t {
-            fn call(a: Matrix<'_, $t>, b: Matrix<'_, $t>, beta: $t, out: &mut [$t]) {
+            fn call(a: Matrix<'_, $t>, b: Matrix<'_, $t>, beta: $t, out: &mut [$t], width: usize) {
                 // These hold by construction; checking them here keeps the argument local.
                 assert!(a.is_inside() && b.is_inside() && a.cols == b.rows);
-                assert_eq!(Some(out.len()), a.rows.checked_mul(b.cols));
+                let written = Matrix {
+                    data: &*out,
+                    rows: a.rows,
+                    cols: b.cols,
+                    row_stride: width,
+                    col_stride: 1,
+                };
+                assert!(written.is_inside() && b.cols <= width);
+                // The kernel copies its right-hand matrix as a whole before it starts, and
+                // the left-hand one a few rows at a time, which are still in the nearest
+                // cache when they are used. So the larger one stands on the left: outᵀ =
+                // bᵀ aᵀ is the same product, and every element the same sum.
+                let (a, b, [out_down, out_right]) = if a.rows < b.cols {
+                    (b.t(), a.t(), written.t().strides())
+                } else {
+                    (a, b, written.strides())
+                };
                 let ([a_down, a_right], [b_down, b_right]) = (a.strides(), b.strides());
-                let out_down = isize::try_from(b.cols).expect("no more than the largest slice");
-                // SAFETY: the farthest element that the strides of `a` and `b` can reach
-                // lies inside their slices (`is_inside`), so every read is in bounds; if
-                // there is none to reach, nothing is read. `out` holds a.rows × b.cols
-                // elements and is written with strides (b.cols, 1), so every write is in
-                // bounds. It is a unique borrow, so it overlaps neither input. No product
-                // here has wrapped, and no stride has changed its value as an `isize`.
+                // SAFETY: the farthest element that the strides of `a`, `b` and `out` can
+                // reach lies inside their slices (`is_inside`, of a matrix and of its
+                // transpose alike), so every read and write is in bounds; if there is none
+                // to reach, nothing is read or written. No row of `out` reaches into the
+                // next one (`width`), so no element is written twice. `out` is a unique
+                // borrow, so it overlaps neither input. No product here has wrapped, and no
+                // stride has changed its value as an `isize`.
                 unsafe {
                     $kernel(
                         a.rows,
@@ -206,7 +260,7 @@ macro_rules! gemm {
                         beta,
                         out.as_mut_ptr(),
                         out_down,
-                        1,
+                        out_right,
                     );
                 }
             }
@@ -262,6 +316,51 @@ mod tests {
     }
 
     #[test]
+    fn a_product_goes_into_columns_of_a_wider_array() {
+        fn check<T: crate::Real>() {
+            let (m, k, n, width, at) = (5, 4, 3, 9, 2);
+            let number = |i: usize| T::from_usize(i % 7);
+            let a: Vec<T> = (0..m * 2 * k).map(number).collect();
+            let b: Vec<T> = (0..k * n).map(number).collect();
+            // The inputs too may be columns of something wider.
+            let left = Matrix::new(&a, m, 2 * k).columns(3..3 + k);
+            let right = Matrix::new(&b, k, n);
+            let mut plain = vec![T::ZERO; m * n];
+            gemm(left, right, T::ZERO, &mut plain);
+            let mut inside = vec![T::ONE; m * width];
+            gemm_columns(left, right, T::ONE, &mut inside, width, at);
+            for (i, x) in inside.into_iter().enumerate() {
+                let (row, col) = (i / width, (i % width).wrapping_sub(at));
+                let product = if col < n {
+                    plain[row * n + col]
+                } else {
+                    T::ZERO
+                };
+                assert_eq!(x, T::ONE + product, "element {i}");
+            }
+            let by_hand: Vec<T> = (0..k).map(|p| a[3 + p] * b[p * n]).collect();
+            assert_eq!(plain[0], by_hand.into_iter().sum());
+        }
+        check::<f32>();
+        check::<f64>();
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "the product has 2 columns; there are not as many from column 2 of 3"
+    )]
+    fn the_columns_of_the_product_must_fit() {
+        let m = Matrix::new(&[1.0_f32; 4], 2, 2);
+        gemm_columns(m, m, 0.0, &mut [0.0; 6], 3, 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "columns 1..3 are not inside a 3 x 2 matrix")]
+    fn columns_must_be_inside() {
+        let _ = Matrix::new(&[0.0; 6], 3, 2).columns(1..3);
+    }
+
+    #[test]
     fn threads_change_no_bit() {
         let (m, k, n) = (201, 300, 190);
         assert!(m * k * n > SERIAL_BELOW);
@@ -276,12 +375,12 @@ mod tests {
                 }
             };
             let mut whole = vec![1.0; m * n];
-            f32::call(view(&a), Matrix::new(&b, k, n), 1.0, &mut whole);
+            f32::call(view(&a), Matrix::new(&b, k, n), 1.0, &mut whole, n);
             for cut in [1, 7, 100, 200] {
                 let mut bands = vec![1.0; m * n];
                 let (top, bottom) = bands.split_at_mut(cut * n);
-                f32::call(view(&a).rows(0..cut), Matrix::new(&b, k, n), 1.0, top);
-                f32::call(view(&a).rows(cut..m), Matrix::new(&b, k, n), 1.0, bottom);
+                f32::call(view(&a).rows(0..cut), Matrix::new(&b, k, n), 1.0, top, n);
+                f32::call(view(&a).rows(cut..m), Matrix::new(&b, k, n), 1.0, bottom, n);
                 assert!(whole == bands, "transposed {transposed}, cut at {cut}");
             }
             let mut threaded = vec![1.0; m * n];

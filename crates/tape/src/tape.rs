@@ -54,7 +54,9 @@ impl<T: Real> Tape<T> {
         self.id = unique();
     }
 
-    #[inline]
+    /// Always inlined: a record that is handed over as an argument is first put together in one
+    /// place of memory and then copied to another.
+    #[inline(always)]
     pub(crate) fn push(&self, inputs: Inputs, shape: Shape, kind: Kind<T>) -> NodeId {
         let mut records = self.records.borrow_mut();
         let node = NodeId::new(records.len());

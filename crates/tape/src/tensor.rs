@@ -1,10 +1,12 @@
 //! A tensor: a shape and a shared, contiguous, row-major buffer.
 
 use std::fmt;
+use std::ops::Range;
 
 use rand::{Rng, RngExt};
 
 use crate::buffer::Buffer;
+use crate::parallel::{self, Split};
 use crate::{Real, Shape, vector};
 
 /// A dense array of numbers, contiguous and row-major.
@@ -208,9 +210,10 @@ impl<T: Real> Tensor<T> {
 
     /// A new tensor with `f` applied to every element.
     #[inline]
-    pub fn map(&self, f: impl Fn(T) -> T) -> Self {
+    pub fn map(&self, f: impl Fn(T) -> T + Sync) -> Self {
         let mut out = Tensor::scratch(self.shape);
-        vector::map(out.data_mut(), self.data(), f);
+        let x = self.data();
+        in_parts(out.data_mut(), |at, y| vector::map(y, &x[at], &f));
         out
     }
 
@@ -220,10 +223,13 @@ impl<T: Real> Tensor<T> {
     /// If the shapes differ.
     #[inline]
     #[track_caller]
-    pub fn zip(&self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
+    pub fn zip(&self, other: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Self {
         self.check_same_shape(other);
         let mut out = Tensor::scratch(self.shape);
-        vector::zip(out.data_mut(), self.data(), other.data(), f);
+        let (a, b) = (self.data(), other.data());
+        in_parts(out.data_mut(), |at, y| {
+            vector::zip(y, &a[at.clone()], &b[at], &f);
+        });
         out
     }
 
@@ -236,15 +242,21 @@ impl<T: Real> Tensor<T> {
         );
     }
 
-    /// Replaces every element `a` by `f(a, b)`, with `b` from `other`; in place when
-    /// nobody shares the buffer.
+    /// Replaces every element `a` by `f(a, b)`, with `b` from `other`: in place, or in a new
+    /// buffer when somebody else holds this one, for a copy would be written and read again.
     ///
     /// # Panics
     /// If the shapes differ.
+    #[inline]
     #[track_caller]
-    pub fn zip_assign(&mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T) {
+    pub fn zip_assign(&mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) {
+        if self.is_shared() {
+            *self = self.zip(other, f);
+            return;
+        }
         self.check_same_shape(other);
-        vector::zip_assign(self.data_mut(), other.data(), f);
+        let b = other.data();
+        in_parts(self.data_mut(), |at, a| vector::zip_assign(a, &b[at], &f));
     }
 
     /// [`Tensor::zip_assign`] on a tensor passed by value: how backward passes turn `dy`
@@ -252,15 +264,20 @@ impl<T: Real> Tensor<T> {
     ///
     /// # Panics
     /// If the shapes differ.
+    #[inline]
     #[track_caller]
-    pub fn zip_in_place(mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Self {
+    pub fn zip_in_place(mut self, other: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Self {
         self.zip_assign(other, f);
         self
     }
 
     /// Replaces every element by `f` of it; in place when nobody shares the buffer.
-    pub fn map_in_place(mut self, f: impl Fn(T) -> T) -> Self {
-        vector::map_assign(self.data_mut(), f);
+    #[inline]
+    pub fn map_in_place(mut self, f: impl Fn(T) -> T + Sync) -> Self {
+        if self.is_shared() {
+            return self.map(f);
+        }
+        in_parts(self.data_mut(), |_, a| vector::map_assign(a, &f));
         self
     }
 
@@ -278,6 +295,19 @@ impl<T: Real> Tensor<T> {
     pub(crate) fn address(&self) -> usize {
         self.buffer.address()
     }
+}
+
+/// Calls `f` on all of `data`, or on a part of it for each thread if it is long; with the
+/// range that it is given.
+#[inline]
+fn in_parts<T: Real>(data: &mut [T], f: impl Fn(Range<usize>, &mut [T]) + Sync) {
+    let n = data.len();
+    if n < parallel::SERIAL_BELOW {
+        return f(0..n, data);
+    }
+    parallel::for_each_part(n, n, parallel::rows(data, 1), |at, part| {
+        f(at, part.slices());
+    });
 }
 
 impl<T: Real> PartialEq for Tensor<T> {

@@ -20,8 +20,10 @@ pub fn add<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
         y,
         || [],
         |[], dy, dx| {
-            dx.add_broadcast(0, dy.clone());
-            dx.add_broadcast(1, dy);
+            if dx.needs(1) {
+                dx.add_broadcast(1, dy.clone());
+            }
+            dx.add_broadcast(0, dy);
         },
     )
 }

@@ -43,9 +43,9 @@ pub(super) enum Reads {
 pub(super) fn unary<'t, T: Real>(
     name: impl Fn() -> &'static str + 'static,
     x: &Var<'t, T>,
-    value: impl Fn(T) -> T,
+    value: impl Fn(T) -> T + Sync,
     reads: Reads,
-    rule: impl Fn(T, T) -> T + 'static,
+    rule: impl Fn(T, T) -> T + Sync + 'static,
 ) -> Var<'t, T> {
     let y = x.value().map(value);
     let output = (reads == Reads::Output).then(|| y.clone());
@@ -63,7 +63,7 @@ pub(super) fn unary_from<'t, T: Real>(
     x: &Var<'t, T>,
     y: Tensor<T>,
     saved: impl FnOnce() -> Option<Tensor<T>>,
-    rule: impl Fn(T, T) -> T + 'static,
+    rule: impl Fn(T, T) -> T + Sync + 'static,
 ) -> Var<'t, T> {
     x.tape().record(&[x], y, || Record {
         name,

@@ -2,19 +2,47 @@
 //! form: Φ(x) = ½ (1 + erf(x/√2)) is the normal distribution function.
 //!
 //! With Φ′ = φ, φ(x) = e^(−x²/2) / √(2π), the product rule gives
-//! dy/dx = Φ(x) + x φ(x), so `dx = dy · (Φ(x) + x φ(x))`.
+//! dy/dx = Φ(x) + x φ(x), so `dx = dy · (Φ(x) + x φ(x))`. Value and slope share Φ(x), and
+//! so the slope is made with the value, and saved in place of x.
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
-use super::elementwise::{Reads, unary};
-use crate::{Real, Var};
+use vectorized::vectorized;
+
+use super::elementwise::unary_from;
+use crate::parallel::{self, Split, rows};
+use crate::{Real, Tensor, Var};
 
 impl<'t, T: Real> Var<'t, T> {
     /// x Φ(x), element by element, with the exact Φ: PyTorch's `gelu` with its default
     /// `approximate='none'`.
     pub fn gelu(&self) -> Self {
-        let rule = |dy, x| dy * (normal_cdf(x) + x * normal_pdf(x));
-        unary(|| "gelu", self, |x| x * normal_cdf(x), Reads::Input, rule)
+        let x = self.value();
+        let mut y = Tensor::scratch(x.shape());
+        let mut slope = self.is_tracked().then(|| Tensor::scratch(x.shape()));
+        let slopes = slope.as_mut().map(|slope| rows(slope.data_mut(), 1));
+        let buffers = (rows(y.data_mut(), 1), slopes);
+        parallel::for_each_part(x.len(), x.len(), buffers, |at, buffers| {
+            let (y, slopes) = buffers.slices();
+            forward(&x.data()[at], y, slopes);
+        });
+        unary_from(|| "gelu", self, y, || slope, |dy, slope| dy * slope)
+    }
+}
+
+/// The value for each element, and the slope if it is asked for.
+#[vectorized]
+fn forward<T: Real>(x: &[T], y: &mut [T], slopes: Option<&mut [T]>) {
+    let Some(slopes) = slopes else {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x * normal_cdf(x);
+        }
+        return;
+    };
+    for ((y, slope), &x) in y.iter_mut().zip(slopes).zip(x) {
+        let cdf = normal_cdf(x);
+        *y = x * cdf;
+        *slope = cdf + x * normal_pdf(x);
     }
 }
 

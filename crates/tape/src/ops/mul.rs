@@ -6,7 +6,7 @@
 
 use super::elementwise::binary;
 use crate::broadcast::{zip, zip_operands};
-use crate::{Real, Var};
+use crate::{Real, Tensor, Var};
 
 /// `a · b` element by element; also written `&a * &b`.
 ///
@@ -27,14 +27,27 @@ pub fn mul<'t, T: Real>(a: &Var<'t, T>, b: &Var<'t, T>) -> Var<'t, T> {
         [a, b],
         y,
         others,
-        |others, dy, dx| {
-            for (input, other) in others.iter().enumerate() {
-                if let Some(other) = other {
-                    dx.add_broadcast(input, zip(dy.shape(), &dy, other, |dy, v| dy * v));
-                }
+        |[b, a], dy, dx| {
+            if let (Some(b), Some(_)) = (b, a) {
+                dx.add_broadcast(0, times(dy.clone(), b));
+            }
+            // The last product takes the place of dy.
+            match (a, b) {
+                (Some(a), _) => dx.add_broadcast(1, times(dy, a)),
+                (None, Some(b)) => dx.add_broadcast(0, times(dy, b)),
+                (None, None) => {}
             }
         },
     )
+}
+
+/// `dy · v`, over `dy` where it can be.
+fn times<T: Real>(dy: Tensor<T>, v: &Tensor<T>) -> Tensor<T> {
+    if dy.shape() == v.shape() {
+        dy.zip_in_place(v, |dy, v| dy * v)
+    } else {
+        zip(dy.shape(), &dy, v, |dy, v| dy * v)
+    }
 }
 
 super::operator!(Mul, mul);

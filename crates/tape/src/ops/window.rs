@@ -132,9 +132,11 @@ impl Window {
     /// The output positions along axis `d` whose tap `k` lies inside the image.
     pub(crate) fn inside(&self, d: usize, k: usize) -> Range<usize> {
         let (stride, padding) = (self.stride[d], self.padding[d]);
-        let end = (self.input[d] + padding).saturating_sub(k).div_ceil(stride);
+        // This is asked for every row of im2col, and a division is slow.
+        let steps = |n: usize| if stride == 1 { n } else { n.div_ceil(stride) };
+        let end = steps((self.input[d] + padding).saturating_sub(k));
         let end = end.min(self.output[d]);
-        padding.saturating_sub(k).div_ceil(stride).min(end)..end
+        steps(padding.saturating_sub(k)).min(end)..end
     }
 
     /// The input position along axis `d` that tap `k` of output position `o` reads; the
