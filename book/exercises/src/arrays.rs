@@ -60,7 +60,7 @@ impl Array {
         self.0.data_mut()
     }
 
-    pub(crate) fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+    pub(crate) fn map(&self, f: impl Fn(f64) -> f64 + Sync) -> Self {
         Self(self.0.map(f))
     }
 
@@ -74,7 +74,7 @@ impl Array {
 
     /// `f` of two arrays that broadcast.
     #[track_caller]
-    pub(crate) fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+    pub(crate) fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64 + Sync) -> Self {
         Self(broadcast::zip_operands(
             "a formula of arrays",
             &self.0,

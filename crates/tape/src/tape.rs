@@ -54,18 +54,24 @@ impl<T: Real> Tape<T> {
         self.id = unique();
     }
 
-    /// Always inlined: a record that is handed over as an argument is first put together in one
-    /// place of memory and then copied to another.
+    /// Always inlined, and the inputs written where they stay: what is read again right after
+    /// it was written, in other pieces, waits until it has reached the cache.
     #[inline(always)]
-    pub(crate) fn push(&self, inputs: Inputs, shape: Shape, kind: Kind<T>) -> NodeId {
+    pub(crate) fn push(
+        &self,
+        inputs: impl Iterator<Item = Option<NodeId>>,
+        shape: Shape,
+        kind: Kind<T>,
+    ) -> NodeId {
         let mut records = self.records.borrow_mut();
         let node = NodeId::new(records.len());
         records.push(Record {
-            inputs,
+            inputs: Inputs::new(),
             shape,
             kind,
             watched: false,
         });
+        records[node.index()].inputs.extend(inputs);
         node
     }
 

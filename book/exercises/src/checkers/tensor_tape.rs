@@ -56,7 +56,7 @@ impl Tape {
     /// If the shapes do not broadcast.
     #[must_use]
     #[track_caller]
-    pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64) -> Tensor {
+    pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f64, f64) -> f64 + Sync) -> Tensor {
         broadcast::zip_operands("zip", a, b, f)
     }
 

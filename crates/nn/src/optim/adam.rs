@@ -12,10 +12,11 @@
 //! Weight decay λ comes in two kinds: added to the gradient, `g ← g + λ p`, where the
 //! division by `√v̂` undoes most of it, or decoupled, `p ← p − η λ p`.
 
+use tape::parallel::rows;
 use tape::{Grads, Real};
 use vectorized::vectorized;
 
-use super::memory::Memory;
+use super::memory::{Memory, in_parts};
 use super::optimizer::Optimizer;
 use crate::module::Module;
 
@@ -96,7 +97,10 @@ impl<T: Real> Optimizer<T> for Adam<T> {
                 let (m, v) = (b1 * m + c1 * g, b2 * v + c2 * g * g);
                 (keep * p - step * m / (v.sqrt() * correct + eps), m, v)
             };
-            with_moments(p, g, m, v, moments);
+            let buffers = (rows(p, 1), (rows(m, 1), rows(v, 1)));
+            in_parts(g.len(), buffers, |at, (p, (m, v))| {
+                with_moments(p, &g[at], m, v, moments);
+            });
         });
     }
 }

@@ -12,10 +12,11 @@
 //! (Sutskever et al., "On the importance of initialization and momentum", 2013, have it
 //! inside.)
 
+use tape::parallel::rows;
 use tape::{Grads, Real, vector};
 use vectorized::vectorized;
 
-use super::memory::Memory;
+use super::memory::{Memory, in_parts};
 use super::optimizer::Optimizer;
 use crate::module::Module;
 
@@ -78,8 +79,10 @@ impl<T: Real> Optimizer<T> for Sgd<T> {
             [rate, grad_scale, self.momentum, self.weight_decay].map(T::from_f64);
         if self.momentum == 0.0 {
             return self.plain.update(module, grads, |p, g, [], _| {
-                let step = |p, g| p - rate * (scale * g + lambda * p);
-                vector::zip_assign(p, g, step);
+                let step = |p: T, g: T| p - rate * (scale * g + lambda * p);
+                in_parts(g.len(), rows(p, 1), |at, p| {
+                    vector::zip_assign(p, &g[at], step)
+                });
             });
         }
         let nesterov = self.nesterov;
@@ -89,7 +92,9 @@ impl<T: Real> Optimizer<T> for Sgd<T> {
                 let v = mu * v + g;
                 (p - rate * if nesterov { g + mu * v } else { v }, v)
             };
-            with_velocity(p, g, v, step);
+            in_parts(g.len(), (rows(p, 1), rows(v, 1)), |at, (p, v)| {
+                with_velocity(p, &g[at], v, step);
+            });
         });
     }
 }

@@ -21,7 +21,7 @@ fn pair() -> Pair {
 }
 
 /// Gradients that equal `g(p)`: those of `Σ p · g`, with `g` a constant.
-fn grads_of(pair: &Pair, g: impl Fn(f64) -> f64) -> Grads<f64> {
+fn grads_of(pair: &Pair, g: impl Fn(f64) -> f64 + Sync) -> Grads<f64> {
     let (_, grads) = Tape::new().grad(|t| {
         let mut terms = pair.0.iter().map(|p| {
             let g = t.constant(p.value().map(&g));

@@ -36,9 +36,29 @@ impl<'t, T: Real> Var<'t, T> {
     }
 }
 
+/// The windows of row `i` of a plane whose windows are two by two and lie side by side: their
+/// taps in order. All taps at once make one long loop out of many short ones.
+#[inline(always)]
+fn two_rows<T: Real>(x: &[T], width: usize, i: usize) -> impl Iterator<Item = [T; 4]> {
+    let (top, bottom) = x[2 * i * width..][..2 * width].split_at(width);
+    let (top, _) = top.as_chunks::<2>();
+    let (bottom, _) = bottom.as_chunks::<2>();
+    top.iter()
+        .zip(bottom)
+        .map(|(&[a, b], &[c, d])| [a, b, c, d])
+}
+
 /// The largest of each window of the plane `x`.
 #[vectorized]
 fn largest<T: Real>(window: &Window, x: &[T], y: &mut [T]) {
+    if window.halves() {
+        for (i, y) in y.chunks_exact_mut(window.output[1]).enumerate() {
+            for (y, x) in y.iter_mut().zip(two_rows(x, window.input[1], i)) {
+                *y = x.into_iter().fold(T::NEG_INFINITY, |y, x| x.max(y));
+            }
+        }
+        return;
+    }
     y.fill(T::NEG_INFINITY);
     for tap in window.taps() {
         window.gather(tap, x, y, |x, y| *y = x.max(*y));
@@ -56,6 +76,26 @@ fn hand_out<T: Real, F: Fn(T, T) -> bool>(
     padding: T,
     wins: F,
 ) {
+    if window.halves() {
+        let columns = window.output[1];
+        let rows = y.chunks_exact(columns).zip(left.chunks_exact_mut(columns));
+        let dx = dx.chunks_exact_mut(2 * window.input[1]);
+        for (i, ((y, left), dx)) in rows.zip(dx).enumerate() {
+            let (top, bottom) = dx.split_at_mut(window.input[1]);
+            let (top, _) = top.as_chunks_mut::<2>();
+            let (bottom, _) = bottom.as_chunks_mut::<2>();
+            let windows = two_rows(x, window.input[1], i).zip(top.iter_mut().zip(bottom));
+            for ((x, (top, bottom)), (&y, left)) in windows.zip(y.iter().zip(left)) {
+                let ([a, b], [c, d]) = (top, bottom);
+                for (x, dx) in x.into_iter().zip([a, b, c, d]) {
+                    let wins = wins(x, y);
+                    *dx += if wins { *left } else { T::ZERO };
+                    *left = if wins { T::ZERO } else { *left };
+                }
+            }
+        }
+        return;
+    }
     let mut taken = vec![T::ZERO; left.len()];
     for tap in window.taps() {
         let seen = &mut taken;

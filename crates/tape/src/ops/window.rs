@@ -119,6 +119,11 @@ impl Window {
         Window::new(op, input, kernel, slide)
     }
 
+    /// Whether it is two by two and moves by as much: windows side by side, the commonest pool.
+    pub(crate) fn halves(&self) -> bool {
+        [self.kernel, self.stride, self.padding] == [[2; 2], [2; 2], [0; 2]]
+    }
+
     /// Elements of an input plane.
     pub(crate) fn input_len(&self) -> usize {
         self.input[0] * self.input[1]
