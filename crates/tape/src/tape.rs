@@ -55,8 +55,9 @@ impl<T: Real> Tape<T> {
     }
 
     /// Always inlined, and the inputs written where they stay: what is read again right after
-    /// it was written, in other pieces, waits until it has reached the cache.
-    #[inline(always)]
+    /// it was written, in other pieces, waits until it has reached the cache. A module for a
+    /// browser is to be small.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub(crate) fn push(
         &self,
         inputs: impl Iterator<Item = Option<NodeId>>,

@@ -302,7 +302,8 @@ impl<T: Real> Tensor<T> {
 #[inline]
 fn in_parts<T: Real>(data: &mut [T], f: impl Fn(Range<usize>, &mut [T]) + Sync) {
     let n = data.len();
-    if n < parallel::SERIAL_BELOW {
+    // A browser's module has one thread.
+    if n < parallel::SERIAL_BELOW || cfg!(target_family = "wasm") {
         return f(0..n, data);
     }
     parallel::for_each_part(n, n, parallel::rows(data, 1), |at, part| {
