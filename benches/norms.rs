@@ -1,7 +1,7 @@
 //! Every norm kernel, forward and forward with backward, in bytes per second.
 //!
 //! The bytes are the compulsory ones of [`compulsory_bytes`]; the group `bandwidth`
-//! is what this machine can do at best, counted the same way.
+//! is what this machine can do at best: all bytes that move, as its module counts them.
 
 use benches::bandwidth::{Probe, compulsory_bytes};
 use benches::cases::{self, Case};
@@ -12,7 +12,7 @@ fn memory(c: &mut Criterion) {
     let mut group = c.benchmark_group("bandwidth");
     for threads in [1, tape::parallel::threads()] {
         let mut probe = Probe::new(threads);
-        group.throughput(Throughput::Bytes(Probe::bytes(3) as u64));
+        group.throughput(Throughput::Bytes(probe.bytes(4) as u64));
         group.bench_function(format!("triad, {threads} thread(s)"), |b| {
             b.iter(|| probe.triad())
         });

@@ -130,7 +130,7 @@ def chain(ops):
     return run, lambda: {"y": run(), "dx": x.grad}
 
 
-def mlp(kind):
+def mlp(kind, times):
     layers = []
     for i, (fan_in, out) in enumerate(zip(MLP, MLP[1:])):
         linear = torch.nn.Linear(fan_in, out)
@@ -144,8 +144,9 @@ def mlp(kind):
             layers += [norm(out, eps=EPS), torch.nn.ReLU()]
     net = torch.nn.Sequential(*layers)
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
-    x = tensor(uniform(BATCH * MLP[0], X), [BATCH, MLP[0]])
-    target = torch.arange(BATCH) % MLP[-1]
+    batch = times * BATCH
+    x = tensor(uniform(batch * MLP[0], X), [batch, MLP[0]])
+    target = torch.arange(batch) % MLP[-1]
 
     def run():
         optimizer.zero_grad()
@@ -185,7 +186,7 @@ def steps(net, loss_of):
     return run, lambda: {"loss": torch.stack([run() for _ in range(5)])}
 
 
-def cnn():
+def cnn(times):
     layers, side = [], CNN_SIDE
     for c, o in zip(CNN_CHANNELS, CNN_CHANNELS[1:]):
         layers += [torch.nn.Conv2d(c, o, 3, padding=1), torch.nn.BatchNorm2d(o, eps=EPS)]
@@ -193,14 +194,15 @@ def cnn():
         side //= 2
     head = torch.nn.Linear(CNN_CHANNELS[-1] * side * side, CLASSES)
     net = torch.nn.Sequential(*layers, torch.nn.Flatten(), head)
-    shape = [CNN_BATCH, CNN_CHANNELS[0], CNN_SIDE, CNN_SIDE]
+    shape = [times * CNN_BATCH, CNN_CHANNELS[0], CNN_SIDE, CNN_SIDE]
     x = tensor(uniform(math.prod(shape), X), shape)
-    target = torch.arange(CNN_BATCH) % CLASSES
+    target = torch.arange(shape[0]) % CLASSES
     return steps(with_weights(net), lambda net: F.cross_entropy(net(x), target))
 
 
-def lstm():
+def lstm(times):
     batch, time, features, hidden = LSTM
+    batch *= times
     net = torch.nn.ModuleDict(
         {
             "rnn": torch.nn.LSTM(features, hidden, batch_first=True),
@@ -232,15 +234,16 @@ class Block(torch.nn.TransformerEncoderLayer):
         return a.out_proj(y.transpose(1, 2).flatten(2))
 
 
-def transformer():
+def transformer(times):
     batch, time, width, heads = TRANSFORMER
+    batch *= times
     block = Block(width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=True)
     x = tensor(uniform(batch * time * width, X), [batch, time, width])
     zeros = torch.zeros_like(x)
     return steps(with_weights(block), lambda block: F.mse_loss(block(x), zeros))
 
 
-def job(name):
+def job(name, times=1):
     words = name.split()
     if words[0] in ("batchnorm", "layernorm"):
         shape = [int(d) for d in words[1].split("x")]
@@ -248,11 +251,30 @@ def job(name):
     if words[0] == "chain":
         return chain(int(words[1]))
     if words[0] == "mlp":
-        return mlp(words[1])
-    return {"cnn": cnn, "lstm": lstm, "transformer": transformer}[words[0]]()
+        return mlp(words[1], times)
+    return {"cnn": cnn, "lstm": lstm, "transformer": transformer}[words[0]](times)
+
+
+def memory(field):
+    """Bytes of this process, as /proc/self/status has them."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith(field))
+
+
+def peak_over(calls, case, times):
+    """As benches/src/protocol.rs: how far memory grows above what it was before."""
+    start = memory("VmRSS:")
+    run, _ = job(case, times)
+    with open("/proc/self/clear_refs", "w") as mark:
+        mark.write("5")
+    for _ in range(calls):
+        run()
+    return {"peak_bytes": max(memory("VmHWM:") - start, 0)}
 
 
 def respond(request):
+    if calls := request.get("peak_over"):
+        return peak_over(calls, request["case"], request.get("times", 1))
     run, check = job(request["case"])
     if request.get("check"):
         return {"check": {k: fingerprint(v) for k, v in check().items()}}

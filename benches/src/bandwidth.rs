@@ -1,37 +1,72 @@
 //! How fast this machine moves memory, measured beside the kernels.
 //!
-//! Bytes are counted as STREAM counts them (McCalpin, 1995): each array read or written
-//! once. A store that misses the cache first reads the line it overwrites, which is not
-//! counted, neither here nor for the kernels ([`compulsory_bytes`]),
-//! so the two can be compared.
+//! Bytes are counted that move, not bytes that the source names. A store to a line that is in no
+//! cache makes the processor read that line first, so an ordinary loop `a = s·b` moves three
+//! arrays where STREAM counts two (McCalpin, 1995). [`Bandwidth`] counts these reads. Two of the
+//! four loops have none, one that only reads and one that updates its array in place, so that the
+//! count can be checked: with it, the four come out alike wherever memory is the limit.
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use serde_json::{Value, json};
 use tape::vector;
 
 use crate::cases::{Case, Pass};
+use crate::machine::Machine;
 use crate::timing::median;
 
-/// Elements of each of the three arrays: 64 MiB, so that together they exceed any
-/// last-level cache of this class of machine several times.
+/// Fewest elements of each of the three arrays: 64 MiB.
 const LENGTH: usize = 1 << 24;
 /// Sweeps over the arrays; the median one counts.
 const PASSES: usize = 11;
 
-/// Bytes per second, divided by 10⁹.
+/// Bytes that move in a second, divided by 10⁹.
 #[derive(Clone, Copy, Debug)]
 pub struct Bandwidth {
-    /// `a = s·b`: one array read, one written, as a norm's forward pass.
+    /// The sum of an array: one read.
+    pub read: f64,
+    /// `a = s·a`: one read, one written.
+    pub update: f64,
+    /// `a = s·b`: one read, one read to be written over, one written.
     pub scale: f64,
-    /// `a = b + s·c`: two arrays read, one written.
+    /// `a = b + s·c`: two read, one read to be written over, one written.
     pub triad: f64,
 }
 
 impl Bandwidth {
-    /// The better of the two.
+    /// The names of the four loops.
+    pub const LOOPS: [&'static str; 4] = ["read", "update", "scale", "triad"];
+
+    /// All four, in the order of their names.
+    pub fn all(self) -> [f64; 4] {
+        [self.read, self.update, self.scale, self.triad]
+    }
+
+    /// The best of the four.
     pub fn best(self) -> f64 {
-        self.scale.max(self.triad)
+        self.all().into_iter().fold(0.0, f64::max)
+    }
+
+    /// The median of several, each loop for itself.
+    pub fn median(of: &[Bandwidth]) -> Bandwidth {
+        let over = |one: fn(&Bandwidth) -> f64| median(&mut of.iter().map(one).collect::<Vec<_>>());
+        Bandwidth {
+            read: over(|b| b.read),
+            update: over(|b| b.update),
+            scale: over(|b| b.scale),
+            triad: over(|b| b.triad),
+        }
+    }
+
+    /// As it stands in the results.
+    pub fn to_json(self) -> Value {
+        let named = Self::LOOPS.iter().zip(self.all());
+        Value::Object(
+            named
+                .map(|(name, gb)| ((*name).to_owned(), json!(gb)))
+                .collect(),
+        )
     }
 }
 
@@ -44,9 +79,16 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// A probe whose pages have been touched.
+    /// A probe whose pages have been touched. Together its arrays are three times as large as the
+    /// last cache, or 192 MiB.
     pub fn new(threads: usize) -> Self {
-        let array = |value: f32| vec![value; LENGTH];
+        let cache = Machine::here().last_level().unwrap_or(0);
+        Self::of(threads, LENGTH.max(cache / size_of::<f32>()))
+    }
+
+    /// A probe of three arrays of this many elements.
+    fn of(threads: usize, length: usize) -> Self {
+        let array = |value: f32| vec![value; length];
         Probe {
             threads,
             a: array(1.0),
@@ -55,9 +97,23 @@ impl Probe {
         }
     }
 
-    /// Bytes that one sweep moves over `arrays` arrays.
-    pub fn bytes(arrays: usize) -> usize {
-        arrays * LENGTH * size_of::<f32>()
+    /// Bytes that move when `arrays` arrays are read or written once.
+    pub fn bytes(&self, arrays: usize) -> usize {
+        arrays * self.a.len() * size_of::<f32>()
+    }
+
+    /// One sweep that only reads: the sum of `a`.
+    pub fn read(&mut self) {
+        sweep(self.threads, &mut self.a, |a, _| {
+            black_box(vector::sum(a));
+        });
+    }
+
+    /// One sweep of `a = s·a`.
+    pub fn update(&mut self) {
+        sweep(self.threads, &mut self.a, |a, _| {
+            vector::map_assign(a, |a| -1.0 * a);
+        });
     }
 
     /// One sweep of `a = s·b`.
@@ -97,16 +153,36 @@ fn sweep(threads: usize, a: &mut [f32], f: impl Fn(&mut [f32], usize) + Sync) {
 /// Measures with `threads` threads, each on its own part of the arrays.
 pub fn measure(threads: usize) -> Bandwidth {
     let mut probe = Probe::new(threads);
+    let mut of = |arrays: usize, sweep: fn(&mut Probe)| {
+        probe.bytes(arrays) as f64 / time(PASSES, || sweep(&mut probe))
+    };
     Bandwidth {
-        scale: Probe::bytes(2) as f64 / time(|| probe.scale()),
-        triad: Probe::bytes(3) as f64 / time(|| probe.triad()),
+        read: of(1, Probe::read),
+        update: of(2, Probe::update),
+        scale: of(3, Probe::scale),
+        triad: of(4, Probe::triad),
     }
 }
 
-/// Median nanoseconds of one sweep.
-fn time(mut sweep: impl FnMut()) -> f64 {
+/// GB/s of an update in place of one array of so many bytes, which stays in whatever cache it
+/// fits into.
+pub fn of_size(threads: usize, bytes: usize) -> f64 {
+    /// Bytes of all sweeps that are timed together.
+    const ENOUGH: usize = 1 << 30;
+    let mut a = vec![1.0_f32; bytes / size_of::<f32>()];
+    let repeats = (ENOUGH / (2 * bytes)).max(1);
+    let ns = time(5, || {
+        for _ in 0..repeats {
+            sweep(threads, &mut a, |a, _| vector::map_assign(a, |a| -1.0 * a));
+        }
+    });
+    (2 * bytes * repeats) as f64 / ns
+}
+
+/// Median nanoseconds of one sweep, after one that is not timed.
+fn time(passes: usize, mut sweep: impl FnMut()) -> f64 {
     sweep();
-    let mut times: Vec<f64> = (0..PASSES)
+    let mut times: Vec<f64> = (0..passes)
         .map(|_| {
             let start = Instant::now();
             sweep();
@@ -116,6 +192,16 @@ fn time(mut sweep: impl FnMut()) -> f64 {
     median(&mut times)
 }
 
+/// Arrays of the size of x that move in a case, at the least and as ordinary stores move them.
+fn arrays(pass: Pass) -> (usize, usize) {
+    match pass {
+        // x is read and y written; before it is written, its lines are read.
+        Pass::Forward => (2, 3),
+        // And dy and x read, dx written. dy is the caller's, so dx has lines of its own.
+        Pass::Both => (5, 7),
+    }
+}
+
 /// Bytes that any implementation of `case` must move for f32 data: each input array read
 /// once and each output array written once, in each direction. `None` where memory is not
 /// the limit.
@@ -123,12 +209,48 @@ fn time(mut sweep: impl FnMut()) -> f64 {
 /// Forward reads x and writes y. Backward reads dy and x and writes dx. Parameters and
 /// per-row or per-channel statistics are left out: they are far smaller.
 pub fn compulsory_bytes(case: &Case) -> Option<usize> {
+    bytes(case, |(least, _)| least)
+}
+
+/// Bytes that a kernel moves which reads each array once and writes it with ordinary stores, out
+/// of cache.
+pub fn ordinary_bytes(case: &Case) -> Option<usize> {
+    bytes(case, |(_, ordinary)| ordinary)
+}
+
+fn bytes(case: &Case, count: fn((usize, usize)) -> usize) -> Option<usize> {
     let Case::Kernel(_, shape, pass) = case else {
         return None;
     };
-    let arrays = match pass {
-        Pass::Forward => 2,
-        Pass::Both => 5,
-    };
-    Some(arrays * shape.iter().product::<usize>() * size_of::<f32>())
+    Some(count(arrays(*pass)) * shape.iter().product::<usize>() * size_of::<f32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three streams at most are told apart by what they leave behind.
+    #[test]
+    fn every_loop_does_what_it_says_on_any_number_of_threads() {
+        for threads in [1, 2, 3] {
+            let mut probe = Probe::of(threads, 100);
+            probe.read();
+            assert_eq!(probe.a, [1.0; 100]);
+            probe.update();
+            assert_eq!(probe.a, [-1.0; 100]);
+            probe.scale();
+            assert_eq!(probe.a, [6.0; 100]);
+            probe.triad();
+            assert_eq!(probe.a, [11.0; 100]);
+            assert_eq!(probe.bytes(3), 1200);
+        }
+    }
+
+    #[test]
+    fn a_line_is_read_before_it_is_written() {
+        let case = |pass| Case::Kernel(crate::cases::Norm::Layer, vec![10, 10], pass);
+        let count = |pass| (compulsory_bytes(&case(pass)), ordinary_bytes(&case(pass)));
+        assert_eq!(count(Pass::Forward), (Some(800), Some(1200)));
+        assert_eq!(count(Pass::Both), (Some(2000), Some(2800)));
+    }
 }

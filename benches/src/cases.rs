@@ -89,9 +89,33 @@ pub fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// The case of this name.
+    /// The case of this name: one of [`all`], or a kernel on another shape.
     pub fn parse(name: &str) -> Option<Case> {
-        all().into_iter().find(|case| case.to_string() == name)
+        let known = all().into_iter().find(|case| case.to_string() == name);
+        known.or_else(|| Self::kernel(name))
+    }
+
+    fn kernel(name: &str) -> Option<Case> {
+        let mut words = name.split(' ');
+        let norm = words.next()?;
+        let norm = [Norm::Batch, Norm::Layer]
+            .into_iter()
+            .find(|known| known.to_string() == norm)?;
+        let shape = words
+            .next()?
+            .split('x')
+            .map(str::parse)
+            .collect::<Result<Vec<_>, _>>();
+        let pass = match words.next()? {
+            "forward" => Pass::Forward,
+            "forward+backward" => Pass::Both,
+            _ => return None,
+        };
+        let shape = shape.ok().filter(|shape| matches!(shape.len(), 2 | 4))?;
+        words
+            .next()
+            .is_none()
+            .then_some(Case::Kernel(norm, shape, pass))
     }
 
     /// Whether the side of this name has the case.
@@ -139,6 +163,22 @@ mod tests {
         for case in all() {
             assert_eq!(Case::parse(&case.to_string()), Some(case));
         }
-        assert_eq!(Case::parse("layernorm 1x1 forward"), None);
+        for nonsense in [
+            "layernorm 8 forward",
+            "layernorm 2x2",
+            "mlp",
+            "batchnorm 2x3 back",
+        ] {
+            assert_eq!(Case::parse(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_may_have_any_shape() {
+        let case = Case::Kernel(Norm::Batch, vec![2, 3, 4, 5], Pass::Both);
+        assert_eq!(
+            Case::parse("batchnorm 2x3x4x5 forward+backward"),
+            Some(case)
+        );
     }
 }

@@ -11,7 +11,9 @@
 
 pub mod bandwidth;
 pub mod cases;
+pub mod deep;
 pub mod inputs;
+pub mod machine;
 pub mod ours;
 pub mod protocol;
 pub mod timing;

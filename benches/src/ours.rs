@@ -23,14 +23,19 @@ use crate::protocol::{Job, Outputs};
 
 /// Makes `case` ready.
 pub fn job(case: &Case) -> Job {
+    larger(case, 1)
+}
+
+/// The same; a network gets batches `times` as large as usual.
+pub fn larger(case: &Case, times: usize) -> Job {
     match case {
         Case::Kernel(norm, shape, Pass::Forward) => forward(*norm, shape),
         Case::Kernel(norm, shape, Pass::Both) => both(*norm, shape),
         Case::Chain(ops) => chain(*ops),
-        Case::Mlp(norm) => mlp(*norm),
-        Case::Network(Network::Cnn) => cnn(),
-        Case::Network(Network::Lstm) => lstm(),
-        Case::Network(Network::Transformer) => transformer(),
+        Case::Mlp(norm) => mlp(*norm, times),
+        Case::Network(Network::Cnn) => cnn(times),
+        Case::Network(Network::Lstm) => lstm(times),
+        Case::Network(Network::Transformer) => transformer(times),
     }
 }
 
@@ -198,7 +203,8 @@ fn rng() -> StdRng {
     StdRng::seed_from_u64(0)
 }
 
-fn mlp(norm: Norm) -> Job {
+fn mlp(norm: Norm, times: usize) -> Job {
+    let batch = times * BATCH;
     let kind = match norm {
         Norm::Batch => NormKind::Batch,
         Norm::Layer => NormKind::Layer,
@@ -207,19 +213,20 @@ fn mlp(norm: Norm) -> Job {
         .norm(kind)
         .init(Init::PYTORCH)
         .build(&mut rng());
-    let x = Tensor::new([BATCH, MLP[0]], inputs::x(BATCH * MLP[0]));
-    let target = inputs::targets(BATCH, MLP[MLP.len() - 1]);
+    let x = Tensor::new([batch, MLP[0]], inputs::x(batch * MLP[0]));
+    let target = inputs::targets(batch, MLP[MLP.len() - 1]);
     steps(with_weights(net), move |net, t| {
         let logits = net.train(&t.constant(x.clone()));
         loss::cross_entropy(&logits, &target)
     })
 }
 
-fn cnn() -> Job {
+fn cnn(times: usize) -> Job {
     let spec = CnnSpec::new(&CNN_CHANNELS, CNN_SIDE, CLASSES).norm(NormKind::Batch);
-    let shape = [CNN_BATCH, CNN_CHANNELS[0], CNN_SIDE, CNN_SIDE];
+    let batch = times * CNN_BATCH;
+    let shape = [batch, CNN_CHANNELS[0], CNN_SIDE, CNN_SIDE];
     let x = Tensor::new(shape, inputs::x(shape.iter().product()));
-    let target = inputs::targets(CNN_BATCH, CLASSES);
+    let target = inputs::targets(batch, CLASSES);
     steps(with_weights(spec.build(&mut rng())), move |net, t| {
         let logits = net.train(&t.constant(x.clone()));
         loss::cross_entropy(&logits, &target)
@@ -238,8 +245,9 @@ impl Module<f32> for LstmClassifier {
     }
 }
 
-fn lstm() -> Job {
+fn lstm(times: usize) -> Job {
     let [batch, time, features, hidden] = LSTM;
+    let batch = times * batch;
     let net = LstmClassifier {
         rnn: RecurrentSpec::new(CellKind::Lstm, features, hidden).build(&mut rng()),
         head: Linear::new(hidden, CLASSES, &mut rng()),
@@ -253,8 +261,9 @@ fn lstm() -> Job {
     })
 }
 
-fn transformer() -> Job {
+fn transformer(times: usize) -> Job {
     let [batch, time, width, heads] = TRANSFORMER;
+    let batch = times * batch;
     let block = BlockSpec::new(width, heads).build(&mut rng());
     let shape = [batch, time, width];
     let x = Tensor::new(shape, inputs::x(shape.iter().product()));

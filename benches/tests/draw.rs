@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Draws the numbers in a folder of this name, where `comparison.json` holds this text.
-fn draw(name: &str, text: &str) -> Output {
+/// Draws the numbers in a folder of this name, which holds these files.
+fn draw(name: &str, files: &[(&str, &str)]) -> Output {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("comparison.json"), text).expect("written");
+    for (name, text) in files {
+        fs::write(folder.join(name), text).expect("written");
+    }
     Command::new(env!("CARGO_BIN_EXE_compare"))
         .args(["--draw", "--out"])
         .arg(&folder)
@@ -20,11 +22,35 @@ fn draw(name: &str, text: &str) -> Output {
 #[test]
 fn the_committed_plots_are_drawn_from_the_committed_numbers() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+    let names = |folder: &Path, end: &str| -> Vec<String> {
+        let files = fs::read_dir(folder).expect("a folder");
+        let names = files.map(|file| {
+            file.expect("a file")
+                .file_name()
+                .into_string()
+                .expect("text")
+        });
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(end)).collect();
+        names.sort();
+        names
+    };
     let read = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).expect("read");
-    let drawn = draw("committed", &read(&committed, "comparison.json"));
+    let numbers = names(&committed, ".json");
+    let numbers: Vec<(&str, String)> = numbers
+        .iter()
+        .map(|n| (&n[..], read(&committed, n)))
+        .collect();
+    let numbers: Vec<(&str, &str)> = numbers
+        .iter()
+        .map(|(name, text)| (*name, &text[..]))
+        .collect();
+    let drawn = draw("committed", &numbers);
     assert!(drawn.status.success(), "{drawn:?}");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("committed");
-    for name in ["comparison-threads-1.svg", "comparison-threads-2.svg"] {
+    let plots = names(&committed, ".svg");
+    assert_eq!(names(&folder, ".svg"), plots);
+    assert!(plots.contains(&"amd-threads-1.svg".to_owned()), "{plots:?}");
+    for name in &plots {
         assert_eq!(read(&folder, name), read(&committed, name), "{name}");
     }
 }
@@ -37,13 +63,16 @@ fn numbers_of_which_nothing_can_be_drawn_are_told_in_a_line() {
         ("empty", "{}", "there is nothing to draw"),
         ("no-runs", r#"{ "runs": [] }"#, "there is nothing to draw"),
         ("no-torch", without_torch, "there is nothing to draw"),
-        ("cut", r#"{ "runs": ["#, "EOF while parsing"),
+        ("cut", r#"{ "runs": ["#, "intel.json: EOF while parsing"),
     ] {
-        let drawn = draw(name, text);
+        let drawn = draw(name, &[("intel.json", text)]);
         assert!(!drawn.status.success(), "{name}: {drawn:?}");
         let said = String::from_utf8_lossy(&drawn.stderr);
         assert_eq!(said.lines().count(), 1, "{name}: {said}");
-        let begins = said.starts_with("compare: ") && said.contains("comparison.json");
-        assert!(begins && said.contains(reason), "{name}: {said}");
+        assert!(
+            said.starts_with("compare: ") && said.contains(name),
+            "{name}: {said}"
+        );
+        assert!(said.contains(reason), "{name}: {said}");
     }
 }

@@ -26,13 +26,25 @@ fn main() {
         std::process::exit(2);
     };
     match side.as_str() {
-        "candle" => protocol::serve("candle", "0.11.1", threads, |case| {
+        "candle" => protocol::serve("candle", "0.11.1", threads, |case, times| {
+            usual(times)?;
             candle_side::job(case).map_err(|e| e.to_string())
         }),
-        "burn" => protocol::serve("burn", "0.22.1", threads, |case| Ok(burn_side::job(case))),
+        "burn" => protocol::serve("burn", "0.22.1", threads, |case, times| {
+            usual(times)?;
+            Ok(burn_side::job(case))
+        }),
         _ => {
             eprintln!("usage: peers candle | peers burn");
             std::process::exit(2);
         }
+    }
+}
+
+/// Only our own side and PyTorch are asked for larger batches.
+fn usual(times: usize) -> Result<(), String> {
+    match times {
+        1 => Ok(()),
+        _ => Err("batches have their usual size here".to_owned()),
     }
 }

@@ -104,6 +104,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Compare the speed of this machine with those of the book, in a minute; `speed --help` tells more.
+    #[command(disable_help_flag = true)]
+    Speed {
+        /// The options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Build the book.
     Book {
         #[command(subcommand)]
@@ -255,6 +262,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
             program::run(&workspace, "examine", &arguments)
         }
+        Command::Speed { arguments } => passed_on(&workspace, "benches", "--mine", arguments),
         Command::Book {
             command: BookCommand::Numbers { names },
         } => {

@@ -689,7 +689,7 @@ fn main() -> std::process::ExitCode {
 #[test]
 fn the_lab_and_its_like_are_programs_of_their_own() {
     let checkout = Checkout::new();
-    let programs = ["lab", "verify", "diagnose", "examine", "numbers"];
+    let programs = ["lab", "verify", "diagnose", "examine", "numbers", "benches"];
     let members = programs.map(|name| format!("\"{name}\", ")).concat();
     checkout.write(
         "Cargo.toml",
@@ -717,6 +717,7 @@ fn the_lab_and_its_like_are_programs_of_their_own() {
             "examine score a --json",
         ),
         (&["book", "numbers"], "numbers"),
+        (&["speed", "--python", "p"], "benches --mine --python p"),
     ] {
         let finished = checkout.run(arguments);
         assert_eq!(finished.out().trim_end(), asked, "{}", finished.err());

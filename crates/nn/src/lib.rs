@@ -16,7 +16,8 @@
 //! | [`TransformerBlock`] | [`BlockSpec`] | [`MultiHeadAttention`], [`Linear`], [`Norm`] |
 //! | [`Transformer`] | [`TransformerSpec`] | [`Embedding`], [`TransformerBlock`] |
 //!
-//! Sequences of different lengths come packed, with their [`Lengths`] beside them. Names
+//! [`checkpoint`] makes a segment of a network compute again in the backward pass what it would
+//! otherwise keep. Sequences of different lengths come packed, with their [`Lengths`] beside them. Names
 //! of parameters are those of PyTorch, but for the scale and shift of a norm, which are
 //! called gamma and beta; in files they have PyTorch's names too ([`torch_name`]).
 //!
@@ -50,6 +51,7 @@
 mod activation;
 mod attention;
 pub mod check;
+mod checkpoint;
 mod cnn;
 mod conv;
 pub mod data;
@@ -77,6 +79,7 @@ mod transformer;
 
 pub use activation::Activation;
 pub use attention::{MultiHeadAttention, attention};
+pub use checkpoint::checkpoint;
 pub use cnn::{Cnn, CnnSpec};
 pub use conv::Conv2d;
 pub use dynamic_tanh::DynamicTanh;

@@ -25,6 +25,7 @@ import safetensors.numpy
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 sys.dont_write_bytecode = True
 from networks import Block, Cnn, DynamicTanh, Mlp, QkNormAttention, Recurrent, RecurrentLm
@@ -116,6 +117,7 @@ FUNCTIONS = [
     (r"layers: linear op", "F.linear(x0, x1, x2)"),
     (r"layers: linear op, more axes, no bias", "F.linear(x0, x1)"),
     (r"layers: linear op, used twice", "F.linear(F.linear(x0, x1, x2), x1, x2) * F.linear(x0, x1)"),
+    (r"layers: checkpoint of two layers", "checkpointed(x0, x1, x2, x3)"),
     (r"layers: linear layer", "nn.Linear(3, 4)"),
     (r"layers: mlp, (?:no norm|(\w+) norm), (\w+), (\w+)", "Mlp([3, 4, 2], '{0}', '{1}').{2}()"),
     (r"layers: convolution", "nn.Conv2d(2, 3, 3, (2, 1), 1)"),
@@ -163,6 +165,11 @@ def weighted_cross_entropy(x, target, weights):
     weights = torch.tensor(weights, dtype=F64)
     losses = F.cross_entropy(x, torch.tensor(target), reduction="none")
     return (losses * weights).sum() / weights.sum()
+
+
+def checkpointed(x, w, b, v):
+    segment = lambda x, w, b, v: F.linear(F.linear(x, w, b).relu(), v) + x
+    return checkpoint(segment, x, w, b, v, use_reentrant=False)
 
 
 def packed_and_unpacked(weight):

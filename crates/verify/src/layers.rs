@@ -95,6 +95,26 @@ pub fn cases<T: Real>() -> Vec<Case<T>> {
                 nn::linear(&once, &x[1], Some(&x[2])) * nn::linear(&x[0], &x[1], None)
             },
         ),
+        on_tape(
+            "nn/src/checkpoint.rs",
+            "checkpoint of two layers",
+            vec![
+                normal([5, 3], 1),
+                normal([4, 3], 2),
+                normal([4], 3),
+                normal([3, 4], 4),
+            ],
+            |x| {
+                nn::checkpoint(&[&x[0], &x[1], &x[2], &x[3]], |x| {
+                    let hidden = nn::linear(&x[0], &x[1], Some(&x[2])).relu();
+                    nn::linear(&hidden, &x[3], None) + &x[0]
+                })
+            },
+        )
+        .composed(|x| {
+            let hidden = nn::linear(&x[0], &x[1], Some(&x[2])).relu();
+            nn::linear(&hidden, &x[3], None) + &x[0]
+        }),
         own(source, "linear layer", |name| {
             CheckLayer::new(name, normal([5, 3], 1)).of(move || Linear::new(3, 4, &mut rng()))
         }),

@@ -8,23 +8,30 @@
 //! case is timed on one side after the other, so that a slow spell of the machine hits
 //! all of them; the median over the rounds counts. Before anything is timed, every side
 //! computes every case once on the same data, and what it computed is compared.
+//!
+//! The results are filed under the make of the processor. `--mine` measures for a minute, and
+//! tells in words how this machine compares with those; `--scale` measures over sizes, and memory.
 
+mod journal;
+mod mine;
 mod plot;
 mod results;
+mod scale;
 mod side;
 mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use benches::bandwidth::{self, Bandwidth};
 use benches::cases::{self, Case};
-use benches::timing::median;
-use benches::{ours, protocol};
+use benches::machine::Machine;
+use benches::{deep, ours, protocol};
 use clap::Parser;
+use serde_json::{Value, json};
 
+use journal::Journal;
 use results::{Measured, Run, draw_again, publish};
 use side::{Launcher, NAMES, Prints, Side};
 
@@ -32,11 +39,18 @@ use side::{Launcher, NAMES, Prints, Side};
 #[derive(Parser)]
 #[command(name = "compare")]
 struct Options {
+    /// Compare this machine with those of the committed results, in words, in about a minute;
+    /// with PyTorch beside if a Python has it, and nothing is written.
+    #[arg(long, conflicts_with_all = ["scale", "draw"])]
+    mine: bool,
+    /// Measure time and memory over sizes, and what checkpoints save, in place of the comparison.
+    #[arg(long, conflicts_with = "draw")]
+    scale: bool,
     /// Rounds; the median over them counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Milliseconds for each case, side and round.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 250)]
     budget_ms: u64,
     /// Numbers of threads to compare with, one table each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
@@ -50,28 +64,38 @@ struct Options {
     /// A Python that has PyTorch.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// The folder for comparison.json, comparison.md and the plots.
+    /// The folder of the results.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     out: PathBuf,
+    /// Stop after so many seconds, with exit code 3, if more is to be measured; the same command
+    /// goes on from there.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Measure nothing, and draw the plots of the numbers in the folder again.
     #[arg(long)]
     draw: bool,
     /// Be our side, with this many threads (used by the runner itself).
     #[arg(long, hide = true)]
     serve: Option<usize>,
+    /// Measure the deep network in this many segments (used by the runner itself).
+    #[arg(long, hide = true)]
+    deep: Option<usize>,
 }
+
+/// The exit code of a measurement that is to go on.
+const MORE: u8 = 3;
 
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(threads) = options.serve {
         tape::parallel::set_threads(threads);
-        protocol::serve("ours", env!("CARGO_PKG_VERSION"), threads, |case| {
-            Ok(ours::job(case))
-        });
+        let job = |case: &Case, times| Ok(ours::larger(case, times));
+        protocol::serve("ours", env!("CARGO_PKG_VERSION"), threads, job);
         return ExitCode::SUCCESS;
     }
     match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(MORE),
         Err(error) => {
             eprintln!("compare: {error:#}");
             ExitCode::FAILURE
@@ -79,9 +103,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<()> {
+/// Whether everything was done; if not, the same command goes on.
+fn run(options: &Options) -> Result<bool> {
+    if let Some(segments) = options.deep {
+        tape::parallel::set_threads(1);
+        println!("{}", deep::measure(segments).map_err(anyhow::Error::msg)?);
+        return Ok(true);
+    }
     if options.draw {
-        return draw_again(&options.out);
+        return draw_again(&options.out).map(|()| true);
     }
     let cases: Vec<Case> = cases::all()
         .into_iter()
@@ -100,13 +130,50 @@ fn run(options: &Options) -> Result<()> {
     {
         bail!("there is no side {other:?}; there are {}", NAMES.join(", "));
     }
+    // `python3` is looked for; a path is relative to where the reader is.
+    let python = options
+        .python
+        .as_deref()
+        .map(|python| match python.components().count() {
+            1 => python.to_owned(),
+            _ => verdict::beside_the_reader(python),
+        });
     warn_if_busy();
-    let launcher = Launcher::prepare(&options.sides, options.python.as_deref())?;
-    let mut runs = Vec::new();
-    for &threads in &options.threads {
-        runs.push(measure(options, &launcher, &cases, threads)?);
+    let machine = Machine::here();
+    if options.mine {
+        return mine::tell(&options.out, python.as_deref(), &cases).map(|()| true);
     }
-    publish(&options.out, &runs)
+    std::fs::create_dir_all(&options.out)
+        .with_context(|| format!("cannot make {}", options.out.display()))?;
+    let asked = format!(
+        "{} {} {} {:?} {:?} {}",
+        options.scale,
+        options.rounds,
+        options.budget_ms,
+        options.threads,
+        options.only,
+        machine.model
+    );
+    let what = if options.scale { "scale" } else { "comparison" };
+    let path = options.out.join(format!(".{}-{what}.part", machine.stem()));
+    let subject = journal::subject(&asked, &options.sides);
+    let mut journal = Journal::open(&path, &subject, options.seconds)?;
+    let launcher = Launcher::prepare(&options.sides, python.as_deref())?;
+    let done = if options.scale {
+        scale::measure(&launcher, &mut journal)?
+            .map(|found| results::publish_scale(&options.out, &machine, found))
+    } else {
+        compare(options, &launcher, &cases, &mut journal)?
+            .map(|runs| publish(&options.out, &machine, &runs))
+    };
+    let Some(published) = done else {
+        let known = journal.len();
+        eprintln!("{known} times are known; there is more to measure: the same command goes on");
+        return Ok(false);
+    };
+    published?;
+    journal.done();
+    Ok(true)
 }
 
 /// Times taken while something else runs say little.
@@ -118,54 +185,95 @@ fn warn_if_busy() {
     }
 }
 
-/// All rounds with one number of threads.
-fn measure(options: &Options, launcher: &Launcher, cases: &[Case], threads: usize) -> Result<Run> {
-    let mut sides = Vec::new();
-    for name in &options.sides {
-        sides.extend(launcher.start(name, threads)?);
+/// All runs; `None` if there is more to measure.
+fn compare(
+    options: &Options,
+    launcher: &Launcher,
+    cases: &[Case],
+    journal: &mut Journal,
+) -> Result<Option<Vec<Run>>> {
+    let mut runs = Vec::new();
+    for &threads in &options.threads {
+        let mut sides = Vec::new();
+        for name in &options.sides {
+            sides.extend(launcher.start(name, threads)?);
+        }
+        let (rounds, budget) = (options.rounds, options.budget_ms);
+        match measure(&mut sides, cases, (threads, rounds, budget), journal)? {
+            Some(run) => runs.push(run),
+            None => return Ok(None),
+        }
     }
-    compare_outputs(&mut sides, cases)?;
+    Ok(Some(runs))
+}
+
+/// All rounds with one number of threads; `None` if there is more to measure.
+fn measure(
+    sides: &mut [Side],
+    cases: &[Case],
+    (threads, rounds, budget_ms): (usize, usize, u64),
+    journal: &mut Journal,
+) -> Result<Option<Run>> {
+    let checked = journal.value(format!("{threads} checked"), || {
+        compare_outputs(sides, cases)?;
+        Ok(json!(true))
+    })?;
+    if checked.is_none() {
+        return Ok(None);
+    }
     let mut times = vec![vec![Vec::new(); sides.len()]; cases.len()];
     let mut bandwidths = Vec::new();
-    for round in 0..options.rounds {
-        let of = options.rounds;
-        let start = Instant::now();
-        bandwidths.push(bandwidth::measure(threads));
+    for round in 0..rounds {
+        let found = journal.value(format!("{threads} {round} bandwidth"), || {
+            Ok(bandwidth::measure(threads).to_json())
+        })?;
+        let Some(found) = found else { return Ok(None) };
+        bandwidths.push(bandwidth_of(&found));
         for (case, times) in cases.iter().zip(&mut times) {
             // No side always comes first.
             for k in 0..sides.len() {
                 let s = (k + round) % sides.len();
-                if !case.is_on(&sides[s].name) {
+                let side = &mut sides[s];
+                if !case.is_on(&side.name) {
                     continue;
                 }
-                times[s].push(sides[s].measure(case, options.budget_ms)?.median_ns);
+                let key = format!("{threads} {round} {case} {}", side.name);
+                let found =
+                    journal.value(key, || Ok(json!(side.measure(case, budget_ms)?.median_ns)))?;
+                let Some(ns) = found else { return Ok(None) };
+                times[s].push(ns.as_f64().context("a time is a number")?);
             }
         }
-        let seconds = start.elapsed().as_secs();
         eprintln!(
-            "{threads} thread(s): round {} of {of} done, {seconds} s each",
+            "{threads} thread(s): round {} of {rounds} is done",
             round + 1
         );
     }
-    let over_rounds =
-        |of: fn(&Bandwidth) -> f64| median(&mut bandwidths.iter().map(of).collect::<Vec<_>>());
     let measured = |rounds: Vec<Vec<f64>>| rounds.into_iter().map(Measured::new).collect();
-    Ok(Run {
+    Ok(Some(Run {
         threads,
         sides: sides
             .iter()
             .map(|s| (s.name.clone(), s.version.clone()))
             .collect(),
-        bandwidth: Bandwidth {
-            scale: over_rounds(|b| b.scale),
-            triad: over_rounds(|b| b.triad),
-        },
+        bandwidth: Bandwidth::median(&bandwidths),
         cases: cases
             .iter()
             .cloned()
             .zip(times.into_iter().map(measured))
             .collect(),
-    })
+    }))
+}
+
+fn bandwidth_of(found: &Value) -> Bandwidth {
+    let of = |name: &str| found[name].as_f64().unwrap_or(0.0);
+    let [read, update, scale, triad] = Bandwidth::LOOPS.map(of);
+    Bandwidth {
+        read,
+        update,
+        scale,
+        triad,
+    }
 }
 
 /// Fails unless every side computes what the first one does.

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use benches::bandwidth::{Bandwidth, compulsory_bytes};
+use benches::bandwidth::{Bandwidth, compulsory_bytes, ordinary_bytes};
 use benches::cases::Case;
+use benches::machine::Machine;
 use benches::timing::median;
 use serde_json::{Map, Value, json};
 
@@ -48,35 +49,79 @@ impl Run {
     }
 }
 
-/// Prints the tables and writes them, the numbers and the plots into `folder`.
-pub fn publish(folder: &Path, runs: &[Run]) -> Result<()> {
+/// Prints the tables and writes them, the numbers and the plots into `folder`, under the make of
+/// the processor.
+pub fn publish(folder: &Path, machine: &Machine, runs: &[Run]) -> Result<()> {
     let tables: String = runs.iter().map(table::markdown).collect();
-    print!("{tables}");
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let save = |name: &str, contents: String| {
-        let path = folder.join(name);
-        fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))
-    };
-    save("comparison.md", tables)?;
-    save("comparison.json", format!("{:#}\n", to_json(runs)))?;
+    let text = format!("{}\n{tables}", table::heading(machine));
+    print!("{text}");
+    let stem = machine.stem();
+    save(folder, &format!("{stem}.md"), &text)?;
+    let results = to_json(machine, runs);
+    save(folder, &format!("{stem}.json"), &format!("{results:#}\n"))?;
     eprintln!("written to {}", folder.display());
     // Without PyTorch there is no plot, and nobody asked for one.
     draw(folder).map(drop)
 }
 
+/// Writes what was measured over sizes into `folder`, under the make of the processor.
+pub fn publish_scale(folder: &Path, machine: &Machine, found: Value) -> Result<()> {
+    let mut results = json!({
+        "command": "cargo run --release -p benches --bin compare -- --scale",
+        "machine": machine.to_json(),
+    });
+    if let (Some(all), Value::Object(found)) = (results.as_object_mut(), found) {
+        all.extend(found);
+    }
+    let name = format!("{}-scale.json", machine.stem());
+    save(folder, &name, &format!("{results:#}\n"))?;
+    eprintln!("written to {}", folder.join(name).display());
+    Ok(())
+}
+
+fn save(folder: &Path, name: &str, contents: &str) -> Result<()> {
+    let path = folder.join(name);
+    fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The comparisons in `folder`, one for each make, with the names they are filed under.
+///
+/// # Errors
+/// When a file in it cannot be read or is no JSON.
+pub fn all(folder: &Path) -> Result<Vec<(String, Value)>> {
+    let unread = |path: &Path| format!("cannot read {}", path.display());
+    let files = fs::read_dir(folder).with_context(|| unread(folder))?;
+    let mut paths = Vec::new();
+    for file in files {
+        let path = file.with_context(|| unread(folder))?.path();
+        if path.extension().is_some_and(|end| end == "json") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let text = fs::read_to_string(&path).with_context(|| unread(&path))?;
+        let results: Value = serde_json::from_str(&text).with_context(|| unread(&path))?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        if results["runs"].is_array() {
+            found.push((stem.into_owned(), results));
+        }
+    }
+    Ok(found)
+}
+
 /// Draws the plots of the numbers in `folder`, and says how many there are.
 fn draw(folder: &Path) -> Result<usize> {
-    let path = folder.join("comparison.json");
-    let unread = || format!("cannot read {}", path.display());
-    let text = fs::read_to_string(&path).with_context(unread)?;
-    let results: Value = serde_json::from_str(&text).with_context(unread)?;
     let mut drawn = 0;
-    for run in results["runs"].as_array().into_iter().flatten() {
-        if let Some(chart) = plot::chart(run) {
-            drawn += 1;
-            let path = folder.join(format!("comparison-threads-{}.svg", run["threads"]));
-            fs::write(&path, chart.svg())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+    for (stem, results) in all(folder)? {
+        let make = results["machine"]["make"].as_str().unwrap_or("unknown");
+        for run in results["runs"].as_array().into_iter().flatten() {
+            if let Some(chart) = plot::chart(run, make) {
+                drawn += 1;
+                let name = format!("{stem}-threads-{}.svg", run["threads"]);
+                save(folder, &name, &chart.svg())?;
+            }
         }
     }
     Ok(drawn)
@@ -90,16 +135,17 @@ pub fn draw_again(folder: &Path) -> Result<()> {
     if draw(folder)? == 0 {
         bail!(
             "{} holds no run with times of PyTorch and of another side: there is nothing to draw",
-            folder.join("comparison.json").display()
+            folder.display()
         );
     }
     Ok(())
 }
 
-fn to_json(runs: &[Run]) -> Value {
+/// As it is written.
+pub fn to_json(machine: &Machine, runs: &[Run]) -> Value {
     json!({
         "command": "cargo run --release -p benches --bin compare",
-        "cpu": cpu(),
+        "machine": machine.to_json(),
         "runs": runs.iter().map(run_to_json).collect::<Vec<_>>(),
     })
 }
@@ -112,8 +158,12 @@ fn run_to_json(run: &Run) -> Value {
             Some((name.clone(), time))
         };
         let sides: Map<String, Value> = run.sides.iter().zip(times).filter_map(of).collect();
-        let bytes = compulsory_bytes(case);
-        json!({ "case": case.to_string(), "compulsory_bytes": bytes, "sides": sides })
+        json!({
+            "case": case.to_string(),
+            "compulsory_bytes": compulsory_bytes(case),
+            "ordinary_bytes": ordinary_bytes(case),
+            "sides": sides,
+        })
     });
     let versions: Map<String, Value> = run
         .sides
@@ -123,16 +173,7 @@ fn run_to_json(run: &Run) -> Value {
     json!({
         "threads": run.threads,
         "versions": versions,
-        "bandwidth_gb_per_s": { "scale": run.bandwidth.scale, "triad": run.bandwidth.triad },
+        "bandwidth_gb_per_s": run.bandwidth.to_json(),
         "cases": cases.collect::<Vec<_>>(),
     })
-}
-
-/// The processor, as Linux names it; "unknown" elsewhere.
-fn cpu() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    model.map_or("unknown".into(), |(_, name)| name.trim().into())
 }

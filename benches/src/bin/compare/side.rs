@@ -13,7 +13,17 @@ use serde_json::{Value, json};
 pub type Prints = Vec<(String, [f64; 2])>;
 
 /// Who takes part, in the order of the tables.
-pub const NAMES: [&str; 4] = ["ours", "torch", "candle", "burn"];
+///
+/// `torch-keep` is PyTorch once more, with a C library that keeps the memory it was given back.
+/// As glibc is set up, each large array is memory fresh from the system, whose pages are made
+/// while the kernel writes them; [`KEEP`] asks it to cut arrays of any size from what it has.
+pub const NAMES: [&str; 5] = ["ours", "torch", "torch-keep", "candle", "burn"];
+
+/// The environment in which glibc keeps freed memory, whatever the size.
+const KEEP: [(&str, &str); 2] = [
+    ("MALLOC_MMAP_MAX_", "0"),
+    ("MALLOC_TRIM_THRESHOLD_", "1099511627776"),
+];
 
 /// A side, waiting for requests.
 pub struct Side {
@@ -79,6 +89,16 @@ impl Side {
         })
     }
 
+    /// How far its memory grows above what it was before, over `calls` calls of `case` with
+    /// batches `times` as large as usual, in bytes. To be asked of a fresh process.
+    pub fn peak(&mut self, case: &Case, times: usize, calls: usize) -> Result<u64> {
+        let request = json!({ "case": case.to_string(), "times": times, "peak_over": calls });
+        let answer = self.ask(&request)?;
+        answer["peak_bytes"]
+            .as_u64()
+            .ok_or_else(|| anyhow!("{}: no peak_bytes in {answer}", self.name))
+    }
+
     /// The fingerprints of what the side computes for `case`, by name.
     pub fn check(&mut self, case: &Case) -> Result<Prints> {
         let answer = self.ask(&json!({ "case": case.to_string(), "check": true }))?;
@@ -136,7 +156,7 @@ impl Launcher {
             python: None,
             peers: None,
         };
-        if wanted.iter().any(|name| name == "torch") {
+        if wanted.iter().any(|name| name.starts_with("torch")) {
             let candidate = python.unwrap_or(Path::new("python3"));
             if has_torch(candidate) {
                 launcher.python = Some(candidate.into());
@@ -165,7 +185,7 @@ impl Launcher {
                 command.args(["--serve", &threads.to_string()]);
                 command
             }
-            "torch" => {
+            "torch" | "torch-keep" => {
                 let Some(python) = &self.python else {
                     return Ok(None);
                 };
@@ -173,6 +193,9 @@ impl Launcher {
                 command
                     .arg(folder().join("torch_bench.py"))
                     .arg(threads.to_string());
+                if name == "torch-keep" {
+                    command.envs(KEEP);
+                }
                 command
             }
             "candle" | "burn" => {

@@ -1,12 +1,13 @@
 //! The table of one run, with what each case was meant to reach.
 
-use benches::bandwidth::compulsory_bytes;
+use benches::bandwidth::{Bandwidth, compulsory_bytes, ordinary_bytes};
 use benches::cases::{Case, Norm, Pass};
+use benches::machine::Machine;
 
 use crate::results::{Measured, Run};
 
-/// Cases that move more than this do not fit in a cache: twice 32 MiB, the last-level
-/// cache of the machines this is run on.
+/// Cases that move at least this much are out of cache: more than the part of a last-level cache
+/// that a virtual machine of two cores can count on, however large the cache is as a whole.
 const OUT_OF_CACHE: usize = 64 << 20;
 /// The share of the measured bandwidth that such a case should reach.
 const BANDWIDTH_SHARE: f64 = 0.8;
@@ -47,15 +48,37 @@ fn at_most(value: f64, limit: f64) -> String {
     }
 }
 
+/// What the machine is, as a heading and a sentence.
+pub fn heading(machine: &Machine) -> String {
+    let caches = machine.caches.iter().map(|cache| {
+        let (size, unit) = match cache.bytes {
+            bytes if bytes < 1 << 20 => (bytes >> 10, "KiB"),
+            bytes => (bytes >> 20, "MiB"),
+        };
+        format!("{size} {unit}")
+    });
+    let caches: Vec<String> = caches.collect();
+    format!(
+        "# {}\n\n{}, {} core(s); caches of {}; {}.\n",
+        machine.make,
+        machine.model,
+        machine.cores,
+        caches.join(", "),
+        machine.vectors.join(", ")
+    )
+}
+
 /// The table, with a heading and the bandwidth.
 pub fn markdown(run: &Run) -> String {
     let names: Vec<String> = run.sides.iter().map(|(n, v)| format!("{n} {v}")).collect();
-    let (scale, triad) = (run.bandwidth.scale, run.bandwidth.triad);
+    let loops = Bandwidth::LOOPS.iter().zip(run.bandwidth.all());
+    let loops: Vec<String> = loops.map(|(name, gb)| format!("{name} {gb:.1}")).collect();
     let mut text = format!(
-        "## {} thread(s): {}\n\nBandwidth in this run: scale {scale:.1} GB/s, triad {triad:.1} GB/s. \
+        "## {} thread(s): {}\n\nBandwidth in this run, all bytes that move, in GB/s: {}. \
          Times are medians.\n\n",
         run.threads,
-        names.join(", ")
+        names.join(", "),
+        loops.join(", ")
     );
     let mut header = vec!["case".to_owned()];
     header.extend(run.sides.iter().map(|(name, _)| name.clone()));
@@ -63,8 +86,10 @@ pub fn markdown(run: &Run) -> String {
         [
             "torch / ours",
             "target",
-            "our GB/s",
+            "kept / ours",
+            "least GB/s",
             "of bandwidth",
+            "as moved",
             "target",
         ]
         .map(String::from),
@@ -83,7 +108,8 @@ fn row(cells: &[String]) -> String {
 
 fn cells(run: &Run, case: &Case, times: &[Measured]) -> Vec<String> {
     let ours = run.time("ours", times);
-    let ratio = ours.and_then(|ours| Some(run.time("torch", times)? / ours));
+    let over = |side: &str| ours.and_then(|ours| Some(run.time(side, times)? / ours));
+    let (ratio, kept) = (over("torch"), over("torch-keep"));
     let speed = match case {
         Case::Chain(ops) => ours.map(|ns| {
             let each = ns / *ops as f64;
@@ -95,9 +121,13 @@ fn cells(run: &Run, case: &Case, times: &[Measured]) -> Vec<String> {
     };
     let bytes = compulsory_bytes(case);
     let rate = ours.zip(bytes).map(|(ns, bytes)| bytes as f64 / ns);
-    let share = rate.map(|rate| rate / run.bandwidth.best());
+    let share = |bytes: Option<usize>| {
+        ours.zip(bytes)
+            .map(|(ns, bytes)| bytes as f64 / ns / run.bandwidth.best())
+    };
+    let (least, moved) = (share(bytes), share(ordinary_bytes(case)));
     let out_of_cache = bytes.is_some_and(|bytes| bytes > OUT_OF_CACHE);
-    let bandwidth = share
+    let bandwidth = moved
         .filter(|_| out_of_cache)
         .map(|share| at_least(share, BANDWIDTH_SHARE));
 
@@ -107,10 +137,14 @@ fn cells(run: &Run, case: &Case, times: &[Measured]) -> Vec<String> {
             .iter()
             .map(|time| time.median_ns.map_or("-".into(), duration)),
     );
-    cells.push(ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")));
+    let two = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+    cells.push(two(ratio));
     cells.push(speed.unwrap_or_default());
+    cells.push(two(kept));
     cells.push(rate.map_or(String::new(), |rate| format!("{rate:.1}")));
-    cells.push(share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share)));
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    cells.push(least.map_or(String::new(), percent));
+    cells.push(moved.map_or(String::new(), percent));
     cells.push(bandwidth.unwrap_or_default());
     cells
 }

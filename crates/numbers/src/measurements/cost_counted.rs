@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::speed::{bandwidths, comparison};
-use crate::kit::{Measurement, Output, each, row_where, rows};
+use super::speed::{bandwidth, by_make, row, time, with_threads};
+use crate::kit::{Measurement, Output};
 use crate::random::{Draws, furthest, largest, wide};
 
 pub const MEASUREMENT: Measurement = Measurement {
@@ -19,8 +19,9 @@ pub const MEASUREMENT: Measurement = Measurement {
 
 /// Operations for one value, forward and backward together; chapter 9 counts them.
 const OPERATIONS: usize = 7 + 9;
-/// Arrays that must move, forward and backward: x, y, dy, x again, dx.
-const ARRAYS: usize = 2 + 3;
+/// Arrays that move, forward and backward: x, the lines of y that its stores read first, y; then
+/// dy, x again, and dx, which is written over dy.
+const ARRAYS: usize = 3 + 3;
 const F32: usize = size_of::<f32>();
 
 const SIDE: usize = 28;
@@ -83,15 +84,27 @@ fn cnn() -> Counted {
     }
 }
 
-/// A network with a norm before each ReLU.
-fn network(network: &str, batch: usize, counted: &Counted, bandwidth: f64, step: f64) -> Value {
+/// A network with a norm before each ReLU; `case` is its training step in the comparison.
+fn network(network: &str, batch: usize, counted: &Counted, case: &str) -> Value {
     let values = counted.values;
     // A product and a sum; forward once, backward for the weight and for the input.
     let operations = 2 * (3 * counted.products - counted.first);
     let norm_bytes = F32 * ARRAYS * values;
-    let least = norm_bytes as f64 / bandwidth / 1e6;
     let kept_inputs = F32 * values;
-    json!({
+    let on = |comparison: &Value| {
+        let run = with_threads(comparison, 1);
+        let least = norm_bytes as f64 / bandwidth(run) / 1e6;
+        let step = ours(run, case);
+        json!({
+            // The time these bytes take, in milliseconds.
+            "least": least,
+            // The measured time of a step with Batch Norm.
+            "step": step,
+            // The step over what is left of it without `least`.
+            "predicted": step / (step - least),
+        })
+    };
+    let entries = json!({
         "network": network,
         "batch": batch,
         // Values that the norms of a step normalize.
@@ -101,12 +114,6 @@ fn network(network: &str, batch: usize, counted: &Counted, bandwidth: f64, step:
         "norm_operations": OPERATIONS * values,
         "share_of_operations": (OPERATIONS * values) as f64 / operations as f64,
         "norm_bytes": norm_bytes,
-        // The time these bytes take, in milliseconds.
-        "least": least,
-        // The measured time of a step with Batch Norm.
-        "step": step,
-        // The step over what is left of it without `least`.
-        "predicted": step / (step - least),
         // Bytes more on the tape than without norm, and the part of both that is the input
         // of the norms.
         "kept_batch": kept_inputs + F32 * counted.gamma[0],
@@ -114,7 +121,8 @@ fn network(network: &str, batch: usize, counted: &Counted, bandwidth: f64, step:
         "kept_inputs": kept_inputs,
         // Bytes of running statistics.
         "state": 2 * F32 * counted.channels + size_of::<u64>() * counted.layers,
-    })
+    });
+    row(entries, by_make(on))
 }
 
 /// The cases of a run that are whole training steps, and what they are called.
@@ -126,12 +134,6 @@ const STEPS: [(&str, &str); 5] = [
     ("transformer step", "Transformer block, Layer Norm"),
 ];
 
-/// The median time of a side, in milliseconds, if it took part.
-fn time(run: &Value, case: &str, side: &str) -> Option<f64> {
-    let case = row_where(&run["cases"], "case", case);
-    Some(case["sides"][side]["median_ns"].as_f64()? / 1e6)
-}
-
 /// The time of a step of ours.
 fn ours(run: &Value, case: &str) -> f64 {
     time(run, case, "ours").expect("we took part")
@@ -139,19 +141,40 @@ fn ours(run: &Value, case: &str) -> f64 {
 
 /// The training steps with one number of threads: ours in milliseconds, and the time of
 /// others over it.
-fn threads(run: &Value) -> Value {
+fn threads(threads: u64) -> Value {
     let step = |(case, name): (&str, &str)| {
-        let ours = ours(run, case);
-        let over = |side: &str| time(run, case, side).map(|time| time / ours);
-        json!({
-            "step": name,
-            "time": ours,
-            "torch": over("torch"),
-            "candle": over("candle"),
-            "burn": over("burn"),
-        })
+        let on = |comparison: &Value| {
+            let run = with_threads(comparison, threads);
+            let ours = ours(run, case);
+            let over = |side: &str| time(run, case, side).map(|time| time / ours);
+            json!({
+                "time": ours,
+                "torch": over("torch"),
+                "kept": over("torch-keep"),
+                "candle": over("candle"),
+                "burn": over("burn"),
+            })
+        };
+        row(json!({ "step": name }), by_make(on))
     };
-    json!({ "threads": run["threads"], "steps": STEPS.map(step) })
+    json!({ "threads": threads, "steps": STEPS.map(step) })
+}
+
+/// What a second thread brings to each training step, and what Amdahl's law makes of that: the
+/// share that runs on one thread, and how fast any number of threads can be.
+fn amdahl() -> Value {
+    let step = |(case, name): (&str, &str)| {
+        let on = |comparison: &Value| {
+            let [one, two] = [1, 2].map(|threads| ours(with_threads(comparison, threads), case));
+            let gain = one / two;
+            // 1/gain = serial + (1 − serial)/2.
+            let serial = 2.0 / gain - 1.0;
+            let limit = (serial > 0.0).then(|| 1.0 / serial);
+            json!({ "gain": gain, "serial": serial, "limit": limit })
+        };
+        row(json!({ "step": name }), by_make(on))
+    };
+    STEPS.map(step).into_iter().collect()
 }
 
 /// A convolution with kernels of 3 by 3, `[O, C, 3, 3]`, and one bias for each output.
@@ -277,23 +300,17 @@ fn folded() -> Value {
 }
 
 fn run() -> Output {
-    let comparison = comparison();
-    let runs = rows(&comparison["runs"]);
-    let one = runs.iter().find(|run| run["threads"] == 1);
-    let one = one.expect("a run on one thread");
-    // The better of the two, GB/s.
-    let bandwidth = bandwidths(one).into_iter().fold(0.0, f64::max);
-    let (mlp_step, cnn_step) = (ours(one, "mlp batchnorm"), ours(one, "cnn step"));
     Output::new(json!({
         "about": "What a norm adds to a training step, counted, and Batch Norm folded into a convolution",
         "operations_per_value": OPERATIONS,
         "bytes_per_value": F32 * ARRAYS,
-        "bandwidth": bandwidth,
+        "bandwidth": by_make(|comparison| json!(bandwidth(with_threads(comparison, 1)))),
         "networks": [
-            network("MLP", MLP_BATCH, &mlp(), bandwidth, mlp_step),
-            network("CNN", CNN_BATCH, &cnn(), bandwidth, cnn_step),
+            network("MLP", MLP_BATCH, &mlp(), "mlp batchnorm"),
+            network("CNN", CNN_BATCH, &cnn(), "cnn step"),
         ],
-        "threads": each(runs, threads),
+        "threads": [threads(1), threads(2)],
+        "amdahl": amdahl(),
         "folded": folded(),
     }))
 }

@@ -23,6 +23,7 @@ mod pytorch;
 mod ridders;
 mod running_stats;
 mod scalar_tape;
+mod scale;
 mod sequences;
 mod signatures;
 mod speed;
@@ -62,6 +63,7 @@ pub const MEASUREMENTS: &[Measurement] = &[
     attention::MEASUREMENT,
     by_chance::MEASUREMENT,
     cost_counted::MEASUREMENT,
+    scale::MEASUREMENT,
     family::MEASUREMENT,
     mistakes::MEASUREMENT,
     usual_checks::MEASUREMENT,
