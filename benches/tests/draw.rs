@@ -20,7 +20,7 @@ fn draw(name: &str, files: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn the_committed_plots_are_drawn_from_the_committed_numbers() {
+fn the_committed_tables_and_plots_are_made_from_the_committed_numbers() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
     let names = |folder: &Path, end: &str| -> Vec<String> {
         let files = fs::read_dir(folder).expect("a folder");
@@ -47,11 +47,13 @@ fn the_committed_plots_are_drawn_from_the_committed_numbers() {
     let drawn = draw("committed", &numbers);
     assert!(drawn.status.success(), "{drawn:?}");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("committed");
-    let plots = names(&committed, ".svg");
-    assert_eq!(names(&folder, ".svg"), plots);
-    assert!(plots.contains(&"amd-threads-1.svg".to_owned()), "{plots:?}");
-    for name in &plots {
-        assert_eq!(read(&folder, name), read(&committed, name), "{name}");
+    for (end, one) in [(".svg", "amd-threads-1.svg"), (".md", "amd.md")] {
+        let made = names(&committed, end);
+        assert_eq!(names(&folder, end), made);
+        assert!(made.contains(&one.to_owned()), "{made:?}");
+        for name in &made {
+            assert_eq!(read(&folder, name), read(&committed, name), "{name}");
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use benches::cases::{self, Case};
 use benches::machine::Machine;
 use benches::{deep, ours, protocol};
 use clap::Parser;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use journal::Journal;
 use results::{Measured, Run, draw_again, publish};
@@ -71,7 +71,7 @@ struct Options {
     /// goes on from there.
     #[arg(long)]
     seconds: Option<u64>,
-    /// Measure nothing, and draw the plots of the numbers in the folder again.
+    /// Measure nothing; make the tables and plots of the numbers in the folder again.
     #[arg(long)]
     draw: bool,
     /// Be our side, with this many threads (used by the runner itself).
@@ -228,7 +228,7 @@ fn measure(
             Ok(bandwidth::measure(threads).to_json())
         })?;
         let Some(found) = found else { return Ok(None) };
-        bandwidths.push(bandwidth_of(&found));
+        bandwidths.push(Bandwidth::from_json(&found));
         for (case, times) in cases.iter().zip(&mut times) {
             // No side always comes first.
             for k in 0..sides.len() {
@@ -263,17 +263,6 @@ fn measure(
             .zip(times.into_iter().map(measured))
             .collect(),
     }))
-}
-
-fn bandwidth_of(found: &Value) -> Bandwidth {
-    let of = |name: &str| found[name].as_f64().unwrap_or(0.0);
-    let [read, update, scale, triad] = Bandwidth::LOOPS.map(of);
-    Bandwidth {
-        read,
-        update,
-        scale,
-        triad,
-    }
 }
 
 /// Fails unless every side computes what the first one does.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use benches::bandwidth::{Bandwidth, compulsory_bytes, ordinary_bytes};
+use benches::bandwidth::{Bandwidth, compulsory_bytes};
 use benches::cases::Case;
 use benches::machine::Machine;
 use benches::timing::median;
@@ -42,6 +42,28 @@ pub struct Run {
 }
 
 impl Run {
+    /// As it was written; `None` if it is something else.
+    fn from_json(run: &Value) -> Option<Run> {
+        let versions = run["versions"].as_object()?.iter();
+        let sides: Vec<(String, String)> = versions
+            .map(|(name, version)| Some((name.clone(), version.as_str()?.to_owned())))
+            .collect::<Option<_>>()?;
+        let cases = run["cases"].as_array()?.iter().map(|entry| {
+            let times = sides.iter().map(|(side, _)| {
+                let rounds = entry["sides"][side]["rounds_ns"].as_array();
+                let rounds = rounds.into_iter().flatten().filter_map(Value::as_f64);
+                Measured::new(rounds.collect())
+            });
+            Some((Case::parse(entry["case"].as_str()?)?, times.collect()))
+        });
+        Some(Run {
+            threads: usize::try_from(run["threads"].as_u64()?).ok()?,
+            cases: cases.collect::<Option<_>>()?,
+            bandwidth: Bandwidth::from_json(&run["bandwidth_gb_per_s"]),
+            sides,
+        })
+    }
+
     /// The time of `side`, if it took part and has the case, in nanoseconds.
     pub fn time(&self, side: &str, times: &[Measured]) -> Option<f64> {
         let index = self.sides.iter().position(|(name, _)| name == side)?;
@@ -52,16 +74,28 @@ impl Run {
 /// Prints the tables and writes them, the numbers and the plots into `folder`, under the make of
 /// the processor.
 pub fn publish(folder: &Path, machine: &Machine, runs: &[Run]) -> Result<()> {
-    let tables: String = runs.iter().map(table::markdown).collect();
-    let text = format!("{}\n{tables}", table::heading(machine));
-    print!("{text}");
     let stem = machine.stem();
-    save(folder, &format!("{stem}.md"), &text)?;
     let results = to_json(machine, runs);
     save(folder, &format!("{stem}.json"), &format!("{results:#}\n"))?;
-    eprintln!("written to {}", folder.display());
     // Without PyTorch there is no plot, and nobody asked for one.
-    draw(folder).map(drop)
+    draw(folder)?;
+    print!("{}", tables(&results));
+    eprintln!("written to {}", folder.display());
+    Ok(())
+}
+
+/// The tables of a make's results.
+fn tables(results: &Value) -> String {
+    let runs = results["runs"].as_array().into_iter().flatten();
+    let tables = runs
+        .filter_map(Run::from_json)
+        .map(|run| table::markdown(&run));
+    let heading = table::heading(&results["machine"]);
+    [heading]
+        .into_iter()
+        .chain(tables)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Writes what was measured over sizes into `folder`, under the make of the processor.
@@ -111,11 +145,13 @@ pub fn all(folder: &Path) -> Result<Vec<(String, Value)>> {
     Ok(found)
 }
 
-/// Draws the plots of the numbers in `folder`, and says how many there are.
+/// Writes the tables and draws the plots of the numbers in `folder`, and says how many plots there
+/// are.
 fn draw(folder: &Path) -> Result<usize> {
     let mut drawn = 0;
     for (stem, results) in all(folder)? {
         let make = results["machine"]["make"].as_str().unwrap_or("unknown");
+        save(folder, &format!("{stem}.md"), &tables(&results))?;
         for run in results["runs"].as_array().into_iter().flatten() {
             if let Some(chart) = plot::chart(run, make) {
                 drawn += 1;
@@ -161,7 +197,6 @@ fn run_to_json(run: &Run) -> Value {
         json!({
             "case": case.to_string(),
             "compulsory_bytes": compulsory_bytes(case),
-            "ordinary_bytes": ordinary_bytes(case),
             "sides": sides,
         })
     });

@@ -1,8 +1,8 @@
 //! The table of one run, with what each case was meant to reach.
 
-use benches::bandwidth::{Bandwidth, compulsory_bytes, ordinary_bytes};
+use benches::bandwidth::{Bandwidth, compulsory_bytes};
 use benches::cases::{Case, Norm, Pass};
-use benches::machine::Machine;
+use serde_json::Value;
 
 use crate::results::{Measured, Run};
 
@@ -49,22 +49,27 @@ fn at_most(value: f64, limit: f64) -> String {
 }
 
 /// What the machine is, as a heading and a sentence.
-pub fn heading(machine: &Machine) -> String {
-    let caches = machine.caches.iter().map(|cache| {
-        let (size, unit) = match cache.bytes {
-            bytes if bytes < 1 << 20 => (bytes >> 10, "KiB"),
-            bytes => (bytes >> 20, "MiB"),
-        };
-        format!("{size} {unit}")
-    });
-    let caches: Vec<String> = caches.collect();
+pub fn heading(machine: &Value) -> String {
+    let list = |key: &str, text: fn(&Value) -> Option<String>| {
+        let all = machine[key].as_array().into_iter().flatten();
+        let all: Vec<String> = all.filter_map(text).collect();
+        match all.is_empty() {
+            true => "not noted".to_owned(),
+            false => all.join(", "),
+        }
+    };
+    let size = |cache: &Value| match cache["bytes"].as_u64()? {
+        bytes if bytes < 1 << 20 => Some(format!("{} KiB", bytes >> 10)),
+        bytes => Some(format!("{} MiB", bytes >> 20)),
+    };
+    let text = |key: &str| machine[key].as_str().unwrap_or("unknown").to_owned();
     format!(
-        "# {}\n\n{}, {} core(s); caches of {}; {}.\n",
-        machine.make,
-        machine.model,
-        machine.cores,
-        caches.join(", "),
-        machine.vectors.join(", ")
+        "# {}\n\n{}, {} core(s). Caches: {}. Vector instructions: {}.\n",
+        text("make"),
+        text("model"),
+        machine["cores"],
+        list("caches", size),
+        list("vectors", |set| set.as_str().map(str::to_owned))
     )
 }
 
@@ -72,6 +77,7 @@ pub fn heading(machine: &Machine) -> String {
 pub fn markdown(run: &Run) -> String {
     let names: Vec<String> = run.sides.iter().map(|(n, v)| format!("{n} {v}")).collect();
     let loops = Bandwidth::LOOPS.iter().zip(run.bandwidth.all());
+    let loops = loops.filter(|(_, gb)| *gb > 0.0);
     let loops: Vec<String> = loops.map(|(name, gb)| format!("{name} {gb:.1}")).collect();
     let mut text = format!(
         "## {} thread(s): {}\n\nBandwidth in this run, all bytes that move, in GB/s: {}. \
@@ -89,7 +95,6 @@ pub fn markdown(run: &Run) -> String {
             "kept / ours",
             "least GB/s",
             "of bandwidth",
-            "as moved",
             "target",
         ]
         .map(String::from),
@@ -121,13 +126,9 @@ fn cells(run: &Run, case: &Case, times: &[Measured]) -> Vec<String> {
     };
     let bytes = compulsory_bytes(case);
     let rate = ours.zip(bytes).map(|(ns, bytes)| bytes as f64 / ns);
-    let share = |bytes: Option<usize>| {
-        ours.zip(bytes)
-            .map(|(ns, bytes)| bytes as f64 / ns / run.bandwidth.best())
-    };
-    let (least, moved) = (share(bytes), share(ordinary_bytes(case)));
+    let share = rate.map(|rate| rate / run.bandwidth.best());
     let out_of_cache = bytes.is_some_and(|bytes| bytes > OUT_OF_CACHE);
-    let bandwidth = moved
+    let bandwidth = share
         .filter(|_| out_of_cache)
         .map(|share| at_least(share, BANDWIDTH_SHARE));
 
@@ -143,8 +144,7 @@ fn cells(run: &Run, case: &Case, times: &[Measured]) -> Vec<String> {
     cells.push(two(kept));
     cells.push(rate.map_or(String::new(), |rate| format!("{rate:.1}")));
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-    cells.push(least.map_or(String::new(), percent));
-    cells.push(moved.map_or(String::new(), percent));
+    cells.push(share.map_or(String::new(), percent));
     cells.push(bandwidth.unwrap_or_default());
     cells
 }

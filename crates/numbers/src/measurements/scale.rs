@@ -18,9 +18,12 @@ pub const MEASUREMENT: Measurement = Measurement {
 
 const SCALE: &str = include_str!("../../../../benches/results/intel-scale.json");
 
-/// Bytes that a value moves out of cache, forward and backward, with ordinary stores: x, the lines
-/// of y, y; dy, x, the lines of dx, dx.
-const BYTES: f64 = 28.0;
+/// Bytes that a value moves, forward and backward, with ordinary stores: x, the lines of y, y; dy,
+/// x, the lines of dx, dx. Of a batch in rows that is no longer in a cache when its statistics are
+/// known, Batch Norm reads x once more forward, and dy and x once more backward.
+const BYTES: [(&str, f64); 2] = [("layernorm", 28.0), ("batchnorm", 40.0)];
+/// An array that stays in the cache of a core, in bytes.
+const IN_CACHE: f64 = 262_144.0;
 /// Bytes of the four arrays x, y, dy and dx for each value.
 const HELD: f64 = 16.0;
 /// Elements below which a kernel stays on one thread.
@@ -55,16 +58,26 @@ impl Measured {
         ours.map(|row| number(row, "n")).collect()
     }
 
-    /// GB/s that move when so many bytes are gone through again and again: that of the largest
-    /// array measured which is no larger.
+    /// GB/s that move when so many bytes are gone through again and again: on the line between
+    /// the two arrays measured that are nearest in size, over the logarithm of that.
     fn bandwidth(&self, threads: u64, bytes: f64) -> f64 {
         let of = rows(&self.0["bandwidth"]).iter();
         let of = of.filter(|row| row["threads"] == threads);
         let arrays: Vec<(f64, f64)> = of
             .map(|row| (1024.0 * number(row, "kib"), number(row, "gb_per_s")))
             .collect();
-        let fitting = arrays.iter().rfind(|(size, _)| *size <= bytes);
-        fitting.unwrap_or(&arrays[0]).1
+        let (first, last) = (arrays[0], arrays[arrays.len() - 1]);
+        let pair = arrays
+            .windows(2)
+            .find(|pair| (pair[0].0..pair[1].0).contains(&bytes));
+        match pair {
+            None if bytes < first.0 => first.1,
+            None => last.1,
+            Some(pair) => {
+                let way = libm::log(bytes / pair[0].0) / libm::log(pair[1].0 / pair[0].0);
+                pair[0].1 + way * (pair[1].1 - pair[0].1)
+            }
+        }
     }
 
     /// Bytes of memory that a case needs at its peak.
@@ -76,26 +89,29 @@ impl Measured {
     }
 }
 
-/// A model of the time of one norm, of four numbers that were measured elsewhere or at other sizes.
+/// A model of the time of one norm, of numbers that were measured elsewhere or at other sizes.
 struct Model<'a> {
     measured: &'a Measured,
     /// What does not grow with the size, in nanoseconds.
     fixed: f64,
-    /// What a value costs in a cache, in nanoseconds.
+    /// What a value costs in the cache of a core, in nanoseconds.
     each: f64,
+    /// The bytes that it moves.
+    bytes: f64,
 }
 
 impl<'a> Model<'a> {
-    /// From the two sizes that lie in the innermost caches.
+    /// From the two sizes that lie in the caches of a core.
     fn new(measured: &'a Measured, norm: &str) -> Self {
         const SMALL: [f64; 2] = [1e3, 3e4];
         let [least, most] = SMALL.map(|n| measured.ours(1, norm, n));
         let each = (most - least) / (SMALL[1] - SMALL[0]);
-        let fixed = least - each * SMALL[0];
+        let known = BYTES.iter().find(|(name, _)| *name == norm);
         Model {
             measured,
-            fixed,
+            fixed: least - each * SMALL[0],
             each,
+            bytes: known.expect("a norm").1,
         }
     }
 
@@ -106,9 +122,12 @@ impl<'a> Model<'a> {
         self.with(threads as f64, n, bandwidth)
     }
 
-    /// With any number of threads, which get this much of the memory together.
+    /// With any number of threads, which get this much of the memory together: a value costs what
+    /// it costs in a cache, and what its bytes take longer from where they are.
     fn with(&self, threads: f64, n: f64, bandwidth: f64) -> f64 {
-        self.fixed + n * (self.each / threads).max(BYTES / bandwidth)
+        let near = self.measured.bandwidth(1, IN_CACHE) * threads;
+        let further = (1.0 / bandwidth - 1.0 / near).max(0.0);
+        self.fixed + n * (self.each / threads + self.bytes * further)
     }
 
     /// How many times as fast as one some threads are, where the memory keeps pace with all of
@@ -157,12 +176,15 @@ fn norm(measured: &Measured, norm: &str) -> Value {
             "torch_arrays": peak("torch"),
         })
     };
-    let ratios = sizes.iter().flat_map(|&n| [off(1, n), off(2, n)]);
+    // Up to the size at which buffers come fresh from the system.
+    let kept = sizes.iter().filter(|n| **n < 1e8);
+    let ratios = kept.flat_map(|&n| [off(1, n), off(2, n)]);
     let furthest = ratios.fold(1.0, |most: f64, off| most.max(off.max(1.0 / off)));
     json!({
         "norm": norm,
         "fixed": model.fixed,
         "each": model.each,
+        "bytes": model.bytes,
         "sizes": each(&sizes, size),
         // The factor by which the model is off at most.
         "furthest": furthest,
@@ -170,6 +192,9 @@ fn norm(measured: &Measured, norm: &str) -> Value {
         "small": model.threads(1e6),
     })
 }
+
+/// A line of a chart: its name, its ink, its points.
+type Drawn = (&'static str, Ink, Vec<(f64, f64)>);
 
 /// Nanoseconds a value, over sizes.
 fn time_chart(measured: &Measured, norm: &str, title: &str) -> Chart {
@@ -185,7 +210,7 @@ fn time_chart(measured: &Measured, norm: &str, title: &str) -> Chart {
             .map(|&n| (n, model.time(threads, n) / n))
             .collect()
     };
-    let lines: [(&str, Ink, Vec<(f64, f64)>); 5] = [
+    let lines: [Drawn; 5] = [
         ("PyTorch", Ink::Solid(Hue::Mean), line("torch", 1)),
         ("the model", Ink::Theory, modelled(1)),
         ("", Ink::Theory, modelled(2)),
@@ -365,7 +390,7 @@ fn run() -> Output {
         "make": measured.0["machine"]["make"],
         "torch": measured.0["versions"]["torch"],
         "features": measured.0["features"],
-        "bytes": BYTES,
+        "pool_limit_gib": tape::POOL_LIMIT as f64 / f64::from(1 << 30),
         "bandwidth": each(kibs, bandwidth),
         "ln": ln,
         "bn": bn,

@@ -86,18 +86,16 @@ fn title(case: &str, pass: &str) -> Option<String> {
 
 /// A kernel on one make.
 fn kernel(run: &Value, case: &str) -> Value {
-    let bytes = |kind: &str| number(row_where(&run["cases"], "case", case), kind);
+    let bytes = number(row_where(&run["cases"], "case", case), "compulsory_bytes");
     let ours = time(run, case, "ours").expect("we took part");
-    let least = bytes("compulsory_bytes") / bandwidth(run) / 1e6;
+    let least = bytes / bandwidth(run) / 1e6;
     let over = |side: &str| time(run, case, side).map(|time| time / ours);
     json!({
         // Bytes that must move over the best bandwidth, in milliseconds.
         "least": least,
         "time": ours,
-        // The share of the bandwidth that is used for what must move, and for that with the
-        // lines that ordinary stores read.
+        // The share of the bandwidth that is used for what must move.
         "share": least / ours,
-        "moved": bytes("ordinary_bytes") / bandwidth(run) / 1e6 / ours,
         "torch": time(run, case, "torch"),
         "ratio": over("torch"),
         // PyTorch where the C library keeps freed memory.
