@@ -2,9 +2,9 @@
 //!
 //! Bytes are counted that move, not bytes that the source names. A store to a line that is in no
 //! cache makes the processor read that line first, so an ordinary loop `a = s·b` moves three
-//! arrays where STREAM counts two (McCalpin, 1995). [`Bandwidth`] counts these reads. Two of the
-//! four loops have none, one that only reads and one that updates its array in place, so that the
-//! count can be checked: with it, the four come out alike wherever memory is the limit.
+//! arrays where STREAM counts two (McCalpin, 1995). [`Bandwidth`] counts these reads. Two of its
+//! four loops have none: one only reads, and one updates its array in place. Where they differ, they
+//! tell what the limit is: of the lines that come, or of those that go.
 
 use std::hint::black_box;
 use std::time::Instant;

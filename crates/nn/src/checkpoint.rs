@@ -45,8 +45,8 @@ use tape::{Backward, InputGrads, Param, Real, Tape, Tensor, Var};
 /// ```
 ///
 /// # Panics
-/// In the backward pass, if the segment asks its tape for a parameter, whose gradient would be
-/// lost, or if it computes a value of another shape the second time.
+/// If there is no input. In the backward pass, if the segment asks its tape for a parameter, whose
+/// gradient would be lost, or if it computes a value of another shape the second time.
 // ANCHOR: checkpoint
 #[track_caller]
 pub fn checkpoint<'t, T: Real>(

@@ -176,9 +176,9 @@ fn norm(measured: &Measured, norm: &str) -> Value {
             "torch_arrays": peak("torch"),
         })
     };
-    // Up to the size at which buffers come fresh from the system.
-    let kept = sizes.iter().filter(|n| **n < 1e8);
-    let ratios = kept.flat_map(|&n| [off(1, n), off(2, n)]);
+    // From where a call is not all there is, up to where buffers come fresh from the system.
+    let between = sizes.iter().filter(|n| (3e3..1e8).contains(*n));
+    let ratios = between.flat_map(|&n| [off(1, n), off(2, n)]);
     let furthest = ratios.fold(1.0, |most: f64, off| most.max(off.max(1.0 / off)));
     json!({
         "norm": norm,
@@ -347,7 +347,19 @@ fn peaks(measured: &Measured) -> Value {
             let over = ours.zip(torch).map(|(ours, torch)| torch / ours);
             json!({ "ours": ours.map(|b| b / 1e6), "torch": torch.map(|b| b / 1e6), "over": over })
         };
-        json!({ "step": name, "usual": at(1.0), "four": at(4.0), "sixteen": at(16.0) })
+        // What each further batch of the usual size adds.
+        let [ours, torch] = ["ours", "torch"].map(|side| {
+            let [one, many] = [1.0, 16.0].map(|times| measured.peak(side, case, "times", times));
+            one.zip(many).map(|(one, many)| (many - one) / 15e6)
+        });
+        let over = ours.zip(torch).map(|(ours, torch)| torch / ours);
+        json!({
+            "step": name,
+            "usual": at(1.0),
+            "four": at(4.0),
+            "sixteen": at(16.0),
+            "further": { "ours": ours, "torch": torch, "over": over },
+        })
     };
     STEPS.map(row).into_iter().collect()
 }
