@@ -248,8 +248,12 @@ fn beside_torch(run: &Value, others: &[(&Value, &Value)]) -> Option<String> {
     let slower = here.iter().filter(|(_, ratio)| *ratio < 1.0).count();
     let sum = match slower {
         0 => "Every training step is at least as fast as PyTorch's".to_owned(),
+        1 => format!(
+            "One of the {} training steps is slower than PyTorch's",
+            here.len()
+        ),
         some => format!(
-            "{some} of {} training steps are slower than PyTorch's",
+            "{some} of the {} training steps are slower than PyTorch's",
             here.len()
         ),
     };
