@@ -1,8 +1,8 @@
 //! Recording a computation, and differentiating it: what a tape is asked for.
 
-use std::{iter, ptr};
+use std::ptr;
 
-use crate::backward::{Backward, Kind, NodeId};
+use crate::backward::{Backward, Inputs, Kind, NodeId};
 use crate::{Grads, Param, Real, Tape, Tensor, Var};
 
 impl<T: Real> Tape<T> {
@@ -114,7 +114,7 @@ impl<T: Real> Tape<T> {
         let mut params = self.params.borrow_mut();
         let node = *params.entry(param.id()).or_insert_with(|| {
             let name = param.name().to_owned();
-            self.push(iter::empty(), *value.shape(), Kind::Leaf { name })
+            self.push(Inputs::new(), *value.shape(), Kind::Leaf { name })
         });
         self.var(Some(node), value)
     }
@@ -151,15 +151,16 @@ impl<T: Real> Tape<T> {
         if inputs.iter().all(|input| input.node.is_none()) {
             return self.constant(value);
         }
+        let mut nodes = Inputs::new();
         for input in inputs {
             assert!(
                 input.node.is_none() || ptr::eq(input.tape, self),
                 "an op cannot join values from two tapes: one could not be differentiated; \
                  hand its value in with `constant`, or compute both on one tape"
             );
+            nodes.push(input.node);
         }
         let kind = Kind::Op(Box::new(backward()));
-        let nodes = inputs.iter().map(|input| input.node);
         let node = self.push(nodes, *value.shape(), kind);
         self.var(Some(node), value)
     }

@@ -54,25 +54,18 @@ impl<T: Real> Tape<T> {
         self.id = unique();
     }
 
-    /// Always inlined, and the inputs written where they stay: what is read again right after
-    /// it was written, in other pieces, waits until it has reached the cache. A module for a
-    /// browser is to be small.
+    /// Always inlined, for a record that is handed over as an argument is put together in one
+    /// place of memory and then copied to another. A module for a browser is to be small.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
-    pub(crate) fn push(
-        &self,
-        inputs: impl Iterator<Item = Option<NodeId>>,
-        shape: Shape,
-        kind: Kind<T>,
-    ) -> NodeId {
+    pub(crate) fn push(&self, inputs: Inputs, shape: Shape, kind: Kind<T>) -> NodeId {
         let mut records = self.records.borrow_mut();
         let node = NodeId::new(records.len());
         records.push(Record {
-            inputs: Inputs::new(),
+            inputs,
             shape,
             kind,
             watched: false,
         });
-        records[node.index()].inputs.extend(inputs);
         node
     }
 
