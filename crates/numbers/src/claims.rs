@@ -41,7 +41,7 @@ fn chapter_16_has_every_claim() {
             .unwrap_or_else(|| panic!("no section {}", claim.id));
         let section = section.split("\n## ").next().expect("a section");
         for part in [
-            format!("book/results/{name}.json verdict s"),
+            format!("book/results/{name}.json answer badge"),
             format!("`cargo run -- lab {name}`"),
             "**Said**".to_owned(),
             "**Measured**".to_owned(),
