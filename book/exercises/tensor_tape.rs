@@ -3,7 +3,7 @@
 
 use exercises::tensor_tape::{Tape, Tensor, check};
 
-fn add(tape: &mut Tape, a: usize, b: usize) -> usize {
+pub(crate) fn add(tape: &mut Tape, a: usize, b: usize) -> usize {
     todo!()
 }
 
@@ -11,7 +11,7 @@ fn mul(tape: &mut Tape, a: usize, b: usize) -> usize {
     todo!()
 }
 
-fn relu(tape: &mut Tape, x: usize) -> usize {
+pub(crate) fn relu(tape: &mut Tape, x: usize) -> usize {
     todo!()
 }
 
@@ -19,7 +19,7 @@ fn exp(tape: &mut Tape, x: usize) -> usize {
     todo!()
 }
 
-fn backward(tape: &Tape, y: usize, dy: Tensor) -> Vec<Option<Tensor>> {
+pub(crate) fn backward(tape: &Tape, y: usize, dy: Tensor) -> Vec<Option<Tensor>> {
     todo!()
 }
 

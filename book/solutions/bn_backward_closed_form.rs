@@ -4,7 +4,7 @@
 use exercises::bn_backward_closed_form::{Gradients, check};
 
 /// The three gradients, without any intermediate of the forward pass but x_hat and rstd.
-fn bn_backward_closed_form(
+pub(crate) fn bn_backward_closed_form(
     dy: &[f64],
     x_hat: &[f64],
     rstd: &[f64],

@@ -4,7 +4,14 @@
 use exercises::bn_forward::{Forward, Running, check};
 
 /// Training: mean and variance of each channel, then `x_hat` and `y`.
-fn bn_forward(x: &[f64], n: usize, c: usize, gamma: &[f64], beta: &[f64], eps: f64) -> Forward {
+pub(crate) fn bn_forward(
+    x: &[f64],
+    n: usize,
+    c: usize,
+    gamma: &[f64],
+    beta: &[f64],
+    eps: f64,
+) -> Forward {
     // ANCHOR: solution-forward
     let mut out = Forward {
         mean: vec![0.0; c],
@@ -30,7 +37,7 @@ fn bn_forward(x: &[f64], n: usize, c: usize, gamma: &[f64], beta: &[f64], eps: f
 }
 
 /// Moves `running.mean` and `running.var` towards `batch`, in PyTorch's convention.
-fn update_running(running: &mut Running, batch: &Forward, n: usize, momentum: f64) {
+pub(crate) fn update_running(running: &mut Running, batch: &Forward, n: usize, momentum: f64) {
     // ANCHOR: solution-running
     let unbiased = n as f64 / (n as f64 - 1.0);
     for ch in 0..batch.mean.len() {

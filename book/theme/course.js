@@ -263,6 +263,56 @@
     const states = new Map();
     let build = null;
 
+    // ---- A run that takes its time -----------------------------------------------------
+    // What it shows stands in the place of the still, whose size it has. Words and bar follow each
+    // moment, and what is read aloud each quarter; where motion is not wanted, the drawing each tenth.
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+    const runs = new Map();
+    for (const [name, box] of boxes) {
+        const place = box.querySelector("[data-run]");
+        const figure = place && document.getElementById(place.dataset.run);
+        if (!figure) continue;
+        const forms = [".wide", ".narrow"].map((form) => figure.querySelector(form));
+        const aloud = make("p", "unseen");
+        aloud.setAttribute("aria-live", "polite");
+        place.append(aloud);
+        const link = place.querySelector("a");
+        const run = { place, forms, aloud, bar: place.querySelector("progress"), words: place.querySelector("p"), quarter: null, tenth: null };
+        run.stills = forms.map((form) => form.firstElementChild);
+        run.idle = ["Once its gradients are right, it trains, and ", link.cloneNode(true), " shows it as it happens. Until then the figure shows a run of the book's solution."];
+        runs.set(name, run);
+    }
+    const drawn = (text) => {
+        const svg = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+        if (svg.localName !== "svg" || svg.querySelector("script, foreignObject")) return null;
+        svg.style.width = `${svg.viewBox.baseVal.width}px`;
+        return document.importNode(svg, true);
+    };
+    const runShown = (name, moment) => {
+        const run = runs.get(name);
+        if (!run) return;
+        if (!moment) {
+            run.forms.forEach((form, at) => form.replaceChildren(run.stills[at]));
+            run.words.replaceChildren(...run.idle.map((part) => (typeof part === "string" ? part : part.cloneNode(true))));
+            run.bar.value = 0;
+            run.quarter = run.tenth = null;
+            return;
+        }
+        const share = moment.done / Math.max(moment.of, 1);
+        const told = `Step ${moment.done} of ${moment.of}: ${moment.told}.`;
+        run.bar.value = share;
+        run.words.textContent = told;
+        const [quarter, tenth] = [Math.floor(4 * share), Math.floor(10 * share)];
+        if (quarter !== run.quarter) run.aloud.textContent = told;
+        const still = calm.matches && tenth === run.tenth;
+        [run.quarter, run.tenth] = [quarter, tenth];
+        if (still) return;
+        run.forms.forEach((form, at) => {
+            const svg = drawn(moment.drawing[at]);
+            if (svg) form.replaceChildren(svg);
+        });
+    };
+
     // ---- Words of a verdict ----------------------------------------------------------
     // What the checker writes in ASCII, as the book writes it.
     const SIGNS = new Map(Object.entries({
@@ -434,6 +484,7 @@
     const show = (box, entry) => {
         box.dataset.state = entry.state;
         say(box, WORDS[entry.state]);
+        runShown(entry.exercise, entry.moment);
         const explanation = box.querySelector("details.explanation");
         explanation.hidden = entry.state !== "passed";
         const panel = box.querySelector(".verdict");
@@ -455,6 +506,9 @@
             panel.append(make("pre", "", verdict.messages.trimEnd()));
         } else if (verdict.kind === "endless") {
             panel.append(make("p", "headline", "It did not end in time and was stopped. Is there a loop that never ends?"));
+        } else if (verdict.kind === "stopped") {
+            panel.dataset.outcome = "open";
+            panel.append(make("p", "headline", "It was stopped before its end, for another exercise was saved. Save it again to run it anew."));
         } else if (verdict.kind === "loud") {
             panel.append(make("p", "headline", "It printed without end and was stopped. Is there a loop that never ends?"));
         } else if (verdict.kind === "missing") {
@@ -551,6 +605,11 @@
             if (!box) return;
             say(box, "checking …");
             box.querySelector(".verdict").dataset.busy = "";
+        },
+        moment(event) {
+            runShown(event.exercise, event.moment);
+            const box = boxes.get(event.exercise);
+            if (box) say(box, event.moment.done < event.moment.of ? "running …" : "checking …");
         },
         verdict(event) {
             notice("course-broken");

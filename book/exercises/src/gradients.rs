@@ -37,14 +37,23 @@ pub(crate) fn run(candidate: ClosedForm<'_>) -> impl Fn(&Batch, &mut Gradients) 
 
 /// The gradients of a norm. RMS Norm has no beta.
 pub(crate) fn part(norm: &'static Norm) -> Part<Batch, Gradients> {
+    part_of("backward", norm, |seed| norm.batches(seed), 1e-3)
+}
+
+/// The same of these batches, where finite differences take another `eps`.
+pub(crate) fn part_of(
+    name: &'static str,
+    norm: &'static Norm,
+    cases: impl Fn(u64) -> Vec<Batch> + 'static,
+    eps: f64,
+) -> Part<Batch, Gradients> {
     let (s, rms) = (&norm.sections, norm.kind == Kind::Rms);
     let transposed = format!(
         "index-transposed: all arrays are read with their index transposed: {}",
         norm.in_all
     );
     let all = format!("all {}s use it", norm.axes[0].1);
-    let cases = |seed| norm.batches(seed);
-    let part = Part::<_, Gradients>::new("backward", Order::Together, cases);
+    let part = Part::<_, Gradients>::new(name, Order::Together, cases);
     let part = SUMS.iter().skip(usize::from(rms)).fold(part, |part, sum| {
         let &(name, adds, right, field) = sum;
         let right = move |b: &Batch| right(&b.probe);
@@ -91,8 +100,8 @@ pub(crate) fn part(norm: &'static Norm) -> Part<Batch, Gradients> {
                 .scales_by("gamma")
         },
         Differences {
-            name: "backward",
-            case: move |seed| norm.batch(shape, 1e-3, seed * 100 + 77),
+            name,
+            case: move |seed| norm.batch(shape, eps, seed * 100 + 77),
             inputs: inputs[..if rms { 2 } else { 3 }].into(),
             dy: |b| &mut b.probe.dy,
             y: |b| b.probe.y(),

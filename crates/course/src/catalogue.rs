@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
+use verdict::channel::TIME_LIMIT;
 use verdict::command;
 
 /// One exercise, as the catalogue has it. All texts are Markdown.
@@ -27,6 +29,28 @@ pub struct Exercise {
     pub explanation: String,
     /// Where to go from here; shown after success.
     pub read_next: String,
+    /// What one that takes its time needs.
+    #[serde(default)]
+    pub run: Option<Run>,
+}
+
+/// An exercise that takes its time, and shows how far it is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// It is stopped after so many seconds.
+    pub seconds: u64,
+    /// The label of the figure in whose place the page shows what is to be seen.
+    pub figure: String,
+}
+
+impl Exercise {
+    /// How long it may run.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        let seconds = self.run.as_ref().map(|run| run.seconds);
+        seconds.map_or(TIME_LIMIT, Duration::from_secs)
+    }
 }
 
 /// All exercises, in the order in which the book has them.

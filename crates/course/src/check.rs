@@ -1,5 +1,6 @@
 //! Run a compiled exercise, read its report.
 
+use crate::catalogue::Exercise;
 use crate::compile::{Compiled, Compiler};
 use crate::digest::fingerprint;
 use crate::files::Lock;
@@ -14,9 +15,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tempfile::NamedTempFile;
-use verdict::channel::{self, TIME_LIMIT};
-use verdict::{Outcome, Report, command};
+use verdict::channel;
+use verdict::{Moment, Outcome, Report, command};
 
 /// How a check of one exercise ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,7 +32,12 @@ pub enum Verdict {
         errors: usize,
     },
     /// It did not come to an end in time.
-    Endless,
+    Endless {
+        /// How many seconds it had.
+        seconds: u64,
+    },
+    /// It was stopped, for something else was saved meanwhile.
+    Stopped,
     /// It was stopped when it had printed more than anyone can read.
     Loud,
     /// It ended without a report: it called `exit`, or ran out of stack or memory.
@@ -80,17 +85,27 @@ impl Verdict {
     pub fn written(&self) -> bool {
         match self {
             Self::Report(report) => report.outcome != Outcome::Unwritten,
-            Self::Missing { .. } => false,
-            Self::Uncompiled { .. } | Self::Endless | Self::Loud | Self::Lost { .. } => true,
+            Self::Missing { .. } | Self::Stopped => false,
+            Self::Uncompiled { .. } | Self::Endless { .. } | Self::Loud | Self::Lost { .. } => true,
         }
     }
 }
 
-/// Compiles and checks the exercise `name`, as it is on the disk.
+/// Looks at an exercise while it runs: is told each new moment of one that takes its time, and
+/// asked now and then whether it may go on.
+pub type Follow<'a> = &'a mut dyn FnMut(Option<Moment>) -> bool;
+
+/// Compiles and checks an exercise, as it is on the disk.
 ///
 /// # Errors
 /// When cargo itself cannot be run, or fails for another reason than the exercise.
-pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Result<Checked> {
+pub fn check(
+    compiler: &mut Compiler,
+    workspace: &Workspace,
+    exercise: &Exercise,
+    follow: Follow<'_>,
+) -> Result<Checked> {
+    let name = exercise.name.as_str();
     // Two commands at once would put their programs in the same place. The other one may be
     // busy with an endless loop until the limit.
     let lock = workspace.lock("judging");
@@ -126,15 +141,17 @@ pub fn check(compiler: &mut Compiler, workspace: &Workspace, name: &str) -> Resu
             continue;
         }
         let (verdict, printed) = match compiled {
-            Compiled::Program(program) => run(&program, name, TIME_LIMIT)?,
+            Compiled::Program(program) => run(&program, name, exercise.limit(), follow)?,
             Compiled::Errors { messages, errors } => {
                 (Verdict::Uncompiled { messages, errors }, String::new())
             }
         };
+        // What was stopped proves nothing.
+        let judged = verdict != Verdict::Stopped;
         return Ok(Checked {
             verdict,
             printed,
-            source: Some(fingerprint(&bytes)),
+            source: judged.then(|| fingerprint(&bytes)),
         });
     }
     bail!(
@@ -159,17 +176,37 @@ pub fn source(workspace: &Workspace, name: &str) -> Result<Option<Vec<u8>>> {
 }
 
 /// Runs the compiled exercise `name`; returns the verdict, and what it printed.
-fn run(program: &Path, name: &str, limit: Duration) -> Result<(Verdict, String)> {
-    let file = NamedTempFile::new().context("cannot make a temporary file")?;
+fn run(
+    program: &Path,
+    name: &str,
+    limit: Duration,
+    follow: Follow<'_>,
+) -> Result<(Verdict, String)> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let file = folder.path().join("report");
+    fs::write(&file, "").context("cannot make a temporary file")?;
     let mut command = Command::new(program);
-    channel::ask(&mut command, file.path());
-    let (end, printed) = process::run(command, limit)?;
+    channel::ask(&mut command, &file, limit);
+    let mut last: Option<Moment> = None;
+    let (end, printed) = process::run(command, limit, &mut || {
+        let new = channel::seen(&file, last.as_ref());
+        last = new.clone().or(last.take());
+        follow(new.map(in_sight))
+    })?;
+    // The last moment may have come after the last look.
+    if let Some(moment) = channel::seen(&file, last.as_ref()) {
+        follow(Some(in_sight(moment)));
+    }
     let status = match end {
         End::Of(status) => status,
-        End::Late => return Ok((Verdict::Endless, printed)),
+        End::Late => {
+            let seconds = limit.as_secs();
+            return Ok((Verdict::Endless { seconds }, printed));
+        }
         End::Loud => return Ok((Verdict::Loud, printed)),
+        End::Stopped => return Ok((Verdict::Stopped, printed)),
     };
-    let report = channel::read(file.path()).context("cannot read the report")?;
+    let report = channel::read(&file).context("cannot read the report")?;
     // One that an exercise left before it ended in another way says nothing.
     let whole = |r: &Report| r.exercise == name && r.passed() == status.success();
     let verdict = match report.filter(whole) {
@@ -179,6 +216,20 @@ fn run(program: &Path, name: &str, limit: Duration) -> Result<(Verdict, String)>
         },
     };
     Ok((verdict, printed))
+}
+
+/// A drawing of more bytes is shown to nobody.
+const LARGEST_DRAWING: usize = 1 << 20;
+
+/// A moment as it can be shown: all of it may come from the reader's code.
+fn in_sight(mut moment: Moment) -> Moment {
+    moment.told = process::plain(&moment.told);
+    for drawing in &mut moment.drawing {
+        if drawing.len() > LARGEST_DRAWING {
+            drawing.clear();
+        }
+    }
+    moment
 }
 
 /// A map of more elements is looked at by nobody.
@@ -218,9 +269,45 @@ mod tests {
         (dir, path)
     }
 
+    const LIMIT: Duration = channel::TIME_LIMIT;
+
     fn judge(body: &str) -> (Verdict, String) {
         let (_dir, path) = script(body);
-        run(&path, "a", TIME_LIMIT).unwrap()
+        run(&path, "a", LIMIT, &mut |_| true).unwrap()
+    }
+
+    /// What it shows is told once each, the last of it too, and it can be stopped.
+    #[test]
+    fn an_exercise_that_takes_its_time_is_followed() {
+        let shows = |done: u64| {
+            let moment = Moment {
+                done,
+                of: 2,
+                told: "so far\u{1b}[2J".to_owned(),
+                drawing: ["<svg/>".to_owned(), "x".repeat(LARGEST_DRAWING + 1)],
+            };
+            let text = serde_json::to_string(&moment).unwrap();
+            // More than an argument may hold.
+            format!(
+                "cat > $EXERCISE_REPORT.new <<'END'\n{text}\nEND\nmv $EXERCISE_REPORT.new $EXERCISE_REPORT.moment"
+            )
+        };
+        let body = format!("{}\nsleep 0.5\n{}\n{}", shows(1), shows(2), left(PASSED));
+        let (_dir, path) = script(&body);
+        let mut told = Vec::new();
+        let (verdict, _) = run(&path, "a", LIMIT, &mut |moment| {
+            told.extend(moment);
+            true
+        })
+        .unwrap();
+        assert!(verdict.passed(), "{verdict:?}");
+        let done: Vec<u64> = told.iter().map(|moment| moment.done).collect();
+        assert_eq!(done, [1, 2]);
+        assert_eq!(told[0].told, "so far");
+        assert_eq!(told[0].drawing, ["<svg/>", ""]);
+        let (verdict, _) = run(&path, "a", LIMIT, &mut |moment| moment.is_none()).unwrap();
+        assert_eq!(verdict, Verdict::Stopped);
+        assert!(!verdict.written() && !verdict.passed());
     }
 
     /// What the script leaves as its report.
@@ -266,8 +353,8 @@ mod tests {
     #[test]
     fn an_endless_exercise_is_stopped() {
         let (_dir, path) = script("exec sleep 600");
-        let (verdict, _) = run(&path, "a", Duration::from_millis(50)).unwrap();
-        assert_eq!(verdict, Verdict::Endless);
+        let (verdict, _) = run(&path, "a", Duration::from_millis(50), &mut |_| true).unwrap();
+        assert_eq!(verdict, Verdict::Endless { seconds: 0 });
     }
 
     #[test]
@@ -279,11 +366,11 @@ mod tests {
             std::thread::sleep(Duration::from_millis(100));
             drop(held);
         });
-        let (verdict, _) = run(&path, "a", Duration::from_millis(50)).unwrap();
-        assert_eq!(verdict, Verdict::Endless);
+        let (verdict, _) = run(&path, "a", Duration::from_millis(50), &mut |_| true).unwrap();
+        assert_eq!(verdict, Verdict::Endless { seconds: 0 });
         begun.join().unwrap();
         let _held = fs::OpenOptions::new().append(true).open(&path).unwrap();
-        assert!(run(&path, "a", Duration::from_millis(50)).is_err());
+        assert!(run(&path, "a", Duration::from_millis(50), &mut |_| true).is_err());
     }
 
     #[test]

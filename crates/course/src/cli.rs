@@ -7,6 +7,7 @@ use crate::compile::Compiler;
 use crate::digest::fingerprint;
 use crate::exit::{FAILED, NOT_PASSED};
 use crate::files::{self, Lock};
+use crate::follow::Bar;
 use crate::live;
 use crate::program;
 use crate::progress::{Progress, State};
@@ -21,7 +22,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use verdict::{COMMAND, command};
+use verdict::{COMMAND, Moment, command};
 
 /// Serves the book and checks the exercises as they are saved.
 #[derive(Debug, Parser)]
@@ -331,7 +332,13 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
     let layout = Layout::new(&labels);
     let (mut passed, mut compiler) = (0, Compiler::default());
     for exercise in &chosen {
-        let checked = check::check(&mut compiler, workspace, &exercise.name)?;
+        let mut bar = Bar::new(&exercise.name);
+        let mut follow = |moment: Option<Moment>| {
+            moment.iter().for_each(|moment| bar.show(moment));
+            true
+        };
+        let checked = check::check(&mut compiler, workspace, exercise, &mut follow)?;
+        bar.clear();
         let verdict = terminal::verdict(&exercise.name, &checked.verdict, &layout);
         println!("{verdict}{}", terminal::printed(&checked.printed));
         let progress = Progress::update(workspace, |progress| {

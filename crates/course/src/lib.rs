@@ -15,6 +15,7 @@
 //! | [`compile`] | compile one exercise, by cargo or by the compiler alone |
 //! | [`process`] | run a program, end all that it starts, keep what it prints |
 //! | [`check`] | run a compiled exercise, read its report |
+//! | [`follow`] | a run that takes its time, as a terminal shows it |
 //! | [`stub`] | an exercise as it was shipped, made from its solution |
 //! | [`book`] | the Markdown of the book made into pages |
 //! | [`site`] | the built pages in memory, and the headers they are sent with |
@@ -36,6 +37,7 @@ pub mod compile;
 pub mod digest;
 pub mod exit;
 pub mod files;
+pub mod follow;
 pub mod live;
 pub mod process;
 pub mod program;

@@ -2,10 +2,11 @@
 
 use crate::book::labels::Labels;
 use crate::book::{self, Built};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Exercise};
 use crate::check::{self, Checked, Verdict};
 use crate::compile::Compiler;
 use crate::files::Lock;
+use crate::follow::Bar;
 use crate::progress::Progress;
 use crate::prose::Layout;
 use crate::serve::{self, Hub};
@@ -20,8 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use verdict::Moment;
 
 /// What the default command is asked to do.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,7 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
         builds: 0,
         compiler: Compiler::default(),
         verdicts: BTreeMap::new(),
+        moments: BTreeMap::new(),
     };
     let mut folders = vec![workspace.book().join("exercises")];
     if options.serve {
@@ -84,8 +87,11 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
         live.catalogue.passed(&live.progress)
     );
     loop {
-        let changed = watcher.wait();
-        live.react(&changed, &mut watcher, options.serve);
+        let mut changed = watcher.wait();
+        // What is saved while an exercise runs comes after it.
+        while !changed.is_empty() {
+            changed = live.react(&changed, &mut watcher, options.serve);
+        }
     }
 }
 
@@ -124,10 +130,19 @@ struct Live {
     builds: u32,
     compiler: Compiler,
     verdicts: BTreeMap<String, Checked>,
+    /// What was seen last of those that take their time.
+    moments: BTreeMap<String, Moment>,
 }
 
 impl Live {
-    fn react(&mut self, changed: &BTreeSet<PathBuf>, watcher: &mut Watcher, serve: bool) {
+    /// Does what follows from these saves, and returns what was saved meanwhile.
+    fn react(
+        &mut self,
+        changed: &BTreeSet<PathBuf>,
+        watcher: &mut Watcher,
+        serve: bool,
+    ) -> BTreeSet<PathBuf> {
+        let mut later = BTreeSet::new();
         let exercises = self.workspace.book().join("exercises");
         let mut rebuild = false;
         for path in changed {
@@ -135,14 +150,10 @@ impl Live {
                 self.follow();
                 continue;
             }
-            let exercise = self
-                .catalogue
-                .exercises
-                .iter()
-                .find(|e| self.workspace.exercise(&e.name) == *path)
-                .map(|e| e.name.clone());
-            match exercise {
-                Some(name) => self.check(&name),
+            match self.exercise_of(path) {
+                // It was saved once more while another ran.
+                Some(_) if later.contains(path) => {}
+                Some(exercise) => later.extend(self.check(&exercise, watcher)),
                 // The catalogue is text of the book; the library behind the exercises
                 // is rebuilt by cargo when it next checks one.
                 None => {
@@ -158,19 +169,52 @@ impl Live {
             let event = json!({"event": "broken", "message": format!("{error:#}")});
             self.hub.send(&event);
         }
+        later
     }
 
-    fn check(&mut self, name: &str) {
+    /// The exercise whose file this is.
+    fn exercise_of(&self, path: &Path) -> Option<Exercise> {
+        let mut all = self.catalogue.exercises.iter();
+        let found = all.find(|e| self.workspace.exercise(&e.name) == *path);
+        found.cloned()
+    }
+
+    /// Checks an exercise, and returns what was saved meanwhile. It is stopped when this or another
+    /// exercise is saved: what the reader works on now goes before what is still running.
+    fn check(&mut self, exercise: &Exercise, watcher: &mut Watcher) -> BTreeSet<PathBuf> {
+        let name = exercise.name.as_str();
+        self.moments.remove(name);
         self.hub
             .send(&json!({"event": "checking", "exercise": name}));
-        let checked = match check::check(&mut self.compiler, &self.workspace, name) {
+        let (mut later, mut bar) = (BTreeSet::new(), Bar::new(name));
+        let mut compiler = std::mem::take(&mut self.compiler);
+        let workspace = self.workspace.clone();
+        let checked = check::check(&mut compiler, &workspace, exercise, &mut |moment| {
+            if let Some(moment) = moment {
+                bar.show(&moment);
+                let event = json!({"event": "moment", "exercise": name, "moment": moment});
+                self.moments.insert(name.to_owned(), moment);
+                self.hub.greet_with(self.state());
+                self.hub.send(&event);
+            }
+            later.extend(watcher.now());
+            !later.iter().any(|path| self.exercise_of(path).is_some())
+        });
+        bar.clear();
+        self.compiler = compiler;
+        let checked = match checked {
             Ok(checked) => checked,
             Err(error) => {
                 eprintln!("{error:#}");
                 let event = json!({"event": "broken", "message": format!("{error:#}")});
-                return self.hub.send(&event);
+                self.hub.send(&event);
+                return later;
             }
         };
+        // Nothing is said of what is checked again at once.
+        if checked.verdict == Verdict::Stopped && later.contains(&workspace.exercise(name)) {
+            return later;
+        }
         let layout = Layout::new(&self.labels);
         println!(
             "\n{}{}",
@@ -182,9 +226,7 @@ impl Live {
             Ok(progress) => self.progress = progress,
             Err(error) => eprintln!("{error:#}"),
         }
-        if checked.verdict.passed()
-            && let Ok(exercise) = self.catalogue.get(name)
-        {
+        if checked.verdict.passed() {
             let told = terminal::after_success(exercise, &self.catalogue, &self.progress, &layout);
             println!("{told}");
         }
@@ -193,6 +235,7 @@ impl Live {
         event["event"] = json!("verdict");
         self.hub.greet_with(self.state());
         self.hub.send(&event);
+        later
     }
 
     /// Takes over what another command has recorded.
@@ -279,6 +322,7 @@ impl Live {
             "verdict": verdict,
             "section": target,
             "printed": printed,
+            "moment": self.moments.get(name),
         })
     }
 }

@@ -17,6 +17,8 @@ const KEPT: usize = 4 << 10;
 /// How long is waited for the rest of the output when the program has ended. A process
 /// that it started may have left its group and hold the pipe open.
 const REST: Duration = Duration::from_millis(300);
+/// How often one looks at a program while it runs.
+const BEAT: Duration = Duration::from_millis(100);
 /// How often, and after which pause, a program is started again that is still being written.
 const BUSY: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -30,6 +32,8 @@ pub enum End {
     Late,
     /// It was stopped when it had printed too much.
     Loud,
+    /// It was stopped by the one who looks at it.
+    Stopped,
 }
 
 /// Starts a program that may just have been written. Another thread that starts one at this
@@ -48,11 +52,16 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
 }
 
 /// Runs `command` for as long as `limit`, and returns how it ended and what it printed on
-/// both streams, in the order in which it did, without escape sequences.
+/// both streams, in the order in which it did, without escape sequences. `goes_on` is asked from
+/// time to time whether it may.
 ///
 /// # Errors
 /// When it cannot be run, or not be waited for.
-pub fn run(mut command: Command, limit: Duration) -> Result<(End, String)> {
+pub fn run(
+    mut command: Command,
+    limit: Duration,
+    goes_on: &mut dyn FnMut() -> bool,
+) -> Result<(End, String)> {
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     let printed = Arc::default();
     let rest = follow(reader, Arc::clone(&printed)).context("cannot start a thread")?;
@@ -66,7 +75,7 @@ pub fn run(mut command: Command, limit: Duration) -> Result<(End, String)> {
     let program = command.get_program().to_owned();
     drop(command);
     let mut child = child.with_context(|| format!("cannot run {}", program.display()))?;
-    let end = wait(&mut child, &printed, limit);
+    let end = wait(&mut child, &printed, limit, goes_on);
     let status = group::end(&mut child).context("cannot stop the exercise")?;
     // What it printed last may still be on its way; an error says that all has come.
     let _ = rest.recv_timeout(REST);
@@ -79,14 +88,26 @@ pub fn run(mut command: Command, limit: Duration) -> Result<(End, String)> {
 }
 
 /// Waits until the program has ended by itself, or must be stopped.
-fn wait(child: &mut Child, printed: &Mutex<Printed>, limit: Duration) -> io::Result<Option<End>> {
+fn wait(
+    child: &mut Child,
+    printed: &Mutex<Printed>,
+    limit: Duration,
+    goes_on: &mut dyn FnMut() -> bool,
+) -> io::Result<Option<End>> {
     let start = Instant::now();
+    let mut looked = start;
     while !group::has_ended(child)? {
         if start.elapsed() > limit {
             return Ok(Some(End::Late));
         }
         if lock(printed).length > MOST_PRINTED {
             return Ok(Some(End::Loud));
+        }
+        if looked.elapsed() > BEAT {
+            looked = Instant::now();
+            if !goes_on() {
+                return Ok(Some(End::Stopped));
+            }
         }
         thread::sleep(Duration::from_millis(2));
     }
@@ -204,7 +225,20 @@ mod tests {
     fn shell(script: &str, limit: Duration) -> (End, String) {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        run(command, limit).unwrap()
+        run(command, limit, &mut || true).unwrap()
+    }
+
+    #[test]
+    fn it_is_stopped_by_the_one_who_looks_at_it() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo hello; sleep 600"]);
+        let mut looks = 0;
+        let (end, text) = run(command, LONG, &mut || {
+            looks += 1;
+            looks < 3
+        })
+        .unwrap();
+        assert_eq!((end, text.as_str(), looks), (End::Stopped, "hello\n", 3));
     }
 
     const LONG: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use std::fmt::Write;
 use std::ops::RangeInclusive;
-use verdict::{Heatmap, Line, Outcome, Report, command};
+use verdict::{Heatmap, Line, Moment, Outcome, Report, command};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -34,10 +34,14 @@ pub fn verdict(name: &str, verdict: &Verdict, layout: &Layout<'_>) -> String {
             let head = wrong(&format!("does not compile: {errors} error{s}"));
             format!("{head}\n\n{}", messages.trim_end())
         }
-        Verdict::Endless => wrong(&format!(
-            "did not end within {} seconds and was stopped. Is there a loop that never ends?",
-            verdict::channel::TIME_LIMIT.as_secs()
+        Verdict::Endless { seconds } => wrong(&format!(
+            "did not end within {seconds} seconds and was stopped. Is there a loop that never ends?"
         )),
+        Verdict::Stopped => layout.wrap(
+            &format!("{} {}: {STOPPED}", paint(NOTE, "○"), paint(BOLD, name)),
+            "",
+            "  ",
+        ),
         Verdict::Loud => wrong(&format!(
             "printed more than {} MiB and was stopped. Is there a loop that never ends?",
             crate::process::MOST_PRINTED >> 20
@@ -53,6 +57,22 @@ pub fn verdict(name: &str, verdict: &Verdict, layout: &Layout<'_>) -> String {
             format!("{head}\n{rest}").trim_end().to_owned()
         }
     }
+}
+
+/// What is said of a run that made room for another.
+const STOPPED: &str =
+    "it was stopped before its end, for another exercise was saved; save it again to run it anew";
+
+/// How far an exercise is that takes its time, in a line with a bar.
+#[must_use]
+pub fn moment(name: &str, moment: &Moment) -> String {
+    const CELLS: u64 = 20;
+    let full = CELLS * moment.done.min(moment.of) / moment.of.max(1);
+    let bar: String = (0..CELLS)
+        .map(|cell| if cell < full { '█' } else { '░' })
+        .collect();
+    let (done, of, told) = (moment.done, moment.of, &moment.told);
+    format!("{} {bar} {done} of {of}: {told}", paint(BOLD, name))
 }
 
 /// What the exercise printed, if it did.
@@ -309,6 +329,24 @@ mod tests {
             blocks: Vec::new(),
             expected: vec![1.0; count],
             found: vec![1.0; count],
+        }
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_what_is_done() {
+        let told = |done, of| {
+            let moment = Moment {
+                done,
+                of,
+                told: "the loss is 0.3".into(),
+                ..Moment::default()
+            };
+            plain(&self::moment("digits", &moment))
+        };
+        let bar = |full: usize| "█".repeat(full) + &"░".repeat(20 - full);
+        for (done, of, full) in [(0, 8, 0), (3, 8, 7), (8, 8, 20), (9, 8, 20), (0, 0, 0)] {
+            let wanted = format!("digits {} {done} of {of}: the loss is 0.3", bar(full));
+            assert_eq!(told(done, of), wanted);
         }
     }
 

@@ -99,6 +99,12 @@ impl Watcher {
         }
     }
 
+    /// What was saved since the last call, without waiting.
+    pub fn now(&mut self) -> BTreeSet<PathBuf> {
+        while self.events.try_recv().is_ok() {}
+        self.changes()
+    }
+
     /// What has changed since the last call, once the files are still.
     fn changes(&mut self) -> BTreeSet<PathBuf> {
         let mut now = self.scan();
@@ -198,6 +204,10 @@ mod tests {
         assert_eq!(names(&watcher.wait()), ["b.md"]);
         fs::remove_file(dir.path().join("sub/b.md")).unwrap();
         assert_eq!(names(&watcher.wait()), ["b.md"]);
+        assert!(watcher.now().is_empty());
+        fs::write(dir.path().join("sub/c.md"), "new").unwrap();
+        assert_eq!(names(&watcher.now()), ["c.md"]);
+        assert!(watcher.now().is_empty());
     }
 
     #[test]

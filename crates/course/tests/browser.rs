@@ -8,7 +8,7 @@ mod browser;
 mod common;
 
 use browser::{Browser, Tab};
-use common::{Checkout, Course, SOLUTION};
+use common::{Checkout, Course, SOLUTION, slow};
 use course::book;
 use course::check::Verdict;
 use course::serve::{self, Hub};
@@ -265,7 +265,8 @@ fn judged(built: &book::Built) -> Vec<Value> {
             messages: format!("error[E0425]: cannot find {}", "a name ".repeat(40)),
             errors: 1,
         },
-        Verdict::Endless,
+        Verdict::Endless { seconds: 10 },
+        Verdict::Stopped,
         Verdict::Loud,
         Verdict::Missing {
             message: "book/exercises/bn.rs is gone".to_owned(),
@@ -698,6 +699,87 @@ fn a_save_brings_the_verdict_into_the_open_page() {
     browser.value(&tab, "setTimeout(() => history.back())");
     browser.wait_for_reload(&tab, "!document.querySelector('[data-exercise=double]')");
     browser.wait(&tab, &format!("{verdict}.querySelector('.heat td')"));
+}
+
+/// What a run shows takes the place of the still without moving anything, also in a page that is
+/// loaded in its middle; when nothing was run, the still is back.
+#[test]
+fn a_run_is_seen_in_the_open_page() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    checkout.takes_its_time(60);
+    let course = Course::start(&checkout);
+    let tab = browser.tab();
+    let address = format!("http://{}/one.html", course.address);
+    for (width, form) in [(1200, ".wide"), (360, ".narrow")] {
+        size(&mut browser, &tab, width, 900);
+        browser.open(&tab, &address);
+        let title = format!("document.querySelector('figure {form} svg title').textContent");
+        let words = "document.querySelector('.run p').innerText";
+        browser.wait(&tab, &format!("{words}.startsWith('Once its gradients')"));
+        browser.wait(&tab, &format!("{title}.startsWith('still')"));
+        let places = "JSON.stringify([...document.querySelectorAll('figure, .run, .exercise-where')].map((e) => [e.offsetTop, e.offsetHeight]))";
+        let before = browser.value(&tab, places);
+        checkout.write("book/exercises/double.rs", &slow(1500));
+        browser.wait(&tab, &format!("{title} === 'step 1'"));
+        assert_eq!(browser.value(&tab, words), "Step 1 of 3: so far 1.");
+        let share = browser.value(&tab, "document.querySelector('.run progress').value");
+        assert!((share.as_f64().unwrap() - 1.0 / 3.0).abs() < 1e-9);
+        let aloud = "document.querySelector('.run [aria-live]').textContent";
+        assert_eq!(browser.value(&tab, aloud), "Step 1 of 3: so far 1.");
+        // No verdict stands there yet the first time.
+        if width == 1200 {
+            assert_eq!(browser.value(&tab, places), before, "something has moved");
+        }
+        browser.open(&tab, &address);
+        browser.wait(&tab, &format!("{title}.startsWith('step ')"));
+        browser.wait(&tab, &format!("{title} === 'step 3'"));
+        browser.wait(&tab, &format!("{STATE} === 'passed'"));
+        let sticks_out = overflow(&mut browser, &tab, width);
+        assert!(sticks_out.is_empty(), "{sticks_out:?}");
+        save(&checkout, "missing(x)");
+        browser.wait(&tab, &format!("{title}.startsWith('still')"));
+        browser.wait(&tab, &format!("{words}.startsWith('Once its gradients')"));
+    }
+    assert_quiet(&mut browser, &course.address);
+}
+
+/// Where motion is not wanted the drawing follows at each tenth, and words and bar each time.
+#[test]
+fn a_run_moves_little_where_motion_is_not_wanted() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let hub = Arc::new(Hub::default());
+    let checkout = themed();
+    checkout.takes_its_time(60);
+    let workspace = Workspace::at(checkout.path()).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    book::build(&workspace, target.path()).unwrap();
+    hub.show(Site::load(target.path()).unwrap());
+    hub.greet_with(json!({"event": "state", "build": "1", "exercises": []}));
+    let address = serve::start(&hub, serve::listen(Some(0)).unwrap()).unwrap();
+    let tab = browser.tab();
+    let reduced = json!({"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]});
+    browser.call(&tab, "Emulation.setEmulatedMedia", reduced);
+    browser.open(&tab, &format!("http://{address}/one.html"));
+    while hub.pages() == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let title = "document.querySelector('figure .wide svg title').textContent";
+    for (done, drawn) in [(1, 1), (7, 1), (9, 1), (10, 10), (19, 10), (99, 99), (100, 100)] {
+        let svg = |done: u32| {
+            format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 300 90\"><title>{done}</title></svg>")
+        };
+        let moment = json!({"done": done, "of": 100, "told": "so far", "drawing": [svg(done), svg(done)]});
+        hub.send(&json!({"event": "moment", "exercise": "double", "moment": moment}));
+        let words = format!("document.querySelector('.run p').innerText === 'Step {done} of 100: so far.'");
+        browser.wait(&tab, &words);
+        assert_eq!(browser.value(&tab, title), drawn.to_string(), "{done}");
+    }
+    assert_quiet(&mut browser, &address.to_string());
 }
 
 /// A saved chapter is shown without being asked for, and a broken one says so in the page.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Checkout, Course, SOLUTION};
+use common::{Checkout, Course, SOLUTION, slow};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -45,6 +45,17 @@ impl Course {
 struct Events(BufReader<TcpStream>);
 
 impl Events {
+    /// The next event of any kind.
+    fn any(&mut self) -> Value {
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the stream ended");
+            if let Some(json) = line.strip_prefix("data: ") {
+                return serde_json::from_str(json).unwrap();
+            }
+        }
+    }
+
     /// The next event of this kind; others before it are passed over.
     fn next(&mut self, kind: &str) -> Value {
         loop {
@@ -167,6 +178,65 @@ fn a_save_brings_a_verdict_to_the_open_page() {
     // A page that is opened later is told the same.
     let state = course.events().next("state");
     assert_eq!(state["exercises"][0]["verdict"]["kind"], "uncompiled");
+}
+
+/// A run that takes its time is followed, by a page that is opened in its middle too; it makes
+/// room for what is saved, and its last moment stays until it is run anew.
+#[test]
+fn a_run_that_takes_its_time_is_followed() {
+    let checkout = Checkout::new();
+    checkout.takes_its_time(60);
+    let course = Course::start(&checkout);
+    let mut events = course.events();
+    assert!(events.next("state")["exercises"][0]["moment"].is_null());
+
+    // Saved again in its middle: the first run is stopped, and nothing is said of it.
+    checkout.write("book/exercises/double.rs", &slow(50_000));
+    assert_eq!(events.next("checking")["exercise"], "double");
+    assert_eq!(events.next("moment")["moment"]["done"], 1);
+    let moment = course.events().next("state")["exercises"][0]["moment"].clone();
+    assert_eq!(moment["told"], "so far 1");
+    assert!(moment["drawing"][1].as_str().unwrap().starts_with("<svg"));
+    checkout.write("book/exercises/double.rs", &slow(300));
+    let mut seen = Vec::new();
+    let verdict = loop {
+        let event = events.any();
+        match event["event"].as_str() {
+            Some("verdict") => break event,
+            Some("moment") => seen.push(event["moment"]["done"].clone()),
+            _ => {}
+        }
+    };
+    // On a busy machine one in the middle may be missed.
+    let steps: Vec<u64> = seen.iter().filter_map(Value::as_u64).collect();
+    assert!(steps.is_sorted() && steps.last() == Some(&3), "{steps:?}");
+    assert_eq!(verdict["verdict"]["outcome"], "passed");
+    assert_eq!(verdict["moment"]["done"], 3);
+    let state = course.events().next("state");
+    assert_eq!(state["exercises"][0]["moment"]["done"], 3);
+
+    // What fails before it runs has nothing to show.
+    checkout.write("book/exercises/double.rs", "fn main() { missing() }\n");
+    assert!(events.next("verdict")["moment"].is_null());
+    assert!(checkout.read("book/progress.toml").contains("attempts = 2\n"));
+}
+
+#[test]
+fn a_run_ends_when_its_time_is_over() {
+    let checkout = Checkout::new();
+    checkout.takes_its_time(2);
+    let course = Course::start(&checkout);
+    let mut events = course.events();
+    checkout.write("book/exercises/double.rs", &slow(50_000));
+    let verdict = events.next("verdict");
+    assert_eq!(verdict["verdict"]["kind"], "endless");
+    assert_eq!(verdict["verdict"]["seconds"], 2);
+    // And so it is told at a terminal, with a line for each tenth.
+    drop(course);
+    let finished = checkout.run(&["check", "double"]);
+    assert!(finished.out().contains("did not end within 2 seconds"));
+    let line = "double ██████░░░░░░░░░░░░░░ 1 of 3: so far 1\n";
+    assert_eq!(finished.err(), line);
 }
 
 #[test]

@@ -6,11 +6,13 @@
 
 pub mod channel;
 pub mod cli;
+mod moment;
 mod report;
 
 use std::env;
 use std::path::{Path, PathBuf};
 
+pub use moment::Moment;
 pub use report::{Heatmap, Line, Outcome, Report, Weight};
 
 /// What a reader types before every command, in the folder of the book.

@@ -26,19 +26,19 @@ exercise! {
     parts: [
         part(BATCH) => run(forward),
         far_from_zero(BATCH) => run(forward),
-        running() => |s, running| update(running, &s.forward, s.batch.rows(), s.momentum),
+        running("update_running", [0.1, 0.3]) => |s, running| update(running, &s.forward, s.batch.rows(), s.momentum),
     ],
 }
 
 /// One step of the running statistics.
-struct Step {
-    batch: Batch,
+pub(crate) struct Step {
+    pub(crate) batch: Batch,
     forward: Forward,
     before: Running,
     momentum: f64,
 }
 
-fn steps(seed: u64) -> Vec<Step> {
+fn steps(seed: u64, momenta: [f64; 2]) -> Vec<Step> {
     let numbered = BATCH.batches(seed).into_iter().enumerate();
     let step = |(number, batch): (usize, Batch)| {
         let forward = Forward {
@@ -55,7 +55,7 @@ fn steps(seed: u64) -> Vec<Step> {
                 mean: forward.mean.iter().map(|m| 0.7 - 1.3 * m).collect(),
                 var: vars.map(|v| 0.4 * v + 0.3 * widest).collect(),
             },
-            momentum: [0.1, 0.3][number % 2],
+            momentum: momenta[number % 2],
             forward,
             batch,
         }
@@ -86,14 +86,16 @@ case!(
     sizes: ["N": s.batch.rows(), "C": s.batch.columns()],
 );
 
-fn running() -> Part<Step, Running> {
+/// The steps of `name`, with these momenta in turn.
+pub(crate) fn running(name: &'static str, momenta: [f64; 2]) -> Part<Step, Running> {
     const CHANNELS: &[Axis] = &[Axis("C", "channel")];
     let [mean, var]: [fn(&Step) -> Vec<f64>; 2] = [
         |s| s.after("running_mean", |_| 1.0),
         |s| s.after("running_var", UNBIASED),
     ];
     let blank = |s: &Step| s.before.clone();
-    Part::over("update_running", Order::Together, steps, blank)
+    let steps = move |seed| steps(seed, momenta);
+    Part::over(name, Order::Together, steps, blank)
         .target("running_mean", "sec:momentum", CHANNELS, mean, field!(mean))
         .target("running_var", "sec:momentum", CHANNELS, var, field!(var))
         .mistakes(&["running_mean", "running_var"], BOTH)
@@ -121,7 +123,7 @@ fn running() -> Part<Step, Running> {
 const UNBIASED: fn(f64) -> f64 = |n| n / (n - 1.0);
 
 const BOTH: &[Mistake<Step>] = slips![
-    "unchanged: it is as before: update_running assigns to running.mean and running.var" =>
+    "unchanged: it is as before: nothing is assigned to running.mean and running.var" =>
         |s, target| match target {
             "running_mean" => s.before.mean.clone(),
             _ => s.before.var.clone(),

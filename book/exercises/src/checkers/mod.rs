@@ -39,6 +39,7 @@ pub mod softmax_cross_entropy;
 pub mod synchronized_statistics;
 pub mod tensor_products;
 pub mod tensor_tape;
+pub mod train_digits;
 
 /// Name and checker of each exercise, in the order of the book.
 #[rustfmt::skip]
@@ -80,4 +81,5 @@ pub(crate) const ALL: &[Entry] = &[
     ("review_blocks", review_blocks::checker),
     ("review_saved", review_saved::checker),
     ("review_the_test", review_the_test::checker),
+    ("train_digits", train_digits::checker),
 ];

@@ -559,11 +559,24 @@ impl Renderer<'_> {
                 )
             },
         );
+        // Words and a bar for one that takes its time; they keep their room when nothing runs.
+        let run = match &exercise.run {
+            Some(run) => format!(
+                "<div class=\"run\" data-run=\"{}\"><progress max=\"1\" value=\"0\" aria-label=\"How far the run is\"></progress>\
+                 {}</div>",
+                run.figure,
+                html(&format!(
+                    "It runs on your own machine, and [](#{}) shows it as it happens. Here the figure shows a run of the book's solution.",
+                    run.figure
+                ))
+            ),
+            None => String::new(),
+        };
         Ok(format!(
             "<section class=\"exercise\" id=\"exercise:{name}\" data-exercise=\"{name}\" data-state=\"open\">\
              <p class=\"box-title\"><span>Exercise</span> <span class=\"exercise-state\" aria-live=\"polite\"></span></p>\
              <p class=\"exercise-title\" role=\"heading\" aria-level=\"3\">{title}</p>\
-             {task}\
+             {run}{task}\
              <dl class=\"exercise-where\"><dt>Open</dt><dd><code>{file}</code></dd>\
              <dt>Check</dt><dd><code>{check}</code></dd></dl>\
              {types}\

@@ -44,6 +44,39 @@ fn main() {
 }
 ";
 
+/// A drawing with this title, in a size that all of them have.
+fn drawing(title: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 300 90\" role=\"img\"><title>{title}</title><path d=\"M0 0h9\"/></svg>"
+    )
+}
+
+/// The exercise as one that takes its time: it shows each of three steps, and waits so many
+/// milliseconds after each.
+pub fn slow(wait: u64) -> String {
+    let function = SOLUTION.split("fn main").next().unwrap();
+    let drawing = drawing("step {done}");
+    format!(
+        "{function}
+fn main() {{
+    let report = std::path::PathBuf::from(std::env::var_os(\"EXERCISE_REPORT\").unwrap());
+    for done in 1..=3 {{
+        let drawing = format!(r#\"{drawing}\"#).replace('\"', \"\\\\\\\"\");
+        let text = format!(r#\"{{{{\"done\":{{done}},\"of\":3,\"told\":\"so far {{done}}\",\"drawing\":[\"{{drawing}}\",\"{{drawing}}\"]}}}}\"#);
+        std::fs::write(report.with_extension(\"new\"), text).unwrap();
+        std::fs::rename(report.with_extension(\"new\"), report.with_extension(\"moment\")).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis({wait}));
+    }}
+    let right = double(3.0) == 6.0;
+    let outcome = if right {{ \"passed\" }} else {{ \"wrong\" }};
+    let text = format!(r#\"{{{{\"exercise\":\"double\",\"outcome\":\"{{outcome}}\",\"headline\":\"twice three\"}}}}\"#);
+    std::fs::write(report, text).unwrap();
+    std::process::exit(if right {{ 0 }} else {{ 1 }});
+}}
+"
+    )
+}
+
 impl Checkout {
     pub fn new() -> Self {
         let checkout = Self {
@@ -95,6 +128,20 @@ impl Checkout {
             "impl Twice {\n    // ANCHOR: double\n    fn double(x: f64) -> f64 {\n        2.0 * x\n    }\n    // ANCHOR_END: double\n}\n",
         );
         checkout
+    }
+
+    /// Makes the exercise one that takes its time, of so many seconds at most, and its page one
+    /// that shows a still until it runs.
+    pub fn takes_its_time(&self, seconds: u64) {
+        let catalogue = self.read("book/exercises/catalogue.toml");
+        let run = format!("[exercise.run]\nseconds = {seconds}\nfigure = \"fig:run\"\n");
+        self.write("book/exercises/catalogue.toml", &(catalogue + &run));
+        for (file, title) in [("run.svg", "still"), ("run-narrow.svg", "still, narrow")] {
+            self.write(&format!("book/src/figures/{file}"), &drawing(title));
+        }
+        let figure = "{{#figure figures/run.svg \"A run\" #fig:run}}\n\n{{#exercise double}}";
+        let chapter = self.read("book/src/one.md");
+        self.write("book/src/one.md", &chapter.replace("{{#exercise double}}", figure));
     }
 
     /// Gives it the looks and the scripts of the book itself.
