@@ -769,13 +769,25 @@ fn a_run_moves_little_where_motion_is_not_wanted() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let title = "document.querySelector('figure .wide svg title').textContent";
-    for (done, drawn) in [(1, 1), (7, 1), (9, 1), (10, 10), (19, 10), (99, 99), (100, 100)] {
+    for (done, drawn) in [
+        (1, 1),
+        (7, 1),
+        (9, 1),
+        (10, 10),
+        (19, 10),
+        (99, 99),
+        (100, 100),
+    ] {
         let svg = |done: u32| {
-            format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 300 90\"><title>{done}</title></svg>")
+            format!(
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 300 90\"><title>{done}</title></svg>"
+            )
         };
-        let moment = json!({"done": done, "of": 100, "told": "so far", "drawing": [svg(done), svg(done)]});
+        let moment =
+            json!({"done": done, "of": 100, "told": "so far", "drawing": [svg(done), svg(done)]});
         hub.send(&json!({"event": "moment", "exercise": "double", "moment": moment}));
-        let words = format!("document.querySelector('.run p').innerText === 'Step {done} of 100: so far.'");
+        let words =
+            format!("document.querySelector('.run p').innerText === 'Step {done} of 100: so far.'");
         browser.wait(&tab, &words);
         assert_eq!(browser.value(&tab, title), drawn.to_string(), "{done}");
     }

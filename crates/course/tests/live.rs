@@ -218,7 +218,11 @@ fn a_run_that_takes_its_time_is_followed() {
     // What fails before it runs has nothing to show.
     checkout.write("book/exercises/double.rs", "fn main() { missing() }\n");
     assert!(events.next("verdict")["moment"].is_null());
-    assert!(checkout.read("book/progress.toml").contains("attempts = 2\n"));
+    assert!(
+        checkout
+            .read("book/progress.toml")
+            .contains("attempts = 2\n")
+    );
 }
 
 #[test]

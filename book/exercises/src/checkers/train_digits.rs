@@ -130,7 +130,12 @@ fn report(own: Own<'_>, plan: &Plan, seed: u64) -> Report {
         parts::evaluations().judge(&parts::run_evaluate(own.evaluate), seed),
     ];
     let mut report = conclude(NAME, "it trains", after);
-    let lines = [gradients.lines, report.lines.clone(), course.lines(plan).into()].concat();
+    let lines = [
+        gradients.lines,
+        report.lines.clone(),
+        course.lines(plan).into(),
+    ]
+    .concat();
     if report.passed() {
         report = course.judged(plan);
     } else {
@@ -180,7 +185,9 @@ impl Course {
             line(
                 "loss",
                 last.loss.is_finite() && last.loss < self.first(),
-                format!("from {:.3} to {:.3} in {} steps", self.first(), last.loss, last.step),
+                format!(
+                    "from {} to {} in {} steps", Self::short(self.first()), Self::short(last.loss), last.step
+                ),
             ),
             line(
                 "test digits",

@@ -141,7 +141,10 @@ impl Checkout {
         }
         let figure = "{{#figure figures/run.svg \"A run\" #fig:run}}\n\n{{#exercise double}}";
         let chapter = self.read("book/src/one.md");
-        self.write("book/src/one.md", &chapter.replace("{{#exercise double}}", figure));
+        self.write(
+            "book/src/one.md",
+            &chapter.replace("{{#exercise double}}", figure),
+        );
     }
 
     /// Gives it the looks and the scripts of the book itself.

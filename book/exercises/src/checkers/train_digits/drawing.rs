@@ -64,7 +64,14 @@ fn drawn(form: &Form, course: &Course, plan: &Plan, weights: &Tensor) -> String 
     let decades = decades.map(|(loss, text)| (high(loss), text));
     axes(&mut svg, form.loss, plan, "loss", &decades);
     let losses = course.losses.iter().map(|&(step, loss)| (step, high(loss)));
-    line(&mut svg, form.loss, plan, losses, "var(--fig-batch, #3b7dd8)", "");
+    line(
+        &mut svg,
+        form.loss,
+        plan,
+        losses,
+        "var(--fig-batch, #3b7dd8)",
+        "",
+    );
     let shares = [(0.0, "0"), (0.5, "50"), (1.0, "100")];
     axes(&mut svg, form.right, plan, "% right in evaluation", &shares);
     let wanted = [(0, plan.wanted), (plan.steps, plan.wanted)];
@@ -77,7 +84,11 @@ fn drawn(form: &Form, course: &Course, plan: &Plan, weights: &Tensor) -> String 
         " stroke-width=\"1\" stroke-opacity=\"0.5\"",
     );
     let curves: [(fn(&Seen) -> f64, &str, &str); 2] = [
-        (|seen| seen.train, "var(--fig-none, #8a919a)", " stroke-dasharray=\"7 4\""),
+        (
+            |seen| seen.train,
+            "var(--fig-none, #8a919a)",
+            " stroke-dasharray=\"7 4\"",
+        ),
         (|seen| seen.test, "var(--fig-layer, #d9730d)", ""),
     ];
     for (share, ink, look) in curves {
@@ -95,9 +106,10 @@ impl Course {
         let Seen { train, test, .. } = self.last();
         let (step, loss) = self.losses.last().copied().unwrap_or((0, f64::NAN));
         format!(
-            "The loss of each batch over {} steps, on a logarithmic axis, the share of digits that are right in evaluation, and the weights of the first layer as a picture for each of {} hidden units. After {step} steps the loss is {loss:.3}, and {:.1} % of the training digits and {:.1} % of the test digits are right.",
+            "The loss of each batch over {} steps, on a logarithmic axis, the share of digits that are right in evaluation, and the weights of the first layer as a picture for each of {} hidden units. After {step} steps the loss is {}, and {:.1} % of the training digits and {:.1} % of the test digits are right.",
             plan.steps,
             plan.hidden,
+            Self::short(loss),
             100.0 * train,
             100.0 * test
         )
@@ -106,7 +118,12 @@ impl Course {
 
 /// A frame with its caption, the marks at its left, by their share of the height, and the steps.
 fn axes(svg: &mut String, [x, y, w, h]: Frame, plan: &Plan, caption: &str, marks: &[(f64, &str)]) {
-    let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\" fill=\"currentColor\">{caption}</text>", x - 30.0, y - 14.0);
+    let _ = writeln!(
+        svg,
+        "<text x=\"{}\" y=\"{}\" fill=\"currentColor\">{caption}</text>",
+        x - 30.0,
+        y - 14.0
+    );
     for (share, text) in marks {
         let at = y + h * (1.0 - share);
         let _ = writeln!(
@@ -118,10 +135,17 @@ fn axes(svg: &mut String, [x, y, w, h]: Frame, plan: &Plan, caption: &str, marks
         );
     }
     let foot = y + h;
-    let _ = writeln!(svg, "<path d=\"M{x} {foot}h{w}\" stroke=\"currentColor\" stroke-opacity=\"0.6\"/>");
+    let _ = writeln!(
+        svg,
+        "<path d=\"M{x} {foot}h{w}\" stroke=\"currentColor\" stroke-opacity=\"0.6\"/>"
+    );
     for (share, anchor) in [(0.0, "middle"), (0.5, "middle"), (1.0, "end")] {
         let step = (share * plan.steps as f64).round();
-        let text = if share == 1.0 { format!("{step} steps") } else { step.to_string() };
+        let text = if share == 1.0 {
+            format!("{step} steps")
+        } else {
+            step.to_string()
+        };
         let _ = writeln!(
             svg,
             "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"currentColor\" text-anchor=\"{anchor}\">{text}</text>",
@@ -147,15 +171,26 @@ fn line(
         let sign = if path.is_empty() { 'M' } else { 'L' };
         let _ = write!(path, "{sign}{at:.1} {high:.1}");
     }
-    let width = if look.contains("width") { "" } else { " stroke-width=\"2\"" };
-    let _ = writeln!(svg, "<path d=\"{path}\" stroke=\"{ink}\"{width} stroke-linejoin=\"round\"{look}/>");
+    let width = if look.contains("width") {
+        ""
+    } else {
+        " stroke-width=\"2\""
+    };
+    let _ = writeln!(
+        svg,
+        "<path d=\"{path}\" stroke=\"{ink}\"{width} stroke-linejoin=\"round\"{look}/>"
+    );
 }
 
 /// The names of the two lines, where neither of them runs.
 fn legend(svg: &mut String, [x, y, w, h]: Frame) {
     let names = [
         ("test digits", "var(--fig-layer, #d9730d)", ""),
-        ("training digits", "var(--fig-none, #8a919a)", " stroke-dasharray=\"7 4\""),
+        (
+            "training digits",
+            "var(--fig-none, #8a919a)",
+            " stroke-dasharray=\"7 4\"",
+        ),
     ];
     for (row, (name, ink, look)) in names.into_iter().enumerate() {
         let (left, at) = (x + w - 150.0, y + h - 52.0 + 24.0 * row as f64);
@@ -182,7 +217,11 @@ fn tiles(svg: &mut String, form: &Form, plan: &Plan, weights: &Tensor) {
          <tspan fill=\"currentColor\">, </tspan><tspan fill=\"var(--fig-batch, #3b7dd8)\">against it</tspan></text>",
         form.loss[0] - 30.0,
         top - if columns > 8 { 12.0 } else { 32.0 },
-        if columns > 8 { form.loss[0] + 275.0 } else { form.loss[0] - 30.0 },
+        if columns > 8 {
+            form.loss[0] + 275.0
+        } else {
+            form.loss[0] - 30.0
+        },
         top - 12.0,
     );
     let png = picture(weights, plan.set.side(), columns, rows);
@@ -219,13 +258,17 @@ fn picture(weights: &Tensor, side: usize, columns: usize, rows: usize) -> Vec<u8
     let size = |n: usize| u32::try_from(n).unwrap_or(0).to_be_bytes();
     let header = [&size(width)[..], &size(height)[..], &[8, 3, 0, 0, 0]].concat();
     let shades = -(SHADES as i32)..=SHADES as i32;
-    let colours = shades.clone().flat_map(|shade| SIGNS[usize::from(shade > 0)]);
+    let colours = shades
+        .clone()
+        .flat_map(|shade| SIGNS[usize::from(shade > 0)]);
     let clear = shades.map(|shade| (255 * shade.unsigned_abs() as usize / SHADES) as u8);
     chunk(&mut file, b"IHDR", &header);
     chunk(&mut file, b"PLTE", &colours.collect::<Vec<u8>>());
     chunk(&mut file, b"tRNS", &clear.collect::<Vec<u8>>());
     // Each line begins with the number of its filter.
-    let lines = pixels.chunks_exact(width).flat_map(|line| [&[0][..], line].concat());
+    let lines = pixels
+        .chunks_exact(width)
+        .flat_map(|line| [&[0][..], line].concat());
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
     // Nothing can go wrong where it is written to memory.
     let _ = packed.write_all(&lines.collect::<Vec<u8>>());

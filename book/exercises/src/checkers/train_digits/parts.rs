@@ -1,6 +1,8 @@
 //! What is judged of each function: before the training the gradients, after it the rest.
 
-use super::{EPS, Evaluate, Forward, INERTIA, Loss, Network, Norm, RATE, Running, Step, Tape, Tensor};
+use super::{
+    EPS, Evaluate, Forward, INERTIA, Loss, Network, Norm, RATE, Running, Step, Tape, Tensor,
+};
 use crate::arrays::Draws;
 use crate::batch::{BATCH, Batch};
 use crate::bn_forward;
@@ -137,7 +139,10 @@ pub(super) fn run_loss(loss: Loss<'_>) -> impl Fn(&Scored, &mut Found) {
         let scores = tape.leaf(p.scores.clone());
         let at = loss(&mut tape, scores, &p.labels);
         found.set("loss", tape.value(at).to_vec());
-        found.set("dscores", came_back(&sweep(&tape, at, p.dy.clone()), scores));
+        found.set(
+            "dscores",
+            came_back(&sweep(&tape, at, p.dy.clone()), scores),
+        );
     }
 }
 
@@ -325,7 +330,7 @@ type Rule = (fn(f64, f64) -> f64, fn(f64) -> f64);
 const RULE: Rule = (|v, g| INERTIA * v + g, |v| RATE * v);
 
 #[rustfmt::skip]
-const RULES: [Slip<Rule>; 8] = [
+const RULES: [Slip<Rule>; 7] = [
     ("accumulated: the gradients of earlier steps are still in it as a whole, as when `+=` adds to a buffer that nobody empties; of the old velocity INERTIA is left", (|v, g| v + g, |v| RATE * v)),
     ("inertia-missing: nothing is left of the velocity before it, and INERTIA of it must be", (|_, g| g, |v| RATE * v)),
     ("ascent: the step is added to the parameters, so that the loss rises, and must be taken off", (|v, g| INERTIA * v + g, |v| -RATE * v)),
@@ -333,8 +338,12 @@ const RULES: [Slip<Rule>; 8] = [
     ("rate-in-velocity: RATE is in the velocity already, and belongs to the step that is taken off", (|v, g| INERTIA * v + RATE * g, |v| RATE * v)),
     ("averaged: the gradient is weighted with 1 - INERTIA, and must enter whole", (|v, g| INERTIA * v + (1.0 - INERTIA) * g, |v| RATE * v)),
     ("params-unchanged: the parameters stay as they were, and must move by the velocity", (|v, g| INERTIA * v + g, |_| 0.0)),
-    ("unchanged: it is as it was before: nothing is assigned to it, and it must move", (|v, _| v, |_| 0.0)),
 ];
+
+const UNCHANGED: Slip<Rule> = (
+    "unchanged: it is as it was before: nothing is assigned to it, and it must move",
+    (|v, _| v, |_| 0.0),
+);
 
 impl Steps {
     /// How many numbers the parameters are.
@@ -352,7 +361,12 @@ impl Steps {
             losses.push(on_the_book(&x, |x| book(x).cross_entropy(labels)).item());
             let one = Tensor::scalar(1.0);
             let grads = vjp_on_the_book(&x, &one, |x| book(x).cross_entropy(labels));
-            for ((p, v), g) in net.params.iter_mut().zip(&mut net.velocity).zip(&grads[1..]) {
+            for ((p, v), g) in net
+                .params
+                .iter_mut()
+                .zip(&mut net.velocity)
+                .zip(&grads[1..])
+            {
                 *v = Tape::zip(v, g, velocity);
                 *p = Tape::zip(p, v, |p, v| p - step(v));
             }
@@ -372,17 +386,30 @@ fn flat(params: &[Tensor; 5]) -> Vec<f64> {
 pub(super) fn steps() -> Part<Steps, Found> {
     const PARAMS: &[Axis] = &[Axis("P", "number of w1, gamma, beta, w2 and b2 in turn,")];
     Part::new("step", Order::Together, two_steps)
-        .asks(found!("velocity"), NETWORK, PARAMS, |p| p.made(RULE, "velocity"))
-        .asks(found!("params"), NETWORK, PARAMS, |p| p.made(RULE, "params"))
-        .variants(&["velocity", "params"], &RULES, |p, target, rule| p.made(*rule, target))
-        .asks(found!("loss"), NETWORK, &[Axis("S", "step")], |p| p.made(RULE, "loss"))
+        .asks(found!("velocity"), NETWORK, PARAMS, |p| {
+            p.made(RULE, "velocity")
+        })
+        .asks(found!("params"), NETWORK, PARAMS, |p| {
+            p.made(RULE, "params")
+        })
+        .variants(&["velocity", "params"], &RULES, |p, target, rule| {
+            p.made(*rule, target)
+        })
+        .variants(&["velocity"], &[UNCHANGED], |p, target, rule| {
+            p.made(*rule, target)
+        })
+        .asks(found!("loss"), NETWORK, &[Axis("S", "step")], |p| {
+            p.made(RULE, "loss")
+        })
 }
 
 pub(super) fn run_steps(step: Step<'_>) -> impl Fn(&Steps, &mut Found) {
     move |p, found| {
         let mut net = p.net.clone();
         let batches = p.batches.iter();
-        let losses: Vec<f64> = batches.map(|(x, labels)| step(&mut net, x, labels)).collect();
+        let losses: Vec<f64> = batches
+            .map(|(x, labels)| step(&mut net, x, labels))
+            .collect();
         found.set("loss", losses);
         found.set("velocity", flat(&net.velocity));
         found.set("params", flat(&net.params));
@@ -479,7 +506,9 @@ const EVALUATED: &[Mistake<Unseen>] = slips![
 pub(super) fn evaluations() -> Part<Unseen, Found> {
     const SCORES: &[Axis] = &[Axis("N", "image"), Axis("K", "class")];
     Part::new("evaluate", Order::Together, unseen)
-        .asks(found!("scores"), "sec:running-stats", SCORES, |p| p.by_running(RSTD))
+        .asks(found!("scores"), "sec:running-stats", SCORES, |p| {
+            p.by_running(RSTD)
+        })
         .mistakes(&["scores"], EVALUATED)
 }
 

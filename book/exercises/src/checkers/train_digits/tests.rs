@@ -173,9 +173,8 @@ fn judged(
     let forward = |tape: &mut Tape, x: usize, at: [usize; 5], r: &mut Running| {
         network(tape, x, at, batch_norm, r)
     };
-    let right_step = |net: &mut Network, x: &Tensor, labels: &[usize]| {
-        step(net, x, labels, batch_norm, RULE)
-    };
+    let right_step =
+        |net: &mut Network, x: &Tensor, labels: &[usize]| step(net, x, labels, batch_norm, RULE);
     let right_evaluation = |net: &Network, x: &Tensor| evaluate(net, x, false);
     let own = Own {
         batch_norm,
@@ -217,9 +216,8 @@ fn nothing_is_trained_with_a_wrong_gradient() {
             steps.set(steps.get() + 1);
             0.0
         };
-        let wrong = |tape: &mut Tape, at: [usize; 3], r: &mut Running| {
-            norm(tape, at, r, left, MOMENTUM)
-        };
+        let wrong =
+            |tape: &mut Tape, at: [usize; 3], r: &mut Running| norm(tape, at, r, left, MOMENTUM);
         let report = judged(Some(&wrong), Some(&counted), None, &SHORT);
         tells(&report, named, &["batch_norm: dx"]);
         assert!(report.section.is_some());
@@ -240,19 +238,46 @@ fn what_shows_in_the_training_is_named() {
     let by_batch = |net: &Network, x: &Tensor| evaluate(net, x, true);
     let none: (Option<Norm<'_>>, Option<Step<'_>>, Option<Evaluate<'_>>) = (None, None, None);
     for (named, part, (norm, step, evaluation)) in [
-        ("unchanged", "running statistics: running_mean", (Some(&never as Norm<'_>), none.1, none.2)),
-        ("accumulated", "step: velocity", (none.0, Some(&accumulated as Step<'_>), none.2)),
-        ("ascent", "step: velocity", (none.0, Some(&ascent as Step<'_>), none.2)),
-        ("batch-statistics", "evaluate: scores", (none.0, none.1, Some(&by_batch as Evaluate<'_>))),
+        (
+            "unchanged",
+            "running statistics: running_mean",
+            (Some(&never as Norm<'_>), none.1, none.2),
+        ),
+        (
+            "accumulated",
+            "step: velocity",
+            (none.0, Some(&accumulated as Step<'_>), none.2),
+        ),
+        (
+            "ascent",
+            "step: velocity",
+            (none.0, Some(&ascent as Step<'_>), none.2),
+        ),
+        (
+            "batch-statistics",
+            "evaluate: scores",
+            (none.0, none.1, Some(&by_batch as Evaluate<'_>)),
+        ),
     ] {
         let report = judged(norm, step, evaluation, &SHORT);
-        tells(&report, named, &[part, "This is how it shows: after ", "of the test digits"]);
+        tells(
+            &report,
+            named,
+            &[part, "This is how it shows: after ", "of the test digits"],
+        );
         assert_listed(&report);
     }
     // Without running statistics the loss falls as before.
     let report = judged(Some(&never), None, None, &SHORT);
     let loss = &report.lines[report.lines.len() - 2];
     assert!(loss.name == "loss" && loss.right, "{report}");
+}
+
+/// A loss that has run away takes no line of digits.
+#[test]
+fn a_loss_is_told_by_its_size() {
+    let told = [0.0684, 9999.9, 3.3e171, f64::NAN, f64::INFINITY].map(Course::short);
+    assert_eq!(told, ["0.068", "9999.900", "3e171", "NaN", "inf"]);
 }
 
 /// Where no cause is found, what was seen is told.
@@ -267,9 +292,16 @@ fn a_failure_without_a_cause_is_told_as_it_was_seen() {
     let report = judged(None, Some(&breaks), None, &SHORT);
     tells(&report, "diverged", &["after 21 steps"]);
     assert_listed(&report);
-    let hard = Plan { wanted: 1.01, ..SHORT };
+    let hard = Plan {
+        wanted: 1.01,
+        ..SHORT
+    };
     let report = judged(None, None, None, &hard);
-    tells(&report, "accuracy-missed", &["after 60 steps, and 101 % must be"]);
+    tells(
+        &report,
+        "accuracy-missed",
+        &["after 60 steps, and 101 % must be"],
+    );
     assert_listed(&report);
 }
 
@@ -277,8 +309,17 @@ fn a_failure_without_a_cause_is_told_as_it_was_seen() {
 #[test]
 fn what_is_not_written_is_said_to_be() {
     let report = judged(None, Some(&|_, _, _| todo!()), None, &SHORT);
-    tells(&report, "Unwritten", &["not written yet", "The gradients are right"]);
-    assert!(report.lines.iter().any(|line| line.name.starts_with("network")));
+    tells(
+        &report,
+        "Unwritten",
+        &["not written yet", "The gradients are right"],
+    );
+    assert!(
+        report
+            .lines
+            .iter()
+            .any(|line| line.name.starts_with("network"))
+    );
     let short = |_: &Network, x: &Tensor| x.clone();
     let report = judged(None, None, Some(&short), &SHORT);
     tells(&report, "Panicked", &["one score for each image and digit"]);
@@ -288,7 +329,10 @@ fn what_is_not_written_is_said_to_be() {
 /// that is none, whatever was trained.
 #[test]
 fn what_is_drawn_is_what_was_trained() {
-    let weights = Tensor::from_fn([64, 8], |at| if at == 8 { -2.0 } else { f64::from(at == 9) });
+    let weights = Tensor::from_fn(
+        [64, 8],
+        |at| if at == 8 { -2.0 } else { f64::from(at == 9) },
+    );
     let mut course = Course::default();
     course.seen.push(Seen {
         step: 0,

@@ -23,7 +23,7 @@ impl Plan {
         set: Set::Large,
         hidden: 32,
         batch: 64,
-        steps: 1200,
+        steps: 2000,
         wanted: 0.92,
     };
 }
@@ -74,6 +74,15 @@ impl Course {
         *self.seen.last().expect("the start is looked at")
     }
 
+    /// A loss as it is told; one that has run away is told by its size.
+    pub(super) fn short(loss: f64) -> String {
+        if loss.abs() < 1e4 {
+            format!("{loss:.3}")
+        } else {
+            format!("{loss:.0e}")
+        }
+    }
+
     /// What was seen, in a sentence.
     pub(super) fn told(&self, plan: &Plan) -> String {
         let Seen {
@@ -84,7 +93,8 @@ impl Course {
         } = self.last();
         let [train, test, wanted] = [train, test, plan.wanted].map(|share| 100.0 * share);
         format!(
-            "This is how it shows: after {step} steps the loss in training is {loss:.3}; in evaluation {train:.1} % of the training digits are right and {test:.1} % of the test digits, of which {wanted:.0} % are asked for."
+            "This is how it shows: after {step} steps the loss in training is {}; in evaluation {train:.1} % of the training digits are right and {test:.1} % of the test digits, of which {wanted:.0} % are asked for.",
+            Self::short(loss)
         )
     }
 
@@ -97,7 +107,8 @@ impl Course {
             format!("before the first step {test:.1} % of the test digits are right")
         } else {
             format!(
-                "loss {loss:.3}; right: {train:.1} % of the training digits, {test:.1} % of the test digits"
+                "loss {}; right: {train:.1} % of the training digits, {test:.1} % of the test digits",
+                Self::short(loss)
             )
         };
         Moment {
@@ -203,7 +214,9 @@ fn right(own: Own<'_>, net: &Network, of: &Examples<f64>) -> f64 {
     let hits = rows.filter(|(row, label)| {
         let others = row.iter().enumerate().filter(|(at, _)| at != *label);
         // What is not a number is no answer.
-        others.fold(row[**label].is_finite(), |hit, (_, other)| hit && row[**label] > *other)
+        others.fold(row[**label].is_finite(), |hit, (_, other)| {
+            hit && row[**label] > *other
+        })
     });
     hits.count() as f64 / of.len() as f64
 }
