@@ -186,7 +186,10 @@ impl Course {
                 "loss",
                 last.loss.is_finite() && last.loss < self.first(),
                 format!(
-                    "from {} to {} in {} steps", Self::short(self.first()), Self::short(last.loss), last.step
+                    "from {} to {} in {} steps",
+                    Self::short(self.first()),
+                    Self::short(last.loss),
+                    last.step
                 ),
             ),
             line(

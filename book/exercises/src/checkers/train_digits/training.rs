@@ -23,7 +23,7 @@ impl Plan {
         set: Set::Large,
         hidden: 32,
         batch: 64,
-        steps: 2000,
+        steps: 1200,
         wanted: 0.92,
     };
 }
