@@ -1,12 +1,12 @@
 //! The commands `probe` and `diagnose`, which `course probe` and `course diagnose` start.
 #![forbid(unsafe_code)]
 
-use anstream::{print, println};
+use anstream::{eprintln, print, println};
 use clap::{Parser, Subcommand};
 use diagnose::{Dtype, Facts, Report, Subject, picture, probe, write_text};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use verdict::cli::{FAILED, answer};
+use verdict::cli::answer_telling;
 use verdict::{COMMAND, beside_the_reader};
 
 /// Judge a normalization that another program computed.
@@ -96,17 +96,17 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    answer(|arguments: Arguments| {
-        let json = matches!(arguments.command, Command::Diagnose { json: true, .. });
-        match run(arguments.command) {
-            Err(why) if json => {
-                let told = serde_json::json!({ "outcome": "error", "error": why });
-                println!("{told:#}");
-                Ok(ExitCode::from(FAILED))
-            }
-            done => done,
-        }
-    })
+    // Looked for before anything is understood: a program that reads JSON is told of a flag that
+    // nobody knows in the same way.
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let tell = |why: &str| match json {
+        true => println!(
+            "{:#}",
+            serde_json::json!({ "outcome": "error", "error": why })
+        ),
+        false => eprintln!("error: {why}"),
+    };
+    answer_telling(tell, |arguments: Arguments| run(arguments.command))
 }
 
 fn run(command: Command) -> Result<ExitCode, String> {

@@ -26,6 +26,10 @@
 //! which the array lies in memory is looked at too, and the larger of both counts. Pairwise and
 //! blocked sums have smaller ones.
 //!
+//! Near zero a type has no roundoff but a smallest step, and in `f16` data come near it: what is
+//! added to each bound there is half of that step, for a mean, an x_hat, a deviation from the mean
+//! or a product that is kept in the type.
+//!
 //! The right result is computed in `f64`, with roundings of its own. Beside those of the other
 //! types they are nothing; an array in `f64` is allowed twice its own.
 //!
@@ -329,6 +333,8 @@ struct Units {
     between: f64,
     /// The same for what is kept for the backward, where that is done in another type than f32.
     kept: f64,
+    /// How far a number near zero is moved that passes between two steps.
+    step: f64,
     lambda: f64,
 }
 
@@ -340,6 +346,7 @@ impl Units {
             sum,
             between,
             kept: if between > sum { between } else { 0.0 },
+            step: types.between.underflow(),
             lambda: deviations(probe.groups.count + probe.params.count),
         }
     }
@@ -392,7 +399,8 @@ impl<'a> Model<'a> {
             .clone()
             .map(|g| {
                 let rounded = (sum + kept) * (data.mean[g] * data.rstd[g]).abs();
-                centred * (few(g) * sum * data.partial[g] / m + rounded)
+                let stepped = units.step * data.rstd[g];
+                centred * (few(g) * sum * data.partial[g] / m + rounded + stepped)
             })
             .collect();
         let rho = groups
@@ -405,7 +413,7 @@ impl<'a> Model<'a> {
                 // than half of it where that share is not small.
                 let lost = variance.min(LOST);
                 let left = (1.0 - lost).sqrt();
-                lost / (left + left * left) + 2.0 * sum + kept
+                lost / (left + left * left) + 2.0 * sum + kept + units.step / data.rstd[g]
             })
             .collect();
         Self {
@@ -427,7 +435,10 @@ impl<'a> Model<'a> {
 
     /// The error of x_hat that is each element's own.
     fn hat(&self, (scaled, x_hat): (f64, f64)) -> f64 {
-        2.0 * self.units.sum * (x_hat.abs() + scaled.abs()) + self.units.kept * x_hat.abs()
+        let Units {
+            sum, kept, step, ..
+        } = self.units;
+        2.0 * sum * (x_hat.abs() + scaled.abs()) + kept * x_hat.abs() + step
     }
 
     /// The error of x_hat that its group shares.
@@ -463,20 +474,23 @@ impl<'a> Model<'a> {
         term: impl Fn(usize) -> f64,
     ) -> Vec<f64> {
         let squares = groups.sums_of(|k| term(k) * term(k));
-        let factor = self.factor(groups.size()) * self.units.between;
+        let factor = self.factor(groups.size());
+        let (between, steps) = (self.units.between, groups.size() as f64 * self.units.step);
         zip(
             &self.sums(roundoff, groups, term),
             &squares,
-            |sum, squares| sum + factor * squares.sqrt(),
+            |sum, squares| sum + factor * between * squares.sqrt() + steps,
         )
     }
 
     fn y(&self, y: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let Units { sum, between, .. } = self.units;
+        let Units {
+            sum, between, step, ..
+        } = self.units;
         let of = |k: usize| {
             let gamma = self.probe.gamma[self.probe.params.of[k]].abs();
             let both = self.scaled(k);
-            let rounded = sum * y[k].abs() + between * (gamma * both.1).abs();
+            let rounded = sum * y[k].abs() + between * (gamma * both.1).abs() + step;
             let group = self.probe.groups.of[k];
             (
                 gamma * self.hat(both) + rounded,
@@ -488,7 +502,9 @@ impl<'a> Model<'a> {
 
     fn dx(&self, dx: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let Probe { groups, params, .. } = self.probe;
-        let Units { sum, between, .. } = self.units;
+        let Units {
+            sum, between, step, ..
+        } = self.units;
         let m = groups.size() as f64;
         let g = |k: usize| self.probe.gamma[params.of[k]] * self.probe.dy[k];
         let factor = self.factor(groups.size());
@@ -519,7 +535,7 @@ impl<'a> Model<'a> {
             let (group, g, both) = (groups.of[k], g(k), self.scaled(k));
             let ([a, b, da, db], x_hat) = (common[group], both.1);
             let parts = g.abs() + a + (x_hat * b).abs();
-            let rounded = between * g.abs() + 3.0 * sum * parts;
+            let rounded = between * g.abs() + step + 3.0 * sum * parts;
             let rho = self.rho[group];
             let own = rounded + self.hat(both) * (b + db);
             let shared = da + x_hat.abs() * db + self.shared_hat(group, x_hat) * (b + db);

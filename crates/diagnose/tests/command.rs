@@ -459,6 +459,20 @@ fn json_has_numbers_and_errors() {
     let json: Value = serde_json::from_str(&finished.out).unwrap();
     assert_eq!(json["outcome"], "error");
     assert!(json["error"].as_str().unwrap().contains("none.npz"));
+    for unknown in [
+        &["diagnose", "a.npz", "--json", "--esp", "0.1"][..],
+        &["diagnose", "--json"],
+        &["diagnose", "a.npz", "--json", "--eps", "small"],
+    ] {
+        let finished = run(folder.path(), unknown);
+        let json: Value = serde_json::from_str(&finished.out).unwrap();
+        assert_eq!(
+            (finished.code, &json["outcome"]),
+            (2, &"error".into()),
+            "{unknown:?}"
+        );
+        assert_eq!(finished.err, "", "{unknown:?}");
+    }
     contents.write(&folder.path().join("a.npz")).unwrap();
     let finished = run(folder.path(), &["diagnose", "a.npz", "--json"]);
     let json: Value = serde_json::from_str(&finished.out).unwrap();

@@ -250,6 +250,24 @@ fn ordinary(norm: Norm, shape: &[usize], seed: u64) -> Probe {
     Probe::given(norm, shape, 1e-5, given).expect("the same shape")
 }
 
+/// The same in other units: of a size at which sixteen bits come to their smallest step, or far
+/// above.
+fn in_units(mut probe: Probe, norm: Norm, shape: &[usize], seed: u64) -> Probe {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (of_x, of_dy) = (rng.random_range(-5.0..1.0), rng.random_range(-5.0..1.0));
+    let scaled = |values: &mut Vec<f64>, power: f64| {
+        let by = 10_f64.powf(power);
+        std::mem::take(values).into_iter().map(|v| v * by).collect()
+    };
+    let given = Given {
+        x: scaled(&mut probe.x, of_x),
+        gamma: probe.gamma,
+        beta: probe.beta,
+        dy: scaled(&mut probe.dy, of_dy),
+    };
+    Probe::given(norm, shape, probe.eps, given).expect("the same shape")
+}
+
 /// A number from the environment, for longer runs by hand.
 fn from_env(name: &str, otherwise: u64) -> u64 {
     let given = std::env::var(name).ok();
@@ -258,7 +276,7 @@ fn from_env(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn right_results_are_never_called_wrong() {
-    let draws = from_env("DRAWS", 120);
+    let draws = from_env("DRAWS", 180);
     let mut rng = StdRng::seed_from_u64(from_env("SEED", 1));
     let mut closest: BTreeMap<String, f64> = BTreeMap::new();
     let mut said: BTreeMap<String, u64> = BTreeMap::new();
@@ -278,9 +296,10 @@ fn right_results_are_never_called_wrong() {
         };
         let pick = rng.random_range(0..4);
         let stored = Dtype::ALL[pick];
-        let probe = match rng.random_range(0..2) {
+        let probe = match rng.random_range(0..3) {
             0 => Probe::new(norm, &shape, 1e-5, draw),
-            _ => ordinary(norm, &shape, draw),
+            1 => ordinary(norm, &shape, draw),
+            _ => in_units(ordinary(norm, &shape, draw), norm, &shape, draw),
         };
         let probe = rounded(norm, &shape, &probe, stored);
         let sixteen = stored.roundoff() > Dtype::F32.roundoff();

@@ -12,14 +12,28 @@ pub const FAILED: u8 = 2;
 /// Reads the arguments and does what they ask for. Help goes to the reader as it is; a wrong flag,
 /// and whatever else goes wrong, gives one line and the exit code [`FAILED`].
 pub fn answer<A: Parser>(run: impl FnOnce(A) -> Result<ExitCode, String>) -> ExitCode {
-    let arguments = match A::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return refuse(&error, ""),
+    answer_telling(|why| eprintln!("error: {why}"), run)
+}
+
+/// The same, where what is wrong is told in another way than in a line of its own: `tell` is given
+/// it without the word "error".
+pub fn answer_telling<A: Parser>(
+    tell: impl FnOnce(&str),
+    run: impl FnOnce(A) -> Result<ExitCode, String>,
+) -> ExitCode {
+    let why = match A::try_parse() {
+        Ok(arguments) => match run(arguments) {
+            Ok(code) => return code,
+            Err(why) => why,
+        },
+        Err(error) if error.use_stderr() => {
+            let line = one_line(&error);
+            line.trim_start_matches("error: ").to_owned()
+        }
+        Err(help) => return refuse(&help, ""),
     };
-    run(arguments).unwrap_or_else(|why| {
-        eprintln!("error: {why}");
-        ExitCode::from(FAILED)
-    })
+    tell(&why);
+    ExitCode::from(FAILED)
 }
 
 /// Help for whoever asked for it, or one line on what is wrong with the arguments, and `advice`
