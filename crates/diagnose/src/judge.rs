@@ -12,6 +12,8 @@ use gradcheck::attribution::norm::{
 };
 use gradcheck::attribution::{Finding, Verdict};
 use serde::Serialize;
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
 
 /// The place of the largest error, measured by what is allowed there.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,11 +65,18 @@ fn usual_share(n: usize) -> f64 {
 }
 
 impl Subject {
-    /// Judges every array.
+    /// Judges every array, each in a thread of its own.
     pub fn judge(&self) -> Vec<Judged> {
-        let measured = Measured::of(&self.probe);
-        let one = |candidate| self.one(candidate, &measured);
-        self.candidates.iter().map(one).collect()
+        let measured = &Measured::of(&self.probe);
+        let one = |candidate| self.one(candidate, measured);
+        std::thread::scope(|scope| {
+            let begin = |candidate| scope.spawn(move || one(candidate));
+            let begun: Vec<_> = self.candidates.iter().map(begin).collect();
+            let end = |judged: ScopedJoinHandle<'_, Judged>| {
+                judged.join().unwrap_or_else(|panic| resume_unwind(panic))
+            };
+            begun.into_iter().map(end).collect()
+        })
     }
 
     fn one(&self, candidate: &Candidate, measured: &Measured<'_>) -> Judged {

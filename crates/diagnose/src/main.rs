@@ -57,8 +57,8 @@ enum Command {
     ///
     /// All of every array is compared with what is right. The name of a mistake is looked for in
     /// at most 4096 elements of y and dx, whole rows or channels or examples, of which one may
-    /// hold 32768; in dgamma and dbeta of more than 32768 values of x only single mistakes in the
-    /// formula are looked for.
+    /// hold 32768; and in all of dgamma and dbeta, where of more than eight million values of x
+    /// only single mistakes in the formula are looked for.
     #[command(override_usage = format!("{COMMAND} diagnose [OPTIONS] <FILES>..."))]
     Diagnose {
         /// Files with x, gamma, beta and dy, and with what was computed from them.

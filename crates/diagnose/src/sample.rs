@@ -6,7 +6,7 @@
 //! whole examples for Group Norm. They are neighbours, and begin before the first that is clearly
 //! wrong: what a slice has of the one before it shows, and so does where the wrong ones begin.
 //! dgamma and dbeta of all but Batch Norm are sums over all rows; they are explained in full, and
-//! when they are large without pairs of mistakes and faults of execution.
+//! when they are very large without pairs of mistakes and faults of execution.
 
 use crate::array::Array;
 use crate::evidence::Comparison;
@@ -14,13 +14,13 @@ use crate::search::{Search, Told, explained, right};
 use crate::shown;
 use crate::subject::Subject;
 use crate::tolerance::{Tolerance, Types};
-use gradcheck::attribution::norm::{Given, Kind, Norm, Probe, Target};
+use gradcheck::attribution::norm::{Given, Kind, Norm, Probe, Target, numbers};
 use std::borrow::Cow;
 
 /// The most elements that are explained at once.
 pub const MOST: usize = 1 << 12;
 /// The most that sums over all of an array are explained of in full.
-const MOST_SUMMED: usize = 1 << 20;
+const MOST_SUMMED: usize = 1 << 23;
 /// Of more than these nothing is said that sums which are right may hide.
 const MOST_UNSEEN: usize = 1 << 20;
 /// A slice is clearly wrong when it is off by this share of the largest excess.
@@ -111,7 +111,7 @@ fn part(
         };
         largest[slice] = largest[slice].max(excess.abs());
     }
-    let off = largest.iter().filter(|largest| **largest > 1.0).count();
+    let off: Vec<usize> = (0..slices).filter(|&slice| largest[slice] > 1.0).collect();
     let most = largest.iter().fold(0.0_f64, |m, v| m.max(*v));
     let clearly = |excess: &f64| *excess >= CLEARLY * most;
     let begin = largest.iter().position(clearly).unwrap_or(0);
@@ -160,8 +160,14 @@ fn part(
             _ => begin,
         }),
         note: format!(
-            "; looked at {unit} {begin} to {} alone, and {off} of all {slices} {unit} are off",
-            begin + count - 1
+            "; looked at {unit} {begin} to {} alone, and of all {slices} {unit} {}",
+            begin + count - 1,
+            match off.as_slice() {
+                [] => "none is off".to_owned(),
+                all if all.len() == slices => "each is off".to_owned(),
+                [one] => format!("number {one} is off"),
+                some => format!("{} are off: {}", some.len(), numbers(some)),
+            }
         ),
     })
 }

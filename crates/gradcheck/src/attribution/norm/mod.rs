@@ -17,6 +17,7 @@ mod running;
 mod screen;
 mod sections;
 
+pub use execution::numbers;
 pub use layout::{Kind, Norm};
 pub use probe::{Given, Probe, Target};
 pub use running::{

@@ -25,6 +25,7 @@ mod sums;
 
 use crate::attribution::least_squares::norm;
 use crate::attribution::{Explanation, Finding, Verdict};
+pub use place::numbers;
 pub(super) use scene::Asked;
 use scene::{ALIKE, Found, ROUNDING, Scene, WORSE};
 
@@ -144,7 +145,7 @@ pub(super) fn except(asked: Asked<'_>) -> String {
 
 /// Everything that is looked for; what shows by itself ends the search.
 fn search<'a>(scene: &Scene<'a>, unexplained: bool) -> Vec<Found> {
-    let everything: [&dyn Fn(&Scene<'a>); 16] = [
+    let everything: [&dyn Fn(&Scene<'a>); 17] = [
         &Scene::unwritten,
         &Scene::cut_off,
         &Scene::rounded_on_the_way,
@@ -165,8 +166,8 @@ fn search<'a>(scene: &Scene<'a>, unexplained: bool) -> Vec<Found> {
         &Scene::parts_apart,
         &Scene::on_top,
         &Scene::overwritten,
+        &Scene::partial_parameters,
         &|scene| {
-            scene.partial_parameters();
             scene.partial_groups();
             scene.misplaced();
             scene.misread();
@@ -174,7 +175,7 @@ fn search<'a>(scene: &Scene<'a>, unexplained: bool) -> Vec<Found> {
     ];
     for look in everything {
         look(scene);
-        if scene.is_plain() {
+        if scene.is_plain() || scene.is_settled() {
             break;
         }
     }

@@ -7,7 +7,7 @@ use crate::attribution::norm::layout::Kind;
 const NO_MULTIPLE: f64 = 0.1;
 
 /// Numbers in words: `3`, `3 and 7`, `3 to 7`, `0, 4 to 8 (every 4th)`.
-pub(super) fn numbers(list: &[usize]) -> String {
+pub fn numbers(list: &[usize]) -> String {
     match list {
         [] => "none".to_owned(),
         [one] => one.to_string(),

@@ -30,6 +30,11 @@ pub(super) const ROUNDING: f64 = 1e-11;
 /// Bits by which what an explanation accounts for exceeds what was tried to find it: by chance
 /// one fits in less than one search in a hundred.
 const MARGIN: f64 = 7.0;
+/// Of more elements than these, what is left over of at most this share of what was off, and
+/// accounts for so many bits, ends the search.
+const MANY: usize = 1 << 15;
+const CLEARLY: f64 = 1e-3;
+const SETTLED: f64 = 200.0;
 /// A hypothesis is held against this many elements before it is made in full.
 const WITNESSES: usize = 4;
 
@@ -350,6 +355,13 @@ impl<'a> Scene<'a> {
     /// Whether something was found that nothing else can be.
     pub fn is_plain(&self) -> bool {
         self.found.borrow().iter().any(|f| f.bits == f64::INFINITY)
+    }
+
+    /// Whether something was found so clearly that among many elements nothing else is worth the
+    /// time of looking: what fits as well makes the same values.
+    pub fn is_settled(&self) -> bool {
+        let clear = |f: &Found| f.left <= CLEARLY * self.off && f.bits >= SETTLED;
+        self.probe.x.len() > MANY && self.found.borrow().iter().any(clear)
     }
 
     /// The faults that explain the candidate best. There are several only when they make
