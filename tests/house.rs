@@ -343,6 +343,45 @@ fn no_source_is_longer_than_can_be_read() {
     assert_eq!(long.collect::<Vec<_>>(), [""; 0]);
 }
 
+/// The compiler refuses `unsafe` wherever nothing allows it; here is where something does.
+#[test]
+fn unsafe_code_stands_where_the_map_says() {
+    let allowed = all_sources().into_iter().filter(|path| {
+        let text = fs::read_to_string(path).expect("read");
+        let file = syn::parse_file(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let allows = |attribute: &syn::Attribute| {
+            let list = attribute.meta.require_list();
+            let named = |list: &syn::MetaList| list.tokens.to_string().contains("unsafe_code");
+            ["allow", "expect", "warn"]
+                .map(|name| attribute.path().is_ident(name))
+                .contains(&true)
+                && list.is_ok_and(named)
+        };
+        let items = file.items.iter().map(|item| match item {
+            Item::Mod(module) => &module.attrs[..],
+            Item::Fn(function) => &function.attrs[..],
+            _ => &[],
+        });
+        file.attrs.iter().chain(items.flatten()).any(allows)
+    });
+    let allowed: BTreeSet<_> = allowed
+        .map(|path| {
+            path.strip_prefix(root())
+                .expect("below the root")
+                .to_owned()
+        })
+        .collect();
+    let expected = [
+        "live/src/exports.rs",
+        "tape/src/gemm.rs",
+        "tape/src/streaming.rs",
+    ];
+    assert_eq!(
+        allowed,
+        expected.map(|file| Path::new("crates").join(file)).into()
+    );
+}
+
 /// The map names files in backticks, in the tables under the heading that names their crate.
 #[test]
 fn the_map_names_what_is_there() {

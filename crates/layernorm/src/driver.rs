@@ -8,6 +8,7 @@ use std::array;
 
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
 use tape::parallel::{self, Split, rows, starting};
+use tape::streaming::Stores;
 use tape::{Real, Tensor, vector};
 
 use crate::rows::{check_lengths, whole};
@@ -62,7 +63,7 @@ pub(crate) struct Rows<'a, T> {
 }
 
 impl<T: Real> Rows<'_, T> {
-    /// Calls `normalize(x, eps, y, stats)` on many rows at a time, which normalizes them and
+    /// Calls `normalize(x, eps, y, stats)` on a few rows at a time, which normalizes them and
     /// writes their statistics.
     #[track_caller]
     pub(crate) fn forward<S: Stats<T>>(
@@ -79,20 +80,23 @@ impl<T: Real> Rows<'_, T> {
         parallel::for_each_part(count, whole, buffers, |range, buffers| {
             let (y, stats) = buffers.slices();
             let x = &x[range.start * d..range.end * d];
-            normalize(x, eps, y, stats);
-            let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
-            for ((x, y), stats) in rows.zip(stats) {
-                if !squares_fit(stats.rstd()) {
-                    let unit = largest_to_one(x);
-                    normalize(
-                        &times(x, unit),
-                        eps * unit * unit,
-                        y,
-                        array::from_mut(stats),
-                    );
-                    *stats = stats.of_times(T::ONE / unit);
-                }
-            }
+            Stores::of::<T>(whole).run(piece(d), |stream| {
+                let next = x.get(piece(d)..).unwrap_or_default();
+                stream.write(y, [next], |place, y| {
+                    let rows = place.start / d..place.end / d;
+                    let (x, stats) = (&x[place], &mut stats[rows]);
+                    normalize(x, eps, y, stats);
+                    let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
+                    for ((x, y), stats) in rows.zip(stats) {
+                        if !squares_fit(stats.rstd()) {
+                            let unit = largest_to_one(x);
+                            let (x, stats_of_x) = (times(x, unit), array::from_mut(stats));
+                            normalize(&x, eps * unit * unit, y, stats_of_x);
+                            *stats = stats.of_times(T::ONE / unit);
+                        }
+                    }
+                });
+            });
         });
     }
 }
@@ -105,6 +109,11 @@ pub const ROWS_PER_BLOCK: usize = 64;
 /// Most elements of the rows that a norm is called with at a time, if they are several: few
 /// enough to be found in the innermost cache by whoever reads them next.
 const PIECE: usize = 2048;
+
+/// The elements of as many rows of `d`.
+fn piece(d: usize) -> usize {
+    (PIECE / d).max(1) * d
+}
 
 impl<T: Real> Rows<'_, T> {
     /// Calls `project(x, stats, dy, sums)` on a few rows at a time, which turns their `dy` into
@@ -134,25 +143,31 @@ impl<T: Real> Rows<'_, T> {
             starting(dx, |block| first_row(block) * d),
             rows(sums.data_mut(), P * d),
         );
-        let piece = (PIECE / d).max(1);
+        // What lies in `dx` is needed if it is the upstream gradient.
+        let stores = dy.map_or(Stores::Ordinary, |_| Stores::of::<T>(whole));
         parallel::for_each_item(blocks, whole, buffers, |block, (dx, mut sums)| {
             let mut sums: [&mut [T]; P] =
                 array::from_fn(|_| sums.split_off_mut(..d).expect("one for each parameter"));
-            let first_rows = (first_row(block)..).step_by(piece);
-            for (first, dx) in first_rows.zip(dx.chunks_mut(piece * d)) {
-                let rows = first * d..first * d + dx.len();
-                if let Some(dy) = dy {
-                    dx.copy_from_slice(&dy[rows.clone()]);
-                }
-                let (x, stats) = (&x[rows], &stats[first..][..dx.len() / d]);
-                if stats.iter().all(|stats| squares_fit(stats.rstd())) {
-                    project(x, stats, dx, lend(&mut sums));
-                } else {
-                    for ((x, dx), stats) in x.chunks(d).zip(dx.chunks_mut(d)).zip(stats) {
-                        any_row(x, *stats, dx, lend(&mut sums), &project);
+            let rows = first_row(block)..first_row(block + 1);
+            let next = [Some(x), dy].map(|from| from?.get(rows.start * d + piece(d)..));
+            let (x, stats) = (&x[rows.start * d..rows.end * d], &stats[rows.clone()]);
+            let dy = dy.map(|dy| &dy[rows.start * d..rows.end * d]);
+            stores.run(piece(d), |stream| {
+                stream.write(dx, next.map(Option::unwrap_or_default), |place, dx| {
+                    if let Some(dy) = dy {
+                        dx.copy_from_slice(&dy[place.clone()]);
                     }
-                }
-            }
+                    let rows = place.start / d..place.end / d;
+                    let (x, stats) = (&x[place], &stats[rows]);
+                    if stats.iter().all(|stats| squares_fit(stats.rstd())) {
+                        project(x, stats, dx, lend(&mut sums));
+                    } else {
+                        for ((x, dx), stats) in x.chunks(d).zip(dx.chunks_mut(d)).zip(stats) {
+                            any_row(x, *stats, dx, lend(&mut sums), &project);
+                        }
+                    }
+                });
+            });
         });
         for (p, (_, total)) in parameters.into_iter().enumerate() {
             add_blocks(sums.data().chunks_exact(P * d), p * d, total);

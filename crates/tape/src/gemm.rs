@@ -1,4 +1,4 @@
-//! Matrix products: the one module with `unsafe` in it.
+//! Matrix products: one of the two modules with `unsafe` in it.
 //!
 //! `matrixmultiply` takes raw pointers and strides. The calls check, right before, that
 //! every element the strides can reach lies inside the slice and that the output has

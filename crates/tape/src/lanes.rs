@@ -24,10 +24,30 @@ pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
             acc[lane] += f(chunk[lane]);
         }
     }
-    for (lane, &value) in chunks.remainder().iter().enumerate() {
-        acc[lane] += f(value);
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        let padded = padded(rest);
+        for lane in 0..LANES {
+            acc[lane] += if_there(lane < rest.len(), f(padded[lane]));
+        }
     }
     fold(acc)
+}
+
+/// A chunk that is not whole, filled up. A loop of as many turns as there are elements would have
+/// the compiler keep the lanes in registers of one number each, here and before.
+#[inline(always)]
+pub fn padded<T: Real>(rest: &[T]) -> [T; LANES] {
+    let mut chunk = [T::ZERO; LANES];
+    chunk[..rest.len()].copy_from_slice(rest);
+    chunk
+}
+
+/// The term of an element that is there, or else 0, which changes no bit of a sum: these begin
+/// with 0, and so are never −0.
+#[inline(always)]
+pub fn if_there<T: Real>(is_there: bool, term: T) -> T {
+    if is_there { term } else { T::ZERO }
 }
 
 /// `Σ f(aᵢ, bᵢ)` over two slices of equal length.
@@ -50,9 +70,12 @@ pub fn sum_map2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
             acc[lane] += f(x[lane], y[lane]);
         }
     }
-    let rest = a_chunks.remainder().iter().zip(b_chunks.remainder());
-    for (lane, (&x, &y)) in rest.enumerate() {
-        acc[lane] += f(x, y);
+    let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
+    if !a_rest.is_empty() {
+        let (x, y) = (padded(a_rest), padded(b_rest));
+        for lane in 0..LANES {
+            acc[lane] += if_there(lane < a_rest.len(), f(x[lane], y[lane]));
+        }
     }
     fold(acc)
 }

@@ -26,8 +26,8 @@
 //! - [`Line`], [`Steps`]: a tape to look at, and its backward pass one record at a time.
 //! - [`Backward`], [`InputGrads`]: the contract of an op, for this crate and others.
 //! - [`ops`]: one op, one file: formula, derivative, kernel, tests.
-//! - [`lanes`], [`vector`], [`parallel`], [`gemm`], [`broadcast`], [`magnitude`]: what kernels are
-//!   built from.
+//! - [`lanes`], [`vector`], [`parallel`], [`streaming`], [`gemm`], [`broadcast`], [`magnitude`]:
+//!   what kernels are built from.
 
 mod backward;
 pub mod broadcast;
@@ -45,6 +45,7 @@ mod real;
 mod recording;
 mod shape;
 mod steps;
+pub mod streaming;
 mod strided;
 mod tape;
 mod tensor;

@@ -8,13 +8,20 @@
 //! result.
 
 use std::cell::Cell;
+use std::hint;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-/// Elements below which a kernel stays on the calling thread: waking another one costs
-/// tens of microseconds, in which one core streams about this many.
-pub const SERIAL_BELOW: usize = 1 << 18;
+/// Elements below which a kernel stays on the calling thread: to wake another one, unless it
+/// [lingers](LINGER), costs tens of microseconds, in which one core streams about this many.
+pub const SERIAL_BELOW: usize = 1 << 17;
+
+/// How long a thread that has done its part waits awake for the next kernel, or for the other
+/// parts: about as long as it takes to fall asleep and to be woken. Then waiting never costs more
+/// than twice what the better of the two would have, whenever the work comes.
+const LINGER: Duration = Duration::from_micros(50);
 
 thread_local! {
     /// Set on threads that run a part: what a part calls does not fork again.
@@ -137,19 +144,47 @@ fn run<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
         f(first);
         return parts.for_each(f);
     }
+    let (others, done) = (parts.len(), AtomicUsize::new(0));
     // Threads that wait for work: to start one anew for each kernel costs ten times as much
     // as to wake it.
     pool().in_place_scope(|scope| {
         for part in parts {
-            let f = &f;
+            let (f, done) = (&f, &done);
             scope.spawn(move |_| {
-                let _inside = Inside::enter();
+                let inside = Inside::enter();
                 f(part);
+                drop(inside);
+                linger();
+                done.fetch_add(1, Ordering::Relaxed);
             });
         }
+        CALLS.fetch_add(1, Ordering::Relaxed);
         let _inside = Inside::enter();
         f(first);
+        // The scope waits too, but asleep: so a moment longer, in which it hears of the last part.
+        stay_awake_until(|| done.load(Ordering::Relaxed) == others);
+        (0..MOMENT).for_each(|_| hint::spin_loop());
     });
+}
+
+/// Turns of a loop that take about a microsecond.
+const MOMENT: usize = 16;
+
+/// How often work has been handed out: whoever waits for it sees the number change.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// Keeps the thread of the pool that calls this awake for a while after what it does now.
+fn linger() {
+    let calls = CALLS.load(Ordering::Relaxed);
+    pool().spawn(move || stay_awake_until(|| CALLS.load(Ordering::Relaxed) != calls));
+}
+
+/// Returns when it is so, or after [`LINGER`].
+fn stay_awake_until(so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !so() && start.elapsed() < LINGER {
+        hint::spin_loop();
+    }
 }
 
 /// The threads beside the caller's: one for each other core.

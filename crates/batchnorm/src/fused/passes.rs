@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use tape::Real;
 use tape::parallel::{self, Split};
+use tape::streaming::Stores;
 
 use super::columns::{self, Columns, round};
 use super::planes::Planes;
@@ -90,12 +91,12 @@ pub(super) fn backward<T: Real>(
 }
 
 /// Calls `work` for every group of channels, on as many threads as the work is worth:
-/// with the channels, the slab of `batch` to write them in, and their entries in
-/// `results`, which has one for each channel.
+/// with the channels, the slab of `batch` to write them in, by these `stores`, and their entries
+/// in `results`, which has one for each channel.
 // ANCHOR: split
 fn for_each_group<W: Walk, T: Send, R: Send>(
     layout: &Layout,
-    batch: &mut [T],
+    (batch, stores): (&mut [T], Stores),
     results: &mut [R],
     work: impl Fn(Range<usize>, &mut Slab<T>, &mut [R]) + Sync,
 ) {
@@ -108,7 +109,7 @@ fn for_each_group<W: Walk, T: Send, R: Send>(
     parallel::for_each_part(units.count(), layout.count(), buffers, |range, buffers| {
         let channels = units.first(range.start)..units.first(range.end);
         let (examples, results) = buffers.slices();
-        let mut slab = Slab::new(layout, channels.clone(), examples);
+        let mut slab = Slab::new(layout, channels.clone(), examples, stores);
         let groups = pieces(channels, W::group(layout));
         for (channels, results) in groups.zip(results.chunks_mut(W::group(layout))) {
             work(channels, &mut slab, results);
@@ -154,6 +155,7 @@ pub(super) fn normalize<W: Walk, T: Real>(
     seen: &mut [Seen<T::Wide>],
 ) {
     let values = T::Wide::from_usize(layout.values_per_channel());
+    let y = (y, Stores::of::<T>(layout.count()));
     for_each_group::<W, _, _>(layout, y, seen, |channels, y, seen| {
         W::moments(layout, x, channels.clone(), seen);
         let mut lines = Columns::new(channels.len(), W::columns(layout));
@@ -182,7 +184,9 @@ pub(super) fn project<W: Walk, T: Real>(
         moments,
     } = batch;
     let values = T::Wide::from_usize(layout.values_per_channel());
-    for_each_group::<W, _, _>(layout, dx, sums, |channels, dx, sums| {
+    // What lies in `dx` is needed if it is the upstream gradient.
+    let stores = dy.map_or(Stores::Ordinary, |_| Stores::of::<T>(layout.count()));
+    for_each_group::<W, _, _>(layout, (dx, stores), sums, |channels, dx, sums| {
         let example = |n| match dy {
             Some(dy) => &dy[layout.range(n, channels.clone())],
             None => dx.read(n, channels.clone()),
@@ -243,6 +247,7 @@ fn draw_lines<W: Walk, T: Real>(
     y: &mut [T],
 ) {
     let nothing = &mut vec![(); layout.channels];
+    let y = (y, Stores::of::<T>(layout.count()));
     for_each_group::<W, _, _>(layout, y, nothing, |channels, y, _| {
         let mut lines = Columns::new(channels.len(), W::columns(layout));
         for c in channels.clone() {
@@ -272,6 +277,7 @@ fn rescale<W: Walk, T: Real>(
     dx: &mut [T],
 ) {
     let nothing = &mut vec![(); layout.channels];
+    let dx = (dx, Stores::of::<T>(layout.count()));
     for_each_group::<W, _, _>(layout, dx, nothing, |channels, dx, _| {
         let mut scales = Columns::new(channels.len(), W::columns(layout));
         for c in channels.clone() {

@@ -21,7 +21,13 @@ const BLOCK: usize = 4096;
 
 /// Fewest values of one example to read in one piece. Neighbouring channels are walked
 /// together until their planes are that long: memory is slow to start and fast to go on.
-const STRETCH: usize = 4096;
+const STRETCH: usize = 2048;
+
+/// Most bytes of two groups that are in a core's second cache together.
+const FETCHED: usize = 2 << 20;
+
+/// Most values that are written in one piece, a fraction of the innermost cache.
+const PIECE: usize = 1024;
 
 pub(super) struct Planes;
 
@@ -53,14 +59,16 @@ impl<S: Real, const K: usize> Sums<S, K> {
         let (a_chunks, a_rest) = a.as_chunks::<LANES>();
         let (b_chunks, b_rest) = b.as_chunks::<LANES>();
         for (a, b) in a_chunks.iter().zip(b_chunks) {
-            step(&mut sums, a, b, &f);
+            step(&mut sums, a, b, |_, a, b| f(a, b));
+        }
+        if !a_rest.is_empty() {
+            let (a, b) = (lanes::padded(a_rest), lanes::padded(b_rest));
+            let there = |lane| lane < a_rest.len();
+            step(&mut sums, &a, &b, |lane, a, b| {
+                f(a, b).map(|term| lanes::if_there(there(lane), term))
+            });
         }
         self.0 = sums;
-        for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-            for (sums, term) in self.0.iter_mut().zip(f(a, b)) {
-                sums[lane] += term;
-            }
-        }
     }
 
     fn total(self) -> [S::Wide; K] {
@@ -68,16 +76,16 @@ impl<S: Real, const K: usize> Sums<S, K> {
     }
 }
 
-/// Adds `f(aᵢ, bᵢ)` to each lane.
+/// Adds `f(lane, aᵢ, bᵢ)` to each lane.
 #[inline(always)]
 fn step<T: Real, S: Real, const K: usize>(
     sums: &mut [[S; LANES]; K],
     a: &[T; LANES],
     b: &[T; LANES],
-    f: impl Fn(T, T) -> [S; K],
+    f: impl Fn(usize, T, T) -> [S; K],
 ) {
     for lane in 0..LANES {
-        let terms = f(a[lane], b[lane]);
+        let terms = f(lane, a[lane], b[lane]);
         for k in 0..K {
             sums[k][lane] += terms[k];
         }
@@ -205,17 +213,32 @@ impl Walk for Planes {
         f: impl Fn([T; K], T, T) -> T,
     ) {
         let lists = columns.lists();
-        for n in (0..layout.examples).rev() {
-            for (i, c) in channels.clone().enumerate().rev() {
-                let numbers = lists.map(|list| list[i]);
-                let plane = layout.plane(n, c);
-                let [out] = out.write(n, c..c + 1);
-                if let Some(from) = from {
-                    out.copy_from_slice(&from[plane.clone()]);
+        let last = out.channels.end;
+        // The group that is written, and the one that is fetched meanwhile.
+        let arrays = 2 * (1 + usize::from(from.is_some()));
+        let values = arrays * channels.len() * layout.values_per_channel();
+        let fits = values.saturating_mul(size_of::<T>()) <= FETCHED;
+        out.stores.run(PIECE, |stream| {
+            for (n, example) in out.write(channels.clone()).into_iter().enumerate().rev() {
+                let planes = example.chunks_exact_mut(layout.positions);
+                for (i, (c, out)) in channels.clone().zip(planes).enumerate().rev() {
+                    let numbers = lists.map(|list| list[i]);
+                    let plane = layout.plane(n, c);
+                    // Read next: the same plane of the group that follows.
+                    let next = Some(c + channels.len()).filter(|next| fits && *next < last);
+                    let next = next.map_or(0..0, |next| layout.plane(n, next));
+                    let next = [x, from.unwrap_or_default()].map(|a| a.get(next.clone()));
+                    let next = next.map(Option::unwrap_or_default);
+                    let x = &x[plane.clone()];
+                    let from = from.map(|from| &from[plane]);
+                    let f = |x, out| f(numbers, x, out);
+                    stream.write(out, next, |place, out| match from {
+                        Some(from) => vector::zip(out, &x[place.clone()], &from[place], f),
+                        None => vector::zip_assign(out, &x[place], |out, x| f(x, out)),
+                    });
                 }
-                vector::zip_assign(out, &x[plane], |out, x| f(numbers, x, out));
             }
-        }
+        });
     }
 }
 
@@ -240,7 +263,7 @@ mod tests {
     #[test]
     fn groups_have_as_many_channels_as_make_a_stretch() {
         let group = |positions| Planes::group(&Layout::of(&[3, 5, positions]));
-        assert_eq!([128, 784, 4095, 4096, 9999].map(group), [32, 6, 2, 1, 1]);
+        assert_eq!([128, 784, 2047, 2048, 9999].map(group), [16, 3, 2, 1, 1]);
     }
 
     #[test]

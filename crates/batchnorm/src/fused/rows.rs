@@ -10,6 +10,7 @@ use std::array;
 use std::ops::Range;
 
 use tape::Real;
+use tape::streaming::Stores;
 use vectorized::vectorized;
 
 use super::columns::Columns;
@@ -23,6 +24,8 @@ use crate::moments::{Seen, Weights};
 const BLOCK: usize = 32;
 /// Rows added at once: a column's sums are loaded and stored once for all of them.
 const TOGETHER: usize = 4;
+/// Fewest columns of a row for one thread: some lines, for memory is slow to start.
+const STRETCH: usize = 256;
 /// Columns walked together, so that their sums stay in the innermost cache.
 const COLUMNS: usize = 2048;
 
@@ -152,9 +155,9 @@ fn rows<'a, T: Real>(
 }
 
 impl Walk for Rows {
-    /// Threads that shared a row would each read half of what the memory delivers.
+    /// Threads that share a row each have a stretch of it that is worth starting on.
     fn unit(layout: &Layout) -> usize {
-        Self::group(layout)
+        (STRETCH / layout.positions).max(1)
     }
 
     fn group(layout: &Layout) -> usize {
@@ -233,40 +236,54 @@ impl Walk for Rows {
     ) {
         let columns = columns.lists();
         let row = |n| layout.range(n, channels.clone());
-        let fill = |n, out: &mut [T]| {
-            if let Some(from) = from {
-                out.copy_from_slice(&from[row(n)]);
-            }
-        };
-        let paired = layout.examples - layout.examples % 2;
-        for n in paired..layout.examples {
-            let [out] = out.write(n, channels.clone());
-            fill(n, out);
-            update_row(columns, &x[row(n)], out, &f);
+        let from = |n| from.map(|from| &from[row(n)]);
+        let stores = out.stores;
+        let mut rows = out.write(channels.clone());
+        if stores == Stores::Streaming {
+            stores.run(columns[0].len(), |stream| {
+                for (n, out) in rows.into_iter().enumerate().rev() {
+                    stream.write(out, [], |_, out| {
+                        update_row(columns, &x[row(n)], from(n), out, &f);
+                    });
+                }
+            });
+            return;
         }
-        for n in (0..paired).step_by(2).rev() {
-            let [first, second] = out.write(n, channels.clone());
-            fill(n, first);
-            fill(n + 1, second);
+        let (pairs, rest) = rows.as_chunks_mut();
+        for out in rest {
+            let n = layout.examples - 1;
+            update_row(columns, &x[row(n)], from(n), out, &f);
+        }
+        for (pair, [first, second]) in pairs.iter_mut().enumerate().rev() {
+            let n = 2 * pair;
             let x = [&x[row(n)], &x[row(n + 1)]];
-            update_two(columns, x, first, second, &f);
+            let from = from(n).zip(from(n + 1)).map(<[_; 2]>::from);
+            update_two(columns, x, from, [first, second], &f);
         }
     }
 }
 
-/// Replaces every value of a row by `f` of its column's numbers, of x, and of itself.
+/// Replaces every value of a row by `f` of its column's numbers, of x, and of itself; or of what
+/// is in its place in `from`.
 // ANCHOR: update_rows
 #[vectorized]
 fn update_row<T: Real, F: Fn([T; K], T, T) -> T, const K: usize>(
     columns: [&[T]; K],
     x: &[T],
+    from: Option<&[T]>,
     out: &mut [T],
     f: F,
 ) {
     let width = out.len();
     let (columns, x) = (columns.map(|list| &list[..width]), &x[..width]);
-    for i in 0..width {
-        out[i] = f(columns.map(|list| list[i]), x[i], out[i]);
+    if let Some(from) = from.map(|from| &from[..width]) {
+        for i in 0..width {
+            out[i] = f(columns.map(|list| list[i]), x[i], from[i]);
+        }
+    } else {
+        for i in 0..width {
+            out[i] = f(columns.map(|list| list[i]), x[i], out[i]);
+        }
     }
 }
 
@@ -275,17 +292,25 @@ fn update_row<T: Real, F: Fn([T; K], T, T) -> T, const K: usize>(
 fn update_two<T: Real, F: Fn([T; K], T, T) -> T, const K: usize>(
     columns: [&[T]; K],
     x: [&[T]; 2],
-    first: &mut [T],
-    second: &mut [T],
+    from: Option<[&[T]; 2]>,
+    [first, second]: [&mut [T]; 2],
     f: F,
 ) {
     let width = first.len();
     let columns = columns.map(|list| &list[..width]);
     let (x, second) = (x.map(|x| &x[..width]), &mut second[..width]);
-    for i in 0..width {
-        let numbers = columns.map(|list| list[i]);
-        first[i] = f(numbers, x[0][i], first[i]);
-        second[i] = f(numbers, x[1][i], second[i]);
+    if let Some(from) = from.map(|from| from.map(|from| &from[..width])) {
+        for i in 0..width {
+            let numbers = columns.map(|list| list[i]);
+            first[i] = f(numbers, x[0][i], from[0][i]);
+            second[i] = f(numbers, x[1][i], from[1][i]);
+        }
+    } else {
+        for i in 0..width {
+            let numbers = columns.map(|list| list[i]);
+            first[i] = f(numbers, x[0][i], first[i]);
+            second[i] = f(numbers, x[1][i], second[i]);
+        }
     }
 }
 // ANCHOR_END: update_rows
@@ -301,11 +326,9 @@ mod tests {
     }
 
     #[test]
-    fn threads_share_no_group() {
-        for positions in [1, 2, 49, 2000] {
-            let layout = Layout::of(&[3, 5, positions]);
-            assert_eq!(Rows::unit(&layout), Rows::group(&layout));
-        }
+    fn threads_have_a_stretch_of_a_row_each() {
+        let unit = |positions| Rows::unit(&Layout::of(&[3, 5, positions]));
+        assert_eq!([1, 2, 49, 256, 2000].map(unit), [256, 128, 5, 1, 1]);
     }
 
     #[test]

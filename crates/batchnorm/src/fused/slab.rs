@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use tape::streaming::Stores;
+
 use crate::Layout;
 
 /// Neighbouring channels of a batch, for one thread to write.
@@ -14,15 +16,22 @@ pub(super) struct Slab<'a, T> {
     /// In one example, neighbouring channels are one slice.
     examples: Vec<&'a mut [T]>,
     positions: usize,
+    pub(super) stores: Stores,
 }
 
 impl<'a, T> Slab<'a, T> {
     /// The slab of these channels, from its part of each example.
-    pub(super) fn new(layout: &Layout, channels: Range<usize>, examples: Vec<&'a mut [T]>) -> Self {
+    pub(super) fn new(
+        layout: &Layout,
+        channels: Range<usize>,
+        examples: Vec<&'a mut [T]>,
+        stores: Stores,
+    ) -> Self {
         Slab {
             channels,
             examples,
             positions: layout.positions,
+            stores,
         }
     }
 
@@ -31,18 +40,13 @@ impl<'a, T> Slab<'a, T> {
         &self.examples[example][self.within(channels)]
     }
 
-    /// Some of the slab's channels in `R` examples that follow each other, for writing.
-    pub(super) fn write<const R: usize>(
-        &mut self,
-        first: usize,
-        channels: Range<usize>,
-    ) -> [&mut [T]; R] {
+    /// Some of the slab's channels in each example, for writing.
+    pub(super) fn write(&mut self, channels: Range<usize>) -> Vec<&mut [T]> {
         let within = self.within(channels);
-        let examples = self.examples[first..].first_chunk_mut::<R>();
-        let examples = examples.expect("a slab holds every example of the batch");
+        let examples = self.examples.iter_mut();
         examples
-            .each_mut()
             .map(|example| &mut example[within.clone()])
+            .collect()
     }
 
     fn within(&self, channels: Range<usize>) -> Range<usize> {
@@ -72,12 +76,12 @@ mod tests {
         let layout = Layout::of(&[2, 3, 2]);
         let mut batch: Vec<usize> = (0..12).collect();
         let examples = batch.chunks_mut(6).map(|example| &mut example[2..]);
-        let mut slab = Slab::new(&layout, 1..3, examples.collect());
+        let mut slab = Slab::new(&layout, 1..3, examples.collect(), Stores::Ordinary);
         assert_eq!(slab.read(0, 1..3), [2, 3, 4, 5]);
         assert_eq!(slab.read(1, 2..3), [10, 11]);
-        let [first, second] = slab.write(0, 2..3);
-        first.fill(88);
-        second.fill(99);
+        for (n, example) in slab.write(2..3).into_iter().enumerate() {
+            example.fill(88 + 11 * n);
+        }
         assert_eq!(batch, [0, 1, 2, 3, 88, 88, 6, 7, 8, 9, 99, 99]);
     }
 
