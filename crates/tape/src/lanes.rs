@@ -14,6 +14,22 @@ use crate::Real;
 /// How many partial sums run side by side.
 pub const LANES: usize = 32;
 
+/// A chunk that is not whole, filled up. A loop of as many turns as there are elements would have
+/// the compiler keep the lanes in registers of one number each, here and before.
+#[inline(always)]
+pub fn padded<T: Real>(rest: &[T]) -> [T; LANES] {
+    let mut chunk = [T::ZERO; LANES];
+    chunk[..rest.len()].copy_from_slice(rest);
+    chunk
+}
+
+/// The term of an element that is there, or else 0, which changes no bit of a sum: these begin
+/// with 0, and so are never −0.
+#[inline(always)]
+pub fn if_there<T: Real>(is_there: bool, term: T) -> T {
+    if is_there { term } else { T::ZERO }
+}
+
 /// `Σ f(i)` over the elements of `x`, which lie side by side in memory.
 #[inline(always)]
 pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
@@ -32,22 +48,6 @@ pub fn sum_map<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
         }
     }
     fold(acc)
-}
-
-/// A chunk that is not whole, filled up. A loop of as many turns as there are elements would have
-/// the compiler keep the lanes in registers of one number each, here and before.
-#[inline(always)]
-pub fn padded<T: Real>(rest: &[T]) -> [T; LANES] {
-    let mut chunk = [T::ZERO; LANES];
-    chunk[..rest.len()].copy_from_slice(rest);
-    chunk
-}
-
-/// The term of an element that is there, or else 0, which changes no bit of a sum: these begin
-/// with 0, and so are never −0.
-#[inline(always)]
-pub fn if_there<T: Real>(is_there: bool, term: T) -> T {
-    if is_there { term } else { T::ZERO }
 }
 
 /// `Σ f(aᵢ, bᵢ)` over two slices of equal length.
