@@ -339,7 +339,10 @@ mod tests {
             ("depends", "Depends"),
         ] {
             let html = badge(json!(answer)).unwrap();
-            assert!(html.contains(&format!("data-answer=\"{answer}\">{words}<")), "{html}");
+            assert!(
+                html.contains(&format!("data-answer=\"{answer}\">{words}<")),
+                "{html}"
+            );
         }
         for value in [json!("perhaps"), json!(true), json!(null)] {
             let error = badge(value.clone()).unwrap_err();

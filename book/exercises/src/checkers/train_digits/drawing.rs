@@ -18,6 +18,9 @@ const LOSSES: [f64; 2] = [0.5, -2.0];
 /// A frame: left, top, width and height of what is inside its axes.
 type Frame = [f64; 4];
 
+/// A share of what is seen, its colour, and what else its line looks like.
+type Curve = (fn(&Seen) -> f64, &'static str, &'static str);
+
 /// How all of it is laid out.
 struct Form {
     width: f64,
@@ -83,7 +86,7 @@ fn drawn(form: &Form, course: &Course, plan: &Plan, weights: &Tensor) -> String 
         "currentColor",
         " stroke-width=\"1\" stroke-opacity=\"0.5\"",
     );
-    let curves: [(fn(&Seen) -> f64, &str, &str); 2] = [
+    let curves: [Curve; 2] = [
         (
             |seen| seen.train,
             "var(--fig-none, #8a919a)",
