@@ -216,8 +216,8 @@ fn tiles(svg: &mut String, form: &Form, plan: &Plan, weights: &Tensor) {
     let _ = writeln!(
         svg,
         "<text x=\"{}\" y=\"{}\" fill=\"currentColor\">weights of the first layer, unit by unit:</text>\
-         <text x=\"{}\" y=\"{}\"><tspan fill=\"var(--fig-layer, #d9730d)\">ink counts for it</tspan>\
-         <tspan fill=\"currentColor\">, </tspan><tspan fill=\"var(--fig-batch, #3b7dd8)\">against it</tspan></text>",
+         <text x=\"{}\" y=\"{}\"><tspan fill=\"var(--fig-mean, #d9730d)\">ink counts for it</tspan>\
+         <tspan fill=\"currentColor\">, </tspan><tspan fill=\"var(--fig-direct, #3b7dd8)\">against it</tspan></text>",
         form.loss[0] - 30.0,
         top - if columns > 8 { 12.0 } else { 32.0 },
         if columns > 8 {
