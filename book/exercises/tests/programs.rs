@@ -86,7 +86,7 @@ fn the_still_of_the_training_is_the_end_of_a_run_of_the_solution() {
         ("own-tape.json", &json),
     ];
     for (file, text) in files {
-        let path = path(&format!("../results/{file}"));
+        let path = shared::path(&format!("../results/{file}"));
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&path, text).unwrap();
         }

@@ -555,8 +555,10 @@ fn every_exercise_is_its_solution_with_the_answer_taken_out() {
         if file.contains("todo!()") {
             assert_eq!(file, stub, "{name}");
         }
+        // What trains a network is made of several functions.
+        let most = if exercise.run.is_some() { 45 } else { 30 };
         assert!(
-            stub.lines().count() <= 30,
+            stub.lines().count() <= most,
             "{name} is too long to be read at a glance"
         );
     }

@@ -1,7 +1,7 @@
 //! Several sums in one pass over a row.
 
 use tape::Real;
-use tape::lanes::{LANES, fold, if_there, padded};
+use tape::lanes::{LANES, fold};
 
 /// K sums in one pass over S slices of equal length: `Σ f([aᵢ, bᵢ, …])`, for an `f` that
 /// returns K numbers, and kept in the type of these. In lanes, like
@@ -27,26 +27,21 @@ pub(crate) fn lane_sums<T: Real, A: Real, const S: usize, const K: usize>(
     f: impl Fn([T; S]) -> [A; K],
 ) -> [[A; LANES]; K] {
     let mut acc = [[A::ZERO; LANES]; K];
+    let mut add = |lane: usize, terms: [A; K]| {
+        for k in 0..K {
+            acc[k][lane] += terms[k];
+        }
+    };
     let whole = slices[0].len() / LANES;
     let chunks = slices.map(|slice| &slice.as_chunks::<LANES>().0[..whole]);
     for i in 0..whole {
         for lane in 0..LANES {
-            let terms = f(chunks.map(|chunks| chunks[i][lane]));
-            for k in 0..K {
-                acc[k][lane] += terms[k];
-            }
+            add(lane, f(chunks.map(|chunks| chunks[i][lane])));
         }
     }
     let rests = slices.map(|slice| &slice[whole * LANES..]);
-    let there = rests[0].len();
-    if there > 0 {
-        let padded = rests.map(|rest| padded(&rest[..there]));
-        for lane in 0..LANES {
-            let terms = f(padded.map(|chunk| chunk[lane]));
-            for k in 0..K {
-                acc[k][lane] += if_there(lane < there, terms[k]);
-            }
-        }
+    for lane in 0..rests[0].len() {
+        add(lane, f(rests.map(|rest| rest[lane])));
     }
     acc
 }

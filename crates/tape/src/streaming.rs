@@ -42,7 +42,7 @@ const LINE: usize = 64;
 /// could be asked how large its caches are, but a virtual machine is told of all of the last one,
 /// and not with whom it is shared. So the bound is that of all machines: below it, ordinary stores
 /// cost at most a third of the traffic; beyond it, no cache would have kept the result.
-const CACHE: usize = 32 << 20;
+pub const CACHE: usize = 32 << 20;
 
 /// Most bytes of a buffer, so that it stays in the cache of a core while it is filled and copied.
 const BUFFER: usize = 1 << 18;

@@ -238,6 +238,10 @@ mod tests {
     /// when it has waited in vain.
     #[cfg(unix)]
     #[test]
+    #[expect(
+        clippy::zombie_processes,
+        reason = "that nobody waits is what is tested"
+    )]
     fn an_exercise_ends_with_the_one_who_asked() {
         const ROLE: &str = "VERDICT_TEST_ORPHAN";
         const NAME: &str = "an_exercise_ends_with_the_one_who_asked";

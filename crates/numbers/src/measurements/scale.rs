@@ -6,6 +6,7 @@
 
 use chart::{Axis, Chart, Hue, Ink};
 use serde_json::{Value, json};
+use tape::streaming;
 
 use crate::kit::{Measurement, Output, each, number, rows};
 
@@ -22,6 +23,9 @@ const SCALE: &str = include_str!("../../../../benches/results/intel-scale.json")
 /// x, the lines of dx, dx. Of a batch in rows that is no longer in a cache when its statistics are
 /// known, Batch Norm reads x once more forward, and dy and x once more backward.
 const BYTES: [(&str, f64); 2] = [("layernorm", 28.0), ("batchnorm", 40.0)];
+/// The lines of y and of dx among these, which are not read where results are written past the
+/// caches.
+const WRITTEN_OVER: f64 = 8.0;
 /// An array that stays in the cache of a core, in bytes.
 const IN_CACHE: f64 = 262_144.0;
 /// Bytes of the four arrays x, y, dy and dx for each value.
@@ -96,7 +100,7 @@ struct Model<'a> {
     fixed: f64,
     /// What a value costs in the cache of a core, in nanoseconds.
     each: f64,
-    /// The bytes that it moves.
+    /// The bytes that it moves, with ordinary stores.
     bytes: f64,
 }
 
@@ -115,6 +119,12 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The bytes that one of `n` values moves.
+    fn bytes(&self, threads: f64, n: f64) -> f64 {
+        let past_the_caches = 8.0 * n > streaming::CACHE as f64 * threads;
+        self.bytes - if past_the_caches { WRITTEN_OVER } else { 0.0 }
+    }
+
     /// Nanoseconds for `n` values with one or two threads.
     fn time(&self, threads: u64, n: f64) -> f64 {
         let threads = if n < SERIAL_BELOW { 1 } else { threads };
@@ -127,7 +137,7 @@ impl<'a> Model<'a> {
     fn with(&self, threads: f64, n: f64, bandwidth: f64) -> f64 {
         let near = self.measured.bandwidth(1, IN_CACHE) * threads;
         let further = (1.0 / bandwidth - 1.0 / near).max(0.0);
-        self.fixed + n * (self.each / threads + self.bytes * further)
+        self.fixed + n * (self.each / threads + self.bytes(threads, n) * further)
     }
 
     /// How many times as fast as one some threads are, where the memory keeps pace with all of
@@ -185,6 +195,7 @@ fn norm(measured: &Measured, norm: &str) -> Value {
         "fixed": model.fixed,
         "each": model.each,
         "bytes": model.bytes,
+        "bytes_past": model.bytes - WRITTEN_OVER,
         "sizes": each(&sizes, size),
         // The factor by which the model is off at most.
         "furthest": furthest,

@@ -124,7 +124,7 @@ fn step(
     images: &Tensor,
     labels: &[usize],
     norm: Norm<'_>,
-    (velocity, taken): (fn(f64, f64) -> f64, fn(f64) -> f64),
+    (velocity, taken): Rule,
 ) -> f64 {
     let mut tape = Tape::default();
     let x = tape.leaf(images.clone());
@@ -140,7 +140,10 @@ fn step(
     tape.value(loss).item()
 }
 
-const RULE: (fn(f64, f64) -> f64, fn(f64) -> f64) = (|v, g| INERTIA * v + g, |v| RATE * v);
+/// What becomes of a velocity, and what of it is taken off.
+type Rule = (fn(f64, f64) -> f64, fn(f64) -> f64);
+
+const RULE: Rule = (|v, g| INERTIA * v + g, |v| RATE * v);
 
 /// By the running statistics, or by those of the images.
 fn evaluate(net: &Network, images: &Tensor, by_batch: bool) -> Tensor {
