@@ -11,6 +11,9 @@ use scraper::Html;
 use std::fs;
 use std::path::Path;
 
+/// No shorter description says anything.
+const SHORTEST: usize = 40;
+
 /// By this the command knows a folder that it wrote.
 const MARK: &str = "<meta name=\"generator\" content=\"The Backward Pass\">";
 /// The most that other sites show of a description.
@@ -158,14 +161,14 @@ fn description(html: &Html) -> String {
     let found = html
         .select(&paragraphs)
         .map(page::text)
-        .find(|text| text.len() > 40);
+        .find(|text| text.len() > SHORTEST);
     let text = found.unwrap_or_default();
     if text.chars().count() <= LONGEST {
         return text;
     }
     let cut: String = text.chars().take(LONGEST).collect();
-    // As many whole sentences as there is room for, or else words.
-    match cut.rfind(". ") {
+    // As many whole sentences as there is room for, if they say something, or else words.
+    match cut.rfind(". ").filter(|end| *end > SHORTEST) {
         Some(end) => cut[..=end].to_owned(),
         None => format!(
             "{} …",
