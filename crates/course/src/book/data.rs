@@ -257,7 +257,7 @@ pub fn badge(value: &Value) -> Result<String, String> {
         _ => return Err(format!("the value `{value}` is no answer of an experiment")),
     };
     Ok(format!(
-        "<strong class=\"answer\" data-answer=\"{answer}\">{words}</strong>"
+        "<strong class=\"badge\" data-answer=\"{answer}\">{words}</strong>"
     ))
 }
 
