@@ -4,69 +4,25 @@
 //! the running statistics, the step itself and the evaluation, shows in the training: so these are
 //! judged when it is over, and the verdict says what was seen.
 
+mod course;
 mod drawing;
+mod network;
 mod parts;
 mod training;
 
 use crate::{Line, Outcome, Report};
+use course::{Course, Plan, Seen};
 use judge::known::Known;
 use judge::{Checker, conclude, harness};
+use network::Own;
 use std::process::ExitCode;
-use training::{Course, Plan, Seen};
 
 pub use crate::bn_forward::Running;
 pub use crate::tensor_products::Tape;
 pub use crate::tensor_tape::Tensor;
+pub use network::{EPS, INERTIA, MOMENTUM, Network, RATE};
 
 const NAME: &str = "train_digits";
-
-/// Stands beside the variance, under the root.
-pub const EPS: f64 = 1e-5;
-/// How far the running statistics move towards those of a batch.
-pub const MOMENTUM: f64 = 0.1;
-/// How much of the velocity is left at the next step.
-pub const INERTIA: f64 = 0.9;
-/// How much of the velocity a step takes.
-pub const RATE: f64 = 0.02;
-
-/// A network of two layers, with Batch Norm and ReLU between them.
-#[derive(Clone)]
-pub struct Network {
-    /// `w1` `[pixels, hidden]`, `gamma` and `beta` `[hidden]`, `w2` `[hidden, 10]`, `b2` `[10]`.
-    pub params: [Tensor; 5],
-    /// What is left of earlier gradients, in the same shapes; zeros at first.
-    pub velocity: [Tensor; 5],
-    /// What evaluation normalizes by.
-    pub running: Running,
-}
-
-impl Tape {
-    /// Appends a record without inputs, and returns its place.
-    pub fn leaf(&mut self, value: Tensor) -> usize {
-        self.push(value, &[], |_| vec![])
-    }
-}
-
-/// `(tape, [x, gamma, beta], running)` to the place of the output.
-type Norm<'a> = &'a dyn Fn(&mut Tape, [usize; 3], &mut Running) -> usize;
-/// `(tape, scores, labels)` to the place of the loss.
-type Loss<'a> = &'a dyn Fn(&mut Tape, usize, &[usize]) -> usize;
-/// `(tape, x, params, running)` to the place of the scores.
-type Forward<'a> = &'a dyn Fn(&mut Tape, usize, [usize; 5], &mut Running) -> usize;
-/// `(network, images, labels)` to the loss.
-type Step<'a> = &'a dyn Fn(&mut Network, &Tensor, &[usize]) -> f64;
-/// `(network, images)` to the scores.
-type Evaluate<'a> = &'a dyn Fn(&Network, &Tensor) -> Tensor;
-
-/// The reader's functions.
-#[derive(Clone, Copy)]
-struct Own<'a> {
-    batch_norm: Norm<'a>,
-    loss: Loss<'a>,
-    network: Forward<'a>,
-    step: Step<'a>,
-    evaluate: Evaluate<'a>,
-}
 
 /// Checks what the reader wrote, trains with it, and prints the report.
 pub fn check(

@@ -1,8 +1,8 @@
 //! What is to be seen of a training: the loss, the accuracy, and a picture for each unit of the
 //! first layer, for a page and for a phone. Axes do not change while it runs.
 
-use super::Tensor;
-use super::training::{Course, Plan, Seen};
+use super::course::{Course, Plan, Seen};
+use crate::tensor_tape::Tensor;
 use data_encoding::BASE64;
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};

@@ -1,12 +1,13 @@
 //! What is judged of each function: before the training the gradients, after it the rest.
 
-use super::{
-    EPS, Evaluate, Forward, INERTIA, Loss, Network, Norm, RATE, Running, Step, Tape, Tensor,
-};
+use super::network::{EPS, Evaluate, Forward, INERTIA, Loss, MOMENTUM, Network, Norm, RATE, Step};
 use crate::arrays::Draws;
 use crate::batch::{BATCH, Batch};
 use crate::bn_forward;
+use crate::bn_forward::Running;
 use crate::gradients::{Gradients, part_of};
+use crate::tensor_products::Tape;
+use crate::tensor_tape::Tensor;
 use crate::tensor_tape::{on_the_book, sweep, vjp_on_the_book};
 use batchnorm::composed::batch_norm;
 use judge::{Axis, Differences, Found, Mistake, Order, Part, Slip, case, found, slips};
@@ -275,7 +276,7 @@ pub(super) fn run_network(network: Forward<'_>) -> impl Fn(&Net, &mut Found) {
 
 /// The running statistics, as chapter 7 judges them.
 pub(super) fn running() -> Part<bn_forward::Step, Running> {
-    bn_forward::running("running statistics", [super::MOMENTUM; 2])
+    bn_forward::running("running statistics", [MOMENTUM; 2])
 }
 
 pub(super) fn run_running(batch_norm: Norm<'_>) -> impl Fn(&bn_forward::Step, &mut Running) {

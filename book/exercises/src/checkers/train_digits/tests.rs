@@ -1,3 +1,4 @@
+use super::network::{Evaluate, Norm, Own, Step};
 use super::*;
 use crate::known::assert_listed;
 use crate::tensor_tape::sweep;

@@ -1,32 +1,15 @@
 //! The training: the data, the order of the batches, and what is seen of it on the way.
 
-use super::{Network, Own, Running, Tensor, drawing};
+use super::course::{Course, Plan, Seen};
+use super::drawing;
+use super::network::{Network, Own};
+use crate::bn_forward::Running;
+use crate::tensor_tape::Tensor;
 use nn::data::{BatchSize, Digits, Examples, Set, batches};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 use verdict::{Moment, channel};
-
-/// What is trained, on what, and for how long.
-pub(super) struct Plan {
-    pub(super) set: Set,
-    pub(super) hidden: usize,
-    pub(super) batch: usize,
-    pub(super) steps: usize,
-    /// The share of test digits that must be right in the end.
-    pub(super) wanted: f64,
-}
-
-impl Plan {
-    /// The one for readers.
-    pub(super) const FULL: Self = Self {
-        set: Set::Large,
-        hidden: 32,
-        batch: 64,
-        steps: 1200,
-        wanted: 0.92,
-    };
-}
 
 /// Text and section of what is seen where no cause is found.
 pub(super) type Unexplained = (&'static str, &'static str);
@@ -46,58 +29,7 @@ const POINT: u32 = 10;
 /// A moment is shown no sooner than this after the one before.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// How it stands after a step.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
-    pub(super) step: usize,
-    /// The mean over the last steps, of the batches trained on.
-    pub(super) loss: f64,
-    /// The shares of digits that are right in evaluation.
-    pub(super) train: f64,
-    pub(super) test: f64,
-}
-
-/// All that was seen of a training.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Course {
-    /// Step and loss, a point for several steps.
-    pub(super) losses: Vec<(usize, f64)>,
-    pub(super) seen: Vec<Seen>,
-}
-
 impl Course {
-    pub(super) fn first(&self) -> f64 {
-        self.losses.first().map_or(f64::NAN, |first| first.1)
-    }
-
-    pub(super) fn last(&self) -> Seen {
-        *self.seen.last().expect("the start is looked at")
-    }
-
-    /// A loss as it is told; one that has run away is told by its size.
-    pub(super) fn short(loss: f64) -> String {
-        if loss.abs() < 1e4 {
-            format!("{loss:.3}")
-        } else {
-            format!("{loss:.0e}")
-        }
-    }
-
-    /// What was seen, in a sentence.
-    pub(super) fn told(&self, plan: &Plan) -> String {
-        let Seen {
-            step,
-            loss,
-            train,
-            test,
-        } = self.last();
-        let [train, test, wanted] = [train, test, plan.wanted].map(|share| 100.0 * share);
-        format!(
-            "This is how it shows: after {step} steps the loss in training is {}; in evaluation {train:.1} % of the training digits are right and {test:.1} % of the test digits, of which {wanted:.0} % are asked for.",
-            Self::short(loss)
-        )
-    }
-
     /// The moment after so many steps, with the weights of the first layer.
     fn moment(&self, plan: &Plan, weights: &Tensor) -> Moment {
         let Seen { train, test, .. } = self.last();
