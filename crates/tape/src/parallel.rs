@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Elements below which a kernel stays on the calling thread: to wake another one, unless it
-/// [lingers](LINGER), costs tens of microseconds, in which one core streams about this many.
+/// lingers, costs tens of microseconds, in which one core streams about this many.
 pub const SERIAL_BELOW: usize = 1 << 17;
 
 /// How long a thread that has done its part waits awake for the next kernel, or for the other

@@ -14,7 +14,7 @@
 //! This is the second of the two modules with `unsafe` in it, for the instructions that store and
 //! the one that waits for them. What makes them safe is checked or enforced here:
 //!
-//! - *Bounds*: a line is copied from an array to an array of that size ([`lines`]).
+//! - *Bounds*: a line is copied from an array to an array of that size (`lines`).
 //! - *Alignment*: only whole lines are stored in this way. Where an array begins or ends within a
 //!   line, the rest of which may be another thread's, that part is stored as usual.
 //! - *Order*: other threads may see these stores late, and in any order, until a fence.
