@@ -12,15 +12,18 @@
 //! it prints on Linux, is less disturbed by what else is running.
 #![forbid(unsafe_code)]
 
+mod running;
+
 use anyhow::{Context, Result, bail, ensure};
 use course::catalogue::Catalogue;
 use course::files::write_atomically;
 use course::stub::without_marks;
 use course::workspace::Workspace;
+use running::Course;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
@@ -33,27 +36,11 @@ fn main() -> Result<()> {
     let own = Workspace::find()?;
     let folder = tempfile::tempdir()?;
     let clone = folder.path().join("clone");
-    let status = Command::new("git")
-        .args(["clone", "--quiet", "--no-hardlinks"])
-        .args([own.root(), &clone])
-        .status()
-        .context("cannot run git")?;
-    ensure!(
-        status.success(),
-        "git could not clone {}",
-        own.root().display()
-    );
-    let workspace = Workspace::at(&clone)?;
+    let workspace = running::cloned(&own, &clone)?;
 
     let start = Instant::now();
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["run", "--quiet", "--", "--no-browser"])
-        .current_dir(&clone)
-        .env("CARGO_NET_OFFLINE", "true")
-        .env_remove("CARGO_TARGET_DIR")
-        .stdout(Stdio::piped());
+    let mut command = running::command(&clone);
+    command.env_remove("CARGO_TARGET_DIR");
     let mut course = Course(command.spawn().context("cannot run cargo")?);
     let mut events = Events::of(&mut course.0)?;
     events.next(|event| event["event"] == "state")?;
@@ -119,17 +106,6 @@ fn main() -> Result<()> {
 
 fn seconds(time: Duration) -> String {
     format!("{:7.3} s", time.as_secs_f64())
-}
-
-/// The running command; ended when this goes.
-struct Course(Child);
-
-impl Drop for Course {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Course {

@@ -12,17 +12,18 @@
 
 #[path = "../tests/common/browser.rs"]
 mod browser;
+mod running;
 
 use anyhow::{Context, Result, ensure};
 use browser::Browser;
 use course::files::write_atomically;
 use course::stub::without_marks;
 use course::workspace::Workspace;
+use running::Course;
 use serde_json::json;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs, io, thread};
+use std::{fs, io, thread};
 
 const EXERCISE: &str = "bn_backward_closed_form";
 const PAGE: &str = "bn-backward.html";
@@ -35,26 +36,17 @@ fn main() -> Result<()> {
     let own = Workspace::find()?;
     let folder = tempfile::tempdir()?;
     let clone = folder.path().join("clone");
-    let status = Command::new("git")
-        .args(["clone", "--quiet", "--no-hardlinks"])
-        .args([own.root(), &clone])
-        .status()
-        .context("cannot run git")?;
-    let root = own.root().display();
-    ensure!(status.success(), "git could not clone {root}");
-    let workspace = Workspace::at(&clone)?;
+    let workspace = running::cloned(&own, &clone)?;
     let solution = fs::read_to_string(workspace.solution(EXERCISE))?;
     let wrong = without_marks(&solution).replace(TERM, "");
     ensure!(wrong.len() < solution.len(), "the term is not there");
 
     let mut browser = Browser::start().context("a Chromium is needed")?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["run", "--quiet", "--", "--no-browser"])
-        .current_dir(&clone)
-        .env("CARGO_NET_OFFLINE", "true");
-    let mut course = Course(command.stdout(Stdio::piped()).spawn()?);
+    let mut course = Course(
+        running::command(&clone)
+            .spawn()
+            .context("cannot run cargo")?,
+    );
     let address = course.address()?;
     let tab = browser.tab();
     let size = json!({"width": 760, "height": 1000, "deviceScaleFactor": 2, "mobile": false});
@@ -93,17 +85,6 @@ fn main() -> Result<()> {
     write_atomically(&file, &picture)?;
     println!("written: {}", own.relative(&file));
     Ok(())
-}
-
-/// The running command; ended when this goes.
-struct Course(Child);
-
-impl Drop for Course {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Course {

@@ -126,7 +126,7 @@ fn network(network: &str, batch: usize, counted: &Counted, case: &str) -> Value 
 }
 
 /// The cases of a run that are whole training steps, and what they are called.
-const STEPS: [(&str, &str); 5] = [
+pub(super) const STEPS: [(&str, &str); 5] = [
     ("mlp batchnorm", "MLP, Batch Norm"),
     ("mlp layernorm", "MLP, Layer Norm"),
     ("cnn step", "CNN, Batch Norm"),

@@ -8,6 +8,7 @@ use chart::{Axis, Chart, Hue, Ink};
 use serde_json::{Value, json};
 use tape::streaming;
 
+use super::cost_counted::STEPS;
 use crate::kit::{Measurement, Output, each, number, rows};
 
 pub const MEASUREMENT: Measurement = Measurement {
@@ -344,13 +345,6 @@ impl Deep {
 
 /// Training steps, and the peak of memory of each at three sizes of its batch.
 fn peaks(measured: &Measured) -> Value {
-    const STEPS: [(&str, &str); 5] = [
-        ("mlp batchnorm", "MLP, Batch Norm"),
-        ("mlp layernorm", "MLP, Layer Norm"),
-        ("cnn step", "CNN, Batch Norm"),
-        ("lstm step", "LSTM, no norm"),
-        ("transformer step", "Transformer block, Layer Norm"),
-    ];
     let row = |(case, name): (&str, &str)| {
         let at = |times: f64| {
             let [ours, torch] =
