@@ -149,6 +149,8 @@ fn search<'a>(scene: &Scene<'a>, unexplained: bool) -> Vec<Found> {
         &Scene::unwritten,
         &Scene::cut_off,
         &Scene::rounded_on_the_way,
+        // Before what takes long among many elements.
+        &Scene::partial_parameters,
         // Where it is nearly zero, and that is known, its value does not show.
         &|scene| {
             if unexplained {
@@ -166,7 +168,6 @@ fn search<'a>(scene: &Scene<'a>, unexplained: bool) -> Vec<Found> {
         &Scene::parts_apart,
         &Scene::on_top,
         &Scene::overwritten,
-        &Scene::partial_parameters,
         &|scene| {
             scene.partial_groups();
             scene.misplaced();

@@ -6,7 +6,7 @@ use crate::attribution::norm::layout::Kind;
 /// The share of the squares in a place that no multiple of what is right leaves over.
 const NO_MULTIPLE: f64 = 0.1;
 
-/// Numbers in words: `3`, `3 and 7`, `3 to 7`, `0, 4 to 8 (every 4th)`.
+/// Numbers in words: `3`, `3 and 7`, `3 to 7`, `0, 4 and 8`, `0, 4, 8, ..., 16`.
 pub fn numbers(list: &[usize]) -> String {
     match list {
         [] => "none".to_owned(),
@@ -17,12 +17,12 @@ pub fn numbers(list: &[usize]) -> String {
             let even = step > 0 && list.windows(2).all(|pair| pair[1] == pair[0] + step);
             match (even, step, list.len()) {
                 (true, 1, _) => format!("{first} to {last}"),
-                (true, ..) => format!("{first}, {second} to {last} (every {})", nth(step)),
-                (false, _, few @ ..=6) => {
+                (true, _, 4..) => format!("{first}, {second}, {}, ..., {last}", second + step),
+                (_, _, few @ ..=6) => {
                     let most: Vec<String> = list[..few - 1].iter().map(usize::to_string).collect();
                     format!("{} and {last}", most.join(", "))
                 }
-                (false, _, many) => {
+                (_, _, many) => {
                     let some: Vec<String> = list[..4].iter().map(usize::to_string).collect();
                     format!("{} and {} others", some.join(", "), many - 4)
                 }
@@ -34,14 +34,6 @@ pub fn numbers(list: &[usize]) -> String {
 /// Whether the words for a list tell all of it.
 pub(super) fn is_told(list: &[usize]) -> bool {
     !numbers(list).ends_with("others")
-}
-
-fn nth(step: usize) -> String {
-    match step {
-        2 => "2nd".to_owned(),
-        3 => "3rd".to_owned(),
-        _ => format!("{step}th"),
-    }
 }
 
 /// `row 3`, `rows 4 and 5`, `places 4 and 5 on axis 0`.
@@ -199,7 +191,9 @@ mod tests {
             (&[3][..], "3"),
             (&[3, 7], "3 and 7"),
             (&[3, 4, 5], "3 to 5"),
-            (&[0, 4, 8], "0, 4 to 8 (every 4th)"),
+            (&[0, 4, 8], "0, 4 and 8"),
+            (&[0, 4, 8, 12, 16], "0, 4, 8, ..., 16"),
+            (&[1, 4, 7, 10], "1, 4, 7, ..., 10"),
             (&[0, 1, 5, 6], "0, 1, 5 and 6"),
             (&[0, 1, 5, 6, 9, 11, 15, 20], "0, 1, 5, 6 and 4 others"),
         ] {
