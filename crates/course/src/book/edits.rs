@@ -37,6 +37,25 @@ pub fn hold(text: &str, range: Range<usize>, latex: &str, html: String) -> Edit 
     (range.start..range.end + after.len(), html)
 }
 
+/// Code in the text with a `--`, between whose dashes a browser would end a line.
+pub fn dashes(code: &str) -> Option<String> {
+    let held = escape(code).replace("--", "<span class=\"dashes\">--</span>");
+    code.contains("--")
+        .then(|| shield(&format!("<code>{held}</code>")))
+}
+
+/// A reference in the text. An equation's number has parentheses, so that those around a number
+/// that stands alone in them would be the second pair.
+pub fn refer(text: &str, range: Range<usize>, html: String) -> Edit {
+    let Range { start, end } = range;
+    let alone = text[..start].ends_with('(') && text[end..].starts_with(')');
+    if alone && html.contains(">(") {
+        (start - 1..end + 1, html)
+    } else {
+        (start..end, html)
+    }
+}
+
 pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     edits.sort_by_key(|(range, _)| range.start);
     let mut out = String::with_capacity(text.len() * 2);
@@ -77,4 +96,38 @@ pub fn escape(text: &str) -> String {
 /// The attribute by which a reference finds what has this label.
 pub fn id(label: Option<&(String, String)>) -> String {
     label.map_or(String::new(), |(id, _)| format!(" id=\"{id}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_has_parentheses_is_given_no_others() {
+        let text = "so ([](#a)), and ([](#a) too)";
+        let written = |html: &str| {
+            let places = text.match_indices("[](#a)");
+            let edits = places.map(|(at, link)| refer(text, at..at + link.len(), html.to_owned()));
+            apply(text, edits.collect())
+        };
+        assert_eq!(
+            written("<a>(1.2)</a>"),
+            "so <a>(1.2)</a>, and (<a>(1.2)</a> too)"
+        );
+        assert_eq!(
+            written("<a>section 3</a>"),
+            "so (<a>section 3</a>), and (<a>section 3</a> too)"
+        );
+    }
+
+    #[test]
+    fn two_dashes_stay_together() {
+        assert_eq!(dashes("cargo - run"), None);
+        let html = dashes("run -- <a>").unwrap();
+        let dash = "&#45;&#45;";
+        assert_eq!(
+            html,
+            format!("<code>run <span class=\"dashes\">{dash}</span> &lt;a&gt;</code>")
+        );
+    }
 }

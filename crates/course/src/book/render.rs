@@ -4,7 +4,7 @@
 use super::code::{self, Shown};
 use super::data::{self, Place};
 use super::directive::Arguments;
-use super::edits::{Edit, apply, close, escape, hold, id, unclear, unwrapped};
+use super::edits::{Edit, apply, close, dashes, escape, hold, id, refer, unclear, unwrapped};
 use super::figure;
 use super::files::Files;
 use super::labels::{Kind, Labels, link};
@@ -135,7 +135,10 @@ impl Renderer<'_> {
                         self.problem(page, line_of(range.start), message);
                     }
                 }
-                Event::Code(_) => verbatim.push(range.clone()),
+                Event::Code(code) => {
+                    verbatim.push(range.clone());
+                    edits.extend(dashes(code).map(|html| (range.clone(), html)));
+                }
                 Event::InlineMath(latex) => {
                     let line = line_of(range.start);
                     verbatim.push(range.clone());
@@ -160,7 +163,7 @@ impl Renderer<'_> {
                         let empty =
                             matches!(events.get(at + 1), Some((Event::End(TagEnd::Link), _)));
                         match self.reference(page, label, empty, &text[range.clone()]) {
-                            Ok(Some(new)) if empty => edits.push((range.clone(), new)),
+                            Ok(Some(new)) if empty => edits.push(refer(text, range.clone(), new)),
                             Ok(Some(new)) => {
                                 let tail = range.end - label.len() - 3..range.end;
                                 edits.push((tail, new));
