@@ -42,7 +42,7 @@ const LINE: usize = 64;
 /// could be asked how large its caches are, but a virtual machine is told of all of the last one,
 /// and not with whom it is shared. So the bound is that of all machines: below it, ordinary stores
 /// cost at most a third of the traffic; beyond it, no cache would have kept the result.
-pub const CACHE: usize = 32 << 20;
+const CACHE: usize = 32 << 20;
 
 /// Most bytes of a buffer, so that it stays in the cache of a core while it is filled and copied.
 const BUFFER: usize = 1 << 18;
@@ -51,8 +51,13 @@ const BUFFER: usize = 1 << 18;
 /// its size, together, are more than the threads that compute it can find in a cache again. Then
 /// the beginning of the result will have been thrown out before its end is written.
 pub fn pays<T>(elements: usize) -> bool {
+    pays_on::<T>(elements, parallel::threads())
+}
+
+/// The same on so many threads.
+pub fn pays_on<T>(elements: usize, threads: usize) -> bool {
     let moved = elements.saturating_mul(2 * size_of::<T>());
-    moved > CACHE.saturating_mul(parallel::threads())
+    moved > CACHE.saturating_mul(threads)
 }
 
 /// How a kernel stores its result.
@@ -178,6 +183,12 @@ impl<'a, T: Real> Stream<'a, T> {
 /// Waits for the streaming stores of this thread.
 struct Fence;
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has waited.
+    static FENCES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Drop for Fence {
     #[inline]
     fn drop(&mut self) {
@@ -186,6 +197,8 @@ impl Drop for Fence {
         unsafe {
             std::arch::x86_64::_mm_sfence();
         }
+        #[cfg(test)]
+        FENCES.set(FENCES.get() + 1);
     }
 }
 
@@ -353,6 +366,24 @@ mod tests {
             });
         }
         assert!(y.iter().all(|&y| y == 5.0));
+    }
+
+    /// What the instruction itself does is the processor's: without it no test would see a number
+    /// come late, unless by chance.
+    #[test]
+    fn a_run_fences_once_all_is_written_however_it_is_left() {
+        let mut y = [0.0_f32; 64];
+        let before = FENCES.get();
+        Stores::Streaming.run(64, |stream| {
+            stream.write(&mut y, [], |_, y| y.fill(1.0));
+            assert_eq!(FENCES.get(), before);
+        });
+        assert_eq!(FENCES.get(), before + 1);
+        let left = std::panic::catch_unwind(|| {
+            Stores::Streaming.run::<f32, ()>(1, |_| panic!("it is left"));
+        });
+        assert!(left.is_err());
+        assert_eq!(FENCES.get(), before + 2);
     }
 
     #[test]

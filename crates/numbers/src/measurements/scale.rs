@@ -122,7 +122,7 @@ impl<'a> Model<'a> {
 
     /// The bytes that one of `n` values moves.
     fn bytes(&self, threads: f64, n: f64) -> f64 {
-        let past_the_caches = 8.0 * n > streaming::CACHE as f64 * threads;
+        let past_the_caches = streaming::pays_on::<f32>(n as usize, threads as usize);
         self.bytes - if past_the_caches { WRITTEN_OVER } else { 0.0 }
     }
 
