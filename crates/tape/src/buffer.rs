@@ -25,6 +25,11 @@ const fn slack<T>() -> usize {
     (LINE / size_of::<T>()).saturating_sub(1)
 }
 
+/// Elements that a vector has room for, wherever its first cache line begins.
+fn room<T>(vec: &[T]) -> usize {
+    vec.len().saturating_sub(slack::<T>())
+}
+
 /// The first element of `vec` on a cache line, or 0 where none is, as it may be for a type whose
 /// size is no power of two.
 #[inline]
@@ -33,7 +38,9 @@ fn first_on_a_line<T>(vec: &[T]) -> usize {
     if start <= slack::<T>() { start } else { 0 }
 }
 
-/// Most bytes that one thread's pool keeps; beyond it, buffers are freed.
+/// Most bytes that one thread's pool keeps; beyond it, buffers are freed. Like [`pooled_bytes`],
+/// it counts what buffers have room for, a power of two of elements each, and not the few more
+/// that let them start on a cache line: so what fills it is a whole number of large buffers.
 pub const POOL_LIMIT: usize = 1 << 30;
 
 /// One list of free buffers for each power of two.
@@ -57,7 +64,7 @@ impl<T> Pool<T> {
     #[inline]
     fn take(&mut self, n: usize) -> Option<Arc<Vec<T>>> {
         let buffer = self.free[class_that_fits(n)].pop()?;
-        self.bytes -= buffer.len() * size_of::<T>();
+        self.bytes -= room(&buffer) * size_of::<T>();
         Some(buffer)
     }
 
@@ -66,11 +73,11 @@ impl<T> Pool<T> {
     /// for.
     #[inline]
     fn put(&mut self, buffer: Arc<Vec<T>>) {
-        let bytes = buffer.len() * size_of::<T>();
-        let usable = buffer.len().saturating_sub(slack::<T>());
-        if usable.is_power_of_two() && self.bytes + bytes <= POOL_LIMIT {
+        let room = room(&buffer);
+        let bytes = room * size_of::<T>();
+        if room.is_power_of_two() && self.bytes + bytes <= POOL_LIMIT {
             self.bytes += bytes;
-            self.free[usable.ilog2() as usize].push(buffer);
+            self.free[room.ilog2() as usize].push(buffer);
         }
     }
 }
@@ -233,7 +240,7 @@ mod tests {
         let first = Buffer::<f32>::scratch(1000);
         let address = first.address();
         drop(first);
-        assert_eq!(pooled_bytes::<f32>(), (1024 + slack::<f32>()) * 4);
+        assert_eq!(pooled_bytes::<f32>(), 1024 * 4);
         let second = Buffer::<f32>::scratch(600);
         assert_eq!(second.address(), address);
         assert_eq!(pooled_bytes::<f32>(), 0);
@@ -247,7 +254,7 @@ mod tests {
         drop(first);
         assert_eq!(pooled_bytes::<f64>(), 0);
         drop(second);
-        assert_eq!(pooled_bytes::<f64>(), (8 + slack::<f64>()) * 8);
+        assert_eq!(pooled_bytes::<f64>(), 8 * 8);
     }
 
     #[test]
@@ -286,14 +293,30 @@ mod tests {
     #[test]
     fn the_pool_frees_what_exceeds_its_limit() {
         let mut pool = Pool::<f64>::new();
-        let length = 1 + slack::<f64>();
-        pool.bytes = POOL_LIMIT - 8 * length;
-        pool.put(Arc::new(vec![0.0; length + 1]));
-        assert_eq!(pool.bytes, POOL_LIMIT - 8 * length);
-        pool.put(Arc::new(vec![0.0; length]));
+        let of_room_for = |n: usize| Arc::new(vec![0.0; n + slack::<f64>()]);
+        pool.bytes = POOL_LIMIT - 8;
+        pool.put(of_room_for(2));
+        assert_eq!(pool.bytes, POOL_LIMIT - 8);
+        pool.put(of_room_for(1));
         assert_eq!(pool.bytes, POOL_LIMIT);
-        pool.put(Arc::new(vec![0.0; length]));
+        pool.put(of_room_for(1));
         assert_eq!(pool.bytes, POOL_LIMIT);
+    }
+
+    /// What a hundred million values take: the pages of these are never touched.
+    #[test]
+    fn two_buffers_of_half_the_limit_are_kept() {
+        clear_pool::<f32>();
+        let half = POOL_LIMIT / 2 / size_of::<f32>();
+        let buffers: [Vec<f32>; 2] = [(); 2].map(|()| vec![0.0; half + slack::<f32>()]);
+        for vec in buffers {
+            drop(Buffer {
+                vec: Some(Arc::new(vec)),
+                start: 0,
+            });
+        }
+        assert_eq!(pooled_bytes::<f32>(), POOL_LIMIT);
+        clear_pool::<f32>();
     }
 
     #[test]
