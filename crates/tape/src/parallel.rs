@@ -380,6 +380,8 @@ impl<'a, T: Send, S: Fn(usize, usize) -> usize + Copy + Send> Split for Interlea
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
@@ -487,6 +489,30 @@ mod tests {
         let outcome = std::panic::catch_unwind(|| run(vec![0, 1], |i| assert!(i != 0)));
         assert!(outcome.is_err());
         assert_eq!(ranges(8, usize::MAX).len(), threads().min(8));
+    }
+
+    /// From the end of two parts until the threads beside this one are free for something else.
+    fn until_free() -> Duration {
+        let parts = Mutex::new(Instant::now());
+        run(vec![0, 1], |_| *parts.lock().unwrap() = Instant::now());
+        let end = *parts.lock().unwrap();
+        let free = pool().broadcast(|_| Instant::now());
+        let last = free.into_iter().max().expect("there is a thread");
+        last.duration_since(end)
+    }
+
+    #[test]
+    fn a_thread_that_has_done_its_part_stays_awake_for_the_next() {
+        // Other tests hand out work meanwhile, which ends the waiting.
+        let stayed = (0..200).filter(|_| until_free() >= LINGER).count();
+        assert!(stayed >= 100, "{stayed} times of 200");
+    }
+
+    #[test]
+    fn a_thread_that_stays_awake_hears_of_the_next_work() {
+        let calls = CALLS.load(Ordering::Relaxed);
+        run(vec![0, 1], |_| ());
+        assert_ne!(CALLS.load(Ordering::Relaxed), calls);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::module::{Module, Visitor};
-use tape::{Grads, Param, Tape, Tensor};
+use tape::{Grads, Param, Tape, Tensor, parallel};
 
 struct Pair(Vec<Param<f64>>);
 
@@ -121,6 +121,45 @@ fn a_step_writes_where_the_parameter_is() {
         sgd.step(&mut pair, &grads, 0.1);
     }
     assert_eq!(pair.0[0].value().data().as_ptr(), at);
+}
+
+/// A parameter that is shared out among threads, and the same numbers as parameters too small for
+/// that.
+#[test]
+fn a_large_parameter_moves_as_its_parts_would() {
+    let n = parallel::SERIAL_BELOW + 77;
+    let numbers: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
+    let parts = |size: usize| {
+        let params = numbers.chunks(size);
+        Pair(
+            params
+                .map(|v| Param::new("p", Tensor::new([v.len()], v.to_vec())))
+                .collect(),
+        )
+    };
+    let optimizers: [fn() -> Step; 4] = [
+        || step_of(Sgd::new().weight_decay(0.05)),
+        || step_of(Sgd::new().momentum(0.9).nesterov()),
+        || step_of(Adam::new()),
+        || step_of(Adam::new().decay(Decay::Decoupled(0.01))),
+    ];
+    for (at, optimizer) in optimizers.into_iter().enumerate() {
+        let trained = |size| {
+            let (mut pair, mut step) = (parts(size), optimizer());
+            for _ in 0..3 {
+                let grads = grads_of(&pair, |p| p.cos());
+                step(&mut pair, &grads);
+            }
+            let bits = |p: &Param<f64>| p.value().to_vec().into_iter().map(f64::to_bits);
+            pair.0.iter().flat_map(bits).collect::<Vec<u64>>()
+        };
+        let (whole, small) = (trained(n), trained(parallel::SERIAL_BELOW / 2));
+        let first = whole.iter().zip(&small).position(|(a, b)| a != b);
+        assert_eq!(
+            first, None,
+            "optimizer {at}: the first element that differs"
+        );
+    }
 }
 
 #[test]

@@ -60,7 +60,33 @@ fn normal_pdf<T: Real>(x: T) -> T {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Tape, Tensor};
+    use crate::parallel::SERIAL_BELOW;
+    use crate::{Param, Tape, Tensor};
+
+    /// Values and slopes: in vectors, what is left over of them, and in parts for threads, they are
+    /// those of each element alone.
+    #[test]
+    fn every_element_has_what_it_has_alone() {
+        let number = |i: usize| (i % 4001) as f32 / 500.0 - 4.0;
+        let alone: Vec<[u32; 2]> = (0..4001)
+            .map(|i| {
+                let x = Param::new("x", Tensor::scalar(number(i)));
+                let (y, grads) = Tape::new().grad(|t| t.param(&x).gelu());
+                [y, grads.of(&x).item()].map(f32::to_bits)
+            })
+            .collect();
+        for n in [2, 15, 31, 33, 100, 1003, SERIAL_BELOW + 77] {
+            let x = Param::new("x", Tensor::new([n], (0..n).map(number).collect()));
+            let (y, grads) = Tape::new().vjp(&Tensor::ones([n]), |t| t.param(&x).gelu());
+            let untracked = Tape::eval(|t| t.constant(x.value().clone()).gelu().value().clone());
+            let slopes = grads.of(&x);
+            for i in 0..n {
+                let found = [y.data()[i], slopes.data()[i], untracked.data()[i]].map(f32::to_bits);
+                let [value, slope] = alone[i % 4001];
+                assert_eq!(found, [value, slope, value], "element {i} of {n}");
+            }
+        }
+    }
 
     #[test]
     fn matches_pytorch() {
