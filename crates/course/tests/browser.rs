@@ -7,7 +7,7 @@
 mod browser;
 mod common;
 
-use browser::{Browser, Tab};
+use browser::{Browser, COLLISIONS, Tab};
 use common::{Checkout, Course, SOLUTION, slow};
 use course::book;
 use course::check::Verdict;
@@ -323,8 +323,8 @@ fn wrong(exercise: &str, headline: &str) -> Report {
 }
 
 /// Every page of the book, as it is: formulas have a size, nothing sticks out of a phone's
-/// width, and what is cut there says so; equations are broken and tables of words stacked, no equation and no table is cut where there is room, text can be read in the
-/// light and in the dark theme, the console is silent, and nothing is asked of another
+/// width, and what is cut there says so; equations are broken and tables of words stacked, no equation and no table is cut where there is room, words of
+/// drawings do not lie on others where there is room, headings stand over their columns, text can be read in the light and in the dark theme, the console is silent, and nothing is asked of another
 /// machine.
 #[test]
 fn every_page_of_the_book_holds() {
@@ -351,8 +351,10 @@ fn every_page_of_the_book_holds() {
                 problems.push(format!("{page}, wide: {found}"));
             }
         }
-        for found in cut(&mut browser, &tab) {
-            problems.push(format!("{page}, wide: {found}"));
+        for look in [cut, collisions, askew] {
+            for found in look(&mut browser, &tab) {
+                problems.push(format!("{page}, wide: {found}"));
+            }
         }
         for found in bad_formulas(&mut browser, &tab) {
             problems.push(format!("{page}: {found}"));
@@ -367,11 +369,10 @@ fn every_page_of_the_book_holds() {
         for found in overflow(&mut browser, &tab, 360) {
             problems.push(format!("{page}, 360 px: {found}"));
         }
-        for found in faint_print(&mut browser, &tab) {
-            problems.push(format!("{page}, 360 px: {found}"));
-        }
-        for found in uncued(&mut browser, &tab) {
-            problems.push(format!("{page}, 360 px: {found}"));
+        for look in [faint_print, uncued, askew] {
+            for found in look(&mut browser, &tab) {
+                problems.push(format!("{page}, 360 px: {found}"));
+            }
         }
         assert_quiet(&mut browser, address);
     }
@@ -385,21 +386,12 @@ fn every_page_of_the_book_holds() {
     assert_eq!(marked as usize, BOOK.marked.len());
 }
 
-/// Equations and tables that do not fit a wide window, and headings of tables that do not
-/// stand over their columns.
+/// Equations and tables that do not fit a wide window.
 fn cut(browser: &mut Browser, tab: &Tab) -> Vec<String> {
     let script = r#"
         const bad = [];
         for (const box of main.querySelectorAll(".equation-body, .table-wrapper")) {
             if (box.scrollWidth > box.clientWidth) bad.push(`is cut by ${box.scrollWidth - box.clientWidth} px: ${name(box)}`);
-        }
-        for (const heading of main.querySelectorAll("thead th")) {
-            const below = heading.closest("table").tBodies[0]?.rows[0]?.cells[heading.cellIndex];
-            if (!below || !heading.checkVisibility()) continue;
-            const [a, b] = [heading, below].map(getComputedStyle);
-            for (const side of ["paddingLeft", "paddingRight"]) {
-                if (a[side] !== b[side]) bad.push(`${side} of a heading is ${a[side]}, of its column ${b[side]}: ${name(heading)}`);
-            }
         }
         return bad;
     "#;
@@ -523,6 +515,34 @@ fn faint_print(browser: &mut Browser, tab: &Tab) -> Vec<String> {
                 const scale = Math.sqrt(Math.abs(matrix.a * matrix.d - matrix.b * matrix.c));
                 const high = parseFloat(getComputedStyle(text).fontSize) * scale;
                 if (high < 9) bad.push(`${high.toFixed(1)} px high: ${name(text)}`);
+            }
+        }
+        return bad;
+    "#;
+    list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// Words of a drawing that lie on others, at the width that the window has.
+fn collisions(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    list(
+        browser,
+        tab,
+        &format!(
+            "(() => {{ {TOOLS} {COLLISIONS} return [...main.querySelectorAll('.drawing svg')].flatMap(collisions); }})()"
+        ),
+    )
+}
+
+/// Headings of tables that do not stand over their columns.
+fn askew(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        for (const heading of main.querySelectorAll("thead th")) {
+            const below = heading.closest("table").tBodies[0]?.rows[0]?.cells[heading.cellIndex];
+            if (!below || !heading.checkVisibility()) continue;
+            const [a, b] = [heading, below].map(getComputedStyle);
+            for (const side of ["paddingLeft", "paddingRight"]) {
+                if (a[side] !== b[side]) bad.push(`${side} of a heading is ${a[side]}, of its column ${b[side]}: ${name(heading)}`);
             }
         }
         return bad;

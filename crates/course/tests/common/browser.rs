@@ -13,6 +13,30 @@ use tungstenite::{Message, WebSocket};
 /// An answer that takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A script's function that names the words of a drawing which lie on others: of letters, the
+/// part between the line and the height of an x is looked at.
+pub const COLLISIONS: &str = r#"
+    const collisions = (svg) => {
+        if (!svg.checkVisibility()) return [];
+        const label = svg.closest("[id]")?.id ?? svg.closest("[data-live]")?.dataset.live ?? "a drawing";
+        const words = [...svg.querySelectorAll("text")].filter((text) => text.textContent.trim()).map((text) => {
+            const box = text.getBoundingClientRect();
+            const { a, b } = text.getScreenCTM();
+            const high = parseFloat(getComputedStyle(text).fontSize) * Math.hypot(a, b);
+            // Text may stand upright.
+            const [x, y] = Math.abs(a) > Math.abs(b) ? [1, 0.3 * high] : [0.3 * high, 1];
+            return { said: text.textContent, left: box.left + x, right: box.right - x, top: box.top + y, bottom: box.bottom - y };
+        });
+        const bad = [];
+        words.forEach((one, at) => words.slice(at + 1).forEach((other) => {
+            const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+            const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+            if (across > 0 && down > 0) bad.push('“' + one.said + '” and “' + other.said + '” lie on one another: ' + label);
+        }));
+        return bad;
+    };
+"#;
+
 pub struct Browser {
     child: Child,
     socket: WebSocket<TcpStream>,
