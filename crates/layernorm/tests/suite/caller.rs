@@ -1,13 +1,15 @@
 //! A refusal points at the line that asked for the impossible, not into this crate.
 
+use std::cell::RefCell;
 use std::panic;
-use std::sync::Mutex;
 
 use layernorm::{LayerNorm, RmsNorm, composed, fused, layer_norm, rms, rms_norm, staged};
 use tape::{Tape, Tensor, Var};
 
-/// The file in which the last panic was raised.
-static FILE: Mutex<String> = Mutex::new(String::new());
+thread_local! {
+    /// The file in which the last panic of this thread was raised; other tests run beside it.
+    static FILE: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// Calls `op` with an x of 4 features, and gamma and beta of 3.
 fn on_the_tape(op: impl for<'t> Fn([Var<'t, f32>; 3]) -> Var<'t, f32>) {
@@ -59,12 +61,14 @@ fn a_refusal_points_at_the_caller() {
             rms::fused::forward(&[1.0; 5], &[1.0], 1.0, &mut [0.0; 5], &mut [0.0])
         }),
     ];
-    panic::set_hook(Box::new(|info| {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
         let place = info.location().expect("a panic has a place");
-        *FILE.lock().unwrap() = place.file().to_owned();
+        FILE.set(place.file().to_owned());
+        usual(info);
     }));
     let blamed = refused.map(|(name, call)| {
-        let file = panic::catch_unwind(call).map_err(|_| FILE.lock().unwrap().clone());
+        let file = panic::catch_unwind(call).map_err(|_| FILE.take());
         (name, file)
     });
     let _ = panic::take_hook();
