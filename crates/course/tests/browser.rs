@@ -182,10 +182,10 @@ fn faint(browser: &mut Browser, tab: &Tab) -> Vec<String> {
             return known.get(colour);
         };
         const over = (top, under) => top.slice(0, 3).map((v, i) => v * top[3] + under[i] * (1 - top[3]));
+        const grounds = new Map([[null, [1, 1, 1]]]);
         const ground = (e) => {
-            const layers = [];
-            for (let up = e; up; up = up.parentElement) layers.push(rgba(getComputedStyle(up).backgroundColor));
-            return layers.reverse().reduce((under, top) => over(top, under), [1, 1, 1]);
+            if (!grounds.has(e)) grounds.set(e, over(rgba(getComputedStyle(e).backgroundColor), ground(e.parentElement)));
+            return grounds.get(e);
         };
         const light = (colour) => {
             const [r, g, b] = colour.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));

@@ -71,8 +71,12 @@ impl Figure {
     }
 
     /// Opens the page at its top.
-    fn still(page: &str, name: &str, (width, height): (u32, u32)) -> Option<Self> {
-        let mut browser = Browser::start()?;
+    fn still(page: &str, name: &str, size: (u32, u32)) -> Option<Self> {
+        Some(Self::within(Browser::start()?, page, name, size))
+    }
+
+    /// The same in a browser that has started: a start takes longer than a page.
+    fn within(mut browser: Browser, page: &str, name: &str, (width, height): (u32, u32)) -> Self {
         let tab = browser.tab();
         let mobile = width < 600;
         browser.call(
@@ -82,7 +86,13 @@ impl Figure {
         );
         browser.open(&tab, &format!("{}/{page}", *BOOK));
         let name = name.to_owned();
-        Some(Self { browser, tab, name })
+        Self { browser, tab, name }
+    }
+
+    /// Closes the page, and leaves the browser to the next.
+    fn close(mut self) -> Browser {
+        self.browser.close(&self.tab);
+        self.browser
     }
 
     fn revive(&mut self) {
@@ -237,11 +247,12 @@ fn a_figure_comes_to_life_where_it_stands() {
     flate2::read::GzDecoder::new(packed)
         .read_to_string(&mut axe)
         .unwrap();
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
     for (page, name) in pages {
         for size in [(360, 740), (1440, 900)] {
-            let Some(mut figure) = Figure::still(&page, &name, size) else {
-                return;
-            };
+            let mut figure = Figure::within(browser, &page, &name, size);
             figure.value("document.fonts.ready.then(() => true)");
             figure.value("$.scrollIntoView({block: 'center'})");
             figure.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
@@ -259,6 +270,7 @@ fn a_figure_comes_to_life_where_it_stands() {
             );
             assert_eq!(found, json!([]), "{name} at {size:?}");
             figure.quiet();
+            browser = figure.close();
         }
     }
 }
@@ -267,10 +279,12 @@ fn a_figure_comes_to_life_where_it_stands() {
 /// and shows what the native crates compute.
 #[test]
 fn a_keyboard_sets_every_control() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
     for (page, name) in pages() {
-        let Some(mut figure) = Figure::open(&page, &name, (1440, 900)) else {
-            return;
-        };
+        let mut figure = Figure::within(browser, &page, &name, (1440, 900));
+        figure.revive();
         let here = figure.value("location.pathname");
         let inputs = "[...$.querySelectorAll('[data-control]')]";
         let count = figure.value(&format!("{inputs}.length")).as_u64().unwrap();
@@ -313,6 +327,7 @@ fn a_keyboard_sets_every_control() {
         // What is there after a pause is told to a screen reader.
         figure.wait("$.querySelector('[role=status]').textContent === $.querySelector('[data-live-text]').textContent");
         figure.quiet();
+        browser = figure.close();
     }
 }
 
