@@ -382,6 +382,66 @@ fn unsafe_code_stands_where_the_map_says() {
     );
 }
 
+/// An example in the documentation of a crate is run, unless its manifest says that there is none:
+/// to look for them takes a second for each crate.
+#[test]
+fn every_example_is_run() {
+    let mut spared = 0;
+    for (name, folder) in FLOORS {
+        let folder = root().join(folder);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("read");
+        if !manifest.contains("\ndoctest = false\n") {
+            continue;
+        }
+        spared += 1;
+        let mut files = Vec::new();
+        sources(&folder.join("src"), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).expect("read");
+            let comments = text.lines().map(str::trim_start).filter_map(|line| {
+                let comment = line.strip_prefix("///").or(line.strip_prefix("//!"));
+                comment.map(str::trim)
+            });
+            let fences = comments.filter_map(|comment| comment.strip_prefix("```"));
+            for language in fences.step_by(2) {
+                assert!(
+                    ["text", "ignore"].contains(&language),
+                    "{} has an example that is not run: take `doctest = false` out of the manifest of {name}",
+                    file.display()
+                );
+            }
+        }
+    }
+    assert!(spared > 10, "{spared}");
+}
+
+/// A program, or a library, of which the manifest says that it has no tests has none.
+#[test]
+fn every_test_is_run() {
+    let mut spared = 0;
+    for (name, folder) in FLOORS {
+        let folder = root().join(folder);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("read");
+        let mut files = Vec::new();
+        if manifest.contains("path = \"src/main.rs\"\ntest = false\n") {
+            files.push(folder.join("src/main.rs"));
+        }
+        if manifest.contains("[lib]\ntest = false\n") {
+            sources(&folder.join("src"), &mut files);
+        }
+        for file in files {
+            spared += 1;
+            let text = fs::read_to_string(&file).expect("read");
+            assert!(
+                !text.contains("#[test]"),
+                "{} has a test that is not run: take `test = false` out of the manifest of {name}",
+                file.display()
+            );
+        }
+    }
+    assert!(spared > 10, "{spared}");
+}
+
 /// The map names files in backticks, in the tables under the heading that names their crate.
 #[test]
 fn the_map_names_what_is_there() {
