@@ -66,19 +66,19 @@ impl Ink {
     /// The colour: a variable of the page, and what serves outside of the book.
     pub(crate) fn css(self) -> &'static str {
         match self {
-            Ink::None | Ink::NoneToo => "var(--fig-none, #8a919a)",
-            Ink::Batch | Ink::BatchToo => "var(--fig-batch, #3b7dd8)",
-            Ink::Layer | Ink::LayerToo => "var(--fig-layer, #d9730d)",
-            Ink::Rms => "var(--fig-rms, #2a9d5b)",
-            Ink::Group => "var(--fig-group, #9a66d6)",
-            Ink::Noise => "var(--fig-noise, #cf4a72)",
+            Ink::None | Ink::NoneToo => "var(--fig-none, #666d75)",
+            Ink::Batch | Ink::BatchToo => "var(--fig-batch, #9c2f76)",
+            Ink::Layer | Ink::LayerToo => "var(--fig-layer, #0a7480)",
+            Ink::Rms => "var(--fig-rms, #766200)",
+            Ink::Group => "var(--fig-group, #4d55b5)",
+            Ink::Noise => "var(--fig-noise, #7a4b1e)",
             Ink::Theory => "currentColor",
             Ink::Solid(hue) | Ink::Dots(hue) | Ink::Bars(hue) => match hue {
-                Hue::Direct => "var(--fig-direct, #1f6feb)",
-                Hue::Mean => "var(--fig-mean, #bc4c00)",
-                Hue::Var => "var(--fig-var, #1a7f37)",
-                Hue::Wrong => "var(--fig-wrong, #cf222e)",
-                Hue::Accent => "var(--fig-accent, #8250df)",
+                Hue::Direct => "var(--fig-direct, #1b68b3)",
+                Hue::Mean => "var(--fig-mean, #ad5300)",
+                Hue::Var => "var(--fig-var, #27793a)",
+                Hue::Wrong => "var(--fig-wrong, #b3261e)",
+                Hue::Accent => "var(--fig-accent, #6a49b3)",
             },
         }
     }

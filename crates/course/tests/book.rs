@@ -506,6 +506,54 @@ fn the_book_itself_is_right() {
 }
 
 /// Every sentence of the book that has a condition holds.
+/// A drawing asks the page for its colours, and says what serves where there is no page: the colours
+/// of the light palette, the pale ones as they are on its paper.
+#[test]
+fn a_drawing_opened_by_itself_has_the_colours_of_the_page() {
+    let root = own().root().to_owned();
+    let css = fs::read_to_string(root.join("book/theme/css/variables.css")).unwrap();
+    let (_, light) = css.split_once(".light {").unwrap();
+    let light: BTreeMap<&str, &str> = light[..light.find('}').unwrap()]
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(';')?.split_once(": "))
+        .collect();
+    let colour = |name: &str| {
+        let value = light[name];
+        let other = value.strip_prefix("var(").and_then(|v| v.strip_suffix(')'));
+        let hex = other.map_or(value, |other| light[other]);
+        u32::from_str_radix(&hex[1..], 16).unwrap()
+    };
+    let parts = |colour: u32| [colour >> 16, colour >> 8 & 255, colour & 255];
+    let wanted = |name: &str| match name.strip_suffix("-soft") {
+        None => parts(colour(name)),
+        Some(full) => {
+            let (full, paper) = (parts(colour(full)), parts(colour("--fig-paper")));
+            std::array::from_fn(|at| (14 * full[at] + 86 * paper[at] + 50) / 100)
+        }
+    };
+    let mut seen = 0;
+    for folder in ["book/src/figures", "book/results", "benches/results"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|end| end != "svg") {
+                continue;
+            }
+            let svg = fs::read_to_string(&path).unwrap();
+            for (at, _) in svg.match_indices("var(--fig-") {
+                let inside = &svg[at + 4..at + svg[at..].find(')').unwrap()];
+                let Some((name, alone)) = inside.split_once(", #") else {
+                    continue;
+                };
+                let [r, g, b] = wanted(name);
+                let told = format!("{r:02x}{g:02x}{b:02x}");
+                assert_eq!(alone, told, "{}: {name} is #{told}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 1000, "{seen}");
+}
+
 #[test]
 fn every_claim_of_the_book_holds() {
     let (broken, _) = claims::broken(&own());

@@ -72,7 +72,7 @@ fn drawn(form: &Form, course: &Course, plan: &Plan, weights: &Tensor) -> String 
         form.loss,
         plan,
         losses,
-        "var(--fig-batch, #3b7dd8)",
+        "var(--fig-batch, #9c2f76)",
         "",
     );
     let shares = [(0.0, "0"), (0.5, "50"), (1.0, "100")];
@@ -89,10 +89,10 @@ fn drawn(form: &Form, course: &Course, plan: &Plan, weights: &Tensor) -> String 
     let curves: [Curve; 2] = [
         (
             |seen| seen.train,
-            "var(--fig-none, #8a919a)",
+            "var(--fig-none, #666d75)",
             " stroke-dasharray=\"7 4\"",
         ),
-        (|seen| seen.test, "var(--fig-layer, #d9730d)", ""),
+        (|seen| seen.test, "var(--fig-layer, #0a7480)", ""),
     ];
     for (share, ink, look) in curves {
         let points = course.seen.iter().map(|seen| (seen.step, share(seen)));
@@ -188,10 +188,10 @@ fn line(
 /// The names of the two lines, where neither of them runs.
 fn legend(svg: &mut String, [x, y, w, h]: Frame) {
     let names = [
-        ("test digits", "var(--fig-layer, #d9730d)", ""),
+        ("test digits", "var(--fig-layer, #0a7480)", ""),
         (
             "training digits",
-            "var(--fig-none, #8a919a)",
+            "var(--fig-none, #666d75)",
             " stroke-dasharray=\"7 4\"",
         ),
     ];
@@ -216,8 +216,8 @@ fn tiles(svg: &mut String, form: &Form, plan: &Plan, weights: &Tensor) {
     let _ = writeln!(
         svg,
         "<text x=\"{}\" y=\"{}\" fill=\"currentColor\">weights of the first layer, unit by unit:</text>\
-         <text x=\"{}\" y=\"{}\"><tspan fill=\"var(--fig-mean, #d9730d)\">ink counts for it</tspan>\
-         <tspan fill=\"currentColor\">, </tspan><tspan fill=\"var(--fig-direct, #3b7dd8)\">against it</tspan></text>",
+         <text x=\"{}\" y=\"{}\"><tspan fill=\"var(--fig-mean, #ad5300)\">ink counts for it</tspan>\
+         <tspan fill=\"currentColor\">, </tspan><tspan fill=\"var(--fig-direct, #1b68b3)\">against it</tspan></text>",
         form.loss[0] - 30.0,
         top - if columns > 8 { 12.0 } else { 32.0 },
         if columns > 8 {
