@@ -374,6 +374,9 @@ fn every_page_of_the_book_holds() {
                 problems.push(format!("{page}, 360 px: {found}"));
             }
         }
+        for found in broken(&mut browser, &tab) {
+            problems.push(format!("{page}, 360 px: {found}"));
+        }
         assert_quiet(&mut browser, address);
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
@@ -544,6 +547,32 @@ fn askew(browser: &mut Browser, tab: &Tab) -> Vec<String> {
             for (const side of ["paddingLeft", "paddingRight"]) {
                 if (a[side] !== b[side]) bad.push(`${side} of a heading is ${a[side]}, of its column ${b[side]}: ${name(heading)}`);
             }
+        }
+
+/// Formulas and code that end a line where they should not: between two sides of an equation that
+/// have room side by side, without hanging from their first piece, and behind the dash of an option.
+fn broken(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        const places = (e) => [...e.querySelectorAll("math")].map((piece) => piece.getBoundingClientRect());
+        for (const pair of main.querySelectorAll(".pair")) {
+            if (!pair.checkVisibility()) continue;
+            const [left, right] = [...pair.children].map(places);
+            const [a, b] = [left.at(-1), right?.[0]];
+            const room = 0.9 * pair.closest(".equation-body").clientWidth;
+            if (a && b && b.top >= a.bottom && a.width + b.width < room) bad.push("is broken between its sides: " + name(pair));
+            const parts = [...pair.querySelectorAll(".part")];
+            for (const part of parts.length ? parts : [pair]) {
+                const [first, ...rest] = places(part);
+                const flush = rest.some((piece) => piece.top >= first.bottom && piece.left < first.left + 8);
+                if (flush) bad.push("does not hang from its first piece: " + name(part));
+            }
+        }
+        for (const code of main.querySelectorAll(":not(pre) > code")) {
+            if (code.closest("h1, h2, h3, td")) continue;
+            const held = [...code.querySelectorAll(".dashes")];
+            const option = /(^| )-/.test(code.textContent);
+            if (option !== held.length > 0 || held.some((e) => e.getClientRects().length > 1)) bad.push("may be broken behind a dash: " + name(code));
         }
         return bad;
     "#;

@@ -37,11 +37,19 @@ pub fn hold(text: &str, range: Range<usize>, latex: &str, html: String) -> Edit 
     (range.start..range.end + after.len(), html)
 }
 
-/// Code in the text with a `--`, between whose dashes a browser would end a line.
+/// Code in the text with words such as `--` and `--norm`, behind whose dashes a browser would end a
+/// line.
 pub fn dashes(code: &str) -> Option<String> {
-    let held = escape(code).replace("--", "<span class=\"dashes\">--</span>");
-    code.contains("--")
-        .then(|| shield(&format!("<code>{held}</code>")))
+    let option = |word: &str| word.starts_with('-');
+    if !code.split(' ').any(option) {
+        return None;
+    }
+    let words = code.split(' ').map(|word| match option(word) {
+        true => format!("<span class=\"dashes\">{}</span>", escape(word)),
+        false => escape(word),
+    });
+    let words: Vec<String> = words.collect();
+    Some(shield(&format!("<code>{}</code>", words.join(" "))))
 }
 
 /// A reference in the text. An equation's number has parentheses, so that those around a number
@@ -93,6 +101,20 @@ pub fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
+/// What stands between backquotes in an escaped text, as code; one alone stays.
+pub fn code_in(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('`') {
+        let Some((code, after)) = after.split_once('`') else {
+            break;
+        };
+        out.push_str(&format!("{before}<code>{code}</code>"));
+        rest = after;
+    }
+    out + rest
+}
+
 /// The attribute by which a reference finds what has this label.
 pub fn id(label: Option<&(String, String)>) -> String {
     label.map_or(String::new(), |(id, _)| format!(" id=\"{id}\""))
@@ -121,13 +143,19 @@ mod tests {
     }
 
     #[test]
-    fn two_dashes_stay_together() {
-        assert_eq!(dashes("cargo - run"), None);
-        let html = dashes("run -- <a>").unwrap();
-        let dash = "&#45;&#45;";
+    fn a_word_that_begins_with_a_dash_stays_together() {
+        assert_eq!(dashes("a cross-entropy"), None);
+        let html = dashes("run -- <a> --norm").unwrap();
+        let whole = |word: &str| format!("<span class=\"dashes\">{word}</span>");
+        let (two, norm) = (whole("&#45;&#45;"), whole("&#45;&#45;norm"));
+        assert_eq!(html, format!("<code>run {two} &lt;a&gt; {norm}</code>"));
+    }
+
+    #[test]
+    fn what_stands_between_backquotes_is_code() {
         assert_eq!(
-            html,
-            format!("<code>run <span class=\"dashes\">{dash}</span> &lt;a&gt;</code>")
+            code_in("of `a` and `b`, a ` alone"),
+            "of <code>a</code> and <code>b</code>, a ` alone"
         );
     }
 }

@@ -158,7 +158,13 @@ impl Maths {
         for row in rows {
             html.push_str("<div class=\"row\">");
             let empty = columns - row.len();
-            for cell in row {
+            for (at, cell) in row.into_iter().enumerate() {
+                // The two sides of an equation are broken apart last.
+                html.push_str(match at {
+                    0 => "<div class=\"pair\">",
+                    at if at % 2 == 0 => "</div><div class=\"pair\">",
+                    _ => "",
+                });
                 html.push_str("<div class=\"cell\">");
                 let several = cell.len() > 1;
                 for part in cell {
@@ -171,7 +177,7 @@ impl Maths {
                 html.push_str("</div>");
             }
             html.push_str(&"<div class=\"cell\"></div>".repeat(empty));
-            html.push_str("</div>");
+            html.push_str("</div></div>");
         }
         Ok(html + "</div>")
     }
@@ -396,6 +402,9 @@ mod tests {
             "{html}"
         );
         assert_eq!(html.matches("<div class=\"cell\">").count(), 8, "{html}");
+        // The second row has no second pair, and its cells are in the first.
+        assert_eq!(html.matches("<div class=\"pair\">").count(), 3, "{html}");
+        assert_eq!(html.matches("<div").count(), html.matches("</div>").count());
         assert!(maths().display("a").unwrap().starts_with("<math"));
         // A mistake is told where it stands in the whole.
         let error = maths().display(r"a = b + \badcommand").unwrap_err();

@@ -4,7 +4,9 @@
 use super::code::{self, Shown};
 use super::data::{self, Place};
 use super::directive::Arguments;
-use super::edits::{Edit, apply, close, dashes, escape, hold, id, refer, unclear, unwrapped};
+use super::edits::{
+    Edit, apply, close, code_in, dashes, escape, hold, id, refer, unclear, unwrapped,
+};
 use super::figure;
 use super::files::Files;
 use super::labels::{Kind, Labels, link};
@@ -497,7 +499,8 @@ impl Renderer<'_> {
                 }
                 let text = data::print(value, format, Place::Prose)
                     .map_err(|e| format!("{file}, `{key}`, `{field}`: {e}"))?;
-                let _ = write!(cells, "<td{class}>{}</td>", shield(&escape(&text)));
+                let text = shield(&code_in(&escape(&text)));
+                let _ = write!(cells, "<td{class}>{text}</td>");
             }
         }
         let rows: String = body
