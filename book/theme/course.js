@@ -71,7 +71,7 @@
         }
         if (wrapper.classList.contains("stacked") || wrapper.scrollWidth <= wrapper.clientWidth) return;
         const cells = [...table.querySelectorAll("tbody td")];
-        const words = cells.filter((cell) => !/^[\s\d.,−±×⁻⁰¹²³⁴-⁹%/–—A-Za-z]{0,12}$/u.test(cell.textContent)).length;
+        const words = cells.filter((cell) => !/^[\s\d.,−±×⁻⁰¹²³⁴-⁹%/–—✓A-Za-z]{0,12}$/u.test(cell.textContent)).length;
         if (words < cells.length / 4) return;
         named(table);
         wrapper.classList.add("stacked");

@@ -137,6 +137,7 @@ pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String
     }
     if format == "s" {
         return match value {
+            Value::String(text) if place == Place::Prose => Ok(minus_signs(text)),
             Value::String(text) => Ok(text.clone()),
             Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
             _ => Err("the value is not a text, a number or a truth value".to_owned()),
@@ -199,7 +200,25 @@ pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String
     }
 }
 
-/// What a text calls a truth value, a method or a network that the experiments name by an
+/// The text with a minus in front of its negative numbers, which results write with a hyphen.
+fn minus_signs(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let number = rest.peek().is_some_and(char::is_ascii_digit);
+        let alone = before == ' ' || before == '(';
+        out.push(if c == '-' && alone && number {
+            '−'
+        } else {
+            c
+        });
+        before = c;
+    }
+    out
+}
+
+/// What a text calls a truth value, an answer, a method or a network that the experiments name by an
 /// identifier. What follows the identifier stays, as in `batch with noise 1`.
 fn words(value: &Value) -> Option<String> {
     let text = match value {
@@ -219,9 +238,15 @@ fn words(value: &Value) -> Option<String> {
         "cnn" => "CNN",
         "shallow" => "shallow MLP",
         "deep" => "deep MLP",
+        "supported" => "supported",
+        "not-supported" => "not supported",
+        "depends" => "depends",
         _ => return None,
     };
-    Some(format!("{name}{rest}"))
+    Some(match rest.strip_prefix(" he") {
+        Some(rest) => format!("{name}, He weights{rest}"),
+        None => format!("{name}{rest}"),
+    })
 }
 
 /// `1234567` with thin spaces between groups of three; four digits stay together.
@@ -381,6 +406,19 @@ mod tests {
                 "words",
                 Prose,
                 "Batch Norm with noise 0.5",
+            ),
+            (
+                json!("none he with noise 1"),
+                "words",
+                Prose,
+                "no norm, He weights with noise 1",
+            ),
+            (json!("not-supported"), "words", Prose, "not supported"),
+            (
+                json!("-7.6 points (-10.2 to +0.3), batch-2"),
+                "s",
+                Prose,
+                "−7.6 points (−10.2 to +0.3), batch-2",
             ),
             (json!("cnn"), "words", Prose, "CNN"),
             (json!(true), "words", Prose, "yes"),

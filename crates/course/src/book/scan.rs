@@ -525,7 +525,10 @@ impl<'a> Scanner<'a> {
         let mark = match (level, number.as_str()) {
             (_, "") => String::new(),
             (1, number) => {
+                // A list of contents begins a line with it.
                 let word = Kind::Chapter.reference(number);
+                let (first, rest) = word.split_at(1);
+                let word = first.to_uppercase() + rest;
                 format!("<span class=\"chapter-number\">{word}</span> ")
             }
             (_, number) => format!("<span class=\"section-number\">{number}</span> "),
@@ -636,7 +639,7 @@ mod tests {
         assert!(scanned.problems.is_empty(), "{:?}", scanned.problems);
         let text = text(&scanned);
         assert!(text.contains(
-            "<span class=\"chapter-number\">chapter 8</span> Backward {#ch:bn-backward}"
+            "<span class=\"chapter-number\">Chapter 8</span> Backward {#ch:bn-backward}"
         ));
         assert!(
             text.contains("## <span class=\"section-number\">8.1</span> The graph {#sec:graph}")
@@ -663,7 +666,7 @@ mod tests {
         let scanned = scan("# Appendix E.2: Ops {#ch:ops}\n## Sums {#sec:sums}", "E.2");
         let text = text(&scanned);
         assert!(
-            text.starts_with("# <span class=\"chapter-number\">appendix E.2</span> Ops {#ch:ops}"),
+            text.starts_with("# <span class=\"chapter-number\">Appendix E.2</span> Ops {#ch:ops}"),
             "{text}"
         );
         let labels: Vec<_> = scanned.labels.iter().map(|l| l.text.as_str()).collect();
