@@ -52,6 +52,11 @@ pub fn dashes(code: &str) -> Option<String> {
     Some(shield(&format!("<code>{}</code>", words.join(" "))))
 }
 
+/// The same for any code.
+pub fn in_code(code: &str) -> String {
+    dashes(code).unwrap_or_else(|| shield(&format!("<code>{}</code>", escape(code))))
+}
+
 /// A reference in the text. An equation's number has parentheses, so that those around a number
 /// that stands alone in them would be the second pair.
 pub fn refer(text: &str, range: Range<usize>, html: String) -> Edit {
@@ -101,10 +106,11 @@ pub fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// What stands between backquotes in an escaped text, as code; one alone stays.
+/// `text` as HTML in which what stands between backquotes is code; one alone stays.
 pub fn code_in(text: &str) -> String {
+    let text = escape(text);
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once('`') {
         let Some((code, after)) = after.split_once('`') else {
             break;
@@ -112,7 +118,7 @@ pub fn code_in(text: &str) -> String {
         out.push_str(&format!("{before}<code>{code}</code>"));
         rest = after;
     }
-    out + rest
+    shield(&(out + rest))
 }
 
 /// The attribute by which a reference finds what has this label.
@@ -154,8 +160,8 @@ mod tests {
     #[test]
     fn what_stands_between_backquotes_is_code() {
         assert_eq!(
-            code_in("of `a` and `b`, a ` alone"),
-            "of <code>a</code> and <code>b</code>, a ` alone"
+            code_in("of `a<b` and `c`, d"),
+            "of <code>a&lt;b</code> and <code>c</code>&#44; d"
         );
     }
 }

@@ -5,7 +5,7 @@ use super::code::{self, Shown};
 use super::data::{self, Place};
 use super::directive::Arguments;
 use super::edits::{
-    Edit, apply, close, code_in, dashes, escape, hold, id, refer, unclear, unwrapped,
+    Edit, apply, close, code_in, dashes, escape, hold, id, in_code, refer, unclear, unwrapped,
 };
 use super::figure;
 use super::files::Files;
@@ -499,8 +499,7 @@ impl Renderer<'_> {
                 }
                 let text = data::print(value, format, Place::Prose)
                     .map_err(|e| format!("{file}, `{key}`, `{field}`: {e}"))?;
-                let text = shield(&code_in(&escape(&text)));
-                let _ = write!(cells, "<td{class}>{text}</td>");
+                let _ = write!(cells, "<td{class}>{}</td>", code_in(&text));
             }
         }
         let rows: String = body
@@ -584,13 +583,13 @@ impl Renderer<'_> {
              <p class=\"exercise-title\" role=\"heading\" aria-level=\"3\">{title}</p>\
              {run}{task}\
              <dl class=\"exercise-where\"><dt>Open</dt><dd><code>{file}</code></dd>\
-             <dt>Check</dt><dd><code>{check}</code></dd></dl>\
+             <dt>Check</dt><dd>{check}</dd></dl>\
              {types}\
              <div class=\"verdict\" role=\"status\" hidden=\"\"></div>\
              {hints}\
              <details class=\"explanation\"><summary>Explanation, for when it passes</summary>{explanation}\
              <p class=\"read-next-title\">Read next</p>{next}</details></section>",
-            check = command(&format!("check {name}")),
+            check = in_code(&command(&format!("check {name}"))),
             types = types::html(self.workspace, name, |path| self.read(path))?,
             task = html(&exercise.task),
             file = shield(&escape(&file)),
