@@ -93,6 +93,7 @@ impl Subject {
                     stored,
                     between: self.input.coarser(stored),
                     sums: stored.accumulator(),
+                    steps: stored.accumulator(),
                 };
                 return self.running(candidate, types);
             }
@@ -154,11 +155,23 @@ impl Subject {
             }
         });
         let left_out = shown::left_out(&self.probe, left_out);
+        let in_steps = Types::step_by_step(self.input, stored, target);
         let array = known.as_ref().unwrap_or(array);
         let (sample, mut told) = match fits {
             Some(at) => self.told(target, array, &right, &tried[at]),
             None => self.named(target, array, &right, &tried, decided),
         };
+        if told.id == "unknown"
+            && let Some((types, _, compared)) = in_steps.as_ref().map(compare)
+            && compared.off == 0
+        {
+            // Where that may change so much, it is right or wrong for all that is known.
+            let refused = compared.hopeless();
+            let told = Told::step_by_step(name, types.steps.name());
+            let mut judged = refused.unwrap_or_else(|| compared.told(told));
+            judged.sentence += &left_out;
+            return judged;
+        }
         let (types, _, compared) = tried.swap_remove(decided);
         if told.outcome == Outcome::Right {
             told = match (types.sums, types.between) {

@@ -102,6 +102,18 @@ impl Told {
         self
     }
 
+    /// Right, if every operation stores its result in a type of few bits.
+    pub fn step_by_step(name: &str, dtype: &str) -> Self {
+        Self {
+            id: format!("rounded-in-{dtype}"),
+            sentence: format!(
+                "{name}: it is right if every operation rounds to {dtype}, as in a program that is \
+                 composed of ops, and has lost digits that f32 between the steps keeps"
+            ),
+            ..Self::right(name, Vec::new(), dtype)
+        }
+    }
+
     /// Whether what is left over is no more than rounding mostly leaves.
     pub fn leaves_at_most(&self, share: f64) -> bool {
         self.left.is_none_or(|left| left <= share)

@@ -10,7 +10,11 @@
 //! - its *sums*, in `f32` where sixteen bits are stored, in the type itself otherwise. dgamma and
 //!   dbeta may have been added up in sixteen bits, row by row into the array itself, as
 //!   PyTorch's Layer Norm does on a CPU. That is no mistake in the formula, and is told apart:
-//!   [`Types::ladder`] has all of these.
+//!   [`Types::ladder`] has all of these. And a program may be run one operation at a time, as
+//!   eager PyTorch runs what is composed of its ops, each of which stores what it makes: then
+//!   every step rounds to sixteen bits, and only sums are taken in `f32`. What is right under
+//!   [`Types::step_by_step`] alone, and has no mistake that is known, is right under that
+//!   condition.
 //!
 //! Of the first two kinds each rounding is bounded by the roundoff times the number rounded, and
 //! the bound is taken as it is. A sum of n terms makes n of the third, each bounded by the
@@ -64,6 +68,11 @@ const ALARM: f64 = 1e-9;
 pub const HOPELESS: f64 = 0.3;
 /// So many values of a group are looked at to see whether they repeat.
 const LOOKED: usize = 64;
+/// So many roundings are in rstd where every step rounds: those of the squares and their mean, which
+/// the root halves, of the sum with eps, of the root and of its reciprocal.
+const RSTD_STEPS: f64 = 5.0;
+/// And so many in a mean of the backward and what it is multiplied by before it is subtracted.
+const MEAN_STEPS: f64 = 6.0;
 /// A share of a variance that may be lost at most; where more may be, nothing is known of rstd.
 const LOST: f64 = 0.99;
 
@@ -84,6 +93,8 @@ pub struct Types {
     pub between: Dtype,
     /// That in which dgamma and dbeta were added up.
     pub sums: Dtype,
+    /// That of every operation between two numbers.
+    pub steps: Dtype,
 }
 
 impl Types {
@@ -103,8 +114,28 @@ impl Types {
             stored,
             between,
             sums,
+            steps: fine,
         };
         all.into_iter().map(types).collect()
+    }
+
+    /// Every operation stores its result as the arrays are stored, where that is coarser than its
+    /// sums: what is composed of ops in sixteen bits. Those of parameters may be added up so, too.
+    pub fn step_by_step(input: Dtype, stored: Dtype, target: Target) -> Option<Self> {
+        let coarser = input.coarser(stored);
+        let fine = coarser.accumulator();
+        let sums = match target {
+            Target::Y | Target::Dx => fine,
+            Target::Dgamma | Target::Dbeta => coarser,
+        };
+        let types = Self {
+            input,
+            stored,
+            between: coarser,
+            sums,
+            steps: coarser,
+        };
+        (coarser != fine).then_some(types)
     }
 }
 
@@ -333,6 +364,8 @@ struct Units {
     between: f64,
     /// The same for what is kept for the backward, where that is done in another type than f32.
     kept: f64,
+    /// The roundoff of an operation between two numbers, where it is not that of sums.
+    each: f64,
     /// How far a number near zero is moved that passes between two steps.
     step: f64,
     lambda: f64,
@@ -346,6 +379,11 @@ impl Units {
             sum,
             between,
             kept: if between > sum { between } else { 0.0 },
+            each: if types.steps.roundoff() > sum {
+                types.steps.roundoff()
+            } else {
+                0.0
+            },
             step: types.between.underflow(),
             lambda: deviations(probe.groups.count + probe.params.count),
         }
@@ -386,7 +424,7 @@ impl<'a> Model<'a> {
     fn new(data: &'a Measured<'a>, types: Types) -> Self {
         let probe = data.probe;
         let units = Units::new(probe, types);
-        let (sum, kept) = (units.sum, units.kept);
+        let (sum, kept, each) = (units.sum, units.kept, units.each);
         let m = probe.groups.size() as f64;
         // No sum of n errors is larger than sqrt(n) times the root of their squares.
         let few = |g: usize| match data.repeats[g] {
@@ -398,7 +436,7 @@ impl<'a> Model<'a> {
         let shift: Vec<f64> = groups
             .clone()
             .map(|g| {
-                let rounded = (sum + kept) * (data.mean[g] * data.rstd[g]).abs();
+                let rounded = (sum + kept + each) * (data.mean[g] * data.rstd[g]).abs();
                 let stepped = units.step * data.rstd[g];
                 centred * (few(g) * sum * data.partial[g] / m + rounded + stepped)
             })
@@ -413,7 +451,14 @@ impl<'a> Model<'a> {
                 // than half of it where that share is not small.
                 let lost = variance.min(LOST);
                 let left = (1.0 - lost).sqrt();
-                lost / (left + left * left) + 2.0 * sum + kept + units.step / data.rstd[g]
+                // The squares, their mean and its sum with eps come near the smallest step, too.
+                let near_zero = if each > 0.0 {
+                    2.0 * units.step * data.rstd[g].powi(2)
+                } else {
+                    0.0
+                };
+                let steps = RSTD_STEPS * each + near_zero + units.step / data.rstd[g];
+                lost / (left + left * left) + 2.0 * sum + kept + steps
             })
             .collect();
         Self {
@@ -436,9 +481,13 @@ impl<'a> Model<'a> {
     /// The error of x_hat that is each element's own.
     fn hat(&self, (scaled, x_hat): (f64, f64)) -> f64 {
         let Units {
-            sum, kept, step, ..
+            sum,
+            kept,
+            each,
+            step,
+            ..
         } = self.units;
-        2.0 * sum * (x_hat.abs() + scaled.abs()) + kept * x_hat.abs() + step
+        2.0 * sum * (x_hat.abs() + scaled.abs()) + (kept + 2.0 * each) * x_hat.abs() + step
     }
 
     /// The error of x_hat that its group shares.
@@ -503,7 +552,11 @@ impl<'a> Model<'a> {
     fn dx(&self, dx: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let Probe { groups, params, .. } = self.probe;
         let Units {
-            sum, between, step, ..
+            sum,
+            between,
+            each,
+            step,
+            ..
         } = self.units;
         let m = groups.size() as f64;
         let g = |k: usize| self.probe.gamma[params.of[k]] * self.probe.dy[k];
@@ -522,11 +575,11 @@ impl<'a> Model<'a> {
         let of_group = |group: usize| {
             let (a, b) = (self.centred * (a[group] / m).abs(), (b[group] / m).abs());
             let mean = (self.data.mean[group] * self.data.rstd[group]).abs();
-            let da = self.centred * of_a[group] / m;
+            let da = self.centred * of_a[group] / m + MEAN_STEPS * each * a;
             let (rho, shift) = (self.rho[group], self.shift[group]);
             let db = (of_b[group] + 2.0 * raw[group]) / m * (1.0 + rho)
                 + factor * inside[group].sqrt() / m
-                + b * rho
+                + b * (rho + MEAN_STEPS * each)
                 + (a + da) * (shift * (1.0 + rho) + 2.0 * sum * mean);
             [a, b, da, db]
         };
@@ -535,7 +588,13 @@ impl<'a> Model<'a> {
             let (group, g, both) = (groups.of[k], g(k), self.scaled(k));
             let ([a, b, da, db], x_hat) = (common[group], both.1);
             let parts = g.abs() + a + (x_hat * b).abs();
-            let rounded = between * g.abs() + step + 3.0 * sum * parts;
+            let steps = step
+                * if each > 0.0 {
+                    4.0 + 2.0 * x_hat.abs()
+                } else {
+                    1.0
+                };
+            let rounded = between * g.abs() + steps + 3.0 * (sum + each) * parts;
             let rho = self.rho[group];
             let own = rounded + self.hat(both) * (b + db);
             let shared = da + x_hat.abs() * db + self.shared_hat(group, x_hat) * (b + db);
