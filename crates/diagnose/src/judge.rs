@@ -12,6 +12,7 @@ use gradcheck::attribution::norm::{
 };
 use gradcheck::attribution::{Finding, Verdict};
 use serde::Serialize;
+use std::fmt;
 use std::panic::resume_unwind;
 use std::thread::ScopedJoinHandle;
 
@@ -24,6 +25,19 @@ pub struct Worst {
     pub found: f64,
     /// What belongs there.
     pub right: f64,
+}
+
+impl fmt::Display for Worst {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, found, right } = self;
+        let [few, other] = [found, right].map(|v| format!("{v:.6e}"));
+        // As many digits as show that they differ.
+        let [found, right] = match few == other {
+            true => [format!("{found:e}"), format!("{right:e}")],
+            false => [few, other],
+        };
+        write!(out, "at {at:?} it is {found} where {right} belongs")
+    }
 }
 
 /// The judgement of one array.
@@ -155,20 +169,31 @@ impl Subject {
             }
         });
         let left_out = shown::left_out(&self.probe, left_out);
-        let in_steps = Types::step_by_step(self.input, stored, target);
+        let beyond = |one: &&(Types, Tolerance<'_>, Judged)| one.2.is_off_only_where(&one.1);
+        if let (None, Some((.., compared))) = (fits, tried.iter().find(beyond)) {
+            let why = "holds what no mean and variance could make of it";
+            let mut judged = compared.clone().told(Told::unknown(name, why));
+            judged.sentence += &judged.furthest();
+            judged.sentence += &left_out;
+            return judged;
+        }
+        let in_steps = Types::step_by_step(self.input, stored);
         let array = known.as_ref().unwrap_or(array);
         let (sample, mut told) = match fits {
             Some(at) => self.told(target, array, &right, &tried[at]),
             None => self.named(target, array, &right, &tried, decided),
         };
         if told.id == "unknown"
-            && let Some((types, _, compared)) = in_steps.as_ref().map(compare)
-            && compared.off == 0
+            && let Some(one) = in_steps.as_ref().map(compare)
+            && one.2.off == 0
         {
             // Where that may change so much, it is right or wrong for all that is known.
-            let refused = compared.hopeless();
-            let told = Told::step_by_step(name, types.steps.name());
-            let mut judged = refused.unwrap_or_else(|| compared.told(told));
+            let refused = one.2.hopeless();
+            let judged = || {
+                let told = self.told(target, array, &right, &one).1;
+                one.2.clone().told(told.step_by_step(one.0.steps.name()))
+            };
+            let mut judged = refused.unwrap_or_else(judged);
             judged.sentence += &left_out;
             return judged;
         }
@@ -186,6 +211,10 @@ impl Subject {
         }
         if judged.id == "unknown" {
             judged.sentence += &judged.furthest();
+        }
+        if judged.id == "unknown" && target == Target::Y && !self.has_beta {
+            let why = "there is no beta in the files, and without one it is not right";
+            return Judged::refused(candidate, why);
         }
         judged.sentence += &left_out;
         judged
@@ -360,7 +389,7 @@ impl Judged {
         let known = |k: &usize| !tolerance.leaves_out(*k);
         let error = |k: usize| found[k] - right[k];
         let all = 0..right.len();
-        let share = |k: usize| error(k) / tolerance.at(k).max(f64::MIN_POSITIVE);
+        let share = |k: usize| tolerance.share(k, found[k], right[k]);
         let excess: Vec<f64> = all.clone().map(share).collect();
         let worst = all
             .clone()
@@ -371,7 +400,7 @@ impl Judged {
             error: Some(length_of(errors) / length_of(rights)),
             allowed: Some(tolerance.relative()),
             off: all
-                .filter(|k| error(*k).is_nan() || error(*k).abs() > tolerance.at(*k))
+                .filter(|k| excess[*k].is_nan() || excess[*k].abs() > 1.0)
                 .count(),
             worst: worst.map(|k| Worst {
                 at: place(&candidate.array.shape, k),
@@ -383,14 +412,19 @@ impl Judged {
         }
     }
 
+    /// Whether everything is as it may be but for what is left out.
+    fn is_off_only_where(&self, left_out: &Tolerance<'_>) -> bool {
+        let mut all = self.excess.iter().enumerate();
+        self.off > 0 && all.all(|(k, share)| share.abs() <= 1.0 || left_out.leaves_out(k))
+    }
+
     /// How many elements are off, and which of them most.
     fn furthest(&self) -> String {
-        let Some(Worst { at, found, right }) = &self.worst else {
+        let Some(worst) = &self.worst else {
             return String::new();
         };
         format!(
-            "; {} of {} elements are further off than rounding can take them, the furthest at \
-             {at:?}: {found:.6e} where {right:.6e} belongs",
+            "; {} of {} elements are further off than rounding can take them, the furthest {worst}",
             self.off, self.elements
         )
     }

@@ -53,7 +53,11 @@ impl Report {
             eps: subject.probe.eps,
             outcome,
             refused: refused.clone(),
-            notes: [&*subject.notes, &shown::notes(&subject.probe, &names)].concat(),
+            notes: [
+                &*subject.notes,
+                &shown::notes(&subject.probe, subject.has_beta, &names),
+            ]
+            .concat(),
             judged,
         }
     }
@@ -100,12 +104,21 @@ impl Report {
                 out,
                 "    {target}, {dtype}: right to {error:.1e} of its size, {allowed:.1e} allowed"
             ),
-            (Outcome::Wrong, Some(worst)) => writeln!(
-                out,
-                "    {target}, {dtype}: off by {error:.1e} of its size, {allowed:.1e} allowed; \
-                 at {:?} it is {:.6e} where {:.6e} belongs",
-                worst.at, worst.found, worst.right
-            ),
+            (Outcome::Wrong, Some(worst)) => {
+                // As a whole it may be within what is allowed, and some elements are not.
+                let (off, elements) = (judged.off, judged.elements);
+                let but = match error <= allowed {
+                    true => format!(
+                        " in all, but {off} of {elements} elements by more than each may be"
+                    ),
+                    false => String::new(),
+                };
+                writeln!(
+                    out,
+                    "    {target}, {dtype}: off by {error:.1e} of its size, {allowed:.1e} allowed{but}; \
+                     {worst}",
+                )
+            }
             _ => Ok(()),
         }
     }

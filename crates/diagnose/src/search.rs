@@ -88,7 +88,9 @@ impl Told {
 
     /// Right, if what passes between the steps has few bits.
     pub fn narrow(mut self, dtype: &str) -> Self {
-        self.sentence += &format!("; x_hat, a mean or rstd was kept in {dtype} on the way");
+        self.sentence += &format!(
+            "; it has the digits that are left where x_hat, a mean or rstd is kept in {dtype}"
+        );
         self
     }
 
@@ -97,21 +99,25 @@ impl Told {
         if self.id == "correct" {
             self.id = format!("summed-in-{dtype}");
         }
-        self.sentence +=
-            &format!("; but it was added up in {dtype}, and has lost digits that sums in f32 keep");
+        self.sentence += &format!(
+            "; this holds if it was added up in {dtype}, which loses digits that sums in f32 keep"
+        );
         self
     }
 
     /// Right, if every operation stores its result in a type of few bits.
-    pub fn step_by_step(name: &str, dtype: &str) -> Self {
-        Self {
-            id: format!("rounded-in-{dtype}"),
-            sentence: format!(
-                "{name}: it is right if every operation rounds to {dtype}, as in a program that is \
-                 composed of ops, and has lost digits that f32 between the steps keeps"
-            ),
-            ..Self::right(name, Vec::new(), dtype)
+    pub fn step_by_step(mut self, dtype: &str) -> Self {
+        if self.outcome != Outcome::Right {
+            return self;
         }
+        if self.id == "correct" {
+            self.id = format!("rounded-in-{dtype}");
+        }
+        self.sentence += &format!(
+            "; this holds if every operation rounds to {dtype}, as in a program that is composed \
+             of ops, which loses digits that f32 between the steps keeps"
+        );
+        self
     }
 
     /// Whether what is left over is no more than rounding mostly leaves.

@@ -12,10 +12,12 @@ const FEW: usize = 4;
 /// Why these data could show nothing in this array, of which `right` is what belongs there.
 pub fn refused(probe: &Probe, target: Target, right: &[f64]) -> Option<String> {
     let size = probe.groups.size();
-    if size <= 2 {
+    // Two values lie at either side of their mean; where none is taken off, one alone says nothing.
+    let says_nothing = if probe.kind.is_centred() { 2 } else { 1 };
+    if size <= says_nothing {
         return Some(format!(
-            "what is normalized together has {size} value(s); with two or fewer, x_hat is -1 and 1 \
-             whatever x is"
+            "what is normalized together has {size} value{}, of which x_hat is -1 or 1 whatever x is",
+            if size == 1 { "" } else { "s" }
         ));
     }
     if let Some(at) = right.iter().position(|v| !v.is_finite()) {
@@ -49,7 +51,7 @@ pub fn refused(probe: &Probe, target: Target, right: &[f64]) -> Option<String> {
 }
 
 /// What is hidden in some places, or from some mistakes, for the arrays that are there.
-pub fn notes(probe: &Probe, names: &[&str]) -> Vec<String> {
+pub fn notes(probe: &Probe, has_beta: bool, names: &[&str]) -> Vec<String> {
     let mut notes = Vec::new();
     let any = |of: &[&str]| names.iter().any(|name| of.contains(name));
     let mut flat = |flat: Vec<bool>, what: &str, shows: &str| {
@@ -84,7 +86,11 @@ pub fn notes(probe: &Probe, names: &[&str]) -> Vec<String> {
         ));
     }
     if any(&["y"]) && probe.kind != Kind::Rms && probe.beta.iter().all(|b| *b == 0.0) {
-        notes.push("every beta is 0: one that is forgotten does not show".to_owned());
+        let note = match has_beta {
+            true => "every beta is 0: one that is forgotten does not show",
+            false => "beta is not in the files, and taken for 0",
+        };
+        notes.push(note.to_owned());
     }
     notes
 }
@@ -94,8 +100,8 @@ pub fn left_out(probe: &Probe, groups: &[usize]) -> String {
     match groups {
         [] => String::new(),
         some => format!(
-            "; left out: {}, where rounding may change the mean by a third of a deviation, or rstd \
-             by a third",
+            "; nothing is said of {}, where rounding may change the mean by a third of a deviation, \
+             or rstd by a third",
             listed(probe.kind, some)
         ),
     }

@@ -56,6 +56,8 @@ pub struct Subject {
     pub probe: Probe,
     /// The type of x.
     pub input: Dtype,
+    /// Whether the files hold a beta, or none is needed; otherwise it is taken for 0.
+    pub has_beta: bool,
     /// What is judged.
     pub candidates: Vec<Candidate>,
     /// What a person should know beside it.
@@ -363,6 +365,7 @@ impl Subject {
         {
             return Err("RMS Norm has no beta: leave beta and dbeta out".to_owned());
         }
+        let has_beta = beta.is_some() || matches!(norm, Norm::Rms { .. });
         let given = Given {
             beta: beta.map_or(vec![0.0; gamma.values.len()], |beta| beta.values),
             // The output does not ask for it; it must only not look like a mistake.
@@ -421,6 +424,7 @@ impl Subject {
             unclear: unclear.collect(),
             probe,
             input: x.dtype,
+            has_beta,
             candidates,
             notes,
         })

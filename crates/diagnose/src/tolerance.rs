@@ -120,14 +120,10 @@ impl Types {
     }
 
     /// Every operation stores its result as the arrays are stored, where that is coarser than its
-    /// sums: what is composed of ops in sixteen bits. Those of parameters may be added up so, too.
-    pub fn step_by_step(input: Dtype, stored: Dtype, target: Target) -> Option<Self> {
+    /// sums: what is composed of ops in sixteen bits, each of which adds up in `f32`.
+    pub fn step_by_step(input: Dtype, stored: Dtype) -> Option<Self> {
         let coarser = input.coarser(stored);
-        let fine = coarser.accumulator();
-        let sums = match target {
-            Target::Y | Target::Dx => fine,
-            Target::Dgamma | Target::Dbeta => coarser,
-        };
+        let sums = coarser.accumulator();
         let types = Self {
             input,
             stored,
@@ -135,7 +131,7 @@ impl Types {
             sums,
             steps: coarser,
         };
-        (coarser != fine).then_some(types)
+        (coarser != sums).then_some(types)
     }
 }
 
@@ -152,6 +148,8 @@ pub struct Tolerance<'a> {
     size: f64,
     /// The groups of whose statistics too little is known.
     lost: Vec<usize>,
+    /// What no statistics take an element beyond, by group; it is asked of the lost ones alone.
+    limits: Vec<f64>,
     /// The factor that makes a bound of a root of squares.
     lambda: f64,
 }
@@ -203,6 +201,7 @@ impl<'a> Tolerance<'a> {
             cells: Cells::None,
             size: length(right),
             lost: Vec::new(),
+            limits: Vec::new(),
             lambda: units.lambda,
         }
     }
@@ -210,6 +209,22 @@ impl<'a> Tolerance<'a> {
     /// The bound on the error of element `k`; for one that is left out there is none.
     pub fn at(&self, k: usize) -> f64 {
         self.own[k] + self.shared[k]
+    }
+
+    /// How far element `k` is off, as a share of what it may be; of one that is left out, how
+    /// large it is beside what any statistics could make of it.
+    pub fn share(&self, k: usize, found: f64, right: f64) -> f64 {
+        match self.leaves_out(k) {
+            true => found / self.limit(k).max(f64::MIN_POSITIVE),
+            false => (found - right) / self.at(k).max(f64::MIN_POSITIVE),
+        }
+    }
+
+    fn limit(&self, k: usize) -> f64 {
+        match self.cells {
+            Cells::Groups(groups) if !self.limits.is_empty() => self.limits[groups.of[k]],
+            _ => f64::INFINITY,
+        }
     }
 
     /// Whether nothing is known of element `k`.
@@ -329,13 +344,14 @@ impl<'a> Measured<'a> {
             }
         }
         let mut size = length(right);
-        let mut lost = Vec::new();
+        let (mut lost, mut limits) = (Vec::new(), Vec::new());
         if matches!(target, Target::Y | Target::Dx) {
             let groups = &self.probe.groups;
             lost = model.lost();
             if !lost.is_empty() {
                 let mut is_lost = vec![false; groups.count];
                 lost.iter().for_each(|&group| is_lost[group] = true);
+                limits = self.limits(target);
                 let known = |k: &usize| !is_lost[groups.of[*k]];
                 size = length_of((0..right.len()).filter(known).map(|k| right[k]));
                 for (own, &group) in own.iter_mut().zip(&groups.of) {
@@ -351,8 +367,34 @@ impl<'a> Measured<'a> {
             cells,
             size,
             lost,
+            limits,
             lambda: model.units.lambda,
         }
+    }
+
+    /// Twice what an element of each group can be, whatever its mean and variance are taken for:
+    /// x_hat is at most the root of the number of its elements, and rstd `1 / sqrt(eps)`.
+    fn limits(&self, target: Target) -> Vec<f64> {
+        let Probe { groups, params, .. } = self.probe;
+        let mut most = vec![[0.0_f64; 3]; groups.count];
+        for (k, &group) in groups.of.iter().enumerate() {
+            let param = params.of[k];
+            let gamma = self.probe.gamma[param].abs();
+            let sizes = [
+                gamma,
+                self.probe.beta[param].abs(),
+                gamma * self.probe.dy[k].abs(),
+            ];
+            for (most, size) in most[group].iter_mut().zip(sizes) {
+                *most = most.max(size);
+            }
+        }
+        let hat = (groups.size() as f64).sqrt() + 1.0;
+        let limit = |[gamma, beta, g]: &[f64; 3]| match target {
+            Target::Y => 2.0 * (gamma * hat + beta),
+            _ => 2.0 * g * (2.0 + hat * hat) / self.probe.eps.sqrt(),
+        };
+        most.iter().map(limit).collect()
     }
 }
 

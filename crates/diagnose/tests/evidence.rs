@@ -41,6 +41,7 @@ fn subject(norm: Norm, probe: Probe, dtype: Dtype, name: &'static str, values: &
             running: None,
         }],
         notes: Vec::new(),
+        has_beta: true,
         unclear: Vec::new(),
     }
 }

@@ -186,7 +186,6 @@ impl Way {
         }
         let down = Way {
             sums: self.columns,
-            steps: self.steps.coarser(self.columns),
             ..*self
         };
         let column = |of: &dyn Fn(usize) -> f64| -> Vec<f64> {
@@ -256,6 +255,7 @@ fn subject(
         input,
         candidates: vec![candidate],
         notes: Vec::new(),
+        has_beta: true,
         unclear: Vec::new(),
     }
 }
@@ -342,7 +342,8 @@ fn right_results_are_never_called_wrong() {
         let way = Way {
             sums: stored.accumulator(),
             steps: if alone { stored } else { stored.accumulator() },
-            columns: match rng.random() {
+            // What is composed of ops adds up as an op does.
+            columns: match !alone && rng.random() {
                 true => stored,
                 false => stored.accumulator(),
             },

@@ -446,7 +446,7 @@ mod tests {
                     shape: vec![2, 4],
                     ..batch()
                 },
-                "two or fewer",
+                "whatever x is",
             ),
             (
                 Exam {

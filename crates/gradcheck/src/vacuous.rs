@@ -170,8 +170,9 @@ impl fmt::Display for Vacuous {
             ),
             Self::TooFewPerGroup { values } => write!(
                 out,
-                "A normalized group has {values} value(s); with two or fewer, \
-                 x_hat is -1 and 1 whatever x is, and the gradient is zero."
+                "A normalized group has {values} value{}, of which x_hat is -1 or 1 whatever x \
+                 is, and the gradient is zero.",
+                if *values == 1 { "" } else { "s" }
             ),
             Self::GroupConstant { group } => write!(
                 out,

@@ -435,7 +435,7 @@ fn probes_are_never_blind() {
 }
 
 #[test]
-#[should_panic(expected = "A normalized group has 2 value(s)")]
+#[should_panic(expected = "A normalized group has 2 values, of which")]
 fn a_probe_of_two_examples_is_refused() {
     Probe::batch_norm(&[2, 4], 1e-5, 0);
 }

@@ -96,6 +96,7 @@ fn subject(kernel: Kernel) -> Subject {
         probe,
         input: Dtype::F32,
         notes: Vec::new(),
+        has_beta: true,
         unclear: Vec::new(),
     }
 }

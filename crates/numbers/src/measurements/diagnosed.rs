@@ -207,6 +207,7 @@ fn judged(norm: Norm, probe: &Probe, dtype: Dtype, of: &Results, which: &[usize]
         probe: probe.clone(),
         input: dtype,
         notes: Vec::new(),
+        has_beta: true,
         unclear: Vec::new(),
     };
     subject.judge()

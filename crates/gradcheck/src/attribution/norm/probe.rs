@@ -141,6 +141,10 @@ impl Probe {
     /// Reasons why this probe could not show a mistake; empty for a generated one.
     pub fn vacuous(&self) -> Vec<Vacuous> {
         let mut refused = of_normalization(&self.groups, &self.x, &self.dy);
+        if !self.kind.is_centred() && self.groups.size() > 1 {
+            // Without a mean that is taken off, a second value says something of the first.
+            refused.retain(|why| !matches!(why, Vacuous::TooFewPerGroup { .. }));
+        }
         refused.extend(of_gamma(&self.gamma));
         refused
     }

@@ -46,6 +46,13 @@ impl Scene<'_> {
         let twice = ("another-eps".to_owned(), "eps is added twice".to_owned());
         let made = self.run(&self.with_eps(2.0 * right));
         self.propose(Evidence::GROUPS, made, || twice);
+        // A constant that went through a type of fewer bits.
+        let in_f32 = f64::from(right as f32);
+        if in_f32 != right {
+            let made = self.run(&self.with_eps(in_f32));
+            let what = format!("is {in_f32:e}, which is {right:e} as f32 holds it");
+            self.propose(Evidence::GROUPS, made, told(what));
+        }
         for eps in EPS
             .into_iter()
             .filter(|eps| (eps - right).abs() > 1e-3 * right)
