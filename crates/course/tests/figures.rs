@@ -6,7 +6,7 @@
 #[path = "common/browser.rs"]
 mod browser;
 
-use browser::{Browser, Tab};
+use browser::{Browser, COLLISIONS, Tab};
 use course::book;
 use course::serve::{self, Hub};
 use course::site::Site;
@@ -484,6 +484,68 @@ fn the_figures_of_a_page_are_in_one_module() {
     }
 }
 
+/// Whatever a control is set to, from one end to the other, the words of a drawing stand clear of
+/// each other, in both forms.
+#[test]
+fn words_stand_clear_of_each_other() {
+    let mut problems = Vec::new();
+    for (width, form) in [(1440, 0), (360, 1)] {
+        for (page, name) in pages() {
+            let Some(mut page) = Figure::still(&page, &name, (width, 900)) else {
+                return;
+            };
+            let figure = figures::find(&name).unwrap();
+            let answers = settings(&figure).into_iter().map(|values| {
+                let answer = bridge::answer(&format!("{name}\n{}", values.join("\n")));
+                (
+                    values.join(" "),
+                    answer.split('\0').nth(form).unwrap().to_owned(),
+                )
+            });
+            let answers: Vec<(String, String)> = answers.collect();
+            let script = format!(
+                "document.fonts.ready.then(() => {{
+                    {COLLISIONS}
+                    const place = $.querySelectorAll('[data-live-drawing] > div')[{form}];
+                    return {}.flatMap(([values, svg]) => {{
+                        place.innerHTML = svg;
+                        return collisions(place.firstElementChild).map((found) => found + ' at ' + values);
+                    }});
+                }})",
+                json!(answers)
+            );
+            let found = page.value(&script);
+            let found = found.as_array().unwrap().iter();
+            problems.extend(found.map(|found| format!("{width}: {}", found.as_str().unwrap())));
+        }
+    }
+    let count = problems.len();
+    problems.truncate(40);
+    assert!(problems.is_empty(), "{count}:\n{}", problems.join("\n"));
+}
+
+/// How a figure begins, and with each of its controls at some places between its ends.
+fn settings(figure: &live::Figure) -> Vec<Vec<String>> {
+    let mut all = vec![starts(figure.name)];
+    for (at, control) in figure.controls().enumerate() {
+        let values: Vec<String> = match control.kind {
+            Kind::Slider { min, max, step, .. } => (0..8)
+                .map(|part| min + step * (f64::from(part) / 7.0 * (max - min) / step).round())
+                .map(|value| value.to_string())
+                .collect(),
+            Kind::Choice { options, .. } => (0..options.len()).map(|at| at.to_string()).collect(),
+            Kind::Switch { .. } => vec!["0".to_owned(), "1".to_owned()],
+            Kind::Text { .. } => Vec::new(),
+        };
+        all.extend(values.into_iter().map(|value| {
+            let mut setting = starts(figure.name);
+            setting[at] = value;
+            setting
+        }));
+    }
+    all
+}
+
 /// How long answers take in a browser that is slowed down to a quarter, in milliseconds. Run it
 /// where nothing else runs: `cargo test -p course --test figures -- --ignored --nocapture`.
 #[test]
@@ -496,25 +558,7 @@ fn how_long_an_answer_takes() {
     browser.open(&tab, &format!("{}/glossary.html", *BOOK));
     browser.call(&tab, "Emulation.setCPUThrottlingRate", json!({"rate": 4}));
     for figure in figures::all() {
-        let mut questions = vec![starts(figure.name)];
-        for (at, control) in figure.controls().enumerate() {
-            let values: Vec<String> = match control.kind {
-                Kind::Slider { min, max, step, .. } => (0..8)
-                    .map(|part| min + step * (f64::from(part) / 7.0 * (max - min) / step).round())
-                    .map(|value| value.to_string())
-                    .collect(),
-                Kind::Choice { options, .. } => {
-                    (0..options.len()).map(|at| at.to_string()).collect()
-                }
-                Kind::Switch { .. } => vec!["0".to_owned(), "1".to_owned()],
-                Kind::Text { .. } => Vec::new(),
-            };
-            questions.extend(values.into_iter().map(|value| {
-                let mut question = starts(figure.name);
-                question[at] = value;
-                question
-            }));
-        }
+        let questions = settings(&figure);
         let script = format!(
             "(async (name, module, questions) => {{
                 const bytes = await (await fetch(`${{module}}.wasm`)).arrayBuffer();

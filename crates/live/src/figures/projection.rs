@@ -297,20 +297,19 @@ fn space(sheet: &mut Sheet, found: &Found, view: &View) {
         sheet.line(ends[0], ends[1], &look);
     }
     // The axes of the values themselves, where there are no more than can be drawn.
+    let mut axes = Vec::new();
     for at in 0..if found.n > 3 { 0 } else { found.n } {
         let mut axis = vec![0.0; found.n];
         axis[at] = 2.0;
         let end = view.at(found.parts(&axis));
         let look = "stroke=\"var(--fig-muted)\" stroke-opacity=\"0.55\"";
         sheet.line(zero, end, look);
-        label(sheet, zero, end, MUTED, ["dy₁", "dy₂", "dy₃"][at]);
+        axes.push((end, MUTED.to_owned(), ["dy₁", "dy₂", "dy₃"][at]));
     }
     let one = view.at(found.parts(&vec![1.0; found.n]));
     let x_hat = view.at(found.parts(&found.x_hat));
-    for (end, colour, name) in [(one, ONE, "1"), (x_hat, X_HAT, "x̂")] {
+    for (end, colour) in [(one, ONE), (x_hat, X_HAT)] {
         sheet.arrow(zero, end, colour, 1.6);
-        let look = format!("fill=\"var({colour})\" font-weight=\"700\"");
-        label(sheet, zero, end, &look, name);
     }
 
     // dy, without its mean, without its part along x_hat.
@@ -323,10 +322,6 @@ fn space(sheet: &mut Sheet, found: &Found, view: &View) {
         sheet.line(from, to, &look);
     }
     sheet.arrow(zero, end, REST, 3.6);
-    let look = format!("fill=\"var({REST})\" font-weight=\"700\"");
-    if distance(zero, end) > 12.0 {
-        label(sheet, zero, end, &look, "P dy");
-    }
     let look = format!("{INK} stroke=\"var(--fig-paper)\" stroke-width=\"2\"");
     if let Some([across, down]) = view.moves(found) {
         let moves: Vec<_> = (0..found.n)
@@ -334,13 +329,14 @@ fn space(sheet: &mut Sheet, found: &Found, view: &View) {
             .collect();
         sheet.roaming(tip, &moves, &look);
     }
-    label(
-        sheet,
-        zero,
-        tip,
-        &format!("{INK} font-weight=\"700\""),
-        "dy",
-    );
+    let bold = |colour: &str| format!("fill=\"var({colour})\" font-weight=\"700\"");
+    let mut names = vec![(tip, bold("--fig-ink"), "dy")];
+    if distance(zero, end) > 12.0 {
+        names.push((end, bold(REST), "P dy"));
+    }
+    names.extend([(one, bold(ONE), "1"), (x_hat, bold(X_HAT), "x̂")]);
+    names.extend(axes);
+    label(sheet, zero, &names);
 }
 
 fn distance(a: Place, b: Place) -> f64 {
@@ -348,15 +344,32 @@ fn distance(a: Place, b: Place) -> f64 {
     (x * x + y * y).sqrt()
 }
 
-/// A name beyond the end of an arrow.
-fn label(sheet: &mut Sheet, from: Place, to: Place, look: &str, name: &str) {
-    let length = distance(from, to).max(1.0);
-    let beyond = |from: f64, to: f64| to + 17.0 * (to - from) / length;
-    let at = (beyond(from.0, to.0), beyond(from.1, to.1) + 5.0);
-    let look = format!(
-        "{look} text-anchor=\"middle\" paint-order=\"stroke\" stroke=\"var(--fig-paper)\" stroke-width=\"3\""
-    );
-    sheet.text(at, &look, name);
+/// Names beyond the ends of arrows; one that would lie on another before it stands beside the end.
+fn label(sheet: &mut Sheet, from: Place, names: &[(Place, String, &str)]) {
+    let mut taken: Vec<(Place, f64)> = Vec::new();
+    for (to, look, name) in names {
+        let length = distance(from, *to).max(1.0);
+        let (x, y) = ((to.0 - from.0) / length, (to.1 - from.1) / length);
+        // About half of its width; a hat has none.
+        let half = 4.0 * name.chars().filter(|c| *c != '\u{302}').count() as f64;
+        let places = [0.0, 0.8, -0.8, 1.6, -1.6].map(|turn| {
+            let (sin, cos) = (libm::sin(turn), libm::cos(turn));
+            let (x, y) = (cos * x - sin * y, sin * x + cos * y);
+            (to.0 + 17.0 * x, to.1 + 17.0 * y + 5.0)
+        });
+        let clear = |at: &Place| {
+            let apart = |(other, width): &(Place, f64)| {
+                (at.0 - other.0).abs() > half + width + 2.0 || (at.1 - other.1).abs() > 12.0
+            };
+            taken.iter().all(apart)
+        };
+        let at = places.into_iter().find(clear).unwrap_or(places[0]);
+        taken.push((at, half));
+        let look = format!(
+            "{look} text-anchor=\"middle\" paint-order=\"stroke\" stroke=\"var(--fig-paper)\" stroke-width=\"3\""
+        );
+        sheet.text(at, &look, name);
+    }
 }
 
 /// What becomes of the squared length of dy, and of all directions.
