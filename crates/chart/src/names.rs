@@ -95,7 +95,9 @@ pub(crate) fn freest(
     frame: Area,
 ) -> Area {
     let (dx, dy) = (half.0 + GAP, half.1 + GAP);
-    let around = [-1.0, 0.0, 1.0].map(|x| [-1.0, 0.0, 1.0].map(|y| (x * dx, y * dy)));
+    // The last two are for a name that finds another wherever it stands near its line.
+    let heights = [-1.0, 0.0, 1.0, -2.0, 2.0];
+    let around = [-1.0, 0.0, 1.0].map(|x| heights.map(|y| (x * dx, y * dy)));
     let beside = |place: &Place| {
         let inside = |middle: f64, (at, size): (f64, f64), half: f64| {
             let room = (size - half - 2.0).max(0.0);
@@ -105,26 +107,26 @@ pub(crate) fn freest(
             (frame.middle.0, frame.half.0),
             (frame.middle.1, frame.half.1),
         );
-        let places = around.as_flattened().iter().map(|step| Area {
-            middle: (
+        let places = around.as_flattened().iter().map(|step| {
+            let middle = (
                 inside(place.0 + step.0, frame_x, half.0),
                 inside(place.1 + step.1, frame_y, half.1),
-            ),
-            half,
+            );
+            (step.1.abs() > dy, Area { middle, half })
         });
-        places.collect::<Vec<Area>>()
+        places.collect::<Vec<(bool, Area)>>()
     };
-    let cost = |(at, area): &(usize, Area)| {
+    let cost = |(at, (far, area)): &(usize, (bool, Area))| {
         let hidden = area.holds(own, 2.0) + 4 * area.holds(others, 2.0);
         let unclear = area.holds(others, 2.0 * GAP);
         let names = taken.iter().filter(|name| name.meets(area)).count();
         let early = 1.0 - *at as f64 / own.len() as f64;
-        (1000 * names + 10 * hidden + unclear) as f64 + 4.0 * early
+        (1000 * names + 500 * usize::from(*far) + 10 * hidden + unclear) as f64 + 4.0 * early
     };
     let all = own.iter().enumerate();
     let all = all.flat_map(|(at, place)| beside(place).into_iter().map(move |area| (at, area)));
     let best = all.min_by(|a, b| cost(a).total_cmp(&cost(b)));
-    best.map_or(frame, |(_, area)| area)
+    best.map_or(frame, |(_, (_, area))| area)
 }
 
 #[cfg(test)]
@@ -166,6 +168,11 @@ mod tests {
         let first = freest((20.0, 8.0), &line(50.0), &line(35.0), &[], frame);
         let second = freest((20.0, 8.0), &line(50.0), &line(35.0), &[first], frame);
         assert!(!first.meets(&second));
+        // Also where a line is short and the name of another fills all that is near.
+        let [short, wide] = [[(50.0, 50.0)], [(48.0, 50.0)]];
+        let taken = freest((45.0, 8.0), &wide, &[], &[], frame);
+        let moved = freest((45.0, 20.0), &short, &[], &[taken], frame);
+        assert!(!taken.meets(&moved), "{taken:?} {moved:?}");
         // At the edge it is moved inside.
         assert!(name(99.0, &[], &[]) <= 90.0);
     }

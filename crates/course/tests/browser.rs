@@ -324,7 +324,7 @@ fn wrong(exercise: &str, headline: &str) -> Report {
 
 /// Every page of the book, as it is: formulas have a size, nothing sticks out of a phone's
 /// width, and what is cut there says so; equations are broken and tables of words stacked, no equation and no table is cut where there is room, words of
-/// drawings do not lie on others where there is room, headings stand over their columns, text can be read in the light and in the dark theme, the console is silent, and nothing is asked of another
+/// drawings do not lie on others, headings stand over their columns, text can be read in the light and in the dark theme, the console is silent, and nothing is asked of another
 /// machine.
 #[test]
 fn every_page_of_the_book_holds() {
@@ -369,7 +369,7 @@ fn every_page_of_the_book_holds() {
         for found in overflow(&mut browser, &tab, 360) {
             problems.push(format!("{page}, 360 px: {found}"));
         }
-        for look in [faint_print, uncued, broken, askew] {
+        for look in [faint_print, uncued, broken, collisions, askew] {
             for found in look(&mut browser, &tab) {
                 problems.push(format!("{page}, 360 px: {found}"));
             }
