@@ -2,13 +2,14 @@
 
 use crate::array::Array;
 use crate::evidence::Comparison;
+use crate::finite::not_finite;
 use crate::sample::{self, Sample};
 use crate::search::{Outcome, READABLE, Search, Told, explained, right, target_name};
 use crate::shown;
 use crate::subject::{Candidate, Running, Subject, place};
 use crate::tolerance::{HOPELESS, Measured, Tolerance, Types, length_of};
 use gradcheck::attribution::norm::{
-    Target, diagnose, except, explain_running_mean_to, explain_running_var_to,
+    Target, diagnose_part, except_in, explain_running_mean_to, explain_running_var_to,
 };
 use gradcheck::attribution::{Finding, Verdict};
 use serde::Serialize;
@@ -129,10 +130,15 @@ impl Subject {
             }
             let tolerance = measured.tolerance(target, &right, ladder[plain]);
             let precision = tolerance.relative().clamp(READABLE, HOPELESS);
-            let verdict = diagnose(&self.probe, target, &array.values, precision);
-            let judged = Judged::of(candidate, verdict);
+            let verdict = diagnose_part(&self.probe, target, &array.values, precision, 0);
+            let mut judged = Judged::of(candidate, verdict);
             if array.values.len() != right.len() {
                 return judged;
+            }
+            if judged.id == "not-finite"
+                && let Some(told) = not_finite(array, &right, precision)
+            {
+                judged.sentence = format!("{name}: {told}");
             }
             // The picture shows where.
             let compared = Judged::compare(candidate, &right, &tolerance);
@@ -206,6 +212,12 @@ impl Subject {
             };
         }
         let mut judged = compared.told(told);
+        let in_part = sample.as_ref().is_some_and(Sample::is_part);
+        if judged.id == "unknown" && !in_part {
+            let off = |k: &usize| judged.excess[*k].abs() > 1.0;
+            let off: Vec<usize> = (0..right.len()).filter(off).collect();
+            judged.sentence += &except_in(&self.probe, target, &off);
+        }
         if let Some(sample) = sample.filter(|_| judged.outcome == Outcome::Wrong) {
             judged.sentence += &sample.note;
         }
@@ -249,13 +261,8 @@ impl Subject {
         match unknown {
             Some((sample, told)) if told.id == "unknown" => (sample, told),
             other => {
-                let mut told = Told::unknown(target_name(target), "no known mistake explains it");
-                let sample = other.and_then(|(sample, _)| sample);
-                if sample.is_none() {
-                    let precision = tried[decided].1.relative();
-                    told.sentence += &except(&self.probe, target, &array.values, precision);
-                }
-                (sample, told)
+                let told = Told::unknown(target_name(target), "no known mistake explains it");
+                (other.and_then(|(sample, _)| sample), told)
             }
         }
     }
@@ -404,8 +411,9 @@ impl Judged {
                 .count(),
             worst: worst.map(|k| Worst {
                 at: place(&candidate.array.shape, k),
-                found: found[k],
-                right: right[k],
+                // Zero has no sign here.
+                found: found[k] + 0.0,
+                right: right[k] + 0.0,
             }),
             excess,
             ..Self::blank(candidate)

@@ -11,6 +11,7 @@ mod book;
 mod dtype;
 mod evidence;
 mod file;
+mod finite;
 mod judge;
 mod names;
 mod picture;

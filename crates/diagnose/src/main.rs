@@ -51,8 +51,8 @@ enum Command {
     },
     /// Judge y, dx, dgamma, dbeta, running_mean and running_var, as far as they are there.
     ///
-    /// The arrays may be in one file or in several: .safetensors, .npz, .npy, or a folder of
-    /// these. Exit code 0 when all is right, 1 when something is wrong, 2 when something could
+    /// The arrays may be in one file or in several: .safetensors, .npz, .npy, or a folder of .npy
+    /// files. Exit code 0 when all is right, 1 when something is wrong, 2 when something could
     /// not be judged.
     ///
     /// All of every array is compared with what is right. The name of a mistake is looked for in
@@ -64,10 +64,11 @@ enum Command {
         /// Files with x, gamma, beta and dy, and with what was computed from them.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// batch, layer, rms or group, if no file says so.
+        /// batch, layer, rms or group, if no file says `norm`.
         #[arg(long)]
         norm: Option<String>,
-        /// What was added to the variance.
+        /// What was added to the variance, if no file says `eps`: in the metadata of .safetensors, or
+        /// an array of one number.
         #[arg(long)]
         eps: Option<f64>,
         /// Over how many of the last axes Layer Norm and RMS Norm go; as many as gamma has, if
@@ -77,7 +78,7 @@ enum Command {
         /// The groups of Group Norm.
         #[arg(long, value_name = "COUNT")]
         groups: Option<usize>,
-        /// The weight of a new running statistic.
+        /// The weight of a new running statistic; Batch Norm alone has some.
         #[arg(long)]
         momentum: Option<f64>,
         /// What arrays of f32 stand for: bf16 from numpy, which has none.
@@ -132,7 +133,10 @@ fn run(command: Command) -> Result<ExitCode, String> {
             let names: Vec<&str> = contents.entries.keys().map(String::as_str).collect();
             let file = file.display();
             println!("{file}: {} in {dtype}", names.join(", "));
-            println!("Add y, dx, dgamma, dbeta, any of them, and `{COMMAND} diagnose {file}`");
+            println!(
+                "Save y, dx, dgamma, dbeta, any of them, in a file of their own, and \
+                 `{COMMAND} diagnose {file} THAT_FILE`"
+            );
             Ok(ExitCode::SUCCESS)
         }
         Command::Diagnose {
@@ -166,12 +170,13 @@ fn run(command: Command) -> Result<ExitCode, String> {
             };
             let files: Vec<PathBuf> = files.iter().map(|file| beside_the_reader(file)).collect();
             let subject = Subject::read(&files, facts)?;
-            let report = Report::new(&subject);
+            let mut report = Report::new(&subject);
             if let Some(file) = drawn {
-                write_text(
-                    &beside_the_reader(&file),
-                    &picture(&subject, &report.judged),
-                )?;
+                // The verdict stands, with the picture or without.
+                let picture = picture(&subject, &report.judged);
+                if let Err(why) = write_text(&beside_the_reader(&file), &picture) {
+                    report.notes.push(format!("there is no picture: {why}"));
+                }
             }
             if json {
                 println!("{}", report.json());

@@ -30,6 +30,14 @@ pub fn known(name: &str) -> Option<&'static str> {
     NAMES.iter().find(is).map(|(own, _)| *own)
 }
 
+/// The name of what is called so behind a prefix: of the gradient `model.norm.weight.grad`, as a
+/// framework names it.
+pub fn behind_prefix(name: &str) -> Option<&'static str> {
+    let tails = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
+    let gradients = tails.filter(|tail| tail.ends_with(".grad"));
+    gradients.filter_map(known).next()
+}
+
 /// The array that seems to be meant by a name that is not known: `gradx`, `dgama`, `d_weight`.
 ///
 /// A letter that is wrong, left out or too many, or `grad`, or `d`, together with what it is the
@@ -115,6 +123,17 @@ mod tests {
         assert!(JUDGED.iter().all(|name| known(name) == Some(name)));
         assert_eq!(known("weight.grad"), Some("dgamma"));
         assert_eq!(known("Weight"), None);
+        assert_eq!(behind_prefix("model.norm.weight.grad"), Some("dgamma"));
+        assert_eq!(behind_prefix("h.0.ln_1.bias.grad"), Some("dbeta"));
+        for none in [
+            "model.norm.weight",
+            "weight.grad",
+            "a.output",
+            "a.grad",
+            "weight.grad.b",
+        ] {
+            assert_eq!(behind_prefix(none), None, "{none}");
+        }
         assert_eq!(
             spelled("dbeta"),
             "dbeta (grad_bias, dbias, beta.grad, bias.grad)"

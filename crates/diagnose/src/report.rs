@@ -84,8 +84,12 @@ impl Report {
     ) -> fmt::Result {
         writeln!(out, "{}", judged.sentence)?;
         // Where a mistake was found; not where to read of what could not be seen.
-        let mut sections: Vec<&str> = judged.findings.iter().filter_map(|f| f.section).collect();
-        sections.dedup();
+        let mut sections: Vec<&str> = Vec::new();
+        for section in judged.findings.iter().filter_map(|f| f.section) {
+            if !sections.contains(&section) {
+                sections.push(section);
+            }
+        }
         if judged.outcome == Outcome::Wrong {
             for section in sections {
                 writeln!(

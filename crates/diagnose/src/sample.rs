@@ -173,6 +173,11 @@ fn part(
 }
 
 impl Sample<'_> {
+    /// Whether it is less than all.
+    pub fn is_part(&self) -> bool {
+        matches!(self.search, Search::Part(_))
+    }
+
     /// What is wrong in the part.
     pub fn explained(&self, target: Target, types: Types, is_right: bool) -> Told {
         let right = right(&self.probe, target);
@@ -183,6 +188,12 @@ impl Sample<'_> {
             tolerance: &tolerance,
             is_right,
         };
-        explained(&self.probe, target, &comparison, self.search)
+        let mut told = explained(&self.probe, target, &comparison, self.search);
+        if self.is_part() {
+            // The others were not looked at.
+            let there = "all else that was looked at is right";
+            told.sentence = told.sentence.replace("all else is right", there);
+        }
+        told
     }
 }

@@ -3,8 +3,7 @@
 use crate::evidence::{Against, Comparison};
 use crate::tolerance::length;
 use gradcheck::attribution::norm::{
-    Probe, Target, constant_statistics, diagnose, diagnose_part, explain_to, is_missing_path,
-    mistakes_near,
+    Probe, Target, constant_statistics, diagnose_part, explain_to, is_missing_path, mistakes_near,
 };
 use gradcheck::attribution::{F64_PRECISION, Finding, Verdict, listed};
 use serde::Serialize;
@@ -68,10 +67,13 @@ impl Told {
                 ("ambiguous", sentence)
             }
             [first, others @ ..] => {
-                let (count, s) = (others.len(), if others.len() > 1 { "s" } else { "" });
+                let others = match others.len() {
+                    1 => "one other mistake".to_owned(),
+                    count => format!("{count} other mistakes"),
+                };
                 let sentence = format!(
-                    "{name}: it is right; {dtype} is too coarse to tell on these data whether {}, \
-                     nor {count} other mistake{s} as small",
+                    "{name}: it is right; {dtype} is too coarse to tell on these data whether {}, or \
+                     to show {others} as small",
                     brief(first)
                 );
                 ("ambiguous", sentence)
@@ -301,7 +303,7 @@ pub fn explained(
     }
     let engine = || match search {
         Search::Part(first) => diagnose_part(probe, target, found, allowed, first),
-        _ => diagnose(probe, target, found, allowed),
+        _ => diagnose_part(probe, target, found, allowed, 0),
     };
     let nearest = |h: &&Hypothesis| h.distance;
     let Some(best) = fitting

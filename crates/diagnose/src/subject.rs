@@ -3,10 +3,10 @@
 use crate::array::{Array, Contents, Entry};
 use crate::dtype::Dtype;
 use crate::file::read;
-use crate::names::{JUDGED, known, meant, spelled};
+use crate::names::{JUDGED, behind_prefix, known, meant, spelled};
 use gradcheck::attribution::norm::{Given, Kind, Norm, Probe};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the files say, or else flags.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,6 +99,9 @@ impl Facts {
                 "`normalized` belongs to layer and rms, not to {name}"
             ));
         }
+        if name != "batch" && self.momentum.is_some() {
+            return Err(format!("`momentum` belongs to batch, not to {name}"));
+        }
         if name != "group" && self.groups.is_some() {
             return Err(format!("`groups` belongs to group, not to {name}"));
         }
@@ -115,12 +118,23 @@ impl Facts {
         }
     }
 
-    /// What files say, which must not contradict what flags do.
-    fn add(&mut self, facts: &BTreeMap<String, String>) -> Result<(), String> {
+    /// What a file says, which must not contradict flags, nor what those before it said.
+    fn add(
+        &mut self,
+        path: &Path,
+        facts: &BTreeMap<String, String>,
+        said: &mut BTreeMap<String, PathBuf>,
+    ) -> Result<(), String> {
         for (name, value) in facts {
+            let before = self.clone();
             let unread = |why: String| format!("`{name}` is `{value}` in the file: {why}");
-            let contradicts = |flag: &dyn std::fmt::Display| {
-                format!("--{name} {flag} contradicts the file, which says {value}")
+            let file = path.display();
+            let contradicts = |other: &dyn std::fmt::Display| match said.get(name) {
+                Some(first) => format!(
+                    "{name} is {other} in {}, and {value} in {file}",
+                    first.display()
+                ),
+                None => format!("--{name} {other} contradicts {file}, which says {value}"),
             };
             // A number as it is, and nearly as it is: 1e-5 may have been an f32.
             let number = || value.parse::<f64>().map_err(|why| unread(why.to_string()));
@@ -174,6 +188,9 @@ impl Facts {
                 }
                 _ => {}
             }
+            if *self != before {
+                said.insert(name.clone(), path.to_owned());
+            }
         }
         Ok(())
     }
@@ -182,6 +199,8 @@ impl Facts {
 /// The arrays of all files, by the names that they have here.
 struct Arrays {
     by_name: BTreeMap<&'static str, Array>,
+    /// Where each was found.
+    from: BTreeMap<&'static str, String>,
     notes: Vec<String>,
     /// Names that are not known, with their files and what they seem to mean.
     meant: Vec<(String, &'static str)>,
@@ -191,13 +210,19 @@ impl Arrays {
     fn gather(files: Vec<(PathBuf, Contents)>) -> Result<Self, String> {
         let mut arrays = Self {
             by_name: BTreeMap::new(),
+            from: BTreeMap::new(),
             notes: Vec::new(),
             meant: Vec::new(),
         };
+        let mut prefixed: Vec<(String, &'static str, Array)> = Vec::new();
         for (path, contents) in files {
             let path = path.display();
             for (written, entry) in contents.entries {
                 let Some(name) = known(&written) else {
+                    if let (Some(name), Entry::Array(array)) = (behind_prefix(&written), &entry) {
+                        prefixed.push((format!("{path}: `{written}`"), name, array.clone()));
+                        continue;
+                    }
                     let told = format!("{path}: `{written}` is not looked at");
                     match meant(&written) {
                         Some(name) => arrays.meant.push((told, name)),
@@ -218,15 +243,21 @@ impl Arrays {
                 match arrays.by_name.get(name) {
                     // The inputs, saved again beside the results.
                     Some(same) if *same == array => {}
-                    Some(_) => {
+                    Some(other) => {
+                        let (from, apart) = (&arrays.from[name], apart(other, &array));
                         return Err(format!(
-                            "{path}: `{written}` is {name}, which was there before"
+                            "{path}: `{written}` is {name}, which {from} has too, and they differ: \
+                             {apart}"
                         ));
                     }
-                    None => drop(arrays.by_name.insert(name, array)),
+                    None => {
+                        arrays.from.insert(name, path.to_string());
+                        arrays.by_name.insert(name, array);
+                    }
                 }
             }
         }
+        arrays.take_prefixed(prefixed);
         // What is there under its own name is not meant by another.
         let (clear, meant) = std::mem::take(&mut arrays.meant)
             .into_iter()
@@ -235,6 +266,20 @@ impl Arrays {
         arrays.notes.extend(clear.into_iter().map(|(told, _)| told));
         arrays.meant = meant;
         Ok(arrays)
+    }
+
+    /// Takes gradients that are called so behind a prefix, if there is one of a kind.
+    fn take_prefixed(&mut self, prefixed: Vec<(String, &'static str, Array)>) {
+        let names: Vec<&str> = prefixed.iter().map(|(_, name, _)| *name).collect();
+        for (told, name, array) in prefixed {
+            let alone = names.iter().filter(|other| **other == name).count() == 1;
+            if self.by_name.contains_key(name) || !alone {
+                self.meant.push((format!("{told} is not looked at"), name));
+                continue;
+            }
+            self.notes.push(format!("{told} is taken for {name}"));
+            self.by_name.insert(name, array);
+        }
     }
 
     /// The array of this name under another one, as errors tell it.
@@ -272,6 +317,31 @@ impl Arrays {
     }
 }
 
+/// In what two arrays of one name differ.
+fn apart(first: &Array, second: &Array) -> String {
+    if first.shape != second.shape {
+        return format!(
+            "one has shape {:?}, the other {:?}",
+            first.shape, second.shape
+        );
+    }
+    if first.dtype != second.dtype {
+        return format!("one is {}, the other {}", first.dtype, second.dtype);
+    }
+    let pairs = || first.values.iter().zip(&second.values);
+    let off = pairs().filter(|(a, b)| a != b).count();
+    let (count, at) = (
+        first.values.len(),
+        pairs().position(|(a, b)| a != b).unwrap_or(0),
+    );
+    format!(
+        "in {off} of {count} elements, the first of which is at {:?}, {:e} in one and {:e} in the other",
+        place(&first.shape, at),
+        first.values[at],
+        second.values[at]
+    )
+}
+
 /// The indices of element `flat`.
 pub fn place(shape: &[usize], flat: usize) -> Vec<usize> {
     let (mut rest, mut indices) = (flat, Vec::new());
@@ -297,10 +367,10 @@ impl Subject {
     /// One line: a file that cannot be read, an array that is missing, of those that are needed
     /// and those that are `expected`, or does not fit, a flag that contradicts a file.
     pub fn read(paths: &[PathBuf], mut facts: Facts) -> Result<Self, String> {
-        let mut files = Vec::new();
+        let (mut files, mut said) = (Vec::new(), BTreeMap::new());
         for path in paths {
             let mut contents = read(path)?;
-            facts.add(&contents.facts)?;
+            facts.add(path, &contents.facts, &mut said)?;
             if let Some(dtype) = facts.dtype.filter(|d| *d == Dtype::Bf16) {
                 contents.narrow_f32(dtype);
             }
@@ -377,25 +447,32 @@ impl Subject {
             x: x.values,
         };
         let probe = Probe::given(norm, &x.shape, eps, given)?;
-        let mut candidates = Vec::new();
+        let (mut candidates, mut unclear) = (Vec::new(), Vec::new());
         for name in JUDGED {
             let Some(mut array) = arrays.by_name.remove(name) else {
                 continue;
             };
             let of_x = matches!(name, "y" | "dx");
-            let running = match name {
-                "running_mean" => Some(running(&mut arrays, "old_running_mean", &probe, facts)?),
-                "running_var" => Some(running(&mut arrays, "old_running_var", &probe, facts)?),
+            let old = match name {
+                "running_mean" => Some("old_running_mean"),
+                "running_var" => Some("old_running_var"),
                 _ => None,
+            };
+            let running = match old.map(|old| running(&mut arrays, old, &probe, facts)) {
+                Some(Err(why)) => {
+                    unclear.push(format!("{name}: {why}"));
+                    continue;
+                }
+                known => known.and_then(Result::ok),
             };
             // The engine speaks of a wrong number of elements; axes in another order are worse.
             let wanted = if of_x { &x.shape } else { &gamma.shape };
             let count = |shape: &[usize]| shape.iter().product::<usize>();
             if count(&array.shape) == count(wanted) {
                 if of_x && !alike(&array.shape, wanted) {
-                    return Err(format!(
-                        "{name} has shape {:?} and must have {wanted:?}: as many elements, whose \
-                         order is then unknown",
+                    arrays.notes.push(format!(
+                        "{name} has shape {:?}, and is judged as {wanted:?}, its elements in the \
+                         order in which they lie",
                         array.shape
                     ));
                 }
@@ -415,13 +492,14 @@ impl Subject {
         {
             notes.push(format!("{name} is there without what came of it"));
         }
-        let unclear = arrays
-            .meant
-            .into_iter()
-            .map(|(told, name)| format!("{told}; if it is {name}, call it so: {}", spelled(name)));
+        unclear.extend(
+            arrays.meant.into_iter().map(|(told, name)| {
+                format!("{told}; if it is {name}, call it so: {}", spelled(name))
+            }),
+        );
         Ok(Self {
             norm,
-            unclear: unclear.collect(),
+            unclear,
             probe,
             input: x.dtype,
             has_beta,

@@ -187,7 +187,7 @@ fn arrays_may_lie_in_several_files_and_have_the_names_of_torch() {
         &["diagnose", "all.safetensors", "in.npz", "--eps", "1e-6"],
     );
     assert_eq!(finished.code, 2);
-    let contradiction = "error: --eps 0.000001 contradicts the file, which says 0.00001\n";
+    let contradiction = "error: --eps 0.000001 contradicts all.safetensors, which says 0.00001\n";
     assert_eq!(finished.err, contradiction);
 }
 
@@ -225,8 +225,11 @@ fn errors_are_one_line() {
     write("shape.npz", &|c| {
         add(c, "gamma", &[7], Dtype::F32, &[1.0; 7])
     });
-    write("turned.npz", &|c| {
-        add(c, "dx", &[8, 6], Dtype::F32, &[1.0; 48])
+    write("other.npz", &|c| {
+        add(c, "dx", &[6, 8], Dtype::F32, &[1.0; 48])
+    });
+    write("batch.npz", &|c| {
+        c.facts.insert("norm".to_owned(), "batch".to_owned());
     });
     write("nan.npz", &|c| {
         add(c, "dy", &[6, 8], Dtype::F32, &[f64::NAN; 48])
@@ -234,9 +237,6 @@ fn errors_are_one_line() {
     write("inputs.npz", &|c| {
         c.entries
             .retain(|name, _| ["x", "gamma", "beta", "dy"].contains(&name.as_str()));
-    });
-    write("running.npz", &|c| {
-        add(c, "running_mean", &[8], Dtype::F32, &[1.0; 8])
     });
     for (arguments, reason) in [
         (&["diagnose", "none.npz"][..], "none.npz: No such file"),
@@ -256,8 +256,16 @@ fn errors_are_one_line() {
             "gamma has 7 elements and must have 8",
         ),
         (
-            &["diagnose", "turned.npz"],
-            "dx has shape [8, 6] and must have [6, 8]",
+            &["diagnose", "a.safetensors", "other.npz"],
+            "other.npz: `dx` is dx, which a.safetensors has too, and they differ: in 48 of 48 elements",
+        ),
+        (
+            &["diagnose", "a.safetensors", "batch.npz"],
+            "norm is layer in a.safetensors, and batch in batch.npz",
+        ),
+        (
+            &["diagnose", "a.safetensors", "--momentum", "0.1"],
+            "`momentum` belongs to batch, not to layer",
         ),
         (&["diagnose", "nan.npz"], "dy is NaN at [0, 0]"),
         (
@@ -265,20 +273,16 @@ fn errors_are_one_line() {
             "there is nothing to judge: none of y (output, out); dx",
         ),
         (
-            &["diagnose", "running.npz"],
-            "only Batch Norm has running statistics",
-        ),
-        (
             &["diagnose", "a.safetensors", "--norm", "rms"],
-            "contradicts the file",
+            "contradicts a.safetensors, which says",
         ),
         (
             &["diagnose", "a.safetensors", "--normalized", "2"],
-            "contradicts the file",
+            "contradicts a.safetensors, which says",
         ),
         (
             &["diagnose", "a.safetensors", "--dtype", "f16"],
-            "contradicts the file",
+            "contradicts a.safetensors, which says",
         ),
         (
             &["diagnose", "a.safetensors", "--groups", "2"],
@@ -637,4 +641,93 @@ fn a_running_statistic_that_went_wrong_is_not_right() {
             }
         }
     }
+}
+
+/// One array that does not fit, or cannot be judged, does not keep the others from it.
+#[test]
+fn one_array_does_not_stand_in_the_way_of_the_others() {
+    let folder = TempDir::new().unwrap();
+    let (contents, probe) = solved(folder.path(), "a.npz", Dtype::F32);
+    let judged = |change: &dyn Fn(&mut Contents), flags: &[&str]| {
+        let mut changed = contents.clone();
+        change(&mut changed);
+        changed.write(&folder.path().join("b.npz")).unwrap();
+        run(folder.path(), &[&["diagnose", "b.npz"], flags].concat())
+    };
+    // The elements of a flat array lie in one order.
+    let finished = judged(&|c| add(c, "dx", &[48], Dtype::F32, &probe.dx()), &[]);
+    assert_eq!(finished.code, 0, "{}{}", finished.out, finished.err);
+    let note = "note: dx has shape [48], and is judged as [6, 8], its elements in the order";
+    assert!(finished.out.contains(note), "{}", finished.out);
+    // A running statistic without what it came from is refused alone.
+    let finished = judged(
+        &|c| add(c, "running_mean", &[8], Dtype::F32, &[1.0; 8]),
+        &[],
+    );
+    assert_eq!(finished.code, 2, "{}{}", finished.out, finished.err);
+    let said = "not judged: running_mean: only Batch Norm has running statistics\n";
+    assert!(finished.out.starts_with(said), "{}", finished.out);
+    assert!(finished.out.contains("dx: it is right"), "{}", finished.out);
+    // A picture that cannot be written.
+    let finished = judged(&|_| (), &["--picture", "nowhere/e.svg"]);
+    assert_eq!(finished.code, 0, "{}", finished.err);
+    let said = "note: there is no picture: nowhere/e.svg: ";
+    assert!(finished.out.contains(said), "{}", finished.out);
+    // Gradients under the names of a model.
+    let renamed = |c: &mut Contents, names: &[&str]| {
+        let own = c.entries.remove("dgamma").unwrap();
+        for name in names {
+            c.entries.insert((*name).to_owned(), own.clone());
+        }
+    };
+    let finished = judged(&|c| renamed(c, &["model.norm.weight.grad"]), &[]);
+    assert_eq!(finished.code, 0, "{}", finished.err);
+    assert!(
+        finished.out.contains("dgamma: it is right"),
+        "{}",
+        finished.out
+    );
+    let said = "note: b.npz: `model.norm.weight.grad` is taken for dgamma";
+    assert!(finished.out.contains(said), "{}", finished.out);
+    let finished = judged(&|c| renamed(c, &["a.weight.grad", "b.weight.grad"]), &[]);
+    assert_eq!(finished.code, 2, "{}", finished.out);
+    let said = "not judged: b.npz: `a.weight.grad` is not looked at; if it is dgamma";
+    assert!(finished.out.contains(said), "{}", finished.out);
+}
+
+/// What is not finite, and what is wrong in places that have no name, is told once and the same way.
+#[test]
+fn places_are_counted_by_one_measure() {
+    let folder = TempDir::new().unwrap();
+    let (contents, probe) = solved(folder.path(), "a.npz", Dtype::F32);
+    let judged = |dx: &[f64]| {
+        let mut changed = contents.clone();
+        add(&mut changed, "dx", &[6, 8], Dtype::F32, dx);
+        changed.write(&folder.path().join("b.npz")).unwrap();
+        run(folder.path(), &["diagnose", "b.npz"]).out
+    };
+    let told = judged(&[f64::NAN; 48]);
+    let words = "dx: 48 of 48 elements are NaN, the first at [0, 0]\n";
+    assert!(told.contains(words), "{told}");
+    // Noise of many sizes: what is called right is not among what is further off.
+    let noise =
+        |(k, v): (usize, &f64)| v * (1.0 + 3e-5 * (0.5_f64).powi(k as i32 % 7) * (k as f64).sin());
+    let told = judged(&probe.dx().iter().enumerate().map(noise).collect::<Vec<_>>());
+    assert!(told.contains("further off than rounding"), "{told}");
+    if let Some((_, rest)) = told.split_once("right except in elements ") {
+        let off = rest.split_once("; ").unwrap().1;
+        let count: usize = off.split(' ').next().unwrap().parse().unwrap();
+        assert!(2 * count <= 48, "{told}");
+    }
+    // The same section is not read twice.
+    let both = |k: usize| probe.dy[k] + if k < 8 { 1.0 } else { 0.0 };
+    let told = judged(&(0..48).map(both).collect::<Vec<_>>());
+    let reads: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("    read "))
+        .collect();
+    let mut once = reads.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), reads.len(), "{told}");
 }

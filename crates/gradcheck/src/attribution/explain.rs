@@ -93,8 +93,18 @@ const SLACK: f64 = 4.0;
 /// What comes no nearer than this share of what the right values leave over explains nothing.
 const WORSE: f64 = 0.5;
 
-/// A mistake counts one; a weight without a meaning is worse than any three mistakes.
+/// A mistake counts one. One factor on everything, which no known mistake makes, is worse than any
+/// of them; a weight of that kind on one of several paths is worse than any three.
+const NAMED: usize = 1;
+const FACTOR: usize = 2;
 const NO_MEANING: usize = 4;
+
+/// The end of the slug of a weight that was read off the candidate.
+const WEIGHT: &str = "weight";
+/// One factor on everything is told when it is off from 1 by this many times the precision.
+const FAR: f64 = 16.0;
+/// A factor that is a power of two from here on is more likely a loss scale than a slip.
+const LOSS_SCALE: f64 = 128.0;
 
 impl Question {
     /// Explains `candidate` by the simplest of `bases`, of which the first is right.
@@ -153,8 +163,14 @@ impl Question {
             if right {
                 off = exact;
             }
+            // One factor is simpler than a weight for each path.
+            let factor = match right && exact > self.precision {
+                true => self.factor(&columns, candidate, exact),
+                false => None,
+            };
             let (coefficients, residual) = match fit {
                 _ if exact <= self.precision => (plain, exact),
+                _ if let Some((factor, left)) = factor => (vec![factor; columns.len()], left),
                 Some(fit) if fit.residual <= self.precision => (fit.coefficients, fit.residual),
                 _ => continue,
             };
@@ -165,7 +181,11 @@ impl Question {
                 self.is(weight, 0.0) || (weight * norm(term)).abs() <= negligible
             };
             let moot = |m: &Mistake| m.paths.iter().all(gone);
-            for (readings, weights) in self.read(&coefficients) {
+            let ways = match factor {
+                Some((factor, _)) => self.read_factor(factor),
+                None => self.read(&coefficients),
+            };
+            for (readings, weights) in ways {
                 // Weights may be anything like what they are read as; they must also do it.
                 let done = misfit(&columns, &weights, candidate);
                 if done > self.precision.max(residual) * (1.0 + f64::EPSILON) {
@@ -177,12 +197,11 @@ impl Question {
                 if !is_right && !tells {
                     continue;
                 }
-                let meaningless = readings.iter().any(|r| r.meaningless);
+                let meaningless = readings.iter().any(|r| r.cost > NAMED);
                 if basis.mistakes.iter().any(moot) || (meaningless && !right) {
                     continue;
                 }
-                let count = |r: &Reading| if r.meaningless { NO_MEANING } else { 1 };
-                let cost = basis.mistakes.len() + readings.iter().map(count).sum::<usize>();
+                let cost = basis.mistakes.len() + readings.iter().map(|r| r.cost).sum::<usize>();
                 // A missing path cannot tell whether a mistake was made in it too. Then
                 // the more general mistake, which covers it, is the simpler one.
                 let outside = |m: &Mistake| {
@@ -252,6 +271,62 @@ impl Question {
             }
         }
         list
+    }
+
+    /// The one factor that all terms have in the candidate, with what it leaves over.
+    fn factor(&self, columns: &[&[f64]], candidate: &[f64], exact: f64) -> Option<(f64, f64)> {
+        let sum = sum_of(columns);
+        let fit = least_squares(&[&sum], candidate)?;
+        let factor = fit.coefficients[0];
+        let fits = fit.residual <= self.precision.min(WORSE * exact);
+        (factor != 0.0 && fits).then_some((factor, fit.residual))
+    }
+
+    /// What one factor on everything says. It is as precise as the candidate.
+    fn read_factor(&self, factor: f64) -> Vec<(Vec<Reading>, Vec<f64>)> {
+        let all: Vec<usize> = (0..self.paths.len()).collect();
+        let is = |f: &&Factor| (f.value - factor).abs() <= 2.0 * self.precision * factor.abs();
+        let named = |f: &Factor| {
+            let finding = match all.as_slice() {
+                [one] => self.one(*one, f),
+                several => self.several(several, f),
+            };
+            (vec![Reading::named(finding)], vec![f.value; all.len()])
+        };
+        let meanings: Vec<_> = self.factors.iter().filter(is).map(named).collect();
+        if !meanings.is_empty() {
+            return meanings;
+        }
+        if (factor - 1.0).abs() <= FAR * self.precision {
+            return Vec::new();
+        }
+        // A whole number, or one part of so many, is likelier than one beside it.
+        let near = |exact: f64| (exact - factor).abs() <= self.precision * factor.abs();
+        let whole = [factor.round(), 1.0 / (1.0 / factor).round()];
+        let whole = whole.into_iter().find(|v| v.abs() != 1.0 && near(*v));
+        let factor = whole.unwrap_or(factor);
+        let target = &self.target;
+        let mut sentence = match factor {
+            ..0.0 => format!(
+                "the whole of {target} is {} times what is right",
+                times(factor)
+            ),
+            ..1.0 => format!(
+                "the whole of {target} is {} times too small",
+                times(1.0 / factor)
+            ),
+            _ => format!("the whole of {target} is {} times too large", times(factor)),
+        };
+        let (size, power) = (factor.abs(), factor.abs().log2().round());
+        if power.abs() >= LOSS_SCALE.log2() && (size / power.exp2() - 1.0).abs() <= self.precision {
+            sentence += match power > 0.0 {
+                true => ", as when a loss scale is not divided out",
+                false => ", as when it is divided by a loss scale that it never had",
+            };
+        }
+        let finding = Finding::new(format!("whole-{WEIGHT}"), sentence);
+        let cost = FACTOR;
+        vec![(vec![Reading { finding, cost }], vec![factor; all.len()])]
     }
 
     /// What the weights say, in every way they can be read, and the weights that it means.
@@ -340,8 +415,8 @@ impl Question {
         let Path { id, name } = &self.paths[path];
         let sentence = format!("{name} has weight {} in place of 1", number(coefficient, 6));
         Reading {
-            finding: Finding::new(format!("{id}-weight"), sentence),
-            meaningless: true,
+            finding: Finding::new(format!("{id}-{WEIGHT}"), sentence),
+            cost: NO_MEANING,
         }
     }
 }
@@ -350,17 +425,28 @@ impl Question {
 #[derive(Clone, Debug)]
 struct Reading {
     finding: Finding,
-    /// The weight differs from 1 in a way that no known mistake explains.
-    meaningless: bool,
+    /// How much it takes to believe: more than a known mistake, where none explains the weight.
+    cost: usize,
 }
 
 impl Reading {
     fn named(finding: Finding) -> Self {
         Self {
             finding,
-            meaningless: false,
+            cost: NAMED,
         }
     }
+}
+
+/// A factor, with as many decimals as it takes to tell it from 1.
+fn times(factor: f64) -> String {
+    let apart = (factor.abs() - 1.0).abs();
+    let decimals = if apart > 0.0 {
+        2.0 - apart.log10().min(-2.0)
+    } else {
+        4.0
+    };
+    number(factor, decimals.clamp(4.0, 12.0) as usize)
 }
 
 fn sum_of(columns: &[&[f64]]) -> Vec<f64> {

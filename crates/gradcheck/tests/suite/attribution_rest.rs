@@ -625,7 +625,7 @@ fn an_unknown_mistake_is_located() {
     let text = spoil(&batch, &|_, column| column == 2);
     assert!(text.ends_with("it is right except in channel 2"), "{text}");
     let text = spoil(&batch, &|row, _| row == 1);
-    assert!(text.ends_with("except in place 1 on axis 0"), "{text}");
+    assert!(text.ends_with("it is right except in example 1"), "{text}");
     let layer = Probe::layer_norm(&[5, 4], 1, 1e-5, 0);
     let text = spoil(&layer, &|row, _| row == 1);
     assert!(text.ends_with("it is right except in row 1"), "{text}");

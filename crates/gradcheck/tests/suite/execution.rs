@@ -2,7 +2,7 @@
 //! with a fault in it, and must be named with its place.
 
 use crate::learner::{Rows, channels, groups, param, rows};
-use gradcheck::attribution::norm::{Kind, Norm, Probe, Target, diagnose, diagnose_part};
+use gradcheck::attribution::norm::{self, Kind, Norm, Probe, Target, diagnose, diagnose_part};
 
 /// A kernel that can be broken. It shares no code with what it tests.
 struct Kernel<'a> {
@@ -1118,6 +1118,144 @@ fn a_part_is_told_by_the_numbers_of_the_whole() {
         verdict
             .sentence
             .contains("in row 104, rstd is that of row 103"),
+        "{verdict}"
+    );
+}
+
+/// A factor on everything is told as one, whatever it is, and nothing that comes to the same.
+#[test]
+fn one_factor_on_everything_is_a_factor() {
+    let layer = Norm::Layer { normalized: 1 };
+    for (norm, shape) in [
+        (layer, &[37, 20][..]),
+        (Norm::Batch, &[6, 5, 4]),
+        (Norm::Rms { normalized: 1 }, &[37, 20]),
+        (Norm::Group { groups: 3 }, &[5, 12, 4]),
+    ] {
+        let probe = Probe::new(norm, shape, 1e-5, 0);
+        for (target, right) in [
+            (Target::Y, probe.y()),
+            (Target::Dx, probe.dx()),
+            (Target::Dgamma, probe.dgamma()),
+            (Target::Dbeta, probe.dbeta()),
+        ] {
+            if norm == (Norm::Rms { normalized: 1 }) && target == Target::Dbeta {
+                continue;
+            }
+            for (factor, words) in [
+                (7.0, "is 7.0000 times too large"),
+                (1e-6, "is 1.0000e6 times too small"),
+                (1.0003, "is 1.000300 times too large"),
+                (-7.0, "is -7.0000 times what is right"),
+                (
+                    1024.0,
+                    "is 1024.0000 times too large, as when a loss scale is not divided out",
+                ),
+            ] {
+                // Rounded as in f32, with a bound that is as wide as there.
+                let made = |v: &f64| f64::from((factor * v) as f32);
+                let candidate: Vec<f64> = right.iter().map(made).collect();
+                let verdict = diagnose(&probe, target, &candidate, 3e-6);
+                assert_eq!(verdict.id, "whole-weight", "{norm:?} {factor}: {verdict}");
+                assert!(verdict.sentence.ends_with(words), "{verdict}");
+                let whole = format!("the whole of {} is", verdict.target);
+                assert!(verdict.sentence.contains(&whole), "{verdict}");
+            }
+        }
+    }
+}
+
+/// What is rightly zero was not lost.
+#[test]
+fn masked_rows_are_no_part_of_what_is_missing() {
+    let norm = Norm::Layer { normalized: 1 };
+    let random = Probe::new(norm, &[61, 53], 1e-5, 0);
+    let mut dy = random.dy.clone();
+    dy[40 * 53..].fill(0.0);
+    let given = norm::Given {
+        x: random.x.clone(),
+        gamma: random.gamma.clone(),
+        beta: random.beta.clone(),
+        dy,
+    };
+    let probe = Probe::given(norm, &[61, 53], 1e-5, given).unwrap();
+    for (lost, words) in [
+        (33..34, "dx: row 33 is zero"),
+        (32..40, "dx: rows 32 to 39 are zero"),
+    ] {
+        let mut dx = probe.dx();
+        dx[lost.start * 53..lost.end * 53].fill(0.0);
+        let verdict = diagnose(&probe, Target::Dx, &dx, 1e-10);
+        assert!(verdict.sentence.starts_with(words), "{verdict}");
+    }
+}
+
+/// A buffer that holds another array is told by the name of that.
+#[test]
+fn another_array_is_told_by_its_name() {
+    let probe = Probe::layer_norm(&[23, 31], 1, 1e-5, 0);
+    for (target, array, words) in [
+        (Target::Dx, &probe.dy, "dx: this is dy, and not dx"),
+        (Target::Dx, &probe.x, "dx: this is x, and not dx"),
+        (Target::Dx, &probe.y(), "dx: this is y, and not dx"),
+        (Target::Y, &probe.x, "y: this is x, and not y"),
+        (
+            Target::Dgamma,
+            &probe.gamma,
+            "dgamma: this is gamma, and not dgamma",
+        ),
+    ] {
+        let stored: Vec<f64> = array.iter().map(|v| f64::from(*v as f32)).collect();
+        let verdict = diagnose(&probe, target, &stored, 3e-6);
+        assert_eq!(verdict.sentence, words, "{verdict:#?}");
+    }
+    // What is meant to be added is not called a mistake alone.
+    let sum: Vec<f64> = probe
+        .dx()
+        .iter()
+        .zip(&probe.dy)
+        .map(|(a, b)| a + b)
+        .collect();
+    let verdict = diagnose(&probe, Target::Dx, &sum, 1e-10);
+    let words =
+        "dx: it is right, plus dy: if the residual connection around it is computed with it";
+    assert!(verdict.sentence.starts_with(words), "{verdict}");
+}
+
+/// Channels in another number of groups, and a gamma that is looked up once for a group.
+#[test]
+fn another_number_of_groups_is_named() {
+    let (shape, right) = ([5, 12, 3, 7], Norm::Group { groups: 4 });
+    let probe = Probe::new(right, &shape, 1e-5, 0);
+    for count in [2, 3, 6] {
+        let given = norm::Given {
+            x: probe.x.clone(),
+            gamma: probe.gamma.clone(),
+            beta: probe.beta.clone(),
+            dy: probe.dy.clone(),
+        };
+        let other = Probe::given(Norm::Group { groups: count }, &shape, 1e-5, given).unwrap();
+        for (target, made) in [
+            (Target::Y, other.y()),
+            (Target::Dx, other.dx()),
+            (Target::Dgamma, other.dgamma()),
+        ] {
+            let verdict = diagnose(&probe, target, &made, 1e-10);
+            let words = format!("the channels are in {count} groups, and must be in 4");
+            assert!(verdict.sentence.ends_with(&words), "{verdict}");
+        }
+    }
+    let first = |k: usize| k / 3 * 3;
+    let (_, own_rows, _) = groups(&shape, 4, 1e-5, 0);
+    let kernel = Kernel {
+        gamma_at: &first,
+        ..Kernel::right(&probe, &own_rows)
+    };
+    let verdict = diagnose(&probe, Target::Dx, &kernel.run(Target::Dx), 1e-10);
+    assert!(
+        verdict
+            .sentence
+            .contains("by the first channel of the group"),
         "{verdict}"
     );
 }

@@ -142,8 +142,9 @@ fn batch(shape: &[usize]) -> Result<Layout, String> {
 
 fn rows(kind: Kind, shape: &[usize], normalized: usize) -> Result<Layout, String> {
     if normalized < 1 || normalized >= shape.len() {
+        let axes = if normalized == 1 { "axis" } else { "axes" };
         return Err(format!(
-            "cannot normalize over the last {normalized} axes of {shape:?}; \
+            "cannot normalize over the last {normalized} {axes} of {shape:?}; \
              at least one axis must be normalized and one must remain"
         ));
     }

@@ -82,11 +82,16 @@ fn with_sections(probe: &Probe, target: Target, mut verdict: Verdict) -> Verdict
 /// assert!(verdict.sentence.starts_with("y: row 5 is zero"), "{verdict}");
 /// ```
 pub fn diagnose(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> Verdict {
-    diagnose_part(probe, target, candidate, precision, 0)
+    let mut verdict = diagnose_part(probe, target, candidate, precision, 0);
+    if verdict.id == "unknown" {
+        verdict.sentence += &except(probe, target, candidate, precision);
+    }
+    verdict
 }
 
 /// Like [`diagnose`], for a part of a larger array: whole groups, of which the first has this
-/// number in the whole.
+/// number in the whole. In which places an array is wrong that nothing explains is left to
+/// [`except_in`].
 pub fn diagnose_part(
     probe: &Probe,
     target: Target,
@@ -111,9 +116,13 @@ pub fn diagnose_part(
     execution::explain(asked, verdict, catalogue.count(), pairs)
 }
 
-/// In words, after a semicolon, where a candidate is wrong that is right elsewhere; nothing for one
-/// that is wrong, or right, nearly everywhere.
-pub fn except(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> String {
+/// In words, after a semicolon, where a candidate is wrong that is right elsewhere, when these of its
+/// elements are wrong; nothing for one that is wrong, or right, nearly everywhere.
+pub fn except_in(probe: &Probe, target: Target, wrong: &[usize]) -> String {
+    execution::except_in(probe, target, wrong)
+}
+
+fn except(probe: &Probe, target: Target, candidate: &[f64], precision: f64) -> String {
     execution::except(Asked {
         probe,
         target,

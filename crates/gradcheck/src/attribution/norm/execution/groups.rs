@@ -18,7 +18,7 @@ impl Scene<'_> {
         let mut all: Vec<Mix> = Vec::new();
         let mut add = |told: String, of: Box<dyn Fn(usize) -> usize>| all.push(Mix { told, of });
         add(
-            format!("of the {unit} before, the first of the last"),
+            format!("of the {unit} before, as if the last came before the first"),
             Box::new(move |g| (g + count - 1) % count),
         );
         add(
@@ -26,7 +26,7 @@ impl Scene<'_> {
             Box::new(|g: usize| g.saturating_sub(1)),
         );
         add(
-            format!("of the {unit} after, the last of the first"),
+            format!("of the {unit} after, as if the first came after the last"),
             Box::new(move |g| (g + 1) % count),
         );
         add(

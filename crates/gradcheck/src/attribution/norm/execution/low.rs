@@ -58,9 +58,11 @@ impl Scene<'_> {
                 && all(&|k| rounded(self.candidate[k], bits) == self.candidate[k])
                 && all(&near)
             {
+                // TF32 has the bits of f16, in a wider range.
+                let known = if name == "f16" { "f16 or TF32" } else { name };
                 let sentence = format!(
-                    "it is right to the digits of {name}: every value has {bits} significant bits \
-                     and no more, so the result was stored in {name} on its way"
+                    "it is right to the digits of {known}: every value has {bits} significant bits \
+                     and no more, so the result was rounded to {known} on its way"
                 );
                 return Some(Finding::new(format!("stored-in-{name}"), sentence));
             }

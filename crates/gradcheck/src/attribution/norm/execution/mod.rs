@@ -18,12 +18,14 @@ mod low;
 mod moved;
 mod orders;
 mod place;
+mod regrouped;
 mod run;
 mod scene;
 mod statistics;
 mod sums;
 
 use crate::attribution::least_squares::norm;
+use crate::attribution::norm::probe::{Probe, Target};
 use crate::attribution::{Explanation, Finding, Verdict};
 pub use place::numbers;
 pub(super) use scene::Asked;
@@ -52,7 +54,8 @@ pub(super) fn explain(
         false => formula,
     };
     // One mistake in the formula stands, unless something fits clearly better; two do not.
-    let single = formula.explanations.iter().filter(|e| e.cost == 1);
+    let one = |e: &&Explanation| e.cost == 1 || e.id() == "whole-weight";
+    let single = formula.explanations.iter().filter(one);
     let fits = single.map(|e| e.residual).fold(f64::INFINITY, f64::min);
     if scene.wrong.is_empty() {
         // A cause of what is hardly off would be made up.
@@ -129,13 +132,11 @@ pub(super) fn explain(
     if faint || formula.explanations.iter().any(likely) {
         return formula;
     }
-    let mut verdict = match formula.explanations.is_empty() {
+    match formula.explanations.is_empty() {
         true => formula,
         // Something fits, as something always does.
         false => formula.explained(Vec::new()),
-    };
-    verdict.sentence += &scene.except();
-    verdict
+    }
 }
 
 /// Where an unexplained candidate is right, if only in places.
@@ -143,9 +144,23 @@ pub(super) fn except(asked: Asked<'_>) -> String {
     Scene::new(asked).except()
 }
 
+/// The same of elements that are known to be wrong.
+pub(super) fn except_in(probe: &Probe, target: Target, wrong: &[usize]) -> String {
+    let asked = Asked {
+        probe,
+        target,
+        candidate: &[],
+        precision: 0.0,
+        first: 0,
+    };
+    let mut scene = Scene::new(asked);
+    scene.wrong = wrong.to_vec();
+    scene.except()
+}
+
 /// Everything that is looked for; what shows by itself ends the search.
 fn search<'a>(scene: &Scene<'a>, unexplained: bool) -> Vec<Found> {
-    let everything: [&dyn Fn(&Scene<'a>); 17] = [
+    let everything: [&dyn Fn(&Scene<'a>); 19] = [
         &Scene::unwritten,
         &Scene::cut_off,
         &Scene::rounded_on_the_way,
@@ -166,7 +181,9 @@ fn search<'a>(scene: &Scene<'a>, unexplained: bool) -> Vec<Found> {
         &Scene::padded,
         &Scene::merged,
         &Scene::parts_apart,
+        &Scene::regrouped,
         &Scene::on_top,
+        &Scene::is_another,
         &Scene::overwritten,
         &|scene| {
             scene.partial_groups();

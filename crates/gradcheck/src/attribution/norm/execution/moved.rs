@@ -4,6 +4,7 @@ use super::kernel::{Kernel, Read};
 use super::orders::{Order, orders};
 use super::place::is_told;
 use super::scene::{Evidence, Scene, right_of, usual};
+use crate::attribution::F64_PRECISION;
 use crate::attribution::norm::layout::Kind;
 use crate::attribution::norm::probe::Target;
 use crate::attribution::verdict::number;
@@ -48,7 +49,10 @@ impl Scene<'_> {
         // What is larger there, and was cut off, is something else.
         let beyond = |k: &usize| self.right[*k] * value.signum() > value.abs();
         let cut = value != 0.0 && self.wrong.iter().all(beyond);
-        if let Some(set) = set(&|k| self.candidate[k] == value).filter(|_| !cut) {
+        if let Some(mut set) = set(&|k| self.candidate[k] == value).filter(|_| !cut) {
+            if value == 0.0 {
+                self.take_out_what_is_zero_rightly(&mut set);
+            }
             let name = if value == 0.0 {
                 "zero".to_owned()
             } else {
@@ -78,6 +82,19 @@ impl Scene<'_> {
                 ("unwritten".to_owned(), sentence)
             });
         }
+    }
+
+    /// Of elements that are zero those in groups, and those parameters, of which nothing else is right: a
+    /// masked token has no gradient.
+    fn take_out_what_is_zero_rightly(&self, set: &mut Vec<usize>) {
+        let largest = self.right.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
+        let zero = |k: usize| self.right[k].abs() <= F64_PRECISION * largest;
+        if !self.is_spread() {
+            return set.retain(|&k| !zero(k));
+        }
+        let all = |group: &Vec<usize>| group.iter().all(|&k| zero(k));
+        let rightly: Vec<bool> = self.groups.iter().map(all).collect();
+        set.retain(|&k| !rightly[self.probe.groups.of[k]]);
     }
 
     /// What to add where the groups that are wrong are those whose squares f16 cannot add up.
@@ -121,13 +138,42 @@ impl Scene<'_> {
         for (number, (name, values)) in held.iter().enumerate() {
             let fitted = usize::from(number >= arrays);
             let made = |k: usize| self.right[k] + values[k];
+            // Around a residual block y is x plus what the block makes, and dx has dy in it.
+            let around = matches!((self.target, *name), (Target::Y, "x") | (Target::Dx, "dy"));
             self.propose(Evidence::ELEMENTS.fitted(fitted), made, || {
+                let meant = match around {
+                    true => {
+                        ": if the residual connection around it is computed with it, that is what \
+                         belongs there; if not,"
+                    }
+                    false => ":",
+                };
                 let sentence = format!(
-                    "it is right, plus {name}: it is added to what its buffer held, which must be \
-                     zeroed first or overwritten"
+                    "it is right, plus {name}{meant} it is added to what its buffer held, which must \
+                     be zeroed first or overwritten"
                 );
                 ("added-to-old".to_owned(), sentence)
             });
+        }
+    }
+
+    /// Another array in the place of the result, as it is.
+    pub fn is_another(&self) {
+        // What is computed on the way is what it is when the rest of the formula is missing.
+        let kept = ["x", "dy", "y", "dx", "gamma", "beta", "dgamma", "dbeta"];
+        let whole = self
+            .arrays()
+            .into_iter()
+            .filter(|(name, _)| kept.contains(name));
+        for (name, values) in whole {
+            self.propose(
+                Evidence::ELEMENTS,
+                |k| values[k],
+                || {
+                    let sentence = format!("this is {name}, and not {}", self.name());
+                    ("another-array".to_owned(), sentence)
+                },
+            );
         }
     }
 
@@ -311,6 +357,10 @@ impl Scene<'_> {
             add(
                 "by the number of the group of channels, not of the channel".to_owned(),
                 Rc::new(move |k| Some(own[k] / within)),
+            );
+            add(
+                "by the first channel of the group, not by the channel".to_owned(),
+                Rc::new(move |k| Some(own[k] / within * within)),
             );
         }
         for (part, what) in parts.into_iter().filter(|(part, _)| *part < n) {

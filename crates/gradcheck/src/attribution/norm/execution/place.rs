@@ -175,7 +175,11 @@ impl Scene<'_> {
                 let below: usize = probe.shape[axis + 1..].iter().product();
                 let at = |k: usize| k / below % probe.shape[axis];
                 let of: Vec<usize> = (0..probe.x.len()).map(at).collect();
-                of_groups(format!("place on axis {axis}"), &of, probe.shape[axis], 0)
+                let unit = match (axis, kind) {
+                    (0, Kind::Batch | Kind::Group) => "example".to_owned(),
+                    _ => format!("place on axis {axis}"),
+                };
+                of_groups(unit, &of, probe.shape[axis], 0)
             })
         })
     }

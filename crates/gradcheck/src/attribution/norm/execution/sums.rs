@@ -212,7 +212,9 @@ impl Counts {
             .iter()
             .zip(&counts)
             .all(|(w, c)| (w - c).abs() <= NEAR && *c >= 0.0);
-        (near && counts.iter().any(|c| *c != 1.0)).then_some(Self { counts })
+        // What is the same for all is a factor, and no question of what is counted.
+        let differ = counts.iter().any(|c| *c != counts[0]);
+        (near && differ).then_some(Self { counts })
     }
 }
 
