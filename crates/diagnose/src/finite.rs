@@ -118,7 +118,7 @@ mod tests {
         );
         let scaled = right.iter().map(|v| Dtype::F16.round(1024.0 * v)).collect();
         let told = not_finite(&array(Dtype::F16, scaled), &right, 1e-3).unwrap();
-        let wanted = "5 of 20 elements are infinite, the first at [1, 4]; all others are 1024 \
+        let wanted = "6 of 20 elements are infinite, the first at [1, 4]; all others are 1024 \
                       times what is right, which f16 cannot hold above 65504";
         assert_eq!(told, wanted);
         let large: Vec<f64> = right.iter().map(|v| 100.0 * v).collect();

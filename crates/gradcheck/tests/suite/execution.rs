@@ -1145,7 +1145,7 @@ fn one_factor_on_everything_is_a_factor() {
             for (factor, words) in [
                 (7.0, "is 7.0000 times too large"),
                 (1e-6, "is 1.0000e6 times too small"),
-                (1.0003, "is 1.000300 times too large"),
+                (1.0003, "is 1.00030 times too large"),
                 (-7.0, "is -7.0000 times what is right"),
                 (
                     1024.0,
