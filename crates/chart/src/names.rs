@@ -95,8 +95,8 @@ pub(crate) fn freest(
     frame: Area,
 ) -> Area {
     let (dx, dy) = (half.0 + GAP, half.1 + GAP);
-    // The last two are for a name that finds another wherever it stands near its line.
-    let heights = [-1.0, 0.0, 1.0, -2.0, 2.0];
+    // Those further away are for a name that finds another wherever it stands near its line.
+    let heights = [-1.0, 0.0, 1.0, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0];
     let around = [-1.0, 0.0, 1.0].map(|x| heights.map(|y| (x * dx, y * dy)));
     let beside = |place: &Place| {
         let inside = |middle: f64, (at, size): (f64, f64), half: f64| {
@@ -112,16 +112,18 @@ pub(crate) fn freest(
                 inside(place.0 + step.0, frame_x, half.0),
                 inside(place.1 + step.1, frame_y, half.1),
             );
-            (step.1.abs() > dy, Area { middle, half })
+            let further = (step.1.abs() / dy - 1.0).max(0.0);
+            (further, Area { middle, half })
         });
-        places.collect::<Vec<(bool, Area)>>()
+        places.collect::<Vec<(f64, Area)>>()
     };
-    let cost = |(at, (far, area)): &(usize, (bool, Area))| {
+    let cost = |(at, (further, area)): &(usize, (f64, Area))| {
         let hidden = area.holds(own, 2.0) + 4 * area.holds(others, 2.0);
         let unclear = area.holds(others, 2.0 * GAP);
         let names = taken.iter().filter(|name| name.meets(area)).count();
         let early = 1.0 - *at as f64 / own.len() as f64;
-        (1000 * names + 500 * usize::from(*far) + 10 * hidden + unclear) as f64 + 4.0 * early
+        // To stand on another name is worse than the furthest place.
+        (1000 * names + 10 * hidden + unclear) as f64 + 300.0 * further + 4.0 * early
     };
     let all = own.iter().enumerate();
     let all = all.flat_map(|(at, place)| beside(place).into_iter().map(move |area| (at, area)));

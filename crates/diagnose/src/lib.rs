@@ -13,6 +13,7 @@ mod evidence;
 mod file;
 mod finite;
 mod judge;
+mod model;
 mod names;
 mod picture;
 mod probe;
