@@ -286,8 +286,7 @@ fn no_files_of_a_crate_are_in_a_circle() {
 
 #[test]
 fn no_crate_needs_one_above_it() {
-    for (floor, (name, folder)) in FLOORS.iter().enumerate() {
-        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("read");
+    for (floor, (name, _, manifest)) in manifests().enumerate() {
         let needed = manifest
             .split("[dev-dependencies]")
             .next()
@@ -382,14 +381,21 @@ fn unsafe_code_stands_where_the_map_says() {
     );
 }
 
+/// Each crate, with its folder and its manifest.
+fn manifests() -> impl Iterator<Item = (&'static str, PathBuf, String)> {
+    FLOORS.into_iter().map(|(name, folder)| {
+        let folder = root().join(folder);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("read");
+        (name, folder, manifest)
+    })
+}
+
 /// An example in the documentation of a crate is run, unless its manifest says that there is none:
 /// to look for them takes a second for each crate.
 #[test]
 fn every_example_is_run() {
     let mut spared = 0;
-    for (name, folder) in FLOORS {
-        let folder = root().join(folder);
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("read");
+    for (name, folder, manifest) in manifests() {
         if !manifest.contains("\ndoctest = false\n") {
             continue;
         }
@@ -419,9 +425,7 @@ fn every_example_is_run() {
 #[test]
 fn every_test_is_run() {
     let mut spared = 0;
-    for (name, folder) in FLOORS {
-        let folder = root().join(folder);
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("read");
+    for (name, folder, manifest) in manifests() {
         let mut files = Vec::new();
         if manifest.contains("path = \"src/main.rs\"\ntest = false\n") {
             files.push(folder.join("src/main.rs"));

@@ -13,7 +13,6 @@ use gradcheck::attribution::norm::{
 };
 use gradcheck::attribution::{Finding, Verdict};
 use serde::Serialize;
-use std::fmt;
 use std::panic::resume_unwind;
 use std::thread::ScopedJoinHandle;
 
@@ -28,16 +27,15 @@ pub struct Worst {
     pub right: f64,
 }
 
-impl fmt::Display for Worst {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, found, right } = self;
-        let [few, other] = [found, right].map(|v| format!("{v:.6e}"));
-        // As many digits as show that they differ.
-        let [found, right] = match few == other {
-            true => [format!("{found:e}"), format!("{right:e}")],
-            false => [few, other],
-        };
-        write!(out, "at {at:?} it is {found} where {right} belongs")
+impl Worst {
+    /// What stands there and what belongs there, in as many digits as show that they differ.
+    pub(crate) fn told(&self) -> [String; 2] {
+        let both = [self.found, self.right];
+        let [found, right] = both.map(|v| format!("{v:.6e}"));
+        match found == right {
+            true => both.map(|v| format!("{v:e}")),
+            false => [found, right],
+        }
     }
 }
 
@@ -431,9 +429,11 @@ impl Judged {
         let Some(worst) = &self.worst else {
             return String::new();
         };
+        let [found, right] = worst.told();
         format!(
-            "; {} of {} elements are further off than rounding can take them, the furthest {worst}",
-            self.off, self.elements
+            "; {} of {} elements are further off than rounding can take them, the furthest at \
+             {:?}: {found} where {right} belongs",
+            self.off, self.elements, worst.at
         )
     }
 

@@ -111,6 +111,7 @@ impl Report {
             (Outcome::Wrong, Some(worst)) => {
                 // As a whole it may be within what is allowed, and some elements are not.
                 let (off, elements) = (judged.off, judged.elements);
+                let [found, right] = worst.told();
                 let but = match error <= allowed {
                     true => format!(
                         " in all, but {off} of {elements} elements by more than each may be"
@@ -120,7 +121,8 @@ impl Report {
                 writeln!(
                     out,
                     "    {target}, {dtype}: off by {error:.1e} of its size, {allowed:.1e} allowed{but}; \
-                     {worst}",
+                     at {:?} it is {found} where {right} belongs",
+                    worst.at
                 )
             }
             _ => Ok(()),

@@ -301,10 +301,11 @@ pub fn explained(
             });
         }
     }
-    let engine = || match search {
-        Search::Part(first) => diagnose_part(probe, target, found, allowed, first),
-        _ => diagnose_part(probe, target, found, allowed, 0),
+    let first = match search {
+        Search::Part(first) => first,
+        _ => 0,
     };
+    let engine = || diagnose_part(probe, target, found, allowed, first);
     let nearest = |h: &&Hypothesis| h.distance;
     let Some(best) = fitting
         .iter()
