@@ -348,3 +348,70 @@ fn names_are_looked_for_in_the_finest_arithmetic_first() {
         }
     }
 }
+
+/// The same probe with another eps, or other x or beta.
+fn given(norm: Norm, probe: &Probe, eps: f64, x: Vec<f64>, beta: Vec<f64>) -> Probe {
+    let given = Given {
+        x,
+        gamma: probe.gamma.clone(),
+        beta,
+        dy: probe.dy.clone(),
+    };
+    Probe::given(norm, &probe.shape, eps, given).expect("the same shape")
+}
+
+#[test]
+fn what_is_left_out_is_held_to_what_any_statistics_could_make() {
+    let norm = Norm::Layer { normalized: 1 };
+    let made = Probe::new(norm, &[4, 8], 1e-5, 0);
+    let far = |k: usize| if k / 8 == 1 { 1e7 } else { 0.0 };
+    let x = (0..32)
+        .map(|k| Dtype::F32.round(made.x[k] + far(k)))
+        .collect();
+    let probe = given(norm, &made, 1e-5, x, made.beta.clone());
+    for (value, outcome) in [(0.0, Outcome::Right), (1e30, Outcome::Wrong)] {
+        let mut dx = probe.dx();
+        dx[8..16].fill(value);
+        let judged = judged(norm, &probe, Dtype::F32, "dx", &dx);
+        assert_eq!(judged.outcome, outcome, "{}", judged.sentence);
+        let told = &judged.sentence;
+        assert!(told.contains("nothing is said of row 1"), "{told}");
+    }
+}
+
+#[test]
+fn a_y_without_its_beta_is_not_judged() {
+    let norm = Norm::Layer { normalized: 1 };
+    let made = Probe::new(norm, &[5, 7], 1e-5, 0);
+    let bare = given(norm, &made, 1e-5, made.x.clone(), vec![0.0; 7]);
+    for (has_beta, outcome) in [(false, Outcome::Refused), (true, Outcome::Wrong)] {
+        let mut subject = subject(norm, bare.clone(), Dtype::F64, "y", &made.y());
+        subject.has_beta = has_beta;
+        let judged = subject.judge().remove(0);
+        assert_eq!(judged.outcome, outcome, "{}", judged.sentence);
+    }
+}
+
+#[test]
+fn an_eps_that_went_through_f32_is_named() {
+    let norm = Norm::Layer { normalized: 1 };
+    let probe = Probe::new(norm, &[6, 8], 1e-5, 0);
+    let rounded = f64::from(1e-5_f32);
+    let other = given(norm, &probe, rounded, probe.x.clone(), probe.beta.clone());
+    let judged = judged(norm, &probe, Dtype::F64, "dx", &other.dx());
+    assert_eq!(judged.id, "another-eps", "{}", judged.sentence);
+    assert!(
+        judged.sentence.contains("1e-5 as f32 holds it"),
+        "{}",
+        judged.sentence
+    );
+}
+
+#[test]
+fn rms_norm_over_two_values_is_judged() {
+    let norm = Norm::Rms { normalized: 1 };
+    let probe = Probe::new(norm, &[31, 2], 1e-5, 0);
+    assert_eq!(probe.vacuous(), []);
+    let right = judged(norm, &probe, Dtype::F64, "dx", &probe.dx());
+    assert_eq!(right.outcome, Outcome::Right, "{}", right.sentence);
+}
