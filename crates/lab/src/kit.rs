@@ -11,7 +11,7 @@ pub(crate) use crate::claims::Answer;
 pub(crate) use crate::error::Error;
 pub(crate) use crate::paired::{Apart, Paired, Sample};
 pub(crate) use crate::protocol::{
-    Adam, Data, Network, Nothing, Plan, Protocol, Rule, Sgd, pick, schedule,
+    Adam, Data, Network, Nothing, Plan, Protocol, Rule, Sgd, decades, pick, schedule,
 };
 pub(crate) use crate::session::Session;
 pub(crate) use crate::setting::{METHODS, Method, Setting, ink, name};
@@ -19,7 +19,8 @@ pub(crate) use crate::show::*;
 pub(crate) use crate::start::Start;
 pub(crate) use crate::study::{Card, Finding, Study, recorded};
 pub(crate) use crate::sweep::{AtRate, Cell, LossAtRate, LossCell, LossRun, attempted};
-pub(crate) use crate::sweep::{cells, loss_cells, losses, size, swept, test_accuracy};
+pub(crate) use crate::sweep::{at_the_edge, cells, loss_cells, losses, lowest_loss, size};
+pub(crate) use crate::sweep::{swept, test_accuracy};
 pub(crate) use crate::text::{Table, as_text, better_or_worse, by_outcome, count, count_range};
 pub(crate) use crate::text::{list, nats, percent, percent_range, points, table, times};
 pub(crate) use crate::train::{Curve, Run};

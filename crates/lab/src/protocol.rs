@@ -43,6 +43,14 @@ pub(crate) fn pick<T>(quick: bool, small: T, full: T) -> T {
     if quick { small } else { full }
 }
 
+/// A grid of learning rates: each power of ten from `10^first` to `10^last`, and three times it.
+pub(crate) fn decades(first: i32, last: i32) -> Vec<f64> {
+    let two = |power| [1, 3].map(|times| format!("{times}e{power}"));
+    // Read as they are written, so that each is the number nearest to what a protocol says.
+    let rate = |text: String| text.parse().expect("it is written as a number");
+    (first..=last).flat_map(two).map(rate).collect()
+}
+
 /// How a classifier of digits is trained, but for its learning rate and its seed. What is
 /// `None` differs between the settings of the experiment, which say it.
 #[derive(Clone, Serialize)]
@@ -383,5 +391,16 @@ fn batch<S: Serializer>(batch: &Option<BatchSize>, serializer: S) -> Result<S::O
         Some(BatchSize::Varying(low, high)) => [low, high].serialize(serializer),
         Some(BatchSize::Fixed(size)) => size.serialize(serializer),
         None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_of_rates_is_what_one_would_write() {
+        assert_eq!(decades(-2, 0), [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]);
+        assert_eq!(decades(-9, -9), [1e-9, 3e-9]);
     }
 }

@@ -249,7 +249,8 @@ fn merit(runs: &[Run], rule: Rule, target: Option<f64>) -> [f64; 3] {
     }
 }
 
-fn lowest_loss(by_rate: &[Vec<LossRun>]) -> usize {
+/// The place of the rate with the lowest median loss; a run that diverged is infinitely bad.
+pub(crate) fn lowest_loss(by_rate: &[Vec<LossRun>]) -> usize {
     choose(by_rate, |runs| [-losses(runs, |run| run.validation).median])
 }
 
@@ -265,6 +266,8 @@ impl<S: Setting> Cell<S> {
             .target
             .map(|target| Sample::over(runs, |run| run.scores_to(target)));
         let each = plan.score_each.map(|steps| steps as f64);
+        // What is refused at every rate would be so beyond the grid.
+        let refused_everywhere = by_rate.iter().all(|runs| refused(runs).len() == runs.len());
         let rates = protocol.rates.iter().zip(by_rate);
         let curves = plan.curves.iter();
         Cell {
@@ -272,7 +275,8 @@ impl<S: Setting> Cell<S> {
             of,
             rates: rates.map(|(&rate, runs)| AtRate::new(rate, runs)).collect(),
             chosen_rate: protocol.rates[*chosen],
-            chosen_rate_is_at_the_edge_of_the_grid: at_the_edge(*chosen, by_rate.len()),
+            chosen_rate_is_at_the_edge_of_the_grid: !refused_everywhere
+                && at_the_edge(*chosen, by_rate.len()),
             test_accuracy: Sample::over(runs, test_accuracy),
             test_loss: Spread::of(&finals(runs, |e| e.tested().loss)),
             diverged: diverged(runs),
@@ -421,7 +425,8 @@ impl<S> LossCell<S> {
     }
 }
 
-fn at_the_edge(chosen: usize, rates: usize) -> bool {
+/// Whether the rate at this place of the grid has others on one side only.
+pub(crate) fn at_the_edge(chosen: usize, rates: usize) -> bool {
     chosen == 0 || chosen == rates - 1
 }
 

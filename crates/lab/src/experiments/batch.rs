@@ -81,11 +81,7 @@ impl Study for Asked {
                 batch: None,
                 ..Plan::mlp(&[64, 64, 64, 64, 10], pick(quick, 1, 8))
             },
-            rates: pick(
-                quick,
-                vec![0.01, 0.1],
-                vec![0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
-            ),
+            rates: pick(quick, vec![0.01, 0.1], decades(-5, 0)),
             rate_rule: Rule::Accuracy,
             own: Own {
                 batches: pick(quick, vec![1, 2, 64], vec![1, 2, 4, 8, 16, 64]),

@@ -219,7 +219,7 @@ impl Study for Asked {
                 optimizer: None,
                 ..Plan::mlp(&[64, 64, 64, 10], pick(quick, 2, 30))
             },
-            rates: pick(quick, vec![0.01], vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3]),
+            rates: pick(quick, vec![0.01], decades(-4, 0)),
             rate_rule: Rule::Accuracy,
             own: Own {
                 optimizers: ["SGD with momentum", "AdamW, beta 0.9 and 0.999"],

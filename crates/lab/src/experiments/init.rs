@@ -72,11 +72,7 @@ impl Study for Asked {
         let usual_scale = std::f64::consts::SQRT_2;
         let protocol = Protocol {
             plan: Plan::mlp(&[64, 64, 64, 64, 64, 64, 10], pick(quick, 2, 15)),
-            rates: pick(
-                quick,
-                vec![0.03, 0.1],
-                vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
-            ),
+            rates: pick(quick, vec![0.03, 0.1], decades(-9, 1)),
             rate_rule: Rule::Accuracy,
             own: Own {
                 scales: pick(

@@ -160,7 +160,7 @@ impl Study for Asked {
                 batch: None,
                 ..Plan::mlp(&[64, 64, 64, 64, 10], pick(quick, 1, 20))
             },
-            rates: pick(quick, vec![0.03], vec![0.003, 0.01, 0.03, 0.1, 0.3]),
+            rates: pick(quick, vec![0.03], decades(-4, 0)),
             rate_rule: Rule::Accuracy,
             own: Own {
                 examples_to_a_step: 64,

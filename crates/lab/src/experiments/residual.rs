@@ -69,7 +69,7 @@ impl Study for Asked {
                 curves: vec![Curve::ValidationAccuracy],
                 ..Plan::mlp(&[], pick(quick, 1, 8))
             },
-            rates: pick(quick, vec![0.01], vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3]),
+            rates: pick(quick, vec![0.01], decades(-9, -1)),
             rate_rule: Rule::Accuracy,
             own: Own {
                 sizes: Sizes {

@@ -157,7 +157,7 @@ impl Study for Asked {
                 pieces: pick(quick, 4, 8),
                 counted: COUNTED,
             },
-            rates: pick(quick, vec![0.01], vec![0.003, 0.01, 0.03]),
+            rates: pick(quick, vec![0.01], decades(-4, -2)),
             rate_rule: Rule::Loss,
             own: Own {
                 blocks,
