@@ -25,4 +25,4 @@ pub(crate) use crate::text::{Table, as_text, better_or_worse, by_outcome, count,
 pub(crate) use crate::text::{list, nats, percent, percent_range, points, table, times};
 pub(crate) use crate::train::{Curve, Run};
 pub(crate) use chart::Spread;
-pub(crate) use chart::{Axis, Chart, Ink, Line};
+pub(crate) use chart::{Axis, Chart, Hue, Ink, Line};

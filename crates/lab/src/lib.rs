@@ -33,7 +33,7 @@ mod train;
 pub use claims::{Answer, Claim};
 pub use error::Error;
 pub use experiments::experiments;
-pub use options::{Options, results};
+pub use options::{Options, Seeds, results};
 pub use paired::{Apart, CHANCE, Paired, Sample, may_be_against};
 pub use run::{Outcome, draw, overview, run, run_all};
 pub use session::interrupted;

@@ -28,6 +28,9 @@ pub(crate) struct Reader {
     pub(crate) hidden: usize,
     #[serde(serialize_with = "as_text::serialize")]
     pub(crate) optimizer: Adam,
+    /// The most length that the gradient may have, if there is a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) clip: Option<f64>,
     #[serde(serialize_with = "schedule")]
     pub(crate) schedule: Schedule,
     pub(crate) pieces: usize,
@@ -96,7 +99,13 @@ impl Reader {
             if !fine {
                 break;
             }
-            adam.step(&mut model, &grads, rate * of.schedule.factor(step));
+            let rate = rate * of.schedule.factor(step);
+            match self.clip {
+                Some(most) => {
+                    adam.step_clipped(&mut model, &grads, rate, most);
+                }
+                None => adam.step(&mut model, &grads, rate),
+            }
         }
         let score = |part: &[usize], characters: usize| {
             let (mut total, mut count) = (0.0, 0.0);
@@ -123,7 +132,11 @@ impl Reader {
 /// equally likely has 4.28.
 const HIGHEST: f64 = 4.5;
 
-/// The validation loss over the rate, with level lines for what only counts.
+/// Of the counts, how many look no further back than at the two characters in front of a third.
+pub(crate) const TRIPLES: usize = 3;
+
+/// The validation loss over the rate, with level lines for what only counts: the first of all
+/// counts, as many as are given.
 pub(crate) fn over_rates(
     title: impl Into<String>,
     about: &str,
@@ -137,7 +150,7 @@ pub(crate) fn over_rates(
     );
     let lines =
         Chart::of(title, about, lines).x(|first, last| Axis::log("learning rate", first, last));
-    let names = ["frequencies", "pairs", "triples"];
+    let names = ["frequencies", "pairs", "triples", "quadruples"];
     Counted::levels(counts, &names, lines, |of| of.validation_loss).y(|low, high| {
         let (low, high) = ((10.0 * low).floor() / 10.0, (10.0 * high).ceil() / 10.0);
         Axis::linear(

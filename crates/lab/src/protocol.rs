@@ -101,10 +101,11 @@ pub(crate) struct Sgd {
     pub(crate) momentum: f64,
 }
 
-/// Adam with these decays of its averages.
+/// Adam with these decays of its averages, and AdamW's decay of the weights.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Adam {
     pub(crate) betas: [f64; 2],
+    pub(crate) decay: f64,
 }
 
 /// How the learning rate of a setting is picked from the grid. A run that diverged has an
@@ -329,11 +330,13 @@ impl Adam {
     /// As everybody uses it.
     pub(crate) const USUAL: Adam = Adam {
         betas: [0.9, 0.999],
+        decay: 0.0,
     };
 
     pub(crate) fn start(self) -> nn::Adam<f32> {
         let [mean, square] = self.betas;
-        nn::Adam::new().betas(mean, square)
+        let decay = nn::Decay::Decoupled(self.decay);
+        nn::Adam::new().betas(mean, square).decay(decay)
     }
 }
 
@@ -346,7 +349,10 @@ impl fmt::Display for Sgd {
 impl fmt::Display for Adam {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [mean, square] = self.betas;
-        write!(f, "Adam, beta {mean} and {square}")
+        match self.decay {
+            0.0 => write!(f, "Adam, beta {mean} and {square}"),
+            decay => write!(f, "AdamW, beta {mean} and {square}, decay {decay}"),
+        }
     }
 }
 

@@ -72,7 +72,13 @@ pub fn run(name: &str, options: &Options) -> Result<Outcome, Error> {
     // Before anything is run, lest hours end in a list that cannot be read.
     let noted = !options.full() || runs::notes(&folder, name).map_err(Error::Runs)?;
     let protocol = experiment.protocol(options.quick);
-    let mut session = Session::new(experiment.name, options, protocol.clone(), &folder);
+    let mut session = Session::new(
+        experiment.name,
+        options,
+        experiment.seeds,
+        protocol.clone(),
+        &folder,
+    );
     let data = experiment.run(options.quick, &mut session)?;
     let results = json!({
         "experiment": name,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::journal::{Journal, program};
-use crate::options::Options;
+use crate::options::{Options, Seeds};
 
 /// What an experiment works with: its options, its seeds, and [`Session::map`].
 pub(crate) struct Session {
@@ -35,6 +35,7 @@ impl Session {
     pub(crate) fn new(
         name: &'static str,
         options: &Options,
+        seeds: Seeds,
         protocol: Value,
         folder: &Path,
     ) -> Self {
@@ -47,8 +48,8 @@ impl Session {
         Session {
             name,
             quick: options.quick,
-            seeds: options.seeds(),
-            tuning: options.tuning_seeds(),
+            seeds: options.seeds(seeds),
+            tuning: options.tuning_seeds(seeds),
             threads: options.threads.unwrap_or_else(tape::parallel::threads),
             fresh: options.fresh,
             quiet: options.quiet,
@@ -292,7 +293,7 @@ mod tests {
         protocol: &str,
         until: usize,
     ) -> (Vec<f64>, usize) {
-        let mut session = Session::new("squares", options, json!(protocol), folder);
+        let mut session = Session::new("squares", options, Seeds::USUAL, json!(protocol), folder);
         session.begin(until).expect("begun");
         let runs = AtomicUsize::new(0);
         let jobs: Vec<usize> = (0..until).collect();
@@ -325,7 +326,13 @@ mod tests {
     fn jobs_are_begun_in_their_order() {
         for threads in [1, 2, 7] {
             let folder = tempfile::tempdir().expect("a folder");
-            let mut session = Session::new("order", &options(threads), json!("a"), folder.path());
+            let mut session = Session::new(
+                "order",
+                &options(threads),
+                Seeds::USUAL,
+                json!("a"),
+                folder.path(),
+            );
             session.begin(40).expect("begun");
             let done: Vec<AtomicBool> = (0..40).map(|_| AtomicBool::new(false)).collect();
             let jobs: Vec<usize> = (0..done.len()).collect();
@@ -386,7 +393,7 @@ mod tests {
     fn a_journal_that_cannot_be_written_is_told_in_one_line() {
         let folder = tempfile::tempdir().expect("a folder");
         let absent = folder.path().join("absent");
-        let mut session = Session::new("squares", &options(1), json!("a"), &absent);
+        let mut session = Session::new("squares", &options(1), Seeds::USUAL, json!("a"), &absent);
         let error = session
             .begin(1)
             .expect_err("there is no folder")

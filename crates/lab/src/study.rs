@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::claims::{Answer, Claim};
 use crate::error::Error;
-use crate::options::results;
+use crate::options::{Seeds, results};
 use crate::session::Session;
 use chart::Chart;
 
@@ -40,6 +40,7 @@ pub(crate) struct Card {
     about: &'static str,
     claim: Option<Claim>,
     timed: bool,
+    seeds: Seeds,
 }
 
 impl Card {
@@ -51,6 +52,7 @@ impl Card {
             about: "",
             claim: None,
             timed: false,
+            seeds: Seeds::USUAL,
         }
     }
 
@@ -63,6 +65,14 @@ impl Card {
     pub(crate) const fn claim(self, id: &'static str, text: &'static str) -> Self {
         let claim = Some(Claim { id, text });
         Card { claim, ..self }
+    }
+
+    /// Its runs are long, so it has few seeds.
+    pub(crate) const fn few_seeds(self) -> Self {
+        Card {
+            seeds: Seeds::FEW,
+            ..self
+        }
     }
 
     /// Its results hold times, which differ from run to run.
@@ -104,6 +114,8 @@ pub struct Experiment {
     pub claim: Option<Claim>,
     /// Whether its results hold times, which differ from run to run.
     pub timed: bool,
+    /// How many seeds it has in its full form.
+    pub seeds: Seeds,
     protocol: fn(bool) -> Value,
     run: fn(bool, &mut Session) -> Result<Value, Error>,
     read: fn(bool, &Value) -> Result<Followed, Error>,
@@ -117,6 +129,7 @@ impl Experiment {
             chapter: E::CARD.chapter,
             claim: E::CARD.claim,
             timed: E::CARD.timed,
+            seeds: E::CARD.seeds,
             protocol: |quick| json(&E::protocol(quick)),
             run: |quick, session| Ok(json(&E::run(&E::protocol(quick), session)?)),
             read: |quick, data| {

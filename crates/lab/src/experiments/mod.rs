@@ -19,11 +19,13 @@ mod noise;
 mod parts;
 mod queries;
 mod rates;
+mod reading;
 mod recurrent;
 mod residual;
 mod shift;
 mod tanh;
 mod transformer;
+mod two;
 mod varying;
 mod why;
 
@@ -43,11 +45,13 @@ pub fn experiments() -> &'static [Experiment] {
             Experiment::of::<init::Asked>(),
             Experiment::of::<rates::Asked>(),
             Experiment::of::<batch::Asked>(),
+            Experiment::of::<two::Asked>(),
             Experiment::of::<varying::Asked>(),
             Experiment::of::<parts::Asked>(),
             Experiment::of::<affine::Asked>(),
             Experiment::of::<recurrent::Asked>(),
             Experiment::of::<transformer::Asked>(),
+            Experiment::of::<reading::Asked>(),
             Experiment::of::<tanh::Asked>(),
             Experiment::of::<queries::Asked>(),
             Experiment::of::<noise::Asked>(),

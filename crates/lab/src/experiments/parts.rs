@@ -13,15 +13,15 @@
 //! training part, taken in one pass at the end.
 
 use nn::loss::cross_entropy;
-use nn::{Layer, Mlp, Module, Pass, State, Visitor, each_param, each_state};
+use nn::{Layer, Mlp, Module, Pass, Visitor, each_param};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tape::{Grads, Tape, Tensor, Var};
+use tape::{Grads, Tape, Var};
 
 use crate::baseline::nearest_mean;
 use crate::held::distance;
 use crate::kit::*;
-use crate::moments::Moments;
+use crate::moments::make_precise;
 use crate::train::{Score, score};
 
 pub(crate) struct Asked;
@@ -198,7 +198,7 @@ impl Study for Asked {
             // One that diverged is scored where it was left: with a loss that says so.
             drop(ended);
             let running = scored(&model, &data);
-            make_precise(&mut model, &data.train.images);
+            make_precise(&mut model.model, &data.train.images);
             [running, scored(&model, &data)]
         })?;
         let key = |(method, part): &(NormKind, usize)| format!("gradients {method} {part}");
@@ -407,44 +407,6 @@ impl Scores {
     fn gap(&self) -> f64 {
         self.loss.median - self.train_loss.median
     }
-}
-
-/// Puts the statistics over these images in the place of the running ones. In one pass in training
-/// mode each norm normalizes by just these, so what the next one sees is what it will see.
-fn make_precise(of: &mut InParts, images: &Tensor<f32>) {
-    let mut seen = Vec::new();
-    let mut look = |name: &str, x: &Var<'_, f32>| {
-        if let Some(layer) = name.strip_suffix(".linear") {
-            seen.push((layer.to_owned(), Moments::of(x.value())));
-        }
-    };
-    Tape::eval(|t| {
-        let images = t.constant(images.clone());
-        of.model
-            .forward(&images, &mut Pass::train().probed(&mut look));
-    });
-    let count = images.shape()[0] as f64;
-    each_state(of, |path, state| {
-        let Some((layer, statistic)) = path.split_once(".norm.running_") else {
-            return;
-        };
-        let (_, moments) = seen
-            .iter()
-            .find(|(name, _)| name == layer)
-            .expect("it was passed");
-        let State::Buffer(buffer) = state else {
-            unreachable!("running statistics are buffers")
-        };
-        let values: Vec<f32> = match statistic {
-            "mean" => moments.mean.iter().map(|&mean| mean as f32).collect(),
-            _ => {
-                let unbiased = count / (count - 1.0);
-                let variance = |deviation: &f64| (unbiased * deviation * deviation) as f32;
-                moments.deviation.iter().map(variance).collect()
-            }
-        };
-        buffer.data_mut().copy_from_slice(&values);
-    });
 }
 
 /// How far the gradient of the batch in parts is from that of the whole, and how far the mean of

@@ -19,7 +19,7 @@ use nn::data::Prose;
 
 use crate::counts::Counted;
 use crate::kit::*;
-use crate::prose::{COUNTED, Lesson, OnBoth, Reader, over_rates};
+use crate::prose::{COUNTED, Lesson, OnBoth, Reader, TRIPLES, over_rates};
 
 pub(crate) struct Asked;
 
@@ -158,6 +158,7 @@ impl Study for Asked {
                 heads: 2,
                 hidden: pick(quick, 8, 64),
                 optimizer: Adam::USUAL,
+                clip: None,
                 schedule: Schedule::Warmup {
                     warmup: pick(quick, 2, 50),
                 },
@@ -245,7 +246,7 @@ impl Study for Asked {
              Layer Norm in front of each part or without a norm, each with queries and keys as \
              they are and normalized: median and quartiles over the seeds.",
             forms.iter().zip(&FORMS).map(line),
-            counts,
+            &counts[..TRIPLES],
         );
         let below = trains_below(counts);
         Finding {

@@ -20,7 +20,7 @@ use nn::{BlockSpec, NormPlace};
 
 use crate::counts::Counted;
 use crate::kit::*;
-use crate::prose::{COUNTED, Lesson, OnBoth, Reader, over_rates};
+use crate::prose::{COUNTED, Lesson, OnBoth, Reader, TRIPLES, over_rates};
 
 pub(crate) struct Asked;
 
@@ -151,6 +151,7 @@ impl Study for Asked {
                 heads: 2,
                 hidden: pick(quick, 8, 64),
                 optimizer: Adam::USUAL,
+                clip: None,
                 schedule: Schedule::Warmup {
                     warmup: pick(quick, 2, 75),
                 },
@@ -244,7 +245,7 @@ impl Study for Asked {
                  with Dynamic Tanh in its place, without a norm, and without a norm with branches \
                  that start smaller: median and quartiles over the seeds that pick a rate.",
                 text.forms.iter().map(line),
-                &results.counts,
+                &results.counts[..TRIPLES],
             );
             (end.to_owned(), chart)
         };

@@ -27,7 +27,7 @@ use nn::data::Prose;
 
 use crate::counts::Counted;
 use crate::kit::*;
-use crate::prose::{COUNTED, Lesson, OnBoth, Reader, over_rates};
+use crate::prose::{COUNTED, Lesson, OnBoth, Reader, TRIPLES, over_rates};
 
 pub(crate) struct Asked;
 
@@ -186,6 +186,7 @@ impl Study for Asked {
                 heads: 2,
                 hidden: pick(quick, 8, 64),
                 optimizer: Adam::USUAL,
+                clip: None,
                 schedule: Schedule::Constant,
                 pieces: pick(quick, 4, 8),
                 counted: COUNTED,
@@ -325,7 +326,7 @@ fn chart(depth: &Depth, forms: Range<usize>, counts: &[Counted<OnBoth>]) -> Char
          Norm in front of each part or after each sum, and with RMS Norm and Batch Norm in front: \
          median and quartiles over the seeds that pick a rate.",
         depth.forms[forms.clone()].iter().zip(&FORMS[forms]).map(of),
-        counts,
+        &counts[..TRIPLES],
     )
 }
 
