@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::kit::{Measurement, Output, each};
 use crate::random::Draws;
-use lab::{Apart, CHANCE, Options, Paired, may_be_against};
+use lab::{Apart, CHANCE, Options, Paired, Sample, may_be_against};
 
 pub const MEASUREMENT: Measurement = Measurement {
     name: "by_chance",
@@ -68,6 +68,27 @@ fn seen(distance: f64, seeds: usize, draws: &mut Draws) -> Value {
     json!({ "distance": distance, "draws": DRAWS, "above": above, "interval_holds": held })
 }
 
+/// Two methods whose results are normal, of which the first scatters this many times as much as
+/// the second. How often each is called clearly the steadier, as C11 asks: by how far every
+/// seed's result is from the median of its method.
+fn steadier(scatter: f64, seeds: usize, draws: &mut Draws) -> Value {
+    let off = |results: Vec<f64>| {
+        let middle = Sample::over(&results, |x| *x).median;
+        Sample::over(&results, |x| (x - middle).abs())
+    };
+    let said = (0..DRAWS).map(|_| {
+        let [steady, other] = [scatter, 1.0].map(|by| {
+            let results = draws.normals(seeds).iter().map(|x| by * x).collect();
+            off(results)
+        });
+        steady.seen_from(&other)
+    });
+    let said: Vec<Apart> = said.collect();
+    let times = |wanted: Apart| said.iter().filter(|said| **said == wanted).count();
+    json!({ "scatter": scatter, "draws": DRAWS, "first": times(Apart::Below),
+        "second": times(Apart::Above) })
+}
+
 fn run() -> Output {
     let seeds = Options::default().seed_count();
     let mut draws = Draws::new(SEED);
@@ -80,5 +101,8 @@ fn run() -> Output {
         // The seeds of the experiments.
         "seeds": ways(seeds),
         "seen": each([0.0, 0.5, 1.0, 1.5, 2.0], |distance| seen(distance, seeds, &mut draws)),
+        "steadier": each([1.0, 0.5, 1.0 / 3.0, 0.1], |scatter| {
+            steadier(scatter, seeds, &mut draws)
+        }),
     }))
 }
