@@ -1,6 +1,6 @@
 //! Markdown as a terminal shows it: references by number and title, lines that fit.
 
-use crate::book::labels::{Kind, Labels};
+use crate::book::labels::{Kind, Labels, placed};
 use anstyle::Style;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::borrow::Cow;
@@ -114,7 +114,9 @@ impl<'a> Layout<'a> {
                 Event::End(TagEnd::Link) => {
                     if let Some((at, target)) = link.take() {
                         let inner = text.split_off(at);
-                        text.push_str(&self.link(&inner, &target));
+                        let words = self.link(&inner, &target);
+                        let begins = inner.is_empty().then(|| placed(&words, &text));
+                        text.push_str(&begins.unwrap_or(words));
                     }
                 }
                 Event::Start(Tag::CodeBlock(_)) => code = true,
@@ -245,6 +247,10 @@ mod tests {
             ("See [](#eq:slope).", "See equation (1.2)."),
             ("See [](#sec:eps).", "See section 7.4, “Where eps stands”."),
             ("As in\n[](#lst:loop).", "As in listing 1.3."),
+            (
+                "[](#lst:loop) ends. [](#eq:slope) is\nits slope.",
+                "Listing 1.3 ends. Equation (1.2) is its slope.",
+            ),
             (
                 "[Where eps stands](#sec:eps), if you\ncame here first, and [why](#eq:slope).",
                 "“Where eps stands” (section 7.4), if you came here first, and why (1.2).",

@@ -44,6 +44,37 @@ fn a_chapter_becomes_a_page() {
     );
 }
 
+/// Where a sentence, an item or a cell begins, the words of a reference do.
+#[test]
+fn a_reference_that_begins_a_sentence_has_a_capital() {
+    let checkout = Checkout::new();
+    checkout.write(
+        "book/src/two.md",
+        "# Two\n\n[](#ch:one) begins. *It* ends.\n[](#sec:doubling) follows `it.` [](#sec:doubling),\n\
+         so ([](#ch:one)) does $x$. ([](#ch:one) too.)\n\n- [](#ch:one)\n- in [One](#ch:one), [](#ch:one)\n\n\
+         | In [](#ch:one) |\n|---|\n| [](#ch:one) |\n",
+    );
+    let finished = checkout.run(&["book", "build"]);
+    assert_eq!(finished.code(), 0, "{}", finished.err());
+    let page = checkout.read("book/build/two.html");
+    let words = page.split("<a class=\"ref\"").skip(1);
+    let words = words.map(|rest| rest.split(['>', '<']).nth(1).unwrap());
+    assert_eq!(
+        words.collect::<Vec<_>>(),
+        [
+            "Chapter 1",
+            "Section 1.1",
+            "section 1.1",
+            "chapter 1",
+            "Chapter 1",
+            "Chapter 1",
+            "chapter 1",
+            "chapter 1",
+            "Chapter 1"
+        ]
+    );
+}
+
 /// A chapter's page, and what is wrong with the chapter.
 fn rendered(workspace: &Workspace, maths: &Maths, text: &str) -> (String, Vec<Problem>) {
     let scanned = scan::scan(text, "1");
@@ -322,7 +353,7 @@ fn tables_of_several_files_refer_and_show_code() {
     assert_eq!(finished.code(), 0, "{}", finished.err());
     let page = checkout.read("book/build/two.html");
     let rows = ["b", "a"].map(|name| {
-        format!("<tr><td class=\"name\"><code>&lt;{name}&gt;</code></td><td><a class=\"ref\" href=\"#sec:there\">section 2.1</a></td></tr>")
+        format!("<tr><td class=\"name\"><code>&lt;{name}&gt;</code></td><td><a class=\"ref\" href=\"#sec:there\">Section 2.1</a></td></tr>")
     });
     assert!(page.contains(&rows.join("\n")), "{page}");
     for (table, wrong) in [

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pulldown_cmark::CodeBlockKind;
+use pulldown_cmark::{CodeBlockKind, Event, Tag, TagEnd};
 
 use super::maths::shield;
 
@@ -67,6 +67,26 @@ pub fn refer(text: &str, range: Range<usize>, html: String) -> Edit {
     } else {
         (start..end, html)
     }
+}
+
+/// What the paragraph, the item or the cell in which `events` end says so far; of code and
+/// formulas, that they are there.
+pub fn said(events: &[(Event<'_>, Range<usize>)]) -> String {
+    let mut parts = Vec::new();
+    for (event, _) in events.iter().rev() {
+        parts.push(match event {
+            Event::Text(text) => &**text,
+            Event::SoftBreak | Event::HardBreak => " ",
+            Event::Code(_) | Event::InlineMath(_) | Event::End(TagEnd::Link) => "x",
+            Event::Start(Tag::Link { .. } | Tag::Emphasis | Tag::Strong)
+            | Event::End(TagEnd::Emphasis | TagEnd::Strong)
+            | Event::InlineHtml(_)
+            | Event::FootnoteReference(_) => "",
+            _ => break,
+        });
+    }
+    parts.reverse();
+    parts.concat()
 }
 
 pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {

@@ -93,6 +93,27 @@ pub fn link(page: &str, target: &str, label: &str) -> String {
     format!("{up}{target}#{label}")
 }
 
+/// The words of a reference as they stand behind `before`, which is what its paragraph says up to
+/// there: with a capital where a sentence begins.
+#[must_use]
+pub fn placed(words: &str, before: &str) -> String {
+    let mut letters = words.chars();
+    match letters.next() {
+        Some(first) if begins_sentence(before) => first.to_uppercase().chain(letters).collect(),
+        _ => words.to_owned(),
+    }
+}
+
+/// Whether a sentence begins behind `before`.
+fn begins_sentence(before: &str) -> bool {
+    const SHORT: [&str; 6] = ["al.", "cf.", "e.g.", "i.e.", "no.", "vs."];
+    let opening = |c: char| c.is_whitespace() || "([“‘\"'".contains(c);
+    let before = before.trim_end_matches(opening);
+    let ended = before.trim_end_matches([')', ']', '”', '’', '"', '\'']);
+    let last = ended.rsplit(opening).next().unwrap_or_default();
+    before.is_empty() || ended.ends_with(['.', '!', '?']) && !SHORT.contains(&last)
+}
+
 /// Numbers of one chapter, such as 8.1, 8.2, …, for each kind.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -136,6 +157,33 @@ mod tests {
         for label in ["eq", "eq:", "eq:A b", "equation:x", ":x"] {
             assert!(Kind::of(label).is_err(), "{label}");
         }
+    }
+
+    #[test]
+    fn a_reference_begins_a_sentence_with_a_capital() {
+        for before in [
+            "",
+            "(",
+            "It holds. ",
+            "Why? (",
+            "It holds (see above.) ",
+            "“It holds.” ",
+            "the loss!\n",
+        ] {
+            assert_eq!(placed("section 8.3", before), "Section 8.3", "{before:?}");
+        }
+        for before in [
+            "see ",
+            "it holds (",
+            "it holds; ",
+            "as follows: ",
+            "He et al. (",
+            "a norm, e.g. ",
+            "at 2.5 and ",
+        ] {
+            assert_eq!(placed("section 8.3", before), "section 8.3", "{before:?}");
+        }
+        assert_eq!(placed("(8.3)", ""), "(8.3)");
     }
 
     #[test]

@@ -5,11 +5,11 @@ use super::code::{self, Shown};
 use super::data::{self, Place};
 use super::directive::Arguments;
 use super::edits::{
-    Edit, apply, close, code_in, dashes, escape, hold, id, in_code, refer, unclear, unwrapped,
+    Edit, apply, close, code_in, dashes, escape, hold, id, in_code, refer, said, unclear, unwrapped,
 };
 use super::figure;
 use super::files::Files;
-use super::labels::{Kind, Labels, link};
+use super::labels::{Kind, Labels, link, placed};
 use super::maths::{self, Maths, shield};
 use super::problem::Problem;
 use super::scan::{Block, Placed, Scanned, placeholder};
@@ -164,7 +164,8 @@ impl Renderer<'_> {
                     if let Some(label) = dest_url.strip_prefix('#') {
                         let empty =
                             matches!(events.get(at + 1), Some((Event::End(TagEnd::Link), _)));
-                        match self.reference(page, label, empty, &text[range.clone()]) {
+                        let before = empty.then(|| said(&events[..at]));
+                        match self.reference(page, label, before, &text[range.clone()]) {
                             Ok(Some(new)) if empty => edits.push(refer(text, range.clone(), new)),
                             Ok(Some(new)) => {
                                 let tail = range.end - label.len() - 3..range.end;
@@ -221,29 +222,27 @@ impl Renderer<'_> {
         apply(text, edits)
     }
 
-    /// A `[](#label)`, or a link whose target is a label.
+    /// A `[](#label)` and what its paragraph says before it, or a link whose target is a label.
     fn reference(
         &self,
         page: Page<'_>,
         label: &str,
-        empty: bool,
+        empty: Option<String>,
         source: &str,
     ) -> Result<Option<String>, String> {
         let Some(target) = self.labels.get(label) else {
-            if empty || Kind::of(label).is_ok() {
+            if empty.is_some() || Kind::of(label).is_ok() {
                 return Err(format!("there is no label `{label}`"));
             }
             return Ok(None);
         };
         let href = link(page.html, &target.page, label);
-        if empty {
-            let text = shield(&escape(&target.text));
+        if let Some(before) = empty {
+            let text = shield(&escape(&placed(&target.text, &before)));
             return Ok(Some(format!("<a class=\"ref\" href=\"{href}\">{text}</a>")));
         }
-        if !source.ends_with(&format!("(#{label})")) {
-            return Ok(None);
-        }
-        Ok(Some(format!("({href})")))
+        let whole = source.ends_with(&format!("(#{label})"));
+        Ok(whole.then(|| format!("({href})")))
     }
 
     /// Every `{{#data …}}` of `text` replaced by its value.
