@@ -6,7 +6,8 @@
 //! is capped, so a burst of large tensors is given back to the system.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 /// A shared buffer. Its length may exceed what its tensor shows: the pool hands
 /// out lengths rounded up to a power of two, and starts them on a cache line.
@@ -175,7 +176,7 @@ impl<T: Pooled> Buffer<T> {
 
     /// Whether another handle holds the same buffer.
     pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(self.arc()) > 1
+        !Arc::is_unique(self.arc())
     }
 
     /// The contents for writing; copies the first `n` elements first if they are shared.
@@ -213,7 +214,7 @@ impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
         // Only the last handle returns the buffer; earlier ones count down.
         if let Some(buffer) = self.vec.take()
-            && Arc::strong_count(&buffer) == 1
+            && Arc::is_unique(&buffer)
         {
             T::with_pool(|pool| pool.put(buffer));
         }
