@@ -39,7 +39,7 @@ impl Seeds {
         tuning: 3,
         reported: 13,
     };
-    /// Of an experiment whose runs are long. Of 7 pairs, all are in favour of the first in 0.8 % of
+    /// Of an experiment with few runs. Of 7 pairs, all are in favour of the first in 0.8 % of
     /// cases; with fewer than 7, chance puts all of them on one side too often.
     pub(crate) const FEW: Seeds = Seeds {
         tuning: 1,

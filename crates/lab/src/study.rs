@@ -67,7 +67,7 @@ impl Card {
         Card { claim, ..self }
     }
 
-    /// Its runs are long, so it has few seeds.
+    /// It has few seeds.
     pub(crate) const fn few_seeds(self) -> Self {
         Card {
             seeds: Seeds::FEW,

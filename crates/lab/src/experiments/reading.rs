@@ -9,11 +9,11 @@
 //! 0.003. Counts of triples reach 1.88 and counts of quadruples 1.61, so that the latter stay out of
 //! reach.
 //!
-//! A run takes most of a minute, so there are few: no norm and Layer Norm in front, the pair that
-//! the claim is about; one seed tries five rates, which go on to either side of those tried by
-//! hand, and seven are reported of. With seven pairs the rule of chapter 16, that chance may decide
-//! in at most 1.2 % of cases in one direction, asks for seven of seven (1 in 128). It sees
-//! differences that every seed confirms, and no others; and one tuning seed picks a rate less
+//! Runs were expected to take a minute each, so there are few: no norm and Layer Norm in front, the
+//! pair that the claim is about; one seed tries five rates, which go on to either side of those
+//! tried by hand, and seven are reported of. With seven pairs the rule of chapter 16, that chance
+//! may decide in at most 1.2 % of cases in one direction, asks for seven of seven (1 in 128). It
+//! sees differences that every seed confirms, and no others; and one tuning seed picks a rate less
 //! surely than three. Norms after each sum, Batch Norm and RMS Norm are not here.
 //!
 //! What was expected before the run: that both read better than counts of triples, and that Layer
