@@ -591,6 +591,14 @@ fn every_claim_of_the_book_holds() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// Where the grid of learning rates ends beside the one that was picked, the text says so, or the
+/// grid has to be widened.
+#[test]
+fn rates_at_an_end_of_their_grid_are_told() {
+    let untold = claims::untold_edges(&own());
+    assert!(untold.is_empty(), "{}", untold.join("\n"));
+}
+
 /// What an exercise file takes from its checker, and does not write out itself, is defined
 /// in its box.
 fn types_stand_in_the_boxes(workspace: &Workspace, built: &book::Built, pages: &Path) {

@@ -7,6 +7,7 @@
 mod baseline;
 mod claims;
 mod counts;
+mod edges;
 mod error;
 mod experiments;
 mod held;

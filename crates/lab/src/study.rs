@@ -8,6 +8,7 @@ use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
 use crate::claims::{Answer, Claim};
+use crate::edges;
 use crate::error::Error;
 use crate::options::{Seeds, results};
 use crate::session::Session;
@@ -134,8 +135,9 @@ impl Experiment {
             run: |quick, session| Ok(json(&E::run(&E::protocol(quick), session)?)),
             read: |quick, data| {
                 let results = typed::<E>(data)?;
-                let finding = E::read(&E::protocol(quick), &results);
+                let mut finding = E::read(&E::protocol(quick), &results);
                 let mut data = json(&results);
+                finding.verdict += &edges::told(&data);
                 merge(&mut data, &finding.derived);
                 Ok((finding, data))
             },

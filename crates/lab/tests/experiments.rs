@@ -327,6 +327,9 @@ fn batches_of_one_are_refused_and_it_is_shown() {
         told(rate, seeds("tuning_seeds"));
     }
     told(one, seeds("seeds"));
+    // No rate beyond the grid would be another matter.
+    let edge = &one["chosen_rate_is_at_the_edge_of_the_grid"];
+    assert_eq!(edge, &json!(false));
     let message = data["data"]["refusal"].as_str().expect("a message");
     assert!(message.contains("at least 2 values"), "{message}");
 }

@@ -13,6 +13,7 @@ use jaq_core::{Compiler, Ctx, Vars, data, unwrap_valr};
 use jaq_json::{Val, read};
 use jaq_std::ValT;
 use parse::{BinaryOp, Def};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -39,6 +40,78 @@ pub fn broken(workspace: &Workspace) -> (Vec<String>, usize) {
         found.err().map(|found| told(held, &found))
     });
     (broken.collect(), claims.len())
+}
+
+/// What says that a learning rate was picked at an end of its grid.
+const AT_THE_EDGE: &str = "chosen_rate_is_at_the_edge_of_the_grid";
+
+/// The rates in the results that were picked at an end of their grid, of which no claim of the
+/// book says so: where it would not be noticed if it were otherwise.
+pub fn untold_edges(workspace: &Workspace) -> Vec<String> {
+    let claims = book::claims(workspace).unwrap_or_else(|error| panic!("{error:#}"));
+    let speak = |held: &&Held| held.claim.condition.contains(AT_THE_EDGE);
+    let speak: Vec<&Held> = claims.iter().filter(speak).collect();
+    let mut untold = Vec::new();
+    for entry in fs::read_dir(workspace.root().join("book/results")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "json") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let mut result: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let mut edges = Vec::new();
+        find_edges("", &result, &mut edges);
+        // Of other results a claim may speak besides: each is what it is.
+        let of = |held: &&&Held| held.claim.results.iter().any(|result| result == name);
+        let of: Vec<&Held> = speak.iter().filter(of).copied().collect();
+        for edge in edges {
+            *result.pointer_mut(&edge).unwrap() = Value::Bool(false);
+            let noticed = of.iter().any(|held| {
+                let value = |(of, file): (&String, &PathBuf)| -> Val {
+                    let text = match of == name {
+                        true => result.to_string().into_bytes(),
+                        false => fs::read(workspace.root().join(file)).unwrap(),
+                    };
+                    read::parse_single(&text).unwrap()
+                };
+                let claim = &held.claim;
+                let values = claim.results.iter().zip(&held.results).map(value);
+                condition(
+                    &claim.condition,
+                    &claim.results,
+                    &values.collect::<Vec<_>>(),
+                )
+                .is_err()
+            });
+            *result.pointer_mut(&edge).unwrap() = Value::Bool(true);
+            if !noticed {
+                untold.push(format!("{name}.json{edge}: no claim says it"));
+            }
+        }
+    }
+    untold.sort();
+    untold
+}
+
+/// The places at which a rate is said to lie at an end of its grid.
+fn find_edges(at: &str, value: &Value, found: &mut Vec<String>) {
+    let below: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(key, v)| (key.clone(), v)).collect(),
+        Value::Array(all) => all
+            .iter()
+            .enumerate()
+            .map(|(i, v)| (i.to_string(), v))
+            .collect(),
+        _ => return,
+    };
+    for (key, value) in below {
+        let place = format!("{at}/{key}");
+        if key == AT_THE_EDGE && value == &Value::Bool(true) {
+            found.push(place);
+        } else {
+            find_edges(&place, value, found);
+        }
+    }
 }
 
 fn told(held: &Held, found: &str) -> String {
@@ -384,4 +457,25 @@ fn a_broken_claim_is_told_with_its_place_and_words() {
             "book/src/two.md:4: “by less than a point” does not hold\n  condition: .lead < 0.01\n  of:        cnn\n  found:     false, of [0.5,0.01]"
         ]
     );
+}
+
+/// A claim tells of the rates whose place it would notice, and of no others.
+#[test]
+fn an_edge_is_told_by_a_claim_that_depends_on_it() {
+    let checkout = super::Checkout::new();
+    let cell = |name: &str, edge: bool| format!("{{\"cell\": {name:?}, {AT_THE_EDGE:?}: {edge}}}");
+    let cells = [("a", true), ("b", true), ("c", false)].map(|(name, edge)| cell(name, edge));
+    let cells = format!("{{\"data\": {{\"settings\": [{}]}}}}", cells.join(", "));
+    checkout.write("book/results/cnn.json", &cells);
+    let told = |condition: &str| {
+        let text = format!("# Two\n\nSo {{{{#claim cnn `{condition}`}}}}it is{{{{/claim}}}}.\n");
+        checkout.write("book/src/two.md", &text);
+        untold_edges(&Workspace::at(checkout.path()).unwrap())
+    };
+    let place = |at: usize| format!("cnn.json/data/settings/{at}/{AT_THE_EDGE}: no claim says it");
+    let both = [place(0), place(1)];
+    assert_eq!(told(".data.settings | length == 3"), both);
+    assert_eq!(told(&format!("[.. | .{AT_THE_EDGE}?] | length > 0")), both);
+    assert_eq!(told(&format!("cell(\"a\").{AT_THE_EDGE}")), both[1..]);
+    assert!(told(&format!("cell(\"a\", \"b\").{AT_THE_EDGE}")).is_empty());
 }
