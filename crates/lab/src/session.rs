@@ -143,7 +143,9 @@ impl Session {
         let journal = self.journal.as_mut().expect("begin comes before map");
         let journal = Mutex::new(journal);
         let bar = &self.bar;
-        let work = |job: &J| {
+        let results: Vec<Mutex<Option<R>>> = jobs.iter().map(|_| Mutex::default()).collect();
+        let work = |at: usize| {
+            let job = &jobs[at];
             let key = key(job);
             let kept = lock(&journal).get(&key);
             let result = match kept {
@@ -161,27 +163,18 @@ impl Session {
                     result
                 }
             };
+            *lock(&results[at]) = Some(result);
             bar.inc(1);
-            Ok(result)
+            Ok(())
         };
         let before = tape::parallel::threads();
         tape::parallel::set_threads(1);
-        let threads = self.threads.min(jobs.len()).max(1);
-        let results = match ThreadPoolBuilder::new().num_threads(threads).build() {
-            Ok(pool) => pool.install(|| {
-                // The threads take one after the other, where a parallel list would be cut in
-                // halves, and begun in as many places as there are threads.
-                let jobs = jobs.iter().enumerate().par_bridge();
-                let results = jobs.map(|(at, job)| Ok((at, work(job)?)));
-                let mut results: Vec<(usize, R)> = results.collect::<Result<_, Error>>()?;
-                results.sort_unstable_by_key(|(at, _)| *at);
-                Ok(results.into_iter().map(|(_, result)| result).collect())
-            }),
-            // The work is done without the threads that the system does not give.
-            Err(_) => jobs.iter().map(work).collect(),
-        };
+        let done = in_order(jobs.len(), self.threads, &work);
         tape::parallel::set_threads(before);
-        results
+        done?;
+        let result = |result: Mutex<Option<R>>| result.into_inner().ok().flatten();
+        let results: Option<Vec<R>> = results.into_iter().map(result).collect();
+        Ok(results.expect("every job is done"))
     }
 
     /// The same for each of `items` from every seed: for each item its results, seed by seed.
@@ -241,6 +234,23 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         *lock(&RUNNING) = None;
+    }
+}
+
+/// Does `work` on every number below `jobs`, on several threads, which begin them in this order.
+/// It is compiled once, and not for each kind of job.
+fn in_order(
+    jobs: usize,
+    threads: usize,
+    work: &(dyn Fn(usize) -> Result<(), Error> + Sync),
+) -> Result<(), Error> {
+    let threads = threads.min(jobs).max(1);
+    match ThreadPoolBuilder::new().num_threads(threads).build() {
+        // The threads take one after the other, where a parallel list would be cut in
+        // halves, and begun in as many places as there are threads.
+        Ok(pool) => pool.install(|| (0..jobs).par_bridge().try_for_each(work)),
+        // The work is done without the threads that the system does not give.
+        Err(_) => (0..jobs).try_for_each(work),
     }
 }
 

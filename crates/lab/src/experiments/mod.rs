@@ -33,31 +33,33 @@ use crate::study::Experiment;
 
 /// Every experiment, in the order of the chapters.
 pub fn experiments() -> &'static [Experiment] {
-    const {
-        &[
-            Experiment::of::<digits::Asked>(),
-            Experiment::of::<shift::Asked>(),
-            Experiment::of::<convergence::Asked>(),
-            Experiment::of::<cnn::Asked>(),
-            Experiment::of::<decay::Asked>(),
-            Experiment::of::<depth::Asked>(),
-            Experiment::of::<residual::Asked>(),
-            Experiment::of::<init::Asked>(),
-            Experiment::of::<rates::Asked>(),
-            Experiment::of::<batch::Asked>(),
-            Experiment::of::<two::Asked>(),
-            Experiment::of::<varying::Asked>(),
-            Experiment::of::<parts::Asked>(),
-            Experiment::of::<affine::Asked>(),
-            Experiment::of::<recurrent::Asked>(),
-            Experiment::of::<transformer::Asked>(),
-            Experiment::of::<reading::Asked>(),
-            Experiment::of::<tanh::Asked>(),
-            Experiment::of::<queries::Asked>(),
-            Experiment::of::<noise::Asked>(),
-            Experiment::of::<why::Asked>(),
-            Experiment::of::<cost::Asked>(),
-            Experiment::of::<choosing::Asked>(),
-        ]
-    }
+    ALL
 }
+
+/// A static is compiled here, with all that it leads to; a constant would be again in every
+/// program that lists the experiments.
+static ALL: &[Experiment] = &[
+    Experiment::of::<digits::Asked>(),
+    Experiment::of::<shift::Asked>(),
+    Experiment::of::<convergence::Asked>(),
+    Experiment::of::<cnn::Asked>(),
+    Experiment::of::<decay::Asked>(),
+    Experiment::of::<depth::Asked>(),
+    Experiment::of::<residual::Asked>(),
+    Experiment::of::<init::Asked>(),
+    Experiment::of::<rates::Asked>(),
+    Experiment::of::<batch::Asked>(),
+    Experiment::of::<two::Asked>(),
+    Experiment::of::<varying::Asked>(),
+    Experiment::of::<parts::Asked>(),
+    Experiment::of::<affine::Asked>(),
+    Experiment::of::<recurrent::Asked>(),
+    Experiment::of::<transformer::Asked>(),
+    Experiment::of::<reading::Asked>(),
+    Experiment::of::<tanh::Asked>(),
+    Experiment::of::<queries::Asked>(),
+    Experiment::of::<noise::Asked>(),
+    Experiment::of::<why::Asked>(),
+    Experiment::of::<cost::Asked>(),
+    Experiment::of::<choosing::Asked>(),
+];
