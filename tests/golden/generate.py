@@ -288,7 +288,7 @@ def layernorm():
 
 
 def drawn(seed, *shape):
-    """Numbers between -1 and 1 that `tests/golden_outliers.rs` draws as well, in f32."""
+    """Numbers between -1 and 1 that `tests/suite/golden_outliers.rs` draws as well, in f32."""
     count = torch.Size(shape).numel()
     z = (np.arange(count, dtype=np.uint64) + np.uint64(1 + 1000003 * seed)) * np.uint64(2654435761)
     z &= np.uint64(0xFFFFFFFF)

@@ -1,8 +1,8 @@
 //! Norms of so large an input that their results are written past the caches: every bit is as it
 //! is without that.
 //!
-//! One program of its own, for it sets the number of threads: with one, a result of some MiB is
-//! large; with many, the same result is small, and is shared out, too.
+//! It sets the number of threads: with one, a result of some MiB is large; with many, the same
+//! result is small, and is shared out, too. No test beside it may depend on that number.
 
 use batchnorm::BatchNorm;
 use layernorm::{LayerNorm, RmsNorm};

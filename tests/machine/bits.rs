@@ -151,11 +151,15 @@ fn bits_are_the_same_on_every_processor() {
         .map(|(name, digest)| format!("{digest:016x} {name}\n"))
         .collect();
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/bits.txt"), &found).expect("written");
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/machine/bits.txt"),
+            &found,
+        )
+        .expect("written");
     } else {
         assert_eq!(
             found, expected,
-            "other bits: UPDATE=1 writes them to tests/bits.txt"
+            "other bits: UPDATE=1 writes them to tests/machine/bits.txt"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Sizes whose product wraps. A debug build stops at the wrap by itself; a release build
 //! does not, and what it then takes for a small array is written beyond its end. So these
-//! tests belong into both: `cargo test --release -p tests --test sizes`.
+//! tests belong into both: `cargo test --release -p tests --test machine sizes`.
 
 use std::fmt::Debug;
 use std::ops::Range;

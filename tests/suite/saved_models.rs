@@ -73,7 +73,7 @@ fn saved(
 /// What PyTorch makes of the inputs with the models in `folder`; `None` if `python` is not
 /// there, or lacks a library.
 fn theirs(python: &Path, folder: &Path, inputs: &str) -> Option<Value> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("saved_models.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/saved_models.py");
     let mut child = Command::new(python)
         .arg(script)
         .arg(folder)
