@@ -137,8 +137,8 @@ impl Study for Asked {
             }),
             verdict: format!(
                 "with the largest batches Batch Norm {} clearly better than no norm and {} \
-                 clearly better than Layer Norm and Group Norm, and {} clearly better with large \
-                 batches than with small ones (its lead {}; over its own with small batches {}; \
+                 clearly better than both Layer Norm and Group Norm, and {} clearly better with \
+                 large batches than with small ones (its lead {}; over its own with small batches {}; \
                  test accuracy in %: {}).",
                 is(well),
                 is(particularly),

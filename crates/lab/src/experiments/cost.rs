@@ -218,12 +218,15 @@ impl Study for Asked {
             answer: Some(Answer::of([pays, slower, stable])),
             verdict: format!(
                 "relative to no norm a step costs {}. Batch Norm costs clearly more than Layer \
-                 Norm: {}; Layer Norm needs clearly more steps: {}; Layer Norm varies less over \
-                 the seeds: {}.",
+                 Norm: {}; Layer Norm needs clearly more steps in most networks: {}; Layer Norm \
+                 varies clearly less over the seeds in most networks: {}.",
                 each.collect::<Vec<_>>().join(", "),
                 is(pays),
                 is(slower),
-                is(stable)
+                match stable {
+                    true => "yes",
+                    false => "no, which so few seeds could hardly have shown",
+                }
             ),
             table,
         }

@@ -251,14 +251,19 @@ impl Study for Asked {
         let well = !above(layer, none, trained) && !above(layer, none, beyond);
         let on = |of: fn(&Tested) -> &Sample| {
             let [none, layer, batch] = [none, layer, batch].map(|cell| &cell.of);
+            let by = of(layer).against(of(none));
             format!(
-                "{} ({:.3}) is {} Layer Norm ({:.3}), which is {} no norm ({:.3})",
+                "{} ({:.3}) is {} Layer Norm ({:.3}), which is {} no norm ({:.3}; difference \
+                 {:+.3}, {:+.3} to {:+.3})",
                 batch.method,
                 of(batch).median,
                 better_or_worse(of(batch), of(layer)),
                 of(layer).median,
                 better_or_worse(of(layer), of(none)),
-                of(none).median
+                of(none).median,
+                by.median,
+                by.low,
+                by.high
             )
         };
         let table = table(

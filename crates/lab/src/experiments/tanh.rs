@@ -3,7 +3,7 @@
 //! Zhu et al. (2025) put a curve, `gamma · tanh(alpha x) + beta`, in the place of each norm of
 //! trained Transformers of many sizes, and lost nothing. Verma (2026) finds that it depends on
 //! the amount of text: with little of it the curve helps a model that would learn by heart, and
-//! with much it costs up to a fifth of the loss. So it is asked here with all of the text, of
+//! with much it makes it worse. So it is asked here with all of the text, of
 //! which the runs see less than one pass, and with a piece so short that they pass over it
 //! many times.
 //!
