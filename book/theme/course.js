@@ -29,7 +29,6 @@
         ".equation-body": "Equation",
         ".formula.long": "Formula",
         "pre > code, .verdict pre": "Code",
-        ".drawing-body": "Drawing",
         ".table-wrapper": "Table",
         ".heat-scroll": "Map of the error",
     };

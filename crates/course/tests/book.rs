@@ -525,6 +525,7 @@ fn the_book_itself_is_right() {
         );
     }
     types_stand_in_the_boxes(&workspace, &built, target.path());
+    formulas_are_in_their_font(&workspace, &built, target.path());
     for entry in fs::read_dir(target.path().join("fonts")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(
@@ -536,7 +537,43 @@ fn the_book_itself_is_right() {
     assert!(!style.contains("//"), "a font is fetched from elsewhere");
 }
 
-/// Every sentence of the book that has a condition holds.
+/// The font of mathematics holds what formulas are made of, and not much else: `make_fonts.py` says
+/// what it is cut down to.
+fn formulas_are_in_their_font(workspace: &Workspace, built: &book::Built, pages: &Path) {
+    let script = fs::read_to_string(workspace.book().join("theme/make_fonts.py")).unwrap();
+    let (_, list) = script.split_once("MATH = [").unwrap();
+    let list = list
+        .split(']')
+        .next()
+        .unwrap()
+        .split('"')
+        .skip(1)
+        .step_by(2);
+    let code = |text: &str| u32::from_str_radix(text, 16).unwrap();
+    let ranges = list.map(|range| {
+        let (low, high) = range.split_once('-').unwrap_or((range, range));
+        code(low)..=code(high)
+    });
+    let ranges: Vec<_> = ranges.collect();
+    assert!(ranges.len() > 9, "{ranges:?}");
+    let mut missing = BTreeSet::new();
+    for page in &built.pages {
+        let text = fs::read_to_string(pages.join(page)).unwrap();
+        for formula in text.split("<math").skip(1) {
+            let (formula, _) = formula.split_once("</math>").unwrap();
+            let texts = formula.split('>').skip(1);
+            let texts = texts.map(|rest| rest.split('<').next().unwrap());
+            missing.extend(texts.flat_map(str::chars).filter(|c| {
+                // Which form of a sign is meant, whatever the font has.
+                *c != '\u{fe00}'
+                    && !c.is_whitespace()
+                    && !ranges.iter().any(|range| range.contains(&u32::from(*c)))
+            }));
+        }
+    }
+    assert!(missing.is_empty(), "not in the font: {missing:?}");
+}
+
 /// A drawing asks the page for its colours, and says what serves where there is no page: the colours
 /// of the light palette, the pale ones as they are on its paper.
 #[test]
@@ -585,6 +622,7 @@ fn a_drawing_opened_by_itself_has_the_colours_of_the_page() {
     assert!(seen > 1000, "{seen}");
 }
 
+/// Every sentence of the book that has a condition holds.
 #[test]
 fn every_claim_of_the_book_holds() {
     let (broken, _) = claims::broken(&own());

@@ -351,7 +351,7 @@ fn every_page_of_the_book_holds() {
                 problems.push(format!("{page}, wide: {found}"));
             }
         }
-        for look in [cut, collisions, askew] {
+        for look in [cut, collisions, askew, plain_code] {
             for found in look(&mut browser, &tab) {
                 problems.push(format!("{page}, wide: {found}"));
             }
@@ -398,8 +398,8 @@ fn cut(browser: &mut Browser, tab: &Tab) -> Vec<String> {
     list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
 }
 
-/// What goes on beyond the edge of its box with nothing to show it, and equations and tables of
-/// words that do not fit a phone at all.
+/// What goes on beyond the edge of its box with nothing to show it, and equations and drawings that
+/// do not fit a phone at all.
 fn uncued(browser: &mut Browser, tab: &Tab) -> Vec<String> {
     let script = r#"
         const bad = [];
@@ -410,8 +410,8 @@ fn uncued(browser: &mut Browser, tab: &Tab) -> Vec<String> {
             if (!box.checkVisibility() || over <= 1) continue;
             const faded = getComputedStyle(box).maskImage.includes("gradient");
             if (box.dataset.more !== "after" || !faded) bad.push(`is cut by ${over} px and does not show it: ${name(box)}`);
-            // A line of code and a drawing have a width of their own; the longest piece of a formula may be a little too wide.
-            if (box.matches(".equation-body") && over > 12) bad.push(`is cut by ${over} px: ${name(box)}`);
+            // A line of code has a width of its own; the longest piece of a formula may be a little too wide.
+            if (box.matches(".drawing-body") || box.matches(".equation-body") && over > 12) bad.push(`is cut by ${over} px: ${name(box)}`);
         }
         return bad;
     "#;
@@ -420,6 +420,19 @@ fn uncued(browser: &mut Browser, tab: &Tab) -> Vec<String> {
         tab,
         &format!("(async () => {{ {TOOLS} {script} }})()"),
     )
+}
+
+/// Code in a language that the book's highlight.js does not know.
+fn plain_code(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        for (const code of main.querySelectorAll("code[class*=language-]:not(.nohighlight)")) {
+            const [, language] = /language-(\S+)/.exec(code.className);
+            if (!hljs.getLanguage(language)) bad.push(`theme/make_highlight.mjs knows no ${language}: ${name(code)}`);
+        }
+        return bad;
+    "#;
+    list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
 }
 
 /// axe finds nothing on any page of this width, in either theme, with every kind of verdict.
@@ -450,7 +463,7 @@ fn axe_finds_nothing(width: u32) {
             "for (const box of document.querySelectorAll('main details')) box.open = true",
         );
         // What scrolls becomes a stop when the browser has told the page of its sizes.
-        let boxes = "'.equation-body, .formula.long, pre > code, .drawing-body, .table-wrapper'";
+        let boxes = "'.equation-body, .formula.long, pre > code, .table-wrapper'";
         browser.wait(
             &tab,
             &format!(
