@@ -4,9 +4,9 @@ use crate::array::Array;
 use crate::dtype::Dtype;
 use crate::subject::place;
 use crate::tolerance::length_of;
+use half::f16;
 
-/// The largest finite f16, and the share of it from which on a step of the computation may exceed it.
-const LARGEST_F16: f64 = 65504.0;
+/// The share of the largest f16 from which on a step of the computation may exceed it.
 const LARGE: f64 = 0.01;
 /// So many elements are enough to read a factor off.
 const ENOUGH: usize = 4;
@@ -37,11 +37,12 @@ pub fn not_finite(array: &Array, right: &[f64], allowed: f64) -> Option<String> 
     }
     let largest = right.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
     if array.dtype == Dtype::F16 {
-        if largest * factor.unwrap_or(1.0).abs() > LARGEST_F16 {
-            told += &format!(", which f16 cannot hold above {LARGEST_F16}");
-        } else if largest > LARGE * LARGEST_F16 {
+        let end = f16::MAX.to_f64();
+        if largest * factor.unwrap_or(1.0).abs() > end {
+            told += &format!(", which f16 cannot hold above {end}");
+        } else if largest > LARGE * end {
             told += &format!(
-                "; f16 ends at {LARGEST_F16}, and what is right reaches {largest:.0}: a sum or a \
+                "; f16 ends at {end}, and what is right reaches {largest:.0}: a sum or a \
                  product on the way may have overflowed"
             );
         }

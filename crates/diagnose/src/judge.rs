@@ -4,7 +4,7 @@ use crate::array::Array;
 use crate::evidence::Comparison;
 use crate::finite::not_finite;
 use crate::sample::{self, Sample};
-use crate::search::{Outcome, READABLE, Search, Told, explained, right, target_name};
+use crate::search::{Outcome, READABLE, Search, Told, explained, right};
 use crate::shown;
 use crate::subject::{Candidate, Running, Subject, place};
 use crate::tolerance::{HOPELESS, Measured, Tolerance, Types, length_of};
@@ -259,7 +259,7 @@ impl Subject {
         match unknown {
             Some((sample, told)) if told.id == "unknown" => (sample, told),
             other => {
-                let told = Told::unknown(target_name(target), "no known mistake explains it");
+                let told = Told::unknown(target.name(), "no known mistake explains it");
                 (other.and_then(|(sample, _)| sample), told)
             }
         }

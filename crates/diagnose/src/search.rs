@@ -34,16 +34,6 @@ pub fn right(probe: &Probe, target: Target) -> Vec<f64> {
     }
 }
 
-/// What a target is called.
-pub fn target_name(target: Target) -> &'static str {
-    match target {
-        Target::Y => "y",
-        Target::Dx => "dx",
-        Target::Dgamma => "dgamma",
-        Target::Dbeta => "dbeta",
-    }
-}
-
 /// What the search for a mistake found.
 pub struct Told {
     pub outcome: Outcome,
@@ -255,7 +245,7 @@ pub fn explained(
         tolerance,
         is_right,
     } = comparison;
-    let name = target_name(target);
+    let name = target.name();
     let (found, allowed) = (&array.values, tolerance.relative());
     let precision = allowed.min(READABLE);
     let size = length(right);

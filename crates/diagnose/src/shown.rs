@@ -12,9 +12,7 @@ const FEW: usize = 4;
 /// Why these data could show nothing in this array, of which `right` is what belongs there.
 pub fn refused(probe: &Probe, target: Target, right: &[f64]) -> Option<String> {
     let size = probe.groups.size();
-    // Two values lie at either side of their mean; where none is taken off, one alone says nothing.
-    let says_nothing = if probe.kind.is_centred() { 2 } else { 1 };
-    if size <= says_nothing {
+    if size <= probe.kind.silent() {
         return Some(format!(
             "what is normalized together has {size} value{}, of which x_hat is -1 or 1 whatever x is",
             if size == 1 { "" } else { "s" }

@@ -4,7 +4,7 @@ use crate::groups::Groups;
 use crate::input::Input;
 use crate::report::Mode;
 use crate::secant::EPS;
-use crate::vacuous::{Vacuous, of_gamma, of_normalization};
+use crate::vacuous::{SILENT, Vacuous, of_gamma, of_normalization};
 
 /// A gradient check in preparation.
 ///
@@ -186,7 +186,7 @@ impl Check {
     pub(crate) fn vacuous_normalization(&self, dy: &[f64]) -> Vec<Vacuous> {
         let mut refused = match &self.normalized {
             Some((x, groups)) if dy.len() == groups.of.len() => {
-                of_normalization(groups, &self.find(x).data, dy)
+                of_normalization(SILENT, groups, &self.find(x).data, dy)
             }
             _ => Vec::new(),
         };

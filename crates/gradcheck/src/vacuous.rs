@@ -75,11 +75,20 @@ pub enum Vacuous {
     },
 }
 
-/// Reasons why a normalization of these values could not show a mistake. `x` and `dy`
-/// have one value for each element of the groups.
-pub(crate) fn of_normalization(groups: &Groups, x: &[f64], dy: &[f64]) -> Vec<Vacuous> {
+/// Of a group of so many values or fewer that are normalized by their mean and variance, the gradient
+/// is zero, but for eps: two become -1 and 1 whatever they were.
+pub(crate) const SILENT: usize = 2;
+
+/// Reasons why a normalization of these values could not show a mistake. `x` and `dy` have one
+/// value for each element of the groups, and groups of up to `silent` values show nothing.
+pub(crate) fn of_normalization(
+    silent: usize,
+    groups: &Groups,
+    x: &[f64],
+    dy: &[f64],
+) -> Vec<Vacuous> {
     let mut refused = Vec::new();
-    if groups.size() <= 2 {
+    if groups.size() <= silent {
         refused.push(Vacuous::TooFewPerGroup {
             values: groups.size(),
         });

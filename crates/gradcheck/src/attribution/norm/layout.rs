@@ -1,6 +1,7 @@
 //! Which elements are normalized together, and which others may be by mistake.
 
 use crate::groups::Groups;
+use crate::vacuous::SILENT;
 
 /// Which normalization, and over what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,13 @@ impl Kind {
     /// Whether the mean is subtracted.
     pub fn is_centred(self) -> bool {
         self != Self::Rms
+    }
+
+    /// The size of the largest group that comes out the same whatever its values are, but for their
+    /// signs and for eps, so that its gradient shows nothing.
+    pub fn silent(self) -> usize {
+        // Without a mean that is taken off, a second value says something of the first.
+        if self.is_centred() { SILENT } else { 1 }
     }
 
     /// What is normalized together: a channel, a row or a group.

@@ -20,6 +20,18 @@ pub enum Target {
     Dbeta,
 }
 
+impl Target {
+    /// What it is called: `y`, `dx`, `dgamma` or `dbeta`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Y => "y",
+            Self::Dx => "dx",
+            Self::Dgamma => "dgamma",
+            Self::Dbeta => "dbeta",
+        }
+    }
+}
+
 // ANCHOR: probe
 /// Everything that goes into a normalization and its backward.
 #[derive(Clone, Debug)]
@@ -140,11 +152,7 @@ impl Probe {
 
     /// Reasons why this probe could not show a mistake; empty for a generated one.
     pub fn vacuous(&self) -> Vec<Vacuous> {
-        let mut refused = of_normalization(&self.groups, &self.x, &self.dy);
-        if !self.kind.is_centred() && self.groups.size() > 1 {
-            // Without a mean that is taken off, a second value says something of the first.
-            refused.retain(|why| !matches!(why, Vacuous::TooFewPerGroup { .. }));
-        }
+        let mut refused = of_normalization(self.kind.silent(), &self.groups, &self.x, &self.dy);
         refused.extend(of_gamma(&self.gamma));
         refused
     }

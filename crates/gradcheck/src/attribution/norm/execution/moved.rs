@@ -170,7 +170,7 @@ impl Scene<'_> {
                 Evidence::ELEMENTS,
                 |k| values[k],
                 || {
-                    let sentence = format!("this is {name}, and not {}", self.name());
+                    let sentence = format!("this is {name}, and not {}", self.target.name());
                     ("another-array".to_owned(), sentence)
                 },
             );

@@ -380,16 +380,6 @@ impl<'a> Scene<'a> {
         best
     }
 
-    /// What the target is called.
-    pub fn name(&self) -> &'static str {
-        match self.target {
-            Target::Y => "y",
-            Target::Dx => "dx",
-            Target::Dgamma => "dgamma",
-            Target::Dbeta => "dbeta",
-        }
-    }
-
     /// Whether the target has an element for each one of `x`.
     pub fn is_spread(&self) -> bool {
         matches!(self.target, Target::Y | Target::Dx)
