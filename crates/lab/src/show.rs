@@ -1,6 +1,6 @@
 //! What experiments draw alike.
 
-use chart::{Axis, Chart, Line, Points};
+use chart::{Axis, Chart, Ink, Line, Points, Spread};
 use nn::NormKind;
 
 use crate::setting::Setting;
@@ -23,13 +23,15 @@ impl<S: Setting> Cell<S> {
     }
 }
 
+/// The chart with what guessing gets right of ten digits, whatever they look like.
+pub(crate) fn guessing(chart: Chart) -> Chart {
+    chart.level("guessing", Ink::Theory, Spread::exactly(0.1))
+}
+
 /// The accuracy on the validation part at each rate.
 pub(crate) fn over_rates<S: Setting>(title: &str, about: String, of: &[Cell<S>]) -> Chart {
-    rates_chart(
-        title,
-        about,
-        of.iter().map(|cell| cell.line(cell.over_rates())),
-    )
+    let lines = of.iter().map(|cell| cell.line(cell.over_rates()));
+    guessing(rates_chart(title, about, lines))
 }
 
 /// Accuracies on the validation part over the rate.

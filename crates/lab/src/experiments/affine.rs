@@ -317,7 +317,7 @@ fn chart(group: &[Cell<Of>], last: usize) -> (String, Chart) {
     let chart = Chart::of(title, about, group.iter().map(curve))
         .x(|_, _| epochs(last.max(2)))
         .y(|_, _| Axis::linear("validation accuracy", 0.0, 1.0));
-    (activation, chart)
+    (activation, guessing(chart))
 }
 
 fn in_rows(Results { identity, settings }: &Results) -> String {

@@ -207,5 +207,5 @@ fn chart(group: &[Cell<Of>], each: f64, target: &str) -> (String, Chart) {
     let chart = Chart::of("Validation accuracy over steps", about, lines)
         .x(|_, last| Axis::log("steps", each, last.max(2.0 * each)))
         .y(|_, _| Axis::linear("validation accuracy", 0.0, 1.0));
-    (format!("{network:?}").to_lowercase(), chart)
+    (format!("{network:?}").to_lowercase(), guessing(chart))
 }

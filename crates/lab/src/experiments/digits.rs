@@ -112,5 +112,10 @@ fn curves(methods: &[Cell<Method>], last: usize) -> Chart {
         methods.iter().map(loss),
     )
     .x(|_, _| epochs(last))
+    .level(
+        "guessing",
+        Ink::Theory,
+        Spread::exactly(std::f64::consts::LN_10),
+    )
     .y(|low, high| Axis::log("test loss (nats)", 0.9 * low, 1.1 * high))
 }

@@ -198,7 +198,10 @@ impl Study for Asked {
                     .map(|at| (at.rate, Some(at.validation_accuracy)));
                 Line::new(row.of.name(), row.of.ink(), points.collect())
             });
-            ((*end).to_owned(), rates_chart(title, about, lines))
+            (
+                (*end).to_owned(),
+                guessing(rates_chart(title, about, lines)),
+            )
         };
         let holds =
             |group: &&[Row]| [0, 3].map(|other| against(group, 1, other).apart() == Apart::Above);

@@ -281,7 +281,7 @@ impl Study for Asked {
         Finding {
             derived: json!({ "badly": badly, "badly_beyond": badly_beyond, "well": well }),
             charts: vec![
-                ("rates".into(), rates_chart(methods)),
+                ("rates".into(), rates_chart(methods, &results.counts)),
                 ("steps".into(), steps_chart(methods)),
             ],
             answer: Some(Answer::of([badly, badly_beyond, well])),
@@ -315,6 +315,9 @@ fn counted(words: &Parts, learner: &Learner) -> Vec<Counted<OnBoth>> {
         test_loss_beyond: loss(&long, looks_back, 1 + learner.steps()),
     })
 }
+
+/// The loss in nats where all letters and the end are alike.
+const GUESSING: f64 = 3.295_836_866_004_329;
 
 /// The places of the test losses.
 const TRAINED: usize = 0;
@@ -401,20 +404,23 @@ fn losses_axis(caption: &str, low: f64, high: f64) -> Axis {
     )
 }
 
-fn rates_chart(cells: &[LossCell<Tested>]) -> Chart {
+fn rates_chart(cells: &[LossCell<Tested>], counts: &[Counted<OnBoth>]) -> Chart {
     let of = |cell: &LossCell<Tested>| {
         let method = cell.of.method;
         Line::new(method.to_string(), method.ink(), cell.over_rates())
     };
-    Chart::of(
+    let chart = Chart::of(
         "An LSTM that spells words",
         "The validation loss after the last epoch at each learning rate, without norm, with Layer \
          Norm, and with Batch Norm whose statistics belong to a step or are shared by all steps: \
-         median and quartiles over the seeds that pick a rate.",
+         median and quartiles over the seeds that pick a rate. Level lines are the test losses of \
+         models that only count how often each letter came after as many others.",
         cells.iter().map(of),
     )
-    .x(|first, last| Axis::log("learning rate", first, last.max(2.0 * first)))
-    .y(|low, high| losses_axis("validation loss (nats per letter)", low, high))
+    .x(|first, last| Axis::log("learning rate", first, last.max(2.0 * first)));
+    let names = ["frequencies", "pairs", "triples"];
+    Counted::levels(counts, &names, chart, |of| of.test_loss)
+        .y(|low, high| losses_axis("validation loss (nats per letter)", low, high))
 }
 
 fn steps_chart(cells: &[LossCell<Tested>]) -> Chart {
@@ -432,6 +438,7 @@ fn steps_chart(cells: &[LossCell<Tested>]) -> Chart {
         cells.iter().map(of),
     )
     .x(|_, last| Axis::linear("step", 1.0, last))
+    .level("guessing", Ink::Theory, Spread::exactly(GUESSING))
     .y(|low, high| losses_axis("loss (nats per letter)", low, high))
 }
 

@@ -345,13 +345,12 @@ fn chart(branches: &[Branches]) -> Chart {
 
 fn rates(settings: &[Cell<Deep>], forms: &[Form]) -> Chart {
     let of = settings.iter().filter(|cell| forms.contains(&cell.of.form));
-    rates_chart(
+    guessing(rates_chart(
         "Validation accuracy over the learning rate",
         "The accuracy on the validation part after the last epoch at each learning rate, of deep \
          stacks of the same blocks: median and quartiles over the seeds that pick a rate; a run \
          that diverged counts as 0. Guessing gets a tenth right."
             .into(),
         of.map(|cell| cell.line(cell.over_rates())),
-    )
-    .level("guessing", Ink::Theory, Spread::exactly(0.1))
+    ))
 }

@@ -365,9 +365,10 @@ impl Study for Asked {
                 ),
                 (
                     "accuracy".into(),
-                    by_rate(brake, "test accuracy", |row| Some(*row.test_accuracy))
-                        .y(|_, _| Axis::linear("test accuracy", 0.0, 1.0))
-                        .level("guessing", Ink::Theory, Spread::exactly(0.1)),
+                    guessing(
+                        by_rate(brake, "test accuracy", |row| Some(*row.test_accuracy))
+                            .y(|_, _| Axis::linear("test accuracy", 0.0, 1.0)),
+                    ),
                 ),
             ],
             answer: None,
