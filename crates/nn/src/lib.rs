@@ -93,7 +93,8 @@ pub use lengths::Lengths;
 pub use linear::{Linear, linear};
 pub use mlp::{Mlp, MlpSpec};
 pub use module::{
-    Module, State, StatsId, Visitor, count_params, each_param, each_state, name_params,
+    Module, State, StatsId, Visitor, count_params, each_param, each_state, forget_statistics,
+    name_params,
 };
 pub use norm::{Norm, NormKind};
 pub use optim::{Adam, Decay, Optimizer, Sgd};

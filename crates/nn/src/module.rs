@@ -164,6 +164,13 @@ pub(crate) fn each_running<T: Real>(
     module.visit(&mut Visitor::at(LooksAt::Running(&mut f)));
 }
 
+/// Puts the running statistics of every Batch Norm back to where they are before the first batch.
+pub fn forget_statistics<T: Real>(module: &mut (impl Module<T> + ?Sized)) {
+    each_running(module, |_, running| {
+        *running = RunningStats::new(running.mean.len());
+    });
+}
+
 /// Calls `f` with name and content of every piece of state.
 pub fn each_state<T: Real>(
     module: &mut (impl Module<T> + ?Sized),

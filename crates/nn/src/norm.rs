@@ -128,12 +128,13 @@ impl<T: Real> Module<T> for BatchNorm<T> {
 impl<T: Real> Layer<T> for BatchNorm<T> {
     #[track_caller]
     fn forward<'t>(&self, x: &Var<'t, T>, pass: &mut Pass<'_, T>) -> Var<'t, T> {
+        let momentum = pass.momentum(self.momentum());
         let Some(running) = pass.running((self.id(), 0), self.running()) else {
             return self.eval(x);
         };
         let (y, moments) = self.normalize(x);
         let values = Layout::of(x.shape()).values_per_channel();
-        running.update(&moments, values, self.momentum());
+        running.update(&moments, values, momentum);
         y
     }
 }

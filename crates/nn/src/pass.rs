@@ -50,6 +50,7 @@ pub type Probe<'p, T> = dyn FnMut(&str, &Var<'_, T>) + 'p;
 pub struct Pass<'p, T: Real> {
     /// Running statistics as they are to be after the pass; `None` in evaluation.
     learned: Option<HashMap<StatsId, RunningStats<T>>>,
+    averages: bool,
     probe: Option<&'p mut Probe<'p, T>>,
     path: Path,
 }
@@ -69,8 +70,19 @@ impl<'p, T: Real> Pass<'p, T> {
     pub fn new(trains: bool) -> Self {
         Pass {
             learned: trains.then(HashMap::new),
+            averages: false,
             probe: None,
             path: Path::default(),
+        }
+    }
+
+    /// The pass with every batch weighing the same in the running statistics, whatever the
+    /// momentum of a norm: so they are averaged over the training set once training is over,
+    /// from statistics that have seen no batch yet ([`forget_statistics`](crate::forget_statistics)).
+    pub fn averaging(self) -> Self {
+        Pass {
+            averages: true,
+            ..self
         }
     }
 
@@ -79,6 +91,7 @@ impl<'p, T: Real> Pass<'p, T> {
     pub fn probed<'q>(self, probe: &'q mut Probe<'q, T>) -> Pass<'q, T> {
         Pass {
             learned: self.learned,
+            averages: self.averages,
             probe: Some(probe),
             path: self.path,
         }
@@ -109,6 +122,11 @@ impl<'p, T: Real> Pass<'p, T> {
             pass: self,
             outside,
         }
+    }
+
+    /// What a Batch Norm with the momentum `own` is to take a batch in with.
+    pub fn momentum(&self, own: Option<f64>) -> Option<f64> {
+        own.filter(|_| !self.averages)
     }
 
     /// For a Batch Norm whose running statistics are `now` outside of the pass: what it is
@@ -271,6 +289,31 @@ mod tests {
         });
         assert_eq!(once.running().num_batches_tracked, 2);
         assert_eq!(once.running(), alone.running());
+    }
+
+    #[test]
+    fn a_pass_that_averages_gives_every_batch_the_same_weight() {
+        let mut norm = BatchNorm::<f64>::new(3);
+        let batches = [1, 2, 3].map(|seed| normal([4, 3], seed));
+        let mut each = batches.iter().map(|x| {
+            norm.set_running(RunningStats::new(3));
+            let mut pass = Pass::train().averaging();
+            Tape::eval(|t| drop(norm.forward(&t.constant(x.clone()), &mut pass)));
+            pass.finish(&mut norm);
+            norm.running().mean.data()[0]
+        });
+        let mean = each.by_ref().sum::<f64>() / 3.0;
+        drop(each);
+        Tape::eval(|t| drop(norm.train(&t.constant(batches[2].clone()))));
+        crate::forget_statistics(&mut norm);
+        assert_eq!(norm.running(), &RunningStats::new(3));
+        for x in &batches {
+            let mut pass = Pass::train().averaging();
+            Tape::eval(|t| drop(norm.forward(&t.constant(x.clone()), &mut pass)));
+            pass.finish(&mut norm);
+        }
+        assert!((norm.running().mean.data()[0] - mean).abs() < 1e-15);
+        assert_eq!(norm.running().num_batches_tracked, 3);
     }
 
     #[test]

@@ -98,21 +98,24 @@ impl<T: Real> Cell<T> {
         }
     }
 
-    /// The states at all steps, for inputs at all steps, both in order of time.
+    /// The states at all steps, for inputs at all steps, both in order of time, from `start`
+    /// `[B, H]`, with rows as at the first step, or from zeros.
     pub(super) fn forward<'t>(
         &self,
         x: &Var<'t, T>,
+        start: Option<&Var<'t, T>>,
         schedule: &Schedule,
         pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
         let gates_x = self.gates_from_inputs(x, schedule, pass);
-        if self.kind == CellKind::Lstm && matches!(self.norm_hh, StepNorm::None) {
+        let plain = matches!(self.norm_hh, StepNorm::None);
+        if self.kind == CellKind::Lstm && plain && start.is_none() {
             let [w, b] = [&self.weight_hh, &self.bias_hh].map(|p| x.tape().param(p));
             let states = lstm_sequence(&gates_x, &w, &b, &schedule.steps);
             pass.show("h", &states);
             return states;
         }
-        self.step_by_step(&gates_x, schedule, pass)
+        self.step_by_step(&gates_x, start, schedule, pass)
     }
 
     /// What comes from the inputs, which can be made for all steps at once.
@@ -144,6 +147,7 @@ impl<T: Real> Cell<T> {
     pub(super) fn step_by_step<'t>(
         &self,
         gates_x: &Var<'t, T>,
+        start: Option<&Var<'t, T>>,
         schedule: &Schedule,
         pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
@@ -156,7 +160,7 @@ impl<T: Real> Cell<T> {
         let plain = matches!(self.norm_hh, StepNorm::None);
         let from_state = FromState::new(&w_hh, plain.then_some(&b_hh));
         let zeros = || tape.constant(Tensor::zeros([schedule.steps[0].count, h]));
-        let (mut state, mut memory) = (zeros(), zeros());
+        let (mut state, mut memory) = (start.cloned().unwrap_or_else(zeros), zeros());
         let mut states = Vec::with_capacity(schedule.steps.len());
         for (step, &rows) in schedule.steps.iter().enumerate() {
             if state.shape()[0] > rows.count {

@@ -81,9 +81,27 @@ impl<T: Real> RecurrentLm<T> {
         lengths: &Lengths,
         pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
-        let states = self.states(tape, tokens, lengths, pass);
+        let states = self.states(tape, tokens, None, lengths, pass);
         let last = Recurrent::last(&states, lengths);
         self.head.forward_as(&"head", &last, pass)
+    }
+
+    /// As [`TokenModel::forward`], but from the states `start`, `[B, H]`, a row for each
+    /// sequence, and not from zeros.
+    ///
+    /// # Panics
+    /// As [`TokenModel::forward`], or if `start` has another shape.
+    #[track_caller]
+    pub fn forward_from<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        tokens: &[usize],
+        start: &Var<'t, T>,
+        lengths: &Lengths,
+        pass: &mut Pass<'_, T>,
+    ) -> Var<'t, T> {
+        let states = self.states(tape, tokens, Some(start), lengths, pass);
+        self.head.forward_as(&"head", &states, pass)
     }
 
     #[track_caller]
@@ -91,13 +109,14 @@ impl<T: Real> RecurrentLm<T> {
         &self,
         tape: &'t Tape<T>,
         tokens: &[usize],
+        start: Option<&Var<'t, T>>,
         lengths: &Lengths,
         pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
         let x = self.embedding.forward(tape, tokens);
         pass.show("embedding", &x);
         self.rnn
-            .forward_packed(&x, lengths, &mut pass.within("rnn"))
+            .forward_from(&x, start, lengths, &mut pass.within("rnn"))
     }
 }
 
@@ -119,7 +138,7 @@ impl<T: Real> TokenModel<T> for RecurrentLm<T> {
         lengths: &Lengths,
         pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
-        let states = self.states(tape, tokens, lengths, pass);
+        let states = self.states(tape, tokens, None, lengths, pass);
         self.head.forward_as(&"head", &states, pass)
     }
 }

@@ -40,7 +40,7 @@ impl RecurrentSpec {
 }
 
 /// A recurrent network, made by [`RecurrentSpec::build`]. Every sequence starts from a
-/// state of zeros.
+/// state of zeros, if no other is given.
 ///
 /// Its parameters are called as those of PyTorch's `RNN`, `GRU` and `LSTM`:
 /// `weight_ih_l0` `[G H, I]`, `weight_hh_l0` `[G H, H]`, `bias_ih_l0` and `bias_hh_l0`
@@ -73,6 +73,24 @@ impl<T: Real> Recurrent<T> {
         lengths: &Lengths,
         pass: &mut Pass<'_, T>,
     ) -> Var<'t, T> {
+        self.forward_from(x, None, lengths, pass)
+    }
+
+    /// The same from another state than zeros: `start`, `[B, H]`, holds a row for each
+    /// sequence, from which every cell begins. The memory of an LSTM begins with zeros all the
+    /// same.
+    ///
+    /// # Panics
+    /// As [`Recurrent::forward_packed`], or if `start` does not go with the lengths and the
+    /// weights.
+    #[track_caller]
+    pub fn forward_from<'t>(
+        &self,
+        x: &Var<'t, T>,
+        start: Option<&Var<'t, T>>,
+        lengths: &Lengths,
+        pass: &mut Pass<'_, T>,
+    ) -> Var<'t, T> {
         let (shape, weight) = (x.shape(), self.cells[0].weight_ih.value().shape());
         assert!(
             **shape == [lengths.rows(), weight[1]],
@@ -82,11 +100,21 @@ impl<T: Real> Recurrent<T> {
             lengths.rows(),
             weight[1]
         );
+        let (batch, hidden) = (lengths.batch(), self.hidden());
+        if let Some(start) = start {
+            assert!(
+                **start.shape() == [batch, hidden],
+                "recurrent network: a start of shape {} does not go with {batch} sequences and \
+                 states of {hidden} features: [{batch}, {hidden}] is needed",
+                start.shape()
+            );
+        }
         let schedule = Schedule::new(lengths);
+        let start = start.map(|start| start.index_select(0, &schedule.order));
         let mut x = x.index_select(0, &schedule.to_steps);
         for (layer, cell) in self.cells.iter().enumerate() {
             let pass = &mut pass.within(format_args!("l{layer}"));
-            x = cell.forward(&x, &schedule, pass);
+            x = cell.forward(&x, start.as_ref(), &schedule, pass);
         }
         x.index_select(0, &schedule.to_sequences)
     }

@@ -8,6 +8,8 @@ use crate::lengths::Lengths;
 
 /// Where the steps of the sequences lie: sorted by length, step after step.
 pub(super) struct Schedule {
+    /// The number of the sequence at each place of a step.
+    pub(super) order: Vec<usize>,
     /// The row of each step among the packed rows, in order of time.
     pub(super) to_steps: Vec<usize>,
     /// The inverse.
@@ -21,18 +23,19 @@ pub(super) struct Schedule {
 impl Schedule {
     pub(super) fn new(lengths: &Lengths) -> Self {
         let mut start = 0;
-        let mut sequences: Vec<(usize, usize)> = lengths
+        let mut sequences: Vec<(usize, usize, usize)> = lengths
             .each()
             .iter()
-            .map(|&length| (length, (start += length, start - length).1))
+            .enumerate()
+            .map(|(i, &length)| (length, (start += length, start - length).1, i))
             .collect();
-        sequences.sort_by_key(|&(length, _)| std::cmp::Reverse(length));
+        sequences.sort_by_key(|&(length, ..)| std::cmp::Reverse(length));
         let mut to_steps = Vec::with_capacity(lengths.rows());
         let mut steps = Vec::with_capacity(lengths.steps());
         for t in 0..lengths.steps() {
             let start = to_steps.len();
-            let running = sequences.iter().take_while(|&&(length, _)| length > t);
-            to_steps.extend(running.map(|&(_, start)| start + t));
+            let running = sequences.iter().take_while(|&&(length, ..)| length > t);
+            to_steps.extend(running.map(|&(_, start, _)| start + t));
             let count = to_steps.len() - start;
             steps.push(Rows { start, count });
         }
@@ -41,6 +44,7 @@ impl Schedule {
             to_sequences[row] = step;
         }
         Schedule {
+            order: sequences.iter().map(|&(.., i)| i).collect(),
             to_steps,
             to_sequences,
             steps,

@@ -50,11 +50,12 @@ impl<T: Real> StepBatchNorm<T> {
         let gamma = x.tape().param(&self.gamma);
         let rows = x.shape()[0];
         let step = step.min(self.steps.len() - 1);
+        let momentum = pass.momentum(MOMENTUM);
         if (rows > 1 || alone)
             && let Some(running) = pass.running(self.id(step), &self.steps[step])
         {
             let (y, moments) = batch_norm(x, &gamma, beta, EPS);
-            running.update(&moments, rows, MOMENTUM);
+            running.update(&moments, rows, momentum);
             return y;
         }
         // Training may not have reached this step yet: the nearest before it must do. The

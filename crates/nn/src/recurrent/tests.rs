@@ -10,7 +10,7 @@ use super::schedule::{Rows, Schedule};
 use super::step_norm::StepBatchNorm;
 use super::*;
 use crate::check::{CheckLayer, CheckTokens, normal};
-use crate::module::{each_param, each_state};
+use crate::module::{each_param, each_state, forget_statistics};
 use crate::{Layer, Lengths, Pass, State, TokenModel};
 
 const KINDS: [CellKind; 3] = [CellKind::Rnn, CellKind::Gru, CellKind::Lstm];
@@ -141,6 +141,96 @@ fn a_batch_of_equal_lengths_is_a_rectangle() {
         let packed = net.forward_packed(&rows, &Lengths::full(2, 3), &mut Pass::eval());
         assert_eq!(y.value().data(), packed.value().data());
     });
+}
+
+/// Read in two parts, the second from the state that the first ended with, a sequence gives what
+/// it gives as a whole, whichever place it has among others.
+#[test]
+fn a_sequence_goes_on_from_the_state_that_it_is_given() {
+    for (kind, norm) in [(CellKind::Rnn, NORMS[0]), (CellKind::Gru, NORMS[1])] {
+        let net = spec(kind, norm).build::<f64>(&mut rng());
+        let halves = [Lengths::full(3, 2), Lengths::new(&[1, 3, 2])];
+        let whole = Lengths::new(&[3, 5, 4]);
+        Tape::eval(|t| {
+            let x = t.constant(normal([12, 2], 1));
+            let rows = |of: [Range<usize>; 3]| {
+                x.index_select(0, &of.into_iter().flatten().collect::<Vec<_>>())
+            };
+            let first =
+                net.forward_packed(&rows([0..2, 3..5, 8..10]), &halves[0], &mut Pass::eval());
+            let start = Recurrent::last(&first, &halves[0]);
+            let second = rows([2..3, 5..8, 10..12]);
+            let second = net.forward_from(&second, Some(&start), &halves[1], &mut Pass::eval());
+            let ends = Recurrent::last(&second, &halves[1]);
+            let all = net.forward_packed(&x, &whole, &mut Pass::eval());
+            let expected = Recurrent::last(&all, &whole);
+            for (a, b) in ends.value().data().iter().zip(expected.value().data()) {
+                assert!((a - b).abs() < 1e-14, "{kind}: {a} is not {b}");
+            }
+        });
+    }
+}
+
+/// Without a norm an LSTM has its steps in one op, but not from a state that is given.
+#[test]
+fn an_lstm_that_starts_from_zeros_is_the_same_either_way() {
+    let net = spec(CellKind::Lstm, CellNorm::None).build::<f64>(&mut rng());
+    let lengths = Lengths::new(&[1, 3, 2]);
+    Tape::eval(|t| {
+        let x = t.constant(normal([6, 2], 1));
+        let zeros = t.constant(Tensor::zeros([3, 3]));
+        let usual = net.forward_packed(&x, &lengths, &mut Pass::eval());
+        let given = net.forward_from(&x, Some(&zeros), &lengths, &mut Pass::eval());
+        for (a, b) in usual.value().data().iter().zip(given.value().data()) {
+            assert!((a - b).abs() < 1e-14, "{a} is not {b}");
+        }
+        let noise = t.constant(normal([3, 3], 2));
+        let noisy = net.forward_from(&x, Some(&noise), &lengths, &mut Pass::eval());
+        assert_ne!(usual.value(), noisy.value());
+    });
+}
+
+#[test]
+#[should_panic(
+    expected = "a start of shape [2, 3] does not go with 3 sequences and states of 3 features"
+)]
+fn every_sequence_needs_a_state_to_start_from() {
+    let net = spec(CellKind::Gru, CellNorm::None).build::<f64>(&mut rng());
+    Tape::eval(|t| {
+        let [x, start] = [[6, 2], [2, 3]].map(|shape| t.constant(normal(shape, 1)));
+        let lengths = Lengths::new(&[1, 3, 2]);
+        net.forward_from(&x, Some(&start), &lengths, &mut Pass::eval());
+    });
+}
+
+/// With every batch weighing the same, statistics are those of an average over the batches.
+#[test]
+fn statistics_of_a_step_can_be_averaged_over_batches() {
+    let norm = CellNorm::Batch { steps: 2 };
+    let mut net = spec(CellKind::Lstm, norm).build::<f64>(&mut rng());
+    let mut after = |seeds: &[u64]| {
+        forget_statistics(&mut net);
+        for &seed in seeds {
+            Tape::eval(|t| {
+                let x = t.constant(normal([8, 2], seed));
+                let mut pass = Pass::train().averaging();
+                net.forward_packed(&x, &Lengths::full(4, 2), &mut pass);
+                pass.finish(&mut net);
+            });
+        }
+        let mut all = Vec::new();
+        each_state(&mut net, |_, state| {
+            if let State::Buffer(buffer) = state {
+                all.extend(buffer.data().iter().copied());
+            }
+        });
+        all
+    };
+    let [one, two, both] = [&[1][..], &[2], &[1, 2]].map(&mut after);
+    for ((one, two), both) in one.iter().zip(&two).zip(&both) {
+        assert!((0.5 * (one + two) - both).abs() < 1e-14);
+    }
+    assert_ne!(one, two);
 }
 
 /// The statistics of a step are those of the sequences that reach it, and each step has
@@ -345,10 +435,10 @@ fn all_steps_at_once_are_the_steps_one_by_one() {
         let (y, grads) = Tape::new().vjp(&dy, |t| {
             let (x, pass) = (t.param(&x), &mut Pass::train());
             if at_once {
-                cell.forward(&x, &schedule, pass)
+                cell.forward(&x, None, &schedule, pass)
             } else {
                 let gates_x = cell.gates_from_inputs(&x, &schedule, pass);
-                cell.step_by_step(&gates_x, &schedule, pass)
+                cell.step_by_step(&gates_x, None, &schedule, pass)
             }
         });
         let weights = [
