@@ -26,6 +26,7 @@ mod setting;
 mod show;
 mod stack;
 mod start;
+mod steps;
 mod study;
 mod sweep;
 mod text;

@@ -21,6 +21,7 @@ mod queries;
 mod rates;
 mod reading;
 mod recurrent;
+mod repairs;
 mod residual;
 mod shift;
 mod tanh;
@@ -54,6 +55,7 @@ static ALL: &[Experiment] = &[
     Experiment::of::<parts::Asked>(),
     Experiment::of::<affine::Asked>(),
     Experiment::of::<recurrent::Asked>(),
+    Experiment::of::<repairs::Asked>(),
     Experiment::of::<transformer::Asked>(),
     Experiment::of::<reading::Asked>(),
     Experiment::of::<tanh::Asked>(),
