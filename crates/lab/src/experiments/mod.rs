@@ -10,6 +10,7 @@ mod batch;
 mod choosing;
 mod cnn;
 mod convergence;
+mod convolutions;
 mod cost;
 mod decay;
 mod depth;
@@ -44,6 +45,7 @@ static ALL: &[Experiment] = &[
     Experiment::of::<shift::Asked>(),
     Experiment::of::<convergence::Asked>(),
     Experiment::of::<cnn::Asked>(),
+    Experiment::of::<convolutions::Asked>(),
     Experiment::of::<decay::Asked>(),
     Experiment::of::<depth::Asked>(),
     Experiment::of::<residual::Asked>(),
