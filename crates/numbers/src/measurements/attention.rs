@@ -7,7 +7,7 @@ use nn::{BlockSpec, Lengths, NormKind, NormPlace, Pass, TokenModel, TransformerS
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use tape::Tape;
+use tape::{Tape, Var};
 
 use crate::kit::{Measurement, Output, curve, each, number, rows};
 use crate::random::{Draws, columns, dot, length, mean, mean_of, median};
@@ -133,50 +133,106 @@ fn by_block(blocks: usize, norm: NormKind, place: NormPlace, seed: u64) -> Vec<f
     found
 }
 
-/// The variance at the end of the road of one pre-LN model before training, on average over
-/// positions, on random tokens.
-fn road_variance(blocks: usize, seed: u64) -> f64 {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    let block = BlockSpec::new(WIDTH, 2).norm(NormKind::Layer, NormPlace::Pre);
-    let model = TransformerSpec::new(TOKENS, STEPS, blocks, block).build::<f64>(rng);
-    let lengths = Lengths::full(8, STEPS);
-    let tokens: Vec<usize> = (0..lengths.rows())
-        .map(|_| rng.random_range(0..TOKENS))
-        .collect();
-    let last = format!("layers.{}.output", blocks - 1);
-    let mut found = None;
-    Tape::eval(|t| {
-        model.forward(
-            t,
-            &tokens,
-            &lengths,
-            &mut Pass::train().probed(&mut |name, value| {
-                if name == last {
-                    found = Some(mean_of(value.value().data().chunks(WIDTH), |row| {
-                        let centre = mean(row);
-                        mean_of(row, |x| (x - centre).powi(2))
-                    }));
-                }
-            }),
-        );
-    });
-    found.expect("the last block shows its output")
+/// What the road of a pre-LN model looks like before training: variances over the features of a
+/// position, on average over positions, on random tokens.
+struct Road {
+    /// At its end.
+    end: f64,
+    /// Of what each attention adds, block by block.
+    attention: Vec<f64>,
+    /// Of what each pair of linear layers adds.
+    linear: Vec<f64>,
+}
+
+impl Road {
+    fn of(blocks: usize, seed: u64) -> Self {
+        let rng = &mut StdRng::seed_from_u64(seed);
+        let block = BlockSpec::new(WIDTH, 2).norm(NormKind::Layer, NormPlace::Pre);
+        let model = TransformerSpec::new(TOKENS, STEPS, blocks, block).build::<f64>(rng);
+        let lengths = Lengths::full(8, STEPS);
+        let tokens: Vec<usize> = (0..lengths.rows())
+            .map(|_| rng.random_range(0..TOKENS))
+            .collect();
+        let mut road = Road {
+            end: 0.0,
+            attention: Vec::new(),
+            linear: Vec::new(),
+        };
+        let mut look = |name: &str, value: &Var<'_, f64>| {
+            let variance = || {
+                mean_of(value.value().data().chunks(WIDTH), |row| {
+                    let centre = mean(row);
+                    mean_of(row, |x| (x - centre).powi(2))
+                })
+            };
+            match name.rsplit_once('.') {
+                Some((_, "self_attn")) => road.attention.push(variance()),
+                Some((_, "linear2")) => road.linear.push(variance()),
+                Some((_, "output")) => road.end = variance(),
+                _ => {}
+            }
+        };
+        Tape::eval(|t| {
+            model.forward(t, &tokens, &lengths, &mut Pass::train().probed(&mut look));
+        });
+        road
+    }
+}
+
+/// What the linear layers of a fresh block make of a position with variance 1: PyTorch draws
+/// weights and biases of variance 1/(3 fan_in), a GELU stands between them, and a variance over
+/// E features is smaller by 1/E than that about the true mean.
+fn linear_predicted() -> f64 {
+    let [width, hidden] = [WIDTH as f64, 4.0 * WIDTH as f64];
+    let inside = ((1.0 + 1.0 / width) / 3.0).sqrt();
+    // E[gelu(z)^2] for normal z of this deviation, at the midpoints of equal steps.
+    let steps = (-4000..4000).map(|i| (f64::from(i) + 0.5) / 500.0);
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for z in steps {
+        let (x, weight) = (inside * z, libm::exp(-0.5 * z * z));
+        let gelu = 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2));
+        sum += weight * gelu * gelu;
+        weights += weight;
+    }
+    (sum / weights + 1.0 / hidden) / 3.0 * (1.0 - 1.0 / width)
+}
+
+/// What the attention of the first block makes of positions with variance 1, if it looks at all
+/// that it may see alike: weights of variance 1/(2E) on the way in and of 1/(3E) on the way out,
+/// of a mean over t positions, in which half of what a position holds is its token, and two have
+/// the same with a probability of one over the tokens.
+fn attention_predicted() -> f64 {
+    let alike = 0.5 / TOKENS as f64;
+    let square_of_mean = |t: usize| 1.0 / t as f64 + (1.0 - 1.0 / t as f64) * alike;
+    let squares: Vec<f64> = (1..=STEPS).map(square_of_mean).collect();
+    mean(&squares) / 6.0 * (1.0 - 1.0 / WIDTH as f64)
 }
 
 /// The variance of the road in pre-LN, before training, over the features of a position: at
 /// its end, with the most blocks; what each branch has added to the variance of 1 at the
-/// start, on average; and by what the gradient of the last block falls from one block to the
-/// most, if it goes with one over the deviation at the end of the road.
+/// start, on average; what the branches have by themselves, and what is predicted of that; and by
+/// what the gradient of the last block falls from one block to the most, if it goes with one over
+/// the deviation at the end of the road.
 fn road() -> Value {
-    let variance = |blocks: usize| {
-        let each = (0..MODELS).map(|seed| road_variance(blocks, SEED + seed));
-        median(&each.collect::<Vec<_>>())
+    let roads = |blocks: usize| -> Vec<Road> {
+        let each = (0..MODELS).map(|seed| Road::of(blocks, SEED + seed));
+        each.collect()
+    };
+    let of = |roads: &[Road], what: &dyn Fn(&Road) -> f64| {
+        median(&roads.iter().map(what).collect::<Vec<_>>())
     };
     let (few, many) = (BLOCKS[0], BLOCKS[BLOCKS.len() - 1]);
-    let (at_few, at_many) = (variance(few), variance(many));
+    let (short, long) = (roads(few), roads(many));
+    let (at_few, at_many) = (of(&short, &|road| road.end), of(&long, &|road| road.end));
     json!({
         "variance": rounded(at_many),
         "each_branch": rounded((at_many - 1.0) / (2 * many) as f64),
+        "attention_first": rounded(of(&long, &|road| road.attention[0])),
+        "attention_last": rounded(of(&long, &|road| road.attention[many - 1])),
+        "attention_predicted": rounded(attention_predicted()),
+        "linear": rounded(of(&long, &|road| mean(&road.linear))),
+        "linear_predicted": rounded(linear_predicted()),
+        "branches": rounded(of(&long, &|road| 0.5 * (mean(&road.attention) + mean(&road.linear)))),
         "predicted": rounded((at_few / at_many).sqrt()),
     })
 }
