@@ -324,7 +324,7 @@ fn wrong(exercise: &str, headline: &str) -> Report {
 
 /// Every page of the book, as it is: formulas have a size, nothing sticks out of a phone's
 /// width, and what is cut there says so; equations are broken and tables of words stacked, no equation and no table is cut where there is room, words of
-/// drawings do not lie on others, headings stand over their columns, text can be read in the light and in the dark theme, the console is silent, and nothing is asked of another
+/// drawings do not lie on others, headings stand over their columns, no page is heavy, text can be read in the light and in the dark theme, the console is silent, and nothing is asked of another
 /// machine.
 #[test]
 fn every_page_of_the_book_holds() {
@@ -351,7 +351,7 @@ fn every_page_of_the_book_holds() {
                 problems.push(format!("{page}, wide: {found}"));
             }
         }
-        for look in [cut, collisions, askew, plain_code] {
+        for look in [cut, collisions, askew, plain_code, heavy] {
             for found in look(&mut browser, &tab) {
                 problems.push(format!("{page}, wide: {found}"));
             }
@@ -433,6 +433,28 @@ fn plain_code(browser: &mut Browser, tab: &Tab) -> Vec<String> {
         return bad;
     "#;
     list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// What a page asks for, in bytes as they are before anybody packs them: more than 1.2 MB before
+/// its live figures, or for these more than 320 kB.
+fn heavy(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        await document.fonts.ready;
+        const all = ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind));
+        // What a browser has kept it does not tell the size of; and the course's events do not end.
+        const names = [...new Set(all.map((one) => one.name))].filter((name) => !name.endsWith("/events"));
+        const live = (name) => /live\.js$|\.wasm$/.test(name);
+        const size = async (name) => (await (await fetch(name)).arrayBuffer()).byteLength;
+        const weight = async (some) => (await Promise.all(some.map(size))).reduce((sum, one) => sum + one, 0);
+        const [text, figures] = await Promise.all([names.filter((name) => !live(name)), names.filter(live)].map(weight));
+        if (text < 3e5) return [`weighs ${text} bytes, so not all was weighed`];
+        return text > 1.2e6 || figures > 3.2e5 ? [`weighs ${text} bytes, and its figures ${figures}`] : [];
+    "#;
+    list(
+        browser,
+        tab,
+        &format!("(async () => {{ {TOOLS} {script} }})()"),
+    )
 }
 
 /// axe finds nothing on any page of this width, in either theme, with every kind of verdict.
