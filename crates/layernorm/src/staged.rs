@@ -158,16 +158,20 @@ pub(crate) fn each_row<T: Real>(a: &[T], d: usize, f: impl Fn(&[T]) -> T) -> Vec
 /// `f` of each number and the number that belongs to its row.
 pub(crate) fn with_row<T: Real>(a: &[T], of_row: &[T], f: impl Fn(T, T) -> T) -> Vec<T> {
     let d = a.len() / of_row.len().max(1);
-    let rows = a.chunks_exact(d.max(1)).zip(of_row);
-    rows.flat_map(|(row, &r)| row.iter().map(|&a| f(a, r)).collect::<Vec<_>>())
-        .collect()
+    let mut out = Vec::with_capacity(a.len());
+    for (row, &r) in a.chunks_exact(d.max(1)).zip(of_row) {
+        out.extend(row.iter().map(|&a| f(a, r)));
+    }
+    out
 }
 
 /// `f` of each number and the number that belongs to its feature.
 pub(crate) fn with_feature<T: Real>(a: &[T], of_feature: &[T], f: impl Fn(T, T) -> T) -> Vec<T> {
-    (a.iter().zip(of_feature.iter().cycle()))
-        .map(|(&a, &b)| f(a, b))
-        .collect()
+    let mut out = Vec::with_capacity(a.len());
+    for row in a.chunks_exact(of_feature.len()) {
+        out.extend(row.iter().zip(of_feature).map(|(&a, &b)| f(a, b)));
+    }
+    out
 }
 
 /// For each feature, the sum over the rows.

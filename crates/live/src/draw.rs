@@ -16,12 +16,21 @@ pub struct Sheet {
     out: String,
 }
 
-/// A number of units, to a tenth.
+/// A number of units, to a tenth: whole numbers are written faster than others, and a drawing has
+/// hundreds.
 #[must_use]
 pub fn px(value: f64) -> String {
-    let text = format!("{value:.1}");
-    let text = text.strip_suffix(".0").unwrap_or(&text);
-    if text == "-0" { "0" } else { text }.to_owned()
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let tenths = (10.0 * value).round_ties_even() as i64;
+    let sign = if tenths < 0 { "-" } else { "" };
+    let (whole, tenth) = (tenths.unsigned_abs() / 10, tenths.unsigned_abs() % 10);
+    if tenth == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{tenth}")
+    }
 }
 
 /// How a drag moves a control: across or down the drawing, with the places at which the control
@@ -249,6 +258,13 @@ mod tests {
         ] {
             assert!(svg.contains(part), "{part} is missing from {svg}");
         }
+    }
+
+    #[test]
+    fn a_place_is_told_to_a_tenth() {
+        let values = [12.0, 3.04, -0.04, -0.06, -7.25, 339.96, f64::NAN];
+        let told = values.map(px);
+        assert_eq!(told, ["12", "3", "0", "-0.1", "-7.2", "340", "NaN"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::draw::{Place, Scale, Sheet};
 use crate::figure::{Control, Figure, Form, Group, Shown, Values};
 use crate::words::{fixed, power_of_ten, scientific};
 use batchnorm::Layout;
+use std::sync::LazyLock;
 
 const EXAMPLES: usize = 32;
 const WIDTH: usize = 24;
@@ -74,53 +75,47 @@ impl Draws {
     }
 }
 
+/// What goes into the first block, the gradient that comes to the last, and the matrices of all
+/// blocks, before they have their sizes. They are drawn once: while a slider moves, a network is
+/// asked for as often as the page is drawn.
+static DRAWN: LazyLock<[Vec<f64>; 3]> = LazyLock::new(|| {
+    let mut draws = Draws(5);
+    let batch = EXAMPLES * WIDTH;
+    [batch, batch, DEEPEST * WIDTH * WIDTH].map(|count| draws.take(count))
+});
+
 /// A network, but for its norm.
+#[derive(Clone, Copy)]
 struct Network {
-    /// What goes into the first block.
-    signal: Vec<f64>,
-    /// The gradient that comes to the last.
-    gradient: Vec<f64>,
-    /// The matrix of each block, as it is and turned.
-    weights: Vec<[Vec<f64>; 2]>,
+    gain: f64,
+    depth: usize,
     residual: bool,
 }
 
 impl Network {
-    fn drawn(gain: f64, depth: usize, residual: bool) -> Self {
-        let mut draws = Draws(5);
-        let scaled = |scale: f64, all: Vec<f64>| -> Vec<f64> {
-            all.into_iter().map(|one| scale * one).collect()
-        };
-        // As large as what a block puts out, or the first block would differ from the others.
-        let signal = scaled(gain / 2.0_f64.sqrt(), draws.take(EXAMPLES * WIDTH));
-        let gradient = draws.take(EXAMPLES * WIDTH);
-        let scale = gain / (WIDTH as f64).sqrt();
-        let weights = (0..depth).map(|_| {
-            let weights = scaled(scale, draws.take(WIDTH * WIDTH));
-            let turned = turned(&weights);
-            [weights, turned]
-        });
-        let weights = weights.collect();
-        Self {
-            signal,
-            gradient,
-            weights,
-            residual,
-        }
+    /// The matrices of its blocks, which are all of one size.
+    fn weights(&self) -> impl Iterator<Item = &'static [[f64; WIDTH]]> {
+        let rows = DRAWN[2].as_chunks::<WIDTH>().0;
+        rows.chunks_exact(WIDTH).take(self.depth)
+    }
+
+    fn size(&self) -> f64 {
+        self.gain / (WIDTH as f64).sqrt()
     }
 }
 
 /// Every row of `x` times a matrix; rows are added up in one order everywhere, which a kernel for
 /// matrix products would not promise. Half of what a ReLU lets through is 0, and adds nothing.
-fn times(x: &[f64], matrix: &[f64]) -> Vec<f64> {
+fn times(x: &[f64], matrix: &[[f64; WIDTH]], size: f64) -> Vec<f64> {
     let mut out = vec![0.0; x.len()];
-    let [x, matrix] = [x, matrix].map(|all| all.as_chunks::<WIDTH>().0);
+    let x = x.as_chunks::<WIDTH>().0;
     for (row, out) in x.iter().zip(out.as_chunks_mut::<WIDTH>().0) {
         for (&x, weights) in row.iter().zip(matrix) {
             if x == 0.0 {
                 continue;
             }
             // Four at a time: a compiler that saves bytes does not unroll.
+            let x = size * x;
             let weights = weights.as_chunks::<4>().0;
             for ([a, b, c, d], weights) in out.as_chunks_mut::<4>().0.iter_mut().zip(weights) {
                 *a += x * weights[0];
@@ -133,9 +128,28 @@ fn times(x: &[f64], matrix: &[f64]) -> Vec<f64> {
     out
 }
 
-fn turned(matrix: &[f64]) -> Vec<f64> {
-    let at = |at: usize| matrix[at % WIDTH * WIDTH + at / WIDTH];
-    (0..WIDTH * WIDTH).map(at).collect()
+/// Every row of `dy` times the turned matrix, where a ReLU let something through; 0 elsewhere.
+fn back(dy: &[f64], matrix: &[[f64; WIDTH]], size: f64, normed: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; dy.len()];
+    let [dy, normed] = [dy, normed].map(|all| all.as_chunks::<WIDTH>().0);
+    let rows = dy.iter().zip(normed);
+    for ((dy, normed), out) in rows.zip(out.as_chunks_mut::<WIDTH>().0) {
+        for ((out, &normed), weights) in out.iter_mut().zip(normed).zip(matrix) {
+            if normed <= 0.0 {
+                continue;
+            }
+            let mut sums = [0.0; 4];
+            let pairs = dy.as_chunks::<4>().0.iter().zip(weights.as_chunks::<4>().0);
+            for (dy, weights) in pairs {
+                sums[0] += dy[0] * weights[0];
+                sums[1] += dy[1] * weights[1];
+                sums[2] += dy[2] * weights[2];
+                sums[3] += dy[3] * weights[3];
+            }
+            *out = size * ((sums[0] + sums[1]) + (sums[2] + sums[3]));
+        }
+    }
+    out
 }
 
 fn rms(x: &[f64]) -> f64 {
@@ -188,7 +202,7 @@ struct Sizes {
 }
 
 /// A block is `[h +] relu(norm(h)) W`.
-fn run(norm: Norm, network: &Network) -> Sizes {
+fn run(norm: Norm, network: Network) -> Sizes {
     let around = |block: Vec<f64>, past: &[f64]| {
         if network.residual {
             sum(past, &block)
@@ -196,29 +210,27 @@ fn run(norm: Norm, network: &Network) -> Sizes {
             block
         }
     };
-    let mut h = network.signal.clone();
+    let [signal, gradient, _] = &*DRAWN;
+    // As large as what a block puts out, or the first block would differ from the others.
+    let first = network.gain / 2.0_f64.sqrt();
+    let mut h: Vec<f64> = signal.iter().map(|one| first * one).collect();
     let start = rms(&h);
     let mut signal = vec![1.0];
     let mut blocks = Vec::new();
-    for [weights, turned] in &network.weights {
+    for weights in network.weights() {
         let (normed, record) = Normed::forward(norm, &h);
         let rectified = |x: &f64| if *x > 0.0 { *x } else { 0.0 };
         let rectified: Vec<f64> = normed.iter().map(rectified).collect();
-        h = around(times(&rectified, weights), &h);
+        h = around(times(&rectified, weights, network.size()), &h);
         signal.push(rms(&h) / start);
-        blocks.push((record, normed, turned));
+        blocks.push((record, normed, weights));
     }
-    let mut d = network.gradient.clone();
+    let mut d = gradient.clone();
     let end = rms(&d);
     let mut gradient = vec![1.0];
-    for (record, normed, turned) in blocks.iter().rev() {
-        let mut back = times(&d, turned);
-        for (back, normed) in back.iter_mut().zip(normed) {
-            if *normed <= 0.0 {
-                *back = 0.0;
-            }
-        }
-        d = around(record.backward(back), &d);
+    for (record, normed, weights) in blocks.iter().rev() {
+        let dy = back(&d, weights, network.size(), normed);
+        d = around(record.backward(dy), &d);
         gradient.push(rms(&d) / end);
     }
     gradient.reverse();
@@ -242,13 +254,17 @@ impl Found {
         let gain = libm::pow(10.0, values.number("gain"));
         let depth = values.number("depth") as usize;
         let residual = values.on("residual");
-        let network = Network::drawn(gain, depth, residual);
+        let network = Network {
+            gain,
+            depth,
+            residual,
+        };
         Self {
             gain,
             depth,
             norm: values.chosen("norm"),
             residual,
-            all: NORMS.map(|(norm, ..)| run(norm, &network)),
+            all: NORMS.map(|(norm, ..)| run(norm, network)),
         }
     }
 
