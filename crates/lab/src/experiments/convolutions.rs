@@ -97,7 +97,7 @@ impl Study for Asked {
                 curves: vec![Curve::ValidationAccuracy],
                 ..Plan::mlp(&[], pick(quick, 1, 8))
             },
-            rates: pick(quick, vec![0.01], vec![0.003, 0.01, 0.03, 0.1, 0.3]),
+            rates: pick(quick, vec![0.01], vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3]),
             rate_rule: Rule::Accuracy,
             own: Own {
                 sizes: ConvSizes {
