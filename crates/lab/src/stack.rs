@@ -62,6 +62,12 @@ pub(crate) const BLOCKS: &str = "a linear layer from the inputs, the blocks, the
                                  a linear layer to the outputs. A block is norm, ReLU and a linear \
                                  layer, plain, or with the block's input added to it";
 
+/// The same for blocks of convolutions.
+pub(crate) const CONV_BLOCKS: &str = "a convolution of 3 x 3, the blocks with a max-pool of 2 x 2 \
+                                      between two of them, then norm, ReLU and a linear layer to \
+                                      the outputs. A block is norm, ReLU and a convolution of 3 x \
+                                      3, plain, or with the block's input added to it";
+
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -388,7 +388,7 @@ mod tests {
         for parts in [words(), Parts::of_prose(&prose, &SOURCE)] {
             let sizes = [&parts.train, &parts.validation, &parts.test].map(Vec::len);
             assert_eq!(sizes, [320, 7, 5]);
-            let all = |part: &[Vec<usize>], steps| part.iter().all(|s| s.len() == steps + 1);
+            let all = |part: &[Vec<usize>], steps: usize| part.iter().all(|s| s.len() == steps + 1);
             assert!(all(&parts.train, 9) && all(&parts.validation, 9) && all(&parts.test, 12));
         }
         let words = words();

@@ -13,7 +13,7 @@
 
 use crate::baseline::nearest_mean;
 use crate::kit::*;
-use crate::stack::{BLOCKS, ConvSizes, Deep, Form};
+use crate::stack::{CONV_BLOCKS, ConvSizes, Deep, Form};
 
 pub(crate) struct Asked;
 
@@ -97,7 +97,11 @@ impl Study for Asked {
                 curves: vec![Curve::ValidationAccuracy],
                 ..Plan::mlp(&[], pick(quick, 1, 8))
             },
-            rates: pick(quick, vec![0.01], vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3]),
+            rates: pick(
+                quick,
+                vec![0.01],
+                vec![0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+            ),
             rate_rule: Rule::Accuracy,
             own: Own {
                 sizes: ConvSizes {
@@ -107,7 +111,7 @@ impl Study for Asked {
                     blocks_before_pool: pick(quick, 1, 2),
                     outputs: 10,
                 },
-                network: BLOCKS,
+                network: CONV_BLOCKS,
                 skip_init: "no norm, and each branch times a learned scalar that starts at 0",
                 large: Batches {
                     batch: 64,
