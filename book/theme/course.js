@@ -23,6 +23,16 @@
         if (toggle.checked && event.detail === 0) document.querySelector("#mdbook-sidebar a.active")?.focus();
     });
 
+    // After a jump up, as by a link or when a font comes late, mdBook puts its bar below the upper edge
+    // of what is seen, where it would lie on the text until the next time that the page is scrolled.
+    const bar = document.getElementById("mdbook-menu-bar");
+    const held = () => {
+        if (!bar.classList.contains("sticky") && bar.getBoundingClientRect().top > 0) {
+            bar.style.top = `${Math.max(document.scrollingElement.scrollTop, 0)}px`;
+        }
+    };
+    document.addEventListener("scroll", held, { passive: true });
+
     // What is wider than its box is reached with Tab and scrolls with the arrow keys; what
     // fits is no stop on the way.
     const SCROLLERS = {

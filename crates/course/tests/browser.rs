@@ -1151,6 +1151,25 @@ fn a_wide_formula_scrolls_in_its_own_box() {
     assert_quiet(&mut browser, &course.address);
 }
 
+/// After a jump up, mdBook's own script would leave its bar in the middle of the text.
+#[test]
+fn the_bar_stays_above_the_text() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let tab = browser.tab();
+    size(&mut browser, &tab, 390, 740);
+    browser.open(&tab, &format!("http://{}/bn-backward.html", BOOK.address));
+    for to in [4000, 3600, 3100, 5000, 4880, 0] {
+        browser.value(&tab, &format!("scrollTo({{ top: {to}, behavior: 'instant' }})"));
+        let at = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
+            done([scrollY, document.getElementById('mdbook-menu-bar').getBoundingClientRect().top]))))";
+        let at = browser.value(&tab, at);
+        assert_eq!(at[0].as_f64(), Some(f64::from(to)), "{at}");
+        assert!(at[1].as_f64().is_some_and(|top| top <= 0.0), "{to}: {at}");
+    }
+}
+
 /// A page is light on paper, in whichever theme it was read.
 #[test]
 fn paper_is_light() {
