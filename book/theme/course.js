@@ -135,7 +135,7 @@
 
     // ---- Search ----------------------------------------------------------------------
     // The index knows words, so a Greek letter is asked for by what the book calls it; and
-    // the chapters come before appendix E, which is the source itself.
+    // the chapters come before the appendices, and last appendix E, which is the source itself.
     const LETTERS = {
         α: "momentum", β: "beta", γ: "gamma", ε: "eps", μ: "mean", σ: "variance", "σ²": "variance", "x̂": "x_hat",
         "∂": "derivative", "∑": "sum", ℒ: "loss",
@@ -146,7 +146,8 @@
             const words = query.split(/\s+/).map((word) => LETTERS[word.normalize("NFC")] ?? word);
             const found = search.call(this, words.join(" "), options);
             for (const result of found) {
-                if (window.search.doc_urls[result.ref].startsWith("source-")) result.score *= 0.3;
+                if (window.search.doc_urls[result.ref].startsWith("source-")) result.score *= 0.1;
+                else if (/^appendix /i.test(this.documentStore.getDoc(result.ref).breadcrumbs)) result.score *= 0.4;
             }
             return found.sort((a, b) => b.score - a.score);
         };
