@@ -1163,7 +1163,10 @@ fn the_bar_stays_above_the_text() {
     size(&mut browser, &tab, 390, 740);
     browser.open(&tab, &format!("http://{}/bn-backward.html", BOOK.address));
     for to in [4000, 3600, 3100, 5000, 4880, 0] {
-        browser.value(&tab, &format!("scrollTo({{ top: {to}, behavior: 'instant' }})"));
+        browser.value(
+            &tab,
+            &format!("scrollTo({{ top: {to}, behavior: 'instant' }})"),
+        );
         let at = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
             done([scrollY, document.getElementById('mdbook-menu-bar').getBoundingClientRect().top]))))";
         let at = browser.value(&tab, at);

@@ -76,7 +76,7 @@ mod tests {
             of([true, false], [true, true]),
             format!(
                 "{begin} a with 64 characters (0.01), a with 8 characters (0.01) and b with 8 \
-                 characters (3e-5)."
+                 characters (0.00003)."
             )
         );
     }
