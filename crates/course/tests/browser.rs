@@ -1036,8 +1036,8 @@ fn the_book_leads_to_its_places() {
         let first = browser.value(&tab, &format!("{found}.getAttribute('href')"));
         let first = first.as_str().unwrap();
         let appendices = ["source-", "mistakes", "museum", "witnesses", "reproducing"];
-        let is_first = |page: &&str| first.contains(page);
-        assert_eq!(appendices.iter().find(is_first), None, "{word}: {first}");
+        let of_one = appendices.iter().any(|page| first.contains(page));
+        assert!(!of_one, "{word}: {first}");
     }
     let passed = "document.querySelector('.verdict[data-outcome=passed]')";
     let page = BOOK.marked.iter().find(|page| {
