@@ -10,6 +10,7 @@
 //! now is built again.
 
 use crate::files::Stamp;
+use crate::shared::{self, Shared, named};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -19,6 +20,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::SystemTime;
 
 /// What compiling an exercise came to.
@@ -41,6 +44,8 @@ pub struct Compiler {
     library: Option<Library>,
     /// The compiler alone could not build what cargo could: it is not tried again.
     only_cargo: bool,
+    /// It could not with the shared library.
+    unshared: bool,
 }
 
 /// The crates that an exercise is linked with, as cargo left them.
@@ -57,9 +62,32 @@ struct Library {
     programs: PathBuf,
     /// Every file that decides what they are, as it was then.
     stamps: BTreeMap<PathBuf, Option<Stamp>>,
+    /// All of it as one shared library, once that is there; nothing when it cannot be had.
+    shared: Arc<OnceLock<Option<Shared>>>,
 }
 
+/// One shared library is built at a time, for all of them have the same place.
+static BUILDING: Mutex<()> = Mutex::new(());
+
 impl Compiler {
+    /// Makes what comes next faster, while nobody waits for anything.
+    pub fn prepare(&self, workspace: &Workspace) {
+        let Some(library) = self.library.as_ref() else {
+            return;
+        };
+        // Whoever else has a hand on it is at work on it, or was.
+        if self.only_cargo || self.unshared || Arc::strong_count(&library.shared) > 1 {
+            return;
+        }
+        if library.shared.get().is_none() {
+            let (library, workspace) = (library.clone(), workspace.clone());
+            thread::spawn(move || {
+                let _turn = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = library.shared.set(library.share(&workspace));
+            });
+        }
+    }
+
     /// Compiles the exercise `name`.
     ///
     /// # Errors
@@ -67,23 +95,26 @@ impl Compiler {
     pub fn compile(&mut self, workspace: &Workspace, name: &str) -> Result<Compiled> {
         let known = self.library.as_ref().filter(|library| library.is_current());
         let tried = known.is_some() && !self.only_cargo;
+        let shared = known.and_then(Library::shared).filter(|_| !self.unshared);
         if let Some(library) = known.filter(|_| tried)
-            && let Some(program) = library.link(workspace, name)
+            && let Some(program) = library.link(workspace, name, shared)
         {
             return Ok(Compiled::Program(program));
         }
+        let shared = shared.is_some();
         let start = SystemTime::now();
         let built = cargo(workspace, name)?;
         let Compiled::Program(program) = &built.result else {
             return Ok(built.result);
         };
-        self.only_cargo |= tried;
+        self.unshared |= tried && shared;
+        self.only_cargo |= tried && !shared;
         self.library = Library::of(workspace, name, program, &built, start);
         if !built.old {
             return Ok(built.result);
         }
         if let Some(library) = self.library.as_ref().filter(|_| !self.only_cargo)
-            && let Some(program) = library.link(workspace, name)
+            && let Some(program) = library.link(workspace, name, None)
         {
             return Ok(Compiled::Program(program));
         }
@@ -151,9 +182,10 @@ impl Library {
             edition: built.edition.clone(),
             flags: built.flags.clone(),
             folder: crates.first()?.1.parent()?.to_owned(),
-            programs: program.parent()?.join("course"),
+            programs: program.parent()?.join("judged"),
             crates,
             stamps,
+            shared: Arc::default(),
         })
     }
 
@@ -162,35 +194,52 @@ impl Library {
         self.stamps.iter().all(same)
     }
 
-    /// Compiles the one file with the compiler alone.
-    fn link(&self, workspace: &Workspace, name: &str) -> Option<PathBuf> {
-        fs::create_dir_all(&self.programs).ok()?;
-        let program = self
-            .programs
-            .join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    /// The compiler, told what it is told of each program and each library.
+    fn compiler(&self, workspace: &Workspace) -> Command {
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let mut command = Command::new(rustc);
         command
             .current_dir(workspace.root())
-            .args([
-                "--crate-type",
-                "bin",
-                "--crate-name",
-                name,
-                "--edition",
-                &self.edition,
-            ])
+            .args(["--edition", &self.edition])
+            .args(["-A", "warnings", "-L"])
+            .arg(named("dependency=", &self.folder));
+        command
+    }
+
+    /// Builds the shared library.
+    fn share(&self, workspace: &Workspace) -> Option<Shared> {
+        let (_, own) = self.crates.iter().find(|(name, _)| name == "exercises")?;
+        Shared::build(|| self.compiler(workspace), own, &self.programs)
+    }
+
+    /// The shared library, if it is there.
+    fn shared(&self) -> Option<&Shared> {
+        let shared = self.shared.get()?.as_ref();
+        shared.filter(|shared| shared.is_current())
+    }
+
+    /// Compiles the one file with the compiler alone.
+    fn link(&self, workspace: &Workspace, name: &str, shared: Option<&Shared>) -> Option<PathBuf> {
+        fs::create_dir_all(&self.programs).ok()?;
+        let program = self
+            .programs
+            .join(format!("{name}{}", env::consts::EXE_SUFFIX));
+        let mut command = self.compiler(workspace);
+        command
+            .args(["--crate-type", "bin", "--crate-name", name])
             .args(&self.flags)
             // Nobody looks into the program with a debugger, and to write for one takes time.
             .args(["-C", "strip=debuginfo"])
-            .args(["-F", "unsafe_code", "-A", "warnings"])
-            .arg(with("dependency=", &self.folder, "-L"))
+            .args(["-F", "unsafe_code"])
             .arg("-o")
             .arg(&program);
+        if shared.is_some() {
+            command.args(shared::FLAGS);
+        }
         for (name, file) in &self.crates {
-            command
-                .arg("--extern")
-                .arg(with(&format!("{name}="), file, ""));
+            let own = shared.filter(|_| name == "exercises");
+            let argument = own.map_or_else(|| named(&format!("{name}="), file), Shared::named);
+            command.arg("--extern").arg(argument);
         }
         let output = command
             .arg(workspace.exercise(name))
@@ -199,13 +248,6 @@ impl Library {
             .ok()?;
         output.status.success().then_some(program)
     }
-}
-
-/// An argument that ends in a path, which need not be text.
-fn with(text: &str, path: &Path, flag: &str) -> OsString {
-    let mut argument = OsString::from(format!("{flag}{text}"));
-    argument.push(path);
-    argument
 }
 
 /// The sources that a program was made of, from the file that cargo writes for `make`:

@@ -13,6 +13,7 @@
 //! | [`catalogue`] | the exercises: titles, tasks, hints, explanations |
 //! | [`progress`] | what the reader has done, in a small TOML file |
 //! | [`compile`] | compile one exercise, by cargo or by the compiler alone |
+//! | `shared` | all that exercises are linked with, as one library |
 //! | [`process`] | run a program, end all that it starts, keep what it prints |
 //! | [`check`] | run a compiled exercise, read its report |
 //! | [`follow`] | a run that takes its time, as a terminal shows it |
@@ -44,6 +45,7 @@ pub mod program;
 pub mod progress;
 pub mod prose;
 pub mod serve;
+mod shared;
 pub mod site;
 pub mod stub;
 pub mod terminal;

@@ -235,6 +235,7 @@ impl Live {
         event["event"] = json!("verdict");
         self.hub.greet_with(self.state());
         self.hub.send(&event);
+        self.compiler.prepare(&self.workspace);
         later
     }
 

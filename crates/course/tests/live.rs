@@ -477,3 +477,58 @@ fn cargo_is_asked_only_when_it_is_needed() {
     assert_eq!(verdict["verdict"]["outcome"], "wrong");
     assert_eq!(asked(), 4);
 }
+
+/// Once nobody waits, all that exercises are linked with becomes one shared library, which is
+/// what the next ones are linked with; no longer than it is right.
+#[cfg(target_os = "linux")]
+#[test]
+fn exercises_are_linked_with_a_shared_library_that_is_never_an_old_one() {
+    let checkout = Checkout::new();
+    let library = |factor: f64| {
+        let text = format!("pub fn double(x: f64) -> f64 {{\n    {factor:?} * x\n}}\n");
+        checkout.write("book/exercises/src/lib.rs", &text);
+    };
+    library(2.0);
+    let course = Course::start(&checkout);
+    let mut events = course.events();
+    let mut saved = 0;
+    let mut save = || {
+        saved += 1;
+        let body = format!("exercises::double(x) + {saved:?}.0 - {saved:?}.0");
+        let text = SOLUTION.replace("2.0 * x", &body);
+        checkout.write("book/exercises/double.rs", &text);
+        events.next("verdict")["verdict"]["outcome"].clone()
+    };
+    let file = checkout.file("target/debug/judged/libexercises.so");
+    let is_shared = || {
+        let program = std::fs::read(checkout.file("target/debug/judged/double"));
+        let name = b"libexercises.so";
+        program.is_ok_and(|bytes| bytes.windows(name.len()).any(|part| part == name))
+    };
+    // It is built in the background.
+    let mut until_shared = |right: &str| {
+        for _ in 0..600 {
+            assert_eq!(save(), right);
+            if is_shared() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("no program is linked with a shared library");
+    };
+    until_shared("passed");
+
+    // Another library behind the exercise.
+    library(20.0);
+    until_shared("wrong");
+    library(2.0);
+    until_shared("passed");
+
+    // It is gone, or something else has taken its place.
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(save(), "passed");
+    assert!(!is_shared());
+    std::fs::write(&file, "no library").unwrap();
+    assert_eq!(save(), "passed");
+    assert!(!is_shared());
+}

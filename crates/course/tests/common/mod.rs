@@ -91,6 +91,9 @@ impl Checkout {
         );
         checkout.write("course/Cargo.toml", &manifest("course", ""));
         checkout.write("course/src/lib.rs", "");
+        // Where `cargo run` puts the command itself, beside the programs of the exercises.
+        let own = format!("target/debug/course{}", std::env::consts::EXE_SUFFIX);
+        checkout.write(&own, "");
         checkout.write(
             "book/exercises/Cargo.toml",
             &manifest(
