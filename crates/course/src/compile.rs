@@ -93,9 +93,12 @@ impl Compiler {
     /// # Errors
     /// When cargo cannot be run, or fails for another reason than the exercise.
     pub fn compile(&mut self, workspace: &Workspace, name: &str) -> Result<Compiled> {
+        let saved = || Stamp::of(&workspace.exercise(name)).ok();
+        let before = saved();
         let known = self.library.as_ref().filter(|library| library.is_current());
         let tried = known.is_some() && !self.only_cargo;
-        let shared = known.and_then(Library::shared).filter(|_| !self.unshared);
+        let shared = known.and_then(|library| library.shared.get()?.as_ref());
+        let shared = shared.filter(|_| !self.unshared);
         if let Some(library) = known.filter(|_| tried)
             && let Some(program) = library.link(workspace, name, shared)
         {
@@ -107,6 +110,8 @@ impl Compiler {
         let Compiled::Program(program) = &built.result else {
             return Ok(built.result);
         };
+        // Cargo may have been given another file: one that was saved meanwhile.
+        let tried = tried && saved() == before;
         self.unshared |= tried && shared;
         self.only_cargo |= tried && !shared;
         self.library = Library::of(workspace, name, program, &built, start);
@@ -210,12 +215,6 @@ impl Library {
     fn share(&self, workspace: &Workspace) -> Option<Shared> {
         let (_, own) = self.crates.iter().find(|(name, _)| name == "exercises")?;
         Shared::build(|| self.compiler(workspace), own, &self.programs)
-    }
-
-    /// The shared library, if it is there.
-    fn shared(&self) -> Option<&Shared> {
-        let shared = self.shared.get()?.as_ref();
-        shared.filter(|shared| shared.is_current())
     }
 
     /// Compiles the one file with the compiler alone.
