@@ -3,11 +3,11 @@
 //! Cargo builds it the first time. That tells where the library behind the exercises is
 //! and which files it was made of. While none of these changes, a save needs only the
 //! compiler, for the one file that was saved: cargo takes as long again to find out that
-//! there is nothing else to do. Whatever the compiler alone cannot build is left to
-//! cargo, whose word is final, with one exception: cargo goes by the times of files, and
-//! takes a file that was put back with its old time for one that it has built already.
-//! What is judged are the bytes on the disk, so a program that cargo did not build just
-//! now is built again.
+//! there is nothing else to do. The program is linked with one shared library
+//! where that can be had. Whatever the compiler alone cannot build is left to cargo, whose
+//! word is final, with one exception: cargo goes by the times of files, and takes a file that
+//! was put back with its old time for one that it has built already. What is judged are the
+//! bytes on the disk, so a program that cargo did not build just now is built again.
 
 use crate::files::Stamp;
 use crate::shared::{self, Shared, named};
@@ -70,18 +70,18 @@ struct Library {
 static BUILDING: Mutex<()> = Mutex::new(());
 
 impl Compiler {
-    /// Makes what comes next faster, while nobody waits for anything.
+    /// Builds the shared library in the background, unless it is there, was tried, or is being
+    /// built: called when a verdict is told, and nobody waits for anything.
     pub fn prepare(&self, workspace: &Workspace) {
         let Some(library) = self.library.as_ref() else {
             return;
         };
-        // Whoever else has a hand on it is at work on it, or was.
-        if self.only_cargo || self.unshared || Arc::strong_count(&library.shared) > 1 {
-            return;
-        }
-        if library.shared.get().is_none() {
+        // Nobody has a hand on it but who is at work on it.
+        let begun = library.shared.get().is_some() || Arc::strong_count(&library.shared) > 1;
+        if !(self.only_cargo || self.unshared || begun) {
             let (library, workspace) = (library.clone(), workspace.clone());
-            thread::spawn(move || {
+            // Without a thread it is tried again after the next verdict.
+            let _ = thread::Builder::new().spawn(move || {
                 let _turn = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
                 let _ = library.shared.set(library.share(&workspace));
             });
