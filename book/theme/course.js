@@ -72,18 +72,36 @@
             });
         }
     };
-    const stack = (wrapper) => {
-        const table = wrapper.querySelector("table");
-        if (!phone.matches || !table?.tHead) {
-            wrapper.classList.remove("stacked");
-            return;
+    // A long name in a table that is too wide may be broken, at its joints.
+    const jointed = (table) => {
+        const texts = document.createTreeWalker(table, NodeFilter.SHOW_TEXT);
+        const long = [];
+        while (texts.nextNode()) {
+            const text = texts.currentNode;
+            if (text.parentElement.closest("td code:not(.whole)") && /\S{19}/.test(text.data)) long.push(text);
         }
-        if (wrapper.classList.contains("stacked") || wrapper.scrollWidth <= wrapper.clientWidth) return;
+        for (const text of long) {
+            if (text.nextSibling?.localName === "wbr") continue;
+            const parts = text.data.split(/(?<=::|[./])/);
+            text.replaceWith(...parts.flatMap((part) => [part, make("wbr")]).slice(0, -1));
+        }
+    };
+    const stack = (wrapper) => {
+        // It is measured as it is by itself: with letters that came late it may fit.
+        wrapper.classList.remove("stacked", "titled");
+        delete wrapper.dataset.more;
+        const table = wrapper.querySelector("table");
+        if (!table?.tHead || wrapper.scrollWidth <= wrapper.clientWidth) return;
+        jointed(table);
+        if (!phone.matches) return;
         const cells = [...table.querySelectorAll("tbody td")];
         const words = cells.filter((cell) => !/^[\s\d.,−±×⁻⁰¹²³⁴-⁹%/–—✓A-Za-z]{0,12}$/u.test(cell.textContent)).length;
         if (words < cells.length / 4) return;
         named(table);
         wrapper.classList.add("stacked");
+        // A first heading that says how to read the table is no name for what stands in a row: it stands
+        // above all of them.
+        if (table.tHead.rows[0].cells[0].textContent.length > 18) wrapper.classList.add("titled");
     };
     const fit = (element) => {
         const kind = Object.keys(SCROLLERS).find((selector) => element.matches(selector));

@@ -359,6 +359,12 @@ fn every_page_of_the_book_holds() {
         for found in bad_formulas(&mut browser, &tab) {
             problems.push(format!("{page}: {found}"));
         }
+        size(&mut browser, &tab, 768, 1024);
+        for look in [parted, cut] {
+            for found in look(&mut browser, &tab) {
+                problems.push(format!("{page}, 768 px: {found}"));
+            }
+        }
         let count = "document.querySelectorAll('main math').length";
         formulas += browser.value(&tab, count).as_u64().unwrap();
         let count = "document.querySelectorAll('#mdbook-sidebar .marks').length";
@@ -369,7 +375,7 @@ fn every_page_of_the_book_holds() {
         for found in overflow(&mut browser, &tab, 360) {
             problems.push(format!("{page}, 360 px: {found}"));
         }
-        for look in [faint_print, uncued, broken, collisions, askew] {
+        for look in [faint_print, uncued, broken, parted, collisions, askew] {
             for found in look(&mut browser, &tab) {
                 problems.push(format!("{page}, 360 px: {found}"));
             }
@@ -609,11 +615,40 @@ fn broken(browser: &mut Browser, tab: &Tab) -> Vec<String> {
                 else if (box.top >= first.bottom && box.left < first.left + 8) bad.push("does not hang from its first piece: " + name(piece));
             }
         }
+        return bad;
+    "#;
+    list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// Short code, and words such as `->`, `pre-LN` and `35–44`, with a line's end in them.
+fn parted(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        const lines = (what) => {
+            const boxes = [...what.getClientRects()].filter((box) => box.width > 0.5);
+            return new Set(boxes.map((box) => Math.round(box.bottom / 6))).size;
+        };
         for (const code of main.querySelectorAll(":not(pre) > code")) {
-            if (code.closest("h1, h2, h3, td")) continue;
-            const held = [...code.querySelectorAll(".dashes")];
-            const option = /(^| )-/.test(code.textContent);
-            if (option !== held.length > 0 || held.some((e) => e.getClientRects().length > 1)) bad.push("may be broken behind a dash: " + name(code));
+            if (code.checkVisibility() && code.textContent.length <= 18 && lines(code) > 1) bad.push(`is in two parts: ${code.textContent}: ${name(code)}`);
+        }
+        const whole = (word) => {
+            const bare = word.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "");
+            if (!bare) return word.length > 1 && word.includes("-");
+            const parts = bare.split(/[-–]/);
+            return parts.length > 1 && parts.some((part) => part.length < 3 || /^[\d\p{Lu}]|[\d\p{Lu}]$/u.test(part));
+        };
+        const texts = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+            const text = texts.currentNode;
+            const near = text.parentElement;
+            if (near.closest("pre, svg, math, code, script, style") || !near.checkVisibility()) continue;
+            for (const word of text.data.matchAll(/\S+/g)) {
+                if (word[0].length > 18 || !whole(word[0])) continue;
+                const range = document.createRange();
+                range.setStart(text, word.index);
+                range.setEnd(text, word.index + word[0].length);
+                if (lines(range) > 1) bad.push(`is in two parts: ${word[0]}: ${name(near)}`);
+            }
         }
         return bad;
     "#;

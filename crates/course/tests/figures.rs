@@ -524,7 +524,8 @@ fn words_stand_clear_of_each_other() {
     assert!(problems.is_empty(), "{count}:\n{}", problems.join("\n"));
 }
 
-/// How a figure begins, and with each of its controls at some places between its ends.
+/// How a figure begins, with each of its controls at some places between its ends, and with all
+/// sliders of a group at one of theirs.
 fn settings(figure: &live::Figure) -> Vec<Vec<String>> {
     let mut all = vec![starts(figure.name)];
     for (at, control) in figure.controls().enumerate() {
@@ -542,6 +543,19 @@ fn settings(figure: &live::Figure) -> Vec<Vec<String>> {
             setting[at] = value;
             setting
         }));
+    }
+    let mut first = 0;
+    for group in figure.groups {
+        for end in [0, 1] {
+            let mut setting = starts(figure.name);
+            for (at, control) in (first..).zip(group.controls) {
+                if let Kind::Slider { min, max, .. } = control.kind {
+                    setting[at] = [min, max][end].to_string();
+                }
+            }
+            all.push(setting);
+        }
+        first += group.controls.len();
     }
     all
 }

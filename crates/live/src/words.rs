@@ -45,7 +45,7 @@ pub fn scientific(value: f64, places: usize) -> String {
     }
     let text = format!("{value:.places$e}");
     let Some((digits, power)) = text.split_once('e') else {
-        return text;
+        return text.replace('-', "−");
     };
     let digits = digits.replace('-', "−");
     format!("{digits}\u{a0}×\u{a0}{}", power_of_ten(power))
@@ -66,6 +66,46 @@ pub fn power_of_ten(power: impl ToString) -> String {
         "10{}",
         power.to_string().chars().map(raised).collect::<String>()
     )
+}
+
+/// What the checker writes in ASCII, as the book writes it: the pages do the same with a verdict.
+const SIGNS: [(&str, &str); 9] = [
+    ("x_hat", "x̂"),
+    ("mu", "μ"),
+    ("sigma", "σ"),
+    ("gamma", "γ"),
+    ("beta", "β"),
+    ("eps", "ε"),
+    ("sqrt", "√"),
+    ("->", "→"),
+    ("*", "·"),
+];
+
+/// A sentence of the checker with the signs of the book.
+#[must_use]
+pub fn signs(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut inside = false;
+    while let Some(c) = rest.chars().next() {
+        let begins = |&&(ascii, _): &&(&str, &str)| {
+            let after = rest.strip_prefix(ascii);
+            after.is_some_and(|after| !after.starts_with(part_of_name))
+        };
+        let found = SIGNS.iter().find(begins).filter(|_| !inside);
+        let (taken, written) = match found {
+            Some(&(ascii, sign)) => (ascii.len(), sign),
+            None => (c.len_utf8(), &rest[..c.len_utf8()]),
+        };
+        out.push_str(written);
+        inside = part_of_name(c);
+        rest = &rest[taken..];
+    }
+    out
+}
+
+fn part_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// A list as a sentence has it: `a`, `a and b`, `a, b and c`.
@@ -176,6 +216,26 @@ mod tests {
     }
 
     #[test]
+    fn sentences_of_the_checker_have_the_signs_of_the_book() {
+        for (ascii, wanted) in [
+            (
+                "the path x -> sigma² -> x_hat is missing.",
+                "the path x → σ² → x̂ is missing.",
+            ),
+            (
+                "rstd must be 1/sqrt(var + eps), y gamma * x_hat",
+                "rstd must be 1/√(var + ε), y γ · x̂",
+            ),
+            (
+                "dgamma, mean, epsilon and eps_root stay, as − does",
+                "dgamma, mean, epsilon and eps_root stay, as − does",
+            ),
+        ] {
+            assert_eq!(signs(ascii), wanted);
+        }
+    }
+
+    #[test]
     fn numbers_are_printed_as_the_book_has_them() {
         assert_eq!(fixed(-1.25, 1), "−1.2");
         assert_eq!(fixed(-0.04, 1), "0.0");
@@ -183,6 +243,7 @@ mod tests {
         assert_eq!(scientific(1.54e-7, 1), "1.5\u{a0}×\u{a0}10⁻⁷");
         assert_eq!(scientific(-2e12, 0), "−2\u{a0}×\u{a0}10¹²");
         assert_eq!(scientific(0.0, 1), "0");
+        assert_eq!(scientific(f64::NEG_INFINITY, 1), "−inf");
         assert_eq!(power_of_ten(-30), "10⁻³⁰");
         assert_eq!(power_of_ten(45), "10⁴⁵");
         assert_eq!(tuple(&[0.25, -0.5], 2), "(0.25, −0.50)");

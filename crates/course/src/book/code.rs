@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::edits::escape;
+use super::edits::{code_in, escape, in_code};
 use super::items;
 use super::listing::{Piece, pieces};
 use super::maths::shield;
@@ -46,12 +46,12 @@ pub fn listing(file: &str, source: &str, name: &str) -> Result<Shown, String> {
     let mut location = format!("<code>{}</code>", shield(&escape(file)));
     let what = piece.place(source);
     if !what.is_empty() {
-        let _ = write!(location, ", <code>{}</code>", shield(&escape(&what)));
+        let _ = write!(location, ", {}", in_code(&what));
     }
-    let _ = match first == last {
-        true => write!(location, ", line {first}"),
-        false => write!(location, ", lines {first}–{last}"),
-    };
+    location += &code_in(&match first == last {
+        true => format!(", line {first}"),
+        false => format!(", lines {first}–{last}"),
+    });
     let text = shield(&escape(&piece.text()));
     Ok(Shown {
         code: format!("<pre><code class=\"language-{language}\">{text}</code></pre>"),

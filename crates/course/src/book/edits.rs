@@ -37,24 +37,90 @@ pub fn hold(text: &str, range: Range<usize>, latex: &str, html: String) -> Edit 
     (range.start..range.end + after.len(), html)
 }
 
-/// Code in the text with words such as `--` and `--norm`, behind whose dashes a browser would end a
-/// line.
-pub fn dashes(code: &str) -> Option<String> {
-    let option = |word: &str| word.starts_with('-');
-    if !code.split(' ').any(option) {
-        return None;
-    }
-    let words = code.split(' ').map(|word| match option(word) {
-        true => format!("<span class=\"dashes\">{}</span>", escape(word)),
-        false => escape(word),
-    });
-    let words: Vec<String> = words.collect();
-    Some(shield(&format!("<code>{}</code>", words.join(" "))))
+/// What is no longer than this stays on its line: it fits beside other words on a phone.
+const ON_ITS_LINE: usize = 18;
+
+fn fits(text: &str) -> bool {
+    text.chars().count() <= ON_ITS_LINE
 }
 
-/// The same for any code.
+fn held(html: &str) -> String {
+    format!("<span class=\"whole\">{html}</span>")
+}
+
+/// Code in the text as HTML: short code stays on its line, as does, of longer code, each short word
+/// and what stands between square brackets.
 pub fn in_code(code: &str) -> String {
-    dashes(code).unwrap_or_else(|| shield(&format!("<code>{}</code>", escape(code))))
+    let html = |code: &str| format!("<code>{}</code>", escape(code));
+    shield(&if fits(code) && code.chars().any(may_end) {
+        format!("<code class=\"whole\">{}</code>", escape(code))
+    } else if fits(code) {
+        html(code)
+    } else {
+        let words: Vec<String> = words_of(code)
+            .iter()
+            .map(|word| match fits(word) && word.chars().any(may_end) {
+                true => held(&escape(word)),
+                false => escape(word),
+            })
+            .collect();
+        format!("<code>{}</code>", words.join(" "))
+    })
+}
+
+/// Whether a browser might end a line at this sign of code.
+fn may_end(sign: char) -> bool {
+    !(sign.is_alphanumeric() || "_.,:".contains(sign))
+}
+
+/// Code between spaces, but for those between square brackets as long as the whole fits.
+fn words_of(code: &str) -> Vec<String> {
+    let open = |word: &str| word.matches('[').count() > word.matches(']').count();
+    let mut words: Vec<String> = Vec::new();
+    for word in code.split(' ') {
+        let longer = words.last().filter(|last| open(last));
+        match longer.map(|last| format!("{last} {word}")) {
+            Some(longer) if fits(&longer) => *words.last_mut().expect("there is one") = longer,
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
+/// Whether a line should not end inside of this word of the text: it is a sign such as `->`, or one of its
+/// parts says nothing by itself, as in `pre-LN`, `AVX-512` and `35–44`.
+fn is_whole(word: &str) -> bool {
+    let dashes = ['-', '–'];
+    let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let firm = |c: Option<char>| c.is_none_or(|c| c.is_ascii_digit() || c.is_uppercase());
+    let mute = |part: &str| {
+        part.chars().count() < 3 || firm(part.chars().next()) || firm(part.chars().last())
+    };
+    fits(word)
+        && match bare.is_empty() {
+            true => word.contains('-'),
+            false => bare.contains(dashes) && bare.split(dashes).any(mute),
+        }
+}
+
+/// The places of the words of a text that stay on their lines.
+fn whole_words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    let places = text.split_inclusive(char::is_whitespace).map(move |piece| {
+        let start = at;
+        at += piece.len();
+        start..start + piece.trim_end().len()
+    });
+    places.filter(|place| is_whole(&text[place.clone()]))
+}
+
+/// What keeps such words together in a part of the Markdown that is plain text.
+pub fn hold_words(text: &str, part: &Range<usize>) -> Vec<Edit> {
+    let words = whole_words(&text[part.clone()]);
+    let words = words.map(|word| part.start + word.start..part.start + word.end);
+    words
+        .map(|word| (word.clone(), held(&text[word])))
+        .collect()
 }
 
 /// A reference in the text. An equation's number has parentheses, so that those around a number
@@ -128,17 +194,26 @@ pub fn escape(text: &str) -> String {
 
 /// `text` as HTML in which what stands between backquotes is code; one alone stays.
 pub fn code_in(text: &str) -> String {
-    let text = escape(text);
+    let plain = |text: &str| {
+        let (mut out, mut at) = (String::new(), 0);
+        for word in whole_words(text) {
+            out += &escape(&text[at..word.start]);
+            out += &held(&escape(&text[word.clone()]));
+            at = word.end;
+        }
+        shield(&(out + &escape(&text[at..])))
+    };
     let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_str();
+    let mut rest = text;
     while let Some((before, after)) = rest.split_once('`') {
         let Some((code, after)) = after.split_once('`') else {
             break;
         };
-        out.push_str(&format!("{before}<code>{code}</code>"));
+        out += &plain(before);
+        out += &in_code(code);
         rest = after;
     }
-    shield(&(out + rest))
+    out + &plain(rest)
 }
 
 /// The attribute by which a reference finds what has this label.
@@ -169,19 +244,92 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_begins_with_a_dash_stays_together() {
-        assert_eq!(dashes("a cross-entropy"), None);
-        let html = dashes("run -- <a> --norm").unwrap();
-        let whole = |word: &str| format!("<span class=\"dashes\">{word}</span>");
-        let (two, norm) = (whole("&#45;&#45;"), whole("&#45;&#45;norm"));
-        assert_eq!(html, format!("<code>run {two} &lt;a&gt; {norm}</code>"));
+    fn short_code_stays_on_its_line_and_so_does_each_short_word_of_longer_code() {
+        let read = |code: &str| {
+            let plain = in_code(code).replace("&#45;", "-").replace("&#91;", "[");
+            let plain = plain.replace("&#93;", "]").replace("&#44;", ",");
+            let plain = plain.replace("&#61;", "=").replace("&#95;", "_");
+            let plain = plain.replace("&#42;", "*").replace("&#58;", ":");
+            plain.replace("&#46;", ".").replace("&#47;", "/")
+        };
+        for code in ["[N, C, H, W]", "x - mean", "-p", "f64 -> f32"] {
+            let wanted = format!("<code class=\"whole\">{}</code>", escape(code));
+            assert_eq!(read(code), wanted);
+        }
+        for code in ["dgamma", "bn_forward"] {
+            assert_eq!(read(code), format!("<code>{code}</code>"));
+        }
+        let whole = |word: &str| format!("<span class=\"whole\">{word}</span>");
+        let [dashes, norm] = ["--", "--norm"].map(whole);
+        assert_eq!(
+            read("run -- it by its --norm"),
+            format!("<code>run {dashes} it by its {norm}</code>")
+        );
+        let [shape, times] = ["[N, C, H, W]", "*"].map(whole);
+        assert_eq!(
+            read("x: [N, C, H, W] times * that"),
+            format!("<code>x: {shape} times {times} that</code>")
+        );
+        // What is too long to stay is broken at its spaces, and its words are not.
+        let [long, rest] = ["[running_mean,", "running_var]"].map(whole);
+        assert_eq!(
+            read("[running_mean, running_var]"),
+            format!("<code>{long} {rest}</code>")
+        );
+        let name = "a_name/of_something-long.rs";
+        assert_eq!(read(name), format!("<code>{name}</code>"));
+        assert_eq!(
+            read("a/b.rs of a directory"),
+            format!("<code>{} of a directory</code>", whole("a/b.rs"))
+        );
+    }
+
+    #[test]
+    fn a_word_of_which_a_part_says_nothing_stays_on_its_line() {
+        let whole = [
+            "->",
+            "pre-LN",
+            "(AVX-512),",
+            "35–44",
+            "x-axis",
+            "warm-up",
+            "784-256-10",
+        ];
+        let broken = [
+            "left-hand",
+            "floating-point",
+            "2016–2019–2021–2024",
+            "–",
+            "a",
+            "x",
+            "Norm",
+            "non-zero",
+        ];
+        for word in whole {
+            assert!(is_whole(word), "{word}");
+        }
+        for word in broken {
+            assert!(!is_whole(word), "{word}");
+        }
+        let text = "**a pre-LN** and\n35–44";
+        assert_eq!(
+            apply(
+                text,
+                hold_words(text, &(2..10))
+                    .into_iter()
+                    .chain(hold_words(text, &(12..text.len())))
+                    .collect()
+            ),
+            "**a <span class=\"whole\">pre-LN</span>** and\n<span class=\"whole\">35–44</span>"
+        );
     }
 
     #[test]
     fn what_stands_between_backquotes_is_code() {
         assert_eq!(
-            code_in("of `a<b` and `c`, d"),
-            "of <code>a&lt;b</code> and <code>c</code>&#44; d"
+            code_in("of `a<b` and `c`, x -> d, `"),
+            "of <code class=\"whole\">a&lt;b</code> and <code>c</code>&#44; x \
+             <span class=\"whole\">&#45;&gt;</span> d&#44; &#96;"
         );
     }
 }

@@ -5,7 +5,8 @@ use super::code::{self, Shown};
 use super::data::{self, Place};
 use super::directive::Arguments;
 use super::edits::{
-    Edit, apply, close, code_in, dashes, escape, hold, id, in_code, refer, said, unclear, unwrapped,
+    Edit, apply, close, code_in, escape, hold, hold_words, id, in_code, refer, said, unclear,
+    unwrapped,
 };
 use super::figure;
 use super::files::Files;
@@ -115,7 +116,7 @@ impl Renderer<'_> {
             | Options::ENABLE_DEFINITION_LIST
             | Options::ENABLE_GFM
             | Options::ENABLE_MATH;
-        let mut in_code = false;
+        let mut in_block = false;
         let mut formulas_here = formulas;
         let events: Vec<_> = Parser::new_ext(text, options).into_offset_iter().collect();
         for (at, (event, range)) in events.iter().enumerate() {
@@ -124,10 +125,10 @@ impl Renderer<'_> {
                     if let Some(message) = unclear(kind) {
                         self.problem(page, line_of(range.start), message);
                     }
-                    in_code = true;
+                    in_block = true;
                     verbatim.push(range.clone());
                 }
-                Event::End(TagEnd::CodeBlock) => in_code = false,
+                Event::End(TagEnd::CodeBlock) => in_block = false,
                 Event::Start(Tag::TableHead) => formulas_here = maths::Place::Heading,
                 Event::End(TagEnd::TableHead) => formulas_here = formulas,
                 Event::Start(Tag::TableCell) if formulas_here == maths::Place::Heading => {
@@ -139,7 +140,7 @@ impl Renderer<'_> {
                 }
                 Event::Code(code) => {
                     verbatim.push(range.clone());
-                    edits.extend(dashes(code).map(|html| (range.clone(), html)));
+                    edits.push((range.clone(), in_code(code)));
                 }
                 Event::InlineMath(latex) => {
                     let line = line_of(range.start);
@@ -176,7 +177,8 @@ impl Renderer<'_> {
                         }
                     }
                 }
-                Event::Text(_) if !in_code => {
+                Event::Text(_) if !in_block => {
+                    edits.extend(hold_words(text, range));
                     for (offset, _) in text[range.clone()].match_indices('$') {
                         let at = range.start + offset;
                         if text[..at].ends_with('\\') {
@@ -489,11 +491,7 @@ impl Renderer<'_> {
                     let name = value.as_str().ok_or_else(|| {
                         format!("{file}, `{key}`, `{field}`: code must be a text")
                     })?;
-                    let _ = write!(
-                        cells,
-                        "<td class=\"name\"><code>{}</code></td>",
-                        shield(&escape(name))
-                    );
+                    let _ = write!(cells, "<td class=\"name\">{}</td>", in_code(name));
                     continue;
                 }
                 let text = data::print(value, format, Place::Prose)

@@ -28,6 +28,8 @@ pub const COLLISIONS: &str = r#"
             return { said: text.textContent, left: box.left + x, right: box.right - x, top: box.top + y, bottom: box.bottom - y };
         });
         const bad = [];
+        const sheet = svg.getBoundingClientRect();
+        words.filter((one) => one.left < sheet.left || one.right > sheet.right).forEach((one) => bad.push('“' + one.said + '” is cut at the edge: ' + label));
         words.forEach((one, at) => words.slice(at + 1).forEach((other) => {
             const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
             const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);

@@ -2,7 +2,7 @@
 
 use crate::draw::{Drag, Place, Scale, Sheet};
 use crate::figure::{Control, Figure, Form, Group, Shown, Values};
-use crate::words::fixed;
+use crate::words::{fixed, signs};
 use batchnorm::staged::{Forward, forward_channel};
 use gradcheck::attribution::Verdict;
 use gradcheck::attribution::norm::{Given, Norm, Probe, Target, explain};
@@ -184,7 +184,7 @@ impl Found {
         if let Some(why) = &self.refused {
             text += &format!(" But it refuses these data: {why}");
         }
-        text
+        signs(&text)
     }
 
     /// Whether everything of the gradient is right but for rounding.

@@ -224,7 +224,8 @@ impl Panel {
             places: [top + height, top + 24.0],
         };
         let panel = Self {
-            left: left + 34.0,
+            // The numbers at the axis have this room: "−2000", where all values are the same.
+            left: left + 38.0,
             right: left + width,
             scale,
         };

@@ -5,7 +5,7 @@
 use crate::draw::{Place, Sheet};
 use crate::expression::Program;
 use crate::figure::{Control, Figure, Form, Group, Shown, Values};
-use crate::words::{and, fixed};
+use crate::words::{and, fixed, scientific};
 use tape::{Line, Tape, Tensor};
 
 /// Records that there is room for.
@@ -200,7 +200,7 @@ struct Found {
 fn short(value: f64) -> String {
     match value.abs() {
         0.0..99_999.5 => fixed(value, 3),
-        _ => format!("{value:.2e}").replace('-', "−"),
+        _ => scientific(value, 2),
     }
 }
 
