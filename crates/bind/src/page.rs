@@ -34,7 +34,16 @@ pub fn kept(element: ElementRef<'_>, window: &Selector) -> Option<Vec<(String, S
     if element.value().name() == "details" && !kept.iter().any(|(name, _)| name == "open") {
         kept.push(("open".to_owned(), "open".to_owned()));
     }
+    if element.value().name() == "pre" && is_short(element) {
+        kept.push(("data-short".to_owned(), String::new()));
+    }
     Some(kept)
+}
+
+/// Whether code is so short that it need not go on on another page.
+fn is_short(code: ElementRef<'_>) -> bool {
+    let text: String = code.text().collect();
+    text.trim().lines().count() <= 16
 }
 
 /// Builds the book into a temporary folder, with `look` of its themes beside its own.

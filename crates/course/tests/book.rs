@@ -30,7 +30,7 @@ fn a_chapter_becomes_a_page() {
         "<span class=\"section-number\">1.1</span>",
         "<code class=\"language-rust\">fn double(x: f64) -&gt; f64 {\n    2.0 * x\n}</code>",
         "fn double in impl Twice",
-        "lines 3–5",
+        "lines <span class=\"whole\">3–5</span>",
         "data-exercise=\"double\"",
         "Hint 3 of 3",
     ] {
@@ -326,7 +326,7 @@ fn numbers_and_tables_come_from_result_files() {
         "<mn>1.5</mn>",
         "<code>{{#data data.json n d}}</code>",
         "<td>1.5\u{a0}×\u{a0}10⁻⁷</td>",
-        "<td>a|b</td>",
+        "<td class=\"brief\">a|b</td>",
         "Table 2.1",
         "table 2.1</a>",
     ] {
@@ -353,7 +353,7 @@ fn tables_of_several_files_refer_and_show_code() {
     assert_eq!(finished.code(), 0, "{}", finished.err());
     let page = checkout.read("book/build/two.html");
     let rows = ["b", "a"].map(|name| {
-        format!("<tr><td class=\"name\"><code>&lt;{name}&gt;</code></td><td><a class=\"ref\" href=\"#sec:there\">Section 2.1</a></td></tr>")
+        format!("<tr><td class=\"name\"><code class=\"whole\">&lt;{name}&gt;</code></td><td><a class=\"ref\" href=\"#sec:there\">Section 2.1</a></td></tr>")
     });
     assert!(page.contains(&rows.join("\n")), "{page}");
     for (table, wrong) in [

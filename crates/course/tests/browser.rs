@@ -360,6 +360,8 @@ fn every_page_of_the_book_holds() {
             problems.push(format!("{page}: {found}"));
         }
         size(&mut browser, &tab, 768, 1024);
+        browser.open(&tab, &format!("http://{address}/{page}"));
+        browser.wait(&tab, "document.querySelector('#course-progress')");
         for look in [parted, cut] {
             for found in look(&mut browser, &tab) {
                 problems.push(format!("{page}, 768 px: {found}"));

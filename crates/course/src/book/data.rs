@@ -137,7 +137,7 @@ pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String
     }
     if format == "s" {
         return match value {
-            Value::String(text) if place == Place::Prose => Ok(minus_signs(text)),
+            Value::String(text) if place == Place::Prose => Ok(typeset(text)),
             Value::String(text) => Ok(text.clone()),
             Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
             _ => Err("the value is not a text, a number or a truth value".to_owned()),
@@ -200,18 +200,19 @@ pub fn print(value: &Value, format: &str, place: Place) -> Result<String, String
     }
 }
 
-/// The text with a minus in front of its negative numbers, which results write with a hyphen.
-fn minus_signs(text: &str) -> String {
+/// The text with a minus in front of its negative numbers, which results write with a hyphen, and no
+/// line's end between a number and its per cent.
+fn typeset(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         let number = rest.peek().is_some_and(char::is_ascii_digit);
         let alone = before == ' ' || before == '(';
-        out.push(if c == '-' && alone && number {
-            '−'
-        } else {
-            c
+        out.push(match c {
+            '-' if alone && number => '−',
+            ' ' if before.is_ascii_digit() && rest.peek() == Some(&'%') => '\u{202f}',
+            c => c,
         });
         before = c;
     }
@@ -415,10 +416,10 @@ mod tests {
             ),
             (json!("not-supported"), "words", Prose, "not supported"),
             (
-                json!("-7.6 points (-10.2 to +0.3), batch-2"),
+                json!("-7.6 points (-10.2 to +0.3), batch-2, 9 %"),
                 "s",
                 Prose,
-                "−7.6 points (−10.2 to +0.3), batch-2",
+                "−7.6 points (−10.2 to +0.3), batch-2, 9\u{202f}%",
             ),
             (json!("cnn"), "words", Prose, "CNN"),
             (json!(true), "words", Prose, "yes"),

@@ -40,7 +40,8 @@ pub fn hold(text: &str, range: Range<usize>, latex: &str, html: String) -> Edit 
 /// What is no longer than this stays on its line: it fits beside other words on a phone.
 const ON_ITS_LINE: usize = 18;
 
-fn fits(text: &str) -> bool {
+/// Whether a text is so short that it stays on one line.
+pub fn fits(text: &str) -> bool {
     text.chars().count() <= ON_ITS_LINE
 }
 
@@ -114,12 +115,17 @@ fn whole_words(text: &str) -> impl Iterator<Item = Range<usize>> {
     places.filter(|place| is_whole(&text[place.clone()]))
 }
 
-/// What keeps such words together in a part of the Markdown that is plain text.
+/// What keeps such words together in a part of the Markdown that is plain text, and a number with
+/// its per cent.
 pub fn hold_words(text: &str, part: &Range<usize>) -> Vec<Edit> {
-    let words = whole_words(&text[part.clone()]);
-    let words = words.map(|word| part.start + word.start..part.start + word.end);
+    let inner = &text[part.clone()];
+    let words = whole_words(inner).map(|word| part.start + word.start..part.start + word.end);
+    let words = words.map(|word| (word.clone(), held(&text[word])));
+    let shares = inner.match_indices(" %").map(|(at, _)| part.start + at);
+    let shares =
+        shares.filter(|&at| text[..at].ends_with(|c: char| c.is_ascii_digit() || c == '}'));
     words
-        .map(|word| (word.clone(), held(&text[word])))
+        .chain(shares.map(|at| (at..at + 1, "\u{202f}".to_owned())))
         .collect()
 }
 
@@ -128,7 +134,7 @@ pub fn hold_words(text: &str, part: &Range<usize>) -> Vec<Edit> {
 pub fn refer(text: &str, range: Range<usize>, html: String) -> Edit {
     let Range { start, end } = range;
     let alone = text[..start].ends_with('(') && text[end..].starts_with(')');
-    if alone && html.contains(">(") {
+    if alone && html.contains(&format!(">{}", shield("("))) {
         (start - 1..end + 1, html)
     } else {
         (start..end, html)
@@ -230,12 +236,15 @@ mod tests {
         let text = "so ([](#a)), and ([](#a) too)";
         let written = |html: &str| {
             let places = text.match_indices("[](#a)");
-            let edits = places.map(|(at, link)| refer(text, at..at + link.len(), html.to_owned()));
+            let html = shield(html);
+            let edits = places.map(|(at, link)| refer(text, at..at + link.len(), html.clone()));
             apply(text, edits.collect())
+                .replace("&#40;", "(")
+                .replace("&#41;", ")")
         };
         assert_eq!(
-            written("<a>(1.2)</a>"),
-            "so <a>(1.2)</a>, and (<a>(1.2)</a> too)"
+            written("<a>(12)</a>"),
+            "so <a>(12)</a>, and (<a>(12)</a> too)"
         );
         assert_eq!(
             written("<a>section 3</a>"),
@@ -311,7 +320,7 @@ mod tests {
         for word in broken {
             assert!(!is_whole(word), "{word}");
         }
-        let text = "**a pre-LN** and\n35–44";
+        let text = "**a pre-LN** and\n35–44 %";
         assert_eq!(
             apply(
                 text,
@@ -320,7 +329,7 @@ mod tests {
                     .chain(hold_words(text, &(12..text.len())))
                     .collect()
             ),
-            "**a <span class=\"whole\">pre-LN</span>** and\n<span class=\"whole\">35–44</span>"
+            "**a <span class=\"whole\">pre-LN</span>** and\n<span class=\"whole\">35–44</span>\u{202f}%"
         );
     }
 

@@ -5,7 +5,7 @@ use super::code::{self, Shown};
 use super::data::{self, Place};
 use super::directive::Arguments;
 use super::edits::{
-    Edit, apply, close, code_in, escape, hold, hold_words, id, in_code, refer, said, unclear,
+    Edit, apply, close, code_in, escape, fits, hold, hold_words, id, in_code, refer, said, unclear,
     unwrapped,
 };
 use super::figure;
@@ -470,9 +470,12 @@ impl Renderer<'_> {
                 ));
             };
             // Numbers stand under one another at their ends, words at their beginnings.
-            let word = |row| data::get(row, field).is_ok_and(|value| value.is_string());
-            let words = rows.iter().all(word);
-            let class = if words || ["s", "s?", "ref", "code"].contains(format) {
+            let text = |row| data::get(row, field).ok().and_then(Value::as_str);
+            let class = if rows.iter().all(|row| text(row).is_some_and(fits)) {
+                " class=\"brief\""
+            } else if rows.iter().all(|row| text(row).is_some())
+                || ["s", "s?", "ref", "code"].contains(format)
+            {
                 ""
             } else {
                 " class=\"number\""
