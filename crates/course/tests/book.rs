@@ -324,7 +324,7 @@ fn numbers_and_tables_come_from_result_files() {
     for part in [
         "12\u{202f}345 values",
         "<mn>1.5</mn>",
-        "<code>{{#data data.json n d}}</code>",
+        "<code><span class=\"whole\">{{#data</span> data.json n <span class=\"whole\">d}}</span></code>",
         "<td>1.5\u{a0}×\u{a0}10⁻⁷</td>",
         "<td class=\"brief\">a|b</td>",
         "Table 2.1",
