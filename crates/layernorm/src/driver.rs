@@ -8,7 +8,7 @@ use std::array;
 
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
 use tape::parallel::{self, Split, rows, starting};
-use tape::streaming::Stores;
+use tape::streaming::{Stores, fetch};
 use tape::{Real, Tensor, vector};
 
 use crate::rows::{check_lengths, whole};
@@ -53,6 +53,29 @@ fn times<T: Real>(x: &[T], factor: T) -> Vec<T> {
 }
 
 // ANCHOR: forward
+/// What a kernel will be given next, to be asked for half a row at a time.
+pub(crate) struct Ahead<'a, T> {
+    next: &'a [T],
+    half: usize,
+}
+
+impl<'a, T: Real> Ahead<'a, T> {
+    fn of(next: &'a [T], d: usize) -> Self {
+        let half = d.div_ceil(2);
+        Ahead { next, half }
+    }
+
+    /// Asks for the next half of a row, if there is more.
+    #[inline(always)]
+    pub(crate) fn fetch(&mut self) {
+        if !self.next.is_empty() {
+            let (half, rest) = self.next.split_at(self.half.min(self.next.len()));
+            fetch(half);
+            self.next = rest;
+        }
+    }
+}
+
 /// The rows of an input: `x` holds rows of `d` features, as many as there are statistics.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a, T> {
@@ -63,15 +86,15 @@ pub(crate) struct Rows<'a, T> {
 }
 
 impl<T: Real> Rows<'_, T> {
-    /// Calls `normalize(x, eps, y, stats)` on a few rows at a time, which normalizes them and
-    /// writes their statistics.
+    /// Calls `normalize(x, ahead, eps, y, stats)` on a few rows at a time, which normalizes them and
+    /// writes their statistics. Meanwhile it may ask for the rows [`Ahead`].
     #[track_caller]
     pub(crate) fn forward<S: Stats<T>>(
         self,
         eps: T,
         y: &mut [T],
         stats: &mut [S],
-        normalize: impl Fn(&[T], T, &mut [T], &mut [S]) + Sync,
+        normalize: impl Fn(&[T], Ahead<'_, T>, T, &mut [T], &mut [S]) + Sync,
     ) {
         let Rows { kernel, x, d } = self;
         let (count, whole) = (stats.len(), whole(kernel, stats.len(), d));
@@ -80,18 +103,22 @@ impl<T: Real> Rows<'_, T> {
         parallel::for_each_part(count, whole, buffers, |range, buffers| {
             let (y, stats) = buffers.slices();
             let x = &x[range.start * d..range.end * d];
-            Stores::of::<T>(whole).run(piece(d), |stream| {
+            let stores = Stores::of::<T>(whole);
+            // Streaming stores ask for it themselves.
+            let asks = stores == Stores::Ordinary && size_of_val(x) > NEAR;
+            stores.run(piece(d), |stream| {
                 let next = x.get(piece(d)..).unwrap_or_default();
                 stream.write(y, [next], |place, y| {
+                    let next = next.get(place.clone()).filter(|_| asks).unwrap_or_default();
                     let rows = place.start / d..place.end / d;
                     let (x, stats) = (&x[place], &mut stats[rows]);
-                    normalize(x, eps, y, stats);
+                    normalize(x, Ahead::of(next, d), eps, y, stats);
                     let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
                     for ((x, y), stats) in rows.zip(stats) {
                         if !squares_fit(stats.rstd()) {
                             let unit = largest_to_one(x);
                             let (x, stats_of_x) = (times(x, unit), array::from_mut(stats));
-                            normalize(&x, eps * unit * unit, y, stats_of_x);
+                            normalize(&x, Ahead::of(&[], d), eps * unit * unit, y, stats_of_x);
                             *stats = stats.of_times(T::ONE / unit);
                         }
                     }
@@ -109,6 +136,10 @@ pub const ROWS_PER_BLOCK: usize = 64;
 /// Most elements of the rows that a norm is called with at a time, if they are several: few
 /// enough to be found in the innermost cache by whoever reads them next.
 const PIECE: usize = 2048;
+
+/// Bytes of an input that is found in a core's second cache, so that to ask for it costs more than
+/// it gains.
+const NEAR: usize = 1 << 19;
 
 /// The elements of as many rows of `d`.
 fn piece(d: usize) -> usize {

@@ -42,7 +42,7 @@ use tape::Real;
 use tape::lanes::{LANES, fold, lopsided, sum_map};
 use vectorized::vectorized;
 
-use crate::driver::Rows;
+use crate::driver::{Ahead, Rows};
 use crate::rows::check_lengths;
 use crate::sums::{lane_sums, sums};
 
@@ -80,27 +80,54 @@ pub fn forward<T: Real>(
 ) {
     let (kernel, d) = ("layer_norm forward", gamma.len());
     check_lengths(kernel, &[("beta", beta.len(), d)]);
-    Rows { kernel, x, d }.forward(eps, y, stats, |x, eps, y, stats| {
-        normalize(x, gamma, beta, eps, y, stats);
+    Rows { kernel, x, d }.forward(eps, y, stats, |x, ahead, eps, y, stats| {
+        normalize(x, ahead, gamma, beta, eps, y, stats);
     });
 }
 
 /// Normalizes rows. One whose squares do not fit `T` comes again, times a power of two.
+///
+/// Each step is done for all rows before the next one begins: a division or a root takes as long as
+/// the sums of a short row, and while one row waits for its own, the next can be summed.
 #[vectorized]
-fn normalize<T: Real>(x: &[T], gamma: &[T], beta: &[T], eps: T, y: &mut [T], stats: &mut [[T; 3]]) {
+fn normalize<T: Real>(
+    x: &[T],
+    mut ahead: Ahead<'_, T>,
+    gamma: &[T],
+    beta: &[T],
+    eps: T,
+    y: &mut [T],
+    stats: &mut [[T; 3]],
+) {
     let d = gamma.len();
+    for (x, stats) in x.chunks_exact(d).zip(&mut *stats) {
+        stats[0] = near(x);
+    }
+    for (x, stats) in x.chunks_exact(d).zip(&mut *stats) {
+        // To ask costs short rows more than it gains.
+        if d > SHORT {
+            ahead.fetch();
+        }
+        *stats = stats_of(x, stats[0], eps);
+    }
     let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
-    for ((x, y), stats) in rows.zip(stats) {
-        *stats = stats_of(x, eps);
-        normalize_row(x, *stats, gamma, beta, y);
+    for ((x, y), &mut stats) in rows.zip(stats) {
+        ahead.fetch();
+        normalize_row(x, stats, gamma, beta, y);
     }
 }
 
-/// `[shift, offset, rstd]` of a row, in two readings.
+/// A number close to the mean of a row.
 #[inline(always)]
-fn stats_of<T: Real>(x: &[T], eps: T) -> [T; 3] {
-    let (first, share) = (x[0], T::Wide::ONE / T::Wide::from_usize(x.len()));
-    let near = first + sum_map(x, |x| x - first) / T::from_usize(x.len());
+fn near<T: Real>(x: &[T]) -> T {
+    let first = x[0];
+    first + sum_map(x, |x| x - first) / T::from_usize(x.len())
+}
+
+/// `[shift, offset, rstd]` of a row, of which a number `near` the mean is known: the second reading.
+#[inline(always)]
+fn stats_of<T: Real>(x: &[T], near: T, eps: T) -> [T; 3] {
+    let share = T::Wide::ONE / T::Wide::from_usize(x.len());
     let [sum, squares] = deviations(x, near);
     let rest = sum * share;
     // This `max` keeps a NaN.

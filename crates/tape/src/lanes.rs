@@ -9,6 +9,8 @@
 //! of additions is the same whatever the width of a register, and no step fuses a
 //! multiplication with an addition.
 
+use std::array;
+
 use crate::Real;
 
 /// How many partial sums run side by side.
@@ -96,17 +98,16 @@ pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     sum_map2(a, b, |x, y| x * y)
 }
 
-/// Adds the lanes pairwise: log₂(LANES) rounds, so rounding errors stay small.
+/// Adds the lanes pairwise: log₂(LANES) rounds, so rounding errors stay small. Each round is an
+/// array of its own, which a compiler makes a vector of half the width; in a loop over one array
+/// it takes the lanes apart.
 #[inline(always)]
-pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            acc[lane] += acc[lane + width];
-        }
-        width /= 2;
-    }
-    acc[0]
+pub fn fold<T: Real>(lanes: [T; LANES]) -> T {
+    let lanes: [T; LANES / 2] = array::from_fn(|lane| lanes[lane] + lanes[lane + LANES / 2]);
+    let lanes: [T; LANES / 4] = array::from_fn(|lane| lanes[lane] + lanes[lane + LANES / 4]);
+    let lanes: [T; LANES / 8] = array::from_fn(|lane| lanes[lane] + lanes[lane + LANES / 8]);
+    let [a, b, c, d] = lanes;
+    (a + c) + (b + d)
 }
 
 /// Whether one of the lanes over which squares were added up holds more than a quarter of
@@ -115,8 +116,19 @@ pub fn fold<T: Real>(mut acc: [T; LANES]) -> T {
 #[inline(always)]
 pub fn lopsided<T: Real>(squares: &[T; LANES]) -> bool {
     let quarter = fold(*squares) * T::from_f64(0.25);
-    // All are looked at, for a loop without a way out can be made into vectors.
-    squares.iter().filter(|&&lane| lane > quarter).count() > 0
+    // The largest in rounds, as a sum is: vectors of each width, where a count goes lane by lane.
+    let mut largest = *squares;
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            let other = largest[lane + width];
+            if other > largest[lane] {
+                largest[lane] = other;
+            }
+        }
+        width /= 2;
+    }
+    largest[0] > quarter
 }
 
 /// The largest element, NaN if there is one, and −∞ if there is none: in lanes as well, for a

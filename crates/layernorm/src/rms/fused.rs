@@ -15,7 +15,7 @@ use tape::Real;
 use tape::lanes::sum_map;
 use vectorized::vectorized;
 
-use crate::driver::Rows;
+use crate::driver::{Ahead, Rows};
 use crate::sums::sums;
 
 /// Normalizes every row of `x`: `y = gamma · x · rstd`, with `rstd = 1/√(mean(x²) + eps)`.
@@ -32,19 +32,31 @@ use crate::sums::sums;
 #[track_caller]
 pub fn forward<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T], rstd: &mut [T]) {
     let (kernel, d) = ("rms_norm forward", gamma.len());
-    Rows { kernel, x, d }.forward(eps, y, rstd, |x, eps, y, rstd| {
-        normalize(x, gamma, eps, y, rstd);
+    Rows { kernel, x, d }.forward(eps, y, rstd, |x, ahead, eps, y, rstd| {
+        normalize(x, ahead, gamma, eps, y, rstd);
     });
 }
 
-/// Normalizes rows. One whose squares do not fit `T` comes again, times a power of two.
+/// Normalizes rows, step by step like Layer Norm. One whose squares do not fit `T` comes again,
+/// times a power of two.
 #[vectorized]
-fn normalize<T: Real>(x: &[T], gamma: &[T], eps: T, y: &mut [T], rstd: &mut [T]) {
+fn normalize<T: Real>(
+    x: &[T],
+    mut ahead: Ahead<'_, T>,
+    gamma: &[T],
+    eps: T,
+    y: &mut [T],
+    rstd: &mut [T],
+) {
     let d = gamma.len();
-    let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
-    for ((x, y), rstd) in rows.zip(rstd) {
+    for (x, rstd) in x.chunks_exact(d).zip(&mut *rstd) {
+        ahead.fetch();
         *rstd = rstd_of(x, eps);
-        normalize_row(x, *rstd, gamma, y);
+    }
+    let rows = x.chunks_exact(d).zip(y.chunks_exact_mut(d));
+    for ((x, y), &mut rstd) in rows.zip(rstd) {
+        ahead.fetch();
+        normalize_row(x, rstd, gamma, y);
     }
 }
 
