@@ -174,9 +174,8 @@ impl<T: Real> Rows<'_, T> {
             starting(dx, |block| first_row(block) * d),
             rows(sums.data_mut(), P * d),
         );
-        // What lies in `dx` is needed if it is the upstream gradient. If not, two arrays are read
-        // beside it, and a cache has to hold three.
-        let stores = dy.map_or(Stores::Ordinary, |_| Stores::of::<T>(whole / 2 * 3));
+        // What lies in `dx` is needed if it is the upstream gradient.
+        let stores = dy.map_or(Stores::Ordinary, |_| Stores::of::<T>(whole));
         parallel::for_each_item(blocks, whole, buffers, |block, (dx, mut sums)| {
             let mut sums: [&mut [T]; P] =
                 array::from_fn(|_| sums.split_off_mut(..d).expect("one for each parameter"));

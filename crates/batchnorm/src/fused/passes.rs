@@ -184,9 +184,8 @@ pub(super) fn project<W: Walk, T: Real>(
         moments,
     } = batch;
     let values = T::Wide::from_usize(layout.values_per_channel());
-    // What lies in `dx` is needed if it is the upstream gradient. If not, two arrays are read
-    // beside it, and a cache has to hold three.
-    let stores = dy.map_or(Stores::Ordinary, |_| Stores::of::<T>(layout.count() / 2 * 3));
+    // What lies in `dx` is needed if it is the upstream gradient.
+    let stores = dy.map_or(Stores::Ordinary, |_| Stores::of::<T>(layout.count()));
     for_each_group::<W, _, _>(layout, (dx, stores), sums, |channels, dx, sums| {
         let example = |n| match dy {
             Some(dy) => &dy[layout.range(n, channels.clone())],
