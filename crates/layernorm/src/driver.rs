@@ -103,13 +103,11 @@ impl<T: Real> Rows<'_, T> {
         parallel::for_each_part(count, whole, buffers, |range, buffers| {
             let (y, stats) = buffers.slices();
             let x = &x[range.start * d..range.end * d];
-            let stores = Stores::of::<T>(whole);
-            // Streaming stores ask for it themselves.
-            let asks = stores == Stores::Ordinary && size_of_val(x) > NEAR;
-            stores.run(piece(d), |stream| {
-                let next = x.get(piece(d)..).unwrap_or_default();
-                stream.write(y, [next], |place, y| {
-                    let next = next.get(place.clone()).filter(|_| asks).unwrap_or_default();
+            let far = size_of_val(x) > NEAR;
+            let next = x.get(piece(d)..).filter(|_| far).unwrap_or_default();
+            Stores::of::<T>(whole).run(piece(d), |stream| {
+                stream.write(y, [], |place, y| {
+                    let next = next.get(place.clone()).unwrap_or_default();
                     let rows = place.start / d..place.end / d;
                     let (x, stats) = (&x[place], &mut stats[rows]);
                     normalize(x, Ahead::of(next, d), eps, y, stats);

@@ -41,10 +41,9 @@ const LINE: usize = 64;
 /// Bytes that one thread can find in a cache again at best: the last level of one group of cores,
 /// 16 to 32 MiB, or as much of a larger one, while the other cores leave it alone. A processor
 /// could be asked how large its caches are, but a virtual machine is told of all of the last one,
-/// and not with whom it is shared. So the bound is one for all machines, between those 32 MiB and
-/// the 64 to 80 at which the two kinds took equally long on an Intel Xeon: below it, ordinary
-/// stores cost at most a third of the traffic; beyond it, hardly a cache would have kept the result.
-const CACHE: usize = 48 << 20;
+/// and not with whom it is shared. So the bound is that of all machines: below it, ordinary stores
+/// cost at most a third of the traffic; beyond it, no cache would have kept the result.
+const CACHE: usize = 32 << 20;
 
 /// Most bytes of a buffer, so that it stays in the cache of a core while it is filled and copied.
 const BUFFER: usize = 1 << 18;
@@ -410,12 +409,11 @@ mod tests {
 
     #[test]
     fn what_threads_may_find_in_a_cache_is_stored_there() {
-        // 48 MiB for each thread, an input and a result.
+        // 32 MiB for each thread, an input and a result.
         let threads = parallel::threads();
-        let most = threads * 6 << 20;
-        assert_eq!(Stores::of::<f32>(most), Stores::Ordinary);
-        assert_eq!(Stores::of::<f32>(most + 1), Stores::Streaming);
-        assert_eq!(Stores::of::<f64>(most / 2), Stores::Ordinary);
+        assert_eq!(Stores::of::<f32>(threads << 22), Stores::Ordinary);
+        assert_eq!(Stores::of::<f32>((threads << 22) + 1), Stores::Streaming);
+        assert_eq!(Stores::of::<f64>(threads << 21), Stores::Ordinary);
         assert_eq!(Stores::of::<f64>(usize::MAX), Stores::Streaming);
     }
 
