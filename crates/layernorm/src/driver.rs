@@ -8,7 +8,7 @@ use std::array;
 
 use tape::magnitude::{largest_to_one, squares_fit, to_one};
 use tape::parallel::{self, Split, rows, starting};
-use tape::streaming::{Stores, fetch};
+use tape::streaming::{Stores, fetch, pays};
 use tape::{Real, Tensor, vector};
 
 use crate::rows::{check_lengths, whole};
@@ -105,9 +105,16 @@ impl<T: Real> Rows<'_, T> {
             let x = &x[range.start * d..range.end * d];
             let far = size_of_val(x) > NEAR;
             let next = x.get(piece(d)..).filter(|_| far).unwrap_or_default();
+            // From a last level of cache, lines that are asked for between the steps of the work come in
+            // time. From memory they come too late, and are asked for while results are stored.
+            let nowhere: &[T] = &[];
+            let [between, meanwhile] = match pays::<T>(whole / 2) {
+                false => [next, nowhere],
+                true => [nowhere, next],
+            };
             Stores::of::<T>(whole).run(piece(d), |stream| {
-                stream.write(y, [], |place, y| {
-                    let next = next.get(place.clone()).unwrap_or_default();
+                stream.write(y, [meanwhile], |place, y| {
+                    let next = between.get(place.clone()).unwrap_or_default();
                     let rows = place.start / d..place.end / d;
                     let (x, stats) = (&x[place], &mut stats[rows]);
                     normalize(x, Ahead::of(next, d), eps, y, stats);
