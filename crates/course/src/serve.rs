@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(2);
 /// How many connections are answered at a time.
 const MOST_TALKS: usize = 128;
+/// How long a connection is waited for before it makes room for another one: on a busy machine its
+/// thread may not have run yet.
+const GRACE: Duration = Duration::from_secs(1);
 /// How many pages may be open.
 const MOST_PAGES: usize = 8192;
 /// A page that has not read this much of what it was told is closed. It asks again.
@@ -172,11 +175,14 @@ fn frame(event: &Value) -> String {
 /// The connections that are being answered, by number: the lowest has waited longest.
 #[derive(Default)]
 struct Talks {
-    open: Mutex<(u64, BTreeMap<u64, Arc<TcpStream>>)>,
+    open: Mutex<(u64, BTreeMap<u64, Open>)>,
 }
 
+/// A connection, and since when it is there.
+type Open = (Arc<TcpStream>, Instant);
+
 impl Talks {
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Arc<TcpStream>>)> {
+    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Open>)> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,7 +190,7 @@ impl Talks {
         let mut open = self.lock();
         open.0 += 1;
         let number = open.0;
-        open.1.insert(number, Arc::clone(stream));
+        open.1.insert(number, (Arc::clone(stream), Instant::now()));
         number
     }
 
@@ -199,11 +205,18 @@ impl Talks {
     /// Ends the connection that has waited longest; its thread notices and ends too.
     fn end_oldest(&self) -> bool {
         let oldest = self.lock().1.pop_first();
-        if let Some((_, stream)) = &oldest {
+        if let Some((_, (stream, _))) = &oldest {
             // It may have been closed by the other side.
             let _ = stream.shutdown(Shutdown::Both);
         }
         oldest.is_some()
+    }
+
+    /// Whether one more would be too many, while the oldest may still be answered by itself.
+    fn are_all_young(&self) -> bool {
+        let open = self.lock();
+        let oldest = open.1.first_key_value();
+        open.1.len() >= MOST_TALKS && oldest.is_some_and(|(_, (_, since))| since.elapsed() < GRACE)
     }
 }
 
@@ -252,7 +265,11 @@ fn start_with(hub: &Arc<Hub>, listener: TcpListener, start: Start) -> Result<Soc
 /// make room for it where that is needed.
 fn take(stream: Arc<TcpStream>, hub: &Arc<Hub>, talks: &Arc<Talks>, port: u16, start: Start) {
     while talks.count() >= MOST_TALKS {
-        talks.end_oldest();
+        if talks.are_all_young() {
+            thread::sleep(PAUSE);
+        } else {
+            talks.end_oldest();
+        }
     }
     loop {
         let number = talks.begin(&stream);
@@ -539,6 +556,25 @@ mod tests {
         for _ in 0..3 {
             assert!(ask(address, "GET /none").starts_with("HTTP/1.1 404"));
         }
+    }
+
+    /// On a busy machine threads begin late. Whoever has asked is not cut off for the next one.
+    #[test]
+    fn all_who_ask_are_answered_however_late_a_thread_begins() {
+        fn late(task: Task) -> io::Result<()> {
+            start_thread(Box::new(|| {
+                thread::sleep(GRACE / 5);
+                task();
+            }))
+        }
+        let (_, address) = served(late);
+        let answers: Vec<_> = thread::scope(|scope| {
+            let asked: Vec<_> = (0..MOST_TALKS + 30)
+                .map(|_| scope.spawn(|| ask(address, "GET /none")))
+                .collect();
+            asked.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(answers.iter().all(|one| one.starts_with("HTTP/1.1 404")));
     }
 
     /// With four threads and more connections that say nothing, a page is still answered.
