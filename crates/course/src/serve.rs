@@ -198,26 +198,35 @@ impl Talks {
         self.lock().1.remove(&number);
     }
 
-    fn count(&self) -> usize {
-        self.lock().1.len()
-    }
-
-    /// Ends the connection that has waited longest; its thread notices and ends too.
+    /// Ends the connection that has waited longest.
     fn end_oldest(&self) -> bool {
         let oldest = self.lock().1.pop_first();
         if let Some((_, (stream, _))) = &oldest {
-            // It may have been closed by the other side.
-            let _ = stream.shutdown(Shutdown::Both);
+            end(stream);
         }
         oldest.is_some()
     }
 
-    /// Whether one more would be too many, while the oldest may still be answered by itself.
-    fn are_all_young(&self) -> bool {
-        let open = self.lock();
-        let oldest = open.1.first_key_value();
-        open.1.len() >= MOST_TALKS && oldest.is_some_and(|(_, (_, since))| since.elapsed() < GRACE)
+    /// Whether there is room for one more, for which the connection that has waited longest is
+    /// ended if it has had time enough.
+    fn has_room(&self) -> bool {
+        let mut open = self.lock();
+        if open.1.len() < MOST_TALKS {
+            return true;
+        }
+        let oldest = open.1.first_entry();
+        let late = oldest.filter(|oldest| oldest.get().1.elapsed() >= GRACE);
+        late.is_some_and(|late| {
+            end(&late.remove().0);
+            true
+        })
     }
+}
+
+/// Ends a connection; its thread notices and ends too.
+fn end(stream: &TcpStream) {
+    // It may have been closed by the other side.
+    let _ = stream.shutdown(Shutdown::Both);
 }
 
 /// Something to be done in a thread of its own.
@@ -264,12 +273,8 @@ fn start_with(hub: &Arc<Hub>, listener: TcpListener, start: Start) -> Result<Soc
 /// Has a connection answered in a thread of its own. The ones that have waited longest
 /// make room for it where that is needed.
 fn take(stream: Arc<TcpStream>, hub: &Arc<Hub>, talks: &Arc<Talks>, port: u16, start: Start) {
-    while talks.count() >= MOST_TALKS {
-        if talks.are_all_young() {
-            thread::sleep(PAUSE);
-        } else {
-            talks.end_oldest();
-        }
+    while !talks.has_room() {
+        thread::sleep(PAUSE);
     }
     loop {
         let number = talks.begin(&stream);
