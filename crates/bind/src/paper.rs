@@ -170,7 +170,9 @@ fn document(chapters: &[Chapter], headings: &[Heading], pages: &[u32]) -> String
     out.push_str(
         "</head>\n<body class=\"paper\"><div class=\"content\"><main>\n<section class=\"title-page\">\
          <p class=\"title\">The Backward Pass</p>\
-         <p class=\"subtitle\">Autodiff, Batch Norm and Layer Norm from a blank file, in Rust</p></section>\n\
+         <p class=\"subtitle\">Autodiff, Batch Norm and Layer Norm from a blank file, in Rust</p>\
+         <p class=\"on-paper\">Some figures ask to be dragged or set. Here they stand as they begin; \
+         they move in the pages that <code>cargo run</code> opens.</p></section>\n\
          <nav class=\"contents\"><p class=\"contents-title\">Contents</p><ol>\n",
     );
     for (at, heading) in headings.iter().enumerate() {

@@ -12,6 +12,9 @@ use std::sync::{Arc, LazyLock};
 mod browser;
 use browser::Browser;
 
+/// Under this height, in points, a page has its number and nothing else.
+const NUMBER: f32 = 50.0;
+
 const SUBPATH: &str = "below/book";
 const URL: &str = "https://example.org/below/book/";
 
@@ -272,4 +275,95 @@ fn the_book_on_paper_can_be_bound() {
     let wanted = wanted.matches(".md)").count() - wanted.matches("Appendix E").count();
     assert_eq!(chapters.len(), wanted, "{chapters:?}");
     assert!(outline.windows(2).all(|two| two[0].page <= two[1].page));
+    // Only the last page of a chapter, or one without words, may be white from its middle on.
+    let starts = outline.iter().filter(|e| e.level == 1);
+    let starts: Vec<usize> = starts.map(|e| e.page).collect();
+    let mut seen = 0;
+    for (&number, &id) in &pages {
+        let number = number as usize;
+        if number < starts[0] || starts.contains(&(number + 1)) || number == pages.len() {
+            continue;
+        }
+        let foot = last_line(&printed, id);
+        assert!(
+            foot < 421.0,
+            "page {number} ends {foot:.0} points above its edge"
+        );
+        seen += 1;
+    }
+    assert!(seen > 150, "{seen} pages");
+}
+
+/// How far above the lower edge of a page, in points, its last line stands; its number is none.
+///
+/// Chromium writes an operator in a line, and nothing but printable characters into its strings.
+fn last_line(document: &lopdf::Document, page: lopdf::ObjectId) -> f32 {
+    let content = String::from_utf8(document.get_page_content(page)).unwrap();
+    // What turns the units that hold into points: the second row, and those put aside.
+    let (mut row, mut kept) = ([0.0, 1.0, 0.0], Vec::new());
+    let height = |[b, d, f]: [f32; 3], x: f32, y: f32| b * x + d * y + f;
+    let mut last = f32::INFINITY;
+    for line in content.lines() {
+        let (operands, operator) = line.rsplit_once(' ').unwrap_or(("", line));
+        let numbers = || -> [f32; 6] {
+            let each = operands.split(' ').map(|n| n.parse().unwrap());
+            each.collect::<Vec<f32>>().try_into().unwrap()
+        };
+        match operator {
+            "q" => kept.push(row),
+            "Q" => row = kept.pop().unwrap(),
+            "cm" => {
+                let ([x, y, _], [a, b, c, d, e, f]) = (row, numbers());
+                row = [x * a + y * b, x * c + y * d, height(row, e, f)];
+            }
+            "Tm" => {
+                let [.., x, y] = numbers();
+                let line = height(row, x, y);
+                if line > NUMBER {
+                    last = last.min(line);
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(kept.is_empty() && last < 842.0, "{page:?}: {last}");
+    last
+}
+
+/// On paper the smallest lettering of a drawing has six points, which are eight pixels.
+#[test]
+fn drawings_can_be_read_on_paper() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let look = fs::read_to_string(root.join("book/theme/paper.css")).unwrap();
+    let folder = &*PUBLISHED;
+    let hub = Arc::new(Hub::default());
+    hub.show(Site::of_files(folder.path()).unwrap());
+    let address = serve::start(&hub, serve::listen(Some(0)).unwrap()).unwrap();
+    let tab = browser.tab();
+    browser.open(&tab, &format!("http://{address}/{SUBPATH}/print.html"));
+    let small = format!(
+        "(() => {{
+            const sheet = document.createElement('style');
+            sheet.textContent = {look:?};
+            document.head.append(sheet);
+            document.body.classList.add('paper');
+            document.querySelector('main').style.width = '174mm';
+            const seen = [], small = [];
+            for (const svg of document.querySelectorAll('.drawing svg')) {{
+                if (!svg.checkVisibility()) continue;
+                const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+                for (const text of svg.querySelectorAll('text')) {{
+                    const high = scale * parseFloat(getComputedStyle(text).fontSize);
+                    (high < 8 ? small : seen).push(`${{high.toFixed(2)}} px: ${{text.textContent}}`);
+                }}
+            }}
+            return [seen.length, small];
+        }})()"
+    );
+    let found = browser.value(&tab, &small);
+    assert_eq!(found[1], serde_json::json!([]), "{found}");
+    assert!(found[0].as_u64() > Some(1000), "{found}");
 }
