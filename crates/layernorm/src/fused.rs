@@ -44,12 +44,9 @@ use vectorized::vectorized;
 
 use crate::driver::{Ahead, Rows};
 use crate::rows::check_lengths;
-use crate::sums::{lane_sums, sums};
+use crate::sums::{BLOCK, lane_sums, sums};
 
 pub use crate::driver::ROWS_PER_BLOCK;
-
-/// Elements of a row that are summed in `T`; sums of more are added up in `f64`.
-const BLOCK: usize = 4096;
 
 /// Elements of a row that lanes sum with so few roundings that an outlier does no harm.
 const SHORT: usize = 8 * LANES;

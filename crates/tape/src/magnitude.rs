@@ -26,9 +26,10 @@ pub fn to_one<T: Real>(x: T) -> T {
     T::from_f64(1.0 / f64::from_bits(x.to_bits() & exponent))
 }
 
-/// One over the power of two that is as large as the largest of `x`.
+/// One over the power of two that is as large as the largest of `x`; 1 if none is larger than 1,
+/// as where it is eps whose root is too large.
 pub fn largest_to_one<T: Real>(x: &[T]) -> T {
-    to_one(x.iter().fold(T::ZERO, |largest, x| largest.max(x.abs())))
+    to_one(x.iter().fold(T::ONE, |largest, x| largest.max(x.abs())))
 }
 
 /// The number that a norm adds to a variance, as a `T`.
@@ -80,6 +81,12 @@ mod tests {
     #[test]
     fn the_largest_decides_whatever_its_sign() {
         assert_eq!(largest_to_one(&[3.0, -8.0, 5.0]), 0.125);
+    }
+
+    #[test]
+    fn small_numbers_are_left_as_they_are() {
+        assert_eq!(largest_to_one(&[0.0_f32, 1e-39]), 1.0);
+        assert_eq!(largest_to_one(&[-0.25]), 1.0);
     }
 
     #[test]

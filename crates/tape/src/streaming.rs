@@ -151,7 +151,7 @@ impl<'a, T: Real> Stream<'a, T> {
     /// held, or else of a buffer, with what happened to be in it.
     ///
     /// `next` is what will be read soon. While the stores of a piece are on their way, what `next`
-    /// has in the same place is fetched, as far as it goes: a core that only waited for the one
+    /// has in the same place is fetched, if it has all of that: a core that only waited for the one
     /// and then for the other would leave the memory idle for a part of the time.
     pub fn write<const K: usize>(
         &mut self,
@@ -287,7 +287,8 @@ mod x86 {
     /// Fetches the lines in which these elements lie, or all but the last of them.
     #[inline(always)]
     pub(super) fn fetch<T>(x: &[T]) {
-        for part in x.chunks(LINE / size_of::<T>()) {
+        // A number of somebody's own may be larger than a line.
+        for part in x.chunks(LINE / size_of::<T>().clamp(1, LINE)) {
             // SAFETY: every x86-64 processor has the instruction, which reads nothing that a
             // program could see.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(part.as_ptr().cast()) };
@@ -415,6 +416,13 @@ mod tests {
         assert_eq!(Stores::of::<f32>((threads << 22) + 1), Stores::Streaming);
         assert_eq!(Stores::of::<f64>(threads << 21), Stores::Ordinary);
         assert_eq!(Stores::of::<f64>(usize::MAX), Stores::Streaming);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn numbers_of_any_size_are_asked_for() {
+        x86::fetch(&[[0_u8; LINE + 1]; 3]);
+        x86::fetch(&[(); 3]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tape::lanes::sum_map;
 use vectorized::vectorized;
 
 use crate::driver::{Ahead, Rows};
-use crate::sums::sums;
+use crate::sums::{BLOCK, sums};
 
 /// Normalizes every row of `x`: `y = gamma · x · rstd`, with `rstd = 1/√(mean(x²) + eps)`.
 ///
@@ -62,7 +62,11 @@ fn normalize<T: Real>(
 
 #[inline(always)]
 fn rstd_of<T: Real>(x: &[T], eps: T) -> T {
-    let mean_square = sum_map(x, |x| x * x) / T::from_usize(x.len());
+    let mut squares = T::Wide::ZERO;
+    for block in x.chunks(BLOCK) {
+        squares += sum_map(block, |x| x * x).widen();
+    }
+    let mean_square = T::narrow(squares / T::Wide::from_usize(x.len()));
     T::ONE / (mean_square + eps).sqrt()
 }
 
@@ -183,6 +187,14 @@ mod tests {
         assert_eq!((y, rstd), (vec![0.0; 3], vec![2.0]));
         let [dx, dgamma] = run_backward(&[0.0; 3], &[2.0; 3], 0.25, &[1.0, 2.0, 3.0]);
         assert_eq!((dx, dgamma), (vec![4.0, 8.0, 12.0], vec![0.0; 3]));
+    }
+
+    #[test]
+    fn the_digits_of_a_row_do_not_depend_on_its_length() {
+        let (x, gamma) = (vec![0.1_f32; 1 << 20], vec![1.0; 1 << 20]);
+        let (mut y, mut rstd) = (vec![f32::NAN; x.len()], [f32::NAN]);
+        forward(&x, &gamma, 1e-30, &mut y, &mut rstd);
+        assert!((y[0] - 1.0).abs() <= 8.0 * f32::EPSILON, "{}", y[0]);
     }
 
     #[test]
