@@ -268,6 +268,18 @@
         boxes.set(box.dataset.exercise, box);
     }
     const say = (box, ...text) => { box.querySelector(".exercise-state").replaceChildren(...text); };
+    // What a check is at. The words are read aloud once, and not each part of many that is done.
+    const busy = (box, { words, count }) => {
+        const place = box.querySelector(".exercise-state");
+        box.querySelector(".verdict").dataset.busy = "";
+        if (place.dataset.words !== words || place.lastChild?.className !== "count") {
+            const parts = make("span", "count");
+            parts.setAttribute("aria-hidden", "true");
+            place.dataset.words = words;
+            say(box, `${words} …`, parts);
+        }
+        place.lastChild.textContent = count ? ` ${count[0]} of ${count[1]}` : "";
+    };
     // What is being checked may never be answered when the course has ended.
     const idle = (box) => { delete box.querySelector(".verdict").dataset.busy; };
     const offline = (...text) => {
@@ -597,7 +609,9 @@
     const update = (entry) => {
         states.set(entry.exercise, entry);
         const box = boxes.get(entry.exercise);
-        if (box) show(box, entry);
+        if (!box) return;
+        show(box, entry);
+        if (entry.checking) busy(box, entry.checking);
     };
 
     // A notice stands at the foot of the window, wherever in the page the reader is.
@@ -630,9 +644,7 @@
         },
         checking(event) {
             const box = boxes.get(event.exercise);
-            if (!box) return;
-            say(box, "checking …");
-            box.querySelector(".verdict").dataset.busy = "";
+            if (box) busy(box, event.checking);
         },
         moment(event) {
             runShown(event.exercise, event.moment);

@@ -1,7 +1,8 @@
 //! Run a compiled exercise, read its report.
 
+use crate::cargo::{Compiled, Work};
 use crate::catalogue::Exercise;
-use crate::compile::{Compiled, Compiler};
+use crate::compile::Compiler;
 use crate::digest::fingerprint;
 use crate::files::Lock;
 use crate::process::{self, End};
@@ -91,9 +92,41 @@ impl Verdict {
     }
 }
 
-/// Looks at an exercise while it runs: is told each new moment of one that takes its time, and
-/// asked now and then whether it may go on.
-pub type Follow<'a> = &'a mut dyn FnMut(Option<Moment>) -> bool;
+/// What a check is at.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// It waits for another command that checks an exercise.
+    Waits,
+    /// The exercise is built by cargo, with all that it needs where that is not there yet.
+    Builds(Work),
+    /// The exercise runs; what it shows, if that is new and it takes its time.
+    Runs(Option<Moment>),
+}
+
+impl Step {
+    /// What a reader is told of the exercise `name` meanwhile: in words, and how many parts of how
+    /// many are done.
+    #[must_use]
+    pub fn told(&self, name: &str) -> (&'static str, Option<[u64; 2]>) {
+        match self {
+            Self::Waits => ("waiting for another command that checks an exercise", None),
+            Self::Builds(Work::Waits) => ("waiting for another cargo", None),
+            Self::Builds(Work::Fetches) => ("downloading libraries", None),
+            // All else is there.
+            Self::Builds(Work::Compiles { now, .. }) if *now == format!("{name}(bin)") => {
+                ("compiling", None)
+            }
+            Self::Builds(Work::Compiles { done, of, .. }) => {
+                ("compiling what it is linked with", Some([*done, *of]))
+            }
+            Self::Runs(_) => ("checking", None),
+        }
+    }
+}
+
+/// Looks at a check: is told each step, and asked now and then, while the exercise runs, whether it
+/// may go on.
+pub type Follow<'a> = &'a mut dyn FnMut(Step) -> bool;
 
 /// Compiles and checks an exercise, as it is on the disk.
 ///
@@ -113,6 +146,7 @@ pub fn check(
         Some(turn) => turn,
         None => {
             eprintln!("Another command is checking an exercise; {name} is next.");
+            follow(Step::Waits);
             Lock::wait(&lock)?
         }
     };
@@ -135,7 +169,9 @@ pub fn check(
     // A save in the middle may or may not have been compiled. A program that writes the
     // file for ever is not waited for.
     for _ in 0..5 {
-        let compiled = compiler.compile(workspace, name)?;
+        let compiled = compiler.compile(workspace, name, &mut |work| {
+            follow(Step::Builds(work));
+        })?;
         if let Some(now) = source(workspace, name)?.filter(|now| *now != bytes) {
             bytes = now;
             continue;
@@ -191,11 +227,11 @@ fn run(
     let (end, printed) = process::run(command, limit, &mut || {
         let new = channel::seen(&file, last.as_ref());
         last = new.clone().or(last.take());
-        follow(new.map(in_sight))
+        follow(Step::Runs(new.map(in_sight)))
     })?;
     // The last moment may have come after the last look.
     if let Some(moment) = channel::seen(&file, last.as_ref()) {
-        follow(Some(in_sight(moment)));
+        follow(Step::Runs(Some(in_sight(moment))));
     }
     let status = match end {
         End::Of(status) => status,
@@ -295,8 +331,10 @@ mod tests {
         let body = format!("{}\nsleep 0.5\n{}\n{}", shows(1), shows(2), left(PASSED));
         let (_dir, path) = script(&body);
         let mut told = Vec::new();
-        let (verdict, _) = run(&path, "a", LIMIT, &mut |moment| {
-            told.extend(moment);
+        let (verdict, _) = run(&path, "a", LIMIT, &mut |step| {
+            if let Step::Runs(moment) = step {
+                told.extend(moment);
+            }
             true
         })
         .unwrap();
@@ -305,7 +343,10 @@ mod tests {
         assert_eq!(done, [1, 2]);
         assert_eq!(told[0].told, "so far");
         assert_eq!(told[0].drawing, ["<svg/>", ""]);
-        let (verdict, _) = run(&path, "a", LIMIT, &mut |moment| moment.is_none()).unwrap();
+        let (verdict, _) = run(&path, "a", LIMIT, &mut |step| {
+            matches!(step, Step::Runs(None))
+        })
+        .unwrap();
         assert_eq!(verdict, Verdict::Stopped);
         assert!(!verdict.written() && !verdict.passed());
     }

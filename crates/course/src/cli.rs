@@ -22,7 +22,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use verdict::{COMMAND, Moment, command};
+use verdict::{COMMAND, command};
 
 /// Serves the book and checks the exercises as they are saved.
 #[derive(Debug, Parser)]
@@ -333,8 +333,8 @@ fn check(workspace: &Workspace, name: Option<&str>) -> Result<ExitCode> {
     let (mut passed, mut compiler) = (0, Compiler::default());
     for exercise in &chosen {
         let mut bar = Bar::new(&exercise.name);
-        let mut follow = |moment: Option<Moment>| {
-            moment.iter().for_each(|moment| bar.show(moment));
+        let mut follow = |step| {
+            bar.show(&step);
             true
         };
         let checked = check::check(&mut compiler, workspace, exercise, &mut follow)?;

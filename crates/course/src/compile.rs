@@ -9,34 +9,20 @@
 //! was put back with its old time for one that it has built already. What is judged are the
 //! bytes on the disk, so a program that cargo did not build just now is built again.
 
+use crate::cargo::{self, Built, Compiled, Work};
+use crate::digest::fingerprint;
 use crate::files::Stamp;
 use crate::shared::{self, Shared, named};
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::SystemTime;
-
-/// What compiling an exercise came to.
-#[derive(Clone, Debug)]
-pub enum Compiled {
-    /// The program.
-    Program(PathBuf),
-    /// It does not compile.
-    Errors {
-        /// The compiler's messages, with ANSI colours.
-        messages: String,
-        /// How many errors there are.
-        errors: usize,
-    },
-}
 
 /// Compiles exercises, and remembers what the last one was linked with.
 #[derive(Clone, Debug, Default)]
@@ -83,22 +69,29 @@ impl Compiler {
             // Without a thread it is tried again after the next verdict.
             let _ = thread::Builder::new().spawn(move || {
                 let _turn = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = library.shared.set(library.share(&workspace));
+                // Another one may have taken its place meanwhile, and have been built first.
+                let built = library.is_current().then(|| library.share(&workspace));
+                let _ = library.shared.set(built.flatten());
             });
         }
     }
 
-    /// Compiles the exercise `name`.
+    /// Compiles the exercise `name`. Where that takes cargo, `follow` is told what it is at.
     ///
     /// # Errors
     /// When cargo cannot be run, or fails for another reason than the exercise.
-    pub fn compile(&mut self, workspace: &Workspace, name: &str) -> Result<Compiled> {
+    pub fn compile(
+        &mut self,
+        workspace: &Workspace,
+        name: &str,
+        follow: &mut dyn FnMut(Work),
+    ) -> Result<Compiled> {
         let saved = || Stamp::of(&workspace.exercise(name)).ok();
         let before = saved();
         let known = self.library.as_ref().filter(|library| library.is_current());
         let tried = known.is_some() && !self.only_cargo;
         let shared = known.and_then(|library| library.shared.get()?.as_ref());
-        let shared = shared.filter(|_| !self.unshared);
+        let shared = shared.filter(|shared| !self.unshared && shared.is_current());
         if let Some(library) = known.filter(|_| tried)
             && let Some(program) = library.link(workspace, name, shared)
         {
@@ -106,7 +99,7 @@ impl Compiler {
         }
         let shared = shared.is_some();
         let start = SystemTime::now();
-        let built = cargo(workspace, name)?;
+        let built = cargo::build(workspace, name, follow)?;
         let Compiled::Program(program) = &built.result else {
             return Ok(built.result);
         };
@@ -124,7 +117,7 @@ impl Compiler {
             return Ok(Compiled::Program(program));
         }
         forget(program, name)?;
-        let built = cargo(workspace, name)?;
+        let built = cargo::build(workspace, name, follow)?;
         ensure!(
             !built.old,
             "cargo does not build `{name}` anew; `cargo clean -p exercises` makes it"
@@ -187,7 +180,7 @@ impl Library {
             edition: built.edition.clone(),
             flags: built.flags.clone(),
             folder: crates.first()?.1.parent()?.to_owned(),
-            programs: program.parent()?.join("judged"),
+            programs: program.parent()?.join("judged").join(own_name(workspace)),
             crates,
             stamps,
             shared: Arc::default(),
@@ -249,6 +242,12 @@ impl Library {
     }
 }
 
+/// A name for this checkout in a folder that others may put their programs in, too: several share
+/// one where `CARGO_TARGET_DIR` or cargo's settings say so.
+fn own_name(workspace: &Workspace) -> String {
+    fingerprint(workspace.root().as_os_str().as_encoded_bytes()).replace(['/', '+'], "_")
+}
+
 /// The sources that a program was made of, from the file that cargo writes for `make`:
 /// `program: source source …`, a space in a name written as `\ `.
 fn sources(list: &Path) -> Option<Vec<PathBuf>> {
@@ -277,197 +276,9 @@ fn forget(program: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A message of the compiler's without the notes that point to nothing but the standard
-/// library: they are long, and no line of the reader's is in them.
-fn without_library(rendered: &str) -> String {
-    let place = |line: &&str| {
-        let plain = anstream::adapter::strip_str(line).to_string();
-        let place = plain.trim_start();
-        let path = place.strip_prefix("--> ").or(place.strip_prefix("::: "))?;
-        Some(path.replace('\\', "/"))
-    };
-    let in_library = |path: String| {
-        path.starts_with("/rustc/") || path.contains("/lib/rustlib/src/rust/library/")
-    };
-    // The error comes first; each note begins at the left edge, and says where it points to.
-    let mut parts: Vec<Vec<&str>> = vec![Vec::new()];
-    for line in rendered.trim_end().lines() {
-        let plain = anstream::adapter::strip_str(line).to_string();
-        if plain.starts_with("note: ") || plain.starts_with("help: ") {
-            parts.push(Vec::new());
-        }
-        parts.last_mut().expect("a part").push(line);
-    }
-    let said = parts.iter().enumerate().filter(|(at, part)| {
-        let mut places = part.iter().filter_map(place).peekable();
-        *at == 0 || places.peek().is_none() || !places.all(in_library)
-    });
-    let lines: Vec<&str> = said.flat_map(|(_, part)| part.iter().copied()).collect();
-    format!("{}\n\n", lines.join("\n"))
-}
-
-/// The flags for the compiler that a profile stands for, as cargo reports it.
-fn flags_of(profile: &Value) -> Vec<String> {
-    let flag = |(name, key): (&str, &str)| {
-        let value = match &profile[key] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        ["-C".to_owned(), format!("{name}={value}")]
-    };
-    let all = [
-        ("opt-level", "opt_level"),
-        ("debug-assertions", "debug_assertions"),
-        ("overflow-checks", "overflow_checks"),
-    ];
-    all.into_iter().flat_map(flag).collect()
-}
-
-struct Built {
-    result: Compiled,
-    /// The program was there already, and cargo saw no reason to build it.
-    old: bool,
-    edition: String,
-    flags: Vec<String>,
-    /// Name and file of each library that was built or found.
-    libraries: Vec<(String, PathBuf)>,
-    /// The manifests of the packages in the checkout that were built or found.
-    manifests: Vec<PathBuf>,
-}
-
-/// The cargo that runs this program, or the one in the path.
-pub(crate) fn cargo_program() -> OsString {
-    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-/// Cargo, to be run at the root of the checkout, where it finds its settings.
-pub(crate) fn cargo_command(workspace: &Workspace) -> Command {
-    let mut command = Command::new(cargo_program());
-    command
-        .current_dir(workspace.root())
-        // A variable set by an outer `cargo run` would only confuse the inner one.
-        .env_remove("CARGO_MANIFEST_DIR");
-    // A relative folder is meant from where the reader stands.
-    for name in [
-        "CARGO_TARGET_DIR",
-        "CARGO_BUILD_TARGET_DIR",
-        "CARGO_BUILD_BUILD_DIR",
-    ] {
-        if let Some(folder) = env::var_os(name).filter(|folder| !folder.is_empty())
-            && let Ok(folder) = std::path::absolute(folder)
-        {
-            command.env(name, folder);
-        }
-    }
-    command
-}
-
-/// Builds one target of the package `exercises`.
-///
-/// `-p course` is there for its features: cargo then resolves the shared dependencies
-/// exactly as it did when it built this command, and reuses them.
-fn cargo(workspace: &Workspace, name: &str) -> Result<Built> {
-    let output = cargo_command(workspace)
-        .args(["build", "--quiet"])
-        .args(["-p", "course", "-p", "exercises", "--bin", name])
-        .args(["--message-format", "json-diagnostic-rendered-ansi"])
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", cargo_program().to_string_lossy()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let (mut messages, mut errors, mut program, mut old) = (String::new(), 0, None, false);
-    let (mut libraries, mut manifests) = (Vec::new(), Vec::new());
-    let (mut edition, mut flags) = (String::new(), Vec::new());
-    for message in text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-    {
-        match message["reason"].as_str() {
-            Some("compiler-message") => {
-                let inner = &message["message"];
-                let rendered = inner["rendered"].as_str().unwrap_or_default();
-                let text = inner["message"].as_str().unwrap_or_default();
-                // "aborting due to 2 previous errors" adds nothing. Other messages that
-                // point to no line do: the file is no UTF-8, or there is no linker.
-                let sum = text.starts_with("aborting due to ");
-                if inner["level"]
-                    .as_str()
-                    .is_some_and(|l| l.starts_with("error"))
-                    && !sum
-                {
-                    errors += 1;
-                    messages.push_str(&without_library(rendered));
-                }
-            }
-            Some("compiler-artifact") => {
-                let target = &message["target"];
-                let manifest = message["manifest_path"].as_str().map(PathBuf::from);
-                manifests.extend(manifest.filter(|path| path.starts_with(workspace.root())));
-                if let Some(path) = message["executable"].as_str() {
-                    if target["name"] == name {
-                        old = message["fresh"] == true;
-                        program = Some(PathBuf::from(path));
-                        edition = target["edition"].as_str().unwrap_or("2024").to_owned();
-                        flags = flags_of(&message["profile"]);
-                    }
-                } else if let Some(library) = target["name"].as_str() {
-                    let files = message["filenames"].as_array().into_iter().flatten();
-                    let files = files.filter_map(Value::as_str);
-                    let file = files.into_iter().find(|file| file.ends_with(".rlib"));
-                    libraries
-                        .extend(file.map(|file| (library.replace('-', "_"), PathBuf::from(file))));
-                }
-            }
-            _ => {}
-        }
-    }
-    let result = match program {
-        Some(program) if output.status.success() => Compiled::Program(program),
-        _ if errors > 0 => Compiled::Errors { messages, errors },
-        _ => {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            bail!("cargo could not build `{name}`:\n{}", stderr.trim_end())
-        }
-    };
-    Ok(Built {
-        result,
-        old,
-        edition,
-        flags,
-        libraries,
-        manifests,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn notes_on_the_library_are_left_out() {
-        let own = "\u{1b}[1merror[E1]\u{1b}[0m: no\n --> a.rs:2:3\n  |\n2 | x\n  | ^\n  = help: the trait\n";
-        let kept = "note: the chain\n --> a.rs:4:5\n  |\n4 | y\n  | ^\nhelp: call `x` first\n  |\n2 | x()\n";
-        let both = "note: here\n --> a.rs:4:5\n ::: /rustc/1/library/core/src/ops/arith.rs:3:4\n";
-        let left_out = "\u{1b}[1mhelp\u{1b}[0m: the following\n \u{1b}[1m--> \u{1b}[0m/rustc/1/library/core/src/a.rs:3:4\n ::: /rustc/1/library/core/src/b.rs:5:6\n  = note: `f64`\n\
-                        note: required\n --> C:\\r\\lib\\rustlib\\src\\rust\\library\\alloc\\src\\vec\\mod.rs:7:8\n  |\n7 | z\n";
-        let message = format!("{own}{left_out}{kept}{left_out}{both}\n");
-        assert_eq!(without_library(&message), format!("{own}{kept}{both}\n"));
-        let library = "error: no\n --> /rustc/1/library/core/src/a.rs:3:4\n\n";
-        assert_eq!(without_library(library), library);
-    }
-
-    #[test]
-    fn an_exercise_is_compiled_as_its_profile_says() {
-        let profile = serde_json::json!({
-            "opt_level": "s", "debuginfo": 0, "debug_assertions": false, "overflow_checks": true,
-            "test": false
-        });
-        let flags = flags_of(&profile).join(" ");
-        assert_eq!(
-            flags,
-            "-C opt-level=s -C debug-assertions=false -C overflow-checks=true"
-        );
-    }
 
     #[test]
     fn sources_may_have_spaces_in_their_names() {

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 pub mod book;
+pub mod cargo;
 pub mod catalogue;
 pub mod check;
 pub mod cli;

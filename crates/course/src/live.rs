@@ -3,7 +3,7 @@
 use crate::book::labels::Labels;
 use crate::book::{self, Built};
 use crate::catalogue::{Catalogue, Exercise};
-use crate::check::{self, Checked, Verdict};
+use crate::check::{self, Checked, Step, Verdict};
 use crate::compile::Compiler;
 use crate::files::Lock;
 use crate::follow::Bar;
@@ -61,6 +61,7 @@ pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
         compiler: Compiler::default(),
         verdicts: BTreeMap::new(),
         moments: BTreeMap::new(),
+        checking: None,
     };
     let mut folders = vec![workspace.book().join("exercises")];
     if options.serve {
@@ -132,6 +133,8 @@ struct Live {
     verdicts: BTreeMap<String, Checked>,
     /// What was seen last of those that take their time.
     moments: BTreeMap<String, Moment>,
+    /// The exercise that is being checked, and what its page is told of that.
+    checking: Option<(String, Value)>,
 }
 
 impl Live {
@@ -184,14 +187,17 @@ impl Live {
     fn check(&mut self, exercise: &Exercise, watcher: &mut Watcher) -> BTreeSet<PathBuf> {
         let name = exercise.name.as_str();
         self.moments.remove(name);
-        self.hub
-            .send(&json!({"event": "checking", "exercise": name}));
+        self.tell_of(name, &Step::Runs(None));
         let (mut later, mut bar) = (BTreeSet::new(), Bar::new(name));
         let mut compiler = std::mem::take(&mut self.compiler);
         let workspace = self.workspace.clone();
-        let checked = check::check(&mut compiler, &workspace, exercise, &mut |moment| {
+        let checked = check::check(&mut compiler, &workspace, exercise, &mut |step| {
+            bar.show(&step);
+            self.tell_of(name, &step);
+            let Step::Runs(moment) = step else {
+                return true;
+            };
             if let Some(moment) = moment {
-                bar.show(&moment);
                 let event = json!({"event": "moment", "exercise": name, "moment": moment});
                 self.moments.insert(name.to_owned(), moment);
                 self.hub.greet_with(self.state());
@@ -202,6 +208,8 @@ impl Live {
         });
         bar.clear();
         self.compiler = compiler;
+        self.checking = None;
+        self.hub.greet_with(self.state());
         let checked = match checked {
             Ok(checked) => checked,
             Err(error) => {
@@ -237,6 +245,20 @@ impl Live {
         self.hub.send(&event);
         self.compiler.prepare(&self.workspace);
         later
+    }
+
+    /// Tells the pages what the check of this exercise is at, if that is new.
+    fn tell_of(&mut self, name: &str, step: &Step) {
+        let (words, count) = step.told(name);
+        let told = json!({"words": words, "count": count});
+        let now = Some((name.to_owned(), told.clone()));
+        if self.checking == now {
+            return;
+        }
+        self.checking = now;
+        self.hub.greet_with(self.state());
+        self.hub
+            .send(&json!({"event": "checking", "exercise": name, "checking": told}));
     }
 
     /// Takes over what another command has recorded.
@@ -324,6 +346,7 @@ impl Live {
             "section": target,
             "printed": printed,
             "moment": self.moments.get(name),
+            "checking": self.checking.as_ref().filter(|of| of.0 == name).map(|of| &of.1),
         })
     }
 }

@@ -4,7 +4,7 @@
 //! Neither the book nor the exercises need them: built only when they are asked for, they keep
 //! no reader waiting for a first verdict.
 
-use crate::compile;
+use crate::cargo;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::env;
@@ -35,7 +35,7 @@ pub fn chromium() -> Vec<OsString> {
 /// When cargo cannot be run.
 pub fn run(workspace: &Workspace, package: &str, arguments: &[&OsStr]) -> Result<ExitCode> {
     let here = env::current_dir().context("the current folder is gone")?;
-    let mut cargo = compile::cargo_command(workspace);
+    let mut cargo = cargo::cargo_command(workspace);
     // It computes for minutes, and what it measures are times too.
     cargo.args(["run", "--release", "--package", package]);
     // Only a person wants to see that it is being built.

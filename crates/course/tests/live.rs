@@ -498,11 +498,19 @@ fn use_of_library(time: u32) -> String {
     SOLUTION.replace("2.0 * x", &body)
 }
 
+/// A file in the folder of what the course itself compiles, which is this checkout's own.
+#[cfg(target_os = "linux")]
+fn judged(checkout: &Checkout, name: &str) -> std::path::PathBuf {
+    let all = checkout.file("target/debug/judged");
+    let own = std::fs::read_dir(&all).ok().and_then(|mut own| own.next());
+    own.map_or(all, |own| own.unwrap().path()).join(name)
+}
+
 /// Whether the program that ran last is linked with the shared library. It is removed, for cargo
 /// would put the next one elsewhere.
 #[cfg(target_os = "linux")]
 fn is_shared(checkout: &Checkout) -> bool {
-    let file = checkout.file("target/debug/judged/double");
+    let file = judged(checkout, "double");
     let program = std::fs::read(&file);
     let _ = std::fs::remove_file(file);
     let name = b"libexercises.so";
@@ -524,7 +532,6 @@ fn exercises_are_linked_with_a_shared_library_that_is_never_an_old_one() {
         checkout.write("book/exercises/double.rs", &use_of_library(saved));
         events.next("verdict")["verdict"]["outcome"].clone()
     };
-    let file = checkout.file("target/debug/judged/libexercises.so");
     // It is built in the background.
     let mut until_shared = |right: &str| {
         for _ in 0..100 {
@@ -545,6 +552,7 @@ fn exercises_are_linked_with_a_shared_library_that_is_never_an_old_one() {
     until_shared("passed");
 
     // Something else has taken its place: exercises do without from then on.
+    let file = judged(&checkout, "libexercises.so");
     std::fs::write(&file, "no library").unwrap();
     for _ in 0..10 {
         assert_eq!(save(), "passed");
@@ -575,17 +583,82 @@ fn a_shared_library_that_is_not_found_is_left_alone() {
         assert_eq!(verdict["verdict"]["outcome"], "passed", "{verdict}");
     };
     save(0);
-    let trial = checkout.file("target/debug/judged/trial");
+    let tried = || judged(&checkout, "trial").exists();
     for _ in 0..600 {
-        if trial.exists() {
+        if tried() {
             break;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert!(trial.exists(), "none was tried");
+    assert!(tried(), "none was tried");
     for time in 1..4 {
         std::thread::sleep(Duration::from_millis(200));
         save(time);
         assert!(!is_shared(&checkout));
     }
+}
+
+/// What a check is at before the exercise runs is told to every page, one that is opened in the
+/// meantime too.
+#[cfg(unix)]
+#[test]
+fn a_page_is_told_what_is_compiled_meanwhile() {
+    let checkout = Checkout::new();
+    // A cargo that says how far it is, and goes on when it is told to.
+    let cargo = "#!/bin/sh\nprintf '    Blocking waiting for file lock\\n' >&2\n\
+                 printf '    Building [=> ] 3/7: tape, nn   \\r' >&2\n\
+                 while [ ! -e go ]; do sleep 0.05; done\n\
+                 printf '    Building [===> ] 6/7: double(bin)\\r' >&2\nexec cargo \"$@\"\n";
+    checkout.write("slow-cargo", cargo);
+    let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(checkout.file("slow-cargo"), all).unwrap();
+    let mut command = checkout.course(&["--no-browser"]);
+    command.env("CARGO", checkout.file("slow-cargo"));
+    let course = Course::start_as(command);
+    let mut events = course.events();
+    events.next("state");
+    checkout.write("book/exercises/double.rs", SOLUTION);
+    let mut told = |words: &str| {
+        let checking = events.next("checking")["checking"].clone();
+        assert_eq!(checking["words"], words);
+        checking["count"].clone()
+    };
+    assert!(told("checking").is_null());
+    assert!(told("waiting for another cargo").is_null());
+    let count = told("compiling what it is linked with");
+    assert_eq!(count, serde_json::json!([3, 7]));
+    let state = course.events().next("state");
+    assert_eq!(state["exercises"][0]["checking"]["count"], count);
+    checkout.write("go", "");
+    assert!(told("compiling").is_null());
+    assert_eq!(events.next("verdict")["verdict"]["outcome"], "passed");
+    let state = course.events().next("state");
+    assert!(state["exercises"][0]["checking"].is_null());
+}
+
+/// Two checkouts may have one folder for what is built, as `CARGO_TARGET_DIR` names it. Each is
+/// judged by its own program all the same, even when both are at work.
+#[test]
+fn checkouts_that_share_a_target_do_not_judge_each_other() {
+    let target = tempfile::tempdir().unwrap();
+    let course = |body: &str| {
+        let checkout = Checkout::new();
+        let mut command = checkout.course(&["--no-browser"]);
+        command.env("CARGO_TARGET_DIR", target.path());
+        let course = Course::start_as(command);
+        (SOLUTION.replace("2.0 * x", body), checkout, course)
+    };
+    let saves = |(text, checkout, course): (String, Checkout, Course), wanted: &str| {
+        let mut events = course.events();
+        for time in 0..20 {
+            checkout.write("book/exercises/double.rs", &format!("{text}// {time}\n"));
+            let verdict = events.next("verdict");
+            assert_eq!(verdict["verdict"]["outcome"], wanted, "{time}: {verdict}");
+        }
+    };
+    let (right, wrong) = (course("2.0 * x"), course("4.0 * x"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| saves(right, "passed"));
+        scope.spawn(|| saves(wrong, "wrong"));
+    });
 }
