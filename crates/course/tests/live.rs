@@ -570,11 +570,8 @@ fn a_shared_library_that_is_not_found_is_left_alone() {
     library(&checkout, 2.0);
     let compiler = "#!/bin/sh\nfor word; do\n    shift\n    [ \"$word\" = rpath ] && word=rpath=no\n    \
                     set -- \"$@\" \"$word\"\ndone\nexec rustc \"$@\"\n";
-    checkout.write("compiler", compiler);
-    let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(checkout.file("compiler"), all).unwrap();
     let mut command = checkout.course(&["--no-browser"]);
-    command.env("RUSTC", checkout.file("compiler"));
+    command.env("RUSTC", checkout.script("compiler", compiler));
     let course = Course::start_as(command);
     let mut events = course.events();
     let mut save = |time| {
@@ -609,11 +606,8 @@ fn a_page_is_told_what_is_compiled_meanwhile() {
                  printf '    Building [=> ] 3/7: tape, nn   \\r' >&2\n\
                  while [ ! -e go ]; do sleep 0.05; done\n\
                  printf '    Building [===> ] 6/7: double(bin)\\r' >&2\nexec cargo \"$@\"\n";
-    checkout.write("slow-cargo", cargo);
-    let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(checkout.file("slow-cargo"), all).unwrap();
     let mut command = checkout.course(&["--no-browser"]);
-    command.env("CARGO", checkout.file("slow-cargo"));
+    command.env("CARGO", checkout.script("slow-cargo", cargo));
     let course = Course::start_as(command);
     let mut events = course.events();
     events.next("state");
@@ -638,6 +632,7 @@ fn a_page_is_told_what_is_compiled_meanwhile() {
 
 /// Two checkouts may have one folder for what is built, as `CARGO_TARGET_DIR` names it. Each is
 /// judged by its own program all the same, even when both are at work.
+#[cfg(unix)]
 #[test]
 fn checkouts_that_share_a_target_do_not_judge_each_other() {
     let target = tempfile::tempdir().unwrap();
@@ -645,12 +640,15 @@ fn checkouts_that_share_a_target_do_not_judge_each_other() {
         let checkout = Checkout::new();
         let mut command = checkout.course(&["--no-browser"]);
         command.env("CARGO_TARGET_DIR", target.path());
+        // Time enough for the other one.
+        let compiler = "#!/bin/sh\nrustc \"$@\" || exit 1\nsleep 0.1\n";
+        command.env("RUSTC", checkout.script("compiler", compiler));
         let course = Course::start_as(command);
         (SOLUTION.replace("2.0 * x", body), checkout, course)
     };
     let saves = |(text, checkout, course): (String, Checkout, Course), wanted: &str| {
         let mut events = course.events();
-        for time in 0..20 {
+        for time in 0..10 {
             checkout.write("book/exercises/double.rs", &format!("{text}// {time}\n"));
             let verdict = events.next("verdict");
             assert_eq!(verdict["verdict"]["outcome"], wanted, "{time}: {verdict}");

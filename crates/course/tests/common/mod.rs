@@ -171,6 +171,15 @@ impl Checkout {
         fs::write(path, text).unwrap();
     }
 
+    /// A program for a shell.
+    #[cfg(unix)]
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        self.write(name, text);
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(self.file(name), all).unwrap();
+        self.file(name)
+    }
+
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.file(name)).unwrap()
     }
