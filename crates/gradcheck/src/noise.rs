@@ -48,8 +48,8 @@ pub enum Positions {
 
 /// The standard deviation of the rounding noise of each output of `f` near `inputs`.
 ///
-/// `scales[i]` holds the scale of each element of `inputs[i]`, `eps` the machine epsilon of the arithmetic
-/// inside `f` (2⁻⁵² for `f64`, 2⁻²³ for `f32`). Never less than half a unit in the last
+/// `scales[i]` holds the scale of each element of `inputs[i]`, `eps` the machine epsilon of the
+/// arithmetic inside `f` (2⁻⁵² for `f64`, 2⁻²³ for `f32`). Never less than half a unit in the last
 /// place of the output. Costs four times `points` evaluations, whatever the number of
 /// inputs, and as many again where the points must move closer. The more points, the surer:
 /// with 16 a walk may be off by half, with 32 by a quarter.

@@ -75,8 +75,8 @@ pub enum Vacuous {
     },
 }
 
-/// Of a group of so many values or fewer that are normalized by their mean and variance, the gradient
-/// is zero, but for eps: two become -1 and 1 whatever they were.
+/// Of a group of so many values or fewer that are normalized by their mean and variance, the
+/// gradient is zero, but for eps: two become -1 and 1 whatever they were.
 pub(crate) const SILENT: usize = 2;
 
 /// Reasons why a normalization of these values could not show a mistake. `x` and `dy` have one
@@ -137,8 +137,9 @@ impl fmt::Display for Vacuous {
             Self::Unknown { input, place, why } => match why {
                 Doubt::Jump => write!(
                     out,
-                    "The function jumps at this value of `{input}` {place}, by as much over a short \
-                     step as over a long one, so it has no derivative there; move the input away."
+                    "The function jumps at this value of `{input}` {place}, by as much over a \
+                     short step as over a long one, so it has no derivative there; move the input \
+                     away."
                 ),
                 Doubt::Unsettled => write!(
                     out,

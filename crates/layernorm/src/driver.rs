@@ -86,8 +86,8 @@ pub(crate) struct Rows<'a, T> {
 }
 
 impl<T: Real> Rows<'_, T> {
-    /// Calls `normalize(x, ahead, eps, y, stats)` on a few rows at a time, which normalizes them and
-    /// writes their statistics. Meanwhile it may ask for the rows [`Ahead`].
+    /// Calls `normalize(x, ahead, eps, y, stats)` on a few rows at a time, which normalizes them
+    /// and writes their statistics. Meanwhile it may ask for the rows [`Ahead`].
     #[track_caller]
     pub(crate) fn forward<S: Stats<T>>(
         self,
@@ -105,8 +105,9 @@ impl<T: Real> Rows<'_, T> {
             let x = &x[range.start * d..range.end * d];
             let far = size_of_val(x) > NEAR;
             let next = x.get(piece(d)..).filter(|_| far).unwrap_or_default();
-            // From a last level of cache, lines that are asked for between the steps of the work come in
-            // time. From memory they come too late, and are asked for while results are stored.
+            // From a last level of cache, lines that are asked for between the steps of the work
+            // come in time. From memory they come too late, and are asked for while results are
+            // stored.
             let nowhere: &[T] = &[];
             let [between, meanwhile] = match pays::<T>(whole / 2) {
                 false => [next, nowhere],

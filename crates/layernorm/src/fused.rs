@@ -121,7 +121,8 @@ fn near<T: Real>(x: &[T]) -> T {
     first + sum_map(x, |x| x - first) / T::from_usize(x.len())
 }
 
-/// `[shift, offset, rstd]` of a row, of which a number `near` the mean is known: the second reading.
+/// `[shift, offset, rstd]` of a row, of which a number `near` the mean is known: the second
+/// reading.
 #[inline(always)]
 fn stats_of<T: Real>(x: &[T], near: T, eps: T) -> [T; 3] {
     let share = T::Wide::ONE / T::Wide::from_usize(x.len());

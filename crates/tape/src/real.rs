@@ -17,8 +17,9 @@ use crate::gemm::Gemm;
 ///
 /// Kernels compare numbers, for a maximum or to see whether squares would overflow. So a type of
 /// your own, whatever it computes, needs an order and a size ([`Real::to_f64`]) that a
-/// floating-point number in its place would have. Its `Default` is 0. It gets buffers that are not pooled, and
-/// products of matrices by the definition: `impl Pooled for Mine` with two constants, and `impl Gemm for Mine {}`.
+/// floating-point number in its place would have. Its `Default` is 0. It gets buffers that are not
+/// pooled, and products of matrices by the definition: `impl Pooled for Mine` with two constants,
+/// and `impl Gemm for Mine {}`.
 pub trait Real:
     Copy
     + Default

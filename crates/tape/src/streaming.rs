@@ -12,8 +12,8 @@
 //! browser, the copy is an ordinary one.
 //!
 //! This is the second of the two modules with `unsafe` in it, for the instructions that store, the
-//! one that waits for them, and the one that asks for what will be read soon. What makes them safe is
-//! checked or enforced here:
+//! one that waits for them, and the one that asks for what will be read soon. What makes them safe
+//! is checked or enforced here:
 //!
 //! - *Bounds*: a line is copied from an array to an array of that size (`lines`).
 //! - *Alignment*: only whole lines are stored in this way. Where an array begins or ends within a
@@ -81,8 +81,8 @@ impl Stores {
     }
 
     /// Calls `f`, which writes with the [`Stream`] that it is given, at most `piece` elements at a
-    /// time. When this returns, all is written, for other threads too. Pieces too large for a buffer
-    /// are stored as usual.
+    /// time. When this returns, all is written, for other threads too. Pieces too large for a
+    /// buffer are stored as usual.
     ///
     /// ```
     /// use tape::streaming::Stores;
@@ -182,8 +182,8 @@ impl<'a, T: Real> Stream<'a, T> {
 }
 
 /// Asks for what will be read soon, without waiting for it. A core can wait for a dozen lines at a
-/// time, and is held up by one more: so a kernel asks for a part of what comes next between the steps
-/// of its work. Where there is no such instruction, nothing happens.
+/// time, and is held up by one more: so a kernel asks for a part of what comes next between the
+/// steps of its work. Where there is no such instruction, nothing happens.
 #[inline(always)]
 pub fn fetch<T: Real>(x: &[T]) {
     #[cfg(target_arch = "x86_64")]

@@ -45,7 +45,8 @@ impl<'t, T: Real> Var<'t, T> {
         let length = Along::new("select", axis, self.shape()).length;
         assert!(
             index < length,
-            "select: index {index} is not inside axis {axis} of shape {}, which has length {length}",
+            "select: index {index} is not inside axis {axis} of shape {}, which has length \
+             {length}",
             self.shape()
         );
         let slice = self.slice(axis, index..index + 1);

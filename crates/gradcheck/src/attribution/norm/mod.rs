@@ -116,8 +116,8 @@ pub fn diagnose_part(
     execution::explain(asked, verdict, catalogue.count(), pairs)
 }
 
-/// In words, after a semicolon, where a candidate is wrong that is right elsewhere, when these of its
-/// elements are wrong; nothing for one that is wrong, or right, nearly everywhere.
+/// In words, after a semicolon, where a candidate is wrong that is right elsewhere, when these of
+/// its elements are wrong; nothing for one that is wrong, or right, nearly everywhere.
 pub fn except_in(probe: &Probe, target: Target, wrong: &[usize]) -> String {
     execution::except_in(probe, target, wrong)
 }

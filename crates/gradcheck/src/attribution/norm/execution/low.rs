@@ -105,8 +105,8 @@ impl Scene<'_> {
                 (all.collect(), self.precision)
             }
         };
-        // What is checked to so few bits is stored in them, and lies on their grid whatever was added
-        // up.
+        // What is checked to so few bits is stored in them, and lies on their grid whatever was
+        // added up.
         let stored = |bits: u32| {
             let all = self.candidate.iter().all(|v| rounded(*v, bits) == *v);
             !self.is_spread() && unit(bits) <= self.precision && all

@@ -65,8 +65,8 @@ pub(super) fn explain(
         }
         let digits = -off.log10();
         let sentence = format!(
-            "it is right to {digits:.1} digits in every place, and less precise than {precision:.0e} \
-             as a whole"
+            "it is right to {digits:.1} digits in every place, and less precise than \
+             {precision:.0e} as a whole"
         );
         return Verdict::plain(&formula.target, "unknown", sentence);
     }

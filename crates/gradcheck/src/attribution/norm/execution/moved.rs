@@ -84,8 +84,8 @@ impl Scene<'_> {
         }
     }
 
-    /// Of elements that are zero those in groups, and those parameters, of which nothing else is right: a
-    /// masked token has no gradient.
+    /// Of elements that are zero those in groups, and those parameters, of which nothing else is
+    /// right: a masked token has no gradient.
     fn take_out_what_is_zero_rightly(&self, set: &mut Vec<usize>) {
         let largest = self.right.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
         let zero = |k: usize| self.right[k].abs() <= F64_PRECISION * largest;
@@ -149,8 +149,8 @@ impl Scene<'_> {
                     false => ":",
                 };
                 let sentence = format!(
-                    "it is right, plus {name}{meant} it is added to what its buffer held, which must \
-                     be zeroed first or overwritten"
+                    "it is right, plus {name}{meant} it is added to what its buffer held, which \
+                     must be zeroed first or overwritten"
                 );
                 ("added-to-old".to_owned(), sentence)
             });
