@@ -237,6 +237,7 @@ pub(crate) fn build(
     let (success, [text, said]) = run(command, follow)
         .with_context(|| format!("cannot run {}", cargo_program().to_string_lossy()))?;
     let (mut messages, mut errors, mut program, mut old) = (String::new(), 0, None, false);
+    let mut placed = false;
     let (mut libraries, mut manifests) = (Vec::new(), Vec::new());
     let (mut edition, mut flags) = (String::new(), Vec::new());
     for message in text
@@ -248,8 +249,8 @@ pub(crate) fn build(
                 let inner = &message["message"];
                 let rendered = inner["rendered"].as_str().unwrap_or_default();
                 let text = inner["message"].as_str().unwrap_or_default();
-                // "aborting due to 2 previous errors" adds nothing. Other messages that
-                // point to no line do: the file is no UTF-8, or there is no linker.
+                // "aborting due to 2 previous errors" adds nothing. Others that point to no
+                // line do: there is no linker, or no room on the disk.
                 let sum = text.starts_with("aborting due to ");
                 if inner["level"]
                     .as_str()
@@ -257,6 +258,10 @@ pub(crate) fn build(
                     && !sum
                 {
                     errors += 1;
+                    // A file that is no UTF-8 may have no line at all.
+                    let spans = inner["spans"].as_array();
+                    placed |= spans.is_some_and(|spans| !spans.is_empty())
+                        || text.contains(&format!("{name}.rs`"));
                     messages.push_str(&without_library(rendered));
                 }
             }
@@ -284,8 +289,13 @@ pub(crate) fn build(
     }
     let result = match program {
         Some(program) if success => Compiled::Program(program),
-        _ if errors > 0 => Compiled::Errors { messages, errors },
-        _ => bail!("cargo could not build `{name}`:\n{}", said.trim_end()),
+        _ if placed => Compiled::Errors { messages, errors },
+        // No line of anybody's is at fault.
+        _ => {
+            let messages = anstream::adapter::strip_str(&messages).to_string();
+            let why = format!("{messages}{said}");
+            bail!("cargo could not build `{name}`:\n{}", why.trim_end())
+        }
     };
     Ok(Built {
         result,

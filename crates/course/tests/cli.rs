@@ -4,6 +4,7 @@ mod common;
 
 use common::{Checkout, SOLUTION};
 use course::catalogue::Catalogue;
+use course::exit::FAILED;
 use course::files::Lock;
 use course::progress::Progress;
 use course::prose::Layout;
@@ -306,6 +307,21 @@ fn the_bytes_on_the_disk_are_judged_whatever_their_time() {
             finished.err()
         );
     }
+}
+
+/// Without a linker, or without room on the disk, nothing is said of what the reader has written.
+#[test]
+fn what_no_line_is_to_blame_for_is_no_verdict() {
+    let checkout = Checkout::new();
+    checkout.write("book/exercises/double.rs", SOLUTION);
+    let mut course = checkout.course(&["check", "double"]);
+    let output = course.env("RUSTFLAGS", "-C linker=no-linker").output();
+    let output = output.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(i32::from(FAILED)), "{told}");
+    let start = "error: cargo could not build `double`:\nerror: linker `no-linker` not found\n";
+    assert!(told.starts_with(start), "{told}");
+    assert!(!checkout.file("book/progress.toml").exists());
 }
 
 /// The same where the compiler alone cannot link: only cargo knows the linker.
