@@ -69,9 +69,7 @@ impl Compiler {
             // Without a thread it is tried again after the next verdict.
             let _ = thread::Builder::new().spawn(move || {
                 let _turn = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-                // Another one may have taken its place meanwhile, and have been built first.
-                let built = library.is_current().then(|| library.share(&workspace));
-                let _ = library.shared.set(built.flatten());
+                let _ = library.shared.set(library.share(&workspace));
             });
         }
     }
@@ -91,7 +89,7 @@ impl Compiler {
         let known = self.library.as_ref().filter(|library| library.is_current());
         let tried = known.is_some() && !self.only_cargo;
         let shared = known.and_then(|library| library.shared.get()?.as_ref());
-        let shared = shared.filter(|shared| !self.unshared && shared.is_current());
+        let shared = shared.filter(|_| !self.unshared);
         if let Some(library) = known.filter(|_| tried)
             && let Some(program) = library.link(workspace, name, shared)
         {

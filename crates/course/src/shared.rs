@@ -8,7 +8,6 @@
 //! It is a gain and no need: where it cannot be built, or a program that is linked with it
 //! does not run, exercises are linked as they would be without it.
 
-use crate::files::Stamp;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::ffi::OsString;
 use std::fs;
@@ -38,7 +37,6 @@ fn main() {
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     file: PathBuf,
-    stamp: Option<Stamp>,
 }
 
 impl Shared {
@@ -65,13 +63,7 @@ impl Shared {
         }
         command.arg("--extern").arg(named("inner=", library));
         succeeds(command.arg("-o").arg(&file).arg(source))?;
-        let stamp = Stamp::of(&file).ok()?;
-        Self { file, stamp }.tried(compiler(), folder)
-    }
-
-    /// Whether it is still the one that a program has run with.
-    pub(crate) fn is_current(&self) -> bool {
-        Stamp::of(&self.file).is_ok_and(|now| now == self.stamp)
+        Self { file }.tried(compiler(), folder)
     }
 
     /// Itself, if a program runs that is linked with it.

@@ -996,6 +996,37 @@ fn a_course_that_has_ended_is_told() {
     assert_eq!(browser.value(&tab, busy), Value::Null);
 }
 
+/// The first check takes as long as all that exercises are linked with, and a page says so, whether
+/// it was open at the time of the save or not.
+#[cfg(unix)]
+#[test]
+fn a_page_says_how_far_the_compiler_is() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let cargo = "#!/bin/sh\nprintf '    Building [=> ] 3/7: tape, nn   \\r' >&2\n\
+                 while [ ! -e go ]; do sleep 0.05; done\nexec cargo \"$@\"\n";
+    let mut command = checkout.course(&["--no-browser"]);
+    command.env("CARGO", checkout.script("slow-cargo", cargo));
+    let course = Course::start_as(command);
+    let state = "document.querySelector('.exercise-state').textContent";
+    let said = format!("{state} === 'compiling what it is linked with … 3 of 7'");
+    for saved in [false, true] {
+        let tab = browser.tab();
+        browser.open(&tab, &format!("http://{}/one.html", course.address));
+        if !saved {
+            browser.wait(&tab, "document.querySelector('#course-progress')");
+            save(&checkout, "2.0 * x");
+        }
+        browser.wait(&tab, &said);
+        if saved {
+            checkout.write("go", "");
+            browser.wait(&tab, &format!("{state} === 'passed'"));
+        }
+    }
+}
+
 #[test]
 fn a_keyboard_is_enough() {
     let Some(mut browser) = Browser::start() else {
