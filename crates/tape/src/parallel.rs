@@ -79,13 +79,22 @@ pub fn set_threads(n: usize) {
 /// `elements`, the size of the whole work, is too small to be worth a thread, or when
 /// this is already one part of larger work.
 pub fn ranges(items: usize, elements: usize) -> Vec<Range<usize>> {
-    let parts = if elements < SERIAL_BELOW || INSIDE.get() {
+    let parts = parts(items, elements);
+    (0..parts).map(|p| range(items, parts, p)).collect()
+}
+
+/// How many ranges that are.
+fn parts(items: usize, elements: usize) -> usize {
+    if elements < SERIAL_BELOW || INSIDE.get() {
         1
     } else {
         threads().min(items).max(1)
-    };
-    let cut = |p| cut(items, parts, p);
-    (0..parts).map(|p| cut(p)..cut(p + 1)).collect()
+    }
+}
+
+/// Part `p` of `0..items`.
+fn range(items: usize, parts: usize, p: usize) -> Range<usize> {
+    cut(items, parts, p)..cut(items, parts, p + 1)
 }
 
 /// Where part `p` begins when `0..items` is cut into `parts` of nearly the same length:
@@ -105,15 +114,33 @@ pub(crate) fn cut(items: usize, parts: usize, p: usize) -> usize {
 pub fn for_each_part<B: Split>(
     items: usize,
     elements: usize,
-    mut buffers: B,
+    buffers: B,
     f: impl Fn(Range<usize>, B) + Sync,
 ) {
     buffers.check(0..items);
-    let mut parts = Vec::new();
-    for range in ranges(items, elements) {
-        parts.push((range.clone(), buffers.split_off(range)));
+    share_out(items, elements, buffers, &f);
+}
+
+/// A kernel is compiled once, and not once more for each way that leads to it: so what shares the
+/// work out is the same code for all kernels that write to the same buffers.
+#[inline(never)]
+fn share_out<B: Split>(
+    items: usize,
+    elements: usize,
+    mut buffers: B,
+    f: &(dyn Fn(Range<usize>, B) + Sync),
+) {
+    let parts = parts(items, elements);
+    // A browser's module has one thread.
+    if parts == 1 || cfg!(target_family = "wasm") {
+        return f(0..items, buffers);
     }
-    run(parts, |(range, buffers)| f(range, buffers));
+    let part = |p| -> Part<'_> {
+        let range = range(items, parts, p);
+        let buffers = buffers.split_off(range.clone());
+        Box::new(move || f(range, buffers))
+    };
+    run((0..parts).map(part).collect());
 }
 
 /// Like [`for_each_part`], but calls `f` on every single item, with its number and its
@@ -135,24 +162,22 @@ pub fn for_each_item<B: Split>(
     });
 }
 
-/// Runs `f` on every part, each on its own thread; the first on the calling thread.
-fn run<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
+/// What one thread has to do.
+type Part<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// Does every part, each on its own thread; the first on the calling thread.
+fn run(parts: Vec<Part<'_>>) {
     let mut parts = parts.into_iter();
     let Some(first) = parts.next() else { return };
-    // A browser's module has one thread.
-    if parts.len() == 0 || cfg!(target_family = "wasm") {
-        f(first);
-        return parts.for_each(f);
-    }
     let (others, done) = (parts.len(), AtomicUsize::new(0));
     // Threads that wait for work: to start one anew for each kernel costs ten times as much
     // as to wake it.
     pool().in_place_scope(|scope| {
         for part in parts {
-            let (f, done) = (&f, &done);
+            let done = &done;
             scope.spawn(move |_| {
                 let inside = Inside::enter();
-                f(part);
+                part();
                 drop(inside);
                 linger();
                 done.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +185,7 @@ fn run<P: Send>(parts: Vec<P>, f: impl Fn(P) + Sync) {
         }
         CALLS.fetch_add(1, Ordering::Relaxed);
         let _inside = Inside::enter();
-        f(first);
+        first();
         // The scope waits too, but asleep: so a moment longer, in which it hears of the last part.
         stay_awake_until(|| done.load(Ordering::Relaxed) == others);
         (0..MOMENT).for_each(|_| hint::spin_loop());
@@ -384,6 +409,15 @@ mod tests {
 
     use super::*;
 
+    /// Runs `f` on every number below `parts`, each on its own thread.
+    fn run_each(parts: usize, f: impl Fn(usize) + Sync) {
+        let part = |p| -> Part<'_> {
+            let f = &f;
+            Box::new(move || f(p))
+        };
+        run((0..parts).map(part).collect());
+    }
+
     #[test]
     fn ranges_cover_every_item_once() {
         for items in [0, 1, 2, 7, 100] {
@@ -483,10 +517,10 @@ mod tests {
 
     #[test]
     fn a_part_does_not_fork_again() {
-        run(vec![0, 1], |_| assert_eq!(ranges(8, usize::MAX).len(), 1));
+        run_each(2, |_| assert_eq!(ranges(8, usize::MAX).len(), 1));
         assert_eq!(ranges(8, usize::MAX).len(), threads().min(8));
         // Not even after a panic in the part that ran here.
-        let outcome = std::panic::catch_unwind(|| run(vec![0, 1], |i| assert!(i != 0)));
+        let outcome = std::panic::catch_unwind(|| run_each(2, |i| assert!(i != 0)));
         assert!(outcome.is_err());
         assert_eq!(ranges(8, usize::MAX).len(), threads().min(8));
     }
@@ -494,7 +528,7 @@ mod tests {
     /// From the end of two parts until the threads beside this one are free for something else.
     fn until_free() -> Duration {
         let parts = Mutex::new(Instant::now());
-        run(vec![0, 1], |_| *parts.lock().unwrap() = Instant::now());
+        run_each(2, |_| *parts.lock().unwrap() = Instant::now());
         let end = *parts.lock().unwrap();
         let free = pool().broadcast(|_| Instant::now());
         let last = free.into_iter().max().expect("there is a thread");
@@ -511,14 +545,14 @@ mod tests {
     #[test]
     fn a_thread_that_stays_awake_hears_of_the_next_work() {
         let calls = CALLS.load(Ordering::Relaxed);
-        run(vec![0, 1], |_| ());
+        run_each(2, |_| ());
         assert_ne!(CALLS.load(Ordering::Relaxed), calls);
     }
 
     #[test]
     #[should_panic]
     fn a_panic_in_a_part_reaches_the_caller() {
-        run(vec![0, 1, 2], |i| assert!(i != 2));
+        run_each(3, |i| assert!(i != 2));
     }
 
     #[test]

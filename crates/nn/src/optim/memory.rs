@@ -70,8 +70,5 @@ impl<T: Real, const N: usize> Memory<T, N> {
 /// Calls `f` on all `n` elements of the buffers, or of a large parameter on a part for each
 /// thread; with the range that it is given.
 pub(super) fn in_parts<B: Split>(n: usize, buffers: B, f: impl Fn(Range<usize>, B::Slices) + Sync) {
-    if n < parallel::SERIAL_BELOW {
-        return f(0..n, buffers.slices());
-    }
     parallel::for_each_part(n, n, buffers, |at, buffers| f(at, buffers.slices()));
 }
