@@ -80,7 +80,10 @@ pub(super) fn explain(
         return formula;
     }
     let found = search(&scene, formula.explanations.is_empty());
-    let left = found.iter().map(|f| f.left).fold(f64::INFINITY, f64::min);
+    let left = found
+        .iter()
+        .map(|f| f.fit.left)
+        .fold(f64::INFINITY, f64::min);
     let stands = fits <= (ALIKE * left).max(ROUNDING) && fits.is_finite();
     if stands && formula.explanations.iter().any(likely) {
         return formula;
@@ -97,7 +100,7 @@ pub(super) fn explain(
     };
     let mut found: Vec<Explanation> = found
         .into_iter()
-        .map(|f| explain(f.finding, f.left))
+        .map(|f| explain(f.finding, f.fit.left))
         .collect();
     // What is as good as zero is like many things.
     let faint = norm(scene.candidate) <= precision * norm(&scene.right);
@@ -117,13 +120,13 @@ pub(super) fn explain(
                 .collect(),
             some => some
                 .into_iter()
-                .map(|f| explain(f.finding, f.left))
+                .map(|f| explain(f.finding, f.fit.left))
                 .collect(),
         };
         if found.is_empty() {
             scene.of_other_statistics();
             let fitted = scene.best().into_iter();
-            found.extend(fitted.map(|f| explain(f.finding, f.left)));
+            found.extend(fitted.map(|f| explain(f.finding, f.fit.left)));
         }
     }
     if !found.is_empty() {

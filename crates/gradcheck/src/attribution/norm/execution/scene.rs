@@ -102,6 +102,11 @@ impl Evidence {
 /// A fault that explains the candidate.
 pub(super) struct Found {
     pub finding: Finding,
+    pub fit: Fit,
+}
+
+/// How a fault fits the candidate.
+pub(super) struct Fit {
     /// What it leaves over, as a share of what it makes.
     pub left: f64,
     /// Bits of the candidate that it accounts for.
@@ -112,10 +117,10 @@ pub(super) struct Found {
 impl Found {
     /// Whether both make the same values, as far as both say what these are.
     fn makes_as(&self, other: &Self) -> bool {
-        let usual = usual(&self.made);
-        self.made
-            .iter()
-            .zip(&other.made)
+        let [made, others] = [self, other].map(|found| &found.fit.made);
+        let usual = usual(made);
+        made.iter()
+            .zip(others)
             .all(|(a, b)| a.is_nan() || b.is_nan() || (a - b).abs() <= 1e-6 * usual)
     }
 }
@@ -230,7 +235,7 @@ impl<'a> Scene<'a> {
         made: impl Fn(usize) -> f64,
         fault: impl FnOnce() -> (String, String),
     ) {
-        self.try_out(evidence, &made, false, fault);
+        self.take_down(self.try_out(evidence, &made, false), fault);
     }
 
     /// The same for a fault that leaves open what some elements are: those that are NaN.
@@ -240,16 +245,25 @@ impl<'a> Scene<'a> {
         made: impl Fn(usize) -> f64,
         fault: impl FnOnce() -> (String, String),
     ) {
-        self.try_out(evidence, &made, true, fault);
+        self.take_down(self.try_out(evidence, &made, true), fault);
     }
 
+    /// Takes a fault down that fits.
+    fn take_down(&self, fit: Option<Fit>, fault: impl FnOnce() -> (String, String)) {
+        if let Some(fit) = fit {
+            let (id, sentence) = fault();
+            let finding = Finding::new(id, sentence);
+            self.found.borrow_mut().push(Found { finding, fit });
+        }
+    }
+
+    /// How these values fit, if they do.
     fn try_out(
         &self,
         evidence: Evidence,
         made: &dyn Fn(usize) -> f64,
         in_part: bool,
-        fault: impl FnOnce() -> (String, String),
-    ) {
+    ) -> Option<Fit> {
         self.tried.set(self.tried.get() + 1);
         let fits = |k: usize, value: f64, usual: f64| match value.is_nan() {
             true => in_part,
@@ -261,12 +275,12 @@ impl<'a> Scene<'a> {
             .iter()
             .all(|&k| fits(k, made(k), self.loosely))
         {
-            return;
+            return None;
         }
         let made: Vec<f64> = (0..self.candidate.len()).map(made).collect();
         let size = usual(&made);
         if !(0..made.len()).all(|k| fits(k, made[k], size)) {
-            return;
+            return None;
         }
         // What is open was not made right; where it is right all the same, this is no such fault.
         let open = |k: &usize| made[*k].is_nan();
@@ -276,7 +290,7 @@ impl<'a> Scene<'a> {
             .count()
             > all
         {
-            return;
+            return None;
         }
         let off: Vec<f64> = (0..made.len())
             .filter(|k| !open(k))
@@ -285,20 +299,15 @@ impl<'a> Scene<'a> {
         let left = norm(&off) / size / (made.len() as f64).sqrt();
         // What hardly comes closer than the right values do explains nothing.
         if left > WORSE * self.off {
-            return;
+            return None;
         }
-        let (id, sentence) = fault();
-        self.found.borrow_mut().push(Found {
-            finding: Finding::new(id, sentence),
-            left,
-            bits: self.bits(evidence, left * size, open),
-            made,
-        });
+        let bits = self.bits(evidence, left * size, &open);
+        Some(Fit { left, bits, made })
     }
 
     /// The bits of the candidate that a fault accounts for: by chance a value as far off as
     /// element `k` comes as near as `left` once in `off / left` times.
-    fn bits(&self, evidence: Evidence, left: f64, open: impl Fn(&usize) -> bool) -> f64 {
+    fn bits(&self, evidence: Evidence, left: f64, open: &dyn Fn(&usize) -> bool) -> f64 {
         let least = left.max(self.precision * self.usual / 8.0);
         let units = match (self.is_spread(), evidence.of) {
             (false, _) => None,
@@ -334,7 +343,7 @@ impl<'a> Scene<'a> {
     /// The same for a formula, found among `tried`, with weights that were `fitted`.
     pub fn is_formula(&self, residual: f64, tried: usize, fitted: usize) -> bool {
         let left = residual * usual(self.candidate);
-        let bits = self.bits(Evidence::GROUPS.fitted(fitted), left, |_| false);
+        let bits = self.bits(Evidence::GROUPS.fitted(fitted), left, &|_| false);
         self.is_enough(bits, tried)
     }
 
@@ -346,21 +355,26 @@ impl<'a> Scene<'a> {
     pub fn plainly(&self, id: &str, sentence: String) {
         self.found.borrow_mut().push(Found {
             finding: Finding::new(id, sentence),
-            left: 0.0,
-            bits: f64::INFINITY,
-            made: vec![f64::NAN; self.right.len()],
+            fit: Fit {
+                left: 0.0,
+                bits: f64::INFINITY,
+                made: vec![f64::NAN; self.right.len()],
+            },
         });
     }
 
     /// Whether something was found that nothing else can be.
     pub fn is_plain(&self) -> bool {
-        self.found.borrow().iter().any(|f| f.bits == f64::INFINITY)
+        self.found
+            .borrow()
+            .iter()
+            .any(|f| f.fit.bits == f64::INFINITY)
     }
 
     /// Whether something was found so clearly that among many elements nothing else is worth the
     /// time of looking: what fits as well makes the same values.
     pub fn is_settled(&self) -> bool {
-        let clear = |f: &Found| f.left <= CLEARLY * self.off && f.bits >= SETTLED;
+        let clear = |f: &Found| f.fit.left <= CLEARLY * self.off && f.fit.bits >= SETTLED;
         self.probe.x.len() > MANY && self.found.borrow().iter().any(clear)
     }
 
@@ -368,11 +382,14 @@ impl<'a> Scene<'a> {
     /// different values, and rounding hides which; and none when as much would be found by chance.
     pub fn best(&self) -> Vec<Found> {
         let found = self.found.take();
-        let least = found.iter().map(|f| f.left).fold(f64::INFINITY, f64::min);
+        let least = found
+            .iter()
+            .map(|f| f.fit.left)
+            .fold(f64::INFINITY, f64::min);
         let mut best: Vec<Found> = Vec::new();
         for one in found {
-            let fits = one.left <= (ALIKE * least).max(ROUNDING);
-            let enough = self.is_enough(one.bits, self.tried.get());
+            let fits = one.fit.left <= (ALIKE * least).max(ROUNDING);
+            let enough = self.is_enough(one.fit.bits, self.tried.get());
             if fits && enough && !best.iter().any(|other| other.makes_as(&one)) {
                 best.push(one);
             }
