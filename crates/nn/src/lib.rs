@@ -53,6 +53,9 @@ mod attention;
 pub mod check;
 mod checkpoint;
 mod cnn;
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub mod compiled;
 mod conv;
 pub mod data;
 mod dynamic_tanh;

@@ -81,6 +81,12 @@ fn causal<T: Real>() -> Tensor<T> {
     Tensor::from_fn([3, 3], |i| if i % 3 > i / 3 { T::ONE } else { T::ZERO })
 }
 
+/// The cases in the numbers of most programs. Generic code is compiled where it is asked for, and so
+/// the ops would be in each of the many programs of a development build: what is asked for here is
+/// compiled once, as this crate is, and they share it.
+#[cfg(debug_assertions)]
+pub static COMPILED: (fn() -> Vec<Case<f32>>, fn() -> Vec<Case<f64>>) = (cases, cases);
+
 /// Every case, all ops with a backward pass of their own among them.
 pub fn cases<T: Real>() -> Vec<Case<T>> {
     let mut c = Vec::new();

@@ -73,6 +73,9 @@ pub mod sum;
 pub mod tanh;
 pub mod window;
 
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub use cases::COMPILED;
 pub use cases::{Apply, Case, cases};
 
 use crate::{Axes, Shape};
