@@ -85,7 +85,10 @@ fn causal<T: Real>() -> Tensor<T> {
 /// the ops would be in each of the many programs of a development build: what is asked for here is
 /// compiled once, as this crate is, and they share it.
 #[cfg(debug_assertions)]
-pub static COMPILED: (fn() -> Vec<Case<f32>>, fn() -> Vec<Case<f64>>) = (cases, cases);
+pub static COMPILED: (List<f32>, List<f64>) = (cases, cases);
+
+#[cfg(debug_assertions)]
+type List<T> = fn() -> Vec<Case<T>>;
 
 /// Every case, all ops with a backward pass of their own among them.
 pub fn cases<T: Real>() -> Vec<Case<T>> {
