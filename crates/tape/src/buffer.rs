@@ -75,11 +75,32 @@ impl<T> Pool<T> {
     #[inline]
     fn put(&mut self, buffer: Arc<Vec<T>>) {
         let room = room(&buffer);
-        let bytes = room * size_of::<T>();
-        if room.is_power_of_two() && self.bytes + bytes <= POOL_LIMIT {
-            self.bytes += bytes;
-            self.free[room.ilog2() as usize].push(buffer);
+        if !room.is_power_of_two() {
+            return;
         }
+        let (class, bytes) = (room.ilog2() as usize, room * size_of::<T>());
+        if self.bytes + bytes <= POOL_LIMIT || self.make_room(class, bytes) {
+            self.bytes += bytes;
+            self.free[class].push(buffer);
+        }
+    }
+
+    /// Frees smaller buffers until `bytes` more can be kept; none if all of them are not enough.
+    /// What the system takes for a buffer goes by its pages, so the large ones are the ones to keep.
+    #[cold]
+    fn make_room(&mut self, class: usize, bytes: usize) -> bool {
+        let of = |class: usize| size_of::<T>() << class;
+        let smaller = &mut self.free[..class];
+        let freed: usize = (0..class).map(|c| smaller[c].len() * of(c)).sum();
+        if self.bytes - freed + bytes > POOL_LIMIT {
+            return false;
+        }
+        for (c, buffers) in smaller.iter_mut().enumerate() {
+            while self.bytes + bytes > POOL_LIMIT && buffers.pop().is_some() {
+                self.bytes -= of(c);
+            }
+        }
+        true
     }
 }
 
@@ -302,6 +323,30 @@ mod tests {
         assert_eq!(pool.bytes, POOL_LIMIT);
         pool.put(of_room_for(1));
         assert_eq!(pool.bytes, POOL_LIMIT);
+    }
+
+    /// A norm's statistics are freed before its gradient, and took the place of a buffer whose
+    /// pages cost a hundred times as much.
+    #[test]
+    fn a_large_buffer_makes_smaller_ones_give_way() {
+        let mut pool = Pool::<f64>::new();
+        let of_room_for = |n: usize| Arc::new(vec![0.0; n + slack::<f64>()]);
+        for n in [1, 2, 2, 4] {
+            pool.put(of_room_for(n));
+        }
+        let kept = |pool: &Pool<f64>| [0, 1, 2, 3, 4].map(|class| pool.free[class].len());
+        pool.bytes = POOL_LIMIT;
+        // All of them are not enough for this one.
+        pool.put(of_room_for(16));
+        assert_eq!(kept(&pool), [1, 2, 1, 0, 0]);
+        assert_eq!(pool.bytes, POOL_LIMIT);
+        // The smallest go first, and no more of them than must.
+        pool.put(of_room_for(4));
+        assert_eq!(kept(&pool), [0, 0, 2, 0, 0]);
+        assert_eq!(pool.bytes, POOL_LIMIT - 8);
+        // The same size is no reason to free one.
+        pool.put(of_room_for(4));
+        assert_eq!(kept(&pool), [0, 0, 2, 0, 0]);
     }
 
     /// What a hundred million values take: the pages of these are never touched.
