@@ -118,6 +118,10 @@ pub fn for_each_part<B: Split>(
     f: impl Fn(Range<usize>, B) + Sync,
 ) {
     buffers.check(0..items);
+    // A browser's module has one thread, and fewer bytes without what would share the work out.
+    if cfg!(target_family = "wasm") {
+        return f(0..items, buffers);
+    }
     share_out(items, elements, buffers, &f);
 }
 
@@ -131,8 +135,7 @@ fn share_out<B: Split>(
     f: &(dyn Fn(Range<usize>, B) + Sync),
 ) {
     let parts = parts(items, elements);
-    // A browser's module has one thread.
-    if parts == 1 || cfg!(target_family = "wasm") {
+    if parts == 1 {
         return f(0..items, buffers);
     }
     let part = |p| -> Part<'_> {
