@@ -299,8 +299,13 @@ impl<T: Real> Tensor<T> {
 
 /// Calls `f` on all of `data`, or on a part of it for each thread if it is long; with the
 /// range that it is given.
+#[inline]
 fn in_parts<T: Real>(data: &mut [T], f: impl Fn(Range<usize>, &mut [T]) + Sync) {
     let n = data.len();
+    // Most arrays on a tape are small, and what shares work out takes longer than their work.
+    if n < parallel::SERIAL_BELOW || cfg!(target_family = "wasm") {
+        return f(0..n, data);
+    }
     parallel::for_each_part(n, n, parallel::rows(data, 1), |at, part| {
         f(at, part.slices());
     });
