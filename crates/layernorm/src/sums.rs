@@ -70,6 +70,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_digits_of_a_sum_do_not_depend_on_its_length() {
+        for n in [100, BLOCK, 1 << 20] {
+            let [sum] = sums([&vec![0.1_f32; n]], |[a]| [a]);
+            let exact = f64::from(0.1_f32) * n as f64;
+            let off = f64::from(sum) / exact - 1.0;
+            assert!(off.abs() < 1e-6, "{n} terms: {off}");
+        }
+    }
+
+    #[test]
     fn every_sum_is_exact_on_integers() {
         for n in (0..100).chain([4095, 4096, 4097, 12_289]) {
             let a: Vec<f64> = (0..n).map(f64::from).collect();

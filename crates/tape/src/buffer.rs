@@ -44,6 +44,10 @@ fn first_on_a_line<T>(vec: &[T]) -> usize {
 /// that let them start on a cache line: so what fills it is a whole number of large buffers.
 pub const POOL_LIMIT: usize = 1 << 30;
 
+/// A buffer is left over from other work when so many others were asked for since one of its size
+/// was: more than a step of a small network asks for.
+const PATIENCE: u64 = 1024;
+
 /// One list of free buffers for each power of two.
 const CLASSES: usize = usize::BITS as usize;
 
@@ -51,6 +55,9 @@ const CLASSES: usize = usize::BITS as usize;
 pub struct Pool<T> {
     free: [Vec<Arc<Vec<T>>>; CLASSES],
     bytes: usize,
+    /// How often a buffer was asked for, and the number of the last time for each class.
+    asked: u64,
+    last_asked: [u64; CLASSES],
 }
 
 impl<T> Pool<T> {
@@ -58,13 +65,18 @@ impl<T> Pool<T> {
         Pool {
             free: [const { Vec::new() }; CLASSES],
             bytes: 0,
+            asked: 0,
+            last_asked: [0; CLASSES],
         }
     }
 
     /// A free buffer of at least `n` elements, if there is one.
     #[inline]
     fn take(&mut self, n: usize) -> Option<Arc<Vec<T>>> {
-        let buffer = self.free[class_that_fits(n)].pop()?;
+        let class = class_that_fits(n);
+        self.asked += 1;
+        self.last_asked[class] = self.asked;
+        let buffer = self.free[class].pop()?;
         self.bytes -= room(&buffer) * size_of::<T>();
         Some(buffer)
     }
@@ -85,18 +97,24 @@ impl<T> Pool<T> {
         }
     }
 
-    /// Frees smaller buffers until `bytes` more can be kept; none if all of them are not enough.
-    /// What the system takes for a buffer goes by its pages, so the large ones are the ones to keep.
+    /// Frees other buffers until `bytes` more can be kept for `class`, or none if that is not enough.
+    /// Smaller ones give way, since what the system takes for a buffer goes by its pages; larger
+    /// ones only when they are left over from other work.
     #[cold]
     fn make_room(&mut self, class: usize, bytes: usize) -> bool {
         let of = |class: usize| size_of::<T>() << class;
-        let smaller = &mut self.free[..class];
-        let freed: usize = (0..class).map(|c| smaller[c].len() * of(c)).sum();
+        let gives_way = |c: &usize| {
+            let stale = self.asked - self.last_asked[*c] > PATIENCE;
+            !self.free[*c].is_empty() && *c != class && (*c < class || stale)
+        };
+        let mut classes: Vec<usize> = (0..CLASSES).filter(gives_way).collect();
+        let freed: usize = classes.iter().map(|&c| self.free[c].len() * of(c)).sum();
         if self.bytes - freed + bytes > POOL_LIMIT {
             return false;
         }
-        for (c, buffers) in smaller.iter_mut().enumerate() {
-            while self.bytes + bytes > POOL_LIMIT && buffers.pop().is_some() {
+        classes.sort_by_key(|&c| self.last_asked[c]);
+        for c in classes {
+            while self.bytes + bytes > POOL_LIMIT && self.free[c].pop().is_some() {
                 self.bytes -= of(c);
             }
         }
@@ -315,7 +333,6 @@ mod tests {
     #[test]
     fn the_pool_frees_what_exceeds_its_limit() {
         let mut pool = Pool::<f64>::new();
-        let of_room_for = |n: usize| Arc::new(vec![0.0; n + slack::<f64>()]);
         pool.bytes = POOL_LIMIT - 8;
         pool.put(of_room_for(2));
         assert_eq!(pool.bytes, POOL_LIMIT - 8);
@@ -325,28 +342,59 @@ mod tests {
         assert_eq!(pool.bytes, POOL_LIMIT);
     }
 
+    /// How many buffers of each of the first classes are kept.
+    fn kept(pool: &Pool<f64>) -> [usize; 5] {
+        [0, 1, 2, 3, 4].map(|class| pool.free[class].len())
+    }
+
+    /// A full pool, with buffers of room for these numbers of elements in it.
+    fn full_pool(sizes: &[usize]) -> Pool<f64> {
+        let mut pool = Pool::new();
+        for &n in sizes {
+            pool.put(of_room_for(n));
+        }
+        pool.bytes = POOL_LIMIT;
+        pool
+    }
+
+    fn of_room_for(n: usize) -> Arc<Vec<f64>> {
+        Arc::new(vec![0.0; n + slack::<f64>()])
+    }
+
     /// A norm's statistics are freed before its gradient, and took the place of a buffer whose
     /// pages cost a hundred times as much.
     #[test]
-    fn a_large_buffer_makes_smaller_ones_give_way() {
-        let mut pool = Pool::<f64>::new();
-        let of_room_for = |n: usize| Arc::new(vec![0.0; n + slack::<f64>()]);
-        for n in [1, 2, 2, 4] {
-            pool.put(of_room_for(n));
-        }
-        let kept = |pool: &Pool<f64>| [0, 1, 2, 3, 4].map(|class| pool.free[class].len());
-        pool.bytes = POOL_LIMIT;
+    fn smaller_buffers_give_way_to_a_large_one() {
+        let mut pool = full_pool(&[1, 2, 2, 4]);
         // All of them are not enough for this one.
         pool.put(of_room_for(16));
         assert_eq!(kept(&pool), [1, 2, 1, 0, 0]);
         assert_eq!(pool.bytes, POOL_LIMIT);
-        // The smallest go first, and no more of them than must.
+        // No more of them than must; those first that were asked for longest ago.
+        pool.take(1).expect("there is one");
+        pool.put(of_room_for(1));
         pool.put(of_room_for(4));
-        assert_eq!(kept(&pool), [0, 0, 2, 0, 0]);
-        assert_eq!(pool.bytes, POOL_LIMIT - 8);
+        assert_eq!(kept(&pool), [1, 0, 2, 0, 0]);
+        assert_eq!(pool.bytes, POOL_LIMIT);
         // The same size is no reason to free one.
+        pool.free[0].clear();
         pool.put(of_room_for(4));
         assert_eq!(kept(&pool), [0, 0, 2, 0, 0]);
+    }
+
+    /// After work on large arrays, all that was small came from the system.
+    #[test]
+    fn a_large_buffer_that_nobody_asks_for_gives_way() {
+        let mut pool = full_pool(&[16]);
+        for _ in 0..PATIENCE {
+            assert!(pool.take(1).is_none());
+            pool.put(of_room_for(1));
+            assert_eq!(kept(&pool), [0, 0, 0, 0, 1]);
+        }
+        assert!(pool.take(1).is_none());
+        pool.put(of_room_for(1));
+        assert_eq!(kept(&pool), [1, 0, 0, 0, 0]);
+        assert_eq!(pool.bytes, POOL_LIMIT - 15 * 8);
     }
 
     /// What a hundred million values take: the pages of these are never touched.
