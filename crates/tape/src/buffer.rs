@@ -97,26 +97,29 @@ impl<T> Pool<T> {
         }
     }
 
-    /// Frees other buffers until `bytes` more can be kept for `class`, or none if that is not enough.
-    /// Smaller ones give way, since what the system takes for a buffer goes by its pages; larger
-    /// ones only when they are left over from other work.
+    /// Frees other buffers until `bytes` more can be kept for `class`, or none if that is not
+    /// enough. Smaller ones give way, since what the system takes for a buffer goes by its pages;
+    /// larger ones only when they are left over from other work.
     #[cold]
     fn make_room(&mut self, class: usize, bytes: usize) -> bool {
         let of = |class: usize| size_of::<T>() << class;
-        let gives_way = |c: &usize| {
-            let stale = self.asked - self.last_asked[*c] > PATIENCE;
-            !self.free[*c].is_empty() && *c != class && (*c < class || stale)
+        let left_over = |pool: &Self, c: usize| pool.asked - pool.last_asked[c] > PATIENCE;
+        let gives_way = |pool: &Self, c: usize| {
+            !pool.free[c].is_empty() && c != class && (c < class || left_over(pool, c))
         };
-        let mut classes: Vec<usize> = (0..CLASSES).filter(gives_way).collect();
-        let freed: usize = classes.iter().map(|&c| self.free[c].len() * of(c)).sum();
+        let giving = (0..CLASSES).filter(|&c| gives_way(self, c));
+        let freed: usize = giving.map(|c| self.free[c].len() * of(c)).sum();
         if self.bytes - freed + bytes > POOL_LIMIT {
             return false;
         }
-        classes.sort_by_key(|&c| self.last_asked[c]);
-        for c in classes {
-            while self.bytes + bytes > POOL_LIMIT && self.free[c].pop().is_some() {
-                self.bytes -= of(c);
-            }
+        while self.bytes + bytes > POOL_LIMIT {
+            // Those first that were asked for longest ago.
+            let giving = (0..CLASSES).filter(|&c| gives_way(self, c));
+            let Some(c) = giving.min_by_key(|&c| self.last_asked[c]) else {
+                return false;
+            };
+            self.free[c].pop();
+            self.bytes -= of(c);
         }
         true
     }

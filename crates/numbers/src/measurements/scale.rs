@@ -187,9 +187,9 @@ fn norm(measured: &Measured, norm: &str) -> Value {
             "torch_arrays": peak("torch"),
         })
     };
-    // From where a call is not all there is, up to where buffers come fresh from the system.
-    let between = sizes.iter().filter(|n| (3e3..1e8).contains(*n));
-    let ratios = between.flat_map(|&n| [off(1, n), off(2, n)]);
+    // From where a call is not all there is.
+    let beyond = sizes.iter().filter(|n| **n >= 3e3);
+    let ratios = beyond.flat_map(|&n| [off(1, n), off(2, n)]);
     let furthest = ratios.fold(1.0, |most: f64, off| most.max(off.max(1.0 / off)));
     json!({
         "norm": norm,

@@ -81,9 +81,9 @@ fn causal<T: Real>() -> Tensor<T> {
     Tensor::from_fn([3, 3], |i| if i % 3 > i / 3 { T::ONE } else { T::ZERO })
 }
 
-/// The cases in the numbers of most programs. Generic code is compiled where it is asked for, and so
-/// the ops would be in each of the many programs of a development build: what is asked for here is
-/// compiled once, as this crate is, and they share it.
+/// The cases in the numbers of most programs. Generic code is compiled where it is asked for, and
+/// so the ops would be in each of the many programs of a development build: what is asked for here
+/// is compiled once, as this crate is, and they share it.
 #[cfg(debug_assertions)]
 pub static COMPILED: (List<f32>, List<f64>) = (cases, cases);
 
