@@ -38,13 +38,65 @@ const ask = async (name, question) => {
     return said().split("\0");
 };
 
+// ---- A drawing in its place ------------------------------------------------------------
+// What comes before the shapes of a drawing, and each of them with all that is in it, as texts.
+const parts = (drawing) => {
+    const tags = drawing.split("<").slice(1).map((tag) => `<${tag}`);
+    const first = tags.findIndex((tag) => tag.startsWith("<g ")) + 1;
+    const found = [tags.slice(0, first).join("")];
+    let depth = 0;
+    // The last two end the group that holds them and the drawing.
+    for (const tag of tags.slice(first, -2)) {
+        if (depth === 0) found.push(tag);
+        else found[found.length - 1] += tag;
+        if (tag.startsWith("</")) depth -= 1;
+        else if (tag[tag.indexOf(">") - 1] !== "/") depth += 1;
+    }
+    return found;
+};
+
+// Draws in a place, again and again. Shapes that were there stay: they are neither read nor laid out
+// nor painted anew.
+const drawer = (place) => {
+    const reader = document.createElement("template");
+    let [head, was] = ["", []];
+    return (drawing) => {
+        const [begins, ...is] = parts(drawing);
+        if (begins !== head) {
+            place.innerHTML = drawing;
+        } else {
+            const shapes = place.querySelector("g");
+            const old = [...shapes.children];
+            const places = new Map(was.map((text) => [text, []]));
+            was.forEach((text, at) => places.get(text).push(at));
+            // Of those that are the same, the first behind the last that stays.
+            let next = 0;
+            const from = is.map((text) => {
+                const at = places.get(text)?.find((at) => at >= next);
+                next = at === undefined ? next : at + 1;
+                return old[at];
+            });
+            const stay = new Set(from);
+            old.filter((shape) => !stay.has(shape)).forEach((shape) => shape.remove());
+            reader.innerHTML = `<svg>${is.filter((_, at) => !from[at]).join("")}</svg>`;
+            const fresh = [...reader.content.firstChild.children];
+            from.reduceRight((after, shape) => shape ?? shapes.insertBefore(fresh.pop(), after), null);
+        }
+        [head, was] = [begins, is];
+    };
+};
+
 // ---- One figure ----------------------------------------------------------------------
 // A pause as long as this, and a screen reader is told what there is now.
 const PAUSE = 600;
 
 export const begin = async (root) => {
+    const body = root.querySelector("[data-live-body]");
     const drawing = root.querySelector("[data-live-drawing]");
-    const [wide, narrow] = [".wide", ".narrow"].map((form) => drawing.querySelector(form));
+    const forms = [".wide", ".narrow"].map((name) => {
+        const place = drawing.querySelector(name);
+        return { place, draw: drawer(place), seen: place.offsetWidth > 0, latest: "", drawn: "" };
+    });
     const text = root.querySelector("[data-live-text]");
     const status = root.querySelector("[data-live-status]");
     const controls = new Map();
@@ -59,18 +111,40 @@ export const begin = async (root) => {
         return first.value;
     };
 
+    // A form that nobody sees is drawn when somebody does.
+    const draw = (which) => {
+        for (const form of forms.filter(which)) {
+            if (form.latest !== form.drawn) form.draw(form.latest);
+            form.drawn = form.latest;
+        }
+    };
+    const seen = (form) => form.seen;
     const show = ([forPage, forPhone, sentence, ...said]) => {
-        wide.innerHTML = forPage;
-        narrow.innerHTML = forPhone;
-        text.textContent = sentence;
+        [forms[0].latest, forms[1].latest] = [forPage, forPhone];
+        draw(seen);
+        if (text.textContent !== sentence) text.textContent = sentence;
         [...controls.values()].forEach(([input], at) => {
             const [words, max] = said[at].split("\t");
             if (input.type !== "range") return;
-            if (max) input.max = max;
+            if (max && input.max !== max) input.max = max;
+            if (input.getAttribute("aria-valuetext") === words) return;
             input.setAttribute("aria-valuetext", words);
             input.parentElement.querySelector("output").textContent = words;
         });
     };
+
+    // The page is told how high the figure is, and only when that changes: whatever else moves in
+    // it, nothing of the page is laid out.
+    const sizes = new ResizeObserver((changes) => {
+        for (const { target, borderBoxSize: [{ inlineSize, blockSize }] } of changes) {
+            if (target === body) root.style.height = `${blockSize}px`;
+            for (const form of forms) if (target === form.place) form.seen = inlineSize > 0;
+        }
+        root.dataset.sized = "";
+        draw(seen);
+    });
+    [body, ...forms.map((form) => form.place)].forEach((element) => sizes.observe(element));
+    window.addEventListener("beforeprint", () => draw(() => true));
 
     // Of all that is moved while the last answer is on its way, only what is there then is asked.
     let asking = false;
@@ -171,5 +245,6 @@ export const begin = async (root) => {
     await update();
     clearTimeout(told);
     root.querySelector(".live-controls").disabled = false;
+    root.closest("main").dataset.lively = "";
     root.dataset.ready = "";
 };

@@ -18,6 +18,8 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The book in a folder of a site, as on a host that has other things too.
 static BOOK: LazyLock<String> = LazyLock::new(|| {
@@ -137,7 +139,7 @@ impl Figure {
             .collect()
     }
 
-    /// The page shows what the native crates answer for `values`.
+    /// The page shows what the native crates answer for `values`, in the form that is seen.
     #[track_caller]
     fn shows(&mut self, values: &[String]) {
         let answer = bridge::answer(&format!("{}\n{}", self.name, values.join("\n")));
@@ -146,18 +148,10 @@ impl Figure {
         self.wait(&format!(
             "$.querySelector('[data-live-text]').textContent === {text}"
         ));
-        for (form, svg) in [(".wide", answer[0]), (".narrow", answer[1])] {
-            // As a browser reads it and writes it again.
-            let same = format!(
-                "(() => {{
-                    const own = document.createElement('div');
-                    own.innerHTML = {};
-                    return own.innerHTML === $.querySelector('{form}').innerHTML;
-                }})()",
-                json!(svg)
-            );
-            self.wait(&same);
-        }
+        let [wide, narrow] = [answer[0], answer[1]].map(|svg| json!(svg));
+        self.wait(&format!(
+            "{SAME}([...$.querySelectorAll('.wide, .narrow')].find((form) => form.checkVisibility()), {{wide: {wide}, narrow: {narrow}}})"
+        ));
         let figure = figures::find(&self.name).unwrap();
         for (control, said) in figure.controls().zip(&answer[3..]) {
             let words = said.split('\t').next().unwrap();
@@ -229,6 +223,14 @@ impl Figure {
         }
     }
 }
+
+/// Whether a form of a drawing is what was answered for it, as a browser reads it and writes it
+/// again.
+const SAME: &str = "((form, answers) => {
+    const own = document.createElement('div');
+    own.innerHTML = answers[form.className];
+    return own.innerHTML === form.innerHTML;
+})";
 
 fn starts(name: &str) -> Vec<String> {
     let figure = figures::find(name).unwrap();
@@ -355,6 +357,118 @@ fn a_handle_is_dragged_to_a_value() {
         figure.shows(&values);
         figure.quiet();
     }
+}
+
+/// What a move leaves as it is stays in the page, shape by shape, and is not put there again.
+#[test]
+fn only_what_differs_is_drawn_anew() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    for (page, name) in pages() {
+        let mut figure = Figure::within(browser, &page, &name, (1440, 900));
+        figure.revive();
+        figure.value("window.shapes = [...$.querySelectorAll('.wide g > *')]; shapes.forEach((shape) => { shape.was = shape.outerHTML; })");
+        let slider = "$.querySelector('input[type=range]')";
+        figure.value(&format!("{slider}.focus()"));
+        let last = figure.value(&format!("Number({slider}.value) >= Number({slider}.max)"));
+        let (key, code) = match last == true {
+            true => ("ArrowLeft", 37),
+            false => ("ArrowRight", 39),
+        };
+        figure.press(key, code);
+        let values = figure.values();
+        figure.shows(&values);
+        let counts = figure.value(
+            "[...$.querySelectorAll('.wide g > *')].reduce(([kept, fresh], shape) => shape.was ? [kept + 1, fresh] : [kept, fresh + 1], [0, 0])",
+        );
+        let [kept, fresh] = [0, 1].map(|at| counts[at].as_u64().unwrap());
+        assert!(fresh > 0, "{name}: nothing was drawn");
+        assert!(
+            kept > fresh / 3 && kept > 8,
+            "{name}: {kept} stay, {fresh} are new"
+        );
+        let same = "shapes.every((shape) => !shape.isConnected || shape.outerHTML === shape.was)";
+        assert_eq!(figure.value(same), true, "{name}");
+        browser = figure.close();
+    }
+}
+
+/// Of both forms the one that is seen is drawn, and the other when it is.
+#[test]
+fn the_other_form_is_there_when_it_is_seen() {
+    let Some(mut figure) = Figure::open("bn-backward.html", "paths", (1440, 900)) else {
+        return;
+    };
+    let tab = figure.tab.clone();
+    let start = figure.value("$.querySelector('.narrow').innerHTML");
+    figure.value("$.querySelector('[data-control=dy2]').focus()");
+    figure.press("ArrowRight", 39);
+    let values = figure.values();
+    figure.shows(&values);
+    assert_eq!(figure.value("$.querySelector('.narrow').innerHTML"), start);
+    for (width, seen) in [(360, ".narrow"), (1440, ".wide")] {
+        figure.browser.call(
+            &tab,
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false}),
+        );
+        figure.wait(&format!("$.querySelector('{seen}').checkVisibility()"));
+        let values = figure.values();
+        figure.shows(&values);
+        figure.value("$.querySelector('[data-control=dy2]').focus()");
+        figure.press("ArrowLeft", 37);
+    }
+    // A printer is told of no size before it prints.
+    let values = figure.values();
+    figure.shows(&values);
+    let answer = bridge::answer(&format!("paths\n{}", values.join("\n")));
+    let answer: Vec<&str> = answer.split('\0').collect();
+    let narrow = format!(
+        "{SAME}($.querySelector('.narrow'), {{narrow: {}}})",
+        json!(answer[1])
+    );
+    assert_eq!(figure.value(&narrow), false);
+    figure.value("window.dispatchEvent(new Event('beforeprint'))");
+    assert_eq!(figure.value(&narrow), true);
+}
+
+/// Nothing in a figure is laid out with the page, so the page is told how high it is: as high as
+/// what it holds, also when its sentence takes more lines, or fewer.
+#[test]
+fn a_figure_is_as_high_as_what_it_holds() {
+    let Some(mut figure) = Figure::open("bn-backward.html", "break-gradient", (800, 900)) else {
+        return;
+    };
+    let tab = figure.tab.clone();
+    assert_eq!(figure.value("getComputedStyle($).contain"), "size layout");
+    let fits = "$.offsetHeight === $.querySelector('[data-live-body]').offsetHeight
+        && $.getBoundingClientRect().bottom === $.querySelector('[data-live-body]').getBoundingClientRect().bottom";
+    let mut heights = Vec::new();
+    for (weight, width) in [(1.0, 800), (2.5, 800), (2.5, 360), (1.0, 1200)] {
+        figure.browser.call(
+            &tab,
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}),
+        );
+        figure.value(&format!(
+            "$.querySelector('[data-control=mean]').value = {weight};
+             $.querySelector('[data-control=mean]').dispatchEvent(new Event('input', {{bubbles: true}}))"
+        ));
+        let values = figure.values();
+        figure.shows(&values);
+        figure.wait(fits);
+        heights.push(figure.value("$.offsetHeight").as_u64().unwrap());
+    }
+    heights.dedup();
+    assert!(heights.len() > 2, "{heights:?}");
+    figure.browser.call(
+        &tab,
+        "Emulation.setEmulatedMedia",
+        json!({"media": "print"}),
+    );
+    assert_eq!(figure.value("getComputedStyle($).contain"), "none");
+    assert_eq!(figure.value(fits), true);
 }
 
 /// The tip of an arrow goes where the pointer takes it, and three controls follow.
@@ -560,8 +674,93 @@ fn settings(figure: &live::Figure) -> Vec<Vec<String>> {
     all
 }
 
+/// The sorted numbers of an array, of which the one in the middle, the one that one of twenty
+/// exceeds, and the last are told.
+fn told(numbers: &Value) -> String {
+    let numbers = numbers.as_array().unwrap().iter();
+    let mut numbers: Vec<f64> = numbers.map(|number| number.as_f64().unwrap()).collect();
+    numbers.sort_by(f64::total_cmp);
+    let Some(&last) = numbers.last() else {
+        return "none".to_owned();
+    };
+    let at = |share: f64| numbers[(share * numbers.len() as f64) as usize];
+    let (median, most) = (at(0.5), at(0.95));
+    format!("median {median:5.1}, 95 % below {most:5.1}, slowest {last:5.1}")
+}
+
+/// What a browser that is slowed down to a quarter has to do from one picture to the next while
+/// each slider is dragged from end to end, in milliseconds: from the first event of a picture to
+/// when all of it, script, style, layout and paint, is handed on to be put on the screen. Run it
+/// where nothing else runs: `cargo test -p course --test figures pictures -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_pictures_take() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    const WATCH: &str = "(() => {
+        const [work, apart] = [[], []];
+        let [began, last, moved, on] = [0, 0, false, true];
+        const begin = () => { began ||= performance.now(); moved = true; };
+        window.addEventListener('input', begin, true);
+        const channel = new MessageChannel();
+        // It comes when what follows upon the callback of a frame is done.
+        channel.port1.onmessage = () => {
+            if (moved) work.push(performance.now() - began);
+            [began, moved] = [0, false];
+        };
+        const frame = (now) => {
+            if (!on) return;
+            began ||= performance.now();
+            if (moved && last) apart.push(now - last);
+            last = now;
+            channel.port2.postMessage(0);
+            requestAnimationFrame(frame);
+        };
+        requestAnimationFrame(frame);
+        window.told = () => { on = false; window.removeEventListener('input', begin, true); return [work, apart]; };
+        return true;
+    })()";
+    const STEPS: u32 = 60;
+    for (page, name) in pages() {
+        let mut figure = Figure::within(browser, &page, &name, (1440, 900));
+        figure.revive();
+        let tab = figure.tab.clone();
+        figure
+            .browser
+            .call(&tab, "Emulation.setCPUThrottlingRate", json!({"rate": 4}));
+        for control in figures::find(&name).unwrap().controls() {
+            let Kind::Slider { .. } = control.kind else {
+                continue;
+            };
+            let slider = format!("[data-control={}]", control.name);
+            let (x, y) = figure.middle(&slider);
+            let width = figure.value(&format!("$.querySelector('{slider}').offsetWidth"));
+            let reach = width.as_f64().unwrap() / 2.0 - 8.0;
+            thread::sleep(Duration::from_millis(300));
+            figure.value(WATCH);
+            figure.mouse("mousePressed", (x - reach, y));
+            for step in 1..=STEPS {
+                let (start, share) = (Instant::now(), f64::from(step) / f64::from(STEPS));
+                figure.mouse("mouseMoved", (x - reach + 2.0 * reach * share, y));
+                thread::sleep(Duration::from_millis(16).saturating_sub(start.elapsed()));
+            }
+            figure.mouse("mouseReleased", (x + reach, y));
+            let found = figure.value("new Promise((done) => setTimeout(() => done(told()), 100))");
+            println!(
+                "{name:14} {:8} {:2} pictures: {}; apart: {}",
+                control.name,
+                found[0].as_array().unwrap().len(),
+                told(&found[0]),
+                told(&found[1])
+            );
+        }
+        browser = figure.close();
+    }
+}
+
 /// How long answers take in a browser that is slowed down to a quarter, in milliseconds. Run it
-/// where nothing else runs: `cargo test -p course --test figures -- --ignored --nocapture`.
+/// where nothing else runs: `cargo test -p course --test figures answer -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 fn how_long_an_answer_takes() {

@@ -24,12 +24,12 @@ pub fn html(figure: &Figure) -> String {
         let _ = write!(controls, "<div class=\"live-band\">{groups}</div>");
     }
     format!(
-        "<div class=\"live\" data-live=\"{name}\" data-module=\"{module}\">\
+        "<div class=\"live\" data-live=\"{name}\" data-module=\"{module}\"><div class=\"live-body\" data-live-body>\
          <div class=\"drawing-body\" data-live-drawing><div class=\"wide\">{wide}</div><div class=\"narrow\">{narrow}</div></div>\
          <p class=\"live-text\" data-live-text>{text}</p>\
          <fieldset class=\"live-controls\" disabled aria-label=\"Controls of the figure\">{controls}\
          <button type=\"button\" class=\"live-reset\" data-live-reset>Start over</button></fieldset>\
-         <p class=\"unseen\" role=\"status\" data-live-status></p></div>\n",
+         <p class=\"unseen\" role=\"status\" data-live-status></p></div></div>\n",
         name = figure.name,
         module = figures::module_of(figure),
         wide = shown.wide,
