@@ -13,19 +13,19 @@ const load = async (name) => {
     return WebAssembly.compile(await response.arrayBuffer());
 };
 const start = async (name) => {
+    if (started.has(name)) return;
     if (!compiled.has(name)) compiled.set(name, load(name));
-    return (await WebAssembly.instantiate(await compiled.get(name), {})).exports;
+    const { exports } = await WebAssembly.instantiate(await compiled.get(name), {});
+    // Another figure may have been faster.
+    if (!started.has(name)) started.set(name, exports);
 };
 
-// What a module answers to a text, as texts.
-const ask = async (name, question) => {
-    if (!started.has(name)) started.set(name, start(name));
-    const module = await started.get(name);
-    const said = () => {
-        const bytes = new Uint8Array(module.memory.buffer, module.answer_start(), module.answer_length());
-        return new TextDecoder().decode(bytes);
-    };
-    const bytes = new TextEncoder().encode(question);
+// What a module that has started answers to a text, as texts.
+const [encoder, decoder] = [new TextEncoder(), new TextDecoder()];
+const ask = (name, question) => {
+    const module = started.get(name);
+    const said = () => decoder.decode(new Uint8Array(module.memory.buffer, module.answer_start(), module.answer_length()));
+    const bytes = encoder.encode(question);
     const room = module.question(bytes.length);
     new Uint8Array(module.memory.buffer, room, bytes.length).set(bytes);
     try {
@@ -93,9 +93,9 @@ const PAUSE = 600;
 export const begin = async (root) => {
     const body = root.querySelector("[data-live-body]");
     const drawing = root.querySelector("[data-live-drawing]");
-    const forms = [".wide", ".narrow"].map((name) => {
-        const place = drawing.querySelector(name);
-        return { place, draw: drawer(place), seen: place.offsetWidth > 0, latest: "", drawn: "" };
+    const forms = ["wide", "narrow"].map((name) => {
+        const place = drawing.querySelector(`.${name}`);
+        return { name, place, draw: drawer(place), seen: place.offsetWidth > 0 };
     });
     const text = root.querySelector("[data-live-text]");
     const status = root.querySelector("[data-live-status]");
@@ -111,17 +111,8 @@ export const begin = async (root) => {
         return first.value;
     };
 
-    // A form that nobody sees is drawn when somebody does.
-    const draw = (which) => {
-        for (const form of forms.filter(which)) {
-            if (form.latest !== form.drawn) form.draw(form.latest);
-            form.drawn = form.latest;
-        }
-    };
-    const seen = (form) => form.seen;
     const show = ([forPage, forPhone, sentence, ...said]) => {
-        [forms[0].latest, forms[1].latest] = [forPage, forPhone];
-        draw(seen);
+        [forPage, forPhone].forEach((drawing, at) => { if (drawing) forms[at].draw(drawing); });
         if (text.textContent !== sentence) text.textContent = sentence;
         [...controls.values()].forEach(([input], at) => {
             const [words, max] = said[at].split("\t");
@@ -133,18 +124,11 @@ export const begin = async (root) => {
         });
     };
 
-    // The page is told how high the figure is, and only when that changes: whatever else moves in
-    // it, nothing of the page is laid out.
-    const sizes = new ResizeObserver((changes) => {
-        for (const { target, borderBoxSize: [{ inlineSize, blockSize }] } of changes) {
-            if (target === body) root.style.height = `${blockSize}px`;
-            for (const form of forms) if (target === form.place) form.seen = inlineSize > 0;
-        }
-        root.dataset.sized = "";
-        draw(seen);
-    });
-    [body, ...forms.map((form) => form.place)].forEach((element) => sizes.observe(element));
-    window.addEventListener("beforeprint", () => draw(() => true));
+    // Shows what is answered for the controls as they are, in one form or in both.
+    const answer = (form) => {
+        show(ask(root.dataset.module, [`${root.dataset.live}${form}`, ...[...controls.values()].map(value)].join("\n")));
+        delete root.dataset.broken;
+    };
 
     // Of all that is moved while the last answer is on its way, only what is there then is asked.
     let asking = false;
@@ -157,8 +141,9 @@ export const begin = async (root) => {
         while (moved) {
             moved = false;
             try {
-                show(await ask(root.dataset.module, [root.dataset.live, ...[...controls.values()].map(value)].join("\n")));
-                delete root.dataset.broken;
+                await start(root.dataset.module);
+                const seen = forms.filter((form) => form.seen);
+                answer(seen.length === 1 ? ` ${seen[0].name}` : "");
             } catch (why) {
                 root.dataset.broken = "";
                 text.textContent = `The figure broke off. ${why.message}`;
@@ -170,6 +155,22 @@ export const begin = async (root) => {
         clearTimeout(told);
         told = setTimeout(() => { status.textContent = text.textContent; }, PAUSE);
     };
+
+    // The page is told how high the figure is, and only when that changes: whatever else moves in
+    // it, nothing of the page is laid out. A form that was not seen is drawn when it is.
+    const sizes = new ResizeObserver((changes) => {
+        for (const { target, borderBoxSize: [{ inlineSize, blockSize }] } of changes) {
+            if (target === body) root.style.height = `${blockSize}px`;
+            const form = forms.find(({ place }) => place === target);
+            if (!form || form.seen === inlineSize > 0) continue;
+            form.seen = !form.seen;
+            if (form.seen) update();
+        }
+        root.dataset.sized = "";
+    });
+    [body, ...forms.map(({ place }) => place)].forEach((element) => sizes.observe(element));
+    // A printer is told of no size before it prints.
+    window.addEventListener("beforeprint", () => { if (started.has(root.dataset.module)) answer(""); });
 
     root.addEventListener("input", update);
     root.querySelector("[data-live-reset]").addEventListener("click", () => {

@@ -171,7 +171,10 @@ impl Figure {
             };
             (control, value)
         };
-        Values(self.controls().enumerate().map(read).collect())
+        Values {
+            controls: self.controls().enumerate().map(read).collect(),
+            form: None,
+        }
     }
 }
 
@@ -181,14 +184,30 @@ enum Value {
     Text(String),
 }
 
-/// The values of the controls of one figure, each within its bounds.
+/// The values of the controls of one figure, each within its bounds, and the form in which its
+/// drawing is asked for.
 #[derive(Clone, Debug)]
-pub struct Values(Vec<(&'static Control, Value)>);
+pub struct Values {
+    controls: Vec<(&'static Control, Value)>,
+    form: Option<Form>,
+}
 
 impl Values {
+    /// The same values, with the drawing asked for in one form only.
+    #[must_use]
+    pub fn only(self, form: Form) -> Self {
+        Self {
+            form: Some(form),
+            ..self
+        }
+    }
+
     #[track_caller]
     fn get(&self, name: &str) -> &Value {
-        let found = self.0.iter().find(|(control, _)| control.name == name);
+        let found = self
+            .controls
+            .iter()
+            .find(|(control, _)| control.name == name);
         let found = found.map(|(_, value)| value);
         found.unwrap_or_else(|| panic!("the figure has no control `{name}`; add it to its groups"))
     }
@@ -273,9 +292,9 @@ impl Form {
 /// What a figure shows for the values of its controls.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// The drawing for a page.
+    /// The drawing for a page; empty when only that for a phone is asked for.
     pub wide: String,
-    /// The same for a phone.
+    /// The same for a phone; empty when only that for a page is asked for.
     pub narrow: String,
     /// What is to be seen, in a sentence or three: all that a screen reader tells.
     pub text: String,
@@ -284,12 +303,16 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// A drawing in both forms, and what is to be seen in it.
+    /// A drawing in the form that the values ask for, or in both, and what is to be seen in it.
     #[must_use]
-    pub fn new(draw: impl Fn(Form) -> String, text: impl Into<String>) -> Self {
+    pub fn new(values: &Values, draw: impl Fn(Form) -> String, text: impl Into<String>) -> Self {
+        let asked = |form: Form| match values.form {
+            Some(other) if other != form => String::new(),
+            _ => draw(form),
+        };
         Self {
-            wide: draw(Form::Wide),
-            narrow: draw(Form::Narrow),
+            wide: asked(Form::Wide),
+            narrow: asked(Form::Narrow),
             text: text.into(),
             said: Vec::new(),
             limits: Vec::new(),

@@ -24,27 +24,30 @@ pub struct Fit {
 /// `None` when `b` is zero, or when a column is a combination of the others, so that
 /// the coefficients are not determined.
 pub fn least_squares(columns: &[&[f64]], b: &[f64]) -> Option<Fit> {
-    let size = norm(b);
-    let mut q: Vec<Vec<f64>> = columns.iter().map(|c| c.to_vec()).collect();
+    let (size, count, length) = (norm(b), columns.len(), b.len());
+    let mut q = columns.concat();
     let mut rest = b.to_vec();
-    let count = q.len();
-    let mut r = vec![vec![0.0; count + 1]; count];
-    for j in 0..count {
-        let left = norm(&q[j]);
+    // Row `j` has what the later columns hold of column `j`, and at its end what `b` does.
+    let mut r = vec![0.0; count * (count + 1)];
+    for (j, row) in r.chunks_exact_mut(count + 1).enumerate() {
+        let (unit, later) = q[j * length..].split_at_mut(length);
+        let left = norm(unit);
         if size == 0.0 || left <= DEPENDENT * norm(columns[j]) {
             return None;
         }
-        let unit: Vec<f64> = q[j].iter().map(|v| v / left).collect();
-        r[j][j] = left;
-        for k in j + 1..count {
-            r[j][k] = project_out(&unit, &mut q[k]);
+        for v in unit.iter_mut() {
+            *v /= left;
         }
-        r[j][count] = project_out(&unit, &mut rest);
+        row[j] = left;
+        for (along, column) in row[j + 1..].iter_mut().zip(later.chunks_exact_mut(length)) {
+            *along = project_out(unit, column);
+        }
+        row[count] = project_out(unit, &mut rest);
     }
     let mut coefficients = vec![0.0; count];
-    for j in (0..count).rev() {
-        let known: f64 = (j + 1..count).map(|k| r[j][k] * coefficients[k]).sum();
-        coefficients[j] = (r[j][count] - known) / r[j][j];
+    for (j, row) in r.chunks_exact(count + 1).enumerate().rev() {
+        let known: f64 = (j + 1..count).map(|k| row[k] * coefficients[k]).sum();
+        coefficients[j] = (row[count] - known) / row[j];
     }
     let residual = norm(&rest) / size;
     Some(Fit {

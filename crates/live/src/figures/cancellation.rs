@@ -322,7 +322,8 @@ fn digits(sheet: &mut Sheet, found: &Found, (left, top): Place, width: f64) {
 
 fn show(values: &Values) -> Shown {
     let found = Found::new(values);
-    Shown::new(|form| draw(&found, form), found.text()).say("mean", power_in_words(found.power))
+    Shown::new(values, |form| draw(&found, form), found.text())
+        .say("mean", power_in_words(found.power))
 }
 
 #[cfg(test)]

@@ -414,7 +414,7 @@ fn panel(
 
 fn show(values: &Values) -> Shown {
     let found = Found::new(values);
-    Shown::new(|form| draw(&found, form), found.text()).say("gain", fixed(found.gain, 2))
+    Shown::new(values, |form| draw(&found, form), found.text()).say("gain", fixed(found.gain, 2))
 }
 
 #[cfg(test)]

@@ -385,7 +385,7 @@ fn legend(sheet: &mut Sheet, found: &Found, form: Form, (left, top): Place) {
 
 fn show(values: &Values) -> Shown {
     let found = Found::new(values);
-    Shown::new(|form| draw(&found, form), found.text())
+    Shown::new(values, |form| draw(&found, form), found.text())
 }
 
 #[cfg(test)]

@@ -467,7 +467,7 @@ fn account(sheet: &mut Sheet, found: &Found, (left, top): Place, width: f64) {
 fn show(values: &Values) -> Shown {
     let found = Found::new(values);
     let degrees = |at: f64| format!("{}°", fixed(at, 0));
-    Shown::new(|form| draw(&found, form), found.text())
+    Shown::new(values, |form| draw(&found, form), found.text())
         .say("eps", scientific(found.eps, 0))
         .say("turn", degrees(found.turn))
         .say("tilt", degrees(found.tilt))

@@ -501,7 +501,7 @@ fn verdicts(sheet: &mut Sheet, found: &Found, (left, top): Place, right: f64) {
 
 fn show(values: &Values) -> Shown {
     let found = Found::new(values);
-    Shown::new(|form| draw(&found, form), found.text())
+    Shown::new(values, |form| draw(&found, form), found.text())
 }
 
 #[cfg(test)]

@@ -360,7 +360,7 @@ fn panel(sheet: &mut Sheet, found: &Found, (left, top): Place, after: bool, titl
 fn show(values: &Values) -> Shown {
     let found = Found::new(values);
     let said = format!("{} of {COUNT}", found.cell + 1);
-    Shown::new(|form| draw(&found, form), found.text()).say("cell", said)
+    Shown::new(values, |form| draw(&found, form), found.text()).say("cell", said)
 }
 
 #[cfg(test)]

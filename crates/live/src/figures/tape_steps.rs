@@ -569,11 +569,11 @@ fn show(values: &Values) -> Shown {
         Ok(found) => {
             let last = 2 * found.tour.count();
             let said = format!("{} of {last}", found.step);
-            Shown::new(|form| draw(&found, form), found.text())
+            Shown::new(values, |form| draw(&found, form), found.text())
                 .say("step", said)
                 .limit("step", last as f64)
         }
-        Err(why) => Shown::new(refused, format!("This cannot be recorded: {why}."))
+        Err(why) => Shown::new(values, refused, format!("This cannot be recorded: {why}."))
             .say("step", "–")
             .limit("step", 2.0 * MOST as f64),
     }

@@ -280,7 +280,7 @@ fn elsewhere(sheet: &mut Sheet, found: &Found, scale: Scale, y: f64) {
 
 fn show(values: &Values) -> Shown {
     let found = Found::new(values);
-    Shown::new(|form| draw(&found, form), found.text())
+    Shown::new(values, |form| draw(&found, form), found.text())
 }
 
 #[cfg(test)]

@@ -397,7 +397,7 @@ fn magnifier(sheet: &mut Sheet, found: &Found, (left, top): Place) {
 
 fn show(values: &Values) -> Shown {
     let found = Found::new(values);
-    Shown::new(|form| draw(&found, form), found.text()).say("h", scientific(found.h, 1))
+    Shown::new(values, |form| draw(&found, form), found.text()).say("h", scientific(found.h, 1))
 }
 
 #[cfg(test)]

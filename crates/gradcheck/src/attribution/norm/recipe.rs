@@ -278,6 +278,7 @@ fn known<K: Eq, V: Clone>(all: &Known<K, V>, key: K, take: impl FnOnce() -> V) -
     taken
 }
 
+#[inline(always)]
 fn power(base: f64, exponent: i32) -> f64 {
     match exponent {
         0 => 1.0,
@@ -393,7 +394,7 @@ impl Recipe {
         let through_mean = mean(MEAN, self.weighted_mean.then_some(XHat::Right));
         let through_var = mean(VARIANCE, Some(inner));
         move |k| {
-            let own = probe.gamma[index.of[k]];
+            let (own, own_rstd) = (probe.gamma[index.of[k]], s.rstd(k));
             let dy = if recipe.dy_ones { 1.0 } else { probe.dy[k] };
             let gamma = |path: usize| power(own, recipe.gamma[path]);
             let after = |path: usize| {
@@ -405,7 +406,7 @@ impl Recipe {
                 gamma * recipe.rescaled
             };
             let again = if recipe.gamma_again { own } else { 1.0 };
-            let rstd = |path: usize| power(s.rstd(k), 1 + recipe.rstd[path]) * again;
+            let rstd = |path: usize| power(own_rstd, 1 + recipe.rstd[path]) * again;
             [
                 rstd(DIRECT) * gamma(DIRECT) * dy,
                 -rstd(MEAN) * after(MEAN) * through_mean(k),

@@ -9,8 +9,9 @@ use std::cmp::Ordering;
 use crate::attribution::least_squares;
 use crate::attribution::least_squares::norm;
 
-/// So many elements are looked at first, and then so many, where there are several times more.
-const SIZES: [usize; 3] = [8, 32, 512];
+/// So many elements are looked at first, and then so many, where there are several times more. The
+/// first are one more than a target has paths: fewer would be met by weights, whatever they are.
+const SIZES: [usize; 3] = [4, 32, 512];
 const SEVERAL: usize = 4;
 /// What rounding may add to a distance, as a share of it and of the candidate.
 const ROUNDING: (f64, f64) = (2.0, 1e-11);
@@ -62,13 +63,16 @@ impl<'a> Screen<'a> {
     /// Whether the first `count` of these terms, each with some weight, may be near enough.
     pub fn may_fit(&self, count: usize, terms: impl Fn(usize) -> [f64; 3]) -> bool {
         self.samples.iter().all(|at| {
-            let all: Vec<[f64; 3]> = at.iter().map(|&k| terms(k)).collect();
             let found: Vec<f64> = at.iter().map(|&k| self.candidate[k]).collect();
-            let column = |path: usize| all.iter().map(|t| t[path]).collect::<Vec<f64>>();
-            let mut columns: Vec<Vec<f64>> = (0..count).map(column).collect();
+            let mut all = vec![0.0; count * at.len()];
+            for (place, &k) in at.iter().enumerate() {
+                for (path, value) in terms(k).into_iter().take(count).enumerate() {
+                    all[path * at.len() + place] = value;
+                }
+            }
             // What is zero in all of these elements comes no nearer to the candidate.
-            columns.retain(|column| column.iter().any(|v| *v != 0.0));
-            let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+            let some = |column: &&[f64]| column.iter().any(|v| *v != 0.0);
+            let columns: Vec<&[f64]> = all.chunks_exact(at.len()).filter(some).collect();
             let Some(fit) = least_squares(&columns, &found) else {
                 return true;
             };
