@@ -208,6 +208,17 @@ impl Figure {
         self.mouse("mouseReleased", (x + scale * dx, y + scale * dy));
     }
 
+    /// How long the main thread of the page has worked, in milliseconds.
+    fn busy(&mut self) -> f64 {
+        let tab = self.tab.clone();
+        let found = self.browser.call(&tab, "Performance.getMetrics", json!({}));
+        let metrics = found["metrics"].as_array().unwrap();
+        let busy = metrics
+            .iter()
+            .find(|metric| metric["name"] == "TaskDuration");
+        1e3 * busy.unwrap()["value"].as_f64().unwrap()
+    }
+
     /// Nothing went wrong in the page since the last call.
     #[track_caller]
     fn quiet(&mut self) {
@@ -688,10 +699,10 @@ fn told(numbers: &Value) -> String {
     format!("median {median:5.1}, 95 % below {most:5.1}, slowest {last:5.1}")
 }
 
-/// What a browser that is slowed down to a quarter has to do from one picture to the next while
-/// each slider is dragged from end to end, in milliseconds: from the first event of a picture to
-/// when all of it, script, style, layout and paint, is handed on to be put on the screen. Run it
-/// where nothing else runs: `cargo test -p course --test figures pictures -- --ignored --nocapture`.
+/// How far apart the pictures of a page are, in milliseconds, while each slider is dragged from end
+/// to end in a browser that is slowed down to a quarter, and what its main thread does for each:
+/// script, style, layout and paint, and all else. Run it where nothing else runs:
+/// `cargo test -p course --test figures pictures -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 fn how_long_pictures_take() {
@@ -699,26 +710,15 @@ fn how_long_pictures_take() {
         return;
     };
     const WATCH: &str = "(() => {
-        const [work, apart] = [[], []];
-        let [began, last, moved, on] = [0, 0, false, true];
-        const begin = () => { began ||= performance.now(); moved = true; };
-        window.addEventListener('input', begin, true);
-        const channel = new MessageChannel();
-        // It comes when what follows upon the callback of a frame is done.
-        channel.port1.onmessage = () => {
-            if (moved) work.push(performance.now() - began);
-            [began, moved] = [0, false];
-        };
+        const apart = [];
+        let [last, on] = [0, true];
         const frame = (now) => {
-            if (!on) return;
-            began ||= performance.now();
-            if (moved && last) apart.push(now - last);
+            if (last) apart.push(now - last);
             last = now;
-            channel.port2.postMessage(0);
-            requestAnimationFrame(frame);
+            if (on) requestAnimationFrame(frame);
         };
         requestAnimationFrame(frame);
-        window.told = () => { on = false; window.removeEventListener('input', begin, true); return [work, apart]; };
+        window.told = () => { on = false; return apart; };
         return true;
     })()";
     const STEPS: u32 = 60;
@@ -726,9 +726,11 @@ fn how_long_pictures_take() {
         let mut figure = Figure::within(browser, &page, &name, (1440, 900));
         figure.revive();
         let tab = figure.tab.clone();
+        let quarter = json!({"rate": 4});
         figure
             .browser
-            .call(&tab, "Emulation.setCPUThrottlingRate", json!({"rate": 4}));
+            .call(&tab, "Emulation.setCPUThrottlingRate", quarter);
+        figure.browser.call(&tab, "Performance.enable", json!({}));
         for control in figures::find(&name).unwrap().controls() {
             let Kind::Slider { .. } = control.kind else {
                 continue;
@@ -739,6 +741,7 @@ fn how_long_pictures_take() {
             let reach = width.as_f64().unwrap() / 2.0 - 8.0;
             thread::sleep(Duration::from_millis(300));
             figure.value(WATCH);
+            let before = figure.busy();
             figure.mouse("mousePressed", (x - reach, y));
             for step in 1..=STEPS {
                 let (start, share) = (Instant::now(), f64::from(step) / f64::from(STEPS));
@@ -746,13 +749,13 @@ fn how_long_pictures_take() {
                 thread::sleep(Duration::from_millis(16).saturating_sub(start.elapsed()));
             }
             figure.mouse("mouseReleased", (x + reach, y));
-            let found = figure.value("new Promise((done) => setTimeout(() => done(told()), 100))");
+            let busy = figure.busy() - before;
+            let apart = figure.value("told()");
             println!(
-                "{name:14} {:8} {:2} pictures: {}; apart: {}",
+                "{name:14} {:8} apart: {}; busy for each: {:5.1}",
                 control.name,
-                found[0].as_array().unwrap().len(),
-                told(&found[0]),
-                told(&found[1])
+                told(&apart),
+                busy / apart.as_array().unwrap().len() as f64
             );
         }
         browser = figure.close();
