@@ -154,7 +154,7 @@ fn policy(html: &str) -> String {
     format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self' 'unsafe-inline'; \
          img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; \
-         frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+         frame-ancestors 'self'; base-uri 'self'; form-action 'self'"
     )
 }
 

@@ -322,69 +322,38 @@ fn wrong(exercise: &str, headline: &str) -> Report {
     report
 }
 
-/// Every page of the book, as it is: formulas have a size, nothing sticks out of a phone's
-/// width, and what is cut there says so; equations are broken and tables of words stacked, no equation and no table is cut where there is room, words of
-/// drawings do not lie on others, headings stand over their columns, no page is heavy, text can be read in the light and in the dark theme, the console is silent, and nothing is asked of another
-/// machine.
+/// Every page at a desk, and in a narrower window, with every kind of verdict: formulas have a size,
+/// nothing sticks out, no equation and no table is cut, words of drawings do not lie on others,
+/// headings stand over their columns, no page is heavy, text can be read in either theme, axe has
+/// nothing to say, the console is silent, and nothing is asked of another machine.
 #[test]
-fn every_page_of_the_book_holds() {
-    let Some(mut browser) = Browser::start() else {
+fn every_page_holds_at_a_desk() {
+    let Some(mut sweep) = Sweep::start() else {
         return;
     };
-    let address = &BOOK.address;
-    let tab = browser.tab();
-    let mut problems = Vec::new();
     let (mut formulas, mut marked) = (0, 0);
-    for page in BOOK.pages.iter().filter(|page| *page != "404.html") {
-        for theme in ["light", "dark"] {
-            size(&mut browser, &tab, 1400, 900);
-            scheme(&mut browser, &tab, theme);
-            browser.open(&tab, &format!("http://{address}/{page}"));
-            browser.wait(&tab, "document.querySelector('#course-progress')");
-            let dark = "matchMedia('(prefers-color-scheme: dark)').matches \
-                        && document.documentElement.classList.contains('navy')";
-            assert_eq!(browser.value(&tab, dark), theme == "dark", "{page}");
-            for found in faint(&mut browser, &tab) {
-                problems.push(format!("{page}, {theme}: {found}"));
-            }
-            for found in overflow(&mut browser, &tab, 1400) {
-                problems.push(format!("{page}, wide: {found}"));
-            }
-        }
-        for look in [cut, collisions, askew, plain_code, heavy] {
-            for found in look(&mut browser, &tab) {
-                problems.push(format!("{page}, wide: {found}"));
-            }
-        }
-        for found in bad_formulas(&mut browser, &tab) {
-            problems.push(format!("{page}: {found}"));
-        }
-        size(&mut browser, &tab, 768, 1024);
-        browser.open(&tab, &format!("http://{address}/{page}"));
-        browser.wait(&tab, "document.querySelector('#course-progress')");
-        for look in [parted, cut] {
-            for found in look(&mut browser, &tab) {
-                problems.push(format!("{page}, 768 px: {found}"));
-            }
+    for page in &BOOK.pages {
+        sweep.open(page, "light", 1440, 900);
+        sweep.look("light", faint);
+        sweep.look("wide", |browser, tab| overflow(browser, tab, 1440));
+        for look in [cut, collisions, askew, plain_code, heavy, bad_formulas] {
+            sweep.look("wide", look);
         }
         let count = "document.querySelectorAll('main math').length";
-        formulas += browser.value(&tab, count).as_u64().unwrap();
+        formulas += sweep.value(count).as_u64().unwrap();
         let count = "document.querySelectorAll('#mdbook-sidebar .marks').length";
-        marked = browser.value(&tab, count).as_u64().unwrap();
-        size(&mut browser, &tab, 360, 740);
-        browser.open(&tab, &format!("http://{address}/{page}"));
-        browser.wait(&tab, "document.querySelector('#course-progress')");
-        for found in overflow(&mut browser, &tab, 360) {
-            problems.push(format!("{page}, 360 px: {found}"));
+        marked = sweep.value(count).as_u64().unwrap();
+        // Of all that axe looks at, a theme changes the colours.
+        let colours = "runOnly: ['color-contrast', 'link-in-text-block']";
+        sweep.axe(&[("light", ""), ("dark", colours)]);
+        sweep.open(page, "dark", 768, 1024);
+        sweep.look("dark", faint);
+        for look in [parted, cut] {
+            sweep.look("768 px", look);
         }
-        for look in [faint_print, uncued, broken, parted, collisions, askew] {
-            for found in look(&mut browser, &tab) {
-                problems.push(format!("{page}, 360 px: {found}"));
-            }
-        }
-        assert_quiet(&mut browser, address);
+        sweep.quiet();
     }
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    sweep.end();
     let pages = BOOK.pages.len();
     assert!(
         pages >= 5 && formulas > 100,
@@ -393,6 +362,161 @@ fn every_page_of_the_book_holds() {
     // The side bar marks each chapter with exercises.
     assert_eq!(marked as usize, BOOK.marked.len());
 }
+
+/// Every page on a phone, with every kind of verdict: what is cut says so, equations are broken and
+/// tables of words stacked, and all that holds at a desk.
+#[test]
+fn every_page_holds_on_a_phone() {
+    let Some(mut sweep) = Sweep::start() else {
+        return;
+    };
+    for page in &BOOK.pages {
+        sweep.open(page, "light", 360, 740);
+        sweep.look("360 px", |browser, tab| overflow(browser, tab, 360));
+        for look in [faint_print, uncued, broken, parted, collisions, askew] {
+            sweep.look("360 px", look);
+        }
+        for theme in ["dark", "light"] {
+            sweep.theme(theme);
+            sweep.look(theme, faint);
+        }
+        // The colours have been looked at, and they take axe half of its time.
+        sweep.axe(&[("light", "rules: {'color-contrast': {enabled: false}}")]);
+        sweep.quiet();
+    }
+    sweep.end();
+}
+
+/// A browser that goes through the pages of the book.
+struct Sweep {
+    browser: Browser,
+    tab: Tab,
+    /// The page that is open, and how wide it is.
+    at: String,
+    axe: String,
+    /// What axe has looked at.
+    checks: u64,
+    problems: Vec<String>,
+}
+
+impl Sweep {
+    fn start() -> Option<Self> {
+        let mut browser = Browser::start()?;
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/axe/axe.min.js.gz");
+        let mut axe = String::new();
+        flate2::read::GzDecoder::new(fs::File::open(file).unwrap())
+            .read_to_string(&mut axe)
+            .unwrap();
+        let tab = browser.tab();
+        Some(Sweep {
+            browser,
+            tab,
+            at: String::new(),
+            axe,
+            checks: 0,
+            problems: Vec::new(),
+        })
+    }
+
+    fn value(&mut self, expression: &str) -> Value {
+        self.browser.value(&self.tab, expression)
+    }
+
+    /// Opens a page. It is loaded at this width, as a reader has it: a window that shrinks moves for
+    /// a while.
+    fn open(&mut self, page: &str, theme: &str, width: u32, height: u32) {
+        let (browser, tab) = (&mut self.browser, &self.tab);
+        size(browser, tab, width, height);
+        scheme(browser, tab, theme);
+        browser.open(tab, &format!("http://{}/{page}", BOOK.address));
+        browser.wait(tab, "document.querySelector('#course-progress')");
+        self.at = format!("{page}, {width} px");
+        self.theme(theme);
+    }
+
+    /// The reader's system changes its colours, and the page follows.
+    fn theme(&mut self, theme: &str) {
+        scheme(&mut self.browser, &self.tab, theme);
+        let dark = "document.documentElement.classList.contains('navy')";
+        let follows = format!("{dark} === {}", theme == "dark");
+        self.browser.wait(&self.tab, &follows);
+    }
+
+    /// Notes what is found in the page as it is.
+    fn look(&mut self, how: &str, look: impl Fn(&mut Browser, &Tab) -> Vec<String>) {
+        for found in look(&mut self.browser, &self.tab) {
+            self.problems.push(format!("{}, {how}: {found}", self.at));
+        }
+    }
+
+    /// axe finds nothing on the page with all open that can be, by these rules in each theme. It is
+    /// the last to look at a page, of which it leaves little.
+    fn axe(&mut self, themes: &[(&str, &str)]) {
+        let source = std::mem::take(&mut self.axe);
+        self.value(&source);
+        self.axe = source;
+        // What scrolls becomes a stop when the browser has told the page of its sizes.
+        let boxes = "'.equation-body, .formula.long, pre > code, .table-wrapper'";
+        self.value("for (const box of document.querySelectorAll('main details')) box.open = true");
+        let stops = format!(
+            "[...document.querySelectorAll({boxes})].every((box) => \
+             box.scrollWidth <= box.clientWidth || box.clientWidth === 0 || box.tabIndex === 0)"
+        );
+        self.browser.wait(&self.tab, &stops);
+        self.value(PLAIN);
+        // The contrast of formulas and code is left to `faint`, which asks for as much.
+        let contrast = "[{id: 'color-contrast', selector: ':not(math, pre *)'}]";
+        self.value(&format!("axe.configure({{rules: {contrast}}})"));
+        for (theme, rules) in themes {
+            self.theme(theme);
+            let run = format!(
+                "axe.run(document, {{resultTypes: ['violations'], preload: false, {rules}}}).then((all) => ({{
+                    checks: all.passes.length,
+                    bad: all.violations.flatMap((rule) => rule.nodes.map((node) => `${{rule.id}}: ${{node.target}}: ${{node.html}}`)),
+                }}))"
+            );
+            let found = self.value(&run);
+            self.checks += found["checks"].as_u64().unwrap();
+            for found in found["bad"].as_array().unwrap() {
+                let found = found.as_str().unwrap();
+                self.problems.push(format!("{}, {theme}: {found}", self.at));
+            }
+        }
+    }
+
+    fn quiet(&mut self) {
+        assert_quiet(&mut self.browser, &BOOK.address);
+    }
+
+    /// Nothing was found, and something would have been.
+    fn end(mut self) {
+        let count = self.problems.len();
+        self.problems.truncate(40);
+        assert!(count == 0, "{count}:\n{}", self.problems.join("\n"));
+        let checks = self.checks;
+        assert!(checks > 20 * BOOK.pages.len() as u64, "{checks} checks");
+        self.open("introduction.html", "light", 360, 740);
+        self.value(
+            "document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"data:,\"><a href=\"#x\"></a>')",
+        );
+        self.axe(&[("light", "")]);
+        for rule in ["image-alt", "link-name"] {
+            let told = self.problems.iter().any(|found| found.contains(rule));
+            assert!(told, "{rule}: {:?}", self.problems);
+        }
+    }
+}
+
+/// Takes out of the page what is most of its elements and nothing to axe: the words of code have
+/// colours alone, and the parts of a formula are one to who hears it.
+const PLAIN: &str = r#"
+    for (const code of document.querySelectorAll("pre code")) {
+        if (!code.querySelector("a, button, [role], [tabindex], [aria-label]")) code.textContent = code.textContent;
+    }
+    for (const formula of document.querySelectorAll("math")) {
+        if (!formula.querySelector("a, [href], [role], [tabindex]")) formula.textContent = formula.textContent;
+    }
+"#;
 
 /// Equations and tables that do not fit a wide window.
 fn cut(browser: &mut Browser, tab: &Tab) -> Vec<String> {
@@ -463,88 +587,6 @@ fn heavy(browser: &mut Browser, tab: &Tab) -> Vec<String> {
         tab,
         &format!("(async () => {{ {TOOLS} {script} }})()"),
     )
-}
-
-/// axe finds nothing on any page of this width, in either theme, with every kind of verdict.
-fn axe_finds_nothing(width: u32) {
-    let Some(mut browser) = Browser::start() else {
-        return;
-    };
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/axe/axe.min.js.gz");
-    let mut axe = String::new();
-    flate2::read::GzDecoder::new(fs::File::open(file).unwrap())
-        .read_to_string(&mut axe)
-        .unwrap();
-    let tab = browser.tab();
-    let (mut problems, mut checks) = (Vec::new(), 0);
-    // Loaded at this width, as a reader has it: a window that shrinks moves for a while.
-    size(&mut browser, &tab, width, 800);
-    for page in &BOOK.pages {
-        scheme(&mut browser, &tab, "light");
-        browser.open(&tab, &format!("http://{}/{page}", BOOK.address));
-        browser.wait(&tab, "document.querySelector('#course-progress')");
-        browser.value(&tab, &axe);
-        // The contrast of formulas and code is left to `faint`, which asks for as much: they
-        // are most of the elements, and took most of the time.
-        let contrast = "[{id: 'color-contrast', selector: ':not(math, math *, pre *)'}]";
-        browser.value(&tab, &format!("axe.configure({{rules: {contrast}}})"));
-        browser.value(
-            &tab,
-            "for (const box of document.querySelectorAll('main details')) box.open = true",
-        );
-        // What scrolls becomes a stop when the browser has told the page of its sizes.
-        let boxes = "'.equation-body, .formula.long, pre > code, .table-wrapper'";
-        browser.wait(
-            &tab,
-            &format!(
-                "[...document.querySelectorAll({boxes})].every((box) => \
-                 box.scrollWidth <= box.clientWidth || box.clientWidth === 0 || box.tabIndex === 0)"
-            ),
-        );
-        // Of all that axe looks at, a theme changes the colours.
-        let colours = "['color-contrast', 'link-in-text-block']";
-        for (theme, rules) in [("light", "undefined"), ("dark", colours)] {
-            scheme(&mut browser, &tab, theme);
-            let dark = "document.documentElement.classList.contains('navy')";
-            browser.wait(&tab, &format!("{dark} === {}", theme == "dark"));
-            let run = format!(
-                "axe.run(document, {{resultTypes: ['violations'], preload: false, runOnly: {rules}}}).then((all) => ({{
-                    checks: all.passes.length,
-                    bad: all.violations.flatMap((rule) => rule.nodes.map((node) => `${{rule.id}}: ${{node.target}}: ${{node.html}}`)),
-                }}))"
-            );
-            let found = browser.value(&tab, &run);
-            checks += found["checks"].as_u64().unwrap();
-            for found in found["bad"].as_array().unwrap() {
-                problems.push(format!("{page}, {theme}: {}", found.as_str().unwrap()));
-            }
-        }
-    }
-    let count = problems.len();
-    problems.truncate(40);
-    assert!(problems.is_empty(), "{count}:\n{}", problems.join("\n"));
-    assert!(checks > 20 * BOOK.pages.len() as u64, "{checks} checks");
-    // It finds what is there to be found.
-    browser.value(
-        &tab,
-        "document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"data:,\"><a href=\"#x\"></a>')",
-    );
-    let rules = "axe.run().then((all) => all.violations.map((rule) => rule.id))";
-    let rules = list(&mut browser, &tab, rules);
-    assert!(
-        rules.contains(&"image-alt".to_owned()) && rules.contains(&"link-name".to_owned()),
-        "{rules:?}"
-    );
-}
-
-#[test]
-fn axe_finds_nothing_at_a_desk() {
-    axe_finds_nothing(1440);
-}
-
-#[test]
-fn axe_finds_nothing_on_a_phone() {
-    axe_finds_nothing(360);
 }
 
 /// Text of drawings that a reader of a phone cannot read: drawn under 9 pixels high.

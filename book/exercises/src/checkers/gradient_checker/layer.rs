@@ -7,8 +7,8 @@ use batchnorm::{Layout, staged};
 use gradcheck::attribution::norm::{Given, Norm, Probe};
 use judge::claims::{Gradients, wrong};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::rc::Rc;
 
 /// x, gamma and beta; or the gradients with respect to them.
 pub type Inputs = [Vec<f64>; 3];
@@ -99,16 +99,20 @@ pub(super) struct Suite {
     seed: u64,
     /// Of each wrong claim the gradient that is wrong, and the name of the mistake.
     names: Vec<(&'static str, String)>,
-    last: RefCell<Option<Last>>,
+    /// The points that were asked for last.
+    asked: RefCell<VecDeque<Asked>>,
 }
 
-/// All wrong claims at the point that was asked for last: a check that draws its point asks for
-/// the same one of every layer.
-struct Last {
+/// All wrong claims at one point. A check that draws its points asks for the same ones of every
+/// layer.
+struct Asked {
     inputs: Inputs,
     dy: Vec<f64>,
-    claims: Rc<Vec<Inputs>>,
+    claims: Vec<Inputs>,
 }
+
+/// So many points are remembered.
+const KEPT: usize = 4;
 
 type Form = fn(&Suite, &Inputs, &[f64]) -> Inputs;
 
@@ -160,7 +164,7 @@ impl Suite {
                     eps,
                     seed,
                     names: wrong(&any).into_iter().map(name).collect(),
-                    last: RefCell::default(),
+                    asked: RefCell::default(),
                 }
             })
             .into()
@@ -195,24 +199,25 @@ impl Suite {
             Claim::Right(form) => return RIGHT[form](self, inputs, dy),
             Claim::Wrong(at) => at,
         };
-        let mut last = self.last.borrow_mut();
-        let known = last
-            .as_ref()
-            .filter(|last| last.inputs == *inputs && last.dy == dy);
+        let mut asked = self.asked.borrow_mut();
+        let known = asked
+            .iter()
+            .find(|point| point.inputs == *inputs && point.dy == dy);
         if let Some(known) = known {
             return known.claims[at].clone();
         }
         let all = wrong(&self.probe(inputs, dy)).into_iter();
-        let claims = Rc::new(
-            all.map(|wrong| as_inputs(wrong.gradients))
-                .collect::<Vec<_>>(),
-        );
-        *last = Some(Last {
+        let claims: Vec<Inputs> = all.map(|wrong| as_inputs(wrong.gradients)).collect();
+        let claimed = claims[at].clone();
+        if asked.len() == KEPT {
+            asked.pop_front();
+        }
+        asked.push_back(Asked {
             inputs: inputs.clone(),
             dy: dy.to_vec(),
-            claims: claims.clone(),
+            claims,
         });
-        claims[at].clone()
+        claimed
     }
 
     #[track_caller]
