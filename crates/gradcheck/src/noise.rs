@@ -166,9 +166,10 @@ fn deviation(samples: &[Vec<f64>], i: usize, weights: &[f64]) -> f64 {
     let mut sizes: Vec<f64> = samples.windows(weights.len()).map(difference).collect();
     // The median, because a kink among the points spoils the few windows that span it.
     // For a normal distribution it is 0.6745 standard deviations.
-    sizes.sort_by(f64::total_cmp);
+    let middle = sizes.len() / 2;
+    let (_, median, _) = sizes.select_nth_unstable_by(middle, f64::total_cmp);
     let amplified = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
-    sizes[sizes.len() / 2] / (0.6745 * amplified)
+    *median / (0.6745 * amplified)
 }
 
 #[cfg(test)]
