@@ -81,11 +81,13 @@ impl Axis {
                 .into_iter()
                 .filter(|v| (low - slack..=high * (1.0 + 1e-6) + slack).contains(v));
             let seen: Vec<f64> = seen.collect();
-            // Long numbers are powers of ten, and if some are, all are.
+            // Long numbers are written as powers of ten where all of them are that: 0.0003 beside
+            // 10⁻³ would be two ways of writing on one axis.
             let long = self.log && seen.iter().any(|&v| !(1e-3..1e5).contains(&v));
-            seen.iter()
-                .map(|&v| (self.share(v), if long { power(v) } else { text(v) }))
-                .collect()
+            let powers: Option<Vec<String>> = seen.iter().map(|&v| power(v)).collect();
+            let texts = powers.filter(|_| long);
+            let texts = texts.unwrap_or_else(|| seen.iter().map(|&v| text(v)).collect());
+            seen.iter().map(|&v| self.share(v)).zip(texts).collect()
         };
         let sets = at_data.chain(self.round()).map(marks);
         let mut sets: Vec<Vec<Tick>> = sets.filter(|set| set.len() > 1).collect();
@@ -161,11 +163,14 @@ fn grouped(digits: &str) -> String {
     }
 }
 
-/// `10ᵏ` with raised digits, if the value is a power of ten.
-fn power(value: f64) -> String {
+/// `10ᵏ` with raised digits, and 1 as it is, if the value is a power of ten.
+fn power(value: f64) -> Option<String> {
     let exponent = libm::round(libm::log10(value));
-    if exponent == 0.0 || (value / libm::exp10(exponent) - 1.0).abs() > 1e-6 {
-        return text(value);
+    if (value / libm::exp10(exponent) - 1.0).abs() > 1e-6 {
+        return None;
+    }
+    if exponent == 0.0 {
+        return Some(text(value));
     }
     let raised = |c: char| match c {
         '-' => '⁻',
@@ -175,7 +180,7 @@ fn power(value: f64) -> String {
         digit => char::from_u32(digit as u32 - '0' as u32 + '⁰' as u32).unwrap_or(digit),
     };
     let digits: String = exponent.to_string().chars().map(raised).collect();
-    format!("10{digits}")
+    Some(format!("10{digits}"))
 }
 
 #[cfg(test)]
@@ -228,6 +233,13 @@ mod tests {
         );
         let counts = Axis::log("", 1.0, 1e7);
         assert_eq!(marks(&counts, &[1.0, 1e7], 2), ["1", "10⁷"]);
+        // Or all are written out, if one is no power of ten.
+        let rates = Axis::log("", 3e-4, 3e-2);
+        let measured = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2];
+        assert_eq!(
+            marks(&rates, &measured, 5),
+            ["0.0003", "0.001", "0.003", "0.01", "0.03"]
+        );
         let written = [SQRT_2, 9999.0, 65_536.0, 1_048_576.0, 0.25, 0.0].map(text);
         assert_eq!(
             written,

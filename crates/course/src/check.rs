@@ -105,11 +105,11 @@ pub enum Step {
 
 impl Step {
     /// What a reader is told of the exercise `name` meanwhile: in words, and how many parts of how
-    /// many are done.
+    /// many are done. On a phone all of it has one line, or the page would jump with each step.
     #[must_use]
     pub fn told(&self, name: &str) -> (&'static str, Option<[u64; 2]>) {
         match self {
-            Self::Waits => ("waiting for another command that checks an exercise", None),
+            Self::Waits => ("waiting for another check", None),
             Self::Builds(Work::Waits) => ("waiting for another cargo", None),
             Self::Builds(Work::Fetches) => ("downloading libraries", None),
             // All else is there.
@@ -117,7 +117,7 @@ impl Step {
                 ("compiling", None)
             }
             Self::Builds(Work::Compiles { done, of, .. }) => {
-                ("compiling what it is linked with", Some([*done, *of]))
+                ("compiling what it needs", Some([*done, *of]))
             }
             Self::Runs(_) => ("checking", None),
         }

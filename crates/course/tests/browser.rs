@@ -10,7 +10,8 @@ mod common;
 use browser::{Browser, COLLISIONS, Tab};
 use common::{Checkout, Course, SOLUTION, slow};
 use course::book;
-use course::check::Verdict;
+use course::cargo::Work;
+use course::check::{Step, Verdict};
 use course::serve::{self, Hub};
 use course::site::Site;
 use course::workspace::Workspace;
@@ -336,7 +337,15 @@ fn every_page_holds_at_a_desk() {
         sweep.open(page, "light", 1440, 900);
         sweep.look("light", faint);
         sweep.look("wide", |browser, tab| overflow(browser, tab, 1440));
-        for look in [cut, collisions, askew, plain_code, heavy, bad_formulas] {
+        for look in [
+            cut,
+            collisions,
+            struck,
+            askew,
+            plain_code,
+            heavy,
+            bad_formulas,
+        ] {
             sweep.look("wide", look);
         }
         let count = "document.querySelectorAll('main math').length";
@@ -373,7 +382,15 @@ fn every_page_holds_on_a_phone() {
     for page in &BOOK.pages {
         sweep.open(page, "light", 360, 740);
         sweep.look("360 px", |browser, tab| overflow(browser, tab, 360));
-        for look in [faint_print, uncued, broken, parted, collisions, askew] {
+        for look in [
+            faint_print,
+            uncued,
+            broken,
+            parted,
+            collisions,
+            struck,
+            askew,
+        ] {
             sweep.look("360 px", look);
         }
         for theme in ["dark", "light"] {
@@ -600,6 +617,40 @@ fn faint_print(browser: &mut Browser, tab: &Tab) -> Vec<String> {
                 const scale = Math.sqrt(Math.abs(matrix.a * matrix.d - matrix.b * matrix.c));
                 const high = parseFloat(getComputedStyle(text).fontSize) * scale;
                 if (high < 9) bad.push(`${high.toFixed(1)} px high: ${name(text)}`);
+            }
+        }
+        return bad;
+    "#;
+    list(browser, tab, &format!("(() => {{ {TOOLS} {script} }})()"))
+}
+
+/// Words of a drawing through which a line of it goes, at the width that the window has. Those of
+/// charts have an edge that keeps lines away.
+fn struck(browser: &mut Browser, tab: &Tab) -> Vec<String> {
+    let script = r#"
+        const bad = [];
+        for (const svg of main.querySelectorAll(".drawing svg")) {
+            if (!svg.checkVisibility() || svg.closest("[data-live]")) continue;
+            const shapes = [...svg.querySelectorAll("path, line, polyline, rect, circle")].filter((shape) => getComputedStyle(shape).stroke !== "none" && !shape.closest("defs"));
+            for (const text of svg.querySelectorAll("text")) {
+                const { stroke, fontSize } = getComputedStyle(text);
+                if (stroke !== "none" || !text.textContent.trim()) continue;
+                const box = text.getBoundingClientRect();
+                const { a, b } = text.getScreenCTM();
+                // Above and below the letters there is room within a line.
+                const room = 0.34 * parseFloat(fontSize) * Math.hypot(a, b);
+                const [x, y] = Math.abs(a) > Math.abs(b) ? [0, room] : [room, 0];
+                const inside = ({ x: across, y: down }) => across > box.left + x && across < box.right - x && down > box.top + y && down < box.bottom - y;
+                const through = shapes.some((shape) => {
+                    const near = shape.getBoundingClientRect();
+                    if (near.left > box.right || near.right < box.left || near.top > box.bottom || near.bottom < box.top) return false;
+                    const matrix = shape.getScreenCTM();
+                    for (let at = 0; at <= shape.getTotalLength(); at += 1.5) {
+                        if (inside(shape.getPointAtLength(at).matrixTransform(matrix))) return true;
+                    }
+                    return false;
+                });
+                if (through) bad.push(`a line goes through “${text.textContent}”: ${name(text)}`);
             }
         }
         return bad;
@@ -1053,7 +1104,7 @@ fn a_page_says_how_far_the_compiler_is() {
     command.env("CARGO", checkout.script("slow-cargo", cargo));
     let course = Course::start_as(command);
     let state = "document.querySelector('.exercise-state').textContent";
-    let said = format!("{state} === 'compiling what it is linked with … 3 of 7'");
+    let said = format!("{state} === 'compiling what it needs … 3 of 7'");
     for saved in [false, true] {
         let tab = browser.tab();
         browser.open(&tab, &format!("http://{}/one.html", course.address));
@@ -1066,6 +1117,46 @@ fn a_page_says_how_far_the_compiler_is() {
             checkout.write("go", "");
             browser.wait(&tab, &format!("{state} === 'passed'"));
         }
+    }
+}
+
+/// Whatever a check is at has one line of a phone, so nothing below it jumps from step to step.
+#[test]
+fn what_a_check_is_at_has_one_line() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let checkout = themed();
+    let course = Course::start(&checkout);
+    let tab = browser.tab();
+    size(&mut browser, &tab, 360, 740);
+    browser.open(&tab, &format!("http://{}/one.html", course.address));
+    browser.wait(&tab, "document.querySelector('#course-progress')");
+    let steps = [
+        Step::Waits,
+        Step::Builds(Work::Waits),
+        Step::Builds(Work::Fetches),
+        Step::Builds(Work::Compiles {
+            done: 103,
+            of: 118,
+            now: "tape, nn".to_owned(),
+        }),
+        Step::Builds(Work::Compiles {
+            done: 117,
+            of: 118,
+            now: "double(bin)".to_owned(),
+        }),
+        Step::Runs(None),
+    ];
+    let high = "document.querySelector('.box-title:has(.exercise-state)').offsetHeight";
+    let before = browser.value(&tab, high);
+    for step in steps {
+        let (words, count) = step.told("double");
+        let count = count.map_or_else(String::new, |[done, of]| format!(" {done} of {of}"));
+        let text = json!(format!("{words} …{count}"));
+        let state = "document.querySelector('.exercise-state')";
+        let now = browser.value(&tab, &format!("({state}.textContent = {text}, {high})"));
+        assert_eq!(now, before, "{text}");
     }
 }
 

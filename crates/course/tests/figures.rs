@@ -583,6 +583,11 @@ fn a_still_needs_no_script_and_no_screen() {
         json!({"media": "print"}),
     );
     assert_eq!(figure.value(seen), json!(["svg", "P"]));
+    // What has a fixed place in a window would stand on every sheet.
+    let fixed = "[...document.querySelectorAll('body *')]
+        .filter((e) => getComputedStyle(e).position === 'fixed' && e.checkVisibility())
+        .map((e) => e.className)";
+    assert_eq!(figure.value(fixed), json!([]));
     figure
         .browser
         .call(&tab, "Emulation.setEmulatedMedia", json!({"media": ""}));
@@ -649,8 +654,48 @@ fn words_stand_clear_of_each_other() {
     assert!(problems.is_empty(), "{count}:\n{}", problems.join("\n"));
 }
 
-/// How a figure begins, with each of its controls at some places between its ends, and with all
-/// sliders of a group at one of theirs.
+/// A slider stays under the finger that moves it: the sentence above it has the room that its longest
+/// form needs, on a phone, on one that lies on its side, and in a window.
+#[test]
+fn a_sentence_moves_no_control() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let mut problems = Vec::new();
+    for width in [360, 740, 1440] {
+        for (page, name) in pages() {
+            let mut page = Figure::within(browser, &page, &name, (width, 900));
+            let figure = figures::find(&name).unwrap();
+            let sentences = settings(&figure).into_iter().map(|values| {
+                let answer = bridge::answer(&format!("{name}\n{}", values.join("\n")));
+                let sentence = answer.split('\0').nth(2).unwrap().to_owned();
+                (sentence, values.join(" "))
+            });
+            let sentences: Vec<(String, String)> = sentences.collect();
+            let found = page.value(&format!(
+                "document.fonts.ready.then(() => {{
+                    const place = $.querySelector('[data-live-text]');
+                    const line = parseFloat(getComputedStyle(place).lineHeight);
+                    const found = {{}};
+                    for (const [sentence, values] of {}) {{
+                        place.textContent = sentence;
+                        found[Math.round(place.offsetHeight / line)] ??= values;
+                    }}
+                    return Object.entries(found).map(([lines, values]) => lines + ' lines at ' + values);
+                }})",
+                json!(sentences)
+            ));
+            if found.as_array().unwrap().len() > 1 {
+                problems.push(format!("{width}, {name}: {found}"));
+            }
+            browser = page.close();
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// How a figure begins, with each of its controls at some places between its ends, with all
+/// sliders of a group at one of theirs, and with each choice and each slider at an end.
 fn settings(figure: &live::Figure) -> Vec<Vec<String>> {
     let mut all = vec![starts(figure.name)];
     for (at, control) in figure.controls().enumerate() {
@@ -681,6 +726,25 @@ fn settings(figure: &live::Figure) -> Vec<Vec<String>> {
             all.push(setting);
         }
         first += group.controls.len();
+    }
+    let controls: Vec<&Control> = figure.controls().collect();
+    for (at, control) in controls.iter().enumerate() {
+        let options = match control.kind {
+            Kind::Choice { options, .. } => options.len(),
+            Kind::Switch { .. } => 2,
+            _ => 0,
+        };
+        for option in 0..options {
+            for (slider, other) in controls.iter().enumerate() {
+                if let Kind::Slider { min, max, .. } = other.kind {
+                    for end in [min, max] {
+                        let mut setting = starts(figure.name);
+                        (setting[at], setting[slider]) = (option.to_string(), end.to_string());
+                        all.push(setting);
+                    }
+                }
+            }
+        }
     }
     all
 }

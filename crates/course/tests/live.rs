@@ -619,7 +619,7 @@ fn a_page_is_told_what_is_compiled_meanwhile() {
     };
     assert!(told("checking").is_null());
     assert!(told("waiting for another cargo").is_null());
-    let count = told("compiling what it is linked with");
+    let count = told("compiling what it needs");
     assert_eq!(count, serde_json::json!([3, 7]));
     let state = course.events().next("state");
     assert_eq!(state["exercises"][0]["checking"]["count"], count);
