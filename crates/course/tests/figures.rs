@@ -102,6 +102,12 @@ impl Figure {
         self.wait("'ready' in $.dataset");
     }
 
+    /// Takes the rest of the text out of the page, which is most of what a browser would lay out
+    /// again, or axe look through.
+    fn alone(&mut self) {
+        self.value("[...$.closest('main').children].filter((part) => !part.contains($)).forEach((part) => part.remove())");
+    }
+
     /// `$` stands for the figure.
     fn script(&self, expression: &str) -> String {
         expression.replace(
@@ -277,6 +283,7 @@ fn a_figure_comes_to_life_where_it_stands() {
             figure.shows(&starts(&name));
             assert_eq!(figure.value(boxes), before, "{name} at {size:?}");
             assert_eq!(figure.value("window.shifts"), 0, "{name} at {size:?}");
+            figure.alone();
             figure.browser.value(&figure.tab.clone(), &axe);
             let found = figure.value(
                 "axe.run($, {resultTypes: ['violations'], preload: false}).then((all) => all.violations.flatMap((rule) => rule.nodes.map((node) => rule.id + ': ' + node.html)))",
@@ -618,12 +625,14 @@ fn the_figures_of_a_page_are_in_one_module() {
 /// each other, in both forms.
 #[test]
 fn words_stand_clear_of_each_other() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
     let mut problems = Vec::new();
     for (width, form) in [(1440, 0), (360, 1)] {
         for (page, name) in pages() {
-            let Some(mut page) = Figure::still(&page, &name, (width, 900)) else {
-                return;
-            };
+            let mut page = Figure::within(browser, &page, &name, (width, 900));
+            page.alone();
             let figure = figures::find(&name).unwrap();
             let answers = settings(&figure).into_iter().map(|values| {
                 let answer = bridge::answer(&format!("{name}\n{}", values.join("\n")));
@@ -647,6 +656,7 @@ fn words_stand_clear_of_each_other() {
             let found = page.value(&script);
             let found = found.as_array().unwrap().iter();
             problems.extend(found.map(|found| format!("{width}: {}", found.as_str().unwrap())));
+            browser = page.close();
         }
     }
     let count = problems.len();
