@@ -774,8 +774,8 @@ fn told(numbers: &Value) -> String {
 }
 
 /// How far apart the pictures of a page are, in milliseconds, while each slider is dragged from end
-/// to end in a browser that is slowed down to a quarter, and what its main thread does for each:
-/// script, style, layout and paint, and all else. Run it where nothing else runs:
+/// to end in a browser that is slowed down to a half and to a quarter, and what its main thread does
+/// for each: script, style, layout and paint, and all else. Run it where nothing else runs:
 /// `cargo test -p course --test figures pictures -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
@@ -796,14 +796,17 @@ fn how_long_pictures_take() {
         return true;
     })()";
     const STEPS: u32 = 60;
-    for (page, name) in pages() {
+    let each = pages()
+        .into_iter()
+        .flat_map(|page| [2, 4].map(|slower| (page.clone(), slower)));
+    for ((page, name), slower) in each {
         let mut figure = Figure::within(browser, &page, &name, (1440, 900));
         figure.revive();
         let tab = figure.tab.clone();
-        let quarter = json!({"rate": 4});
+        let rate = json!({"rate": slower});
         figure
             .browser
-            .call(&tab, "Emulation.setCPUThrottlingRate", quarter);
+            .call(&tab, "Emulation.setCPUThrottlingRate", rate);
         figure.browser.call(&tab, "Performance.enable", json!({}));
         for control in figures::find(&name).unwrap().controls() {
             let Kind::Slider { .. } = control.kind else {
@@ -826,7 +829,7 @@ fn how_long_pictures_take() {
             let busy = figure.busy() - before;
             let apart = figure.value("told()");
             println!(
-                "{name:14} {:8} apart: {}; busy for each: {:5.1}",
+                "1/{slower} {name:14} {:8} apart: {}; busy for each: {:5.1}",
                 control.name,
                 told(&apart),
                 busy / apart.as_array().unwrap().len() as f64
