@@ -393,6 +393,7 @@ fn every_page_holds_on_a_phone() {
         ] {
             sweep.look("360 px", look);
         }
+        sweep.unfold();
         for theme in ["dark", "light"] {
             sweep.theme(theme);
             sweep.look(theme, faint);
@@ -466,6 +467,11 @@ impl Sweep {
         }
     }
 
+    /// Opens all of the page that can be.
+    fn unfold(&mut self) {
+        self.value("for (const box of document.querySelectorAll('main details')) box.open = true");
+    }
+
     /// axe finds nothing on the page with all open that can be, by these rules in each theme. It is
     /// the last to look at a page, of which it leaves little.
     fn axe(&mut self, themes: &[(&str, &str)]) {
@@ -474,7 +480,7 @@ impl Sweep {
         self.axe = source;
         // What scrolls becomes a stop when the browser has told the page of its sizes.
         let boxes = "'.equation-body, .formula.long, pre > code, .table-wrapper'";
-        self.value("for (const box of document.querySelectorAll('main details')) box.open = true");
+        self.unfold();
         let stops = format!(
             "[...document.querySelectorAll({boxes})].every((box) => \
              box.scrollWidth <= box.clientWidth || box.clientWidth === 0 || box.tabIndex === 0)"
@@ -786,6 +792,15 @@ fn themed() -> Checkout {
 }
 
 /// Saves another body of the exercise.
+/// A tab of this size with the first chapter, to which the course has spoken.
+fn opened(browser: &mut Browser, course: &Course, width: u32, height: u32) -> Tab {
+    let tab = browser.tab();
+    size(browser, &tab, width, height);
+    browser.open(&tab, &format!("http://{}/one.html", course.address));
+    browser.wait(&tab, "document.querySelector('#course-progress')");
+    tab
+}
+
 fn save(checkout: &Checkout, body: &str) {
     let file = checkout.read("book/solutions/double.rs");
     checkout.write("book/exercises/double.rs", &file.replace("2.0 * x", body));
@@ -1071,10 +1086,7 @@ fn a_course_that_has_ended_is_told() {
     };
     let checkout = themed();
     let course = Course::start(&checkout);
-    let tab = browser.tab();
-    size(&mut browser, &tab, 1400, 500);
-    browser.open(&tab, &format!("http://{}/one.html", course.address));
-    browser.wait(&tab, "document.querySelector('#course-progress')");
+    let tab = opened(&mut browser, &course, 1400, 500);
     save(&checkout, "4.0 * x");
     let state = "document.querySelector('.exercise-state').innerText";
     browser.wait(&tab, &format!("/^(checking|compiling) …/.test({state})"));
@@ -1128,10 +1140,7 @@ fn what_a_check_is_at_has_one_line() {
     };
     let checkout = themed();
     let course = Course::start(&checkout);
-    let tab = browser.tab();
-    size(&mut browser, &tab, 360, 740);
-    browser.open(&tab, &format!("http://{}/one.html", course.address));
-    browser.wait(&tab, "document.querySelector('#course-progress')");
+    let tab = opened(&mut browser, &course, 360, 740);
     let steps = [
         Step::Waits,
         Step::Builds(Work::Waits),
